@@ -1,0 +1,1 @@
+"""What a unit may mean: images with named pixels."""

@@ -1,0 +1,102 @@
+"""How a stored image and its labels are brought to the size a network reads."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, UInt8, UInt16
+from PIL import Image
+
+from unitscope.axes import Pixels, Planes, Void
+from unitscope.concepts.vocabulary import Example
+from unitscope.errors import SourceError
+
+RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The geometry of a run: image size, mask size, and how the stored picture is fitted to them.
+
+    `size` is (height, width) of the network's input, `mask_size` that of the label masks. With
+    `fit="stretch"` the whole image is scaled to `size` (every labelled pixel is seen, as in Network
+    Dissection); with `fit="crop"` the shorter side is scaled to `size / crop_fraction` and the center
+    is cut out, as classifiers are evaluated. Images are resampled with Pillow's antialiased
+    `resample` filter, labels with the nearest pixel.
+
+    >>> frame = Frame((4, 4), (2, 2))
+    >>> small = frame.fit(Example("a", np.zeros((8, 6, 3), np.uint8)))
+    >>> small.image.shape
+    (4, 4, 3)
+    """
+
+    size: tuple[int, int]
+    mask_size: tuple[int, int]
+    fit_mode: Literal["stretch", "crop"] = "stretch"
+    crop_fraction: float = 1.0
+    resample: str = "bilinear"
+
+    def box(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The part of a picture of that size that is seen: left, top, right, bottom, in pixels."""
+        if self.fit_mode == "stretch":
+            return (0.0, 0.0, float(width), float(height))
+        scale = max(self.size[0] / height, self.size[1] / width) / self.crop_fraction
+        seen_height, seen_width = self.size[0] / scale, self.size[1] / scale
+        left, top = (width - seen_width) / 2, (height - seen_height) / 2
+        return (left, top, left + seen_width, top + seen_height)
+
+    def fit(self, example: Example) -> Example:
+        """The same example at the frame's sizes.
+
+        Raises `SourceError` where void and planes differ in size.
+        """
+        planes, void = example.planes, example.void
+        if void is not None and planes.shape[0] and void.shape != planes.shape[1:]:
+            raise SourceError(
+                f"{example.key}: the void mask is {void.shape}, the labels are {planes.shape[1:]}; "
+                "make them the same size"
+            )
+        return replace(
+            example,
+            image=self.fit_image(example.image),
+            planes=self.fit_planes(planes),
+            void=None if void is None else self.fit_void(void),
+        )
+
+    def fit_image(self, image: Pixels) -> UInt8[np.ndarray, "height width 3"]:
+        """The image at `size`, uint8."""
+        height, width = image.shape[:2]
+        if (height, width) == self.size and self.fit_mode == "stretch":
+            return image
+        target = (self.size[1], self.size[0])
+        picture = Image.fromarray(image)
+        return np.asarray(picture.resize(target, RESAMPLE[self.resample], self.box(height, width)))
+
+    def fit_planes(self, planes: Planes) -> UInt16[np.ndarray, "plane height width"]:
+        """The label planes at `mask_size`, each pixel the nearest stored one."""
+        if not planes.shape[0]:
+            return np.zeros((0, *self.mask_size), np.uint16)
+        rows, columns = self._nearest(planes.shape[1], planes.shape[2])
+        seen: np.ndarray = planes[:, rows[:, None], columns[None, :]]
+        return seen
+
+    def fit_void(self, void: Void) -> Bool[np.ndarray, "height width"]:
+        """The void mask at `mask_size`."""
+        rows, columns = self._nearest(*void.shape)
+        seen: np.ndarray = void[rows[:, None], columns[None, :]]
+        return seen
+
+    def _nearest(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        left, top, right, bottom = self.box(height, width)
+        mask_height, mask_width = self.mask_size
+        rows = top + (np.arange(mask_height) + 0.5) * (bottom - top) / mask_height
+        columns = left + (np.arange(mask_width) + 0.5) * (right - left) / mask_width
+        return (
+            np.clip(np.floor(rows).astype(np.int64), 0, height - 1),
+            np.clip(np.floor(columns).astype(np.int64), 0, width - 1),
+        )

@@ -1,0 +1,140 @@
+"""What a unit may mean: concepts, their vocabulary, and the sources of labelled images."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from unitscope.axes import Pixels, Planes, Void
+from unitscope.errors import SourceError
+
+CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
+"""The categories of Broden, in the order in which they are shown; others follow by name."""
+
+MAX_ID = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One thing a unit may detect.
+
+    `id` is a positive number below 65,536, unique in its vocabulary; gaps are allowed (Broden has
+    them). `name` is kept as the data set spells it, with Broden's suffixes `-s` for scenes and `-c`
+    for colors; `label` is for people.
+
+    >>> Concept(3, "street-s", "scene").label
+    'street'
+    """
+
+    id: int
+    name: str
+    category: str
+
+    @property
+    def label(self) -> str:
+        """The name without Broden's suffix, underscores as spaces."""
+        suffix = {"scene": "-s", "color": "-c"}.get(self.category, "")
+        name = self.name.removesuffix(suffix) if suffix else self.name
+        return name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The concepts of a source, by id.
+
+    Raises `SourceError` where two concepts share an id, or an id is out of range.
+
+    >>> words = Vocabulary((Concept(1, "cat", "object"), Concept(4, "red-c", "color")))
+    >>> words[4].name, len(words), words.size, words.categories
+    ('red-c', 2, 5, ('object', 'color'))
+    """
+
+    concepts: tuple[Concept, ...]
+
+    def __post_init__(self) -> None:
+        seen: dict[int, str] = {}
+        for concept in self.concepts:
+            if not 1 <= concept.id <= MAX_ID:
+                raise SourceError(f"concept {concept.name!r} has id {concept.id}; ids go from 1 to {MAX_ID}")
+            if concept.id in seen:
+                raise SourceError(
+                    f"concepts {seen[concept.id]!r} and {concept.name!r} share the id {concept.id}"
+                )
+            seen[concept.id] = concept.name
+
+    def __len__(self) -> int:
+        return len(self.concepts)
+
+    def __iter__(self) -> Iterator[Concept]:
+        return iter(self.concepts)
+
+    def __contains__(self, concept_id: object) -> bool:
+        return concept_id in self._by_id
+
+    def __getitem__(self, concept_id: int) -> Concept:
+        return self._by_id[concept_id]
+
+    @cached_property
+    def _by_id(self) -> dict[int, Concept]:
+        return {concept.id: concept for concept in self.concepts}
+
+    @property
+    def size(self) -> int:
+        """One more than the largest id: the length of an array indexed by id."""
+        return max((concept.id for concept in self.concepts), default=0) + 1
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that occur, Broden's first in their usual order, others by name."""
+        present = {concept.category for concept in self.concepts}
+        known = [category for category in CATEGORIES if category in present]
+        return tuple(known + sorted(present - set(CATEGORIES)))
+
+    @cached_property
+    def category_index(self) -> np.ndarray:
+        """int16[size]: the place in `categories` of every id, -1 where the id is a gap."""
+        index = np.full(self.size, -1, np.int16)
+        places = {category: place for place, category in enumerate(self.categories)}
+        for concept in self.concepts:
+            index[concept.id] = places[concept.category]
+        return index
+
+
+def no_planes() -> np.ndarray:
+    """The planes of an image without pixel labels: uint16[0, 1, 1]."""
+    return np.zeros((0, 1, 1), np.uint16)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One image with what is known about it.
+
+    `image` is uint8[y, x, 3]; `planes` is uint16[plane, row, column] of concept ids, 0 where no label
+    (rows and columns may be fewer than the image's: Broden stores labels at half size; zero planes
+    where only the image is labelled); `ids` are concepts of the whole image; `void` marks pixels
+    whose truth is unknown and which are counted nowhere, at the size of the planes.
+    """
+
+    key: str
+    image: Pixels
+    planes: Planes = field(default_factory=no_planes)
+    ids: tuple[int, ...] = ()
+    void: Void | None = None
+
+
+@runtime_checkable
+class ConceptSource(Protocol):
+    """Anything with a vocabulary, a length, and examples by index is a source of concepts.
+
+    A source may also have `digest` (a string that changes when its data do) and `spec` (the text
+    that opens it again); runs record both.
+    """
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Example: ...

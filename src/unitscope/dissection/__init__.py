@@ -1,0 +1,1 @@
+"""Units get names, and the names a measure of confidence."""

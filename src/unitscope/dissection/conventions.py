@@ -1,0 +1,81 @@
+"""The arithmetic of each paper and tool, as named values.
+
+`netdissect` is paper A (Zhou, Bau, Oliva, Torralba, TPAMI 2019, and its CVPR 2017 text), `pnas` is
+paper B (Bau et al., PNAS 2020). The other three are what public tools compute: `netdissect-lite`,
+`gandissect` (the tool of GAN Dissection, ICLR 2019) and `dissect` (the released code of paper B).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from unitscope.errors import UsageError
+
+Population = Literal["cells", "pixels"]
+Upsampling = Literal["receptive-field", "half-pixel", "zero-border"]
+Union = Literal["category", "touched", "all"]
+Doubles = Literal["twice", "truth-twice", "once"]
+UniqueRule = Literal["label", "category"]
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What exactly is computed.
+
+    - `quantile`: at most this fraction of a unit's values lies strictly above its threshold.
+    - `population`: the values the quantile is taken over: raw `cells` of the activation map, or
+      `pixels` of the map brought to mask size.
+    - `upsampling`: where the map's cells lie in the mask: at the centers of their receptive fields,
+      at half-pixel centers with clamped edges, or the same with borders that fade to zero.
+    - `union`: the images whose active pixels enter the union with a concept: those with any label
+      of the concept's category, those where the active region touches such a label, or all.
+    - `doubles`: a pixel with the same concept in two planes counts twice in truth and intersection,
+      twice in truth only, or once.
+    - `reduction`: mask size = input size // reduction.
+    - `iou_cutoff`: a detector has an IoU strictly above it; `iqr_cutoff`: and an information quality
+      ratio strictly above this one (0 asks for none).
+    - `unique_rule`: the rule of the headline count of unique detectors (both are always reported):
+      one label a unit, or one label a unit and category, summed.
+    """
+
+    name: str
+    quantile: float
+    population: Population
+    upsampling: Upsampling
+    union: Union
+    doubles: Doubles
+    reduction: int
+    iou_cutoff: float = 0.04
+    iqr_cutoff: float = 0.0
+    unique_rule: UniqueRule = "label"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile < 1:
+            raise UsageError(
+                f"quantile is {self.quantile}; it is the fraction of values above the threshold, "
+                "between 0 and 1 (0.005 is usual)"
+            )
+        if self.reduction < 1:
+            raise UsageError(f"reduction is {self.reduction}; it must be at least 1")
+
+
+CONVENTIONS = {
+    convention.name: convention
+    for convention in (
+        Convention("netdissect", 0.005, "cells", "receptive-field", "category", "twice", 2),
+        Convention("pnas", 0.01, "pixels", "half-pixel", "all", "once", 4),
+        Convention("netdissect-lite", 0.005, "cells", "half-pixel", "touched", "twice", 2),
+        Convention("gandissect", 0.005, "cells", "half-pixel", "category", "truth-twice", 2, 0.05, 0.01),
+        Convention("dissect", 0.01, "pixels", "zero-border", "all", "once", 4),
+    )
+}
+
+
+def find_convention(name: str) -> Convention:
+    """The preset of that name. Raises `UsageError` with the names there are.
+
+    >>> find_convention("pnas").quantile
+    0.01
+    """
+    if name not in CONVENTIONS:
+        raise UsageError(f"no convention {name!r}; there are {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]

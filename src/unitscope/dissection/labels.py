@@ -1,0 +1,141 @@
+"""From counted pixels to names: the best concept of every unit, detectors, unique detectors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+
+from unitscope.axes import CategoryAreas, ConceptAreas, Counts, PerUnit, UnitIds
+from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.dissection.conventions import Convention, UniqueRule
+
+
+@dataclass(frozen=True, eq=False)
+class UnitLabels:
+    """The labels of a layer's units.
+
+    `best` and `runner_up` are concept ids, 0 where there is none (a dead unit, or no overlap at
+    all); `best_in[u, k]` and `best_iou_in[u, k]` are the same within category k of the vocabulary.
+    `detector` says which units pass the convention's cut-offs, `detector_in` the same by category.
+    """
+
+    iou: Float64[np.ndarray, "unit concept"]
+    best: UnitIds
+    best_iou: PerUnit
+    runner_up: UnitIds
+    runner_up_iou: PerUnit
+    detector: Bool[np.ndarray, "unit"]
+    best_in: Int32[np.ndarray, "unit category"]
+    best_iou_in: Float64[np.ndarray, "unit category"]
+    detector_in: Bool[np.ndarray, "unit category"]
+
+
+def overlap_ratio(
+    intersections: Counts,
+    active_in: CategoryAreas,
+    concept_pixels: ConceptAreas,
+    vocabulary: Vocabulary,
+) -> Float64[np.ndarray, "unit concept"]:
+    """IoU of every unit with every concept: intersection / (active + concept - intersection).
+
+    Sums over the data set, in pixels, never a mean over images (paper A, eq. 1). 0 where the union
+    is empty.
+    """
+    category = vocabulary.category_index
+    active = np.where(category[None, :] >= 0, active_in[:, category], 0)
+    union = active + concept_pixels[None, :] - intersections
+    ratio = np.zeros(intersections.shape, np.float64)
+    np.divide(intersections, union, out=ratio, where=union > 0)
+    return ratio
+
+
+def information_quality(
+    intersections: Int64[np.ndarray, "*shape"],
+    active: Int64[np.ndarray, "*shape"],
+    truth: Int64[np.ndarray, "*shape"],
+    total: Int64[np.ndarray, "*shape"],
+) -> Float64[np.ndarray, "*shape"]:
+    """Mutual information over joint entropy of "unit is active" and "concept is here", 0 to 1.
+
+    From the 2x2 table of pixel counts, natural logarithms, 0 log 0 = 0 and 0 / 0 = 0 (GAN
+    Dissection, its released code).
+    """
+    n = np.maximum(total, 1).astype(np.float64)
+    idle, elsewhere = total - active, total - truth
+    cells = [
+        (intersections, active, truth),
+        (active - intersections, active, elsewhere),
+        (truth - intersections, idle, truth),
+        (idle - truth + intersections, idle, elsewhere),
+    ]
+    mutual, entropy = np.zeros(n.shape), np.zeros(n.shape)
+    for cell, left, right in cells:
+        p = np.maximum(cell, 0) / n
+        expected = (left / n) * (right / n)
+        seen = (p > 0) & (expected > 0)
+        log_p = np.log(np.where(seen, p, 1.0))
+        mutual += np.where(seen, p * (log_p - np.log(np.where(seen, expected, 1.0))), 0.0)
+        entropy -= np.where(seen, p * log_p, 0.0)
+    result = np.zeros(n.shape)
+    np.divide(mutual, entropy, out=result, where=entropy > 0)
+    return np.clip(result, 0.0, 1.0)
+
+
+def label_units(
+    intersections: Counts,
+    active_in: CategoryAreas,
+    concept_pixels: ConceptAreas,
+    pixels_in: Int64[np.ndarray, "category"],
+    vocabulary: Vocabulary,
+    convention: Convention,
+) -> UnitLabels:
+    """The best concept of every unit by IoU, ties to the lowest id (paper A, section 2.2)."""
+    iou = overlap_ratio(intersections, active_in, concept_pixels, vocabulary)
+    category = vocabulary.category_index
+    ranked = iou.copy()
+    best, best_iou = _argmax(ranked)
+    ranked[np.arange(len(ranked)), best] = 0.0
+    runner_up, runner_up_iou = _argmax(ranked)
+    columns = [
+        _argmax(np.where(category[None, :] == place, iou, 0.0)) for place in range(len(vocabulary.categories))
+    ]
+    units = len(iou)
+    best_in = np.stack([ids for ids, _ in columns], 1) if columns else np.zeros((units, 0), np.int32)
+    best_iou_in = np.stack([top for _, top in columns], 1) if columns else np.zeros((units, 0))
+    detector_in = best_iou_in > convention.iou_cutoff
+    if convention.iqr_cutoff > 0:
+        rows = np.arange(units)[:, None]
+        quality = information_quality(
+            intersections[rows, best_in],
+            active_in,
+            concept_pixels[best_in],
+            np.broadcast_to(pixels_in[None, :], active_in.shape),
+        )
+        detector_in &= quality > convention.iqr_cutoff
+    places = np.maximum(category[best], 0)
+    detector = (best > 0) & detector_in[np.arange(units), places] if columns else np.zeros(units, bool)
+    return UnitLabels(
+        iou, best, best_iou, runner_up, runner_up_iou, detector, best_in, best_iou_in, detector_in
+    )
+
+
+def _argmax(iou: Float64[np.ndarray, "unit concept"]) -> tuple[UnitIds, PerUnit]:
+    """Id and value of the largest entry of each row, id 0 where nothing is above 0."""
+    ids = iou.argmax(1).astype(np.int32)
+    values = iou[np.arange(len(iou)), ids]
+    return np.where(values > 0, ids, 0).astype(np.int32), values
+
+
+def unique_detectors(labels: UnitLabels, vocabulary: Vocabulary, rule: UniqueRule) -> dict[str, int]:
+    """How many different concepts have a detector, by category.
+
+    Rule `label` (paper A's text): a unit counts for its one label. Rule `category` (its released
+    plots): a unit counts for its best concept in every category.
+    """
+    counts = {}
+    for place, category in enumerate(vocabulary.categories):
+        passed = labels.detector_in[:, place]
+        if rule == "label":
+            passed = passed & labels.detector & (labels.best == labels.best_in[:, place])
+        counts[category] = len(set(labels.best_in[passed, place].tolist()))
+    return counts

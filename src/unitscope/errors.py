@@ -1,0 +1,43 @@
+"""The exceptions of unitscope, a small tree under one root.
+
+::
+
+    UnitscopeError
+    ├── UsageError         what was asked for cannot be: an unknown name, a value out of range
+    ├── SourceError        images or labels that cannot be read, or contradict each other
+    ├── NetworkError       a network that cannot be loaded, run or tapped
+    │   └── ActivationError    its activations are not finite
+    ├── RunError           a folder of results that cannot be written, read or resumed
+    └── DownloadError      a file that cannot be fetched, verified or unpacked
+
+A message says what was seen, what was wanted, and what to do next, in one line.
+The command line exits with 2 for a `UsageError` and with 1 for every other.
+"""
+
+
+class UnitscopeError(Exception):
+    """The root of all errors that unitscope raises on purpose."""
+
+
+class UsageError(UnitscopeError):
+    """What was asked for cannot be: an unknown name, a value out of range."""
+
+
+class SourceError(UnitscopeError):
+    """Images or labels that cannot be read, or that contradict each other."""
+
+
+class NetworkError(UnitscopeError):
+    """A network that cannot be loaded, run on its input, or tapped at a layer."""
+
+
+class ActivationError(NetworkError):
+    """Activations that are not finite numbers; names the layer and the image."""
+
+
+class RunError(UnitscopeError):
+    """A folder of results that cannot be written, read or resumed."""
+
+
+class DownloadError(UnitscopeError):
+    """A file that cannot be fetched, verified or unpacked safely."""

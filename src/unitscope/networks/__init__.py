@@ -1,0 +1,1 @@
+"""What is dissected: networks, their layers, their preprocessing."""

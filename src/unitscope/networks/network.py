@@ -1,0 +1,68 @@
+"""A network as a value: the module, how its input is prepared, what its outputs are called."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the network's input: x = (rgb / 255 - mean) / std.
+
+    `size` is (height, width) of the input, None for the size of the stored image. `crop_fraction`
+    and `resample` are what the network's library evaluates it with (used by `fit="crop"`).
+    """
+
+    size: tuple[int, int] | None = None
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    crop_fraction: float = 1.0
+    resample: str = "bilinear"
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+    def tensor(
+        self, images: UInt8[np.ndarray, "image y x 3"], device: str = "cpu"
+    ) -> Float32[Tensor, "image 3 y x"]:
+        """The batch that the network reads, normalized, channels first.
+
+        >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).tensor(np.zeros((1, 2, 2, 3), np.uint8)).min()
+        tensor(-1.)
+        """
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        batch = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        if self.channels == "bgr":
+            batch = batch.flip(1)
+        scale = torch.tensor([1.0 / (255.0 * s) for s in self.std], device=device)
+        shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
+        return batch.mul_(scale[:, None, None]).sub_(shift[:, None, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What is dissected: any `nn.Module` with its preprocessing and class names.
+
+    `name` is what opened it. `prefix_tokens` is the number of class and register tokens in front of
+    a transformer's patch tokens, None to work it out from the shape.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing = Preprocessing()
+    classes: tuple[str, ...] = ()
+    name: str = "network"
+    prefix_tokens: int | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """A SHA-256 over names, shapes and values of all parameters and buffers, in hexadecimal."""
+        hasher = hashlib.sha256()
+        for key, value in sorted(self.module.state_dict().items()):
+            array = value.detach().cpu().contiguous()
+            hasher.update(f"{key}{tuple(array.shape)}{array.dtype}".encode())
+            hasher.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+        return hasher.hexdigest()

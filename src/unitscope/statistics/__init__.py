@@ -1,0 +1,1 @@
+"""One pass over the data: mergeable statistics of activations and labels."""

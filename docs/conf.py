@@ -1,0 +1,30 @@
+"""Sphinx configuration."""
+
+from importlib.metadata import version as installed_version
+
+project = "unitscope"
+author = "The unitscope authors"
+copyright = "The unitscope authors, Apache-2.0"
+version = release = installed_version("unitscope")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown"}
+default_role = "literal"
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+
+html_theme = "furo"
+html_title = "unitscope"
+html_static_path = ["_static"]
+html_show_sourcelink = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#56B4E9"},
+}

@@ -1,0 +1,55 @@
+"""Writes docs/cli.md from the command line's own help."""
+
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+from unittest import mock
+
+from unitscope.cli import main
+
+PAGE = Path(__file__).parent / "cli.md"
+HEAD = """\
+# The command line
+
+`unitscope COMMAND --help` prints what is written here.
+
+- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, or `file.py:factory`.
+- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..]`, or `broden:DIR[,split=..]`.
+- Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
+"""
+COMMANDS = (
+    "demo",
+    "dissect",
+    "layers",
+    "show",
+    "report",
+    "compare",
+    "concepts",
+    "concepts check",
+    "concepts unite",
+    "concepts fetch",
+    "concepts preview",
+)
+
+
+def help_text(command: str) -> str:
+    """What `unitscope COMMAND --help` prints, 100 columns wide, without colors."""
+    printed = io.StringIO()
+    plain = mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"})
+    with plain, contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*command.split(), "--help"])
+    text = re.sub(r"\x1b\[[0-9;]*m", "", printed.getvalue())
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def cli_page() -> str:
+    """The page, with the help of every command."""
+    parts = [HEAD]
+    parts += [f"## {command}\n\n```text\n{help_text(command)}\n```\n" for command in COMMANDS]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(cli_page(), "utf-8")

@@ -1,0 +1,55 @@
+"""The one door of the package: few names, all documented, and light to open."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import unitscope
+
+HEAVY = (
+    "matplotlib",
+    "torchvision",
+    "transformers",
+    "timm",
+    "ray",
+    "starlette",
+    "scipy",
+    "efficientnet_lite_pytorch",
+)
+
+
+def test_names_are_sorted_and_few() -> None:
+    assert list(unitscope.__all__) == sorted(unitscope.__all__)
+    assert len(set(unitscope.__all__)) == len(unitscope.__all__) <= 30
+
+
+def test_every_name_is_there() -> None:
+    missing = [name for name in unitscope.__all__ if not hasattr(unitscope, name)]
+    assert not missing
+
+
+def test_no_other_public_function_or_class_is_at_the_door() -> None:
+    public = {
+        name
+        for name, value in vars(unitscope).items()
+        if not name.startswith("_") and (callable(value) or isinstance(value, type))
+    }
+    assert public <= set(unitscope.__all__)
+
+
+def test_every_name_says_what_it_is() -> None:
+    silent = [name for name in unitscope.__all__ if not getattr(getattr(unitscope, name), "__doc__", None)]
+    assert not silent
+
+
+def test_every_name_is_in_the_reference() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reference.md").read_text("utf-8")
+    named = re.findall(r"^\.\. auto\w+:: unitscope\.(\w+)$", page, re.MULTILINE)
+    assert sorted(named) == list(unitscope.__all__)
+
+
+def test_opening_the_door_is_light() -> None:
+    code = f"import sys, unitscope; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+    opened = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert opened.stdout.split() == []

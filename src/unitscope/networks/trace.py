@@ -1,0 +1,369 @@
+"""Reading the layers of a network, which is left as it was found."""
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Network
+from unitscope.networks.weights import one_line
+
+Reader = Callable[[Tensor], dict[str, Tensor]]
+
+_MOST_PREFIX_TOKENS = 16
+_DEFAULT_SIZE = (224, 224)
+
+
+class _Stop(BaseException):
+    """Ends a forward pass whose rest nobody reads; no `Exception`, so that no network swallows it."""
+
+
+@dataclass(frozen=True)
+class _Address:
+    """Where to read: `module`, `module@in` (its first input), `module#2` (its second call)."""
+
+    text: str
+    module: str
+    input: bool
+    call: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> "_Address":
+        rest, _, call = text.partition("#")
+        name, at, side = rest.partition("@")
+        if (at and side != "in") or ("#" in text and not (call.isdecimal() and int(call) > 0)):
+            raise UsageError(f"layer {text!r} is not NAME, NAME@in, or NAME#1 for the first of several calls")
+        return cls(text, name, bool(at), int(call) if call else None)
+
+
+@contextmanager
+def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) -> Iterator[Reader]:
+    """Gives `read(batch) -> {layer: raw output}` for the layers of a network.
+
+    A layer is addressed by its module's name as in `named_modules()`: `name` is the module's output,
+    `name@in` its first input, `name#2` (or `name@in#2`) its second call where one forward pass calls it
+    several times. `read` runs in evaluation mode without gradients. With `stop` the forward pass ends
+    right after the last layer asked for. What is returned is what the layer gave at that moment:
+    in-place operations after it do not show.
+
+    The first `read` with `stop` sends one image through the whole network beforehand, to see what each
+    layer gives and how often it runs.
+
+    Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
+    every module's mode is as it was. Gradients, buffers and parameters are not touched.
+
+    Raises `UsageError` for an unknown layer (with near names) or one that runs several times; from `read`,
+    `NetworkError` where a layer never runs or gives no tensor, or where the network fails on the input.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
+    >>> with tap(net, ["0", "1"]) as read:
+    ...     maps = read(torch.zeros(2, 3, 8, 8))
+    >>> maps["0"].shape, bool((maps["1"] >= 0).all())
+    (torch.Size([2, 4, 6, 6]), True)
+    """
+    module, name = _unwrap(network)
+    modules = dict(module.named_modules(remove_duplicate=False))
+    if not layers:
+        raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
+    addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
+    for address in addresses:
+        if address.module not in modules or not address.module:
+            raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
+    checked = not stop
+
+    def read(batch: Tensor) -> dict[str, Tensor]:
+        nonlocal checked
+        if not checked:
+            _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(batch[:1])
+            checked = True
+        return _Pass(module, name, modules, addresses, stop=stop).run(batch)
+
+    with _evaluation(module):
+        yield read
+
+
+class _Pass:
+    """One forward pass: what its hooks have seen."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        name: str,
+        modules: dict[str, nn.Module],
+        addresses: Sequence[_Address],
+        *,
+        stop: bool,
+        tolerant: bool = False,
+    ) -> None:
+        self.module, self.name, self.modules, self.addresses = module, name, modules, addresses
+        self.stop, self.tolerant = stop, tolerant
+        self.seen: dict[str, object] = {}
+        self.calls: Counter[tuple[str, bool]] = Counter()
+        self.tensors: list[str] = []
+
+    def run(self, batch: Tensor) -> dict[str, Tensor]:
+        with ExitStack() as hooks, torch.no_grad():
+            for name, on_input in dict.fromkeys((a.module, a.input) for a in self.addresses):
+                self._hook(hooks, name, on_input)
+            if not self.stop:
+                self._hook_parts(hooks)
+            try:
+                self.module(batch)
+            except _Stop:
+                pass
+            except Exception as error:
+                # What lies behind the last layer asked for may fail: nobody reads it.
+                if not self.tolerant or len(self.seen) < len(self.addresses):
+                    raise _failure(self.name, batch, error) from error
+        return {address.text: self._result(address) for address in self.addresses}
+
+    def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
+        module = self.modules[name]
+        if on_input:
+            handle = module.register_forward_pre_hook(
+                lambda _module, args, kwargs: self._see(name, True, _first(args, kwargs)), with_kwargs=True
+            )
+        else:
+            handle = module.register_forward_hook(
+                lambda _module, _args, output: self._see(name, False, output)
+            )
+        hooks.callback(handle.remove)
+
+    def _hook_parts(self, hooks: ExitStack) -> None:
+        """Notes which parts of the layers give tensors, to have a suggestion where a layer gives none."""
+        for outer in dict.fromkeys(a.module for a in self.addresses):
+            for inner, part in self.modules[outer].named_modules():
+                if inner:
+                    note = _noting(self.tensors, f"{outer}.{inner}")
+                    hooks.callback(part.register_forward_hook(note).remove)
+
+    def _see(self, name: str, on_input: bool, value: object) -> None:
+        self.calls[name, on_input] += 1
+        call = self.calls[name, on_input]
+        caught = [
+            a.text
+            for a in self.addresses
+            if (a.module, a.input) == (name, on_input) and (a.call or 1) == call and a.text not in self.seen
+        ]
+        self.seen |= dict.fromkeys(caught, value)
+        if self.stop and len(self.seen) == len(self.addresses):
+            raise _Stop
+        if isinstance(value, Tensor):
+            self.seen |= {text: value.detach().clone() for text in caught}
+
+    def _result(self, address: _Address) -> Tensor:
+        text, calls = address.text, self.calls[address.module, address.input]
+        if text not in self.seen:
+            ran = f"runs only {calls} times" if calls else "never runs"
+            raise NetworkError(f"layer {text} of {self.name} {ran} in a forward pass; read another layer")
+        if calls > 1 and address.call is None:
+            raise UsageError(
+                f"layer {text} of {self.name} runs {calls} times in a forward pass; "
+                f"say which: {text}#1 to {text}#{calls}"
+            )
+        value = self.seen[text]
+        if not isinstance(value, Tensor):
+            verb = "takes" if address.input else "returns"
+            raise NetworkError(
+                f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{self._parts()}"
+            )
+        return value.detach()
+
+    def _parts(self) -> str:
+        parts = list(dict.fromkeys(reversed(self.tensors)))
+        shallow = sorted(parts, key=lambda part: part.count("."))[:4]
+        return f"; parts of it that return tensors: {', '.join(shallow)}" if shallow else ""
+
+
+def _noting(names: list[str], name: str) -> Callable[..., None]:
+    def note(_module: nn.Module, _args: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            names.append(name)
+
+    return note
+
+
+def read_units(
+    tensor: Tensor, prefix_tokens: int | None = None, layer: str = ""
+) -> Float32[Tensor, "image unit cell_y cell_x"]:
+    """A layer's raw output as one map a unit, float32, contiguous.
+
+    - 4-D: channels first, as it is; channels last (Swin) where axes 1 and 2 are equal and differ from axis 3.
+    - 3-D, token grids [image, token, feature]: the `prefix_tokens` class and register tokens in front are
+      dropped and the patches put back on their square grid. Without a number it is the fewest, 16 at most,
+      that leave a square.
+    - 2-D, flat features: maps of 1x1.
+
+    Raises `NetworkError`, naming `layer`, for anything else.
+
+    >>> read_units(torch.zeros(2, 1 + 9, 5)).shape
+    torch.Size([2, 5, 3, 3])
+    """
+    if not tensor.is_floating_point():
+        raise NetworkError(f"layer {layer or '?'} gives {tensor.dtype}, not real numbers; read another layer")
+    if tensor.ndim == 4:
+        _, first, second, third = tensor.shape
+        maps = tensor.permute(0, 3, 1, 2) if first == second != third else tensor
+    elif tensor.ndim == 3:
+        patches = tensor[:, _prefix(tensor.shape[1], prefix_tokens, layer) :]
+        side = math.isqrt(patches.shape[1])
+        maps = patches.transpose(1, 2).reshape(len(patches), -1, side, side)
+    elif tensor.ndim == 2:
+        maps = tensor[:, :, None, None]
+    else:
+        raise NetworkError(
+            f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}; wanted maps (4-D), "
+            "tokens (3-D) or features (2-D)"
+        )
+    return maps.to(torch.float32).contiguous()
+
+
+def _prefix(tokens: int, given: int | None, layer: str) -> int:
+    # Layers behind the point where the prefix tokens are dropped give the bare grid.
+    counts = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given, 0)
+    for count in counts:
+        if tokens > count and math.isqrt(tokens - count) ** 2 == tokens - count:
+            return count
+    which = f"{given}" if given is not None else f"up to {_MOST_PREFIX_TOKENS}"
+    raise NetworkError(
+        f"layer {layer or '?'} gives {tokens} tokens, which are no square grid after {which} class and "
+        "register tokens; set Network.prefix_tokens or read another layer"
+    )
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """One line of `unitscope layers`: an address that can be dissected, or why it cannot.
+
+    `name` is the layer's address (`name#1`, `name#2` where the module runs several times in a forward
+    pass, `calls` times in all), `kind` the module's class, `shape` (units, rows, columns) of its maps, None
+    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave.
+    """
+
+    name: str
+    kind: str
+    calls: int
+    shape: tuple[int, int, int] | None
+    raw: str
+    reason: str = ""
+
+
+def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = None) -> list[LayerShape]:
+    """Every layer of the network with the shape of its units, in the order of `named_modules()`.
+
+    One forward pass over a blank image of `size` (height, width), by default the size that the network's
+    preprocessing states, else 224 x 224. Raises `NetworkError` where the network fails on it.
+
+    >>> [(layer.name, layer.shape) for layer in list_layers(nn.Sequential(nn.Conv2d(3, 4, 3)), (8, 8))]
+    [('0', (4, 6, 6))]
+    """
+    module, name = _unwrap(network)
+    prefix = network.prefix_tokens if isinstance(network, Network) else None
+    modules = {key: part for key, part in module.named_modules() if key and not _is_container(part)}
+    seen: dict[str, list[tuple[object, str]]] = {key: [] for key in modules}
+    with ExitStack() as stack:
+        stack.enter_context(_evaluation(module))
+        stack.enter_context(torch.no_grad())
+        for key, part in modules.items():
+            stack.callback(part.register_forward_hook(_measuring(seen[key], prefix, key)).remove)
+        batch = blank(network, size)
+        try:
+            module(batch)
+        except Exception as error:
+            raise _failure(name, batch, error) from error
+    return [shape for key, part in modules.items() for shape in _shapes(key, part, seen[key])]
+
+
+def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Tensor:
+    """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
+    if size is None and isinstance(network, Network):
+        size = network.preprocessing.size
+    first = next(_unwrap(network)[0].parameters(), torch.empty(0))
+    dtype = first.dtype if first.is_floating_point() else torch.float32
+    return torch.zeros(1, 3, *(size or _DEFAULT_SIZE), device=first.device, dtype=dtype)
+
+
+def _measuring(seen: list[tuple[object, str]], prefix: int | None, name: str) -> Callable[..., None]:
+    def measure(_module: nn.Module, _args: object, output: object) -> None:
+        raw = _describe(output)
+        if not isinstance(output, Tensor):
+            seen.append((None, raw))
+            return
+        try:
+            seen.append((tuple(read_units(output, prefix, name).shape[1:]), raw))
+        except NetworkError as error:
+            seen.append((str(error), raw))
+
+    return measure
+
+
+def _shapes(name: str, module: nn.Module, seen: list[tuple[object, str]]) -> Iterator[LayerShape]:
+    kind, calls = type(module).__name__, len(seen)
+    if not seen:
+        yield LayerShape(name, kind, 0, None, "", "never runs in a forward pass")
+    for number, (found, raw) in enumerate(seen, 1):
+        address = name if calls == 1 else f"{name}#{number}"
+        if isinstance(found, tuple):
+            yield LayerShape(address, kind, calls, found, raw)
+        else:
+            yield LayerShape(address, kind, calls, None, raw, str(found or f"returns {raw}, not a tensor"))
+
+
+def _unwrap(network: Network | nn.Module) -> tuple[nn.Module, str]:
+    if isinstance(network, Network):
+        return network.module, network.name
+    return network, type(network).__name__
+
+
+@contextmanager
+def _evaluation(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while. Flags are set one by one: an overridden `train()` may do more."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        for part, _ in modes:
+            part.training = False
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _failure(name: str, batch: Tensor, error: Exception) -> NetworkError:
+    size = " x ".join(map(str, batch.shape[-2:]))
+    return NetworkError(f"{name} failed on an input of {size} pixels: {one_line(error)}; try another size")
+
+
+def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def _describe(value: object) -> str:
+    """What a layer gave, in a few words."""
+    if isinstance(value, Tensor):
+        return " x ".join(map(str, value.shape)) or "a single number"
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return f"a dict ({', '.join(map(str, list(value)[:4]))})"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
+
+
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict)
+
+
+def _near(name: str, modules: dict[str, nn.Module]) -> str:
+    near = difflib.get_close_matches(name, [key for key in modules if key], n=4, cutoff=0.5)
+    if near:
+        return f"; near names: {', '.join(near)}"
+    return "; `unitscope layers NETWORK` lists them"

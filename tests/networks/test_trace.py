@@ -1,0 +1,300 @@
+"""Reading layers: what is read, and that the network stays as it was."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.trace import list_layers, read_units, tap
+
+
+class Odd(nn.Module):
+    """A network with everything that is awkward: tuples, dicts, nothing, a shared ReLU, an unused layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.pair = Pair()
+        self.named = Returning(lambda x: {"map": x})
+        self.silent = Returning(lambda _x: None)
+        self.unused = nn.Linear(2, 2)
+        self.tail = Counting()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.conv(x))
+        x = self.relu(x - 1)
+        x, _ = self.pair(x)
+        x = self.named(x)["map"]
+        self.silent(x)
+        return self.tail(x)
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Identity()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.inner(x), x
+
+
+class Returning(nn.Module):
+    def __init__(self, give: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.give = give
+
+    def forward(self, x: Tensor) -> object:
+        return self.give(x)
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.images = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.images += len(x)
+        return x
+
+
+@dataclass
+class State:
+    modes: list[bool]
+    gradients: list[bool]
+    hooks: int
+
+
+def state(module: nn.Module) -> State:
+    parts = list(module.modules())
+    return State(
+        [part.training for part in parts],
+        [parameter.requires_grad for parameter in module.parameters()],
+        sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in parts),
+    )
+
+
+@pytest.fixture
+def odd() -> Iterator[Odd]:
+    torch.manual_seed(0)
+    module = Odd().train()
+    module.relu.eval()
+    module.conv.weight.requires_grad_(False)
+    before = state(module)
+    yield module
+    assert state(module) == before
+
+
+def batch(images: int = 2) -> Tensor:
+    return torch.rand(images, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+
+
+def test_output_is_read_before_an_inplace_operation_changes_it(odd: Odd) -> None:
+    with tap(odd, ["conv", "relu#2"]) as read:
+        seen = read(batch())
+    assert torch.equal(seen["conv"], odd.conv(batch()))
+    assert (seen["conv"] < 0).any()
+
+
+def test_stopping_layer_is_not_changed_by_what_follows(odd: Odd) -> None:
+    with tap(odd, ["conv"]) as read:
+        assert (read(batch())["conv"] < 0).any()
+
+
+def test_input_of_a_layer_is_read(odd: Odd) -> None:
+    with tap(odd, ["relu@in#1", "conv"]) as read:
+        seen = read(batch())
+    assert torch.equal(seen["relu@in#1"], seen["conv"])
+
+
+def test_calls_of_a_shared_module_are_told_apart(odd: Odd) -> None:
+    with tap(odd, ["relu#1", "relu#2"]) as read:
+        seen = read(batch())
+    assert torch.equal(seen["relu#2"], torch.relu(seen["relu#1"] - 1))
+
+
+def test_shared_module_without_a_number_is_refused(odd: Odd) -> None:
+    with (
+        tap(odd, ["relu"]) as read,
+        pytest.raises(UsageError, match=r"runs 2 times.*say which: relu#1 to relu#2"),
+    ):
+        read(batch())
+
+
+def test_call_that_does_not_happen_is_refused(odd: Odd) -> None:
+    with tap(odd, ["relu#3"]) as read, pytest.raises(NetworkError, match="runs only 2 times"):
+        read(batch())
+
+
+def test_pass_stops_after_the_last_layer_and_checks_with_one_image(odd: Odd) -> None:
+    with tap(odd, ["conv"]) as read:
+        read(batch(2))
+        read(batch(2))
+    assert odd.tail.images == 1
+
+
+def test_without_stop_the_pass_goes_on(odd: Odd) -> None:
+    with tap(odd, ["conv"], stop=False) as read:
+        assert read(batch(2))["conv"].shape[0] == 2
+    assert odd.tail.images == 2
+
+
+def test_network_that_catches_exceptions_still_stops() -> None:
+    class Catching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Identity(), Counting()
+
+        def forward(self, x: Tensor) -> Tensor:
+            try:
+                x = self.first(x)
+            except Exception:
+                x = torch.zeros_like(x)
+            return self.last(x)
+
+    module = Catching()
+    with tap(module, ["first"]) as read:
+        assert torch.equal(read(batch(3))["first"], batch(3))
+    assert module.last.images == 1
+
+
+def test_failure_behind_the_last_layer_does_not_matter() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(7, 2))
+    with tap(module, ["0"]) as read:
+        assert read(batch())["0"].shape == (2, 4, 4, 4)
+
+
+def test_unknown_layer_gets_near_names(odd: Odd) -> None:
+    with pytest.raises(UsageError, match="no layer 'con'; near names: conv"), tap(odd, ["con"]):
+        pass
+
+
+@pytest.mark.parametrize("address", ["conv@out", "conv#0", "conv#x", "conv#"])
+def test_malformed_address_is_refused(odd: Odd, address: str) -> None:
+    with pytest.raises(UsageError, match="is not NAME"), tap(odd, [address]):
+        pass
+
+
+def test_no_layers_is_wrong_usage(odd: Odd) -> None:
+    with pytest.raises(UsageError, match="no layer was named"), tap(odd, []):
+        pass
+
+
+def test_layer_that_never_runs(odd: Odd) -> None:
+    with tap(odd, ["unused"]) as read, pytest.raises(NetworkError, match="unused of Odd never runs"):
+        read(batch())
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        ("pair", r"returns a tuple of 2, not a tensor; parts of it that return tensors: pair\.inner$"),
+        ("named", r"returns a dict \(map\), not a tensor$"),
+        ("silent", "returns nothing, not a tensor$"),
+    ],
+)
+def test_layer_that_gives_no_tensor(odd: Odd, layer: str, said: str) -> None:
+    with tap(odd, [layer]) as read, pytest.raises(NetworkError, match=said) as caught:
+        read(batch())
+    assert "\n" not in str(caught.value)
+
+
+def test_network_that_fails_on_the_size() -> None:
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), name="mine.py:net")
+    with (
+        tap(network, ["1"]) as read,
+        pytest.raises(NetworkError, match=r"mine.py:net failed on an input of 6 x 6 pixels: mat1") as caught,
+    ):
+        read(batch())
+    assert "\n" not in str(caught.value)
+
+
+def test_error_in_the_block_leaves_the_network_as_it_was(odd: Odd) -> None:
+    with pytest.raises(RuntimeError, match="channels"), tap(odd, ["conv"]):
+        odd(batch()[:, :2])
+
+
+def test_reading_is_in_evaluation_mode_without_gradients() -> None:
+    module = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.9)).train()
+    with tap(module, ["1"]) as read:
+        seen = read(batch())["1"]
+    assert torch.allclose(seen, batch(), atol=1e-4)
+    assert not seen.requires_grad
+    assert module[0].num_batches_tracked == 0
+    assert module.training
+
+
+def test_maps_stay_as_they_are() -> None:
+    maps = torch.rand(2, 4, 3, 5)
+    assert torch.equal(read_units(maps), maps)
+
+
+def test_channels_last_maps_are_turned() -> None:
+    maps = torch.rand(2, 7, 3, 3)
+    turned = read_units(maps.permute(0, 2, 3, 1))
+    assert torch.equal(turned, maps)
+    assert turned.is_contiguous()
+
+
+@pytest.mark.parametrize(("prefix", "given"), [(0, None), (1, None), (5, None), (5, 5), (0, 5)])
+def test_tokens_return_to_their_grid(prefix: int, given: int | None) -> None:
+    maps = torch.rand(2, 6, 4, 4)
+    tokens = torch.cat([torch.full((2, prefix, 6), 9.0), maps.flatten(2).transpose(1, 2)], 1)
+    assert torch.equal(read_units(tokens, given), maps)
+
+
+def test_given_prefix_wins_over_a_guess() -> None:
+    assert read_units(torch.rand(1, 9, 2), prefix_tokens=5).shape == (1, 2, 2, 2)
+
+
+def test_tokens_without_a_grid() -> None:
+    with pytest.raises(NetworkError, match="layer block gives 90 tokens, which are no square grid after 1 "):
+        read_units(torch.rand(1, 90, 2), 1, "block")
+    with pytest.raises(NetworkError, match="after up to 16"):
+        read_units(torch.rand(1, 120, 2))
+
+
+def test_features_are_maps_of_one_cell() -> None:
+    assert read_units(torch.rand(2, 8)).shape == (2, 8, 1, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_units_are_float32(dtype: torch.dtype) -> None:
+    assert read_units(torch.ones(1, 2, 3, 3, dtype=dtype)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(2), torch.zeros(1, 2, 3, 4, 5)])
+def test_other_shapes_are_refused(tensor: Tensor) -> None:
+    with pytest.raises(NetworkError, match="layer deep gives an array of shape"):
+        read_units(tensor, layer="deep")
+
+
+def test_whole_numbers_are_refused() -> None:
+    with pytest.raises(NetworkError, match="int64"):
+        read_units(torch.zeros(1, 2, dtype=torch.int64))
+
+
+def test_layers_are_listed_with_shapes_or_reasons(odd: Odd) -> None:
+    network = Network(odd, Preprocessing(size=(6, 6)))
+    found = {layer.name: layer for layer in list_layers(network)}
+    assert found["conv"].shape == (4, 6, 6)
+    assert found["relu#1"].calls == found["relu#2"].calls == 2
+    assert found["unused"].reason == "never runs in a forward pass"
+    assert found["pair"].shape is None
+    assert found["pair"].reason == "returns a tuple of 2, not a tensor"
+    assert found["pair.inner"].shape == (4, 6, 6)
+
+
+def test_every_listed_address_can_be_read(odd: Odd) -> None:
+    addresses = [layer.name for layer in list_layers(odd, (6, 6)) if layer.shape]
+    with tap(odd, addresses) as read:
+        assert set(read(batch())) == set(addresses)
+
+
+def test_listing_fails_in_one_line() -> None:
+    with pytest.raises(NetworkError, match=r"Linear failed on an input of 8 x 8 pixels: .*try another size"):
+        list_layers(nn.Linear(3, 2), (8, 8))

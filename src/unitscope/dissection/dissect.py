@@ -1,0 +1,300 @@
+"""The main verb: dissect the layers of a network over a source of concepts."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import numpy as np
+import torch
+
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.sources import source_digest, source_spec
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.result import Dissection, Exemplars, LayerDissection
+from unitscope.dissection.significance import judge_units
+from unitscope.dissection.storage import Workspace, open_workspace
+from unitscope.errors import SourceError, UsageError
+from unitscope.networks.fields import find_fields
+from unitscope.networks.network import Network
+from unitscope.networks.trace import read_units, tap
+from unitscope.statistics.annotations import LabelIndex
+from unitscope.statistics.grids import Grid, make_grid
+from unitscope.statistics.overlap import Evidence, Overlap, measure_overlap
+from unitscope.statistics.quantiles import TailPlan
+from unitscope.statistics.resampling import Resampling, draw_resampling
+from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
+from unitscope.statistics.threads import Threads, open_threads
+from unitscope.version import __version__
+
+
+@dataclass(frozen=True)
+class Confidences:
+    """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none."""
+
+    shifts: int = 400
+    replicates: int = 400
+
+
+def dissect(
+    network: Network,
+    source: ConceptSource,
+    layers: Sequence[str],
+    *,
+    convention: str | Convention = "netdissect",
+    quantile: float | None = None,
+    thresholds: Mapping[str, np.ndarray] | None = None,
+    size: tuple[int, int] | None = None,
+    fit: Literal["stretch", "crop"] = "stretch",
+    seed: int = 0,
+    ranks: int = 10,
+    batch_size: int = 32,
+    confidences: Confidences = Confidences(),
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+    out: str | Path | None = None,
+    resume: bool = False,
+) -> Dissection:
+    """Name every unit of some layers by the concept its active region overlaps best.
+
+    The network runs once over the source. `convention` is a preset's name or a `Convention`;
+    `quantile` replaces its quantile; `thresholds` (layer -> float32[unit]) replace those found.
+    With `out` the run can be resumed after a kill (`resume=True`) and is saved there.
+
+    Raises `UsageError`, `SourceError`, `NetworkError` or `RunError` before work starts where that can
+    be known.
+    """
+    rules = find_convention(convention) if isinstance(convention, str) else convention
+    rules = rules if quantile is None else replace(rules, quantile=quantile)
+    if not layers:
+        raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
+    plan, warnings = plan_scan(
+        network, source, tuple(dict.fromkeys(layers)), rules, thresholds or {}, size, fit
+    )
+    plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size)
+    recipe = _recipe(network, source, plan, rules, seed, confidences, machine)
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        workspace = open_workspace(Path(out), recipe, resume) if out is not None else None
+        scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
+        scan = _scan(network, source, plan, replace(machine, scratch=scratch), workspace)
+        scanned = time.perf_counter()
+        run = _relate(scan, source, plan, rules, recipe, seed, confidences, machine, warnings)
+        times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
+        run = replace(run, times=times)
+        if workspace is not None:
+            workspace.finish(run)
+    return run
+
+
+def plan_scan(
+    network: Network,
+    source: ConceptSource,
+    layers: tuple[str, ...],
+    rules: Convention,
+    thresholds: Mapping[str, np.ndarray],
+    size: tuple[int, int] | None,
+    fit: Literal["stretch", "crop"],
+) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
+    """What a scan will do, and warnings by layer, found out with one blank image."""
+    if len(source) == 0:
+        raise SourceError("the source has no images; there is nothing to dissect over")
+    prepared = network.preprocessing
+    wanted = size or prepared.size
+    frame_size = wanted or source[0].image.shape[:2]
+    mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
+    frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
+    tails: dict[str, TailPlan] = {}
+    warnings: dict[str, tuple[str, ...]] = {}
+    device = next((p.device for p in network.module.parameters()), torch.device("cpu"))
+    with tap(network.module, layers) as read:
+        outputs = read(torch.zeros(1, 3, *frame.size, device=device))
+    fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
+    for layer in layers:
+        maps = read_units(outputs[layer], network.prefix_tokens, layer)
+        units, height, width = maps.shape[1:]
+        flat = (height, width) == (1, 1)
+        grid = _grid((height, width), frame, rules, None if flat else fields.get(layer))
+        population = rules.population
+        if layer in thresholds and len(thresholds[layer]) != units:
+            raise UsageError(
+                f"{len(thresholds[layer])} thresholds are given for layer {layer}, which has {units} units"
+            )
+        tails[layer] = TailPlan(
+            units,
+            len(source),
+            (height, width),
+            grid,
+            "given" if layer in thresholds else population,
+            rules.quantile,
+        )
+        if rules.upsampling == "receptive-field" and layer not in fields and not flat:
+            warnings[layer] = (
+                "the receptive fields of this layer could not be derived; half-pixel centers are used instead",
+            )
+    missing = [layer for layer in layers if thresholds and layer not in thresholds]
+    if missing:
+        raise UsageError(
+            f"the thresholds given do not cover layer {missing[0]}; they cover {', '.join(thresholds)}"
+        )
+    given = {layer: thresholds[layer].astype(np.float32) for layer in layers if layer in thresholds}
+    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
+
+
+def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: object) -> Grid:
+    if rules.upsampling == "receptive-field":
+        if field is None:
+            return make_grid(map_size, frame.mask_size, "half-pixel")
+        return make_grid(
+            map_size,
+            frame.mask_size,
+            "receptive-field",
+            centers=field.center,  # type: ignore[attr-defined]
+            steps=field.step,  # type: ignore[attr-defined]
+            input_size=frame.size,
+        )
+    return make_grid(map_size, frame.mask_size, rules.upsampling)
+
+
+def _scan(
+    network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, workspace: Workspace | None
+) -> Scan:
+    done = workspace.read_shards(plan) if workspace else {}
+    scan: Scan | None = None
+    for number, shard, total, new in scan_shards(network, source, plan, machine, done):
+        if new and workspace is not None:
+            workspace.write_shard(number, shard)
+        scan = total
+    assert scan is not None
+    return scan
+
+
+def _relate(
+    scan: Scan,
+    source: ConceptSource,
+    plan: ScanPlan,
+    rules: Convention,
+    recipe: Mapping[str, object],
+    seed: int,
+    confidences: Confidences,
+    machine: Machine,
+    warnings: Mapping[str, tuple[str, ...]],
+) -> Dissection:
+    """Names and confidence for every unit of every layer, from the statistics of all images."""
+    vocabulary = source.vocabulary
+    index = LabelIndex(scan.annotations, vocabulary)
+    areas = scan.annotations.concept_pixels(vocabulary.size)
+    enough = len(source) > 1 and confidences.shifts > 0
+    resampling = (
+        draw_resampling(len(source), seed, confidences.shifts, confidences.replicates) if enough else None
+    )
+    layers = {}
+    with open_threads(machine.threads) as threads:
+        for layer in plan.tails:
+            layers[layer] = _relate_layer(
+                layer, scan, plan, rules, index, areas, resampling, threads, warnings.get(layer, ())
+            )
+    shown = {int(image) for layer in layers.values() for image in layer.exemplars.images.flat if image >= 0}
+    keys = {image: scan.keys[image] for image in sorted(shown)}
+    return Dissection(layers, vocabulary, rules, recipe, keys)
+
+
+def _relate_layer(
+    layer: str,
+    scan: Scan,
+    plan: ScanPlan,
+    rules: Convention,
+    index: LabelIndex,
+    areas: np.ndarray,
+    resampling: Resampling | None,
+    threads: Threads,
+    warnings: tuple[str, ...],
+) -> LayerDissection:
+    tops = scan.tops[layer]
+    overlap, evidence = measure_overlap(
+        scan.tails[layer], tops, index, rules.union, areas, resampling, threads
+    )
+    offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
+    result = LayerDissection(
+        layer=layer,
+        map_size=plan.tails[layer].raw_size,
+        mask_size=plan.frame.mask_size,
+        images=len(scan.annotations),
+        vocabulary=index.vocabulary,
+        convention=rules,
+        thresholds=overlap.thresholds,
+        active=overlap.active,
+        active_in=overlap.active_in,
+        pixels_in=_pixels_in(index, rules),
+        concept_pixels=areas,
+        intersections=overlap.intersections,
+        exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
+    )
+    notes = (*warnings, *_notes(result, overlap, evidence))
+    confidence = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None
+    return replace(result, confidence=confidence, warnings=notes)
+
+
+def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
+    """All valid pixels of the images that enter the union, by category."""
+    valid = index.annotations.arrays["valid_pixels"]
+    places = range(len(index.vocabulary.categories))
+    if rules.union == "all":
+        return np.full(len(places), valid.sum(), np.int64)
+    bits = index.image_categories
+    return np.array([valid[(bits >> np.uint64(k)) & np.uint64(1) == 1].sum() for k in places], np.int64)
+
+
+def _notes(layer: LayerDissection, overlap: Overlap, evidence: Evidence | None) -> list[str]:
+    notes = []
+    dead = int((overlap.active == 0).sum())
+    if dead:
+        notes.append(f"{dead} of {len(layer)} units are never above their threshold (dead or constant)")
+    unseen = [concept for concept in layer.vocabulary if layer.concept_pixels[concept.id] == 0]
+    if unseen:
+        names = ", ".join(concept.name for concept in unseen[:5])
+        notes.append(
+            f"{len(unseen)} concepts never occur in the images: {names}{', ...' if unseen[5:] else ''}"
+        )
+    if evidence is None:
+        notes.append("no confidence was measured: it takes at least two images and one shift")
+    elif layer.images < 40:
+        notes.append(f"{layer.images} images allow only {layer.images - 1} null draws; p-values are coarse")
+    return notes
+
+
+def _recipe(
+    network: Network,
+    source: ConceptSource,
+    plan: ScanPlan,
+    rules: Convention,
+    seed: int,
+    confidences: Confidences,
+    machine: Machine,
+) -> dict[str, object]:
+    """What made a run, in values that JSON knows."""
+    given = {layer: values.tolist() for layer, values in plan.thresholds.items()}
+    return {
+        "network": {
+            "name": network.name,
+            "digest": network.digest,
+            "preprocessing": asdict(network.preprocessing),
+        },
+        "source": {"spec": source_spec(source), "digest": source_digest(source), "images": len(source)},
+        "layers": list(plan.tails),
+        "convention": asdict(rules),
+        "frame": asdict(plan.frame),
+        "thresholds": given or None,
+        "seed": seed,
+        "confidence": asdict(confidences),
+        "batch_size": plan.batch_size,
+        "shard_size": plan.shard_size,
+        "ranks": plan.ranks,
+        "device": machine.device,
+        "mixed_precision": machine.mixed_precision,
+        "version": __version__,
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,300 @@
+"""A run on disk: run.json, units.csv, one safetensors file a layer; shards while it is in the making."""
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.dissection.conventions import Convention
+from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection, Unit
+from unitscope.errors import RunError
+from unitscope.statistics.scan import Scan, ScanPlan
+from unitscope.statistics.shards import read_shards, write_shard
+
+FORMAT = 1
+"""The version of the files of a run; it rises when a reader of the old ones would go wrong."""
+
+COLUMNS = (
+    "layer", "unit", "concept", "category", "iou", "iou_low", "iou_high", "p_value", "q_value", "detector",
+    "threshold", "active_pixels", "concept_pixels", "intersection", "runner_up", "runner_up_iou", "heldout_iou",
+)  # fmt: skip
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_CONFIDENCE = ("p_value", "q_value", "low", "high", "heldout")
+_COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
+_EXEMPLARS = ("images", "peaks", "offsets", "runs")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of a run in the making: what is done is kept in shards until the run is whole."""
+
+    folder: Path
+
+    @property
+    def shards(self) -> Path:
+        """Where the statistics of finished parts are kept."""
+        return self.folder / "shards"
+
+    @property
+    def scratch(self) -> Path:
+        """Where packed tails go that exceed the memory budget."""
+        path = self.folder / "shards" / "spilled"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def read_shards(self, plan: ScanPlan) -> dict[int, Scan]:
+        """The parts that are done."""
+        return read_shards(self.shards, plan)
+
+    def write_shard(self, number: int, shard: Scan) -> None:
+        """Keep one more part."""
+        write_shard(self.shards, number, shard)
+
+    def finish(self, run: Dissection) -> None:
+        """Save the whole run and drop its parts."""
+        save(run, self.folder)
+        shutil.rmtree(self.shards, ignore_errors=True)
+
+
+def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> Workspace:
+    """The folder of a new or a resumed run.
+
+    Raises `RunError` where the folder holds something else, a finished run, or the beginnings of a
+    run with another recipe.
+    """
+    workspace = Workspace(folder)
+    plan_file = workspace.shards / "recipe.json"
+    text = json.dumps(recipe, indent=1)
+    if (folder / "run.json").exists():
+        raise RunError(f"{folder} holds a finished run; name another folder with --out, or delete it")
+    if plan_file.exists():
+        if not resume:
+            raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
+        differing = _differing(json.loads(plan_file.read_text()), json.loads(text))
+        if differing:
+            raise RunError(
+                f"{folder} was begun with another {', '.join(differing)}; give the same, or another --out"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+    with _writing(folder):
+        shutil.rmtree(workspace.shards / "spilled", ignore_errors=True)
+        workspace.shards.mkdir(parents=True, exist_ok=True)
+        if not plan_file.exists():
+            _write_text(plan_file, text)
+    return workspace
+
+
+def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def save(run: Dissection, folder: str | Path) -> None:
+    """Write a run: `run.json`, `units.csv` and one `.safetensors` a layer. See docs/files.md.
+
+    Raises `RunError` where it cannot be written.
+    """
+    path = Path(folder)
+    with _writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        for name, layer in zip(_file_names(list(run.layers)), run.layers.values(), strict=True):
+            _save_layer(layer, path / name)
+        _write_units(run, path / "units.csv")
+        _write_text(path / "run.json", json.dumps(_about(run), indent=1))
+
+
+def load(folder: str | Path) -> Dissection:
+    """Read a run that `save` wrote. Raises `RunError` where the folder holds none, or a broken one.
+
+    An unfinished run has no run.json; go on with it with `unitscope dissect ... --resume`.
+    """
+    path = Path(folder)
+    try:
+        about = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        hint = "an unfinished run; go on with --resume" if (path / "shards").exists() else "no run.json"
+        raise RunError(f"{path} holds {hint}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path / 'run.json'}: {error}") from error
+    if about.get("format") != FORMAT:
+        raise RunError(f"{path} has format {about.get('format')}, this version reads {FORMAT}; dissect again")
+    try:
+        vocabulary = Vocabulary(tuple(Concept(*entry) for entry in about["vocabulary"]))
+        convention = Convention(**about["recipe"]["convention"])
+        layers = {
+            entry["layer"]: _load_layer(entry, path / entry["file"], vocabulary, convention)
+            for entry in about["layers"]
+        }
+        keys = {int(image): key for image, key in about["keys"].items()}
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+        raise RunError(f"the run in {path} is damaged: {error}; dissect again") from error
+    return Dissection(layers, vocabulary, convention, about["recipe"], keys, about["times"])
+
+
+def _about(run: Dissection) -> dict[str, object]:
+    summaries = []
+    for name, layer in zip(_file_names(list(run.layers)), run.layers.values(), strict=True):
+        sure = layer.confidence
+        summaries.append(
+            {
+                "layer": layer.layer,
+                "file": name,
+                "units": len(layer),
+                "map_size": layer.map_size,
+                "mask_size": layer.mask_size,
+                "images": layer.images,
+                "detectors": layer.detectors,
+                "unique": layer.unique,
+                "shifts": sure.shifts if sure else 0,
+                "chance_detectors": sure.chance_detectors if sure else None,
+                "chance_discoveries": sure.chance_discoveries if sure else None,
+                "warnings": layer.warnings,
+            }
+        )
+    return {
+        "format": FORMAT,
+        "recipe": run.recipe,
+        "layers": summaries,
+        "times": run.times,
+        "vocabulary": [[concept.id, concept.name, concept.category] for concept in run.vocabulary],
+        "keys": run.keys,
+    }
+
+
+def _save_layer(layer: LayerDissection, path: Path) -> None:
+    arrays: dict[str, Any] = {name: getattr(layer, name) for name in _COUNTS}
+    arrays |= {f"exemplar_{name}": getattr(layer.exemplars, name) for name in _EXEMPLARS}
+    if layer.confidence is not None:
+        arrays |= {name: getattr(layer.confidence, name) for name in _CONFIDENCE}
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+
+
+def _load_layer(
+    entry: Mapping[str, Any], path: Path, vocabulary: Vocabulary, convention: Convention
+) -> LayerDissection:
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    confidence = None
+    if entry["shifts"]:
+        controls = {name: entry[name] for name in ("shifts", "chance_detectors", "chance_discoveries")}
+        confidence = Confidence(**{name: arrays[name] for name in _CONFIDENCE}, **controls)
+    return LayerDissection(
+        layer=entry["layer"],
+        map_size=tuple(entry["map_size"]),
+        mask_size=tuple(entry["mask_size"]),
+        images=entry["images"],
+        vocabulary=vocabulary,
+        convention=convention,
+        **{name: arrays[name] for name in _COUNTS},
+        exemplars=Exemplars(*(arrays[f"exemplar_{name}"] for name in _EXEMPLARS)),
+        confidence=confidence,
+        warnings=tuple(entry["warnings"]),
+    )
+
+
+def unit_row(unit: Unit) -> list[str]:
+    """One row of units.csv: numbers with nine significant digits, names safe in a spreadsheet."""
+    figures = {
+        **{name: f"{getattr(unit, name):.9g}" for name in COLUMNS if name.startswith(("iou", "p_", "q_"))},
+        "layer": guard_cell(unit.layer),
+        "unit": str(unit.unit),
+        "concept": guard_cell(unit.concept.name if unit.concept else ""),
+        "category": guard_cell(unit.concept.category if unit.concept else ""),
+        "detector": str(int(unit.detector)),
+        "threshold": f"{unit.threshold:.9g}",
+        "active_pixels": str(unit.active_pixels),
+        "concept_pixels": str(unit.concept_pixels),
+        "intersection": str(unit.intersection),
+        "runner_up": guard_cell(unit.runner_up.name if unit.runner_up else ""),
+        "runner_up_iou": f"{unit.runner_up_iou:.9g}",
+        "heldout_iou": f"{unit.heldout_iou:.9g}",
+    }
+    return [figures[name] for name in COLUMNS]
+
+
+def guard_cell(text: str) -> str:
+    """The text with an apostrophe in front where a spreadsheet would take it for a formula.
+
+    >>> guard_cell("=1+1"), guard_cell("cat")
+    ("'=1+1", 'cat')
+    """
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
+    """Thresholds by layer, float32[unit], from a CSV with columns layer, unit, threshold.
+
+    Another run's `units.csv` serves. Raises `RunError` naming the line that is wrong.
+    """
+    found: dict[str, dict[int, float]] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {"layer", "unit", "threshold"} - set(rows.fieldnames or ())
+            if missing:
+                raise RunError(f"{path} has no column {min(missing)}; layer, unit, threshold are needed")
+            for row in rows:
+                try:
+                    layer = row["layer"].removeprefix("'")
+                    found.setdefault(layer, {})[int(row["unit"])] = float(row["threshold"])
+                except (ValueError, TypeError) as error:
+                    raise RunError(f"{path} line {rows.line_num}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"cannot read {path}: {error}") from error
+    for layer, units in found.items():
+        if sorted(units) != list(range(len(units))):
+            raise RunError(f"{path}: the units of layer {layer} are not 0 to {len(units) - 1}")
+    return {
+        layer: np.array([units[unit] for unit in range(len(units))], np.float32)
+        for layer, units in found.items()
+    }
+
+
+def _write_units(run: Dissection, path: Path) -> None:
+    unfinished = path.with_suffix(".part")
+    with open(unfinished, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for layer in run.layers.values():
+            writer.writerows(unit_row(unit) for unit in layer)
+    os.replace(unfinished, path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def _file_names(layers: list[str]) -> list[str]:
+    """A file name for every layer, safe on any file system and unique in the run."""
+    names: list[str] = []
+    for layer in layers:
+        stem = re.sub(r"[^A-Za-z0-9._-]", "-", layer).strip(".") or "layer"
+        taken = {name.lower() for name in names}
+        number, name = 1, f"{stem}.safetensors"
+        while name.lower() in taken:
+            number += 1
+            name = f"{stem}-{number}.safetensors"
+        names.append(name)
+    return names
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot write to {folder}: {error}; free some space or name another --out") from error

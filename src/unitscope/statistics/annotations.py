@@ -1,0 +1,197 @@
+"""The labels of the images of a scan, packed as runs along rows, and the area of every concept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int64, UInt16
+
+from unitscope.axes import ConceptAreas
+from unitscope.concepts.vocabulary import Example, Vocabulary
+from unitscope.errors import SourceError
+from unitscope.statistics.kernels import encode_plane
+
+Doubles = Literal["twice", "truth-twice", "once"]
+
+FIELDS = {
+    "planes": np.int32,
+    "has_void": np.bool_,
+    "per_row": np.int32,
+    "ends": np.uint16,
+    "ids": np.uint16,
+    "scalar_counts": np.int32,
+    "scalars": np.uint16,
+    "area_counts": np.int32,
+    "area_ids": np.uint16,
+    "area_pixels": np.int64,
+    "valid_pixels": np.int64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """Labels of consecutive images from number `first` on, at mask size: a mergeable statistic.
+
+    Each image has `planes` coded planes, the last of them its void mask where `has_void`. A plane is
+    coded row by row as segments of equal id: `per_row` segments each, with their `ends` and `ids`.
+    `area_ids`, `area_pixels` hold the pixels of each concept of each image; void ones are left out.
+    A few per cent of the size of the planes, and faster to intersect.
+    """
+
+    mask_size: tuple[int, int]
+    first: int
+    arrays: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.arrays["planes"])
+
+    def merge(self, other: "Annotations") -> "Annotations":
+        """The annotations of both, in the order of their images."""
+        return merge_annotations([self, other])
+
+    def concept_pixels(self, size: int, images: np.ndarray | None = None) -> ConceptAreas:
+        """Pixels of every concept id, over all images or those where `images` (bool) is true."""
+        owners = np.repeat(np.arange(len(self)), self.arrays["area_counts"])
+        chosen = slice(None) if images is None else images[owners]
+        areas = np.zeros(size, np.int64)
+        np.add.at(areas, self.arrays["area_ids"][chosen], self.arrays["area_pixels"][chosen])
+        return areas
+
+    @cached_property
+    def by_concept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images and pixels sorted by concept: starts[id], image indices, pixels."""
+        ids = self.arrays["area_ids"].astype(np.int64)
+        order = np.argsort(ids, kind="stable")
+        owners = np.repeat(np.arange(len(self)), self.arrays["area_counts"])
+        starts = np.searchsorted(ids[order], np.arange(65_537))
+        return starts, owners[order], self.arrays["area_pixels"][order]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelIndex:
+    """Annotations ready for the compiled loops, with a vocabulary: see `tallies`."""
+
+    annotations: Annotations
+    vocabulary: Vocabulary
+
+    @cached_property
+    def image_categories(self) -> np.ndarray:
+        """uint64[image]: one bit for each category that has a label in the image."""
+        arrays = self.annotations.arrays
+        bits = np.zeros(len(self.annotations), np.uint64)
+        owners = np.repeat(np.arange(len(self.annotations)), arrays["area_counts"])
+        np.bitwise_or.at(bits, owners, self.concept_bits[arrays["area_ids"]])
+        return bits
+
+    @cached_property
+    def concept_bits(self) -> np.ndarray:
+        """uint64[id]: the bit of the concept's category; 0 for no concept."""
+        places = self.vocabulary.category_index.astype(np.int64)
+        return np.where(places >= 0, np.uint64(1) << np.maximum(places, 0).astype(np.uint64), np.uint64(0))
+
+    @cached_property
+    def arrays(self) -> tuple[object, ...]:
+        """The tuple that the compiled loops read."""
+        arrays = self.annotations.arrays
+        plane_starts = _starts(arrays["planes"])
+        return (
+            plane_starts,
+            _starts(arrays["per_row"]),
+            arrays["ends"],
+            arrays["ids"],
+            np.where(arrays["has_void"], plane_starts[1:] - 1, -1),
+            _starts(arrays["scalar_counts"]),
+            arrays["scalars"],
+            self.image_categories,
+            self.concept_bits,
+            np.maximum(self.vocabulary.category_index, 0).astype(np.int64),
+            self.annotations.mask_size[0],
+        )
+
+
+def _starts(counts: np.ndarray) -> Int64[np.ndarray, "counts_and_one"]:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def annotate(
+    example: Example, mask_size: tuple[int, int], doubles: Doubles, size: int, number: int = 0
+) -> Annotations:
+    """The annotations of one framed example, image `number` of its source, for a vocabulary of that size.
+
+    Void pixels lose their labels. A concept twice on a pixel is kept, kept in its area only, or
+    dropped, as `doubles` says. Raises `SourceError` for an id outside the vocabulary or planes of
+    another size.
+    """
+    planes = _valid_planes(example, mask_size, size)
+    void = example.void
+    valid = planes[0].size if planes.shape[0] else mask_size[0] * mask_size[1]
+    if void is not None and void.any():
+        planes = np.where(void[None], 0, planes).astype(np.uint16)
+        valid -= int(void.sum())
+    else:
+        void = None
+    scalars = np.array(example.ids if doubles == "twice" else sorted(set(example.ids)), np.uint16)
+    kept = planes if doubles == "twice" else _without_doubles(planes, scalars)
+    truth = kept if doubles == "once" else planes
+    areas = np.bincount(truth.reshape(-1), minlength=size).astype(np.int64)
+    np.add.at(areas, np.array(example.ids if doubles != "once" else scalars, np.int64), valid)
+    areas[0] = 0
+    coded = [plane for plane in kept if plane.any()]
+    if void is not None:
+        coded.append(void.astype(np.uint16))
+    parts = [encode_plane(np.ascontiguousarray(plane)) for plane in coded]
+    present = np.flatnonzero(areas)
+    values: dict[str, Sequence[object] | np.ndarray] = {
+        "planes": [len(coded)],
+        "has_void": [void is not None],
+        "per_row": np.concatenate([part[0] for part in parts]) if parts else [],
+        "ends": np.concatenate([part[1] for part in parts]) if parts else [],
+        "ids": np.concatenate([part[2] for part in parts]) if parts else [],
+        "scalar_counts": [len(scalars)],
+        "scalars": scalars,
+        "area_counts": [len(present)],
+        "area_ids": present,
+        "area_pixels": areas[present],
+        "valid_pixels": [valid],
+    }
+    arrays: dict[str, np.ndarray] = {name: np.asarray(values[name], kind) for name, kind in FIELDS.items()}
+    return Annotations(mask_size, number, arrays)
+
+
+def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
+    """The annotations of several stretches of images, in the order of their images."""
+    ordered = sorted(parts, key=lambda part: part.first)
+    arrays = {name: np.concatenate([part.arrays[name] for part in ordered]) for name in FIELDS}
+    return Annotations(ordered[0].mask_size, ordered[0].first, arrays)
+
+
+def _valid_planes(
+    example: Example, mask_size: tuple[int, int], size: int
+) -> UInt16[np.ndarray, "plane row column"]:
+    planes = example.planes
+    if planes.shape[0] and planes.shape[1:] != mask_size:
+        raise SourceError(
+            f"{example.key}: labels are {planes.shape[1]}x{planes.shape[2]}, "
+            f"the masks of this run {mask_size[0]}x{mask_size[1]}; fit the example to the frame first"
+        )
+    largest = max(int(planes.max()) if planes.size else 0, *example.ids, 0)
+    if largest >= size or any(identity < 1 for identity in example.ids):
+        raise SourceError(
+            f"{example.key}: label {largest} is not in the vocabulary, whose ids end at {size - 1}; "
+            "check the source with `unitscope concepts check`"
+        )
+    return planes if planes.shape[0] else np.zeros((0, *mask_size), np.uint16)
+
+
+def _without_doubles(
+    planes: UInt16[np.ndarray, "plane row column"], scalars: UInt16[np.ndarray, "scalar"]
+) -> UInt16[np.ndarray, "plane row column"]:
+    """The planes with every repeated id of a pixel, or of its whole image, set to 0."""
+    kept = planes.copy()
+    kept[np.isin(kept, scalars)] = 0
+    for later in range(1, len(kept)):
+        for earlier in range(later):
+            kept[later][kept[later] == planes[earlier]] = 0
+    return kept

@@ -1,0 +1,356 @@
+"""The compiled inner loops. Each has a slow twin in the tests that says the same in plain numpy.
+
+All release the interpreter lock, so callers spread units over threads. A value interpolated
+between four corners may exceed the largest of them by a rounding error; `lower` and `upper` widen a
+threshold by more than that error before whole cells are skipped or filled.
+"""
+
+import numpy as np
+from numba import njit
+
+_ROUNDING = np.float32(2.0**-18)
+_ONE = np.float32(1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def lower(threshold):  # type: ignore[no-untyped-def]
+    """Just below a threshold, by more than interpolation can round up."""
+    return threshold - abs(threshold) * _ROUNDING
+
+
+@njit(cache=True, nogil=True, inline="always")
+def upper(threshold):  # type: ignore[no-untyped-def]
+    """Just above a threshold, by more than interpolation can round down."""
+    return threshold + abs(threshold) * _ROUNDING
+
+
+@njit(cache=True, nogil=True)
+def keep_largest(values, fill, keep):  # type: ignore[no-untyped-def]
+    """Move the `keep` largest of values[:fill] to the front; returns the smallest of them."""
+    ordered = np.partition(values[:fill], fill - keep)
+    values[:keep] = ordered[fill - keep :]
+    return ordered[fill - keep]
+
+
+@njit(cache=True, nogil=True)
+def push_tail(rows, units, bound, values, fill, keep):  # type: ignore[no-untyped-def]
+    """Add the entries of rows[image, unit, :] above the unit's bound to its largest values.
+
+    For units[0] <= unit < units[1], so that threads can share the units.
+    `bound[u]` rises to the keep-th largest value seen so far.
+    """
+    capacity = values.shape[1]
+    size = rows.shape[2]
+    for u in range(units[0], units[1]):
+        t, n = bound[u], fill[u]
+        for b in range(rows.shape[0]):
+            row = rows[b, u]
+            hot = 0
+            for i in range(size):
+                hot += row[i] > t
+            if hot == 0:
+                continue
+            for i in range(size):
+                if row[i] > t:
+                    values[u, n] = row[i]
+                    n += 1
+                    if n == capacity:
+                        t = max(t, keep_largest(values[u], n, keep))
+                        n = keep
+        if n >= keep + keep // 4 or (n >= keep and t == -np.inf):
+            t = max(t, keep_largest(values[u], n, keep))
+            n = keep
+        bound[u], fill[u] = t, n
+
+
+@njit(cache=True, nogil=True)
+def push_plateaus(maps, units, bound, values, fill, keep, inner):  # type: ignore[no-untyped-def]
+    """The same for the smallest corner of every inner cell: no pixel inside it lies lower."""
+    capacity = values.shape[1]
+    height, width = maps.shape[2], maps.shape[3]
+    (y0, y1), (x0, x1) = inner
+    for u in range(units[0], units[1]):
+        t, n = bound[u], fill[u]
+        for b in range(maps.shape[0]):
+            flat = maps[b, u]
+            hot = 0
+            for y in range(height):
+                for x in range(width):
+                    hot += flat[y, x] > t
+            if hot == 0:
+                continue
+            for y in range(y0, y1):
+                yb = min(y + 1, height - 1)
+                for x in range(x0, x1):
+                    xb = min(x + 1, width - 1)
+                    least = min(min(flat[y, x], flat[y, xb]), min(flat[yb, x], flat[yb, xb]))
+                    least = lower(least)
+                    if least > t:
+                        values[u, n] = least
+                        n += 1
+                        if n == capacity:
+                            t = max(t, keep_largest(values[u], n, keep))
+                            n = keep
+        if n >= keep + keep // 4 or (n >= keep and t == -np.inf):
+            t = max(t, keep_largest(values[u], n, keep))
+            n = keep
+        bound[u], fill[u] = t, n
+
+
+@njit(cache=True, nogil=True)
+def pack_cells(maps, units, bound, reach, first_image):  # type: ignore[no-untyped-def]
+    """The cells of maps[image, unit, y, x] above the unit's bound, with neighbors up to `reach` away.
+
+    Returns records per unit (counts), and by record: image, number of cells; and all cells and values.
+    """
+    images, _, height, width = maps.shape
+    many = units[1] - units[0]
+    counts = np.zeros(many, np.int64)
+    record_image = np.empty(images * many, np.int32)
+    record_size = np.empty(images * many, np.int32)
+    capacity = max(1024, images * many * height * width // 16)
+    cells = np.empty(capacity, np.uint32)
+    values = np.empty(capacity, np.float32)
+    marks = np.zeros((height, width), np.bool_)
+    r, p = 0, 0
+    for u in range(units[0], units[1]):
+        t = lower(bound[u])
+        for b in range(images):
+            flat = maps[b, u]
+            hot = 0
+            for y in range(height):
+                for x in range(width):
+                    hot += flat[y, x] > t
+            if hot == 0:
+                continue
+            if p + height * width > capacity:
+                capacity = 2 * capacity + height * width
+                more_cells = np.empty(capacity, np.uint32)
+                more_values = np.empty(capacity, np.float32)
+                more_cells[:p] = cells[:p]
+                more_values[:p] = values[:p]
+                cells, values = more_cells, more_values
+            for y in range(height):
+                for x in range(width):
+                    if flat[y, x] > t:
+                        for v in range(max(y - reach, 0), min(y + reach + 1, height)):
+                            for w in range(max(x - reach, 0), min(x + reach + 1, width)):
+                                marks[v, w] = True
+            start = p
+            for y in range(height):
+                for x in range(width):
+                    if marks[y, x]:
+                        marks[y, x] = False
+                        cells[p] = y * width + x
+                        values[p] = flat[y, x]
+                        p += 1
+            record_image[r] = first_image + b
+            record_size[r] = p - start
+            counts[u - units[0]] += 1
+            r += 1
+    return counts, record_image[:r].copy(), record_size[:r].copy(), cells[:p].copy(), values[:p].copy()
+
+
+@njit(cache=True, nogil=True)
+def prune_cells(counts, image, size, cells, values, bound, reach, height, width):  # type: ignore[no-untyped-def]
+    """The same packing under a higher bound: cells that can no longer matter are dropped."""
+    new_counts = np.zeros(len(counts), np.int64)
+    new_image, new_size = np.empty_like(image), np.empty_like(size)
+    new_cells, new_values = np.empty_like(cells), np.empty_like(values)
+    marks = np.zeros((height, width), np.bool_)
+    r, p, s, q = 0, 0, 0, 0
+    for u in range(len(counts)):
+        t = lower(bound[u])
+        for _ in range(counts[u]):
+            end = p + size[r]
+            for i in range(p, end):
+                if values[i] > t:
+                    y, x = cells[i] // width, cells[i] % width
+                    for v in range(max(y - reach, 0), min(y + reach + 1, height)):
+                        for w in range(max(x - reach, 0), min(x + reach + 1, width)):
+                            marks[v, w] = True
+            start = q
+            for i in range(p, end):
+                if marks[cells[i] // width, cells[i] % width]:
+                    new_cells[q], new_values[q] = cells[i], values[i]
+                    q += 1
+            for i in range(p, end):
+                marks[cells[i] // width, cells[i] % width] = False
+            if q > start:
+                new_image[s], new_size[s] = image[r], q - start
+                new_counts[u] += 1
+                s += 1
+            p = end
+            r += 1
+    return new_counts, new_image[:s].copy(), new_size[:s].copy(), new_cells[:q].copy(), new_values[:q].copy()
+
+
+@njit(cache=True, nogil=True)
+def collect_pixels(size, cells, values, bound, rows, columns):  # type: ignore[no-untyped-def]
+    """Every interpolated value above the bound, in no particular order, of one unit's records."""
+    _, _, yweight, ystart = rows
+    _, _, xweight, xstart = columns
+    height, width = len(ystart) - 1, len(xstart) - 1
+    ts = lower(bound)
+    flat = np.full((height, width), -np.inf, np.float32)
+    out = np.empty(1024, np.float32)
+    n, p = 0, 0
+    for r in range(len(size)):
+        end = p + size[r]
+        for i in range(p, end):
+            flat[cells[i] // width, cells[i] % width] = values[i]
+        for y in range(height):
+            yb = min(y + 1, height - 1)
+            for x in range(width):
+                xb = min(x + 1, width - 1)
+                a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
+                if max(max(a00, a01), max(a10, a11)) <= ts:
+                    continue
+                need = (ystart[y + 1] - ystart[y]) * (xstart[x + 1] - xstart[x])
+                if n + need > len(out):
+                    more = np.empty(2 * len(out) + need, np.float32)
+                    more[:n] = out[:n]
+                    out = more
+                for i in range(ystart[y], ystart[y + 1]):
+                    h1 = yweight[i]
+                    h0 = _ONE - h1
+                    if max(a00 * h0 + a10 * h1, a01 * h0 + a11 * h1) <= ts:
+                        continue
+                    for j in range(xstart[x], xstart[x + 1]):
+                        w1 = xweight[j]
+                        w0 = _ONE - w1
+                        v = (a00 * w0 + a01 * w1) * h0 + (a10 * w0 + a11 * w1) * h1
+                        out[n] = v
+                        n += v > bound
+        for i in range(p, end):
+            flat[cells[i] // width, cells[i] % width] = -np.inf
+        p = end
+    return out[:n]
+
+
+@njit(cache=True, nogil=True)
+def select_largest(values, rank):  # type: ignore[no-untyped-def]
+    """The rank-th largest value (1 is the largest), by one histogram and a small sort."""
+    bins = 4096
+    low, high = values.min(), values.max()
+    if not high > low:
+        return high
+    scale = np.float64(bins) / (np.float64(high) - np.float64(low))
+    counts = np.zeros(bins + 1, np.int64)
+    for v in values:
+        counts[int((np.float64(v) - np.float64(low)) * scale)] += 1
+    b, above = bins, 0
+    while above + counts[b] < rank:
+        above += counts[b]
+        b -= 1
+    inside = np.empty(counts[b], values.dtype)
+    n = 0
+    for v in values:
+        if int((np.float64(v) - np.float64(low)) * scale) == b:
+            inside[n] = v
+            n += 1
+    inside.sort()
+    return inside[n - (rank - above)]
+
+
+@njit(cache=True, nogil=True)
+def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):  # type: ignore[no-untyped-def]
+    """The masks of one unit's records as runs of pixels strictly above the threshold.
+
+    Returns, by non-empty mask: image, number of runs; and all runs (row, first column, last + 1).
+    """
+    _, _, yweight, ystart = rows
+    _, _, xweight, xstart = columns
+    height, width = len(ystart) - 1, len(xstart) - 1
+    ts, hi = lower(threshold), upper(threshold)
+    flat = np.full((height, width), -np.inf, np.float32)
+    mask_image, mask_size = np.empty_like(image), np.empty_like(size)
+    runs = np.empty((1024, 3), np.uint16)
+    m, n, p = 0, 0, 0
+    for r in range(len(size)):
+        end = p + size[r]
+        hot = False
+        for i in range(p, end):
+            hot |= values[i] > ts
+        if not hot:
+            p = end
+            continue
+        for i in range(p, end):
+            flat[cells[i] // width, cells[i] % width] = values[i]
+        start = n
+        for y in range(height):
+            yb = min(y + 1, height - 1)
+            hot = False
+            for x in range(width):
+                hot |= max(flat[y, x], flat[yb, x]) > ts
+            if not hot:
+                continue
+            for i in range(ystart[y], ystart[y + 1]):
+                if n + len(xweight) + 1 > len(runs):
+                    more = np.empty((2 * len(runs) + len(xweight), 3), np.uint16)
+                    more[:n] = runs[:n]
+                    runs = more
+                h1 = yweight[i]
+                h0 = _ONE - h1
+                first = -1
+                for x in range(width):
+                    xb = min(x + 1, width - 1)
+                    a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
+                    inside = 0
+                    if sampled:
+                        inside = 1 if a00 > threshold else -1
+                    elif max(max(a00, a01), max(a10, a11)) <= ts:
+                        inside = -1
+                    else:
+                        left, right = a00 * h0 + a10 * h1, a01 * h0 + a11 * h1
+                        if max(left, right) <= ts:
+                            inside = -1
+                        elif min(left, right) > hi:
+                            inside = 1
+                    if inside == 1:
+                        if first < 0 and xstart[x] < xstart[x + 1]:
+                            first = xstart[x]
+                    elif inside == -1:
+                        if first >= 0 and xstart[x] < xstart[x + 1]:
+                            runs[n, 0], runs[n, 1], runs[n, 2] = i, first, xstart[x]
+                            n += 1
+                            first = -1
+                    else:
+                        for j in range(xstart[x], xstart[x + 1]):
+                            w1 = xweight[j]
+                            w0 = _ONE - w1
+                            v = (a00 * w0 + a01 * w1) * h0 + (a10 * w0 + a11 * w1) * h1
+                            if v > threshold:
+                                if first < 0:
+                                    first = j
+                            elif first >= 0:
+                                runs[n, 0], runs[n, 1], runs[n, 2] = i, first, j
+                                n += 1
+                                first = -1
+                if first >= 0:
+                    runs[n, 0], runs[n, 1], runs[n, 2] = i, first, len(xweight)
+                    n += 1
+        for i in range(p, end):
+            flat[cells[i] // width, cells[i] % width] = -np.inf
+        if n > start:
+            mask_image[m], mask_size[m] = image[r], n - start
+            m += 1
+        p = end
+    return mask_image[:m].copy(), mask_size[:m].copy(), runs[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def encode_plane(plane):  # type: ignore[no-untyped-def]
+    """One label plane as segments: per row their number; by segment its end column and its id."""
+    height, width = plane.shape
+    per_row = np.zeros(height, np.int32)
+    ends, ids = np.empty(height * width, np.uint16), np.empty(height * width, np.uint16)
+    n = 0
+    for y in range(height):
+        start = n
+        for x in range(width):
+            if x + 1 == width or plane[y, x + 1] != plane[y, x]:
+                ends[n], ids[n] = x + 1, plane[y, x]
+                n += 1
+        per_row[y] = n - start
+    return per_row, ends[:n].copy(), ids[:n].copy()

@@ -1,0 +1,314 @@
+"""The upper tail of every unit: what is needed for its exact threshold and its masks, and no more.
+
+A bilinear value never exceeds the largest of its four corners, so a cell none of whose corners is
+above a lower bound of the threshold can never be in a mask. The bound is certified by values already
+seen and only rises; what lies above it is kept, packed. See docs/decisions/0001.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+from torch import Tensor
+
+from unitscope.axes import Thresholds
+from unitscope.errors import RunError
+from unitscope.statistics import kernels
+from unitscope.statistics.grids import Axis, Grid
+from unitscope.statistics.threads import Threads
+
+Population = Literal["cells", "pixels", "given"]
+
+
+def tail_rank(quantile: float, count: int) -> int:
+    """The rank of the threshold among `count` values, 1 for the largest: floor(q N) + 1.
+
+    So at most a fraction q lies strictly above it. The quantile is taken as the decimal it is
+    written as: 0.005 of 1,000 values is exactly 5.
+
+    >>> tail_rank(0.005, 1000)
+    6
+    """
+    return min(math.floor(Fraction(str(quantile)) * count) + 1, count)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells kept of some images, sorted by unit, then image.
+
+    `counts[unit]` records; by record its `image` and `size`; by cell its place and value.
+    """
+
+    counts: np.ndarray
+    image: np.ndarray
+    size: np.ndarray
+    cells: np.ndarray
+    values: np.ndarray
+    record_starts: np.ndarray = field(init=False)
+    cell_starts: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        records = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        sizes = np.concatenate([[0], np.cumsum(self.size, dtype=np.int64)])
+        object.__setattr__(self, "record_starts", records)
+        object.__setattr__(self, "cell_starts", sizes[records])
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The five arrays, in the order of the constructor."""
+        return (self.counts, self.image, self.size, self.cells, self.values)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the packed cells; those spilled to disk take none."""
+        return 0 if isinstance(self.values, np.memmap) else sum(part.nbytes for part in self.arrays)
+
+    def unit(self, unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Images, sizes, cells and values of one unit's records."""
+        r, s = self.record_starts[unit], self.record_starts[unit + 1]
+        p, q = self.cell_starts[unit], self.cell_starts[unit + 1]
+        return self.image[r:s], self.size[r:s], self.cells[p:q], self.values[p:q]
+
+
+@dataclass(frozen=True)
+class TailPlan:
+    """What a tail needs to know beforehand.
+
+    `population` says whose quantile is taken: raw `cells`, upsampled `pixels`, or none where the
+    thresholds are `given`. `images` is the number of images of the whole scan.
+    """
+
+    units: int
+    images: int
+    raw_size: tuple[int, int]
+    grid: Grid
+    population: Population
+    quantile: float
+
+    @property
+    def count(self) -> int:
+        """How many values of a unit the quantile is taken over."""
+        height, width = self.raw_size if self.population == "cells" else self.grid.mask_size
+        return self.images * height * width
+
+    @property
+    def rank(self) -> int:
+        """The rank of the threshold among them."""
+        return tail_rank(self.quantile, self.count)
+
+    @property
+    def keep(self) -> int:
+        """How many tail values certify the bound: for pixels, cells that hold that many pixels."""
+        if self.population == "pixels" and not self.grid.sampled:
+            return math.ceil(self.rank / self.grid.pixels_per_cell)
+        return self.rank
+
+    @property
+    def stored_grid(self) -> Grid:
+        """The grid of what is stored: the sampled values themselves where the mask is coarser."""
+        return identity_grid(self.grid.mask_size) if self.grid.sampled else self.grid
+
+    @property
+    def reach(self) -> int:
+        """How far neighbors of a hot cell are kept."""
+        return 0 if self.grid.sampled else 1
+
+
+def identity_grid(size: tuple[int, int]) -> Grid:
+    """A grid whose cells are the mask's pixels."""
+    axes = []
+    for pixels in size:
+        places = np.arange(pixels, dtype=np.int32)
+        starts = np.arange(pixels + 1, dtype=np.int32)
+        axes.append(Axis(places, places, np.zeros(pixels, np.float32), starts))
+    return Grid(axes[0], axes[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """The tail of every unit over some of the images: a mergeable statistic.
+
+    `bound` never exceeds the final threshold. `values[u, : fill[u]]` holds the largest values seen.
+    Merge is associative and commutative in its results: thresholds and masks.
+    """
+
+    plan: TailPlan
+    bound: np.ndarray
+    values: np.ndarray
+    fill: np.ndarray
+    chunks: tuple[Cells, ...] = ()
+    seen: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the packed cells held in memory."""
+        return sum(chunk.bytes for chunk in self.chunks)
+
+    def merge(self, other: "Tail") -> "Tail":
+        """The tail over the images of both."""
+        keep, units = self.plan.keep, self.plan.units
+        bound = np.maximum(self.bound, other.bound)
+        values = np.empty((units, 2 * keep), np.float32)
+        fill = np.zeros(units, np.int64)
+        for u in range(units):
+            both = np.concatenate([self.values[u, : self.fill[u]], other.values[u, : other.fill[u]]])
+            if len(both) >= keep and keep:
+                both = np.partition(both, len(both) - keep)[len(both) - keep :]
+                bound[u] = max(bound[u], both[0])
+            values[u, : len(both)], fill[u] = both, len(both)
+        chunks = self.chunks + other.chunks
+        return Tail(self.plan, bound, values, fill, chunks, self.seen + other.seen)
+
+    def prune(self) -> "Tail":
+        """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
+        height, width = self.plan.stored_grid.map_size
+        spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
+        chunks = [
+            Cells(*kernels.prune_cells(*chunk.arrays, self.bound, self.plan.reach, height, width))
+            for chunk in self.chunks
+            if chunk.bytes
+        ]
+        return replace(self, chunks=(*spilled, join_cells(chunks)) if chunks else spilled)
+
+    def spill(self, folder: Path) -> "Tail":
+        """The same tail with its cells in files of an existing folder, read back as they are needed."""
+        chunks = []
+        for chunk in self.chunks:
+            if chunk.bytes:
+                number = len(list(folder.iterdir()))
+                paths = [
+                    folder / f"{number:06d}-{part}.npy"
+                    for part in ("counts", "image", "size", "cells", "values")
+                ]
+                for path, array in zip(paths, chunk.arrays, strict=True):
+                    np.save(path, array)
+                chunk = Cells(
+                    *(
+                        np.load(path, mmap_mode="r" if len(a) else None)
+                        for path, a in zip(paths, chunk.arrays, strict=True)
+                    )
+                )
+            chunks.append(chunk)
+        return replace(self, chunks=tuple(chunks))
+
+    def unit(self, unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Images, sizes, cells and values of one unit over all chunks."""
+        parts = [chunk.unit(unit) for chunk in self.chunks]
+        if len(parts) == 1:
+            image, size, cells, values = parts[0]
+            return image, size, cells, values
+        image, size, cells, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return image, size, cells, values
+
+    def threshold(self, unit: int) -> float:
+        """The exact threshold of a unit: the floor(q N) + 1 -th largest value.
+
+        Raises `RunError` if not all images have been seen.
+        """
+        if self.seen != self.plan.images:
+            raise RunError(
+                f"{self.seen} of {self.plan.images} images have been seen; a threshold needs all of them"
+            )
+        bound = float(self.bound[unit])
+        if self.plan.population == "given":
+            return bound
+        if self.plan.population == "cells" or self.plan.grid.sampled:
+            values = self.values[unit, : self.fill[unit]]
+            return float(np.partition(values, len(values) - self.plan.rank)[len(values) - self.plan.rank])
+        _, size, cells, values = self.unit(unit)
+        grid = self.plan.stored_grid
+        pixels = kernels.collect_pixels(
+            size, cells, values, np.float32(bound), axis_arrays(grid.rows), axis_arrays(grid.columns)
+        )
+        # Fewer values above a certified bound than the rank asks for: the threshold is the bound.
+        return (
+            float(kernels.select_largest(pixels, self.plan.rank)) if len(pixels) >= self.plan.rank else bound
+        )
+
+    def masks(self, unit: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The unit's masks: images, runs per mask, and runs (row, first column, last + 1)."""
+        grid = self.plan.stored_grid
+        image, size, cells, values = self.unit(unit)
+        masks: tuple[np.ndarray, np.ndarray, np.ndarray] = kernels.decode_masks(
+            image, size, cells, values, np.float32(threshold),
+            axis_arrays(grid.rows), axis_arrays(grid.columns), self.plan.grid.sampled,
+        )  # fmt: skip
+        return masks
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything but the plan, as arrays: with `restore_tail` it survives a file."""
+        chunk = join_cells(self.chunks)
+        largest = int(self.fill.max(initial=0))
+        return {
+            "bound": self.bound,
+            "values": np.ascontiguousarray(self.values[:, :largest]),
+            "fill": self.fill,
+            "seen": np.array([self.seen]),
+            "counts": chunk.counts,
+            "image": chunk.image,
+            "size": chunk.size,
+            "cells": chunk.cells,
+            "cell_values": chunk.values,
+        }
+
+
+def axis_arrays(axis: Axis) -> tuple[np.ndarray, ...]:
+    """An axis as the compiled loops read it."""
+    return (axis.low, axis.high, axis.weight, axis.starts)
+
+
+def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:
+    """A tail that has seen nothing; `bound` is what other parts of the data have certified already."""
+    start = np.full(plan.units, -np.inf, np.float32) if bound is None else bound.astype(np.float32)
+    keep = 0 if plan.population == "given" else plan.keep
+    return Tail(plan, start, np.empty((plan.units, 2 * keep), np.float32), np.zeros(plan.units, np.int64))
+
+
+def restore_tail(plan: TailPlan, state: Mapping[str, np.ndarray]) -> Tail:
+    """The tail that `Tail.state` described."""
+    chunk = Cells(state["counts"], state["image"], state["size"], state["cells"], state["cell_values"])
+    fill = np.array(state["fill"])
+    bound = np.array(state["bound"])
+    return Tail(plan, bound, np.array(state["values"]), fill, (chunk,), int(state["seen"][0]))
+
+
+def join_cells(chunks: Sequence[Cells]) -> Cells:
+    """Several chunks as one, each unit's records in the order of the chunks."""
+    if len(chunks) == 1:
+        return chunks[0]
+    units = len(chunks[0].counts)
+    parts = [chunk.unit(unit) for unit in range(units) for chunk in chunks]
+    image, size, cells, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Cells(np.sum([chunk.counts for chunk in chunks], 0), image, size, cells, values)
+
+
+def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) -> Tail:
+    """The tail after one more batch of raw maps, float32 [image, unit, cell_y, cell_x] on the CPU.
+
+    Buffers of the given tail are reused; go on with the one that is returned.
+    """
+    plan = tail.plan
+    stored = plan.grid.surround(maps)
+    if plan.grid.sampled:
+        stored = plan.grid.upsample(stored)
+    kept: Float32[np.ndarray, "image unit y x"] = stored.contiguous().numpy()
+    rows = kept if plan.population == "pixels" else maps.contiguous().numpy()
+    flat = rows.reshape(rows.shape[0], rows.shape[1], -1)
+    bound, values, fill = tail.bound, tail.values, tail.fill
+
+    def update_block(units: tuple[int, int]) -> Cells:
+        if plan.population == "pixels" and not plan.grid.sampled:
+            kernels.push_plateaus(kept, units, bound, values, fill, plan.keep, plan.grid.inner)
+        elif plan.population != "given":
+            kernels.push_tail(flat, units, bound, values, fill, plan.keep)
+        return Cells(*kernels.pack_cells(kept, units, bound, plan.reach, first_image))
+
+    blocks = threads.map_blocks(update_block, plan.units)
+    columns = zip(*(block.arrays for block in blocks), strict=True)
+    chunk = Cells(*(np.concatenate(column) for column in columns))
+    return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])

@@ -1,0 +1,226 @@
+"""The one pass: images -> activations -> statistics, in shards that merge and survive a file."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.errors import ActivationError, NetworkError, SourceError
+from unitscope.networks.network import Network
+from unitscope.networks.trace import Reader, read_units, tap
+from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
+from unitscope.statistics.exemplars import TopImages, rank_images
+from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
+from unitscope.statistics.threads import Threads, open_threads
+
+
+@dataclass(frozen=True, eq=False)
+class ScanPlan:
+    """All that decides the result of a scan, but the images and the network.
+
+    `thresholds` are given per layer or found; `batch_size` and `shard_size` are in images;
+    `native` says that images must have the frame's size as they are stored.
+    """
+
+    frame: Frame
+    tails: Mapping[str, TailPlan]
+    doubles: Doubles
+    thresholds: Mapping[str, np.ndarray]
+    ranks: int = 10
+    batch_size: int = 32
+    shard_size: int = 128
+    native: bool = False
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a scan runs; none of it changes what is counted.
+
+    `memory` is the budget in bytes for packed tails; past it they go to files in `scratch`.
+    """
+
+    device: str = "cpu"
+    mixed_precision: bool = False
+    threads: int | None = None
+    memory: int = 4 << 30
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Statistics of some images of a source, mergeable with those of others."""
+
+    keys: Mapping[int, str]
+    annotations: Annotations
+    tails: Mapping[str, Tail]
+    tops: Mapping[str, TopImages]
+
+    def merge(self, other: "Scan") -> "Scan":
+        """The statistics of both."""
+        return Scan(
+            {**self.keys, **other.keys},
+            self.annotations.merge(other.annotations),
+            {layer: tail.merge(other.tails[layer]) for layer, tail in self.tails.items()},
+            {layer: top.merge(other.tops[layer]) for layer, top in self.tops.items()},
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the packed tails."""
+        return sum(tail.bytes for tail in self.tails.values())
+
+    def prune(self) -> "Scan":
+        """The same statistics, more tightly packed."""
+        return replace(self, tails={layer: tail.prune() for layer, tail in self.tails.items()})
+
+    def spill(self, folder: Path) -> "Scan":
+        """The same statistics with the packed tails in files of the folder."""
+        return replace(self, tails={layer: tail.spill(folder) for layer, tail in self.tails.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Consecutive images ready for the network, with their labels."""
+
+    first: int
+    keys: tuple[str, ...]
+    images: np.ndarray
+    annotations: Annotations
+
+
+def scan_shards(
+    network: Network,
+    source: ConceptSource,
+    plan: ScanPlan,
+    machine: Machine,
+    done: Mapping[int, Scan],
+) -> Iterator[tuple[int, Scan, Scan, bool]]:
+    """Scan a source shard by shard: number, that shard's statistics, those of all so far, if it is new.
+
+    Shards in `done` are not computed again. Raises `SourceError`, `NetworkError`, `ActivationError`.
+    """
+    images = len(source)
+    numbers = range((images + plan.shard_size - 1) // plan.shard_size)
+    total: Scan | None = None
+    settled = 0
+    with (
+        tap(network.module, tuple(plan.tails), stop=True) as read,
+        open_threads(machine.threads) as threads,
+        ThreadPoolExecutor(threads.count) as loaders,
+        tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,
+    ):
+        for number in numbers:
+            span = range(number * plan.shard_size, min((number + 1) * plan.shard_size, images))
+            new = number not in done
+            if new:
+                batches = load_batches(source, plan, span, loaders)
+                shard = _scan_span(network, batches, plan, machine, threads, read, total, bar)
+            else:
+                shard = done[number]
+                bar.update(len(span))
+            total = shard if total is None else total.merge(shard)
+            if total.bytes > 2 * settled + (8 << 20):
+                total = total.prune()
+                settled = total.bytes
+            if total.bytes > machine.memory and machine.scratch is not None:
+                total = total.spill(machine.scratch)
+                settled = 0
+            yield number, shard, total, new
+
+
+def _scan_span(
+    network: Network,
+    batches: Iterator[Batch],
+    plan: ScanPlan,
+    machine: Machine,
+    threads: Threads,
+    read: Reader,
+    total: Scan | None,
+    bar: "tqdm[NoReturn]",
+) -> Scan:
+    """The statistics of one shard, whose tails start from the bounds certified so far."""
+    tails = {layer: _start_tail(plan, layer, total) for layer in plan.tails}
+    tops: dict[str, TopImages] = {}
+    keys: dict[int, str] = {}
+    labels: list[Annotations] = []
+    for batch in batches:
+        keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
+        labels.append(batch.annotations)
+        with _precision(machine):
+            outputs = read(network.preprocessing.tensor(batch.images, machine.device))
+        for layer, output in outputs.items():
+            maps = read_units(output, network.prefix_tokens, layer)
+            check_maps(maps, plan.tails[layer], layer, batch)
+            tails[layer] = update_tail(tails[layer], maps, batch.first, threads)
+            best = rank_images(maps.amax((2, 3)).cpu().numpy(), batch.first, plan.ranks)
+            tops[layer] = tops[layer].merge(best) if layer in tops else best
+        bar.update(len(batch.keys))
+    return Scan(keys, merge_annotations(labels), tails, tops).prune()
+
+
+def _start_tail(plan: ScanPlan, layer: str, total: Scan | None) -> Tail:
+    if layer in plan.thresholds:
+        return empty_tail(plan.tails[layer], plan.thresholds[layer])
+    return empty_tail(plan.tails[layer], None if total is None else total.tails[layer].bound)
+
+
+def _precision(machine: Machine) -> "torch.autocast | nullcontext[None]":
+    kind = torch.device(machine.device).type
+    return torch.autocast(kind) if machine.mixed_precision else nullcontext()
+
+
+def load_batches(
+    source: ConceptSource, plan: ScanPlan, span: range, loaders: ThreadPoolExecutor
+) -> Iterator[Batch]:
+    """The images of a span, decoded, framed and annotated ahead of time by the loaders."""
+    size = source.vocabulary.size
+    framed = getattr(source, "frame", None) == plan.frame
+
+    def load(number: int) -> tuple[str, np.ndarray, Annotations]:
+        example = source[number]
+        if plan.native and example.image.shape[:2] != plan.frame.size:
+            raise SourceError(
+                f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, images before it "
+                f"{plan.frame.size[0]}x{plan.frame.size[1]}; give the network one input size (--size)"
+            )
+        example = example if framed else plan.frame.fit(example)
+        labels = annotate(example, plan.frame.mask_size, plan.doubles, size, number)
+        return example.key, example.image, labels
+
+    waiting: deque[Future[tuple[str, np.ndarray, Annotations]]] = deque()
+    upcoming = iter(span)
+    for start in range(span.start, span.stop, plan.batch_size):
+        count = min(plan.batch_size, span.stop - start)
+        while len(waiting) < 2 * plan.batch_size and (number := next(upcoming, None)) is not None:
+            waiting.append(loaders.submit(load, number))
+        keys, images, labels = zip(*(waiting.popleft().result() for _ in range(count)), strict=True)
+        for number in (next(upcoming, None) for _ in range(count)):
+            if number is not None:
+                waiting.append(loaders.submit(load, number))
+        yield Batch(start, keys, np.stack(images), merge_annotations(labels))
+
+
+def check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:
+    """Raise `NetworkError` for maps of another shape, `ActivationError` for values that are not finite."""
+    if tuple(maps.shape[1:]) != (plan.units, *plan.raw_size):
+        raise NetworkError(
+            f"layer {layer} gave maps of shape {tuple(maps.shape[1:])} at image {batch.keys[0]}, "
+            f"{(plan.units, *plan.raw_size)} before; unitscope needs one shape for all images"
+        )
+    if not torch.isfinite(maps.sum()) and not torch.isfinite(maps).all():
+        image, unit = (int(i) for i in (~torch.isfinite(maps)).flatten(2).any(2).nonzero()[0])
+        bad = maps[image, unit][~torch.isfinite(maps[image, unit])][0].item()
+        raise ActivationError(
+            f"unit {unit} of layer {layer} gave {bad} on image {batch.keys[image]}; "
+            "check the weights and the preprocessing of the network"
+        )

@@ -1,0 +1,73 @@
+"""Statistics of a part of the images, as files: a killed scan goes on from them."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from unitscope.errors import RunError
+from unitscope.statistics.annotations import FIELDS, Annotations
+from unitscope.statistics.exemplars import TopImages
+from unitscope.statistics.quantiles import restore_tail
+from unitscope.statistics.scan import Scan, ScanPlan
+
+
+def write_shard(folder: Path, number: int, shard: Scan) -> None:
+    """Write one shard; a file of that name is there as a whole or not at all.
+
+    Raises `RunError` where it cannot be written, such as on a full disk.
+    """
+    arrays = {f"annotations/{name}": array for name, array in shard.annotations.arrays.items()}
+    for place, layer in enumerate(shard.tails):
+        arrays |= {f"{place}/tail/{name}": array for name, array in shard.tails[layer].state().items()}
+        arrays[f"{place}/top/images"] = shard.tops[layer].images
+        arrays[f"{place}/top/peaks"] = shard.tops[layer].peaks
+    first = shard.annotations.first
+    keys = json.dumps([shard.keys[first + place] for place in range(len(shard.annotations))])
+    path = shard_path(folder, number)
+    unfinished = path.with_suffix(".part")
+    try:
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            unfinished,
+            {"first": str(first), "keys": keys},
+        )
+        os.replace(unfinished, path)
+    except (OSError, SafetensorError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot write {path}: {error}; {number} shards are kept: free some space and go on with --resume"
+        ) from error
+
+
+def read_shards(folder: Path, plan: ScanPlan) -> dict[int, Scan]:
+    """The shards that a folder holds, by number. Raises `RunError` for one that cannot be read."""
+    shards = {}
+    for path in sorted(folder.glob("[0-9]*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                about = file.metadata()
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"cannot read {path}: {error}; delete it and go on with --resume") from error
+        first = int(about["first"])
+        keys = dict(enumerate(json.loads(about["keys"]), first))
+        labels = {name: arrays[f"annotations/{name}"] for name in FIELDS}
+        tails, tops = {}, {}
+        for place, (layer, tail_plan) in enumerate(plan.tails.items()):
+            prefix = f"{place}/tail/"
+            state = {
+                name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
+            }
+            tails[layer] = restore_tail(tail_plan, state)
+            tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
+        shards[int(path.stem)] = Scan(keys, Annotations(plan.frame.mask_size, first, labels), tails, tops)
+    return shards
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where one shard is written."""
+    return folder / f"{number:06d}.safetensors"

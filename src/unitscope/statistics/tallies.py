@@ -1,0 +1,140 @@
+"""The compiled loops that count pixels where masks and labels meet; both are runs along rows.
+
+A set of labels is passed as one tuple (`Annotations.arrays`):
+plane_starts[image + 1], row_starts[plane * height + 1], segment ends, segment ids, void_plane[image]
+(the image's last plane, or -1 for none), scalar_starts[image + 1], scalars, category bits of every
+image, category bits and category place of every concept id, and the mask height.
+"""
+
+import numpy as np
+from numba import njit
+
+ALL, CATEGORY, TOUCHED = 0, 1, 2
+"""Which images' active pixels enter a union: see `Convention.union`."""
+
+
+@njit(cache=True, nogil=True)
+def meet_plane(runs, start, stop, labels, plane, counts):  # type: ignore[no-untyped-def]
+    """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
+    row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[8], labels[10]
+    met = np.uint64(0)
+    for k in range(start, stop):
+        x, last = np.int64(runs[k, 1]), np.int64(runs[k, 2])
+        s = row_starts[plane * height + runs[k, 0]]
+        while ends[s] <= x:
+            s += 1
+        while x < last:
+            e = min(np.int64(ends[s]), last)
+            counts[ids[s]] += e - x
+            met |= bits_of[ids[s]]
+            x = e
+            s += 1
+    return met
+
+
+@njit(cache=True, nogil=True)
+def meet_image(runs, start, stop, labels, image, counts, void):  # type: ignore[no-untyped-def]
+    """Add to counts[id] the pixels that one mask shares with one image's labels.
+
+    Returns the mask's pixels that are not void, and the category bits met inside them.
+    """
+    pixels = np.int64(0)
+    for k in range(start, stop):
+        pixels += np.int64(runs[k, 2]) - np.int64(runs[k, 1])
+    if labels[4][image] >= 0:
+        void[:] = 0
+        meet_plane(runs, start, stop, labels, labels[4][image], void)
+        pixels -= void[1]
+    met = np.uint64(0)
+    if pixels == 0:
+        return pixels, met
+    last_plane = labels[0][image + 1] - (1 if labels[4][image] >= 0 else 0)
+    for plane in range(labels[0][image], last_plane):
+        met |= meet_plane(runs, start, stop, labels, plane, counts)
+    for k in range(labels[5][image], labels[5][image + 1]):
+        counts[labels[6][k]] += pixels
+        met |= labels[8][labels[6][k]]
+    return pixels, met
+
+
+@njit(cache=True, nogil=True)
+def tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, active):  # type: ignore[no-untyped-def]
+    """Count one unit's masks against the labels of image `target[i]` (-1: leave out).
+
+    Fills counts[id] and active[category]; returns all active pixels that are not void.
+    """
+    void = np.zeros(2, np.int64)
+    total, k = np.int64(0), 0
+    for m in range(len(mask_image)):
+        stop = k + mask_size[m]
+        image = target[mask_image[m]]
+        if image >= 0:
+            pixels, met = meet_image(runs, k, stop, labels, image, counts, void)
+            total += pixels
+            bits = labels[7][image] if rule == CATEGORY else met
+            for c in range(len(active)):
+                if rule == ALL or (bits >> np.uint64(c)) & np.uint64(1):
+                    active[c] += pixels
+        k = stop
+    counts[0] = 0
+    return total
+
+
+@njit(cache=True, nogil=True)
+def best_overlap(counts, active, concept_pixels, category_of):  # type: ignore[no-untyped-def]
+    """The largest IoU over concepts, and its id."""
+    best, best_id = 0.0, 0
+    for c in range(1, len(counts)):
+        if counts[c] > 0:
+            iou = counts[c] / (active[category_of[c]] + concept_pixels[c] - counts[c])
+            if iou > best:
+                best, best_id = iou, c
+    return best, best_id
+
+
+@njit(cache=True, nogil=True)
+def null_overlaps(mask_image, mask_size, runs, order, place, shifts, labels, rule, concept_pixels):  # type: ignore[no-untyped-def]
+    """The best IoU of one unit when image order[k] is given the labels of image order[k + shift]."""
+    images = len(order)
+    counts = np.zeros(len(concept_pixels), np.int64)
+    active = np.zeros(64, np.int64)
+    target = np.empty(images, np.int64)
+    out = np.empty(len(shifts), np.float64)
+    for s in range(len(shifts)):
+        counts[:] = 0
+        active[:] = 0
+        for i in range(images):
+            target[i] = order[(place[i] + shifts[s]) % images]
+        tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, active)
+        out[s], _ = best_overlap(counts, active, concept_pixels, labels[9])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def concept_by_image(mask_image, mask_size, runs, labels, rule, concept):  # type: ignore[no-untyped-def]
+    """For each mask: pixels shared with one concept, and pixels that enter the union with it."""
+    counts = np.zeros(len(labels[8]), np.int64)
+    void = np.zeros(2, np.int64)
+    shared, entering = np.zeros(len(mask_image), np.int64), np.zeros(len(mask_image), np.int64)
+    k = 0
+    for m in range(len(mask_image)):
+        stop = k + mask_size[m]
+        before = counts[concept]
+        pixels, met = meet_image(runs, k, stop, labels, mask_image[m], counts, void)
+        shared[m] = counts[concept] - before
+        bits = labels[7][mask_image[m]] if rule == CATEGORY else met
+        if rule == ALL or (bits & labels[8][concept]) != 0:
+            entering[m] = pixels
+        k = stop
+    return shared, entering
+
+
+@njit(cache=True, nogil=True)
+def weigh_images(weights, images, values, sums):  # type: ignore[no-untyped-def]
+    """sums[replicate] += weights[image, replicate] * value, over images."""
+    for i in range(len(images)):
+        value = values[i]
+        if value != 0:
+            row = weights[images[i]]
+            for b in range(len(sums)):
+                sums[b] += np.int64(row[b]) * value

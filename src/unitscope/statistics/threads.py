@@ -1,0 +1,39 @@
+"""A few threads that share the units of a layer; the compiled loops release the interpreter lock."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, eq=False)
+class Threads:
+    """A pool of `count` threads; results always come in order, whatever their number."""
+
+    count: int
+    pool: ThreadPoolExecutor
+
+    def map_blocks(self, work: Callable[[tuple[int, int]], T], units: int) -> list[T]:
+        """`work` on consecutive blocks of units that cover all of them."""
+        edges = [units * part // self.count for part in range(self.count + 1)]
+        blocks = [(a, b) for a, b in pairwise(edges) if a < b]
+        return list(self.pool.map(work, blocks))
+
+    def map(self, work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """`work` on every item."""
+        return self.pool.map(work, items)
+
+
+@contextmanager
+def open_threads(count: int | None = None) -> Iterator[Threads]:
+    """Threads for the length of a `with`, as many as torch uses unless told otherwise."""
+    number = max(1, count or torch.get_num_threads())
+    with ThreadPoolExecutor(number) as pool:
+        yield Threads(number, pool)

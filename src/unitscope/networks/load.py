@@ -235,7 +235,7 @@ def _load_file(file: str, factory: str, path: Path | None, random: int | None) -
         made = Network(made)
     if not isinstance(made, Network):
         raise NetworkError(
-            f"{file}:{factory} returned a {type(made).__name__}; wanted a Network or an nn.Module"
+            f"{file}:{factory} returned {type(made).__name__}; wanted a Network or an nn.Module"
         )
     if path is not None:
         put_weights(made.module, read_weights(path), str(path))

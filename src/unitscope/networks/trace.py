@@ -359,7 +359,8 @@ def _describe(value: object) -> str:
 
 
 def _is_container(module: nn.Module) -> bool:
-    return isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict)
+    # Subclasses may have a forward pass of their own.
+    return type(module) in (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
 def _near(name: str, modules: dict[str, nn.Module]) -> str:

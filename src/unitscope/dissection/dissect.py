@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import pack_source
 from unitscope.concepts.sources import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention, find_convention
@@ -55,6 +56,7 @@ def dissect(
     batch_size: int = 32,
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
+    cache: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
 ) -> Dissection:
@@ -62,7 +64,8 @@ def dissect(
 
     The network runs once over the source. `convention` is a preset's name or a `Convention`;
     `quantile` replaces its quantile; `thresholds` (layer -> float32[unit]) replace those found.
-    With `out` the run can be resumed after a kill (`resume=True`) and is saved there.
+    With `cache`, decoded images and labels are packed into that folder and reused. With `out` the
+    run can be resumed after a kill (`resume=True`) and is saved there.
 
     Raises `UsageError`, `SourceError`, `NetworkError` or `RunError` before work starts where that can
     be known.
@@ -80,7 +83,8 @@ def dissect(
     with ExitStack() as stack:
         workspace = open_workspace(Path(out), recipe, resume) if out is not None else None
         scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
-        scan = _scan(network, source, plan, replace(machine, scratch=scratch), workspace)
+        framed = source if cache is None else pack_source(source, plan.frame, Path(cache))
+        scan = _scan(network, framed, plan, replace(machine, scratch=scratch), workspace)
         scanned = time.perf_counter()
         run = _relate(scan, source, plan, rules, recipe, seed, confidences, machine, warnings)
         times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
@@ -133,7 +137,7 @@ def plan_scan(
         )
         if rules.upsampling == "receptive-field" and layer not in fields and not flat:
             warnings[layer] = (
-                "the receptive fields of this layer could not be derived; half-pixel centers are used instead",
+                "the receptive fields of this layer could not be derived; half-pixel centers are used",
             )
     missing = [layer for layer in layers if thresholds and layer not in thresholds]
     if missing:

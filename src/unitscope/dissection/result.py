@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt16
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds
+from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
@@ -181,6 +182,28 @@ class Dissection:
 
     def __getitem__(self, layer: str) -> LayerDissection:
         return self.layers[layer]
+
+    @property
+    def source(self) -> str:
+        """The text that opens the source again, where it has one."""
+        described = self.recipe["source"]
+        assert isinstance(described, Mapping)
+        return str(described["spec"])
+
+    @property
+    def frame(self) -> Frame:
+        """How the images were fitted to the network and the labels to the masks."""
+        described = self.recipe["frame"]
+        assert isinstance(described, Mapping)
+        sizes = {name: tuple(described[name]) for name in ("size", "mask_size")}
+        return Frame(**{**described, **sizes})
+
+    def _repr_html_(self) -> str:
+        # Views lie below in the house: a notebook asks for them only when it shows something.
+        from importlib import import_module
+
+        page: str = import_module("unitscope.views.notebook").dissection_html(self)
+        return page
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.layers)

@@ -27,7 +27,8 @@ FORMAT = 1
 
 COLUMNS = (
     "layer", "unit", "concept", "category", "iou", "iou_low", "iou_high", "p_value", "q_value", "detector",
-    "threshold", "active_pixels", "concept_pixels", "intersection", "runner_up", "runner_up_iou", "heldout_iou",
+    "threshold", "active_pixels", "concept_pixels", "intersection", "runner_up", "runner_up_iou",
+    "heldout_iou",
 )  # fmt: skip
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")

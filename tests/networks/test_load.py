@@ -328,6 +328,21 @@ def test_pickle_with_code_is_not_run(writer: str, tmp_path: Path, capsys: pytest
     assert "code ran" not in capsys.readouterr().out
 
 
+def test_code_in_a_folder_s_weights_is_not_run(vit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (vit / "model.safetensors").unlink()
+    torch.save({"weight": Evil()}, vit / "pytorch_model.bin")
+    with pytest.raises(NetworkError, match="cannot be loaded"):
+        load_network(f"hf:{vit}")
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_damaged_weights_in_a_folder(vit: Path) -> None:
+    (vit / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(NetworkError, match="cannot be loaded") as caught:
+        load_network(f"hf:{vit}")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04 cut"])
 def test_damaged_weights(name: str, content: bytes, tmp_path: Path) -> None:

@@ -77,9 +77,9 @@ def _make(
                 module, info = kind.from_pretrained(repo, output_loading_info=True, **where)
             else:
                 module, info = kind(config), {}
-    except OSError as error:
-        raise NetworkError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
     except Exception as error:
+        if isinstance(error, OSError) and where["local_files_only"]:
+            raise NetworkError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
         raise NetworkError(f"hf:{repo} cannot be loaded: {one_line(error)}") from error
     if weights is not None:
         put_weights(module, read_weights(weights), str(weights))

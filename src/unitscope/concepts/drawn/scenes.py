@@ -1,0 +1,33 @@
+"""The scenes of the drawn world by name."""
+
+from collections.abc import Callable
+
+from unitscope.concepts.drawn import interiors, landscapes
+from unitscope.concepts.drawn.canvas import Canvas
+from unitscope.concepts.drawn.light import Chance, choose_light
+from unitscope.concepts.drawn.names import SCENES
+
+INDOORS: dict[str, Callable[[Canvas], None]] = {
+    "bedroom": interiors.bedroom,
+    "kitchen": interiors.kitchen,
+    "office": interiors.office,
+}
+OUTDOORS: dict[str, Callable[[Canvas], None]] = {
+    "street": landscapes.street,
+    "park": landscapes.park,
+    "beach": landscapes.beach,
+    "mountain_lake": landscapes.mountain_lake,
+    "harbor": landscapes.harbor,
+    "farm": landscapes.farm,
+}
+
+
+def paint(seed: int, index: int, size: int, scene: str | None = None) -> tuple[str, Canvas]:
+    """Paints picture `index` of a seed; its scene is drawn by lot unless it is given."""
+    chance = Chance(seed, index)
+    lot = chance.pick(SCENES)
+    name = scene or lot
+    indoors = name in INDOORS
+    canvas = Canvas(size, chance, choose_light(chance, indoors=indoors))
+    (INDOORS if indoors else OUTDOORS)[name](canvas)
+    return name, canvas

@@ -143,7 +143,7 @@ def park(c: Canvas) -> None:
     stage = Stage(c)
     stage.scatter(tree, r.count(2, 6), (y + 4, 84))
     stage.scatter(bush, r.count(1, 5), (y + 6, 96))
-    stage.scatter(bench, r.count(0, 2), (y + 10, 88))
+    stage.scatter(bench, r.count(1 if feature == "none" else 0, 2), (y + 10, 88))
     stage.scatter(person, r.count(0, 5), (y + 6, 97))
     stage.maybe(0.35, street_lamp, (y + 8, 80))
     stage.maybe(0.2, rock, (y + 10, 90))
@@ -260,9 +260,10 @@ def farm(c: Canvas) -> None:
         level_road(c, y + 9, y + 12) if r.maybe(0.4) else sidewalk(
             c, (x - 1, y + 5), (x + 1, y + 5), (x + 26, 101), (x - 12, 101)
         )
-    stage.scatter(house, r.count(0, 2), (y + 5, y + 13))
+    cows = r.count(0, 6)
+    stage.scatter(house, r.count(0 if cows else 1, 2), (y + 5, y + 13))
     stage.scatter(tree, r.count(1, 4), (y + 3, y + 22))
-    stage.scatter(cow, r.count(0, 6), (y + 6, 96))
+    stage.scatter(cow, cows, (y + 6, 96))
     for _ in range(r.count(0, 2)):
         left = r.between(-40, 30)
         stage.put(

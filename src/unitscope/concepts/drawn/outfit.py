@@ -245,7 +245,7 @@ def table(c: Canvas, x: Number, y: Number, m: Number, half: Number | None = None
     stone = r.maybe(0.15)
     wood = r.tone(of.PLASTER if stone else (*of.WOOD, (236, 232, 224)))
     c.shadow(x, y, wide * 1.25, m * 0.2, 1.2)
-    leg = c.ink("table", "leg", "wood", shade(wood, 0.74), form="pillar")
+    leg = c.ink("table", "leg", "wood", shade(wood, 0.74), form="pillar", grain=0.3)
     back = c.behind(x, y, m, 0.7)
     ratio = (back[1] - c.horizon) / (y - c.horizon)
     for side in (-0.9, 0.9):
@@ -268,7 +268,7 @@ def chair(c: Canvas, x: Number, y: Number, m: Number) -> None:
     material = "wood" if r.maybe(0.55) else "fabric"
     texture = r.pick(("", "striped", "woven")) if material == "fabric" else ""
     c.shadow(x, y, half * 1.6, m * 0.1, 1.1)
-    leg = c.ink("chair", "leg", "wood", shade(color, 0.6), form="pillar")
+    leg = c.ink("chair", "leg", "wood", shade(color, 0.6), form="pillar", grain=0.3)
     for side, foot in ((-0.8, -0.09), (0.8, -0.09), (-0.95, 0.0), (0.95, 0.0)):
         c.box(leg, x + side * half - m * 0.03, y - m * 0.45, x + side * half + m * 0.03, y + foot * m)
     back = c.ink(

@@ -38,12 +38,11 @@ def room(c: Canvas) -> Room:
     material = r.pick(("plaster", "plaster", "plaster", "plaster", "brick", "wood"))
     texture = r.pick(("", "", "", "striped", "polka-dotted")) if material == "plaster" else ""
     paint = partial(c.ink, "wall", material=material, texture=texture)
-    wall = paint(color=color, below=shade(color, 0.92), accent=shade(color, 0.93), form="even")
-    side = paint(color=shade(color, 0.84), accent=shade(color, 0.78))
+    wall = paint(color=color, below=shade(color, 0.92), accent=shade(color, 0.87), form="even")
+    side = paint(color=shade(color, 0.84), accent=shade(color, 0.73))
     white = mix(color, (250, 250, 246), 0.7)
-    c.box(
-        c.ink("ceiling", material="plaster", color=white, below=shade(white, 0.94), grain=0.3), 0, 0, 100, top
-    )
+    ceiling = c.ink("ceiling", material="plaster", color=white, below=shade(white, 0.94), grain=0.3)
+    c.box(ceiling, 0, 0, 100, top)
     c.box(wall, left, top, right, foot)
     for edge, end in ((left, -30.0), (right, 130.0)):
         if 0 < edge < 100:

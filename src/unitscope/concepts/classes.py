@@ -1,0 +1,200 @@
+"""`classes.json`: what the numbers in a folder's masks mean.
+
+The file is either a plain list of names, where the id is the place in the list::
+
+    ["void", "building", "grass"]
+
+or an object. For one layer of masks, in `masks/`::
+
+    {"category": "part", "classes": {"1": "leg", "7": "wing"}, "void": 255, "unlabelled": 0}
+
+and for several::
+
+    {"category": "object",
+     "layers": {
+       "things": {"folder": "masks", "classes": ["unlabelled", "cat", "dog"]},
+       "parts":  {"folder": "masks-part", "category": "part", "void": [255],
+                  "classes": {"1": "leg", "2": {"name": "red", "category": "color"}}}}}
+
+- `folder`: where the layer's masks lie, beside `images/`; `masks` for a single layer, else `masks-NAME`.
+- `category`: of the classes of a layer, or of one class; the nearest statement wins; `object` if none.
+- `classes`: a list of names, or a map of id to name; in both, an entry may be an object with `name` and
+  `category` instead. Entries of one name and category, also in several layers, are one concept.
+- `void`, `unlabelled`: an id or a list of ids. Void pixels are of unknown truth and counted nowhere;
+  unlabelled ones are known to have no label of this layer. A class called `void` is void, and one called
+  `unlabelled`, `unlabeled` or `none` unlabelled. In an object (not in a plain list), id 0 is unlabelled
+  if nothing is said of it. Everything else, `background` included, is a concept, also at id 0.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.errors import SourceError
+
+FILE_NAME = "classes.json"
+VOID_NAMES = frozenset({"void"})
+UNLABELLED_NAMES = frozenset({"unlabelled", "unlabeled", "none"})
+_LAYER_KEYS = frozenset({"folder", "category", "classes", "void", "unlabelled"})
+_MASK_VALUES = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class MaskLayer:
+    """One folder of masks with the meaning of every stored value.
+
+    `concept_ids` is uint16[65536], the concept of a value or 0; `void` and `known` are bool[65536].
+    """
+
+    name: str
+    folder: str
+    concept_ids: np.ndarray
+    void: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassFile:
+    """What a `classes.json` says: its layers, the concepts of all of them, the default category."""
+
+    layers: tuple[MaskLayer, ...] = ()
+    vocabulary: Vocabulary = Vocabulary(())  # noqa: RUF009 (frozen)
+    category: str | None = None
+
+
+@dataclass
+class _Concepts:
+    ids: dict[tuple[str, str], int]
+
+    def find(self, name: str, category: str) -> int:
+        return self.ids.setdefault((name, category), len(self.ids) + 1)
+
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(tuple(Concept(number, *key) for key, number in self.ids.items()))
+
+
+def read_classes(path: Path, category: str | None = None) -> ClassFile:
+    """The contents of a `classes.json`, with `category`, where given, instead of every category in it.
+
+    Raises `SourceError` naming the file where it is no JSON or not of the form described above.
+    """
+    data = read_json(path)
+    if isinstance(data, list):
+        data = {"classes": data, "unlabelled": []}
+    if not isinstance(data, dict):
+        raise SourceError(f"{path}: wanted a list of class names or an object, found {type(data).__name__}")
+    default = _text(data.get("category"), path, "category")
+    layers = _layer_entries(data, path)
+    concepts = _Concepts({})
+    read = tuple(
+        _read_layer(name, entry, path, category, default, concepts) for name, entry in layers.items()
+    )
+    return ClassFile(read, concepts.vocabulary(), category or default)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file.
+
+    Raises `SourceError` naming the file and the line where it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise SourceError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceError(f"{path}: cannot be read ({error})") from None
+
+
+def _layer_entries(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    known = {"category", "layers"} if "layers" in data else _LAYER_KEYS
+    _refuse_unknown(data, known, path)
+    if "layers" not in data:
+        return {"masks": {"folder": "masks", **data}} if "classes" in data else {}
+    layers = data["layers"]
+    if not isinstance(layers, dict) or not all(isinstance(entry, dict) for entry in layers.values()):
+        raise SourceError(f"{path}: 'layers' must map names to objects with 'folder' and 'classes'")
+    for entry in layers.values():
+        _refuse_unknown(entry, _LAYER_KEYS, path)
+    return layers
+
+
+def _refuse_unknown(entry: dict[str, Any], known: frozenset[str] | set[str], path: Path) -> None:
+    unknown = sorted(set(entry) - known)
+    if unknown:
+        raise SourceError(f"{path}: unknown key {unknown[0]!r}; known here are {', '.join(sorted(known))}")
+
+
+def _read_layer(
+    name: str,
+    entry: dict[str, Any],
+    path: Path,
+    category: str | None,
+    default: str | None,
+    concepts: _Concepts,
+) -> MaskLayer:
+    concept_ids = np.zeros(_MASK_VALUES, np.uint16)
+    void, known = np.zeros(_MASK_VALUES, bool), np.zeros(_MASK_VALUES, bool)
+    void[_ids(entry.get("void", []), path, "void")] = True
+    known[_ids(entry.get("unlabelled", []), path, "unlabelled")] = True
+    if (void & known).any():
+        value = int(np.flatnonzero(void & known)[0])
+        raise SourceError(f"{path}, layer {name!r}: id {value} is both void and unlabelled; choose one")
+    silent = void | known
+    layer_category = _text(entry.get("category"), path, "category") or default
+    for value, (label, own) in _class_entries(entry.get("classes", []), path, name).items():
+        if label.lower() in VOID_NAMES:
+            void[value] = True
+        elif label.lower() not in UNLABELLED_NAMES and not silent[value]:
+            concept_ids[value] = concepts.find(label, category or own or layer_category or "object")
+        known[value] = True
+    if "unlabelled" not in entry:
+        known[0] = True
+    folder = _text(entry.get("folder"), path, "folder") or f"masks-{name}"
+    if Path(folder).is_absolute() or ".." in Path(folder).parts:
+        raise SourceError(f"{path}, layer {name!r}: the folder {folder!r} lies outside the data set")
+    return MaskLayer(name, folder, concept_ids, void, known | void)
+
+
+def _class_entries(classes: Any, path: Path, layer: str) -> dict[int, tuple[str, str | None]]:
+    if isinstance(classes, list):
+        pairs: list[tuple[Any, Any]] = list(enumerate(classes))
+    elif isinstance(classes, dict):
+        pairs = list(classes.items())
+    else:
+        raise SourceError(
+            f"{path}, layer {layer!r}: 'classes' must be a list of names or a map of id to name"
+        )
+    read: dict[int, tuple[str, str | None]] = {}
+    for key, entry in pairs:
+        value = _ids(key, path, "classes")[0]
+        if value in read:
+            raise SourceError(f"{path}, layer {layer!r}: id {value} is named twice")
+        name = entry.get("name") if isinstance(entry, dict) else entry
+        if not isinstance(name, str) or not name.strip():
+            raise SourceError(
+                f"{path}, layer {layer!r}: the name of class {value} is {name!r}; wanted a text"
+            )
+        own = _text(entry.get("category"), path, "category") if isinstance(entry, dict) else None
+        read[value] = (name, own)
+    return dict(sorted(read.items()))
+
+
+def _ids(value: Any, path: Path, key: str) -> list[int]:
+    values = value if isinstance(value, list) else [value]
+    read = []
+    for item in values:
+        number = int(item) if isinstance(item, str) and item.isascii() and item.isdigit() else item
+        if type(number) is not int or not 0 <= number < _MASK_VALUES:
+            raise SourceError(f"{path}: {item!r} in {key!r} is not a mask id; ids go from 0 to 65535")
+        read.append(number)
+    return read
+
+
+def _text(value: Any, path: Path, key: str) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise SourceError(f"{path}: {key!r} is {value!r}; wanted a text")
+    return value

@@ -1,0 +1,141 @@
+"""Pictures on disk: photographs as RGB, masks as numbers, and what can be wrong with them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+from PIL import Image
+
+from unitscope.errors import SourceError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
+
+PIXEL_LIMIT = 100_000_000
+"""The largest picture that is decoded, in pixels."""
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "y x 3"]:
+    """The picture as uint8[y, x, 3] RGB, in stored pixels.
+
+    An EXIF orientation is *not* applied: masks are drawn over the stored pixels. Alpha is dropped,
+    16-bit pictures keep their upper 8 bits.
+
+    Raises `SourceError` naming the file where it is missing, truncated, no picture, or above
+    `PIXEL_LIMIT`.
+    """
+    return _decode(path, _rgb)
+
+
+def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
+    """The numbers of a single-channel picture (8 or 16 bits, or the indices of a palette).
+
+    Raises `SourceError` as `read_image` does, and where there are several channels.
+    """
+    return _decode(path, lambda picture: _numbers(picture, path))
+
+
+def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
+    """The numbers of a Broden label picture: R + 256 G.
+
+    Raises `SourceError` as `read_image` does.
+    """
+    return _decode(path, lambda picture: _label_numbers(picture, path))
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the picture's header alone.
+
+    Raises `SourceError` as `read_image` does.
+    """
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
+def find_pictures(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[str]:
+    """The pictures below `folder` as sorted posix paths relative to it; hidden ones are left out.
+
+    >>> find_pictures(Path("no such folder"))
+    []
+    """
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    visible = (name for name in found if not any(part[0] == "." or part == "__MACOSX" for part in name.parts))
+    return sorted(name.as_posix() for name in visible if (folder / name).is_file())
+
+
+def resize_nearest(
+    array: UInt16[np.ndarray, "row column"], height: int, width: int
+) -> UInt16[np.ndarray, "height width"]:
+    """Every pixel the nearest stored one, with pixel centers at halves.
+
+    >>> resize_nearest(np.array([[1, 2], [3, 4]], np.uint16), 1, 4)
+    array([[3, 3, 4, 4]], dtype=uint16)
+    """
+    if array.shape == (height, width):
+        return array
+    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
+    resized: np.ndarray = array[rows[:, None], columns[None, :]]
+    return resized
+
+
+def _decode(path: Path, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+    with _opened(path) as picture:
+        return read(picture)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > PIXEL_LIMIT:
+                raise _too_large(path)
+            yield picture
+    except SourceError:
+        raise
+    except FileNotFoundError:
+        raise SourceError(f"{path}: the file is missing; restore it or take it out of the set") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(path) from None
+    except Exception as error:  # Pillow's decoders let through whatever their parsers meet
+        reason = " ".join(str(error).split()).replace(f" '{path}'", "") or type(error).__name__
+        raise SourceError(
+            f"{path}: cannot be read as a picture ({reason}); replace it or take it out of the set"
+        ) from None
+
+
+def _too_large(path: Path) -> SourceError:
+    return SourceError(f"{path}: larger than {PIXEL_LIMIT // 1_000_000} megapixels; store it smaller")
+
+
+def _rgb(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I"):
+        gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.stack([gray] * 3, axis=-1)
+    if picture.mode == "P" and "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    return np.asarray(picture.convert("RGB"))
+
+
+def _numbers(picture: Image.Image, path: Path) -> np.ndarray:
+    if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
+        raise SourceError(
+            f"{path}: a mask has one channel of class ids, this one is {picture.mode}; "
+            "store ids as an 8- or 16-bit gray or palette PNG"
+        )
+    numbers = np.asarray(picture)
+    if picture.mode == "I" and (numbers.min() < 0 or numbers.max() > np.iinfo(np.uint16).max):
+        raise SourceError(f"{path}: a mask holds ids from 0 to 65535, this one has {numbers.max()}")
+    return numbers.astype(np.uint16)
+
+
+def _label_numbers(picture: Image.Image, path: Path) -> np.ndarray:
+    if picture.mode == "L":
+        return np.asarray(picture).astype(np.uint16)
+    if picture.mode not in ("RGB", "RGBA", "P"):
+        raise SourceError(f"{path}: a Broden label picture is RGB (label = R + 256 G), not {picture.mode}")
+    channels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
+    numbers: np.ndarray = channels[..., 0].astype(np.uint16) + channels[..., 1].astype(np.uint16) * 256
+    return numbers

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.packed import pack_source
 from unitscope.concepts.sources import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention, find_convention
@@ -83,7 +82,11 @@ def dissect(
     with ExitStack() as stack:
         workspace = open_workspace(Path(out), recipe, resume) if out is not None else None
         scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
-        framed = source if cache is None else pack_source(source, plan.frame, Path(cache))
+        framed = source
+        if cache is not None:
+            from unitscope.concepts.packed import pack_source
+
+            framed = pack_source(source, plan.frame, Path(cache))
         scan = _scan(network, framed, plan, replace(machine, scratch=scratch), workspace)
         scanned = time.perf_counter()
         run = _relate(scan, source, plan, rules, recipe, seed, confidences, machine, warnings)

@@ -32,7 +32,10 @@ FIELDS = {
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """Labels of consecutive images from number `first` on, at mask size: a mergeable statistic.
+    """Labels of images at mask size: a mergeable statistic.
+
+    `pieces` are stretches of consecutive images, each with the number of its first; together they
+    must be without gaps before `arrays`, all of them in order, is read.
 
     Each image has `planes` coded planes, the last of them its void mask where `has_void`. A plane is
     coded row by row as segments of equal id: `per_row` segments each, with their `ends` and `ids`.
@@ -41,8 +44,17 @@ class Annotations:
     """
 
     mask_size: tuple[int, int]
-    first: int
-    arrays: Mapping[str, np.ndarray]
+    pieces: tuple[tuple[int, Mapping[str, np.ndarray]], ...]
+
+    @property
+    def first(self) -> int:
+        """The number of the first image."""
+        return self.pieces[0][0]
+
+    @cached_property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The coded labels of all images, in their order."""
+        return {name: np.concatenate([piece[name] for _, piece in self.pieces]) for name in FIELDS}
 
     def __len__(self) -> int:
         return len(self.arrays["planes"])
@@ -157,14 +169,13 @@ def annotate(
         "valid_pixels": [valid],
     }
     arrays: dict[str, np.ndarray] = {name: np.asarray(values[name], kind) for name, kind in FIELDS.items()}
-    return Annotations(mask_size, number, arrays)
+    return Annotations(mask_size, ((number, arrays),))
 
 
 def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
     """The annotations of several stretches of images, in the order of their images."""
-    ordered = sorted(parts, key=lambda part: part.first)
-    arrays = {name: np.concatenate([part.arrays[name] for part in ordered]) for name in FIELDS}
-    return Annotations(ordered[0].mask_size, ordered[0].first, arrays)
+    pieces = sorted((piece for part in parts for piece in part.pieces), key=lambda piece: piece[0])
+    return Annotations(parts[0].mask_size, tuple(pieces))
 
 
 def _valid_planes(

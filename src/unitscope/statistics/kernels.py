@@ -6,34 +6,35 @@ threshold by more than that error before whole cells are skipped or filled.
 """
 
 import numpy as np
-from numba import njit
+
+from unitscope.statistics.compiled import compiled
 
 _ROUNDING = np.float32(2.0**-18)
 _ONE = np.float32(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def lower(threshold):  # type: ignore[no-untyped-def]
+@compiled
+def lower(threshold):
     """Just below a threshold, by more than interpolation can round up."""
     return threshold - abs(threshold) * _ROUNDING
 
 
-@njit(cache=True, nogil=True, inline="always")
-def upper(threshold):  # type: ignore[no-untyped-def]
+@compiled
+def upper(threshold):
     """Just above a threshold, by more than interpolation can round down."""
     return threshold + abs(threshold) * _ROUNDING
 
 
-@njit(cache=True, nogil=True)
-def keep_largest(values, fill, keep):  # type: ignore[no-untyped-def]
+@compiled
+def keep_largest(values, fill, keep):
     """Move the `keep` largest of values[:fill] to the front; returns the smallest of them."""
     ordered = np.partition(values[:fill], fill - keep)
     values[:keep] = ordered[fill - keep :]
     return ordered[fill - keep]
 
 
-@njit(cache=True, nogil=True)
-def push_tail(rows, units, bound, values, fill, keep):  # type: ignore[no-untyped-def]
+@compiled
+def push_tail(rows, units, bound, values, fill, keep):
     """Add the entries of rows[image, unit, :] above the unit's bound to its largest values.
 
     For units[0] <= unit < units[1], so that threads can share the units.
@@ -63,8 +64,8 @@ def push_tail(rows, units, bound, values, fill, keep):  # type: ignore[no-untype
         bound[u], fill[u] = t, n
 
 
-@njit(cache=True, nogil=True)
-def push_plateaus(maps, units, bound, values, fill, keep, inner):  # type: ignore[no-untyped-def]
+@compiled
+def push_plateaus(maps, units, bound, values, fill, keep, inner):
     """The same for the smallest corner of every inner cell: no pixel inside it lies lower."""
     capacity = values.shape[1]
     height, width = maps.shape[2], maps.shape[3]
@@ -97,8 +98,8 @@ def push_plateaus(maps, units, bound, values, fill, keep, inner):  # type: ignor
         bound[u], fill[u] = t, n
 
 
-@njit(cache=True, nogil=True)
-def pack_cells(maps, units, bound, reach, first_image):  # type: ignore[no-untyped-def]
+@compiled
+def pack_cells(maps, units, bound, reach, first_image):
     """The cells of maps[image, unit, y, x] above the unit's bound, with neighbors up to `reach` away.
 
     Returns records per unit (counts), and by record: image, number of cells; and all cells and values.
@@ -151,8 +152,8 @@ def pack_cells(maps, units, bound, reach, first_image):  # type: ignore[no-untyp
     return counts, record_image[:r].copy(), record_size[:r].copy(), cells[:p].copy(), values[:p].copy()
 
 
-@njit(cache=True, nogil=True)
-def prune_cells(counts, image, size, cells, values, bound, reach, height, width):  # type: ignore[no-untyped-def]
+@compiled
+def prune_cells(counts, image, size, cells, values, bound, reach, height, width):
     """The same packing under a higher bound: cells that can no longer matter are dropped."""
     new_counts = np.zeros(len(counts), np.int64)
     new_image, new_size = np.empty_like(image), np.empty_like(size)
@@ -185,8 +186,8 @@ def prune_cells(counts, image, size, cells, values, bound, reach, height, width)
     return new_counts, new_image[:s].copy(), new_size[:s].copy(), new_cells[:q].copy(), new_values[:q].copy()
 
 
-@njit(cache=True, nogil=True)
-def collect_pixels(size, cells, values, bound, rows, columns):  # type: ignore[no-untyped-def]
+@compiled
+def collect_pixels(size, cells, values, bound, rows, columns):
     """Every interpolated value above the bound, in no particular order, of one unit's records."""
     _, _, yweight, ystart = rows
     _, _, xweight, xstart = columns
@@ -228,8 +229,8 @@ def collect_pixels(size, cells, values, bound, rows, columns):  # type: ignore[n
     return out[:n]
 
 
-@njit(cache=True, nogil=True)
-def select_largest(values, rank):  # type: ignore[no-untyped-def]
+@compiled
+def select_largest(values, rank):
     """The rank-th largest value (1 is the largest), by one histogram and a small sort."""
     bins = 4096
     low, high = values.min(), values.max()
@@ -253,8 +254,8 @@ def select_largest(values, rank):  # type: ignore[no-untyped-def]
     return inside[n - (rank - above)]
 
 
-@njit(cache=True, nogil=True)
-def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):  # type: ignore[no-untyped-def]
+@compiled
+def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
     """The masks of one unit's records as runs of pixels strictly above the threshold.
 
     Returns, by non-empty mask: image, number of runs; and all runs (row, first column, last + 1).
@@ -339,8 +340,8 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
     return mask_image[:m].copy(), mask_size[:m].copy(), runs[:n].copy()
 
 
-@njit(cache=True, nogil=True)
-def encode_plane(plane):  # type: ignore[no-untyped-def]
+@compiled
+def encode_plane(plane):
     """One label plane as segments: per row their number; by segment its end column and its id."""
     height, width = plane.shape
     per_row = np.zeros(height, np.int32)

@@ -64,7 +64,9 @@ def read_shards(folder: Path, plan: ScanPlan) -> dict[int, Scan]:
             }
             tails[layer] = restore_tail(tail_plan, state)
             tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
-        shards[int(path.stem)] = Scan(keys, Annotations(plan.frame.mask_size, first, labels), tails, tops)
+        shards[int(path.stem)] = Scan(
+            keys, Annotations(plan.frame.mask_size, ((first, labels),)), tails, tops
+        )
     return shards
 
 

@@ -7,14 +7,15 @@ image, category bits and category place of every concept id, and the mask height
 """
 
 import numpy as np
-from numba import njit
+
+from unitscope.statistics.compiled import compiled
 
 ALL, CATEGORY, TOUCHED = 0, 1, 2
 """Which images' active pixels enter a union: see `Convention.union`."""
 
 
-@njit(cache=True, nogil=True)
-def meet_plane(runs, start, stop, labels, plane, counts):  # type: ignore[no-untyped-def]
+@compiled
+def meet_plane(runs, start, stop, labels, plane, counts):
     """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
     row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[8], labels[10]
     met = np.uint64(0)
@@ -32,8 +33,8 @@ def meet_plane(runs, start, stop, labels, plane, counts):  # type: ignore[no-unt
     return met
 
 
-@njit(cache=True, nogil=True)
-def meet_image(runs, start, stop, labels, image, counts, void):  # type: ignore[no-untyped-def]
+@compiled
+def meet_image(runs, start, stop, labels, image, counts, void):
     """Add to counts[id] the pixels that one mask shares with one image's labels.
 
     Returns the mask's pixels that are not void, and the category bits met inside them.
@@ -57,8 +58,8 @@ def meet_image(runs, start, stop, labels, image, counts, void):  # type: ignore[
     return pixels, met
 
 
-@njit(cache=True, nogil=True)
-def tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, active):  # type: ignore[no-untyped-def]
+@compiled
+def tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, active):
     """Count one unit's masks against the labels of image `target[i]` (-1: leave out).
 
     Fills counts[id] and active[category]; returns all active pixels that are not void.
@@ -80,8 +81,8 @@ def tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, activ
     return total
 
 
-@njit(cache=True, nogil=True)
-def best_overlap(counts, active, concept_pixels, category_of):  # type: ignore[no-untyped-def]
+@compiled
+def best_overlap(counts, active, concept_pixels, category_of):
     """The largest IoU over concepts, and its id."""
     best, best_id = 0.0, 0
     for c in range(1, len(counts)):
@@ -92,8 +93,8 @@ def best_overlap(counts, active, concept_pixels, category_of):  # type: ignore[n
     return best, best_id
 
 
-@njit(cache=True, nogil=True)
-def null_overlaps(mask_image, mask_size, runs, order, place, shifts, labels, rule, concept_pixels):  # type: ignore[no-untyped-def]
+@compiled
+def null_overlaps(mask_image, mask_size, runs, order, place, shifts, labels, rule, concept_pixels):
     """The best IoU of one unit when image order[k] is given the labels of image order[k + shift]."""
     images = len(order)
     counts = np.zeros(len(concept_pixels), np.int64)
@@ -110,8 +111,8 @@ def null_overlaps(mask_image, mask_size, runs, order, place, shifts, labels, rul
     return out
 
 
-@njit(cache=True, nogil=True)
-def concept_by_image(mask_image, mask_size, runs, labels, rule, concept):  # type: ignore[no-untyped-def]
+@compiled
+def concept_by_image(mask_image, mask_size, runs, labels, rule, concept):
     """For each mask: pixels shared with one concept, and pixels that enter the union with it."""
     counts = np.zeros(len(labels[8]), np.int64)
     void = np.zeros(2, np.int64)
@@ -129,8 +130,8 @@ def concept_by_image(mask_image, mask_size, runs, labels, rule, concept):  # typ
     return shared, entering
 
 
-@njit(cache=True, nogil=True)
-def weigh_images(weights, images, values, sums):  # type: ignore[no-untyped-def]
+@compiled
+def weigh_images(weights, images, values, sums):
     """sums[replicate] += weights[image, replicate] * value, over images."""
     for i in range(len(images)):
         value = values[i]

@@ -1,0 +1,255 @@
+from dataclasses import replace
+
+import made
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from unitscope.concepts.vocabulary import Example
+from unitscope.dissection.conventions import CONVENTIONS, Convention
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.errors import ActivationError, NetworkError, SourceError, UsageError
+from unitscope.networks.network import Network
+from unitscope.statistics.scan import Machine
+
+QUIET = Confidences(shifts=0)
+
+
+def make_maps(images, units, side, seed, kind="normal"):
+    maps = np.random.default_rng(seed).normal(size=(images, units, side, side)).astype(np.float32)
+    maps[:, 0] = 0.5
+    return np.maximum(maps, 0) if kind == "relu" else maps
+
+
+def check_against_twin(layer, maps, source, rules, thresholds=None):
+    size = source[0].image.shape[:2]
+    masks = (size[0] // rules.reduction, size[1] // rules.reduction)
+    frame = made.frame(size, masks)
+    # The stored maps come from a lookup, not from convolutions: their receptive fields are unknown
+    # and half-pixel centers stand in, as the run's warning says.
+    twin_rules = replace(rules, upsampling="half-pixel") if rules.upsampling == "receptive-field" else rules
+    examples = [frame.fit(source[i]) for i in range(len(source))]
+    twin = reference.dissect(maps, examples, source.vocabulary, twin_rules, masks, thresholds=thresholds)
+    np.testing.assert_array_equal(layer.thresholds, twin.thresholds)
+    np.testing.assert_array_equal(layer.active, twin.active)
+    np.testing.assert_array_equal(layer.active_in, twin.active_in)
+    np.testing.assert_array_equal(layer.concept_pixels, twin.concept_pixels)
+    np.testing.assert_array_equal(layer.intersections, twin.intersections)
+    np.testing.assert_allclose(layer.iou, twin.iou, rtol=0, atol=1e-15)
+    return twin
+
+
+@pytest.mark.parametrize("name", list(CONVENTIONS))
+@pytest.mark.parametrize(("side", "kind"), [(4, "normal"), (5, "relu"), (13, "normal"), (1, "normal")])
+def test_every_convention_counts_what_its_definition_says(name, side, kind):
+    source = made.make_source(14, mask_size=(12, 10), size=(24, 20), seed=side)
+    maps = make_maps(14, 5, side, 7, kind)
+    run = dissect(
+        made.wire(source, maps),
+        source,
+        ["maps"],
+        convention=name,
+        quantile=0.05,
+        confidences=QUIET,
+        batch_size=4,
+    )
+    check_against_twin(run["maps"], maps, source, run.convention)
+
+
+@given(
+    population=st.sampled_from(["cells", "pixels"]),
+    upsampling=st.sampled_from(["half-pixel", "zero-border"]),
+    union=st.sampled_from(["category", "touched", "all"]),
+    doubles=st.sampled_from(["twice", "truth-twice", "once"]),
+    quantile=st.sampled_from([0.02, 0.1, 0.4]),
+    images=st.integers(1, 8),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_mixture_of_rules_counts_what_it_says(
+    population, upsampling, union, doubles, quantile, images, seed
+):
+    rules = Convention("mine", quantile, population, upsampling, union, doubles, 2)
+    source = made.make_source(images, mask_size=(6, 8), size=(12, 16), seed=seed)
+    maps = make_maps(images, 3, 3, seed)
+    run = dissect(made.wire(source, maps), source, ["maps"], convention=rules, confidences=QUIET)
+    check_against_twin(run["maps"], maps, source, rules)
+
+
+def test_float32_masks_differ_from_float64_only_at_the_threshold():
+    source = made.make_source(10, mask_size=(28, 28), size=(56, 56))
+    maps = make_maps(10, 4, 7, 3)
+    run = dissect(
+        made.wire(source, maps),
+        source,
+        ["maps"],
+        convention="netdissect-lite",
+        quantile=0.05,
+        confidences=QUIET,
+    )
+    layer = run["maps"]
+    for unit in range(4):
+        dense = np.stack(
+            [reference.upsample(maps[i, unit], (28, 28), "half-pixel", np.float64) for i in range(10)]
+        )
+        gap = np.abs(dense - np.float64(layer.thresholds[unit]))
+        doubtful = int((gap <= 1e-5 * np.abs(dense).max()).sum())
+        valid = np.stack([made.valid(source[i], (28, 28)) for i in range(10)])
+        counted = int(((dense > layer.thresholds[unit]) & valid).sum())
+        assert abs(counted - layer.active[unit]) <= doubtful
+
+
+def test_shards_batches_and_threads_change_nothing(tmp_path):
+    source = made.make_source(20, seed=4)
+    maps = make_maps(20, 6, 4, 5)
+    runs = [
+        dissect(
+            made.wire(source, maps),
+            source,
+            ["maps"],
+            batch_size=batch,
+            machine=Machine(threads=threads),
+            out=out,
+        )
+        for batch, threads, out in [(32, 1, None), (3, 2, None), (7, 2, tmp_path / "run")]
+    ]
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run["maps"].intersections, runs[0]["maps"].intersections)
+        np.testing.assert_array_equal(run["maps"].confidence.p_value, runs[0]["maps"].confidence.p_value)
+        np.testing.assert_array_equal(run["maps"].exemplars.runs, runs[0]["maps"].exemplars.runs)
+
+
+def test_a_small_memory_budget_spills_and_changes_nothing():
+    source = made.make_source(20, seed=4)
+    maps = make_maps(20, 6, 4, 5)
+    network = made.wire(source, maps)
+    plenty = dissect(network, source, ["maps"], confidences=QUIET)
+    little = dissect(network, source, ["maps"], confidences=QUIET, machine=Machine(memory=1))
+    np.testing.assert_array_equal(plenty["maps"].intersections, little["maps"].intersections)
+
+
+def test_given_thresholds_are_used():
+    source = made.make_source(9, mask_size=(12, 12), size=(24, 24))
+    maps = make_maps(9, 4, 4, 2)
+    thresholds = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    run = dissect(
+        made.wire(source, maps), source, ["maps"], thresholds={"maps": thresholds}, confidences=QUIET
+    )
+    check_against_twin(run["maps"], maps, source, run.convention, thresholds)
+
+
+def test_exemplars_are_the_images_with_the_largest_peaks_and_carry_their_masks():
+    source = made.make_source(9, mask_size=(12, 12), size=(24, 24), void=False)
+    maps = make_maps(9, 4, 4, 2)
+    layer = dissect(
+        made.wire(source, maps),
+        source,
+        ["maps"],
+        convention="netdissect-lite",
+        quantile=0.2,
+        ranks=3,
+        confidences=QUIET,
+    )["maps"]
+    for unit in range(1, 4):
+        peaks = maps[:, unit].max((1, 2))
+        wanted = np.argsort(-peaks, kind="stable")[:3]
+        assert layer.exemplars.images[unit].tolist() == wanted.tolist()
+        for rank, image in enumerate(wanted):
+            dense = reference.upsample(maps[image, unit], (12, 12), "half-pixel")
+            shown = reference.runs_to_mask(layer.exemplars.mask_runs(unit, rank), (12, 12))
+            np.testing.assert_array_equal(shown, dense > layer.thresholds[unit])
+
+
+def test_dead_constant_and_unnamed_units_have_no_label():
+    source = made.make_source(6)
+    maps = np.zeros((6, 3, 4, 4), np.float32)
+    maps[:, 1] = 7.0
+    maps[:, 2] = np.random.default_rng(0).normal(size=(6, 4, 4))
+    layer = dissect(made.wire(source, maps), source, ["maps"], quantile=0.1)["maps"]
+    for unit in (0, 1):
+        assert layer[unit].concept is None
+        assert (layer[unit].iou, layer[unit].iou_low, layer[unit].iou_high) == (0.0, 0.0, 0.0)
+        assert layer[unit].p_value == 1.0
+        assert not layer[unit].detector
+    assert any("2 of 3 units are never above" in note for note in layer.warnings)
+    assert any("1 concepts never occur in the images: never" in note for note in layer.warnings)
+
+
+def test_one_image_is_dissected_without_confidence():
+    source = made.make_source(1)
+    layer = dissect(made.wire(source, make_maps(1, 2, 4, 0)), source, ["maps"])["maps"]
+    assert layer.confidence is None
+    assert any("at least two images" in note for note in layer.warnings)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_activations_that_are_not_finite_name_layer_unit_and_image(bad):
+    source = made.make_source(6)
+    maps = make_maps(6, 3, 4, 0)
+    maps[4, 1, 2, 2] = bad
+    with pytest.raises(ActivationError, match=rf"unit 1 of layer maps gave {bad} on image i4"):
+        dissect(made.wire(source, maps), source, ["maps"], confidences=QUIET)
+
+
+def test_an_empty_source_and_no_layers_are_refused():
+    source = made.make_source(2)
+    network = made.wire(source, make_maps(2, 3, 4, 0))
+    with pytest.raises(SourceError, match="no images"):
+        dissect(network, made.Stored([]), ["maps"])
+    with pytest.raises(UsageError, match="no layer"):
+        dissect(network, source, [])
+    with pytest.raises(UsageError, match="map"):
+        dissect(network, source, ["mapz"])
+    with pytest.raises(UsageError, match="quantile is 1.5"):
+        dissect(network, source, ["maps"], quantile=1.5)
+    with pytest.raises(UsageError, match="no convention"):
+        dissect(network, source, ["maps"], convention="mine")
+
+
+def test_thresholds_of_another_network_are_refused():
+    source = made.make_source(2)
+    network = made.wire(source, make_maps(2, 3, 4, 0))
+    with pytest.raises(UsageError, match="2 thresholds are given for layer maps, which has 3 units"):
+        dissect(network, source, ["maps"], thresholds={"maps": np.zeros(2, np.float32)})
+    with pytest.raises(UsageError, match="do not cover layer maps"):
+        dissect(network, source, ["maps"], thresholds={"other": np.zeros(2, np.float32)})
+
+
+def test_images_of_different_sizes_need_one_input_size():
+    source = made.make_source(3)
+    source.examples[1] = Example("odd.png", np.zeros((10, 24, 3), np.uint8))
+    module = nn.Sequential(nn.Conv2d(3, 4, 3))
+    with pytest.raises(SourceError, match="odd.png is 10x24, images before it 24x24"):
+        dissect(Network(module), source, ["0"], confidences=QUIET)
+    assert dissect(Network(module), source, ["0"], size=(24, 24), confidences=QUIET)["0"].images == 3
+
+
+def test_the_network_is_left_as_it_was_also_on_error():
+    source = made.make_source(3)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)).train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    dissect(Network(module), source, ["0", "2"], confidences=QUIET)
+    with torch.no_grad():
+        module[0].weight.fill_(torch.nan)
+    with pytest.raises(NetworkError):
+        dissect(Network(module), source, ["2"], confidences=QUIET)
+    assert all(part.training and not part._forward_hooks for part in module.modules())
+    assert all(
+        torch.equal(value, before[name]) for name, value in module.state_dict().items() if name != "0.weight"
+    )
+
+
+def test_several_layers_in_one_pass_are_as_each_alone():
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2), nn.ReLU(inplace=True), nn.Conv2d(6, 8, 3, 2), nn.ReLU(inplace=True)
+    )
+    source = made.make_source(8)
+    together = dissect(Network(module), source, ["0", "1", "3"], confidences=QUIET)
+    for layer in together:
+        alone = dissect(Network(module), source, [layer], confidences=QUIET)[layer]
+        np.testing.assert_array_equal(alone.intersections, together[layer].intersections)

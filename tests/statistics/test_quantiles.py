@@ -1,0 +1,135 @@
+import itertools
+
+import numpy as np
+import pytest
+import reference
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unitscope.errors import RunError
+from unitscope.statistics.grids import make_grid
+from unitscope.statistics.quantiles import TailPlan, empty_tail, restore_tail, tail_rank, update_tail
+from unitscope.statistics.threads import open_threads
+
+KINDS = ["normal", "relu", "negative", "constant", "few levels", "huge"]
+
+
+def make_maps(kind, images, units, side, seed):
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(size=(images, units, side, side))
+    maps = {
+        "normal": maps,
+        "relu": np.maximum(maps - 1, 0),
+        "negative": -np.abs(maps) - 100,
+        "constant": np.full_like(maps, 3.25),
+        "few levels": np.round(maps),
+        "huge": maps * 1e30,
+    }[kind]
+    return torch.from_numpy(maps.astype(np.float32))
+
+
+def fill_tail(plan, maps, spans, threads, bound=None):
+    tail = empty_tail(plan, bound)
+    for start, stop in spans:
+        tail = update_tail(tail, maps[start:stop], start, threads)
+    return tail
+
+
+def tail_results(tail):
+    thresholds = [tail.threshold(unit) for unit in range(tail.plan.units)]
+    masks = []
+    for unit, threshold in enumerate(thresholds):
+        images, sizes, runs = tail.masks(unit, threshold)
+        pieces = np.split(runs, np.cumsum(sizes)[:-1]) if len(sizes) else []
+        masks.append({int(i): piece.tolist() for i, piece in zip(images, pieces, strict=True)})
+    return thresholds, masks
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    side=st.integers(1, 8),
+    pixels=st.integers(1, 18),
+    upsampling=st.sampled_from(["half-pixel", "zero-border", "receptive-field"]),
+    population=st.sampled_from(["cells", "pixels"]),
+    quantile=st.sampled_from([0.005, 0.01, 0.05, 0.3, 0.9]),
+    images=st.integers(1, 9),
+    batch=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_thresholds_and_masks_are_the_twins(
+    kind, side, pixels, upsampling, population, quantile, images, batch, seed
+):
+    maps = make_maps(kind, images, 3, side, seed)
+    size, field, extent = (pixels, pixels), ((1.0, 1.0), (2.0, 2.0)), (2 * pixels, 2 * pixels)
+    grid = make_grid((side, side), size, upsampling, centers=field[0], steps=field[1], input_size=extent)
+    plan = TailPlan(3, images, (side, side), grid, population, quantile)
+    with open_threads(2) as threads:
+        tail = fill_tail(plan, maps, [(s, min(s + batch, images)) for s in range(0, images, batch)], threads)
+    dense = np.stack(
+        [
+            [reference.upsample(flat, size, upsampling, np.float32, field, extent) for flat in image]
+            for image in maps
+        ]
+    )
+    for unit in range(3):
+        values = maps[:, unit].numpy() if population == "cells" else dense[:, unit]
+        threshold = tail.threshold(unit)
+        assert threshold == reference.threshold(values, quantile)
+        image, sizes, runs = tail.masks(unit, threshold)
+        seen = np.zeros((images, *size), bool)
+        for i, piece in zip(image, np.split(runs, np.cumsum(sizes)[:-1]) if len(sizes) else [], strict=True):
+            seen[i] = reference.runs_to_mask(piece, size)
+        np.testing.assert_array_equal(seen, dense[:, unit] > np.float32(threshold))
+
+
+@pytest.mark.parametrize("population", ["cells", "pixels"])
+@pytest.mark.parametrize("kind", ["normal", "relu", "few levels"])
+def test_merging_in_any_order_or_grouping_gives_the_same(population, kind):
+    maps = make_maps(kind, 12, 4, 5, 1)
+    grid = make_grid((5, 5), (20, 20), "half-pixel")
+    plan = TailPlan(4, 12, (5, 5), grid, population, 0.02)
+    with open_threads(2) as threads:
+        whole = tail_results(fill_tail(plan, maps, [(0, 12)], threads))
+        for order in itertools.permutations(range(3)):
+            a, b, c = (fill_tail(plan, maps, [(4 * k, 4 * k + 4)], threads) for k in order)
+            assert tail_results(a.merge(b).merge(c)) == whole
+            assert tail_results(a.merge(b.prune().merge(c)).prune()) == whole
+
+
+def test_a_bound_certified_elsewhere_and_a_state_on_file_change_nothing(tmp_path):
+    maps = make_maps("normal", 12, 4, 5, 2)
+    plan = TailPlan(4, 12, (5, 5), make_grid((5, 5), (20, 20), "half-pixel"), "pixels", 0.02)
+    with open_threads(2) as threads:
+        whole = tail_results(fill_tail(plan, maps, [(0, 12)], threads))
+        first = fill_tail(plan, maps, [(0, 3), (3, 6)], threads)
+        second = fill_tail(plan, maps, [(6, 12)], threads, bound=first.bound)
+    restored = restore_tail(plan, second.prune().state())
+    assert tail_results(first.spill(tmp_path).merge(restored)) == whole
+    assert first.spill(tmp_path).bytes == 0
+
+
+def test_a_threshold_needs_all_images():
+    maps = make_maps("normal", 4, 2, 3, 0)
+    plan = TailPlan(2, 5, (3, 3), make_grid((3, 3), (6, 6), "half-pixel"), "cells", 0.1)
+    with open_threads(1) as threads:
+        tail = fill_tail(plan, maps, [(0, 4)], threads)
+    with pytest.raises(RunError, match="4 of 5 images"):
+        tail.threshold(0)
+
+
+@given(count=st.integers(1, 10**9), thousandths=st.integers(1, 999))
+def test_at_most_the_quantile_lies_above(count, thousandths):
+    rank = tail_rank(thousandths / 1000, count)
+    assert 1 <= rank <= count
+    assert (rank - 1) * 1000 <= thousandths * count
+    assert rank * 1000 > thousandths * count or rank == count
+
+
+def test_the_packed_tail_is_a_few_per_cent():
+    maps = make_maps("normal", 200, 4, 13, 0)
+    plan = TailPlan(4, 200, (13, 13), make_grid((13, 13), (112, 112), "half-pixel"), "cells", 0.005)
+    with open_threads(2) as threads:
+        tail = fill_tail(plan, maps, [(s, s + 20) for s in range(0, 200, 20)], threads).prune()
+    assert tail.bytes < 0.15 * maps.numpy().nbytes

@@ -1,0 +1,113 @@
+"""A dissection as a folder of static pages: opens from `file://`, asks the network for nothing."""
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.result import Dissection
+from unitscope.errors import RunError
+from unitscope.views.palette import category_color, color_categories
+from unitscope.views.report.charts import draw_concepts, draw_layers
+from unitscope.views.report.data import write_data
+from unitscope.views.report.pictures import save_pictures, tile_aspect
+from unitscope.views.summary import (
+    collect_warnings,
+    count_detectors,
+    count_images,
+    spell_convention,
+    spell_recipe,
+    summarize_layer,
+)
+
+STYLES = ("look.css", "report.css", "units.css")
+SCRIPTS = ("report.js", "masks.js", "gallery.js", "concepts.js", "detail.js")
+DOWNLOADS = ("units.csv", "run.json")
+
+
+def page_environment() -> Environment:
+    """Jinja with the templates of the views; everything is escaped, an unknown name is an error."""
+    environment = Environment(
+        loader=PackageLoader("unitscope.views", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["category_color"] = category_color
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    return environment
+
+
+def write_report(
+    dissection: Dissection,
+    source: ConceptSource,
+    frame: Frame,
+    out: str | Path,
+    *,
+    run: str | Path | None = None,
+    ranks: int | None = 9,
+) -> Path:
+    """Write the report of a dissection into the folder `out`; the path of its `index.html`.
+
+    `source` and `frame` are those the dissection was made with: they give the pictures, each saved
+    once. `run` is the folder of the saved run, whose `units.csv` and `run.json` are copied so that
+    the report stands alone; by default the parent of `out` where it holds them. At most `ranks`
+    pictures a unit are shown, None for all. The folder is opened by any browser straight from disk.
+    Raises `RunError` where the folder cannot be written.
+    """
+    folder = Path(out)
+    try:
+        (folder / "assets").mkdir(parents=True, exist_ok=True)
+        pictures = save_pictures(dissection, source, frame, ranks, folder / "pictures")
+        data = write_data(dissection, pictures, ranks, folder / "data")
+        for name in (*STYLES, *SCRIPTS):
+            asset = files("unitscope.views.report") / name
+            (folder / "assets" / name).write_bytes(asset.read_bytes())
+        downloads = copy_downloads(folder, folder.parent if run is None else Path(run))
+        page = render_page(dissection, data, downloads, tile_aspect(pictures))
+        (folder / "index.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write the report to {folder}: {error.strerror or error}") from error
+    return folder / "index.html"
+
+
+def copy_downloads(folder: Path, run: Path) -> list[str]:
+    """Copy the tables of the run into the report; the names of those there are."""
+    found = [name for name in DOWNLOADS if (run / name).is_file()]
+    for name in found:
+        if (run / name).resolve() != (folder / name).resolve():
+            shutil.copyfile(run / name, folder / name)
+    return found
+
+
+def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:
+    """The text of `index.html`."""
+    summaries = [summarize_layer(layer) for layer in dissection.layers.values()]
+    return (
+        page_environment()
+        .get_template("page.html")
+        .render(
+            title=str(dissection.recipe.get("network", "network")),
+            source=str(dissection.recipe.get("source", "labeled images")),
+            images=count_images(dissection),
+            recipe=spell_recipe(dissection),
+            convention=spell_convention(dissection.convention),
+            cutoff=dissection.convention.iou_cutoff,
+            warnings=collect_warnings(dissection),
+            categories=color_categories(dissection.vocabulary.categories),
+            summaries=summaries,
+            concepts=[count_detectors(layer) for layer in dissection.layers.values()],
+            charts=[draw_concepts(layer) for layer in dissection.layers.values()],
+            layers_chart=draw_layers(summaries) if len(summaries) > 1 else None,
+            confident=any(summary.chance_detectors is not None for summary in summaries),
+            aspect=aspect,
+            styles=STYLES,
+            scripts=SCRIPTS,
+            data=data,
+            downloads=downloads,
+        )
+    )

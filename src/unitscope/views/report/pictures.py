@@ -1,0 +1,63 @@
+"""The pictures of a report: each once, as the network saw it but in its own proportions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.result import Dissection
+
+LONGER_SIDE = 192
+QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One saved picture: file name in the pictures' folder, key in the source, size in pixels."""
+
+    file: str
+    key: str
+    width: int
+    height: int
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.width / self.height
+
+
+def save_pictures(
+    dissection: Dissection, source: ConceptSource, frame: Frame, ranks: int | None, folder: Path
+) -> dict[int, Picture]:
+    """Save every exemplar's picture as a JPEG of at most 192 pixels a side; by index in the source."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = [layer.exemplars.images[:, :ranks].ravel() for layer in dissection.layers.values()]
+    indices = np.unique(np.concatenate(shown)) if shown else np.zeros(0, np.int32)
+    pictures = {}
+    for index in tqdm([int(i) for i in indices if i >= 0], "pictures", unit="image", disable=None):
+        example = source[index]
+        picture = shrink(example.image, frame)
+        name = f"{index}.jpg"
+        picture.save(folder / name, quality=QUALITY)
+        key = dissection.keys.get(index, example.key)
+        pictures[index] = Picture(name, key, picture.width, picture.height)
+    return pictures
+
+
+def shrink(image: np.ndarray, frame: Frame) -> Image.Image:
+    """The part of an image that a frame sees, in its own proportions, 192 pixels at most."""
+    left, top, right, bottom = frame.box(*image.shape[:2])
+    scale = min(1.0, LONGER_SIDE / max(right - left, bottom - top))
+    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, (left, top, right, bottom))
+
+
+def tile_aspect(pictures: dict[int, Picture]) -> float:
+    """Width over height of the tiles that suit most pictures, between 3:4 and 3:2."""
+    if not pictures:
+        return 1.0
+    return float(np.clip(np.median([picture.aspect for picture in pictures.values()]), 0.75, 1.5))

@@ -60,10 +60,11 @@ class Shades:
 
 
 RULES = (
-    # too dark or too dull to have a hue
+    # too dark or too dull to have a hue (the pale blue of skies has one)
     Shades("black", lightness=(0, 0.12)),
     Shades("black", lightness=(0, 0.25), chroma=(0, 0.07)),
     Shades("black", lightness=(0.25, 0.31), chroma=(0, 0.035)),
+    Shades("blue", (200, 280), lightness=(0.60, 2), chroma=(0.025, 0.035)),
     Shades("grey", lightness=(0.31, 0.87), chroma=(0, 0.035)),
     Shades("white", lightness=(0.87, 2), chroma=(0, 0.035)),
     Shades("white", (40, 120), lightness=(0.87, 2), chroma=(0, 0.045)),

@@ -47,7 +47,7 @@ def test_every_name_says_what_it_is() -> None:
 
 def test_every_name_is_in_the_reference() -> None:
     page = (Path(__file__).parent.parent / "docs" / "reference.md").read_text("utf-8")
-    named = re.findall(r"^\.\. auto\w+:: unitscope\.(\w+)$", page, re.MULTILINE)
+    named = re.findall(r"^\.\. (?:auto\w+|py:data):: unitscope\.(\w+)$", page, re.MULTILINE)
     public = [name for name in unitscope.__all__ if not name.startswith("_")]
     assert sorted(set(named) - {"errors"}) == public
     assert len(named) == len(set(named))

@@ -336,6 +336,7 @@ def _summarize(
     census: Census,
 ) -> Summary:
     kept = {label.name for label in labels}
+    found = {name: census.totals[code] for name, code in census.codes.items()}
     counted = Counter(row.image.partition("/")[0] for row in rows)
     concepts = Counter(label.primary for label in labels)
     return Summary(
@@ -345,5 +346,5 @@ def _summarize(
         {recoding.name: counted[recoding.name] for recoding in recodings},
         dict(sorted(concepts.items())),
         {label.name: label.others for label in labels if label.others},
-        {name: census.totals[code] for name, code in census.codes.items() if name not in kept},
+        {name: images for name, images in found.items() if images and name not in kept},
     )

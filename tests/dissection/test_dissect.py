@@ -1,14 +1,14 @@
 from dataclasses import replace
 
-import made
 import numpy as np
 import pytest
-import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import made
+import reference
 from unitscope.concepts.vocabulary import Example
 from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
@@ -204,7 +204,7 @@ def test_an_empty_source_and_no_layers_are_refused():
         dissect(network, source, [])
     with pytest.raises(UsageError, match="map"):
         dissect(network, source, ["mapz"])
-    with pytest.raises(UsageError, match="quantile is 1.5"):
+    with pytest.raises(UsageError, match=r"quantile is 1\.5"):
         dissect(network, source, ["maps"], quantile=1.5)
     with pytest.raises(UsageError, match="no convention"):
         dissect(network, source, ["maps"], convention="mine")
@@ -223,7 +223,7 @@ def test_images_of_different_sizes_need_one_input_size():
     source = made.make_source(3)
     source.examples[1] = Example("odd.png", np.zeros((10, 24, 3), np.uint8))
     module = nn.Sequential(nn.Conv2d(3, 4, 3))
-    with pytest.raises(SourceError, match="odd.png is 10x24, images before it 24x24"):
+    with pytest.raises(SourceError, match=r"odd\.png is 10x24, images before it 24x24"):
         dissect(Network(module), source, ["0"], confidences=QUIET)
     assert dissect(Network(module), source, ["0"], size=(24, 24), confidences=QUIET)["0"].images == 3
 

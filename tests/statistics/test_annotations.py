@@ -1,9 +1,9 @@
 import itertools
 
-import made
 import numpy as np
 import pytest
 
+import made
 from unitscope.concepts.vocabulary import Example
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations

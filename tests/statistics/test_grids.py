@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+import reference
 from unitscope.statistics.grids import make_grid
 
 SIDES = st.integers(1, 9)

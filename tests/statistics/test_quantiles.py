@@ -2,11 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
-import reference
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import reference
 from unitscope.errors import RunError
 from unitscope.statistics.grids import make_grid
 from unitscope.statistics.quantiles import TailPlan, empty_tail, restore_tail, tail_rank, update_tail

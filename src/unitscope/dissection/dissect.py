@@ -53,6 +53,7 @@ def dissect(
     seed: int = 0,
     ranks: int = 10,
     batch_size: int = 32,
+    shard_size: int = 128,
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
@@ -76,7 +77,10 @@ def dissect(
     plan, warnings = plan_scan(
         network, source, tuple(dict.fromkeys(layers)), rules, thresholds or {}, size, fit
     )
-    plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size)
+    for name, value in (("ranks", ranks), ("batch_size", batch_size), ("shard_size", shard_size)):
+        if value < 1:
+            raise UsageError(f"{name} is {value}; it must be at least 1")
+    plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
     recipe = _recipe(network, source, plan, rules, seed, confidences, machine)
     started = time.perf_counter()
     with ExitStack() as stack:

@@ -19,6 +19,7 @@ from unitscope.errors import ActivationError, NetworkError, SourceError
 from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, read_units, tap
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
+from unitscope.statistics.devices import update_on_device
 from unitscope.statistics.exemplars import TopImages, rank_images
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
 from unitscope.statistics.threads import Threads, open_threads
@@ -161,7 +162,10 @@ def _scan_span(
         for layer, output in outputs.items():
             maps = read_units(output, network.prefix_tokens, layer)
             check_maps(maps, plan.tails[layer], layer, batch)
-            tails[layer] = update_tail(tails[layer], maps, batch.first, threads)
+            if maps.device.type == "cpu":
+                tails[layer] = update_tail(tails[layer], maps, batch.first, threads)
+            else:
+                tails[layer] = update_on_device(tails[layer], maps, batch.first)
             best = rank_images(maps.amax((2, 3)).cpu().numpy(), batch.first, plan.ranks)
             tops[layer] = tops[layer].merge(best) if layer in tops else best
         bar.update(len(batch.keys))

@@ -1,0 +1,64 @@
+"""The torch path of the tail, for activations on a GPU: only what is kept crosses to the CPU.
+
+It gives what `quantiles.update_tail` gives, cell for cell; the tests hold the two together on the CPU.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unitscope.statistics import kernels
+from unitscope.statistics.quantiles import Cells, Tail
+
+_ROUNDING = 2.0**-18
+
+
+def update_on_device(tail: Tail, maps: Tensor, first_image: int) -> Tail:
+    """The tail after one more batch of raw maps, float32 [image, unit, cell_y, cell_x] on any device."""
+    plan = tail.plan
+    stored = plan.grid.surround(maps)
+    if plan.grid.sampled:
+        stored = plan.grid.upsample(stored)
+    if plan.population != "given":
+        if plan.population == "pixels" and not plan.grid.sampled:
+            values = find_plateaus(stored, plan.grid.inner)
+        else:
+            values = stored if plan.population == "pixels" else maps
+        flat = values.transpose(0, 1).flatten(1)
+        top = flat.topk(min(plan.keep, flat.shape[1]), 1).values.cpu().numpy()
+        kernels.push_tail(top[None], (0, plan.units), tail.bound, tail.values, tail.fill, plan.keep)
+    chunk = pack_on_device(stored, tail.bound, plan.reach, first_image)
+    return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])
+
+
+def find_plateaus(maps: Tensor, inner: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
+    """The smallest corner of every inner cell, less what interpolation may round away."""
+    (y0, y1), (x0, x1) = inner
+    height, width = maps.shape[2:]
+    upper = maps[:, :, y0:y1].minimum(maps[:, :, min(y0 + 1, height - 1) : min(y1 + 1, height)])
+    least = upper[..., x0:x1].minimum(upper[..., min(x0 + 1, width - 1) : min(x1 + 1, width)])
+    return least - least.abs() * _ROUNDING
+
+
+def pack_on_device(maps: Tensor, bound: np.ndarray, reach: int, first_image: int) -> Cells:
+    """The cells of maps[image, unit, y, x] above the unit's bound, with neighbors up to `reach` away."""
+    images, units = maps.shape[:2]
+    edge = torch.from_numpy(bound).to(maps.device)
+    edge = edge - edge.abs() * _ROUNDING
+    kept = maps > edge[:, None, None]
+    if reach:
+        kept = functional.max_pool2d(kept.float(), 2 * reach + 1, 1, reach) > 0
+    places = kept.transpose(0, 1).reshape(units * images, -1)
+    values = maps.transpose(0, 1).reshape(units * images, -1)[places].cpu().numpy()
+    record, cell = (column.cpu().numpy() for column in places.nonzero(as_tuple=True))
+    present, size = np.unique(record, return_counts=True)
+    return Cells(
+        np.bincount(present // images, minlength=units),
+        (first_image + present % images).astype(np.int32),
+        size.astype(np.int32),
+        cell.astype(np.uint32),
+        values,
+    )

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import made
+import reference
+from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.labels import information_quality
+from unitscope.dissection.significance import p_values, q_values
+from unitscope.statistics.resampling import draw_resampling
+
+
+def smooth_maps(images, units, side, seed):
+    """Random blobs that know nothing of any label."""
+    maps = np.random.default_rng(seed).normal(size=(images, units, side, side))
+    maps = maps + np.roll(maps, 1, 2) + np.roll(maps, 1, 3)
+    return (maps * np.random.default_rng(seed + 1).gamma(1.0, size=(images, units, 1, 1))).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["netdissect-lite", "pnas"])
+def test_p_values_of_units_that_know_nothing_are_uniform(name):
+    source = made.make_source(80, mask_size=(14, 14), size=(28, 28), seed=11)
+    maps = smooth_maps(80, 240, 4, 5)
+    layer = dissect(
+        made.wire(source, maps),
+        source,
+        ["maps"],
+        convention=name,
+        quantile=0.02,
+        confidences=Confidences(400, 20),
+    )["maps"]
+    p = layer.confidence.p_value
+    assert len(p) == 240
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    assert (layer.confidence.q_value < 0.05).mean() <= 0.02
+    assert layer.confidence.chance_discoveries <= 0.02
+
+
+def test_units_wired_to_a_concept_are_named_right_and_found_significant():
+    source = made.make_source(60, mask_size=(12, 12), size=(24, 24), seed=2, void=False)
+    frame = made.frame((24, 24), (12, 12))
+    wired = [1, 2, 3, 5, 6]
+    rng = np.random.default_rng(0)
+    maps = np.zeros((60, len(wired) + 20, 6, 6), np.float32)
+    for i in range(60):
+        planes = frame.fit(source[i]).planes
+        for unit, concept in enumerate(wired):
+            here = np.any(planes == concept, axis=0) if len(planes) else np.zeros((12, 12))
+            here = np.maximum(here, concept in source[i].ids)
+            maps[i, unit] = here.reshape(6, 2, 6, 2).mean((1, 3)) + 0.1 * rng.normal(size=(6, 6))
+    maps[:, len(wired) :] = smooth_maps(60, 20, 6, 3)
+    layer = dissect(made.wire(source, maps), source, ["maps"], convention="pnas", quantile=0.1)["maps"]
+    assert [layer[unit].concept.id for unit in range(len(wired))] == wired
+    for unit in range(len(wired)):
+        assert layer[unit].q_value < 0.05
+        assert layer[unit].iou_low <= layer[unit].iou <= layer[unit].iou_high
+    found = layer.confidence.q_value < 0.05
+    assert found[len(wired) :].sum() <= 1
+
+
+def test_null_draws_are_those_of_shifted_labels_by_the_definition():
+    source = made.make_source(9, mask_size=(10, 10), size=(20, 20), seed=5)
+    maps = smooth_maps(9, 3, 4, 8)
+    for name in ("netdissect-lite", "gandissect", "pnas"):
+        rules = CONVENTIONS[name]
+        masks = (20 // rules.reduction,) * 2
+        import torch
+
+        from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
+        from unitscope.statistics.exemplars import rank_images
+        from unitscope.statistics.grids import make_grid
+        from unitscope.statistics.overlap import measure_overlap
+        from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
+        from unitscope.statistics.threads import open_threads
+
+        examples = [made.frame((20, 20), masks).fit(source[i]) for i in range(9)]
+        labels = merge_annotations(
+            [annotate(e, masks, rules.doubles, made.WORDS.size, i) for i, e in enumerate(examples)]
+        )
+        grid = make_grid((4, 4), masks, rules.upsampling)
+        plan = TailPlan(3, 9, (4, 4), grid, rules.population, 0.1)
+        draws = draw_resampling(9, seed=1, shifts=50, replicates=30)
+        assert sorted(draws.shifts) == list(range(1, 9))
+        with open_threads(2) as threads:
+            tail = update_tail(empty_tail(plan), torch.from_numpy(maps), 0, threads)
+            areas = labels.concept_pixels(made.WORDS.size)
+            index = LabelIndex(labels, made.WORDS)
+            tops = rank_images(maps.max((2, 3)), 0, 2)
+            _, evidence = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
+        twin = reference.dissect(maps, examples, made.WORDS, rules_of(rules, 0.1), masks)
+        for place, shift in enumerate(draws.shifts):
+            shuffled = [None] * 9
+            for k, image in enumerate(draws.order):
+                shuffled[image] = examples[draws.order[(k + shift) % 9]]
+            counted = reference.count(twin.masks, shuffled, made.WORDS, rules, twin.thresholds)
+            np.testing.assert_allclose(evidence.null[:, place], counted.iou.max(1), atol=1e-15)
+        half = draws.first_half >= 0
+        score = []
+        for naming, scoring in ((half, ~half), (~half, half)):
+            parts = [
+                reference.count(
+                    twin.masks[chosen], [e for e, keep in zip(examples, chosen, strict=True) if keep],
+                    made.WORDS, rules, twin.thresholds,
+                )
+                for chosen in (naming, scoring)
+            ]  # fmt: skip
+            best = parts[0].iou.argmax(1)
+            score.append(np.where(parts[0].iou.max(1) > 0, parts[1].iou[np.arange(3), best], 0))
+        np.testing.assert_allclose(evidence.heldout, np.mean(score, 0), atol=1e-15)
+
+
+def rules_of(rules, quantile):
+    from dataclasses import replace
+
+    return replace(rules, quantile=quantile)
+
+
+def test_the_fitted_tail_follows_a_known_one():
+    rng = np.random.default_rng(0)
+    draws = rng.exponential(size=(200, 400))
+    p = p_values(np.full(200, 9.0), draws)
+    assert 0.3 < np.median(p) / np.exp(-9.0) < 4
+    close = p_values(np.full(200, 1.0), draws)
+    assert abs(close.mean() - np.exp(-1.0)) < 0.01
+
+
+def test_few_draws_are_counted_not_fitted():
+    assert p_values(np.array([5.0]), np.zeros((1, 9))).tolist() == [0.1]
+    assert p_values(np.array([0.0]), np.zeros((1, 9))).tolist() == [1.0]
+    assert p_values(np.array([5.0]), np.zeros((1, 0))).tolist() == [1.0]
+
+
+@given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=30))
+@settings(deadline=None)
+def test_q_values_are_those_of_scipy(p):
+    np.testing.assert_allclose(q_values(np.array(p)), stats.false_discovery_control(p), rtol=1e-12)
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
+@settings(deadline=None)
+def test_information_quality_lies_between_0_and_1_and_is_symmetric(both, active, truth, neither):
+    total = np.array([both + active + truth + neither])
+    shared, left, right = np.array([both]), np.array([both + active]), np.array([both + truth])
+    one = information_quality(shared, left, right, total)[0]
+    other = information_quality(shared, right, left, total)[0]
+    assert 0 <= one <= 1
+    assert one == pytest.approx(other, abs=1e-12)
+    if active == truth == 0 and both and neither:
+        assert one == pytest.approx(1)

@@ -1,0 +1,184 @@
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import made
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.storage import COLUMNS, load, read_thresholds, save
+from unitscope.errors import RunError
+
+NETWORK = """
+import torch
+from torch import nn
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 24, 5, 2), nn.ReLU(), nn.Conv2d(24, 64, 3, 2), nn.ReLU(), nn.Conv2d(64, 96, 3, 2))
+"""
+
+
+@pytest.fixture(scope="module")
+def run():
+    words = Vocabulary(
+        (
+            Concept(1, "=1+2", "object"),
+            Concept(2, "<b>x</b>", "object"),
+            Concept(3, '@a,"b"\n', "part"),
+            *(concept for concept in made.WORDS if concept.id > 3),
+        )
+    )
+    source = made.make_source(12, seed=1)
+    source.vocabulary = words
+    maps = np.random.default_rng(0).normal(size=(12, 7, 4, 4)).astype(np.float32)
+    return dissect(made.wire(source, maps), source, ["maps"], quantile=0.05)
+
+
+def test_a_run_survives_a_file(run, tmp_path):
+    save(run, tmp_path)
+    again = load(tmp_path)
+    assert list(again) == list(run)
+    layer, back = run["maps"], again["maps"]
+    for name in ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections"):
+        np.testing.assert_array_equal(getattr(layer, name), getattr(back, name))
+    for name in ("p_value", "q_value", "low", "high", "heldout"):
+        np.testing.assert_array_equal(getattr(layer.confidence, name), getattr(back.confidence, name))
+    np.testing.assert_array_equal(layer.exemplars.runs, back.exemplars.runs)
+    assert [tuple(map(str, vars_of(u))) for u in layer] == [tuple(map(str, vars_of(u))) for u in back]
+    assert (again.recipe, again.keys, again.frame) == (
+        json.loads(json.dumps(run.recipe)),
+        run.keys,
+        run.frame,
+    )
+
+
+def vars_of(unit):
+    return [getattr(unit, name) for name in unit.__dataclass_fields__]
+
+
+def test_units_csv_has_the_columns_it_promises_and_no_formula(run, tmp_path):
+    save(run, tmp_path)
+    with open(tmp_path / "units.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert [int(row["unit"]) for row in rows] == list(range(7))
+    assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row.values())
+    for row, unit in zip(rows, run["maps"], strict=True):
+        assert float(row["iou"]) == pytest.approx(unit.iou, rel=1e-8)
+        assert float(row["threshold"]) == np.float32(row["threshold"])
+
+
+def test_the_thresholds_of_a_run_give_the_same_run_again(run, tmp_path):
+    save(run, tmp_path)
+    thresholds = read_thresholds(tmp_path / "units.csv")
+    np.testing.assert_array_equal(thresholds["maps"], run["maps"].thresholds)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layer,unit\na,0\n", "no column threshold"),
+        ("layer,unit,threshold\na,0,x\n", "line 2"),
+        ("layer,unit,threshold\na,1,0.5\n", "not 0 to 0"),
+    ],
+)
+def test_thresholds_that_cannot_be_read_name_the_line(text, message, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(RunError, match=message):
+        read_thresholds(tmp_path / "t.csv")
+
+
+def test_folders_that_hold_something_else_are_left_alone(run, tmp_path):
+    source = made.make_source(6)
+    maps = np.random.default_rng(0).normal(size=(6, 2, 4, 4))
+    network = made.wire(source, maps)
+    quick = {"confidences": Confidences(0)}
+    dissect(network, source, ["maps"], out=tmp_path / "a", **quick)
+    with pytest.raises(RunError, match="holds a finished run"):
+        dissect(network, source, ["maps"], out=tmp_path / "a", resume=True, **quick)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.txt").write_text("precious")
+    with pytest.raises(RunError, match="not empty"):
+        dissect(network, source, ["maps"], out=tmp_path / "b", **quick)
+    assert (tmp_path / "b" / "thesis.txt").read_text() == "precious"
+    with pytest.raises(RunError, match="no run"):
+        load(tmp_path / "nowhere")
+    (tmp_path / "a" / "maps.safetensors").write_bytes(b"torn")
+    with pytest.raises(RunError, match="damaged"):
+        load(tmp_path / "a")
+
+
+def test_a_run_stopped_by_an_error_goes_on_and_refuses_another_recipe(tmp_path):
+    source = made.make_source(10, seed=3)
+    maps = np.random.default_rng(0).normal(size=(10, 2, 4, 4)).astype(np.float32)
+    network = made.wire(source, maps)
+    good = source.examples[7]
+    source.examples[7] = None
+    with pytest.raises(AttributeError):
+        dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2)
+    assert len(list((tmp_path / "a" / "shards").glob("*.safetensors"))) == 3
+    source.examples[7] = good
+    with pytest.raises(RunError, match="unfinished run; go on with --resume"):
+        dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2)
+    with pytest.raises(RunError, match="begun with another seed"):
+        dissect(
+            network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2, resume=True, seed=5
+        )
+    resumed = dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2, resume=True)
+    whole = dissect(network, source, ["maps"], shard_size=2, batch_size=2)
+    np.testing.assert_array_equal(resumed["maps"].intersections, whole["maps"].intersections)
+    assert not (tmp_path / "a" / "shards").exists()
+
+
+def test_a_full_disk_is_said_and_what_is_done_is_kept(tmp_path, monkeypatch):
+    from unitscope.statistics import shards
+
+    source = made.make_source(10, seed=3)
+    network = made.wire(source, np.random.default_rng(0).normal(size=(10, 2, 4, 4)))
+    write, written = shards.save_file, []
+
+    def fill_up(*arguments):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(write(*arguments))
+
+    monkeypatch.setattr(shards, "save_file", fill_up)
+    with pytest.raises(RunError, match="No space left on device; 2 shards are kept"):
+        dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2)
+    monkeypatch.setattr(shards, "save_file", write)
+    run = dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2, resume=True)
+    assert run["maps"].images == 10
+
+
+def start(folder: Path, out: str, *more: str) -> "subprocess.Popen[bytes]":
+    command = [
+        sys.executable, "-m", "unitscope.cli", "dissect", "net.py:small", "--layers", "0", "4",
+        "--concepts", "drawn:count=520,size=64", "--out", out, "--no-report", "--threads", "1", *more,
+    ]  # fmt: skip
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
+    (tmp_path / "net.py").write_text(NETWORK)
+    began = time.monotonic()
+    assert start(tmp_path, "whole").wait() == 0
+    length = time.monotonic() - began
+    wanted = (tmp_path / "whole" / "units.csv").read_bytes()
+    moments = random.Random(0)
+    for attempt in range(5):
+        out = f"killed{attempt}"
+        running = start(tmp_path, out)
+        time.sleep(length * moments.uniform(0.3, 0.97))
+        running.send_signal(signal.SIGKILL)
+        killed = running.wait() != 0
+        if killed and not (tmp_path / out / "run.json").exists():
+            assert start(tmp_path, out, "--resume").wait() == 0
+        assert (tmp_path / out / "units.csv").read_bytes() == wanted

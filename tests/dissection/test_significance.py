@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -10,7 +13,13 @@ from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.labels import information_quality
 from unitscope.dissection.significance import p_values, q_values
+from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
+from unitscope.statistics.exemplars import rank_images
+from unitscope.statistics.grids import make_grid
+from unitscope.statistics.overlap import measure_overlap
+from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
 from unitscope.statistics.resampling import draw_resampling
+from unitscope.statistics.threads import open_threads
 
 
 def smooth_maps(images, units, side, seed):
@@ -67,14 +76,6 @@ def test_null_draws_are_those_of_shifted_labels_by_the_definition():
     for name in ("netdissect-lite", "gandissect", "pnas"):
         rules = CONVENTIONS[name]
         masks = (20 // rules.reduction,) * 2
-        import torch
-
-        from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
-        from unitscope.statistics.exemplars import rank_images
-        from unitscope.statistics.grids import make_grid
-        from unitscope.statistics.overlap import measure_overlap
-        from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
-        from unitscope.statistics.threads import open_threads
 
         examples = [made.frame((20, 20), masks).fit(source[i]) for i in range(9)]
         labels = merge_annotations(
@@ -90,7 +91,7 @@ def test_null_draws_are_those_of_shifted_labels_by_the_definition():
             index = LabelIndex(labels, made.WORDS)
             tops = rank_images(maps.max((2, 3)), 0, 2)
             _, evidence = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
-        twin = reference.dissect(maps, examples, made.WORDS, rules_of(rules, 0.1), masks)
+        twin = reference.dissect(maps, examples, made.WORDS, replace(rules, quantile=0.1), masks)
         for place, shift in enumerate(draws.shifts):
             shuffled = [None] * 9
             for k, image in enumerate(draws.order):
@@ -110,12 +111,6 @@ def test_null_draws_are_those_of_shifted_labels_by_the_definition():
             best = parts[0].iou.argmax(1)
             score.append(np.where(parts[0].iou.max(1) > 0, parts[1].iou[np.arange(3), best], 0))
         np.testing.assert_allclose(evidence.heldout, np.mean(score, 0), atol=1e-15)
-
-
-def rules_of(rules, quantile):
-    from dataclasses import replace
-
-    return replace(rules, quantile=quantile)
 
 
 def test_the_fitted_tail_follows_a_known_one():

@@ -22,7 +22,8 @@ from torch import nn
 
 def small():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 24, 5, 2), nn.ReLU(), nn.Conv2d(24, 64, 3, 2), nn.ReLU(), nn.Conv2d(64, 96, 3, 2))
+    convolutions = nn.Conv2d(3, 24, 5, 2), nn.Conv2d(24, 64, 3, 2), nn.Conv2d(64, 96, 3, 2)
+    return nn.Sequential(convolutions[0], nn.ReLU(), convolutions[1], nn.ReLU(), convolutions[2])
 """
 
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from test_quantiles import KINDS, make_maps, tail_results
 
 from unitscope.statistics.devices import pack_on_device, update_on_device
@@ -34,11 +33,3 @@ def test_packing_is_the_same_cell_for_cell(reach):
     packed = pack_on_device(maps, bound, reach, 40)
     for mine, wanted in zip(packed.arrays, pack_cells(maps.numpy(), (0, 5), bound, reach, 40), strict=True):
         np.testing.assert_array_equal(mine, wanted)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_on_cuda_the_same_comes_out():
-    maps = make_maps("relu", 12, 4, 5, 3)
-    plan = TailPlan(4, 12, (5, 5), make_grid((5, 5), (20, 20), "half-pixel"), "pixels", 0.03)
-    on_gpu = update_on_device(empty_tail(plan), maps.cuda(), 0)
-    assert tail_results(on_gpu) == tail_results(update_on_device(empty_tail(plan), maps, 0))

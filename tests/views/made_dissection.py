@@ -1,6 +1,6 @@
 """A dissection made up from a seed: plausible counts, masks over painted pictures, hostile names."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -159,6 +159,7 @@ def made_layer(
         concept_pixels=concept_pixels,
         intersections=intersections,
         exemplars=exemplars,
+        warnings=("3 of 40 images have no labels",),
     )
     if not confident:
         return made
@@ -184,16 +185,21 @@ def made_dissection(
         for place, layer in enumerate(layers)
     }
     recipe = {
-        "network": "efficientnet-lite0",
-        "network_digest": "5f2c0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b",
-        "source": "folder:photographs <b>",
-        "source_digest": "91b0d5a8c1be3aa91b0d5a8c1be3aa91b05f2c0d5a8c1be3aa91b0d5a8c1be3a",
-        "images": len(source),
-        "convention": {"name": "netdissect", "quantile": 0.005},
+        "network": {
+            "name": "efficientnet-lite0",
+            "digest": "5f2c0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b",
+            "preprocessing": {"size": FRAME.size, "mean": (0.485, 0.456, 0.406), "channels": "rgb"},
+        },
+        "source": {"spec": "folder:photographs <b>", "digest": "91b0d5a8c1be3aa9" * 4, "images": len(source)},
+        "layers": list(layers),
+        "convention": asdict(convention),
+        "frame": asdict(FRAME),
+        "thresholds": None,
         "seed": 0,
+        "device": "cpu",
+        "mixed_precision": False,
         "version": "0.1.0",
-        "created": "2026-11-22T22:50:00+00:00",
-        "warnings": ["3 images have no labels"],
+        "torch": "2.14.1",
     }
     keys = {index: source[index].key for index in range(len(source))}
-    return Dissection(made, vocabulary, convention, recipe, keys, {"pass": 12.4, "significance": 3.1})
+    return Dissection(made, vocabulary, convention, recipe, keys, {"scan": 12.4, "relate": 3.1})

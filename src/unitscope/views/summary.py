@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from unitscope.concepts.vocabulary import Concept
@@ -30,17 +31,6 @@ DOUBLES = {
 UNIQUE_RULES = {
     "label": "one label a unit",
     "category": "one label a unit and category, summed",
-}
-RECIPE_NAMES = {
-    "network": "Network",
-    "network_digest": "Network digest",
-    "source": "Concepts",
-    "source_digest": "Concepts digest",
-    "images": "Images",
-    "seed": "Seed",
-    "device": "Device",
-    "version": "unitscope version",
-    "created": "Made",
 }
 
 
@@ -120,33 +110,78 @@ def spell_convention(convention: Convention) -> list[tuple[str, str]]:
 
 
 def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
-    """What made a run, as (name, text) pairs: network, source, digests, seed, version, times."""
-    facts = []
-    for name, value in dissection.recipe.items():
-        if name in ("convention", "warnings", "layers") or value is None or value == "":
-            continue
-        facts.append((RECIPE_NAMES.get(name, name.replace("_", " ").capitalize()), spell_value(name, value)))
-    facts += [(f"Time, {name}", f"{seconds:.1f} s") for name, seconds in dissection.times.items()]
-    return facts
+    """What made a run, as (name, text) pairs: network, source, digests, geometry, seed, versions, times."""
+    recipe = dissection.recipe
+    network, source, frame = (as_mapping(recipe.get(name)) for name in ("network", "source", "frame"))
+    told: list[tuple[str, object]] = [
+        ("Network", network.get("name")),
+        ("Network digest", str(network.get("digest") or "")[:12]),
+        ("Preprocessing", as_mapping(network.get("preprocessing"))),
+        ("Concepts", source.get("spec")),
+        ("Concepts digest", str(source.get("digest") or "")[:12]),
+        ("Images", count_images(dissection)),
+        ("Image size", spell_size(frame.get("size"))),
+        ("Mask size", spell_size(frame.get("mask_size"))),
+        ("Fitted by", frame.get("fit_mode")),
+        ("Activation maps", ", ".join(
+            f"{name} {spell_size(layer.map_size)}" for name, layer in dissection.layers.items()
+        )),
+        ("Thresholds", "given" if recipe.get("thresholds") else "found in this run"),
+        ("Seed", recipe.get("seed")),
+        ("Confidence", as_mapping(recipe.get("confidence"))),
+        ("Device", recipe.get("device")),
+        ("Mixed precision", recipe.get("mixed_precision")),
+        ("unitscope", recipe.get("version")),
+        ("torch", recipe.get("torch")),
+    ]  # fmt: skip
+    facts = [(name, spell_value(value)) for name, value in told if value not in (None, "", {})]
+    return facts + [(f"Time, {name}", f"{seconds:.1f} s") for name, seconds in dissection.times.items()]
 
 
-def spell_value(name: str, value: object) -> str:
-    """One value of the recipe as text; digests shortened to twelve characters."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {spell_value(str(key), inner)}" for key, inner in value.items())
+def as_mapping(value: object) -> Mapping[str, object]:
+    """The value where it is a mapping, else an empty one: recipes of other versions may lack parts."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def spell_size(size: object) -> str:
+    """A (height, width) pair in words.
+
+    >>> spell_size((7, 9))
+    '7 x 9'
+    """
+    return " x ".join(str(side) for side in size) if isinstance(size, list | tuple) else ""
+
+
+def spell_value(value: object) -> str:
+    """One value of the recipe as text.
+
+    >>> spell_value({"mean": (0.5, 0.25), "crop_fraction": 1.0})
+    'mean 0.5, 0.25; crop fraction 1'
+    """
+    if isinstance(value, Mapping):
+        parts = [f"{key} {spell_value(inner)}" for key, inner in value.items() if inner is not None]
+        return "; ".join(part.replace("_", " ") for part in parts)
     if isinstance(value, list | tuple):
-        return ", ".join(spell_value(name, inner) for inner in value)
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text[:12] if "digest" in name else text
+        return ", ".join(spell_value(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def name_network(dissection: Dissection) -> str:
+    """What the run calls its network."""
+    return str(as_mapping(dissection.recipe.get("network")).get("name", "network"))
+
+
+def name_source(dissection: Dissection) -> str:
+    """What the run calls its labeled images."""
+    return str(as_mapping(dissection.recipe.get("source")).get("spec", "labeled images"))
 
 
 def collect_warnings(dissection: Dissection) -> list[str]:
-    """The warnings of a run and of its layers, each once, in order."""
-    told = dissection.recipe.get("warnings")
-    texts = [str(text) for text in told] if isinstance(told, list | tuple) else []
-    for name, layer in dissection.layers.items():
-        texts += [f"{name}: {text}" for text in layer.warnings]
-    return list(dict.fromkeys(texts))
+    """The warnings of the layers, each once, in order, with the layer's name."""
+    layers = dissection.layers.items()
+    return list(dict.fromkeys(f"{name}: {text}" for name, layer in layers for text in layer.warnings))
 
 
 def count_images(dissection: Dissection) -> int:

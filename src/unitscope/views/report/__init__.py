@@ -18,6 +18,8 @@ from unitscope.views.summary import (
     collect_warnings,
     count_detectors,
     count_images,
+    name_network,
+    name_source,
     spell_convention,
     spell_recipe,
     summarize_layer,
@@ -45,24 +47,26 @@ def page_environment() -> Environment:
 def write_report(
     dissection: Dissection,
     source: ConceptSource,
-    frame: Frame,
     out: str | Path,
     *,
+    frame: Frame | None = None,
     run: str | Path | None = None,
     ranks: int | None = 9,
 ) -> Path:
     """Write the report of a dissection into the folder `out`; the path of its `index.html`.
 
-    `source` and `frame` are those the dissection was made with: they give the pictures, each saved
-    once. `run` is the folder of the saved run, whose `units.csv` and `run.json` are copied so that
-    the report stands alone; by default the parent of `out` where it holds them. At most `ranks`
-    pictures a unit are shown, None for all. The folder is opened by any browser straight from disk.
+    `source` and `frame` (by default the frame of the run) are those the dissection was made with:
+    they give the pictures, each saved once. `run` is the folder of the saved run, whose `units.csv`
+    and `run.json` are copied so that the report stands alone; by default the parent of `out` where
+    it holds them. At most `ranks` pictures a unit are shown, None for all. Any browser opens the
+    folder straight from disk.
+
     Raises `RunError` where the folder cannot be written.
     """
     folder = Path(out)
     try:
         (folder / "assets").mkdir(parents=True, exist_ok=True)
-        pictures = save_pictures(dissection, source, frame, ranks, folder / "pictures")
+        pictures = save_pictures(dissection, source, frame or dissection.frame, ranks, folder / "pictures")
         data = write_data(dissection, pictures, ranks, folder / "data")
         for name in (*STYLES, *SCRIPTS):
             asset = files("unitscope.views.report") / name
@@ -91,8 +95,8 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
         page_environment()
         .get_template("page.html")
         .render(
-            title=str(dissection.recipe.get("network", "network")),
-            source=str(dissection.recipe.get("source", "labeled images")),
+            title=name_network(dissection),
+            source=name_source(dissection),
             images=count_images(dissection),
             recipe=spell_recipe(dissection),
             convention=spell_convention(dissection.convention),

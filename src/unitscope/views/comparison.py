@@ -1,0 +1,224 @@
+"""Runs or layers side by side: how many detectors, which concepts, which units changed."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.result import Dissection, LayerDissection
+from unitscope.dissection.storage import guard_cell
+from unitscope.errors import RunError, UsageError
+from unitscope.views.palette import category_color
+from unitscope.views.summary import LayerSummary, summarize_layer
+from unitscope.views.terminal import align, clean
+
+SCHEMA = 1
+CHANGES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Column:
+    """One layer of one run."""
+
+    run: str
+    summary: LayerSummary
+
+
+@dataclass(frozen=True)
+class Change:
+    """A unit whose label differs between two runs; `iou_change` is the second IoU minus the first."""
+
+    unit: int
+    before: Concept | None
+    after: Concept | None
+    iou_before: float
+    iou_after: float
+
+    @property
+    def iou_change(self) -> float:
+        """The second IoU minus the first."""
+        return self.iou_after - self.iou_before
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A layer of the same name and size in two runs, unit by unit.
+
+    `same` counts units with the same label in both (concept name and category; two units without a
+    label agree), `mean_iou_change` averages the difference of their best IoU over all units.
+    """
+
+    first: str
+    second: str
+    layer: str
+    units: int
+    same: int
+    mean_iou_change: float
+    changes: tuple[Change, ...]
+
+    @property
+    def agreement(self) -> float:
+        """Share of units with the same label, 0 to 1."""
+        return self.same / self.units if self.units else 1.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side. Layers stand in the order of the runs; `pairs` compares each run with the first."""
+
+    columns: tuple[Column, ...]
+    categories: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+
+    def text(self) -> str:
+        """The comparison as aligned text."""
+        head = ["run", "layer", "units", "detectors", "unique", "by category rule", *self.categories]
+        rows = [head]
+        for column in self.columns:
+            told = column.summary
+            row = [column.run, told.layer, str(told.units), str(told.detectors), str(told.unique)]
+            row.append(str(told.unique_in_categories))
+            rows.append([*row, *(str(told.unique_label.get(name, 0)) for name in self.categories)])
+        return "\n\n".join([align(rows, left=(0, 1)), *(self._pair_text(pair) for pair in self.pairs)])
+
+    def _pair_text(self, pair: Pair) -> str:
+        title = (
+            f"{clean(pair.layer)}, {clean(pair.first)} -> {clean(pair.second)}: {pair.same} of {pair.units}"
+            f" units keep their label ({pair.agreement:.1%}), mean IoU change {pair.mean_iou_change:+.4f}"
+        )
+        if not pair.changes:
+            return title
+        rows = [["unit", "before", "after", "IoU", "change"]]
+        for change in pair.changes[:CHANGES_SHOWN]:
+            ratios = [f"{change.iou_after:.3f}", f"{change.iou_change:+.3f}"]
+            rows.append([str(change.unit), spell(change.before), spell(change.after), *ratios])
+        rest = len(pair.changes) - CHANGES_SHOWN
+        return f"{title}\n{align(rows, left=(1, 2))}" + (f"\nand {rest:,} more" if rest > 0 else "")
+
+    def json(self) -> dict[str, object]:
+        """The comparison ready for JSON, all changes included; `schema` is the version of this form."""
+        return {
+            "schema": SCHEMA,
+            "layers": [
+                {"run": column.run, **asdict(column.summary), "unique": column.summary.unique}
+                for column in self.columns
+            ],
+            "pairs": [{**asdict(pair), "agreement": pair.agreement} for pair in self.pairs],
+        }
+
+    def write(self, out: str | Path) -> Path:
+        """Write `index.html`, its style sheet, `layers.csv` and `changes.csv`; the path of the page.
+
+        Raises `RunError` where the folder cannot be written.
+        """
+        folder = Path(out)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            style = files("unitscope.views.report") / "look.css"
+            (folder / "look.css").write_bytes(style.read_bytes())
+            (folder / "index.html").write_text(render_comparison(self), encoding="utf-8")
+            write_rows(folder / "layers.csv", layer_rows(self))
+            write_rows(folder / "changes.csv", change_rows(self))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunError(
+                f"cannot write the comparison to {folder}: {reason}; name another folder"
+            ) from error
+        return folder / "index.html"
+
+
+def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
+    """Put runs side by side, or the layers of one run.
+
+    Layers that have the same name and number of units in the first run and in another are compared
+    unit by unit. Raises `UsageError` where there is nothing to compare.
+    """
+    columns = tuple(
+        Column(run, summarize_layer(layer))
+        for run, dissection in dissections.items()
+        for layer in dissection.layers.values()
+    )
+    if len(columns) < 2:
+        raise UsageError("there is one layer in all; give another run, or a run with several layers")
+    names = [name for one in dissections.values() for name in one.vocabulary.categories]
+    first, *others = dissections.items()
+    pairs = tuple(
+        compare_layers(first[0], layer, run, other[name])
+        for run, other in others
+        for name, layer in first[1].layers.items()
+        if name in other.layers and len(other[name]) == len(layer)
+    )
+    return Comparison(columns, tuple(dict.fromkeys(names)), pairs)
+
+
+def compare_layers(first: str, before: LayerDissection, second: str, after: LayerDissection) -> Pair:
+    """The units of a layer in two runs, those with another label listed, largest IoU change first."""
+    changes = []
+    difference = after.labels.best_iou - before.labels.best_iou
+    for old, new in zip(before, after, strict=True):
+        if identity(old.concept) != identity(new.concept):
+            changes.append(Change(old.unit, old.concept, new.concept, old.iou, new.iou))
+    changes.sort(key=lambda change: (-abs(change.iou_change), change.unit))
+    mean = float(difference.mean()) if len(difference) else 0.0
+    units = len(before)
+    return Pair(first, second, before.layer, units, units - len(changes), mean, tuple(changes))
+
+
+def identity(concept: Concept | None) -> tuple[str, str] | None:
+    """What makes two concepts of different runs the same: name and category, not the id."""
+    return None if concept is None else (concept.name, concept.category)
+
+
+def spell(concept: Concept | None) -> str:
+    """A concept with its category."""
+    return "-" if concept is None else f"{clean(concept.label)} ({clean(concept.category)})"
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The text of the comparison's page."""
+    environment = Environment(
+        loader=PackageLoader("unitscope.views", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["category_color"] = category_color
+    largest = max((column.summary.unique for column in comparison.columns), default=0) or 1
+    return environment.get_template("comparison.html").render(comparison=comparison, largest=largest)
+
+
+def layer_rows(comparison: Comparison) -> list[list[str]]:
+    """The rows of `layers.csv`."""
+    rows = [["run", "layer", "units", "detectors", "unique_label", "unique_category"]]
+    rows[0] += [f"unique_{category}" for category in comparison.categories]
+    for column in comparison.columns:
+        told = column.summary
+        counts = [told.units, told.detectors, told.unique, told.unique_in_categories]
+        counts += [told.unique_label.get(category, 0) for category in comparison.categories]
+        rows.append([column.run, told.layer, *map(str, counts)])
+    return rows
+
+
+def change_rows(comparison: Comparison) -> list[list[str]]:
+    """The rows of `changes.csv`."""
+    rows = [
+        "first second layer unit concept_before category_before concept_after category_after".split()
+        + ["iou_before", "iou_after"]
+    ]
+    for pair in comparison.pairs:
+        for change in pair.changes:
+            old, new = identity(change.before) or ("", ""), identity(change.after) or ("", "")
+            ratios = [f"{change.iou_before:.9g}", f"{change.iou_after:.9g}"]
+            rows.append([pair.first, pair.second, pair.layer, str(change.unit), *old, *new, *ratios])
+    return rows
+
+
+def write_rows(path: Path, rows: list[list[str]]) -> None:
+    """Write a CSV whose cells no spreadsheet takes for formulae."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([guard_cell(cell) for cell in row] for row in rows)

@@ -1,0 +1,163 @@
+"""Archives that strangers made, unpacked so that they can do no harm."""
+
+import io
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tqdm import tqdm
+
+from unitscope.errors import DownloadError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What an archive may hold: bytes in all, number of entries, and bytes over its own size."""
+
+    total: int = 64 << 30
+    entries: int = 2_000_000
+    ratio: float = 100.0
+
+
+def unpack_archive(archive: str | Path, folder: str | Path, bounds: Bounds | None = None) -> Path:
+    """The folder into which a zip file was unpacked, below `folder`.
+
+    It bears the name of the archive's only top folder, or else of the archive. It appears whole or not
+    at all: the files are written beside it and renamed at the end.
+
+    Raises `DownloadError`, and leaves nothing behind, where the archive is damaged or encrypted, holds
+    links or special files, names that lead out of the folder or clash, or more than `bounds` allows;
+    where the folder exists already; and where the disk is full.
+    """
+    source, root = Path(archive), Path(folder)
+    limits = bounds or Bounds()
+    partial: Path | None = None
+    try:
+        with zipfile.ZipFile(source) as opened:
+            entries = opened.infolist()
+            names = check_entries(entries, source, limits)
+            target = root / _top_folder(names, source)
+            if target.exists():
+                raise DownloadError(f"{target} exists already; use it, or delete it to unpack again")
+            root.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
+            _extract(opened, entries, names, partial, limits)
+        inner = partial / target.name if _shares_top(names) else partial
+        inner.chmod(0o755)
+        inner.rename(target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise DownloadError(
+            f"{source}: the archive is damaged ({error}); delete it and fetch it again"
+        ) from None
+    except OSError as error:
+        raise DownloadError(
+            f"{source} cannot be unpacked into {root} ({error.strerror or error}); make room for it"
+        ) from None
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def check_entries(entries: Sequence[zipfile.ZipInfo], source: Path, bounds: Bounds) -> list[PurePosixPath]:
+    """The path of every entry, once all of them are known to be harmless.
+
+    Raises `DownloadError` naming the first that is not.
+    """
+    if not entries:
+        raise DownloadError(f"{source}: the archive is empty")
+    if len(entries) > bounds.entries:
+        raise DownloadError(f"{source}: {len(entries)} entries, more than the {bounds.entries} allowed")
+    total = sum(entry.file_size for entry in entries)
+    if total > bounds.total:
+        raise DownloadError(f"{source}: would unpack to {total} bytes, more than the {bounds.total} allowed")
+    if total > bounds.ratio * max(source.stat().st_size, 1):
+        raise DownloadError(
+            f"{source}: would grow {bounds.ratio:g} times in unpacking; this looks like a zip bomb"
+        )
+    paths = [_safe_path(entry, source) for entry in entries]
+    files: set[str] = set()
+    for entry, path in zip(entries, paths, strict=True):
+        name = path.as_posix().lower()  # some file systems do not tell case apart
+        if not entry.is_dir():
+            if name in files:
+                raise DownloadError(f"{source}: the entry {entry.filename!r} occurs twice")
+            files.add(name)
+    for path in paths:
+        for parent in path.parents:
+            if parent.as_posix().lower() in files:
+                raise DownloadError(f"{source}: {parent.as_posix()!r} is both a file and a folder")
+    return paths
+
+
+def _safe_path(entry: zipfile.ZipInfo, source: Path) -> PurePosixPath:
+    name = entry.orig_filename
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        what = "a link" if kind == stat.S_IFLNK else "a special file"
+        raise DownloadError(f"{source}: the entry {name!r} is {what}; only files and folders are unpacked")
+    if entry.flag_bits & 1:
+        raise DownloadError(f"{source}: the entry {name!r} is encrypted; only plain archives are unpacked")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DownloadError(f"{source}: the entry {name!r} is compressed in an unusual way; wanted deflate")
+    path = PurePosixPath(name)
+    if (
+        not path.parts
+        or path.is_absolute()
+        or ".." in path.parts
+        or re.search(r"[\\\x00-\x1f:]", name)
+        or any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in path.parts)
+    ):
+        raise DownloadError(f"{source}: the entry {name!r} is not the path of a file inside a folder")
+    return path
+
+
+def _shares_top(paths: Sequence[PurePosixPath]) -> bool:
+    tops = {path.parts[0] for path in paths if path.parts[0] != "__MACOSX"}
+    return len(tops) == 1 and any(len(path.parts) > 1 for path in paths)
+
+
+def _top_folder(paths: Sequence[PurePosixPath], source: Path) -> str:
+    if _shares_top(paths):
+        return next(path.parts[0] for path in paths if path.parts[0] != "__MACOSX")
+    return source.stem
+
+
+def _extract(
+    opened: zipfile.ZipFile,
+    entries: Sequence[zipfile.ZipInfo],
+    paths: Sequence[PurePosixPath],
+    folder: Path,
+    bounds: Bounds,
+) -> None:
+    left = bounds.total
+    pairs = list(zip(entries, paths, strict=True))
+    for entry, path in tqdm(pairs, desc="unpacking", unit="file", disable=None):
+        place = folder / path
+        if entry.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with opened.open(entry) as packed, place.open("xb") as file:
+            left -= _copy(packed, file, min(entry.file_size, left), entry.filename)
+
+
+def _copy(packed: Any, file: io.BufferedIOBase, limit: int, name: str) -> int:
+    written = 0
+    while chunk := packed.read(_CHUNK):
+        written += len(chunk)
+        if written > limit:
+            raise DownloadError(
+                f"the entry {name!r} is larger than it says; this archive is not to be trusted"
+            )
+        file.write(chunk)
+    return written

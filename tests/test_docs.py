@@ -80,10 +80,9 @@ def call(arguments: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_page_does_what_it_shows(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     names: dict[str, object] = {"__name__": "__main__"}
@@ -95,6 +94,7 @@ def test_page_does_what_it_shows(
         if name := own_name or outer_name:
             (tmp_path / name[1]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name[1]).write_text(block.text, "utf-8")
+            monkeypatch.delitem(sys.modules, Path(name[1]).stem, raising=False)
         elif block.language == "pycon":
             run_session(block, names, path)
         elif block.language == "console":

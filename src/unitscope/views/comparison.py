@@ -92,7 +92,7 @@ class Comparison:
         )
         if not pair.changes:
             return title
-        rows = [["unit", "before", "after", "IoU", "change"]]
+        rows = [["unit", "before", "after", "IoU after", "change"]]
         for change in pair.changes[:CHANGES_SHOWN]:
             ratios = [f"{change.iou_after:.3f}", f"{change.iou_change:+.3f}"]
             rows.append([str(change.unit), spell(change.before), spell(change.after), *ratios])
@@ -206,10 +206,8 @@ def layer_rows(comparison: Comparison) -> list[list[str]]:
 
 def change_rows(comparison: Comparison) -> list[list[str]]:
     """The rows of `changes.csv`."""
-    rows = [
-        "first second layer unit concept_before category_before concept_after category_after".split()
-        + ["iou_before", "iou_after"]
-    ]
+    rows = [["first", "second", "layer", "unit", "concept_before", "category_before"]]
+    rows[0] += ["concept_after", "category_after", "iou_before", "iou_after"]
     for pair in comparison.pairs:
         for change in pair.changes:
             old, new = identity(change.before) or ("", ""), identity(change.after) or ("", "")

@@ -41,7 +41,7 @@ def dissection_html(dissection: Dissection) -> str:
         images=count_images(dissection),
         convention=dissection.convention,
         layers=layers,
-        warnings=collect_warnings(dissection),
+        warnings=collect_warnings(dissection.layers.values()),
     )
 
 

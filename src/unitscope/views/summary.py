@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from unitscope.concepts.vocabulary import Concept
@@ -178,10 +178,15 @@ def name_source(dissection: Dissection) -> str:
     return str(as_mapping(dissection.recipe.get("source")).get("spec", "labeled images"))
 
 
-def collect_warnings(dissection: Dissection) -> list[str]:
-    """The warnings of the layers, each once, in order, with the layer's name."""
-    layers = dissection.layers.items()
-    return list(dict.fromkeys(f"{name}: {text}" for name, layer in layers for text in layer.warnings))
+def collect_warnings(layers: Iterable[LayerDissection]) -> list[str]:
+    """The warnings of some layers; one that all of them share stands once, without a layer's name."""
+    layers = list(layers)
+    texts = dict.fromkeys(text for layer in layers for text in layer.warnings)
+    told = []
+    for text in texts:
+        warned = [layer.layer for layer in layers if text in layer.warnings]
+        told.append(text if len(warned) == len(layers) else f"{', '.join(warned)}: {text}")
+    return told
 
 
 def count_images(dissection: Dissection) -> int:

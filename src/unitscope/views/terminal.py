@@ -52,7 +52,7 @@ def show_dissection(
         for one in chosen:
             rows = [row for row in one if row.detector]
             parts.append(f"{clean(one.layer)}: detectors\n" + show_units(rows, limit))
-    warnings = [f"warning: {clean(text, None)}" for text in collect_warnings(dissection)]
+    warnings = [f"warning: {clean(text, None)}" for text in collect_warnings(chosen)]
     return "\n\n".join(parts + (["\n".join(warnings)] if warnings else []))
 
 
@@ -143,7 +143,8 @@ def show_unit(layer: LayerDissection, unit: Unit) -> str:
     table = [["category", "best concept", "IoU"]]
     for category, best, iou in best_by_category(layer, unit.unit):
         table.append([category, best.label if best else "-", f"{iou:.4f}" if best else "-"])
-    return f"unit {unit.unit} of {clean(layer.layer)}\n{align(facts, left=(0, 1))}\n\n{align(table, left=(0, 1))}"
+    title = f"unit {unit.unit} of {clean(layer.layer)}"
+    return f"{title}\n{align(facts, left=(0, 1))}\n\n{align(table, left=(0, 1))}"
 
 
 def best_by_category(layer: LayerDissection, unit: int) -> list[tuple[str, Concept | None, float]]:
@@ -224,7 +225,7 @@ def describe_dissection(
         "source": name_source(dissection),
         "images": count_images(dissection),
         "convention": asdict(dissection.convention),
-        "warnings": collect_warnings(dissection),
+        "warnings": collect_warnings(chosen),
         "layers": layers,
     }
 

@@ -101,7 +101,7 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
             recipe=spell_recipe(dissection),
             convention=spell_convention(dissection.convention),
             cutoff=dissection.convention.iou_cutoff,
-            warnings=collect_warnings(dissection),
+            warnings=collect_warnings(dissection.layers.values()),
             categories=color_categories(dissection.vocabulary.categories),
             summaries=summaries,
             concepts=[count_detectors(layer) for layer in dissection.layers.values()],

@@ -7,7 +7,7 @@ from unitscope.views.palette import category_color
 from unitscope.views.summary import LayerSummary, count_detectors
 
 PLOT_HEIGHT = 150
-LABEL_HEIGHT = 132
+LETTER_WIDTH = 7.0
 LABEL_LETTERS = 18
 
 
@@ -52,7 +52,7 @@ def shorten(text: str, letters: int = LABEL_LETTERS) -> str:
 def gridlines(largest: int, floor: float, height: float) -> tuple[tuple[float, int], ...]:
     """At most four round values from 0 to the largest with their y."""
     steps = (step * 10**power for power in range(7) for step in (1, 2, 5))
-    step = next(step for step in steps if largest <= 3 * step)
+    step = next(step for step in steps if largest <= 4 * step)
     top = max(largest, 1)
     return tuple((floor - height * value / top, value) for value in range(0, top + 1, step))
 
@@ -64,7 +64,7 @@ def draw_concepts(layer: LayerDissection) -> Chart:
     pitch = min(26.0, max(15.0, 1060 / max(len(counts), 1)))
     bars: list[Bar] = []
     names: list[tuple[float, str]] = []
-    x, floor, previous = 30.0, 12.0 + PLOT_HEIGHT, ""
+    x, floor, previous = 36.0, 12.0 + PLOT_HEIGHT, ""
     for concept, count in counts:
         if previous and concept.category != previous:
             x += pitch * 0.7
@@ -76,18 +76,21 @@ def draw_concepts(layer: LayerDissection) -> Chart:
         names.append((x + (pitch - 4) / 2, shorten(text)))
         x += pitch
     grid = gridlines(largest, floor, PLOT_HEIGHT)
-    return Chart(int(x + 8), int(floor + LABEL_HEIGHT), floor, tuple(bars), grid, tuple(names))
+    below = 16 + LETTER_WIDTH * max((len(name) for _, name in names), default=0)
+    return Chart(int(x + 8), int(floor + below), floor, tuple(bars), grid, tuple(names))
 
 
 def draw_layers(summaries: list[LayerSummary]) -> Chart:
     """Unique concepts by layer, stacked by category (paper B, fig. 1e)."""
     largest = max((summary.unique for summary in summaries), default=0) or 1
-    leaning = len(summaries) > 6 or max(len(summary.layer) for summary in summaries) > 12
-    pitch = 44.0 if leaning else 68.0
+    leaning = len(summaries) > 6 or max(len(summary.layer) for summary in summaries) > 14
+    longest = max(len(summary.layer) for summary in summaries)
+    pitch = 44.0 if leaning else max(60.0, LETTER_WIDTH * longest + 14)
+    wide = min(44.0, pitch * 0.62)
     bars: list[Bar] = []
     names: list[tuple[float, str]] = []
     totals: list[tuple[float, float, int]] = []
-    x, floor = 34.0, 24.0 + PLOT_HEIGHT
+    x, floor = 40.0, 24.0 + PLOT_HEIGHT
     for summary in summaries:
         y = floor
         for category, count in summary.unique_label.items():
@@ -96,9 +99,9 @@ def draw_layers(summaries: list[LayerSummary]) -> Chart:
             if count:
                 gap = 1.5 if tall > 3 else 0.0
                 color = category_color(category)
-                bars.append(Bar(x, y, pitch * 0.62, tall - gap, color, summary.layer, category, count))
-        names.append((x + pitch * 0.31, shorten(summary.layer, 16)))
-        totals.append((x + pitch * 0.31, y - 6, summary.unique))
+                bars.append(Bar(x, y, wide, tall - gap, color, summary.layer, category, count))
+        names.append((x + wide / 2, shorten(summary.layer, 16)))
+        totals.append((x + wide / 2, y - 6, summary.unique))
         x += pitch
     height = int(floor + (96 if leaning else 26))
     grid = gridlines(largest, floor, PLOT_HEIGHT)

@@ -5,12 +5,12 @@
   const { el, find, state, swatch, concept, ratio, plural } = unitscope;
   const PAGE = 48;
   const TILES = 6;
+  const BEST = 6;
   let shown = [];
   let drawn = 0;
-  const paths = { layer: (place) => unitscope.layers[place] };
 
   function address(place, unit) {
-    return `#unit/${encodeURIComponent(paths.layer(place).name)}/${unit}`;
+    return `#unit/${encodeURIComponent(unitscope.layers[place].name)}/${unit}`;
   }
 
   function allUnits() {
@@ -90,7 +90,7 @@
     if (!count) return el("p", { class: "dead-note" }, "Never active: no pictures");
     const runs = unitscope.loadMasks(place, unit);
     const tiles = Math.min(count, TILES);
-    return el("div", { class: "tiles" }, ...Array.from({ length: tiles }, (_, rank) => unitscope.tile(place, unit, rank, runs)));
+    return el("div", { class: "tiles" }, ...Array.from({ length: tiles }, (_, rank) => unitscope.tile(place, unit, rank, runs, true)));
   }
 
   function drawMore() {
@@ -117,11 +117,34 @@
   }
 
   function startGallery() {
+    showBest();
     const more = find("[data-more]");
     more.addEventListener("click", drawMore);
     new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting) && !more.hidden) drawMore();
     }, { rootMargin: "1200px" }).observe(more);
+  }
+
+  /* At the head of the page: the best unit of each of the concepts that are detected best. */
+  function showBest() {
+    const sure = ({ place, unit }) => (unitscope.layers[place].confidence?.q_value[unit] ?? 0) < 0.05;
+    const ranked = allUnits().filter(({ place, unit }) => unitscope.layers[place].detector[unit])
+      .sort((a, b) => sure(b) - sure(a) || compare(a, b));
+    const best = new Map();
+    for (const found of ranked) {
+      const id = unitscope.layers[found.place].concept[found.unit];
+      if (!best.has(id)) best.set(id, found);
+    }
+    if (best.size < BEST) return;
+    find("[data-best]").hidden = false;
+    find("[data-best]").append(...[...best.values()].slice(0, BEST).map(({ place, unit }) => {
+      const layer = unitscope.layers[place];
+      const { named, word, category } = describe(layer, unit);
+      return el("li", {}, unitscope.tile(place, unit, 0, unitscope.loadMasks(place, unit), true),
+        el("a", { href: address(place, unit), "aria-label": `${word}, ${category}, unit ${unit} of ${layer.name}, IoU ${ratio(layer.iou[unit])}` },
+          swatch(named.category), el("span", { class: "name", title: word }, word),
+          el("span", { class: "ratio" }, ratio(layer.iou[unit]))));
+    }));
   }
 
   /* The unit that far after or before another in the order of the gallery. */

@@ -85,20 +85,49 @@
     return svg;
   }
 
-  /* The picture of one rank of a unit; its mask is laid over it when it has been loaded. */
-  function tile(place, unit, rank, runsOfUnit) {
+  /* The center of a mask as fractions of width and height. */
+  function center(runs, [height, width]) {
+    let [area, x, y] = [0, 0, 0];
+    for (let i = 0; i < runs.length; i += 3) {
+      const length = runs[i + 2] - runs[i + 1];
+      area += length;
+      x += length * (runs[i + 1] + runs[i + 2]) / 2;
+      y += length * (runs[i] + 0.5);
+    }
+    return area ? [x / area / width, y / area / height] : [0.5, 0.5];
+  }
+
+  /* Lay a picture over its whole tile; what does not fit is cut away far from the center given. */
+  function cover(picture, aspect, [x, y]) {
+    const wide = Math.max(1, aspect / tileAspect());
+    const high = Math.max(1, tileAspect() / aspect);
+    const shift = (size, middle) => Math.min(0, Math.max(1 - size, 0.5 - middle * size));
+    const sides = { width: wide, height: high, left: shift(wide, x), top: shift(high, y) };
+    for (const [name, value] of Object.entries(sides)) picture.style.setProperty(name, `${(100 * value).toFixed(2)}%`);
+  }
+
+  const tileAspect = () => Number(getComputedStyle(document.documentElement).getPropertyValue("--aspect"));
+
+  /* The picture of one rank of a unit; its mask is laid over it when it has been loaded. A small tile
+     is filled by the part of the picture around the mask, a large one holds all of the picture. */
+  function tile(place, unit, rank, runsOfUnit, small = false) {
     const layer = unitscope.layers[place];
     const picture = unitscope.run.pictures[layer.images[unit][rank]];
     if (!picture) return el("span", { class: "tile" });
     const [file, key, width, height] = picture;
-    const aspect = Number(getComputedStyle(document.documentElement).getPropertyValue("--aspect"));
+    const aspect = width / height;
     const frame = el("span", {
-      class: width / height >= aspect - 0.01 ? "picture wide" : "picture tall",
-      style: `aspect-ratio: ${width} / ${height}`,
+      class: small ? "picture" : aspect >= tileAspect() - 0.01 ? "picture wide" : "picture tall",
+      style: small ? null : `aspect-ratio: ${width} / ${height}`,
     }, el("img", { src: `pictures/${file}`, alt: `unit ${unit}, image ${key}, active region`, width, height,
       loading: "lazy", decoding: "async" }));
-    runsOfUnit.then((runs) => frame.append(overlay(runs[rank] ?? [], layer.mask)));
-    return el("span", { class: "tile" }, frame);
+    if (small) cover(frame, aspect, [0.5, 0.5]);
+    runsOfUnit.then((runs) => {
+      const mask = runs[rank] ?? [];
+      if (small) cover(frame, aspect, center(mask, layer.mask));
+      frame.append(overlay(mask, layer.mask));
+    });
+    return el("span", { class: small ? "tile cover" : "tile" }, frame);
   }
 
   Object.assign(unitscope, { tile, outline });

@@ -57,7 +57,7 @@ def shrink(image: np.ndarray, frame: Frame) -> Image.Image:
 
 
 def tile_aspect(pictures: dict[int, Picture]) -> float:
-    """Width over height of the tiles that suit most pictures, between 3:4 and 3:2."""
+    """Width over height of the tiles that suit most pictures, between 1:1 and 5:4."""
     if not pictures:
         return 1.0
-    return float(np.clip(np.median([picture.aspect for picture in pictures.values()]), 0.75, 1.5))
+    return float(np.clip(np.median([picture.aspect for picture in pictures.values()]), 1.0, 1.25))

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unitscope.concepts.fetching import fetch_archive, fetch_file
+from unitscope.concepts.fetching import fetch_archive, fetch_dataset, fetch_file
 from unitscope.errors import DownloadError, UsageError
 
 CONTENT = bytes(range(256)) * 4_000
@@ -290,3 +290,11 @@ def test_an_archive_may_be_kept(server: Server, tmp_path: Path) -> None:
     fetch_archive(server.url, tmp_path, keep=True)
     assert (tmp_path / "set.zip").is_file()
     assert (tmp_path / "set" / "a.txt").is_file()
+
+
+def test_a_data_set_is_fetched_by_name_from_another_place(server: Server, tmp_path: Path) -> None:
+    server.content = zipped({"set/index.csv": b"image\n"})
+    fetched = fetch_dataset("broden", tmp_path, url=server.url)
+    assert (fetched.path.name, str(fetched)) == ("set", fetched.text())
+    with pytest.raises(UsageError, match="no data set 'imagenet' to fetch; wanted broden, broden1_224"):
+        fetch_dataset("imagenet", tmp_path)

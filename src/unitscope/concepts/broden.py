@@ -50,6 +50,11 @@ class BrodenSource:
         return Example(row.image, image, np.stack(planes) if planes else no_planes(), ids)
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all examples."""
+        return tuple(row.image for row in self.rows)
+
+    @property
     def name(self) -> str:
         """The folder's name, `broden1_224` for instance."""
         return self.root.resolve().name

@@ -52,6 +52,9 @@ class Fetched:
         """One line for people, with the digest to give the next time."""
         return f"{self.path}: {self.size} bytes, sha256 {self.sha256}, from {self.url}"
 
+    def __str__(self) -> str:
+        return self.text()
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -60,6 +63,26 @@ class Expected:
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+
+
+def fetch_dataset(
+    name: str,
+    folder: str | Path,
+    *,
+    url: str | None = None,
+    size: int | None = None,
+    sha256: str | None = None,
+    md5: str | None = None,
+) -> Fetched:
+    """A published data set, by its name in `ARCHIVES` (`broden` is `broden1_224`), unpacked in `folder`.
+
+    `url` takes it from another place. Raises as `fetch_archive` does, and `UsageError` where the name is
+    unknown.
+    """
+    known = {"broden": ARCHIVES["broden1_224"], **ARCHIVES}
+    if name not in known:
+        raise UsageError(f"there is no data set {name!r} to fetch; wanted {', '.join(known)}")
+    return fetch_archive(url or known[name], folder, size=size, sha256=sha256, md5=md5)
 
 
 def fetch_archive(

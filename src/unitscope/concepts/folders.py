@@ -63,6 +63,11 @@ class FolderSource:
         return Example(key, image, planes, self.labels[index], void)
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all examples."""
+        return self.images
+
+    @property
     def name(self) -> str:
         """The folder's name."""
         return self.root.resolve().name

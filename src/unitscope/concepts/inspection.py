@@ -1,0 +1,213 @@
+"""What is in a source of concepts, and what is wrong with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from unitscope.concepts.contact_sheet import preview_source
+from unitscope.concepts.sources import open_source, source_digest, source_spec
+from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
+from unitscope.errors import UnitscopeError
+
+__all__ = ["ConceptCount", "Problem", "Report", "check_source", "preview_source"]
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong: the image's key or a file, and what is the matter."""
+
+    place: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptCount:
+    """How often a concept occurs: on how many images, and how much of them it covers, in whole images.
+
+    A label of a whole image covers it all; a pixel counts once for every plane that names the concept.
+    """
+
+    concept: Concept
+    images: int
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check_source` found.
+
+    `labelled` images have a label of any kind; `void` is the mean share of pixels of unknown truth.
+    """
+
+    spec: str
+    digest: str
+    images: int
+    readable: int
+    labelled: int
+    void: float
+    concepts: tuple[ConceptCount, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def empty(self) -> tuple[Concept, ...]:
+        """The concepts that never occur."""
+        return tuple(count.concept for count in self.concepts if not count.images)
+
+    def text(self) -> str:
+        """The report for a terminal: the counts, the concepts by coverage, the problems."""
+        lines = [
+            self.spec,
+            f"{self.images} images, {self.labelled} with labels, {self.void:.1%} of pixels void",
+            f"{len(self.concepts)} concepts, {len(self.empty)} of them never occur",
+            *self._concept_lines(),
+        ]
+        if self.empty:
+            names = ", ".join(_plain(concept.name) for concept in self.empty[:_SHOWN])
+            more = f" and {len(self.empty) - _SHOWN} more" if len(self.empty) > _SHOWN else ""
+            lines.append(f"never occur: {names}{more}")
+        lines.append(f"{len(self.problems)} problems" if self.problems else "nothing is wrong")
+        lines += [
+            f"  {_plain(problem.place)}: {_plain(problem.message)}" for problem in self.problems[:_SHOWN]
+        ]
+        if len(self.problems) > _SHOWN:
+            lines.append(f"  and {len(self.problems) - _SHOWN} more (all of them with --json)")
+        return "\n".join(lines)
+
+    def json(self) -> dict[str, Any]:
+        """The report as plain dictionaries and lists, complete."""
+        return {
+            "spec": self.spec,
+            "digest": self.digest,
+            "images": self.images,
+            "readable": self.readable,
+            "labelled": self.labelled,
+            "void": self.void,
+            "concepts": [
+                {
+                    "id": count.concept.id,
+                    "name": count.concept.name,
+                    "category": count.concept.category,
+                    "images": count.images,
+                    "coverage": count.coverage,
+                }
+                for count in self.concepts
+            ],
+            "empty": [concept.name for concept in self.empty],
+            "problems": [{"place": problem.place, "message": problem.message} for problem in self.problems],
+        }
+
+    def _concept_lines(self) -> Iterator[str]:
+        occurring = [count for count in self.concepts if count.images]
+        if occurring:
+            yield f"  {'concept':32} {'category':10} {'images':>7} {'coverage':>9}"
+        for count in sorted(occurring, key=lambda count: (-count.coverage, count.concept.id)):
+            name, category = _plain(count.concept.label)[:32], _plain(count.concept.category)[:10]
+            yield f"  {name:32} {category:10} {count.images:7} {count.coverage:9.2f}"
+
+
+def check_source(source: ConceptSource | str) -> Report:
+    """What is in a source, or in the source that a text names, and everything that is wrong with it.
+
+    Every image is read with its labels; what cannot be read, does not fit or is not in the vocabulary is
+    collected, one problem an image and kind, and the check goes on.
+
+    Raises what opening the source raises.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "street").mkdir()
+    ...     Image.new("RGB", (8, 6)).save(Path(folder) / "street" / "a.png")
+    ...     _ = (Path(folder) / "street" / "b.jpg").write_text("no picture")
+    ...     report = check_source(f"folder:{folder}")
+    >>> report.images, report.readable, report.concepts[0].images, report.problems[0].place
+    (2, 1, 1, 'street/b.jpg')
+    """
+    opened = open_source(source) if isinstance(source, str) else source
+    counts = _Counts(opened.vocabulary)
+    problems: list[Problem] = []
+    for index in tqdm(range(len(opened)), desc="checking", unit="image", disable=None):
+        try:
+            example = opened[index]
+        except UnitscopeError as error:
+            problems.append(Problem(_key(opened, index), str(error)))
+            continue
+        problems += [Problem(example.key, message) for message in counts.add(example)]
+    audit = getattr(opened, "audit", None)
+    if audit is not None:
+        problems += [Problem(place, message) for place, message in audit()]
+    return Report(
+        source_spec(opened),
+        source_digest(opened),
+        len(opened),
+        counts.readable,
+        counts.labelled,
+        counts.void / max(counts.readable, 1),
+        tuple(
+            ConceptCount(concept, int(counts.images[concept.id]), float(counts.coverage[concept.id]))
+            for concept in opened.vocabulary
+        ),
+        tuple(problems),
+    )
+
+
+class _Counts:
+    """Running counts over the examples of a check."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.images = np.zeros(65_536, np.int64)
+        self.coverage = np.zeros(65_536)
+        self.known = np.zeros(65_536, bool)
+        self.known[[0, *(concept.id for concept in vocabulary)]] = True
+        self.keys: set[str] = set()
+        self.readable = self.labelled = 0
+        self.void = 0.0
+
+    def add(self, example: Example) -> Iterator[str]:
+        """Counts the example, and yields what is wrong with it."""
+        self.readable += 1
+        if example.key in self.keys:
+            yield "another image has the same key"
+        self.keys.add(example.key)
+        pixels = np.zeros(65_536, np.int64)
+        for plane in example.planes:
+            pixels += np.bincount(plane.ravel(), minlength=65_536)
+        pixels[0] = 0
+        coverage = pixels / max(example.planes[:1].size, 1)
+        for number in example.ids:
+            if not 0 < number < len(pixels):
+                yield f"the label {number} is out of range"
+            else:
+                coverage[number] += 1
+        present = np.flatnonzero(coverage)
+        self.images[present] += 1
+        self.coverage[present] += coverage[present]
+        self.labelled += bool(present.size)
+        unknown = present[~self.known[present]]
+        if unknown.size:
+            yield f"the label {unknown[0]} is not in the vocabulary"
+        yield from self._add_void(example)
+
+    def _add_void(self, example: Example) -> Iterator[str]:
+        if example.void is None:
+            return
+        self.void += float(example.void.mean())
+        if len(example.planes) and example.void.shape != example.planes.shape[1:]:
+            yield f"the void mask is {example.void.shape}, the labels are {example.planes.shape[1:]}"
+
+
+def _key(source: ConceptSource, index: int) -> str:
+    keys = getattr(source, "keys", None)
+    return str(keys[index]) if keys is not None else f"image {index}"
+
+
+def _plain(text: str) -> str:
+    """Without control characters, which could move a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,152 @@
+"""The packed cache: the same examples, decoded once, whole or not at all."""
+
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unitscope.concepts import packed as module
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import cache_name, open_packed, pack_source
+from unitscope.concepts.sources import limit, source_digest
+from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
+from unitscope.errors import RunError, SourceError
+
+FRAME = Frame((10, 12), (5, 6))
+
+
+class Random:
+    """Six random images with zero to two planes, some with void; counts how often it is read."""
+
+    vocabulary = Vocabulary((Concept(3, "cat", "object"), Concept(60_000, "<i>leg</i>", "part")))
+    name = "a/b c"
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int, /) -> Example:
+        self.reads += 1
+        random = np.random.default_rng(index)
+        planes = random.choice(np.array([0, 3, 60_000], np.uint16), (index % 3, 20, 30))
+        void = random.random((20, 30)) < 0.3 if index % 2 and index % 3 else None
+        image = random.integers(0, 256, (20, 30, 3), np.uint8)
+        return Example(f"k/{index}", image, planes, (3,) * (index == 4), void)
+
+
+class Killed(Random):
+    """Stops in the middle of the packing, as a killed process does."""
+
+    def __getitem__(self, index: int, /) -> Example:
+        if index == 4:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("frame", [FRAME, Frame((10, 12), (5, 6), "crop", 0.875)])
+def test_packed_examples_are_the_framed_ones(tmp_path: Path, frame: Frame) -> None:
+    source = Random()
+    packed = pack_source(source, frame, tmp_path)
+    assert isinstance(packed, ConceptSource)
+    assert (packed.frame, packed.vocabulary, len(packed)) == (frame, source.vocabulary, 6)
+    for index in range(6):
+        wanted, found = frame.fit(source[index]), packed[index]
+        assert (found.key, found.ids) == (wanted.key, wanted.ids)
+        assert np.array_equal(found.image, wanted.image)
+        assert np.array_equal(found.planes, wanted.planes)
+        assert (found.void is None) == (wanted.void is None)
+        assert wanted.void is None or np.array_equal(found.void, wanted.void)
+    with pytest.raises(IndexError):
+        packed[6]
+
+
+def test_a_second_packing_decodes_nothing(tmp_path: Path) -> None:
+    pack_source(Random(), FRAME, tmp_path)
+    source = Random()
+    pack_source(source, FRAME, tmp_path)
+    assert source.reads == 0
+
+
+def test_the_digest_and_spec_are_those_of_the_source(tmp_path: Path) -> None:
+    packed = pack_source(Random(), FRAME, tmp_path)
+    assert source_digest(packed) == source_digest(Random())
+    assert packed.folder.name == cache_name(Random(), FRAME)
+    assert packed.folder.name.startswith("a_b_c-")
+
+
+def test_another_frame_or_source_has_a_place_of_its_own(tmp_path: Path) -> None:
+    frames = [FRAME, Frame((10, 12), (5, 7)), Frame((10, 12), (5, 6), resample="bicubic")]
+    names = {cache_name(source, frame) for frame in frames for source in (Random(), limit(Random(), 2))}
+    assert len(names) == 6
+
+
+def test_an_interrupted_packing_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pack_source(Killed(), FRAME, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_packing_left_is_cleared_once_it_is_old(tmp_path: Path) -> None:
+    for age, name in ((0, "new"), (3600, "old")):
+        left = tmp_path / f".{cache_name(Random(), FRAME)}.{name}.partial"
+        left.mkdir()
+        (left / "images.bin").write_bytes(b"half")
+        for path in (left / "images.bin", left):
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
+    packed = pack_source(Random(), FRAME, tmp_path)
+    assert len(packed) == 6
+    assert [path.name.split(".")[2] for path in tmp_path.glob(".*")] == ["new"]
+
+
+@pytest.mark.parametrize("name", ["images.bin", "labels.bin", "index.json"])
+def test_a_cache_that_lost_something_is_packed_again(tmp_path: Path, name: str) -> None:
+    folder = pack_source(Random(), FRAME, tmp_path).folder
+    (folder / name).write_bytes((folder / name).read_bytes()[:-3])
+    with pytest.raises(SourceError, match=r"not whole|no packed cache"):
+        open_packed(folder)
+    packed = pack_source(Random(), FRAME, tmp_path)
+    assert np.array_equal(packed[5].image, FRAME.fit(Random()[5]).image)
+
+
+def test_damaged_labels_are_told(tmp_path: Path) -> None:
+    packed = pack_source(Random(), FRAME, tmp_path)
+    (packed.folder / "labels.bin").write_bytes(bytes((packed.folder / "labels.bin").stat().st_size))
+    with pytest.raises(SourceError, match="the packed labels of k/2 are damaged"):
+        open_packed(packed.folder)[2]
+
+
+def test_a_folder_of_another_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pack_source(Random(), FRAME, tmp_path).folder
+    monkeypatch.setattr(module, "VERSION", 99)
+    with pytest.raises(SourceError, match="another version"):
+        open_packed(folder)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_flush", fill)
+    with pytest.raises(RunError, match="No space left on device"):
+        pack_source(Random(), FRAME, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_packed_sources_travel_to_other_processes(tmp_path: Path) -> None:
+    packed = pack_source(Random(), FRAME, tmp_path)
+    assert packed[1].planes.any()
+    data = pickle.dumps(packed)
+    assert len(data) < 1_000
+    assert np.array_equal(pickle.loads(data)[1].image, packed[1].image)
+
+
+def test_images_become_tensors_and_changes_do_not_reach_the_disk(tmp_path: Path) -> None:
+    packed = pack_source(Random(), FRAME, tmp_path)
+    torch.from_numpy(packed[0].image)[:] = 0
+    assert open_packed(packed.folder)[0].image.any()

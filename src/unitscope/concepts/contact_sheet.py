@@ -23,8 +23,9 @@ OTHER_RGB = (153, 153, 153)
 _SIDE = 168
 _GAP = 12
 _CAPTION = 34
-_PANELS = 4
+_PANELS = 5
 _NAMES = 5
+_NAMED_PIXELS = 60
 _INK, _PAPER, _FAINT = (32, 32, 32), (255, 255, 255), (120, 120, 120)
 
 
@@ -108,7 +109,8 @@ def _draw_panel(
         canvas[_outline(mask)] = 255
     panel = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(11)
-    largest = sorted(masks.items(), key=lambda item: (-int(item[1].sum()), item[0]))[:_NAMES]
+    seen = {number: mask for number, mask in masks.items() if mask.sum() >= _NAMED_PIXELS}
+    largest = sorted(seen.items(), key=lambda item: (-int(item[1].sum()), item[0]))[:_NAMES]
     for number, mask in largest:
         _write_name(draw, font, mask, _shorten(vocabulary[number].label, 24))
     return panel

@@ -6,7 +6,7 @@ from unitscope.dissection.result import LayerDissection
 from unitscope.views.palette import category_color
 from unitscope.views.summary import LayerSummary, count_detectors
 
-PLOT_HEIGHT = 150
+PLOT_HEIGHT = 150.0
 LETTER_WIDTH = 7.0
 LABEL_LETTERS = 18
 

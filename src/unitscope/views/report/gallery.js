@@ -135,7 +135,7 @@
       const id = unitscope.layers[found.place].concept[found.unit];
       if (!best.has(id)) best.set(id, found);
     }
-    if (best.size < BEST) return;
+    if (best.size < 3) return;
     find("[data-best]").hidden = false;
     find("[data-best]").append(...[...best.values()].slice(0, BEST).map(({ place, unit }) => {
       const layer = unitscope.layers[place];

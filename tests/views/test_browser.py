@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -220,18 +220,16 @@ def test_without_scripts_the_tables_remain(browser: Browser, report: Path) -> No
     page.close()
 
 
-def test_two_thousand_units_answer_at_once(
-    browser: Browser, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_two_thousand_units_answer_at_once(browser: Browser, tmp_path: Path) -> None:
     report = write_report(made_dissection(2048, ("layer4",)), MadeSource(), tmp_path / "report")
     start = time.perf_counter()
     watched = watch(browser, report)
     watched.page.locator(".card").first.wait_for()
-    record_property("seconds_to_first_card", round(time.perf_counter() - start, 3))
+    print(f"first card after {time.perf_counter() - start:.2f} s")
     start = time.perf_counter()
     watched.page.fill("[name=query]", "car")
     assert set(watched.cards()) == {"car"}
-    record_property("seconds_to_search", round(time.perf_counter() - start, 3))
+    print(f"found after {time.perf_counter() - start:.2f} s")
     assert watched.page.locator(".card").count() <= 300
     assert watched.errors == []
     watched.page.close()

@@ -24,9 +24,9 @@ UNIONS = {
     "all": "all images",
 }
 DOUBLES = {
-    "twice": "counts twice, in truth and intersection",
-    "truth-twice": "counts twice in truth, once in the intersection",
-    "once": "counts once",
+    "twice": "a pixel labeled twice counts twice, in truth and intersection",
+    "truth-twice": "a pixel labeled twice counts twice in truth, once in the intersection",
+    "once": "a pixel labeled twice counts once",
 }
 UNIQUE_RULES = {
     "label": "one label a unit",
@@ -102,7 +102,7 @@ def spell_convention(convention: Convention) -> list[tuple[str, str]]:
         ("Taken over", POPULATIONS[convention.population]),
         ("Upsampling", UPSAMPLINGS[convention.upsampling]),
         ("Union over", UNIONS[convention.union]),
-        ("A pixel labeled twice", DOUBLES[convention.doubles]),
+        ("Double labels", DOUBLES[convention.doubles]),
         ("Mask size", f"input size / {convention.reduction}"),
         ("A detector has", cutoff + (f" and information quality above {iqr:g}" if iqr > 0 else "")),
         ("Unique detectors", UNIQUE_RULES[convention.unique_rule]),
@@ -147,9 +147,9 @@ def spell_size(size: object) -> str:
     """A (height, width) pair in words.
 
     >>> spell_size((7, 9))
-    '7 x 9'
+    '7 × 9'
     """
-    return " x ".join(str(side) for side in size) if isinstance(size, list | tuple) else ""
+    return " × ".join(str(side) for side in size) if isinstance(size, list | tuple) else ""
 
 
 def spell_value(value: object) -> str:

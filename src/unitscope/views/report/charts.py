@@ -85,7 +85,7 @@ def draw_layers(summaries: list[LayerSummary]) -> Chart:
     largest = max((summary.unique for summary in summaries), default=0) or 1
     leaning = len(summaries) > 6 or max(len(summary.layer) for summary in summaries) > 14
     longest = max(len(summary.layer) for summary in summaries)
-    pitch = 44.0 if leaning else max(60.0, LETTER_WIDTH * longest + 14)
+    pitch = 44.0 if leaning else max(52.0, 6.2 * longest + 10)
     wide = min(44.0, pitch * 0.62)
     bars: list[Bar] = []
     names: list[tuple[float, str]] = []

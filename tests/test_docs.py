@@ -88,7 +88,7 @@ def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest
     names: dict[str, object] = {"__name__": "__main__"}
     page = path.read_text("utf-8").splitlines()
     for block in read_blocks(path):
-        above = page[block.line - 3] if block.line > 2 else ""
+        above = page[block.line - 4] if block.line > 3 else ""
         own_name = re.match(r"# (\S+\.py)\n", block.text) if block.language == "python" else None
         outer_name = re.search(r"`(\S+\.json)`:$", above) if block.language == "json" else None
         if name := own_name or outer_name:

@@ -16,7 +16,6 @@ HEAVY = (
     "timm",
     "ray",
     "starlette",
-    "scipy",
     "efficientnet_lite_pytorch",
 )
 

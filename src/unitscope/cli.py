@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -142,7 +143,7 @@ def layers(
     """
     rows = us.list_layers(us.load_network(network, random=random_weights, size=size))
     if json:
-        _print_json([_plain(row) for row in rows])
+        _print_json([asdict(row) for row in rows])
         return
     name_width = max((len(row.name) for row in rows), default=5)
     kind_width = max((len(row.kind) for row in rows), default=4)
@@ -267,17 +268,16 @@ def unite(
         keep_size: copy the images as they are stored instead.
         min_images: labels on fewer images are left out.
         min_coverage: and labels that cover less than this many whole images.
-        synonyms: a JSON object of name to name, on top of the usual ones.
+        synonyms: a JSON object, {name: [other names]}, on top of the usual ones.
     """
     opened = [us.open_source(spec) for spec in sources]
-    words = None if synonyms is None else _read_json(synonyms)
     summary = us.unite_sources(
         opened,
         out,
         size=None if keep_size else size,
         min_images=min_images,
         min_coverage=min_coverage,
-        synonyms=words,
+        synonyms=synonyms,
     )
     print(summary.text())
 
@@ -375,23 +375,6 @@ def _print_run(run: us.Dissection) -> None:
     from unitscope.views.terminal import show_dissection
 
     print(show_dissection(run, limit=10))
-
-
-def _read_json(path: Path) -> dict[str, str]:
-    try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
-    if not isinstance(words, dict):
-        raise UsageError(f"{path} must hold an object of name to name")
-    return {str(name): str(word) for name, word in words.items()}
-
-
-def _plain(row: object) -> dict[str, object]:
-    from dataclasses import asdict, is_dataclass
-
-    assert is_dataclass(row) and not isinstance(row, type)
-    return asdict(row)
 
 
 def _print_json(value: object) -> None:

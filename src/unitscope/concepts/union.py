@@ -55,6 +55,14 @@ class Summary:
     merged: dict[str, tuple[str, ...]]
     dropped: dict[str, int]
 
+    def text(self) -> str:
+        """The summary in a few lines for a terminal."""
+        lines = [f"{self.folder}: {self.images:,} images, {self.train:,} of them in split train"]
+        lines += [f"  {count:6,} images of {name}" for name, count in self.sources.items()]
+        lines += [f"  {count:6,} concepts of category {name}" for name, count in self.concepts.items()]
+        lines.append(f"  {len(self.dropped):6,} names were too rare")
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True)
 class _Row:

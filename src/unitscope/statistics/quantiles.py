@@ -222,13 +222,8 @@ class Tail:
             return float(np.partition(values, len(values) - self.plan.rank)[len(values) - self.plan.rank])
         _, size, cells, values = self.unit(unit)
         grid = self.plan.stored_grid
-        pixels = kernels.collect_pixels(
-            size, cells, values, np.float32(bound), axis_arrays(grid.rows), axis_arrays(grid.columns)
-        )
-        # Fewer values above a certified bound than the rank asks for: the threshold is the bound.
-        return (
-            float(kernels.select_largest(pixels, self.plan.rank)) if len(pixels) >= self.plan.rank else bound
-        )
+        axes = axis_arrays(grid.rows), axis_arrays(grid.columns)
+        return float(kernels.rank_pixels(size, cells, values, np.float32(bound), self.plan.rank, *axes))
 
     def masks(self, unit: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The unit's masks: images, runs per mask, and runs (row, first column, last + 1)."""

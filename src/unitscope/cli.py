@@ -2,16 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 import unitscope as us
 from unitscope.errors import UnitscopeError, UsageError
+from unitscope.parsing import Command, parse_command
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
 Flag = FlagCreatePairsOff[bool]
@@ -204,6 +204,8 @@ def compare(
         out: also write a page and a CSV into this folder.
         json: print JSON instead.
     """
+    if not runs:
+        raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
     comparison = us.compare_runs({str(run): us.load(run) for run in runs})
     if json:
         _print_json(comparison.json())
@@ -301,13 +303,13 @@ def fetch(
     print(fetch_dataset(name, out, url=url, sha256=sha256))
 
 
-CONCEPTS: dict[str, Callable[..., int | None]] = {
+CONCEPTS: dict[str, Command] = {
     "check": check,
     "preview": preview,
     "unite": unite,
     "fetch": fetch,
 }
-COMMANDS: dict[str, Callable[..., int | None]] = {
+COMMANDS: dict[str, Command] = {
     "demo": demo,
     "dissect": dissect,
     "layers": layers,
@@ -329,6 +331,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _dispatch(words)
+    except SystemExit as end:  # help was printed
+        return end.code if isinstance(end.code, int) else 0
     except UnitscopeError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -340,18 +344,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    described = "A microscope for the hidden units of vision networks."
     if words[:1] == ["concepts"]:
-        return (
-            tyro.extras.subcommand_cli_from_dict(
-                CONCEPTS, prog="unitscope concepts", description="Sources of concepts.", args=words[1:]
-            )
-            or 0
-        )
-    menu = {**COMMANDS, "concepts": _concepts}
-    return (
-        tyro.extras.subcommand_cli_from_dict(menu, prog="unitscope", description=described, args=words) or 0
-    )
+        call = parse_command(CONCEPTS, words[1:], "unitscope concepts", "Sources of concepts.")
+    else:
+        menu = {**COMMANDS, "concepts": _concepts}
+        described = "A microscope for the hidden units of vision networks. --version prints the version."
+        call = parse_command(menu, words, "unitscope", described)
+    return call() or 0
 
 
 def _concepts() -> None:

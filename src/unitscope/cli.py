@@ -59,7 +59,7 @@ def dissect(
     seed: int = 0,
     shifts: int = 400,
     images_per_unit: int = 10,
-    batch_size: int = 32,
+    batch_size: int = 8,
     memory: float = 4.0,
     threads: int | None = None,
     cache: Path | None = None,
@@ -88,7 +88,7 @@ def dissect(
         seed: seed of null draws and bootstrap.
         shifts: null draws a unit; 0 leaves the p-values out.
         images_per_unit: how many top images are kept.
-        batch_size: images a batch.
+        batch_size: images a batch; small ones are quicker on a CPU, large ones on a GPU.
         memory: gigabytes of packed activations before they go to disk.
         threads: threads to use, all cores by default.
         cache: folder for decoded images and labels, to be reused by later runs.
@@ -101,7 +101,11 @@ def dissect(
     if threads is not None:
         import torch
 
+        if threads < 1:
+            raise UsageError(f"--threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
+    if not 0 < memory < float("inf"):
+        raise UsageError(f"--memory is {memory}; give gigabytes above 0, such as 4")
     source = us.open_source(concepts)
     source = source if limit is None else us.limit(source, limit)
     source = source if shuffle_labels is None else us.shuffle_labels(source, shuffle_labels)
@@ -362,11 +366,9 @@ def _device(name: str) -> str:
     import torch
 
     try:
-        kind = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"no device {name!r}; cpu and cuda are usual") from error
-    if kind.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"device {name!r} was asked for, but torch finds no CUDA here; use --device cpu")
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
+        raise UsageError(f"torch cannot use a device {name!r} here; use --device cpu") from error
     return name
 
 

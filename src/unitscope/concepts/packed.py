@@ -131,7 +131,8 @@ def pack_source(source: ConceptSource, frame: Frame, folder: str | Path) -> Pack
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise RunError(
-            f"{root}: the packed cache cannot be written ({error.strerror or error}); make room"
+            f"{root}: the packed cache cannot be written ({error.strerror or error}); "
+            "make room or name another folder"
         ) from None
     return open_packed(target)
 

@@ -82,6 +82,8 @@ def shuffle_labels(source: ConceptSource, seed: int) -> ConceptSource:
     """
     if len(source) < 2:
         raise UsageError(f"labels of {len(source)} image cannot be shuffled; wanted at least 2 images")
+    if seed < 0:
+        raise UsageError(f"the seed of shuffled labels is {seed}; it must be 0 or more")
     return _Shuffled(source, seed)
 
 

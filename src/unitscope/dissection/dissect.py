@@ -52,7 +52,7 @@ def dissect(
     fit: Literal["stretch", "crop"] = "stretch",
     seed: int = 0,
     ranks: int = 10,
-    batch_size: int = 32,
+    batch_size: int = 8,
     shard_size: int = 128,
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
@@ -80,6 +80,9 @@ def dissect(
     for name, value in (("ranks", ranks), ("batch_size", batch_size), ("shard_size", shard_size)):
         if value < 1:
             raise UsageError(f"{name} is {value}; it must be at least 1")
+    for name, value in (("seed", seed), ("shifts", confidences.shifts)):
+        if value < 0:
+            raise UsageError(f"{name} is {value}; it must be 0 or more")
     plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
     recipe = _recipe(network, source, plan, rules, seed, confidences, machine)
     started = time.perf_counter()

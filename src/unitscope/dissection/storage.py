@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection, Unit
-from unitscope.errors import RunError
+from unitscope.errors import RunError, UnitscopeError
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.shards import read_shards, write_shard
 
@@ -34,6 +34,10 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _CONFIDENCE = ("p_value", "q_value", "low", "high", "heldout")
 _COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
+_DAMAGES = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, OSError, SafetensorError, TypeError,
+    UnitscopeError, ValueError,
+)  # fmt: skip
 _EXEMPLARS = ("images", "peaks", "offsets", "runs")
 
 
@@ -78,12 +82,14 @@ def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> 
     workspace = Workspace(folder)
     plan_file = workspace.shards / "recipe.json"
     text = json.dumps(recipe, indent=1)
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; name a folder with --out")
     if (folder / "run.json").exists():
         raise RunError(f"{folder} holds a finished run; name another folder with --out, or delete it")
     if plan_file.exists():
         if not resume:
             raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
-        differing = _differing(json.loads(plan_file.read_text()), json.loads(text))
+        differing = _differing(_read_recipe(plan_file), json.loads(text))
         if differing:
             raise RunError(
                 f"{folder} was begun with another {', '.join(differing)}; give the same, or another --out"
@@ -96,6 +102,13 @@ def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> 
         if not plan_file.exists():
             _write_text(plan_file, text)
     return workspace
+
+
+def _read_recipe(path: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; delete {path.parent} and begin again") from error
 
 
 def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
@@ -129,8 +142,9 @@ def load(folder: str | Path) -> Dissection:
         raise RunError(f"{path} holds {hint}") from error
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path / 'run.json'}: {error}") from error
-    if about.get("format") != FORMAT:
-        raise RunError(f"{path} has format {about.get('format')}, this version reads {FORMAT}; dissect again")
+    found = about.get("format") if isinstance(about, dict) else None
+    if found != FORMAT:
+        raise RunError(f"{path} has format {found}, this version reads {FORMAT}; dissect again")
     try:
         vocabulary = Vocabulary(tuple(Concept(*entry) for entry in about["vocabulary"]))
         convention = Convention(**about["recipe"]["convention"])
@@ -139,9 +153,12 @@ def load(folder: str | Path) -> Dissection:
             for entry in about["layers"]
         }
         keys = {int(image): key for image, key in about["keys"].items()}
-    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
-        raise RunError(f"the run in {path} is damaged: {error}; dissect again") from error
-    return Dissection(layers, vocabulary, convention, about["recipe"], keys, about["times"])
+        run = Dissection(layers, vocabulary, convention, about["recipe"], keys, dict(about["times"]))
+        _ = layers[about["recipe"]["layers"][0]], run.source, run.frame
+    except _DAMAGES as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise RunError(f"the run in {path} is damaged: {reason}; dissect again") from error
+    return run
 
 
 def _about(run: Dissection) -> dict[str, object]:
@@ -187,6 +204,7 @@ def _load_layer(
 ) -> LayerDissection:
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    _check_shapes(arrays, entry["units"], vocabulary)
     confidence = None
     if entry["shifts"]:
         controls = {name: entry[name] for name in ("shifts", "chance_detectors", "chance_discoveries")}
@@ -203,6 +221,25 @@ def _load_layer(
         confidence=confidence,
         warnings=tuple(entry["warnings"]),
     )
+
+
+def _check_shapes(arrays: Mapping[str, np.ndarray], units: int, vocabulary: Vocabulary) -> None:
+    """Raise `ValueError` for arrays of another run, network or vocabulary."""
+    categories, ranks = len(vocabulary.categories), arrays["exemplar_images"].shape[1]
+    shapes: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("thresholds", "active", *_CONFIDENCE), (units,)),
+        "active_in": (units, categories),
+        "pixels_in": (categories,),
+        "concept_pixels": (vocabulary.size,),
+        "intersections": (units, vocabulary.size),
+        "exemplar_images": (units, ranks),
+        "exemplar_peaks": (units, ranks),
+        "exemplar_offsets": (units * ranks + 1,),
+        "exemplar_runs": (arrays["exemplar_offsets"][-1], 3),
+    }
+    for name, array in arrays.items():
+        if array.shape != shapes.get(name, array.shape):
+            raise ValueError(f"{name} has shape {array.shape} instead of {shapes[name]}")
 
 
 def unit_row(unit: Unit) -> list[str]:
@@ -249,11 +286,13 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
             for row in rows:
                 try:
                     layer = row["layer"].removeprefix("'")
-                    found.setdefault(layer, {})[int(row["unit"])] = float(row["threshold"])
+                    found.setdefault(layer, {})[int(row["unit"])] = _number(row["threshold"])
                 except (ValueError, TypeError) as error:
                     raise RunError(f"{path} line {rows.line_num}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {path}: {error}") from error
+    if not found:
+        raise RunError(f"{path} has no rows; one for every unit is needed")
     for layer, units in found.items():
         if sorted(units) != list(range(len(units))):
             raise RunError(f"{path}: the units of layer {layer} are not 0 to {len(units) - 1}")
@@ -261,6 +300,13 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
         layer: np.array([units[unit] for unit in range(len(units))], np.float32)
         for layer, units in found.items()
     }
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if np.isnan(number):
+        raise ValueError("a threshold must be a number, not nan")
+    return number
 
 
 def _write_units(run: Dissection, path: Path) -> None:

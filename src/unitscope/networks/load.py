@@ -60,6 +60,8 @@ def load_network(
     """
     if weights is not None and random is not None:
         raise UsageError("both a weights file and random weights were asked for; choose one")
+    if random is not None and not 0 <= random < 2**63:
+        raise UsageError(f"the seed of random weights is {random}; give one from 0 to {2**63 - 1}")
     path = None if weights is None else Path(weights)
     kind, _, name = spec.partition(":")
     if kind in _LOADERS and name:
@@ -227,7 +229,7 @@ def _load_file(file: str, factory: str, path: Path | None, random: int | None) -
             made = getattr(code, factory)()
         except UnitscopeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise NetworkError(
                 f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}"
             ) from error

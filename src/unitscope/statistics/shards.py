@@ -48,26 +48,28 @@ def read_shards(folder: Path, plan: ScanPlan) -> dict[int, Scan]:
     shards = {}
     for path in sorted(folder.glob("[0-9]*.safetensors")):
         try:
-            with safe_open(path, framework="numpy") as file:
-                about = file.metadata()
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+            shards[int(path.stem)] = _read_shard(path, plan)
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise RunError(f"cannot read {path}: {error}; delete it and go on with --resume") from error
-        first = int(about["first"])
-        keys = dict(enumerate(json.loads(about["keys"]), first))
-        labels = {name: arrays[f"annotations/{name}"] for name in FIELDS}
-        tails, tops = {}, {}
-        for place, (layer, tail_plan) in enumerate(plan.tails.items()):
-            prefix = f"{place}/tail/"
-            state = {
-                name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
-            }
-            tails[layer] = restore_tail(tail_plan, state)
-            tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
-        shards[int(path.stem)] = Scan(
-            keys, Annotations(plan.frame.mask_size, ((first, labels),)), tails, tops
-        )
     return shards
+
+
+def _read_shard(path: Path, plan: ScanPlan) -> Scan:
+    with safe_open(path, framework="numpy") as file:
+        about = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    first = int(about["first"])
+    keys = dict(enumerate(json.loads(about["keys"]), first))
+    labels = {name: arrays[f"annotations/{name}"] for name in FIELDS}
+    tails, tops = {}, {}
+    for place, (layer, tail_plan) in enumerate(plan.tails.items()):
+        prefix = f"{place}/tail/"
+        state = {
+            name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
+        }
+        tails[layer] = restore_tail(tail_plan, state)
+        tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
+    return Scan(keys, Annotations(plan.frame.mask_size, ((first, labels),)), tails, tops)
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -25,9 +25,9 @@ import torch
 from PIL import Image
 
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.packed import pack_source
+from unitscope.concepts.packed import PackedSource, pack_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
-from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
@@ -41,6 +41,7 @@ SHAPES = [
 RAW = replace(CONVENTIONS["gandissect"], name="raw", iou_cutoff=0.04, iqr_cutoff=0.0)
 UPSAMPLED = replace(CONVENTIONS["pnas"], name="upsampled", reduction=2)
 CONCEPTS = 1000
+BATCH = 32
 QUIET = Confidences(shifts=0)
 
 
@@ -97,13 +98,18 @@ def measure(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def run_bare(network: Network, source: object, size: int = 32) -> None:
-    """Normalize and run the whole network over all images, nothing else."""
+def run_bare(network: Network, source: PackedSource) -> None:
+    """Read the packed images, normalize, run the whole network, nothing else."""
     with torch.no_grad():
-        for start in range(0, len(source), size):  # type: ignore[arg-type]
-            stop = min(start + size, len(source))  # type: ignore[arg-type]
-            images = np.stack([source._images[i] for i in range(start, stop)])  # type: ignore[attr-defined]
+        for start in range(0, len(source), BATCH):
+            numbers = range(start, min(start + BATCH, len(source)))
+            images = np.stack([source[number].image for number in numbers])
             network.module(network.preprocessing.tensor(images))
+
+
+def run_dissection(network: Network, source: PackedSource, layer: str, rules: Convention) -> None:
+    """The same batches, and every unit named; without p-values."""
+    dissect(network, source, [layer], convention=rules, confidences=QUIET, batch_size=BATCH)
 
 
 def measure_ratios(pairs: int, scale: float, folder: Path) -> list[dict[str, object]]:
@@ -122,8 +128,8 @@ def measure_ratios(pairs: int, scale: float, folder: Path) -> list[dict[str, obj
         source = pack_source(photographs, frame, folder / "cache")
         works = {
             "bare": lambda: run_bare(network, source),  # noqa: B023
-            "raw": lambda: dissect(network, source, [layer], convention=RAW, confidences=QUIET),  # noqa: B023
-            "upsampled": lambda: dissect(network, source, [layer], convention=UPSAMPLED, confidences=QUIET),  # noqa: B023
+            "raw": lambda: run_dissection(network, source, layer, RAW),  # noqa: B023
+            "upsampled": lambda: run_dissection(network, source, layer, UPSAMPLED),  # noqa: B023
         }
         for work in works.values():
             work()
@@ -138,7 +144,8 @@ def measure_ratios(pairs: int, scale: float, folder: Path) -> list[dict[str, obj
         print(
             f"{title:<18} {count:4d} images  bare {row['bare ms an image']:6.1f} ms an image  "
             f"raw {row['raw']:.3f} ({row['raw range'][0]:.3f}-{row['raw range'][1]:.3f})  "  # type: ignore[index]
-            f"upsampled {row['upsampled']:.3f} ({row['upsampled range'][0]:.3f}-{row['upsampled range'][1]:.3f})",  # type: ignore[index]
+            f"upsampled {row['upsampled']:.3f} "
+            f"({row['upsampled range'][0]:.3f}-{row['upsampled range'][1]:.3f})",  # type: ignore[index]
             flush=True,
         )
     return rows
@@ -209,7 +216,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         print(
-            f"{torch.get_num_threads()} threads, torch {torch.__version__}, {CONCEPTS} concepts, masks 112x112"
+            f"{torch.get_num_threads()} threads, torch {torch.__version__}, "
+            f"{CONCEPTS} concepts, masks 112x112"
         )
         rows = measure_ratios(1 if chosen.quick else chosen.pairs, 0.1 if chosen.quick else 1.0, folder)
         counts = (50, 200) if chosen.quick else (500, 2000)
@@ -217,13 +225,12 @@ def main() -> None:
         memory = {}
         for convention in ("raw", "upsampled"):
             for count in counts:
-                memory[f"{convention} {count}"] = measure_memory(count, folder, convention)
-                print(
-                    f"peak memory, AlexNet conv5, {convention}, {count} images: {memory[f'{convention} {count}']:.0f} MB"
-                )
+                peak = memory[f"{convention} {count}"] = measure_memory(count, folder, convention)
+                print(f"peak memory, AlexNet conv5, {convention}, {count} images: {peak:.0f} MB")
         rates = measure_decoding(folder, counts[0])
         print(
-            f"images a second, one thread: {rates['decoded']:.0f} decoded, {rates['packed']:.0f} from the packed cache"
+            f"images a second, one thread: {rates['decoded']:.0f} decoded, "
+            f"{rates['packed']:.0f} from the packed cache"
         )
         if chosen.json:
             chosen.json.write_text(

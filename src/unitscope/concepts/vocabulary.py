@@ -13,14 +13,15 @@ from unitscope.errors import SourceError
 CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
 """The categories of Broden, in the order in which they are shown; others follow by name."""
 
-MAX_ID = 65_535
+MAX_ID = 65_534
+"""The largest id; the one after it is taken where void pixels are coded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Concept:
     """One thing a unit may detect.
 
-    `id` is a positive number below 65,536, unique in its vocabulary; gaps are allowed (Broden has
+    `id` is a positive number up to 65,534, unique in its vocabulary; gaps are allowed (Broden has
     them). `name` is kept as the data set spells it, with Broden's suffixes `-s` for scenes and `-c`
     for colors; `label` is for people.
 

@@ -17,7 +17,6 @@ Doubles = Literal["twice", "truth-twice", "once"]
 
 FIELDS = {
     "planes": np.int32,
-    "has_void": np.bool_,
     "per_row": np.int32,
     "ends": np.uint16,
     "ids": np.uint16,
@@ -37,8 +36,9 @@ class Annotations:
     `pieces` are stretches of consecutive images, each with the number of its first; together they
     must be without gaps before `arrays`, all of them in order, is read.
 
-    Each image has `planes` coded planes, the last of them its void mask where `has_void`. A plane is
-    coded row by row as segments of equal id: `per_row` segments each, with their `ends` and `ids`.
+    Each image has `planes` coded planes. A plane is coded row by row as segments of equal id:
+    `per_row` segments each, with their `ends` and `ids`. Void pixels have the id after the vocabulary's
+    last in the first plane, and none in the others.
     `area_ids`, `area_pixels` hold the pixels of each concept of each image; void ones are left out.
     A few per cent of the size of the planes, and faster to intersect.
     """
@@ -99,8 +99,8 @@ class LabelIndex:
 
     @cached_property
     def concept_bits(self) -> np.ndarray:
-        """uint64[id]: the bit of the concept's category; 0 for no concept."""
-        places = self.vocabulary.category_index.astype(np.int64)
+        """uint64[id]: the bit of the concept's category; 0 for no concept, and for void behind the last."""
+        places = np.append(self.vocabulary.category_index, -1).astype(np.int64)
         return np.where(places >= 0, np.uint64(1) << np.maximum(places, 0).astype(np.uint64), np.uint64(0))
 
     @cached_property
@@ -113,7 +113,6 @@ class LabelIndex:
             _starts(arrays["per_row"]),
             arrays["ends"],
             arrays["ids"],
-            np.where(arrays["has_void"], plane_starts[1:] - 1, -1),
             _starts(arrays["scalar_counts"]),
             arrays["scalars"],
             self.image_categories,
@@ -152,12 +151,12 @@ def annotate(
     areas[0] = 0
     coded = [plane for plane in kept if plane.any()]
     if void is not None:
-        coded.append(void.astype(np.uint16))
+        first = coded[0] if coded else np.zeros(mask_size, np.uint16)
+        coded = [np.where(void, size, first).astype(np.uint16), *coded[1:]]
     parts = [encode_plane(np.ascontiguousarray(plane)) for plane in coded]
     present = np.flatnonzero(areas)
     values: dict[str, Sequence[object] | np.ndarray] = {
         "planes": [len(coded)],
-        "has_void": [void is not None],
         "per_row": np.concatenate([part[0] for part in parts]) if parts else [],
         "ends": np.concatenate([part[1] for part in parts]) if parts else [],
         "ids": np.concatenate([part[2] for part in parts]) if parts else [],

@@ -1,6 +1,7 @@
 """Where masks meet labels: exact counts for every unit and concept, and their draws under chance."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -63,6 +64,15 @@ class _Measures:
     heldout: float
 
 
+class _Masks(NamedTuple):
+    """A unit's masks: by mask its image, number of runs and pixels; all runs."""
+
+    image: np.ndarray
+    size: np.ndarray
+    runs: np.ndarray
+    pixels: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class _Truth:
     """What all units of a layer are measured against."""
@@ -117,38 +127,35 @@ def measure_overlap(
 
 def _measure_unit(tail: Tail, top_images: np.ndarray, truth: _Truth, unit: int) -> _Measures:
     threshold = tail.threshold(unit)
-    masks = tail.masks(unit, threshold)
-    everything = np.arange(len(truth.index.annotations))
-    counts, active_in, active = _tally(masks, everything, truth)
+    image, size, runs = tail.masks(unit, threshold)
+    masks = _Masks(image, size, runs, tallies.mask_pixels(size, runs))
+    counts, active_in, active = _tally(masks, image.astype(np.int64), truth)
     top_sizes, top_runs = _pick_masks(masks, top_images)
     null, interval, heldout = None, (np.nan, np.nan), np.nan
     if truth.resampling is not None:
         draws = truth.resampling
         null = tallies.null_overlaps(
-            *masks, draws.order, draws.place, draws.shifts, truth.index.arrays, truth.rule, truth.areas
-        )
-        _, best = tallies.best_overlap(counts, active_in, truth.areas, truth.index.arrays[9])
+            *masks, draws.order, draws.place, draws.shifts,
+            truth.index.arrays, truth.rule, truth.areas, len(active_in),
+        )  # fmt: skip
+        _, best = tallies.best_overlap(counts, active_in, truth.areas, truth.index.arrays[8])
         interval = _bootstrap(masks, best, truth) if best else (0.0, 0.0)
         heldout = _score_heldout(masks, counts, active_in, truth)
     return _Measures(threshold, active, active_in, counts, top_sizes, top_runs, null, interval, heldout)
 
 
-def _tally(
-    masks: tuple[np.ndarray, ...], target: np.ndarray, truth: _Truth
-) -> tuple[np.ndarray, np.ndarray, int]:
-    counts = np.zeros(len(truth.areas), np.int64)
+def _tally(masks: _Masks, target: np.ndarray, truth: _Truth) -> tuple[np.ndarray, np.ndarray, int]:
+    counts = np.zeros(len(truth.areas) + 1, np.int64)
     active_in = np.zeros(len(truth.index.vocabulary.categories), np.int64)
-    active = tallies.tally_masks(*masks, target, truth.index.arrays, truth.rule, counts, active_in)
-    return counts, active_in, int(active)
+    active = tallies.tally_masks(*masks[1:], target, truth.index.arrays, truth.rule, counts, active_in)
+    return counts[:-1], active_in, int(active)
 
 
-def _score_heldout(
-    masks: tuple[np.ndarray, ...], counts: np.ndarray, active_in: np.ndarray, truth: _Truth
-) -> float:
+def _score_heldout(masks: _Masks, counts: np.ndarray, active_in: np.ndarray, truth: _Truth) -> float:
     """Named on one half of the images, scored on the other, both ways, averaged."""
     assert truth.resampling is not None
-    category_of = truth.index.arrays[9]
-    half_counts, half_active, _ = _tally(masks, truth.resampling.first_half, truth)
+    category_of = truth.index.arrays[8]
+    half_counts, half_active, _ = _tally(masks, truth.resampling.first_half[masks.image], truth)
     halves = [
         (half_counts, half_active, truth.half_areas),
         (counts - half_counts, active_in - half_active, truth.areas - truth.half_areas),
@@ -161,7 +168,7 @@ def _score_heldout(
     return float(np.mean(scores))
 
 
-def _bootstrap(masks: tuple[np.ndarray, ...], concept: int, truth: _Truth) -> tuple[float, float]:
+def _bootstrap(masks: _Masks, concept: int, truth: _Truth) -> tuple[float, float]:
     """The percentile interval of the IoU with one concept when images are drawn anew."""
     assert truth.resampling is not None
     weights = truth.resampling.weights
@@ -169,8 +176,8 @@ def _bootstrap(masks: tuple[np.ndarray, ...], concept: int, truth: _Truth) -> tu
     starts, images, pixels = truth.index.annotations.by_concept
     owned = slice(starts[concept], starts[concept + 1])
     sums = np.zeros((3, weights.shape[1]), np.int64)
-    tallies.weigh_images(weights, masks[0], shared, sums[0])
-    tallies.weigh_images(weights, masks[0], entering, sums[1])
+    tallies.weigh_images(weights, masks.image, shared, sums[0])
+    tallies.weigh_images(weights, masks.image, entering, sums[1])
     tallies.weigh_images(weights, images[owned], pixels[owned], sums[2])
     union = sums[1] + sums[2] - sums[0]
     ratios = np.zeros(len(union))
@@ -180,12 +187,11 @@ def _bootstrap(masks: tuple[np.ndarray, ...], concept: int, truth: _Truth) -> tu
     return float(low), float(high)
 
 
-def _pick_masks(masks: tuple[np.ndarray, ...], images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pick_masks(masks: _Masks, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The masks of some images out of all of a unit's: their numbers of runs, and the runs."""
-    mask_image, mask_size, runs = masks
-    starts = np.concatenate([[0], np.cumsum(mask_size, dtype=np.int64)])
-    places = {int(image): place for place, image in enumerate(mask_image)}
+    starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
+    places = {int(image): place for place, image in enumerate(masks.image)}
     picked = [places.get(int(image), -1) for image in images]
-    sizes = np.array([mask_size[place] if place >= 0 else 0 for place in picked], np.int64)
-    parts = [runs[starts[place] : starts[place + 1]] for place in picked if place >= 0]
+    sizes = np.array([masks.size[place] if place >= 0 else 0 for place in picked], np.int64)
+    parts = [masks.runs[starts[place] : starts[place + 1]] for place in picked if place >= 0]
     return sizes, np.concatenate(parts) if parts else np.zeros((0, 3), np.uint16)

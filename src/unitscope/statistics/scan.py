@@ -38,7 +38,7 @@ class ScanPlan:
     doubles: Doubles
     thresholds: Mapping[str, np.ndarray]
     ranks: int = 10
-    batch_size: int = 32
+    batch_size: int = 8
     shard_size: int = 128
     native: bool = False
 

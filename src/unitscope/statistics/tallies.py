@@ -1,9 +1,9 @@
 """The compiled loops that count pixels where masks and labels meet; both are runs along rows.
 
-A set of labels is passed as one tuple (`Annotations.arrays`):
-plane_starts[image + 1], row_starts[plane * height + 1], segment ends, segment ids, void_plane[image]
-(the image's last plane, or -1 for none), scalar_starts[image + 1], scalars, category bits of every
-image, category bits and category place of every concept id, and the mask height.
+A set of labels is passed as one tuple (`LabelIndex.arrays`):
+plane_starts[image + 1], row_starts[plane * height + 1], segment ends, segment ids,
+scalar_starts[image + 1], scalars, category bits of every image, category bits and category place of
+every concept id, and the mask height. The id after the last concept's marks void pixels.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ ALL, CATEGORY, TOUCHED = 0, 1, 2
 @compiled
 def meet_plane(runs, start, stop, labels, plane, counts):
     """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
-    row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[8], labels[10]
+    row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[7], labels[9]
     met = np.uint64(0)
     for k in range(start, stop):
         x, last = np.int64(runs[k, 1]), np.int64(runs[k, 2])
@@ -34,50 +34,56 @@ def meet_plane(runs, start, stop, labels, plane, counts):
 
 
 @compiled
-def meet_image(runs, start, stop, labels, image, counts, void):
-    """Add to counts[id] the pixels that one mask shares with one image's labels.
+def meet_image(runs, start, stop, pixels, labels, image, counts):
+    """Add to counts[id] what one mask of so many pixels shares with one image's labels.
 
     Returns the mask's pixels that are not void, and the category bits met inside them.
     """
-    pixels = np.int64(0)
-    for k in range(start, stop):
-        pixels += np.int64(runs[k, 2]) - np.int64(runs[k, 1])
-    if labels[4][image] >= 0:
-        void[:] = 0
-        meet_plane(runs, start, stop, labels, labels[4][image], void)
-        pixels -= void[1]
+    void = len(counts) - 1
+    before = counts[void]
     met = np.uint64(0)
-    if pixels == 0:
-        return pixels, met
-    last_plane = labels[0][image + 1] - (1 if labels[4][image] >= 0 else 0)
-    for plane in range(labels[0][image], last_plane):
+    for plane in range(labels[0][image], labels[0][image + 1]):
         met |= meet_plane(runs, start, stop, labels, plane, counts)
-    for k in range(labels[5][image], labels[5][image + 1]):
-        counts[labels[6][k]] += pixels
-        met |= labels[8][labels[6][k]]
-    return pixels, met
+    valid = pixels - (counts[void] - before)
+    if valid > 0:
+        for k in range(labels[4][image], labels[4][image + 1]):
+            counts[labels[5][k]] += valid
+            met |= labels[7][labels[5][k]]
+    return valid, met
 
 
 @compiled
-def tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, active):
-    """Count one unit's masks against the labels of image `target[i]` (-1: leave out).
+def mask_pixels(mask_size, runs):
+    """The pixels of every mask."""
+    pixels = np.zeros(len(mask_size), np.int64)
+    k = 0
+    for m in range(len(mask_size)):
+        for _ in range(mask_size[m]):
+            pixels[m] += np.int64(runs[k, 2]) - np.int64(runs[k, 1])
+            k += 1
+    return pixels
+
+
+@compiled
+def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
+    """Count one unit's masks, each against the labels of image `target[mask]` (-1: leave out).
 
     Fills counts[id] and active[category]; returns all active pixels that are not void.
     """
-    void = np.zeros(2, np.int64)
     total, k = np.int64(0), 0
-    for m in range(len(mask_image)):
+    for m in range(len(mask_size)):
         stop = k + mask_size[m]
-        image = target[mask_image[m]]
+        image = target[m]
         if image >= 0:
-            pixels, met = meet_image(runs, k, stop, labels, image, counts, void)
-            total += pixels
-            bits = labels[7][image] if rule == CATEGORY else met
+            valid, met = meet_image(runs, k, stop, pixels[m], labels, image, counts)
+            total += valid
+            bits = labels[6][image] if rule == CATEGORY else met
             for c in range(len(active)):
                 if rule == ALL or (bits >> np.uint64(c)) & np.uint64(1):
-                    active[c] += pixels
+                    active[c] += valid
         k = stop
     counts[0] = 0
+    counts[-1] = 0
     return total
 
 
@@ -85,7 +91,7 @@ def tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, activ
 def best_overlap(counts, active, concept_pixels, category_of):
     """The largest IoU over concepts, and its id."""
     best, best_id = 0.0, 0
-    for c in range(1, len(counts)):
+    for c in range(1, len(concept_pixels)):
         if counts[c] > 0:
             iou = counts[c] / (active[category_of[c]] + concept_pixels[c] - counts[c])
             if iou > best:
@@ -94,38 +100,39 @@ def best_overlap(counts, active, concept_pixels, category_of):
 
 
 @compiled
-def null_overlaps(mask_image, mask_size, runs, order, place, shifts, labels, rule, concept_pixels):
+def null_overlaps(
+    mask_image, mask_size, runs, pixels, order, place, shifts, labels, rule, concept_pixels, categories
+):
     """The best IoU of one unit when image order[k] is given the labels of image order[k + shift]."""
-    images = len(order)
-    counts = np.zeros(len(concept_pixels), np.int64)
-    active = np.zeros(64, np.int64)
-    target = np.empty(images, np.int64)
+    counts = np.zeros(len(concept_pixels) + 1, np.int64)
+    active = np.zeros(categories, np.int64)
+    target = np.empty(len(mask_image), np.int64)
     out = np.empty(len(shifts), np.float64)
     for s in range(len(shifts)):
         counts[:] = 0
         active[:] = 0
-        for i in range(images):
-            target[i] = order[(place[i] + shifts[s]) % images]
-        tally_masks(mask_image, mask_size, runs, target, labels, rule, counts, active)
-        out[s], _ = best_overlap(counts, active, concept_pixels, labels[9])
+        for m in range(len(mask_image)):
+            position = place[mask_image[m]] + shifts[s]
+            target[m] = order[position if position < len(order) else position - len(order)]
+        tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active)
+        out[s], _ = best_overlap(counts, active, concept_pixels, labels[8])
     return out
 
 
 @compiled
-def concept_by_image(mask_image, mask_size, runs, labels, rule, concept):
+def concept_by_image(mask_image, mask_size, runs, pixels, labels, rule, concept):
     """For each mask: pixels shared with one concept, and pixels that enter the union with it."""
-    counts = np.zeros(len(labels[8]), np.int64)
-    void = np.zeros(2, np.int64)
+    counts = np.zeros(len(labels[7]), np.int64)
     shared, entering = np.zeros(len(mask_image), np.int64), np.zeros(len(mask_image), np.int64)
     k = 0
     for m in range(len(mask_image)):
         stop = k + mask_size[m]
         before = counts[concept]
-        pixels, met = meet_image(runs, k, stop, labels, mask_image[m], counts, void)
+        valid, met = meet_image(runs, k, stop, pixels[m], labels, mask_image[m], counts)
         shared[m] = counts[concept] - before
-        bits = labels[7][mask_image[m]] if rule == CATEGORY else met
-        if rule == ALL or (bits & labels[8][concept]) != 0:
-            entering[m] = pixels
+        bits = labels[6][mask_image[m]] if rule == CATEGORY else met
+        if rule == ALL or (bits & labels[7][concept]) != 0:
+            entering[m] = valid
         k = stop
     return shared, entering
 

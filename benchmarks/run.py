@@ -9,7 +9,6 @@ taken pair by pair. Weights are random: trained networks will differ a little.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -170,7 +169,7 @@ def measure_memory(count: int, folder: Path, convention: str) -> float:
 def dissect_for_memory(count: int, folder: Path, convention: str) -> None:
     network = load_network("torchvision:alexnet", random=0)
     source = Photographs(folder / "photographs", count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     rules = RAW if convention == "raw" else UPSAMPLED
     dissect(
         network,
@@ -180,8 +179,13 @@ def dissect_for_memory(count: int, folder: Path, convention: str) -> None:
         confidences=QUIET,
         out=folder / f"m{count}{convention}",
     )
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{before / 1024:.1f}\n{after / 1024:.1f}")
+    print(f"{before:.1f}\n{peak_memory():.1f}")
+
+
+def peak_memory() -> float:
+    """The most memory this process has held, in MB (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def measure_decoding(folder: Path, count: int) -> dict[str, float]:

@@ -78,7 +78,7 @@ def number_labels(census: Census, min_images: int, min_coverage: float) -> tuple
     a label is the one in which it covers most; of equals the last in `order_categories` (the rule of the
     Network Dissection code).
 
-    Raises `SourceError` where more than 65,535 labels are left.
+    Raises `SourceError` where more than 65,534 labels are left.
     """
     shares: dict[int, dict[str, Share]] = defaultdict(dict)
     for (category, code), images in sorted(census.images.items()):

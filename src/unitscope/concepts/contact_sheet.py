@@ -42,6 +42,8 @@ def preview_source(source: ConceptSource, out: str | Path, count: int = 24, seed
     """
     if count < 1:
         raise UsageError(f"a contact sheet of {count} images shows nothing; wanted 1 or more")
+    if seed < 0:
+        raise UsageError(f"the seed of a contact sheet is {seed}; it must be 0 or more")
     chosen = sorted(np.random.default_rng(seed).permutation(len(source))[:count].tolist())
     cells = [_draw_cell(source[index], source.vocabulary) for index in chosen]
     columns = max(1, min(len(cells), 1200 // max(cell.width for cell in cells)))

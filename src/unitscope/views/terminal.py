@@ -34,6 +34,8 @@ def show_dissection(
     it labels. A table has at most `limit` rows, all for 0. Raises `UsageError` for a layer, unit or
     concept that the run does not have.
     """
+    if limit < 0:
+        raise UsageError(f"a table of {limit} rows was asked for; give 1 or more, or 0 for all")
     chosen = choose_layers(dissection, layer, unit)
     parts = [
         f"{clean(name_network(dissection))} over {count_images(dissection):,} images"

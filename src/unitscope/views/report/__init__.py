@@ -61,7 +61,7 @@ def write_report(
     it holds them. At most `ranks` pictures a unit are shown, None for all. Any browser opens the
     folder straight from disk.
 
-    Raises `RunError` where the folder cannot be written.
+    Raises `RunError` where the folder cannot be written, `SourceError` where an image has gone.
     """
     folder = Path(out)
     try:

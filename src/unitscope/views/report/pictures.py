@@ -8,8 +8,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.dissection.result import Dissection
+from unitscope.errors import SourceError
 
 LONGER_SIDE = 192
 QUALITY = 85
@@ -33,19 +34,32 @@ class Picture:
 def save_pictures(
     dissection: Dissection, source: ConceptSource, frame: Frame, ranks: int | None, folder: Path
 ) -> dict[int, Picture]:
-    """Save every exemplar's picture as a JPEG of at most 192 pixels a side; by index in the source."""
+    """Save every exemplar's picture as a JPEG of at most 192 pixels a side; by index in the source.
+
+    Raises `SourceError` where the source no longer holds the images of the dissection.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     shown = [layer.exemplars.images[:, :ranks].ravel() for layer in dissection.layers.values()]
     indices = np.unique(np.concatenate(shown)) if shown else np.zeros(0, np.int32)
     pictures = {}
     for index in tqdm([int(i) for i in indices if i >= 0], "pictures", unit="image", disable=None):
-        example = source[index]
+        example = _find(source, index, dissection.keys.get(index))
         picture = shrink(example.image, frame)
         name = f"{index}.jpg"
         picture.save(folder / name, quality=QUALITY)
         key = dissection.keys.get(index, example.key)
         pictures[index] = Picture(name, key, picture.width, picture.height)
     return pictures
+
+
+def _find(source: ConceptSource, index: int, key: str | None) -> Example:
+    example = source[index] if index < len(source) else None
+    if example is None or key not in (None, example.key):
+        found = "nothing" if example is None else example.key
+        raise SourceError(
+            f"image {index} was {key} and is now {found}; the source has changed, put it back or dissect again"
+        )
+    return example
 
 
 def shrink(image: np.ndarray, frame: Frame) -> Image.Image:

@@ -1,0 +1,225 @@
+"""The command line: its words, its help, its JSON, and the ways to dissect."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import unitscope
+from commands import DRAWN, assert_refused, dissect, write_folder, write_networks
+from unitscope.cli import COMMANDS, CONCEPTS, main
+from unitscope.dissection.storage import load
+
+MENU = [[name] for name in COMMANDS] + [["concepts", name] for name in CONCEPTS]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def place(tmp_path_factory):
+    """All tests run in one folder that holds net.py and the run `first`."""
+    folder = write_networks(tmp_path_factory.mktemp("cli"))
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert dissect(layers="1 2", out="first") == 0
+        yield folder
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("command", MENU, ids=" ".join)
+def test_every_option_of_every_command_is_described(command, capsys):
+    assert main([*command, "--help"]) == 0
+    said = capsys.readouterr().out
+    entries: list[list[str]] = []
+    for line in said.splitlines():
+        if line[:2] in ("│ ", "  "):
+            option, _, text = line[2:].rstrip("│ ").partition("  ")
+            if option:
+                entries.append([option, ""])
+            entries[-1][1] += text.strip()
+    assert len(entries) > 1
+    for option, text in entries:
+        described = text.partition("(default:")[0].partition("(required)")[0]
+        assert len(described.strip()) > 3, option
+
+
+def test_the_menus_have_help(capsys):
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*COMMANDS, "concepts"))
+    assert main(["concepts", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in CONCEPTS)
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{unitscope.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("", ["dissect", "unitscope --help"]),
+        ("concepts", ["unite", "unitscope concepts --help"]),
+        ("dissec x", ["dissec", "available subcommands"]),
+        ("concepts chek x", ["chek", "check"]),
+        ("dissect", ["NETWORK", "--layers", "--concepts", "--out", "unitscope dissect --help"]),
+        ("show", ["RUN"]),
+        ("show first --jsn", ["--jsn", "--json"]),
+        ("show first --limit x", ["--limit", "'x'"]),
+        ("compare", ["no run was named"]),
+    ],
+)
+def test_wrong_words_are_told_in_one_line(words, parts, capsys):
+    assert_refused(main(words.split()), capsys, *parts, wanted=2)
+
+
+@pytest.mark.parametrize(
+    ("option", "part"),
+    [
+        ("--convention pna", "'pnas'"),
+        ("--fit shrink", "'crop'"),
+        ("--device toaster", "'toaster'"),
+        ("--device meta", "use --device cpu"),
+        ("--quantile 2", "between 0 and 1"),
+        ("--quantile nan", "between 0 and 1"),
+        ("--quantile half", "--quantile"),
+        ("--limit 0", "wanted 1 or more"),
+        ("--batch-size 0", "at least 1"),
+        ("--images-per-unit 0", "at least 1"),
+        ("--threads 0", "at least 1"),
+        ("--size 0", "above 0"),
+        ("--memory nan", "--memory"),
+        ("--memory -1", "--memory"),
+        ("--shifts -1", "0 or more"),
+        ("--seed -1", "0 or more"),
+        ("--shuffle-labels -1", "0 or more"),
+        ("--random-weights -1", "seed"),
+        ("--weights gone.pt", "no weights file gone.pt"),
+    ],
+)
+def test_impossible_options_are_wrong_usage(option, part, place, capsys):
+    assert_refused(dissect("small", "1", DRAWN, "refused", *option.split()), capsys, part, wanted=2)
+    assert not (place / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "part", "wanted"),
+    [
+        (None, "cannot read", 1),
+        ("a,b\n1,2\n", "no column layer", 1),
+        ("layer,unit,threshold\n", "no rows", 1),
+        ("layer,unit,threshold\n1,0,x\n", "line 2", 1),
+        ("layer,unit,threshold\n1,0,nan\n", "line 2", 1),
+        ("layer,unit,threshold\n1,1,0.5\n", "units of layer 1", 1),
+        ("layer,unit,threshold\n1,0,0.5\n", "1 thresholds", 2),
+        ("layer,unit,threshold\n3,0,0.5\n", "do not cover layer 1", 2),
+    ],
+)
+def test_thresholds_that_do_not_fit_are_told(table, part, wanted, tmp_path, place, capsys):
+    path = tmp_path / "thresholds.csv"
+    if table is not None:
+        path.write_text(table)
+    status = dissect("small", "1", DRAWN, "refused", "--thresholds", str(path))
+    assert_refused(status, capsys, part, wanted=wanted)
+    assert not (place / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "layers net.py:small",
+        "show first",
+        "show first --layer 1 --unit 0",
+        "show first --concept grass",
+        "compare first",
+        "compare first first",
+        f"concepts check {DRAWN}",
+    ],
+)
+def test_json_parses(words, capsys):
+    assert main([*words.split(), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert not said.err
+
+
+def test_compare_writes_a_page_beside_its_json(tmp_path, capsys):
+    assert main(["compare", "first", "--json", "--out", str(tmp_path / "page")]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)
+    assert (tmp_path / "page" / "index.html").is_file()
+
+
+def test_layers_lists_shapes(capsys):
+    assert main(["layers", "net.py:small", "--size", "32"]) == 0
+    assert "8 x 8 x 8" in capsys.readouterr().out
+
+
+def test_a_report_is_written_with_the_run_and_again(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = f"dissect net.py:small --layers 1 --concepts {DRAWN} --out {run} --shifts 5 --threads 1"
+    assert main(words.split()) == 0
+    assert f"report: {run}/report/index.html" in capsys.readouterr().out
+    shutil.rmtree(run / "report")
+    assert main(["report", str(run)]) == 0
+    assert (run / "report" / "index.html").is_file()
+
+
+def test_a_cache_changes_nothing(tmp_path):
+    for out in ("packed", "unpacked"):
+        assert dissect("small", "1 2", DRAWN, str(tmp_path / out), "--cache", str(tmp_path / "cache")) == 0
+        assert (tmp_path / out / "units.csv").read_bytes() == Path("first/units.csv").read_bytes()
+    assert list((tmp_path / "cache").iterdir())
+
+
+def test_thresholds_of_another_run_give_its_counts(tmp_path):
+    assert dissect("small", "1 2", DRAWN, str(tmp_path / "run"), "--thresholds", "first/units.csv") == 0
+    given, found = load(tmp_path / "run"), load("first")
+    for layer in ("1", "2"):
+        np.testing.assert_array_equal(given[layer].intersections, found[layer].intersections)
+        np.testing.assert_array_equal(given[layer].active, found[layer].active)
+
+
+def test_a_limit_takes_the_first_images(tmp_path):
+    assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--limit", "3") == 0
+    run = load(tmp_path / "run")
+    assert run["1"].images == 3
+    assert run.source == "drawn:count=6,seed=0,size=64,limit=3"
+
+
+def test_shuffled_labels_are_those_of_other_images(tmp_path):
+    assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--shuffle-labels", "1") == 0
+    shuffled, found = load(tmp_path / "run")["1"], load("first")["1"]
+    np.testing.assert_array_equal(shuffled.concept_pixels, found.concept_pixels)
+    assert (shuffled.intersections != found.intersections).any()
+
+
+def test_mixed_precision_stays_near(tmp_path):
+    assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--mixed-precision") == 0
+    mixed = load(tmp_path / "run")
+    assert mixed.recipe["mixed_precision"] is True
+    np.testing.assert_allclose(mixed["1"].thresholds, load("first")["1"].thresholds, rtol=0.02)
+
+
+@pytest.mark.parametrize("convention", ["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"])
+def test_every_convention_is_at_hand(convention, tmp_path):
+    assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--convention", convention) == 0
+    assert load(tmp_path / "run").convention.name == convention
+
+
+def test_sources_are_united_checked_and_dissected(tmp_path, capsys):
+    source = f"folder:{write_folder(tmp_path / 'set')}"
+    union = f"broden:{tmp_path / 'union'}"
+    unite = ["concepts", "unite", source, "--out", str(tmp_path / "union"), "--size", "32"]
+    assert main([*unite, "--min-images", "1", "--min-coverage", "0"]) == 0
+    assert main(["concepts", "check", union]) == 0
+    assert main(["concepts", "preview", union, "--out", str(tmp_path / "sheet.png")]) == 0
+    assert dissect("small", "1", union, str(tmp_path / "run")) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+    with open(tmp_path / "run" / "units.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 6

@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -219,6 +221,24 @@ def test_a_disk_that_fills_while_the_report_is_written_leaves_the_run(capsys, mo
     monkeypatch.setattr(Image.Image, "save", full)
     assert_refused(main(["report", "run"]), capsys, "cannot write the report", "No space left")
     assert main(["show", "run"]) == 0
+
+
+def test_a_disk_that_fills_while_tails_are_spilled_is_told(capsys, monkeypatch):
+    monkeypatch.setattr("unitscope.statistics.quantiles.np.save", full)
+    status = dissect("small", "1", DRAWN, "run", "--memory", "1e-9")
+    assert_refused(status, capsys, "packed activations", "No space left", "--resume")
+
+
+def test_an_output_that_is_full_or_closed_is_no_traceback(original, place):
+    show = [sys.executable, "-m", "unitscope.cli", "show", str(original), "--json"]
+    with open("/dev/full", "w") as device:
+        done = subprocess.run(show, stdout=device, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "unitscope: [Errno 28] No space left on device\n"
+    with subprocess.Popen(show, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as closed:
+        closed.stdout.close()
+        assert closed.stderr.read() == ""
+    assert closed.returncode == 1
 
 
 @pytest.mark.parametrize("damage", ["recipe", "shard"])

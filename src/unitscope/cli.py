@@ -1,8 +1,10 @@
 """The command line: parses, calls the door, prints."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -97,6 +99,7 @@ def dissect(
     """
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import read_thresholds
+    from unitscope.views.terminal import show_dissection
 
     if threads is not None:
         import torch
@@ -128,7 +131,7 @@ def dissect(
         out=out,
         resume=resume,
     )
-    _print_run(run)
+    print(show_dissection(run, limit=10))
     print(f"run: {out}")
     if report:
         print(f"report: {us.write_report(run, source, out / 'report')}")
@@ -330,24 +333,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["--version"]:
-        print(us.__version__)
-        return 0
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
     except SystemExit as end:  # help was printed
         return end.code if isinstance(end.code, int) else 0
     except UnitscopeError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:
-        return 1
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        return _drop_output()
+    except OSError as error:
+        print(f"unitscope: {error}", file=sys.stderr)
+        return _drop_output()
     except KeyboardInterrupt:
         print("unitscope: interrupted; what is done is kept, go on with --resume", file=sys.stderr)
         return 130
 
 
+def _drop_output() -> int:
+    """Send what cannot be printed nowhere, so that Python does not fail again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return 1
+
+
 def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["--version"]:
+        print(us.__version__)
+        return 0
     if words[:1] == ["concepts"]:
         call = parse_command(CONCEPTS, words[1:], "unitscope concepts", "Sources of concepts.")
     else:
@@ -370,12 +388,6 @@ def _device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
         raise UsageError(f"torch cannot use a device {name!r} here; use --device cpu") from error
     return name
-
-
-def _print_run(run: us.Dissection) -> None:
-    from unitscope.views.terminal import show_dissection
-
-    print(show_dissection(run, limit=10))
 
 
 def _print_json(value: object) -> None:

@@ -176,7 +176,10 @@ class Tail:
         return replace(self, chunks=(*spilled, join_cells(chunks)) if chunks else spilled)
 
     def spill(self, folder: Path) -> "Tail":
-        """The same tail with its cells in files of an existing folder, read back as they are needed."""
+        """The same tail with its cells in files of an existing folder, read back as they are needed.
+
+        Raises `RunError` where they cannot be written.
+        """
         chunks = []
         for chunk in self.chunks:
             if chunk.bytes:
@@ -185,8 +188,14 @@ class Tail:
                     folder / f"{number:06d}-{part}.npy"
                     for part in ("counts", "image", "size", "cells", "values")
                 ]
-                for path, array in zip(paths, chunk.arrays, strict=True):
-                    np.save(path, array)
+                try:
+                    for path, array in zip(paths, chunk.arrays, strict=True):
+                        np.save(path, array)
+                except OSError as error:
+                    raise RunError(
+                        f"cannot write packed activations to {folder}: {error}; free some space or allow "
+                        "more memory, and go on with --resume"
+                    ) from error
                 chunk = Cells(
                     *(
                         np.load(path, mmap_mode="r" if len(a) else None)

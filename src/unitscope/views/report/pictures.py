@@ -57,7 +57,8 @@ def _find(source: ConceptSource, index: int, key: str | None) -> Example:
     if example is None or key not in (None, example.key):
         found = "nothing" if example is None else example.key
         raise SourceError(
-            f"image {index} was {key} and is now {found}; the source has changed, put it back or dissect again"
+            f"image {index} was {key}, now it is {found}: the source has changed; "
+            "put it back, or dissect again"
         )
     return example
 

@@ -169,7 +169,6 @@ def measure_memory(count: int, folder: Path, convention: str) -> float:
 def dissect_for_memory(count: int, folder: Path, convention: str) -> None:
     network = load_network("torchvision:alexnet", random=0)
     source = Photographs(folder / "photographs", count)
-    before = peak_memory()
     rules = RAW if convention == "raw" else UPSAMPLED
     dissect(
         network,
@@ -179,7 +178,7 @@ def dissect_for_memory(count: int, folder: Path, convention: str) -> None:
         confidences=QUIET,
         out=folder / f"m{count}{convention}",
     )
-    print(f"{before:.1f}\n{peak_memory():.1f}")
+    print(f"{peak_memory():.1f}")
 
 
 def peak_memory() -> float:

@@ -19,9 +19,6 @@ Planes = UInt16[np.ndarray, "plane row column"]
 Void = Bool[np.ndarray, "row column"]
 """Where the truth of one image is unknown."""
 
-Activations = Float32[np.ndarray, "image unit cell_y cell_x"]
-"""What a layer gave for a batch of images."""
-
 Counts = Int64[np.ndarray, "unit concept"]
 """Pixels counted for every pair of unit and concept; column 0 (no label) stays 0."""
 
@@ -33,7 +30,6 @@ CategoryAreas = Int64[np.ndarray, "unit category"]
 UnitIds = Int32[np.ndarray, "unit"]
 
 __all__ = [
-    "Activations",
     "Areas",
     "Array",
     "CategoryAreas",

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from torch import nn
 
 import made
 import reference
-from unitscope.concepts.vocabulary import Example
+from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import ActivationError, NetworkError, SourceError, UsageError
@@ -208,6 +210,33 @@ def test_an_empty_source_and_no_layers_are_refused():
         dissect(network, source, ["maps"], quantile=1.5)
     with pytest.raises(UsageError, match="no convention"):
         dissect(network, source, ["maps"], convention="mine")
+
+
+def test_a_convention_of_unknown_rules_is_refused():
+    # In a process of its own: here the checks of the test run would refuse them first.
+    program = """
+from dataclasses import replace
+from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.errors import UsageError
+for name in ("population", "upsampling", "union", "doubles", "unique_rule"):
+    try:
+        replace(CONVENTIONS["pnas"], **{name: "odd"})
+    except UsageError as error:
+        print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.count("is 'odd'; it is one of") == 5
+
+
+def test_sources_without_concepts_or_with_too_many_categories_are_refused():
+    source = made.make_source(2)
+    network = made.wire(source, make_maps(2, 3, 4, 0))
+    source.vocabulary = Vocabulary(())
+    with pytest.raises(SourceError, match="no concepts"):
+        dissect(network, source, ["maps"])
+    source.vocabulary = Vocabulary(tuple(Concept(i, "x", f"category {i}") for i in range(1, 66)))
+    with pytest.raises(SourceError, match="65 categories"):
+        dissect(network, source, ["maps"])
 
 
 def test_thresholds_of_another_network_are_refused():

@@ -79,7 +79,7 @@ def test_null_draws_are_those_of_shifted_labels_by_the_definition():
 
         examples = [made.frame((20, 20), masks).fit(source[i]) for i in range(9)]
         labels = merge_annotations(
-            [annotate(e, masks, rules.doubles, made.WORDS.size, i) for i, e in enumerate(examples)]
+            [annotate(e, masks, rules.doubles, made.WORDS, i) for i, e in enumerate(examples)]
         )
         grid = make_grid((4, 4), masks, rules.upsampling)
         plan = TailPlan(3, 9, (4, 4), grid, rules.population, 0.1)

@@ -89,6 +89,8 @@ def test_the_thresholds_of_a_run_give_the_same_run_again(run, tmp_path):
         ("layer,unit\na,0\n", "no column threshold"),
         ("layer,unit,threshold\na,0,x\n", "line 2"),
         ("layer,unit,threshold\na,1,0.5\n", "not 0 to 0"),
+        ("layer,unit,threshold\na,0,0.5\na,0,0.6\n", "line 3: unit 0 of layer a stands here a second time"),
+        ("unit,threshold,layer\n0,1\n", "line 2"),
     ],
 )
 def test_thresholds_that_cannot_be_read_name_the_line(text, message, tmp_path):

@@ -34,7 +34,7 @@ def test_planes_survive_packing_and_areas_are_counted(doubles):
     rng = np.random.default_rng(3)
     for _ in range(30):
         example = made.label_image(rng, SIZE)
-        packed = annotate(example, SIZE, doubles, made.WORDS.size)
+        packed = annotate(example, SIZE, doubles, made.WORDS)
         planes = np.array(next(decode(packed))).reshape(-1, *SIZE)
         valid = np.ones(SIZE, bool) if example.void is None else ~example.void
         if not valid.all():
@@ -52,9 +52,7 @@ def test_planes_survive_packing_and_areas_are_counted(doubles):
 
 def test_merge_is_associative_and_commutative():
     rng = np.random.default_rng(1)
-    parts = [
-        annotate(made.label_image(rng, SIZE), SIZE, "twice", made.WORDS.size, number) for number in range(3)
-    ]
+    parts = [annotate(made.label_image(rng, SIZE), SIZE, "twice", made.WORDS, number) for number in range(3)]
     whole = merge_annotations(parts)
     for a, b, c in itertools.permutations(parts):
         for merged in (a.merge(b).merge(c), a.merge(b.merge(c))):
@@ -63,7 +61,7 @@ def test_merge_is_associative_and_commutative():
 
 def test_categories_of_an_image_are_those_of_its_labels():
     example = Example("a", np.zeros((9, 11, 3), np.uint8), np.full((1, *SIZE), 5, np.uint16), (9,))
-    index = LabelIndex(annotate(example, SIZE, "twice", made.WORDS.size), made.WORDS)
+    index = LabelIndex(annotate(example, SIZE, "twice", made.WORDS), made.WORDS)
     bits = int(index.image_categories[0])
     assert [name for k, name in enumerate(made.WORDS.categories) if bits >> k & 1] == ["scene", "color"]
 
@@ -72,6 +70,8 @@ def test_categories_of_an_image_are_those_of_its_labels():
     ("planes", "ids", "message"),
     [
         (np.full((1, *SIZE), 12, np.uint16), (), "label 12 is not in the vocabulary"),
+        (np.full((1, *SIZE), 4, np.uint16), (), "label 4 is not in the vocabulary"),
+        (np.zeros((1, *SIZE), np.uint16), (0,), "label 0 is not in the vocabulary"),
         (np.zeros((1, 4, 4), np.uint16), (), "labels are 4x4, the masks of this run 9x11"),
         (np.zeros((0, 1, 1), np.uint16), (40,), "label 40"),
     ],
@@ -79,4 +79,4 @@ def test_categories_of_an_image_are_those_of_its_labels():
 def test_labels_that_cannot_be_are_refused(planes, ids, message):
     example = Example("a.jpg", np.zeros((9, 11, 3), np.uint8), planes, ids)
     with pytest.raises(SourceError, match=f"a.jpg: {message}"):
-        annotate(example, SIZE, "twice", made.WORDS.size)
+        annotate(example, SIZE, "twice", made.WORDS)

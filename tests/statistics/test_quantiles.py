@@ -127,6 +127,18 @@ def test_at_most_the_quantile_lies_above(count, thousandths):
     assert rank * 1000 > thousandths * count or rank == count
 
 
+def test_rows_whose_corners_cancel_are_not_judged_by_their_ends():
+    maps = torch.tensor([[[[6.732655, 6.732655], [-4.488436, -4.488436]]]])
+    grid = make_grid((2, 2), (10, 10), "half-pixel")
+    threshold = np.float32(1.1920929e-07)
+    plan = TailPlan(1, 1, (2, 2), grid, "given", 0.1)
+    with open_threads(1) as threads:
+        tail = update_tail(empty_tail(plan, np.array([threshold])), maps, 0, threads)
+    _, _, runs = tail.masks(0, float(threshold))
+    dense = reference.upsample(maps[0, 0].numpy(), (10, 10), "half-pixel")
+    np.testing.assert_array_equal(reference.runs_to_mask(runs, (10, 10)), dense > threshold)
+
+
 def test_the_packed_tail_is_a_few_per_cent():
     maps = make_maps("normal", 200, 4, 13, 0)
     plan = TailPlan(4, 200, (13, 13), make_grid((13, 13), (112, 112), "half-pixel"), "cells", 0.005)

@@ -47,8 +47,9 @@ class Frame:
             return (0.0, 0.0, float(width), float(height))
         scale = max(self.size[0] / height, self.size[1] / width) / self.crop_fraction
         seen_height, seen_width = self.size[0] / scale, self.size[1] / scale
-        left, top = (width - seen_width) / 2, (height - seen_height) / 2
-        return (left, top, left + seen_width, top + seen_height)
+        # Rounding may put an edge a hair outside the picture, which Pillow refuses.
+        left, top = max((width - seen_width) / 2, 0.0), max((height - seen_height) / 2, 0.0)
+        return (left, top, min(left + seen_width, float(width)), min(top + seen_height, float(height)))
 
     def fit(self, example: Example) -> Example:
         """The same example at the frame's sizes.

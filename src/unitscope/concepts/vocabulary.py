@@ -129,7 +129,8 @@ class Example:
 class ConceptSource(Protocol):
     """Anything with a vocabulary, a length, and examples by index is a source of concepts.
 
-    A source may also have `digest` (a string that changes when its data do) and `spec` (the text
+    Examples are asked for by several threads at once, so a source that reads from one open file must
+    guard it. A source may also have `digest` (a string that changes when its data do) and `spec` (the text
     that opens it again); runs record both.
     """
 

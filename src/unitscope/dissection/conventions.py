@@ -6,14 +6,14 @@ paper B (Bau et al., PNAS 2020). The other three are what public tools compute: 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from unitscope.errors import UsageError
+from unitscope.statistics.annotations import Doubles
+from unitscope.statistics.grids import Upsampling
 
 Population = Literal["cells", "pixels"]
-Upsampling = Literal["receptive-field", "half-pixel", "zero-border"]
 Union = Literal["category", "touched", "all"]
-Doubles = Literal["twice", "truth-twice", "once"]
 UniqueRule = Literal["label", "category"]
 
 
@@ -49,6 +49,11 @@ class Convention:
     unique_rule: UniqueRule = "label"
 
     def __post_init__(self) -> None:
+        kinds = {"population": Population, "upsampling": Upsampling, "union": Union, "doubles": Doubles}
+        for name, kind in {**kinds, "unique_rule": UniqueRule}.items():
+            if getattr(self, name) not in get_args(kind):
+                wanted = ", ".join(get_args(kind))
+                raise UsageError(f"{name} is {getattr(self, name)!r}; it is one of {wanted}")
         if not 0 < self.quantile < 1:
             raise UsageError(
                 f"quantile is {self.quantile}; it is the fraction of values above the threshold, "

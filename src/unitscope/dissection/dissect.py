@@ -12,17 +12,18 @@ import numpy as np
 import torch
 
 from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import pack_source
 from unitscope.concepts.sources import source_digest, source_spec
-from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.result import Dissection, Exemplars, LayerDissection
 from unitscope.dissection.significance import judge_units
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
-from unitscope.networks.fields import find_fields
+from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.network import Network
 from unitscope.networks.trace import read_units, tap
-from unitscope.statistics.annotations import LabelIndex
+from unitscope.statistics.annotations import MAX_CATEGORIES, LabelIndex
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import Evidence, Overlap, measure_overlap
 from unitscope.statistics.quantiles import TailPlan
@@ -74,29 +75,25 @@ def dissect(
     rules = rules if quantile is None else replace(rules, quantile=quantile)
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
+    _check_least(1, ranks=ranks, batch_size=batch_size, shard_size=shard_size)
+    _check_least(1, replicates=confidences.replicates)
+    _check_least(0, seed=seed, shifts=confidences.shifts)
     plan, warnings = plan_scan(
         network, source, tuple(dict.fromkeys(layers)), rules, thresholds or {}, size, fit
     )
-    for name, value in (("ranks", ranks), ("batch_size", batch_size), ("shard_size", shard_size)):
-        if value < 1:
-            raise UsageError(f"{name} is {value}; it must be at least 1")
-    for name, value in (("seed", seed), ("shifts", confidences.shifts)):
-        if value < 0:
-            raise UsageError(f"{name} is {value}; it must be 0 or more")
     plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
     recipe = _recipe(network, source, plan, rules, seed, confidences, machine)
     started = time.perf_counter()
     with ExitStack() as stack:
         workspace = open_workspace(Path(out), recipe, resume) if out is not None else None
         scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
-        framed = source
-        if cache is not None:
-            from unitscope.concepts.packed import pack_source
-
-            framed = pack_source(source, plan.frame, Path(cache))
+        framed = source if cache is None else pack_source(source, plan.frame, Path(cache))
         scan = _scan(network, framed, plan, replace(machine, scratch=scratch), workspace)
         scanned = time.perf_counter()
-        run = _relate(scan, source, plan, rules, recipe, seed, confidences, machine, warnings)
+        draws = None
+        if len(source) > 1 and confidences.shifts > 0:
+            draws = draw_resampling(len(source), seed, confidences.shifts, confidences.replicates)
+        run = _relate(scan, source.vocabulary, plan, rules, recipe, draws, machine, warnings)
         times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
         run = replace(run, times=times)
         if workspace is not None:
@@ -116,6 +113,8 @@ def plan_scan(
     """What a scan will do, and warnings by layer, found out with one blank image."""
     if len(source) == 0:
         raise SourceError("the source has no images; there is nothing to dissect over")
+    _check_vocabulary(source.vocabulary)
+    _check_covered(layers, thresholds)
     prepared = network.preprocessing
     wanted = size or prepared.size
     frame_size = wanted or source[0].image.shape[:2]
@@ -149,16 +148,35 @@ def plan_scan(
             warnings[layer] = (
                 "the receptive fields of this layer could not be derived; half-pixel centers are used",
             )
+    given = {layer: thresholds[layer].astype(np.float32) for layer in layers if layer in thresholds}
+    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
+
+
+def _check_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise UsageError(f"{name} is {value}; it must be {least} or more")
+
+
+def _check_vocabulary(vocabulary: Vocabulary) -> None:
+    if not len(vocabulary):
+        raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
+    if len(vocabulary.categories) > MAX_CATEGORIES:
+        raise SourceError(
+            f"the source has {len(vocabulary.categories)} categories, at most {MAX_CATEGORIES} can be told "
+            "apart; merge some of them"
+        )
+
+
+def _check_covered(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarray]) -> None:
     missing = [layer for layer in layers if thresholds and layer not in thresholds]
     if missing:
         raise UsageError(
             f"the thresholds given do not cover layer {missing[0]}; they cover {', '.join(thresholds)}"
         )
-    given = {layer: thresholds[layer].astype(np.float32) for layer in layers if layer in thresholds}
-    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
 
 
-def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: object) -> Grid:
+def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Field | None) -> Grid:
     if rules.upsampling == "receptive-field":
         if field is None:
             return make_grid(map_size, frame.mask_size, "half-pixel")
@@ -166,8 +184,8 @@ def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: obj
             map_size,
             frame.mask_size,
             "receptive-field",
-            centers=field.center,  # type: ignore[attr-defined]
-            steps=field.step,  # type: ignore[attr-defined]
+            centers=field.center,
+            steps=field.step,
             input_size=frame.size,
         )
     return make_grid(map_size, frame.mask_size, rules.upsampling)
@@ -188,23 +206,17 @@ def _scan(
 
 def _relate(
     scan: Scan,
-    source: ConceptSource,
+    vocabulary: Vocabulary,
     plan: ScanPlan,
     rules: Convention,
     recipe: Mapping[str, object],
-    seed: int,
-    confidences: Confidences,
+    resampling: Resampling | None,
     machine: Machine,
     warnings: Mapping[str, tuple[str, ...]],
 ) -> Dissection:
     """Names and confidence for every unit of every layer, from the statistics of all images."""
-    vocabulary = source.vocabulary
     index = LabelIndex(scan.annotations, vocabulary)
     areas = scan.annotations.concept_pixels(vocabulary.size)
-    enough = len(source) > 1 and confidences.shifts > 0
-    resampling = (
-        draw_resampling(len(source), seed, confidences.shifts, confidences.replicates) if enough else None
-    )
     layers = {}
     with open_threads(machine.threads) as threads:
         for layer in plan.tails:
@@ -266,7 +278,9 @@ def _notes(layer: LayerDissection, overlap: Overlap, evidence: Evidence | None) 
     notes = []
     dead = int((overlap.active == 0).sum())
     if dead:
-        notes.append(f"{dead} of {len(layer)} units are never above their threshold (dead or constant)")
+        notes.append(
+            f"{dead} of {len(layer)} units are never above their threshold outside void (dead or constant)"
+        )
     unseen = [concept for concept in layer.vocabulary if layer.concept_pixels[concept.id] == 0]
     if unseen:
         names = ", ".join(concept.name for concept in unseen[:5])
@@ -295,6 +309,7 @@ def _recipe(
         "network": {
             "name": network.name,
             "digest": network.digest,
+            "prefix_tokens": network.prefix_tokens,
             "preprocessing": asdict(network.preprocessing),
         },
         "source": {"spec": source_spec(source), "digest": source_digest(source), "images": len(source)},

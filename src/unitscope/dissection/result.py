@@ -41,8 +41,9 @@ class Confidence:
     `p_value`: chance of so high a best IoU where masks and labels are unrelated; `q_value`: false
     discovery rate over the layer's units; `low`, `high`: 95 % bootstrap interval of the IoU over
     images; `heldout`: the IoU of a name given on one half of the images, on the other half.
-    `shifts` is the number of null draws; `chance_detectors` the mean number of detectors in them,
-    `chance_discoveries` the mean share of units with q < 0.05 in them: the shuffled-label controls.
+    `shifts` is the number of null draws; `chance_detectors` the mean number of units above the IoU
+    cut-off in them, `chance_discoveries` the mean share of units with q < 0.05 in them: the
+    shuffled-label controls.
     """
 
     p_value: PerUnit
@@ -86,7 +87,8 @@ class LayerDissection:
     """All that is known of the units of one layer.
 
     `active` counts the pixels above threshold, void ones left out; `active_in[u, k]` those that enter
-    the union with concepts of category k; `pixels_in[k]` all pixels of the images that enter it.
+    the union with concepts of category k; `pixels_in[k]` all pixels of the images that enter it (under
+    the union `touched`, whose images differ by unit, those with any label of the category).
     """
 
     layer: str

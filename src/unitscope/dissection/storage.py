@@ -20,7 +20,7 @@ from unitscope.dissection.conventions import Convention
 from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection, Unit
 from unitscope.errors import RunError, UnitscopeError
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.shards import read_shards, write_shard
+from unitscope.statistics.shards import StoredShards, write_shard
 
 FORMAT = 1
 """The version of the files of a run; it rises when a reader of the old ones would go wrong."""
@@ -59,9 +59,9 @@ class Workspace:
         path.mkdir(exist_ok=True)
         return path
 
-    def read_shards(self, plan: ScanPlan) -> dict[int, Scan]:
+    def read_shards(self, plan: ScanPlan) -> StoredShards:
         """The parts that are done."""
-        return read_shards(self.shards, plan)
+        return StoredShards(self.shards, plan)
 
     def write_shard(self, number: int, shard: Scan) -> None:
         """Keep one more part."""
@@ -278,18 +278,20 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
     """
     found: dict[str, dict[int, float]] = {}
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(path, encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = {"layer", "unit", "threshold"} - set(rows.fieldnames or ())
             if missing:
                 raise RunError(f"{path} has no column {min(missing)}; layer, unit, threshold are needed")
             for row in rows:
                 try:
-                    layer = row["layer"].removeprefix("'")
-                    found.setdefault(layer, {})[int(row["unit"])] = _number(row["threshold"])
-                except (ValueError, TypeError) as error:
+                    layer, unit = row["layer"].removeprefix("'"), int(row["unit"])
+                    if unit in found.setdefault(layer, {}):
+                        raise ValueError(f"unit {unit} of layer {layer} stands here a second time")
+                    found[layer][unit] = _number(row["threshold"])
+                except (ValueError, TypeError, AttributeError) as error:
                     raise RunError(f"{path} line {rows.line_num}: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"cannot read {path}: {error}") from error
     if not found:
         raise RunError(f"{path} has no rows; one for every unit is needed")

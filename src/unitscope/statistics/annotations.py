@@ -15,6 +15,9 @@ from unitscope.statistics.kernels import encode_plane
 
 Doubles = Literal["twice", "truth-twice", "once"]
 
+MAX_CATEGORIES = 64
+"""The categories of an image are kept as the bits of one number."""
+
 FIELDS = {
     "planes": np.int32,
     "per_row": np.int32,
@@ -62,6 +65,10 @@ class Annotations:
     def merge(self, other: "Annotations") -> "Annotations":
         """The annotations of both, in the order of their images."""
         return merge_annotations([self, other])
+
+    def join(self) -> "Annotations":
+        """The same in one piece, which takes less room than many."""
+        return Annotations(self.mask_size, ((self.first, self.arrays),))
 
     def concept_pixels(self, size: int, images: np.ndarray | None = None) -> ConceptAreas:
         """Pixels of every concept id, over all images or those where `images` (bool) is true."""
@@ -127,16 +134,16 @@ def _starts(counts: np.ndarray) -> Int64[np.ndarray, "counts_and_one"]:
 
 
 def annotate(
-    example: Example, mask_size: tuple[int, int], doubles: Doubles, size: int, number: int = 0
+    example: Example, mask_size: tuple[int, int], doubles: Doubles, vocabulary: Vocabulary, number: int = 0
 ) -> Annotations:
-    """The annotations of one framed example, image `number` of its source, for a vocabulary of that size.
+    """The annotations of one framed example, image `number` of its source.
 
     Void pixels lose their labels. A concept twice on a pixel is kept, kept in its area only, or
     dropped, as `doubles` says. Raises `SourceError` for an id outside the vocabulary or planes of
     another size.
     """
-    planes = _valid_planes(example, mask_size, size)
-    void = example.void
+    planes = _valid_planes(example, mask_size, vocabulary)
+    size, void = vocabulary.size, example.void
     valid = planes[0].size if planes.shape[0] else mask_size[0] * mask_size[1]
     if void is not None and void.any():
         planes = np.where(void[None], 0, planes).astype(np.uint16)
@@ -178,7 +185,7 @@ def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
 
 
 def _valid_planes(
-    example: Example, mask_size: tuple[int, int], size: int
+    example: Example, mask_size: tuple[int, int], vocabulary: Vocabulary
 ) -> UInt16[np.ndarray, "plane row column"]:
     planes = example.planes
     if planes.shape[0] and planes.shape[1:] != mask_size:
@@ -186,13 +193,14 @@ def _valid_planes(
             f"{example.key}: labels are {planes.shape[1]}x{planes.shape[2]}, "
             f"the masks of this run {mask_size[0]}x{mask_size[1]}; fit the example to the frame first"
         )
-    largest = max(int(planes.max()) if planes.size else 0, *example.ids, 0)
-    if largest >= size or any(identity < 1 for identity in example.ids):
+    used = {*np.unique(planes).tolist(), *example.ids} - {0}
+    strange = sorted(identity for identity in used if identity not in vocabulary)
+    if strange or 0 in example.ids:
         raise SourceError(
-            f"{example.key}: label {largest} is not in the vocabulary, whose ids end at {size - 1}; "
-            "check the source with `unitscope concepts check`"
+            f"{example.key}: label {strange[0] if strange else 0} is not in the vocabulary, whose ids end at "
+            f"{vocabulary.size - 1}; check the source with `unitscope concepts check`"
         )
-    return planes if planes.shape[0] else np.zeros((0, *mask_size), np.uint16)
+    return planes.astype(np.uint16) if planes.shape[0] else np.zeros((0, *mask_size), np.uint16)
 
 
 def _without_doubles(

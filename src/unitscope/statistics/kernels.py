@@ -233,6 +233,7 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
                     if max(max(a00, a01), max(a10, a11)) <= ts:
                         continue
                     j0, j1 = xstart[x], xstart[x + 1]
+                    slack = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
                     if min(min(a00, a01), min(a10, a11)) > hi:
                         above += (j1 - j0) * (ystart[y + 1] - ystart[y])
                         continue
@@ -244,9 +245,9 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
                         h1 = yweight[i]
                         h0 = _ONE - h1
                         left, right = a00 * h0 + a10 * h1, a01 * h0 + a11 * h1
-                        if max(left, right) <= ts:
+                        if max(left, right) + slack <= ts:
                             continue
-                        if min(left, right) > hi:
+                        if min(left, right) - slack > hi:
                             above += j1 - j0
                             continue
                         for j in range(j0 + (2 - j0) % stride, j1, stride):
@@ -318,10 +319,12 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
                     elif max(max(a00, a01), max(a10, a11)) <= ts:
                         inside = -1
                     else:
+                        # Where corners of both signs cancel, the ends are off by more than their size tells.
+                        slack = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
                         left, right = a00 * h0 + a10 * h1, a01 * h0 + a11 * h1
-                        if max(left, right) <= ts:
+                        if max(left, right) + slack <= ts:
                             inside = -1
-                        elif min(left, right) > hi:
+                        elif min(left, right) - slack > hi:
                             inside = 1
                     if inside == 1:
                         if first < 0 and xstart[x] < xstart[x + 1]:

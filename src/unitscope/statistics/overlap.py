@@ -82,7 +82,6 @@ class _Truth:
     areas: ConceptAreas
     half_areas: ConceptAreas
     resampling: Resampling | None
-    confidence: float
 
 
 def measure_overlap(
@@ -93,13 +92,12 @@ def measure_overlap(
     areas: ConceptAreas,
     resampling: Resampling | None,
     threads: Threads,
-    confidence: float = 0.95,
 ) -> tuple[Overlap, Evidence | None]:
     """Thresholds, masks and counts of every unit of a layer, and the evidence where it is asked for."""
     halves = areas
     if resampling is not None:
         halves = index.annotations.concept_pixels(len(areas), resampling.first_half >= 0)
-    truth = _Truth(index, RULES[union], areas, halves, resampling, confidence)
+    truth = _Truth(index, RULES[union], areas, halves, resampling)
     units = tail.plan.units
     measured = list(
         tqdm(
@@ -169,7 +167,7 @@ def _score_heldout(masks: _Masks, counts: np.ndarray, active_in: np.ndarray, tru
 
 
 def _bootstrap(masks: _Masks, concept: int, truth: _Truth) -> tuple[float, float]:
-    """The percentile interval of the IoU with one concept when images are drawn anew."""
+    """The 95 % percentile interval of the IoU with one concept when images are drawn anew."""
     assert truth.resampling is not None
     weights = truth.resampling.weights
     shared, entering = tallies.concept_by_image(*masks, truth.index.arrays, truth.rule, concept)
@@ -182,15 +180,15 @@ def _bootstrap(masks: _Masks, concept: int, truth: _Truth) -> tuple[float, float
     union = sums[1] + sums[2] - sums[0]
     ratios = np.zeros(len(union))
     np.divide(sums[0], union, out=ratios, where=union > 0)
-    edge = (1 - truth.confidence) / 2
-    low, high = np.quantile(ratios, [edge, 1 - edge])
+    low, high = np.quantile(ratios, [0.025, 0.975])
     return float(low), float(high)
 
 
 def _pick_masks(masks: _Masks, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The masks of some images out of all of a unit's: their numbers of runs, and the runs."""
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
-    places = {int(image): place for place, image in enumerate(masks.image)}
+    hits = np.flatnonzero(np.isin(masks.image, images))
+    places = dict(zip(masks.image[hits].tolist(), hits.tolist(), strict=True))
     picked = [places.get(int(image), -1) for image in images]
     sizes = np.array([masks.size[place] if place >= 0 else 0 for place in picked], np.int64)
     parts = [masks.runs[starts[place] : starts[place + 1]] for place in picked if place >= 0]

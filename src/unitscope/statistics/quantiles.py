@@ -104,6 +104,8 @@ class TailPlan:
     @property
     def keep(self) -> int:
         """How many tail values certify the bound: for pixels, cells that hold that many pixels."""
+        if self.population == "given":
+            return 0
         if self.population == "pixels" and not self.grid.sampled:
             return math.ceil(self.rank / self.grid.pixels_per_cell)
         return self.rank
@@ -157,7 +159,7 @@ class Tail:
         fill = np.zeros(units, np.int64)
         for u in range(units):
             both = np.concatenate([self.values[u, : self.fill[u]], other.values[u, : other.fill[u]]])
-            if len(both) >= keep and keep:
+            if len(both) >= keep and other.fill[u]:
                 both = np.partition(both, len(both) - keep)[len(both) - keep :]
                 bound[u] = max(bound[u], both[0])
             values[u, : len(both)], fill[u] = both, len(both)
@@ -269,8 +271,8 @@ def axis_arrays(axis: Axis) -> tuple[np.ndarray, ...]:
 def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:
     """A tail that has seen nothing; `bound` is what other parts of the data have certified already."""
     start = np.full(plan.units, -np.inf, np.float32) if bound is None else bound.astype(np.float32)
-    keep = 0 if plan.population == "given" else plan.keep
-    return Tail(plan, start, np.empty((plan.units, 2 * keep), np.float32), np.zeros(plan.units, np.int64))
+    values = np.empty((plan.units, 2 * plan.keep), np.float32)
+    return Tail(plan, start, values, np.zeros(plan.units, np.int64))
 
 
 def restore_tail(plan: TailPlan, state: Mapping[str, np.ndarray]) -> Tail:

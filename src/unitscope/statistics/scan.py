@@ -45,9 +45,10 @@ class ScanPlan:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how a scan runs; none of it changes what is counted.
+    """Where and how a scan runs.
 
-    `memory` is the budget in bytes for packed tails; past it they go to files in `scratch`.
+    Nothing is counted otherwise for it, but activations may differ in their last bits. `memory` is the
+    budget in bytes for packed cells, looked at after every shard; past it they go to files in `scratch`.
     """
 
     device: str = "cpu"
@@ -169,7 +170,7 @@ def _scan_span(
             best = rank_images(maps.amax((2, 3)).cpu().numpy(), batch.first, plan.ranks)
             tops[layer] = tops[layer].merge(best) if layer in tops else best
         bar.update(len(batch.keys))
-    return Scan(keys, merge_annotations(labels), tails, tops).prune()
+    return Scan(keys, merge_annotations(labels).join(), tails, tops).prune()
 
 
 def _start_tail(plan: ScanPlan, layer: str, total: Scan | None) -> Tail:
@@ -187,7 +188,7 @@ def load_batches(
     source: ConceptSource, plan: ScanPlan, span: range, loaders: ThreadPoolExecutor
 ) -> Iterator[Batch]:
     """The images of a span, decoded, framed and annotated ahead of time by the loaders."""
-    size = source.vocabulary.size
+    vocabulary = source.vocabulary
     framed = getattr(source, "frame", None) == plan.frame
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
@@ -198,7 +199,7 @@ def load_batches(
                 f"{plan.frame.size[0]}x{plan.frame.size[1]}; give the network one input size (--size)"
             )
         example = example if framed else plan.frame.fit(example)
-        labels = annotate(example, plan.frame.mask_size, plan.doubles, size, number)
+        labels = annotate(example, plan.frame.mask_size, plan.doubles, vocabulary, number)
         return example.key, example.image, labels
 
     waiting: deque[Future[tuple[str, np.ndarray, Annotations]]] = deque()

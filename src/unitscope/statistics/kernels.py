@@ -158,30 +158,37 @@ def prune_cells(counts, image, size, cells, values, bound, reach, height, width)
     new_counts = np.zeros(len(counts), np.int64)
     new_image, new_size = np.empty_like(image), np.empty_like(size)
     new_cells, new_values = np.empty_like(cells), np.empty_like(values)
-    marks = np.zeros((height, width), np.bool_)
+    marks = np.zeros(height * width, np.bool_)
     r, p, s, q = 0, 0, 0, 0
     for u in range(len(counts)):
         t = lower(bound[u])
         for _ in range(counts[u]):
-            end = p + size[r]
-            for i in range(p, end):
-                if values[i] > t:
-                    y, x = cells[i] // width, cells[i] % width
-                    for v in range(max(y - reach, 0), min(y + reach + 1, height)):
-                        for w in range(max(x - reach, 0), min(x + reach + 1, width)):
-                            marks[v, w] = True
+            begin, p = p, p + size[r]
+            hot = 0
+            for i in range(begin, p):
+                hot += values[i] > t
             start = q
-            for i in range(p, end):
-                if marks[cells[i] // width, cells[i] % width]:
-                    new_cells[q], new_values[q] = cells[i], values[i]
-                    q += 1
-            for i in range(p, end):
-                marks[cells[i] // width, cells[i] % width] = False
+            if hot > 0:
+                y = 0
+                for i in range(begin, p):
+                    if values[i] > t:
+                        c = np.int64(cells[i])
+                        while c >= (y + 1) * width:
+                            y += 1
+                        x = c - y * width
+                        for v in range(max(y - reach, 0), min(y + reach + 1, height)):
+                            for w in range(max(x - reach, 0), min(x + reach + 1, width)):
+                                marks[v * width + w] = True
+                for i in range(begin, p):
+                    if marks[cells[i]]:
+                        new_cells[q], new_values[q] = cells[i], values[i]
+                        q += 1
+                for i in range(begin, p):
+                    marks[cells[i]] = False
             if q > start:
                 new_image[s], new_size[s] = image[r], q - start
                 new_counts[u] += 1
                 s += 1
-            p = end
             r += 1
     return new_counts, new_image[:s].copy(), new_size[:s].copy(), new_cells[:q].copy(), new_values[:q].copy()
 
@@ -213,7 +220,7 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
     _, _, yweight, ystart = rows
     _, _, xweight, xstart = columns
     height, width = len(ystart) - 1, len(xstart) - 1
-    flat = np.full((height, width), -np.inf, np.float32)
+    flat = np.full(height * width, -np.inf, np.float32)
     inside = np.empty(1024, np.float32)
     floor, ceiling = bound, np.float32(np.inf)
     n, above = 0, 0
@@ -222,44 +229,53 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
         ts, hi = lower(floor), upper(ceiling)
         n, above, p = 0, 0, 0
         for r in range(len(size)):
-            end = p + size[r]
-            for i in range(p, end):
-                flat[cells[i] // width, cells[i] % width] = values[i]
-            for y in range(height):
-                yb = min(y + 1, height - 1)
-                for x in range(width):
-                    xb = min(x + 1, width - 1)
-                    a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
-                    if max(max(a00, a01), max(a10, a11)) <= ts:
+            start, p = p, p + size[r]
+            hot = 0
+            for i in range(start, p):
+                hot += values[i] > ts
+            if hot == 0:
+                continue
+            for i in range(start, p):
+                flat[cells[i]] = values[i]
+            y = 0
+            # A cell with a corner above the bound is kept itself, as a neighbor of that corner.
+            for k in range(start, p):
+                c = np.int64(cells[k])
+                while c >= (y + 1) * width:
+                    y += 1
+                x = c - y * width
+                right_of = c + 1 if x + 1 < width else c
+                down = width if y + 1 < height else 0
+                a00, a01, a10, a11 = flat[c], flat[right_of], flat[c + down], flat[right_of + down]
+                if max(max(a00, a01), max(a10, a11)) <= ts:
+                    continue
+                j0, j1 = xstart[x], xstart[x + 1]
+                if min(min(a00, a01), min(a10, a11)) > hi:
+                    above += (j1 - j0) * (ystart[y + 1] - ystart[y])
+                    continue
+                slack = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
+                if n + (j1 - j0) * (ystart[y + 1] - ystart[y]) > len(inside):
+                    more = np.empty(2 * len(inside) + (j1 - j0) * len(yweight), np.float32)
+                    more[:n] = inside[:n]
+                    inside = more
+                for i in range(ystart[y] + (2 - ystart[y]) % stride, ystart[y + 1], stride):
+                    h1 = yweight[i]
+                    h0 = _ONE - h1
+                    left, right = a00 * h0 + a10 * h1, a01 * h0 + a11 * h1
+                    if max(left, right) + slack <= ts:
                         continue
-                    j0, j1 = xstart[x], xstart[x + 1]
-                    slack = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
-                    if min(min(a00, a01), min(a10, a11)) > hi:
-                        above += (j1 - j0) * (ystart[y + 1] - ystart[y])
+                    if min(left, right) - slack > hi:
+                        above += j1 - j0
                         continue
-                    if n + (j1 - j0) * (ystart[y + 1] - ystart[y]) > len(inside):
-                        more = np.empty(2 * len(inside) + (j1 - j0) * len(yweight), np.float32)
-                        more[:n] = inside[:n]
-                        inside = more
-                    for i in range(ystart[y] + (2 - ystart[y]) % stride, ystart[y + 1], stride):
-                        h1 = yweight[i]
-                        h0 = _ONE - h1
-                        left, right = a00 * h0 + a10 * h1, a01 * h0 + a11 * h1
-                        if max(left, right) + slack <= ts:
-                            continue
-                        if min(left, right) - slack > hi:
-                            above += j1 - j0
-                            continue
-                        for j in range(j0 + (2 - j0) % stride, j1, stride):
-                            w1 = xweight[j]
-                            w0 = _ONE - w1
-                            v = (a00 * w0 + a01 * w1) * h0 + (a10 * w0 + a11 * w1) * h1
-                            above += v > ceiling
-                            inside[n] = v
-                            n += (v > floor) & (v <= ceiling)
-            for i in range(p, end):
-                flat[cells[i] // width, cells[i] % width] = -np.inf
-            p = end
+                    for j in range(j0 + (2 - j0) % stride, j1, stride):
+                        w1 = xweight[j]
+                        w0 = _ONE - w1
+                        v = (a00 * w0 + a01 * w1) * h0 + (a10 * w0 + a11 * w1) * h1
+                        above += v > ceiling
+                        inside[n] = v
+                        n += (v > floor) & (v <= ceiling)
+            for i in range(start, p):
+                flat[cells[i]] = -np.inf
         if search == 0:
             floor, ceiling = guess_range(inside[:n], rank, 1.0 / (stride * stride), bound)
         elif above < rank <= above + n:

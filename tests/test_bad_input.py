@@ -80,7 +80,10 @@ def test_weights_that_carry_code_are_not_run(place, capsys):
 
 def test_dead_and_constant_units_are_noted_and_the_rest_is_named(capsys):
     assert dissect("dead", "out") == 0
-    assert "of 6 units are never above their threshold (dead or constant)" in capsys.readouterr().out
+    assert (
+        "of 6 units are never above their threshold outside void (dead or constant)"
+        in capsys.readouterr().out
+    )
     assert main(["show", "run", "--unit", "4"]) == 0
     assert "never active" in capsys.readouterr().out
 

@@ -194,7 +194,9 @@ def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Fie
 def _scan(
     network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, workspace: Workspace | None
 ) -> Scan:
-    done = workspace.read_shards(plan) if workspace else {}
+    def done(number: int) -> Scan | None:
+        return workspace.read_shard(number, plan) if workspace else None
+
     scan: Scan | None = None
     for number, shard, total, new in scan_shards(network, source, plan, machine, done):
         if new and workspace is not None:

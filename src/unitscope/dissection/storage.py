@@ -20,7 +20,7 @@ from unitscope.dissection.conventions import Convention
 from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection, Unit
 from unitscope.errors import RunError, UnitscopeError
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.shards import StoredShards, write_shard
+from unitscope.statistics.shards import read_shard, write_shard
 
 FORMAT = 1
 """The version of the files of a run; it rises when a reader of the old ones would go wrong."""
@@ -59,9 +59,9 @@ class Workspace:
         path.mkdir(exist_ok=True)
         return path
 
-    def read_shards(self, plan: ScanPlan) -> StoredShards:
-        """The parts that are done."""
-        return StoredShards(self.shards, plan)
+    def read_shard(self, number: int, plan: ScanPlan) -> Scan | None:
+        """One part, where it is done."""
+        return read_shard(self.shards, number, plan)
 
     def write_shard(self, number: int, shard: Scan) -> None:
         """Keep one more part."""

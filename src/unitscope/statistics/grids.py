@@ -65,10 +65,24 @@ class Grid:
     @property
     def pixels_per_cell(self) -> int:
         """The fewest mask pixels that any inner cell holds."""
-        counts = [
-            int(np.diff(axis.starts)[first:last].min())
-            for axis, (first, last) in zip((self.rows, self.columns), self.inner, strict=True)
-        ]
+        return self._fewest((1, 1))
+
+    @property
+    def parts(self) -> tuple[int, int]:
+        """Into how many parts an inner cell is cut, by axis: two where each holds several pixels."""
+        return (2, 2) if self._fewest((2, 2)) >= 9 else (1, 1)
+
+    @property
+    def pixels_per_part(self) -> int:
+        """The fewest mask pixels that any part of an inner cell holds."""
+        return self._fewest(self.parts)
+
+    def _fewest(self, parts: tuple[int, int]) -> int:
+        counts = []
+        for axis, (first, last), many in zip((self.rows, self.columns), self.inner, parts, strict=True):
+            part = np.minimum((axis.weight * many).astype(np.int64), many - 1)
+            held = np.bincount(axis.low * many + part, minlength=axis.cells * many)
+            counts.append(int(held[first * many : last * many].min()))
         return counts[0] * counts[1]
 
     @property

@@ -65,11 +65,16 @@ def push_tail(rows, units, bound, values, fill, keep):
 
 
 @compiled
-def push_plateaus(maps, units, bound, values, fill, keep, inner):
-    """The same for the smallest corner of every inner cell: no pixel inside it lies lower."""
+def push_plateaus(maps, units, bound, values, fill, keep, inner, parts):
+    """The same for the parts of inner cells: no pixel of a part lies below its smallest corner.
+
+    Every cell is cut into parts[0] x parts[1] rectangles; a bilinear surface over a rectangle is
+    smallest at one of its corners.
+    """
     capacity = values.shape[1]
     height, width = maps.shape[2], maps.shape[3]
     (y0, y1), (x0, x1) = inner
+    above, below = np.empty(parts[1] + 1, np.float32), np.empty(parts[1] + 1, np.float32)
     for u in range(units[0], units[1]):
         t, n = bound[u], fill[u]
         for b in range(maps.shape[0]):
@@ -84,14 +89,26 @@ def push_plateaus(maps, units, bound, values, fill, keep, inner):
                 yb = min(y + 1, height - 1)
                 for x in range(x0, x1):
                     xb = min(x + 1, width - 1)
-                    least = min(min(flat[y, x], flat[y, xb]), min(flat[yb, x], flat[yb, xb]))
-                    least = lower(least)
-                    if least > t:
-                        values[u, n] = least
-                        n += 1
-                        if n == capacity:
-                            t = max(t, keep_largest(values[u], n, keep))
-                            n = keep
+                    a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
+                    if max(max(a00, a01), max(a10, a11)) <= t:
+                        continue
+                    spare = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
+                    for j in range(parts[1] + 1):
+                        above[j] = a00 + (a01 - a00) * np.float32(j / parts[1])
+                    for i in range(parts[0]):
+                        h1 = np.float32((i + 1) / parts[0])
+                        left, right = a00 + (a10 - a00) * h1, a01 + (a11 - a01) * h1
+                        for j in range(parts[1] + 1):
+                            below[j] = left + (right - left) * np.float32(j / parts[1])
+                        for j in range(parts[1]):
+                            least = min(min(above[j], above[j + 1]), min(below[j], below[j + 1])) - spare
+                            if least > t:
+                                values[u, n] = least
+                                n += 1
+                                if n == capacity:
+                                    t = max(t, keep_largest(values[u], n, keep))
+                                    n = keep
+                        above, below = below, above
         if n >= keep + keep // 4 or (n >= keep and t == -np.inf):
             t = max(t, keep_largest(values[u], n, keep))
             n = keep
@@ -313,10 +330,11 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
         start = n
         for y in range(height):
             yb = min(y + 1, height - 1)
-            hot = False
+            x0, x1 = width, -1
             for x in range(width):
-                hot |= max(flat[y, x], flat[yb, x]) > ts
-            if not hot:
+                if max(flat[y, x], flat[yb, x]) > ts:
+                    x0, x1 = min(x0, max(x - 1, 0)), x
+            if x1 < 0:
                 continue
             for i in range(ystart[y], ystart[y + 1]):
                 if n + len(xweight) + 1 > len(runs):
@@ -326,7 +344,7 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
                 h1 = yweight[i]
                 h0 = _ONE - h1
                 first = -1
-                for x in range(width):
+                for x in range(x0, x1 + 1):
                     xb = min(x + 1, width - 1)
                     a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
                     inside = 0
@@ -363,7 +381,7 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
                                 n += 1
                                 first = -1
                 if first >= 0:
-                    runs[n, 0], runs[n, 1], runs[n, 2] = i, first, len(xweight)
+                    runs[n, 0], runs[n, 1], runs[n, 2] = i, first, xstart[x1 + 1]
                     n += 1
         for i in range(p, end):
             flat[cells[i] // width, cells[i] % width] = -np.inf

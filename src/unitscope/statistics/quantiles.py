@@ -103,11 +103,11 @@ class TailPlan:
 
     @property
     def keep(self) -> int:
-        """How many tail values certify the bound: for pixels, cells that hold that many pixels."""
+        """How many tail values certify the bound: for pixels, parts of cells that hold that many pixels."""
         if self.population == "given":
             return 0
         if self.population == "pixels" and not self.grid.sampled:
-            return math.ceil(self.rank / self.grid.pixels_per_cell)
+            return math.ceil(self.rank / self.grid.pixels_per_part)
         return self.rank
 
     @property
@@ -309,7 +309,9 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
 
     def update_block(units: tuple[int, int]) -> Cells:
         if plan.population == "pixels" and not plan.grid.sampled:
-            kernels.push_plateaus(kept, units, bound, values, fill, plan.keep, plan.grid.inner)
+            kernels.push_plateaus(
+                kept, units, bound, values, fill, plan.keep, plan.grid.inner, plan.grid.parts
+            )
         elif plan.population != "given":
             kernels.push_tail(flat, units, bound, values, fill, plan.keep)
         return Cells(*kernels.pack_cells(kept, units, bound, plan.reach, first_image))

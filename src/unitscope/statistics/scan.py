@@ -1,7 +1,7 @@
 """The one pass: images -> activations -> statistics, in shards that merge and survive a file."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -105,11 +105,11 @@ def scan_shards(
     source: ConceptSource,
     plan: ScanPlan,
     machine: Machine,
-    done: Mapping[int, Scan],
+    done: Callable[[int], Scan | None],
 ) -> Iterator[tuple[int, Scan, Scan, bool]]:
     """Scan a source shard by shard: number, that shard's statistics, those of all so far, if it is new.
 
-    Shards in `done` are not computed again. Raises `SourceError`, `NetworkError`, `ActivationError`.
+    Shards that `done` gives are not computed again. Raises `SourceError`, `NetworkError`, `ActivationError`.
     """
     images = len(source)
     numbers = range((images + plan.shard_size - 1) // plan.shard_size)
@@ -123,12 +123,12 @@ def scan_shards(
     ):
         for number in numbers:
             span = range(number * plan.shard_size, min((number + 1) * plan.shard_size, images))
-            new = number not in done
-            if new:
+            shard = done(number)
+            new = shard is None
+            if shard is None:
                 batches = load_batches(source, plan, span, loaders)
                 shard = _scan_span(network, batches, plan, machine, threads, read, total, bar)
             else:
-                shard = done[number]
                 bar.update(len(span))
             total = shard if total is None else total.merge(shard)
             if total.bytes > 2 * settled + (8 << 20):

@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,33 +43,15 @@ def write_shard(folder: Path, number: int, shard: Scan) -> None:
         ) from error
 
 
-@dataclass(frozen=True)
-class StoredShards(Mapping[int, Scan]):
-    """The shards that a folder holds, by number, each read when it is asked for.
-
-    Raises `RunError` for one that cannot be read.
-    """
-
-    folder: Path
-    plan: ScanPlan
-
-    def __getitem__(self, number: int) -> Scan:
-        path = shard_path(self.folder, number)
-        if not path.exists():
-            raise KeyError(number)
-        try:
-            return _read_shard(path, self.plan)
-        except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-            raise RunError(f"cannot read {path}: {error}; delete it and go on with --resume") from error
-
-    def __contains__(self, number: object) -> bool:
-        return isinstance(number, int) and shard_path(self.folder, number).exists()
-
-    def __iter__(self) -> Iterator[int]:
-        return (int(path.stem) for path in sorted(self.folder.glob("[0-9]*.safetensors")))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+def read_shard(folder: Path, number: int, plan: ScanPlan) -> Scan | None:
+    """One shard, None where it has not been written. Raises `RunError` where it cannot be read."""
+    path = shard_path(folder, number)
+    if not path.exists():
+        return None
+    try:
+        return _read_shard(path, plan)
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; delete it and go on with --resume") from error
 
 
 def _read_shard(path: Path, plan: ScanPlan) -> Scan:

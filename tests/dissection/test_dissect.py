@@ -15,7 +15,8 @@ from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import ActivationError, NetworkError, SourceError, UsageError
-from unitscope.networks.network import Network
+from unitscope.networks.fields import find_fields
+from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
 
 QUIET = Confidences(shifts=0)
@@ -60,6 +61,27 @@ def test_every_convention_counts_what_its_definition_says(name, side, kind):
         batch_size=4,
     )
     check_against_twin(run["maps"], maps, source, run.convention)
+
+
+@pytest.mark.parametrize("name", list(CONVENTIONS))
+def test_the_same_layer_through_every_convention_equals_its_twin(name):
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Conv2d(3, 5, 5, 3), nn.ReLU(), nn.Conv2d(5, 6, 3, padding=1)).eval()
+    source = made.make_source(8, mask_size=(24, 24), size=(48, 48), seed=6)
+    network = Network(module, Preprocessing())
+    run = dissect(network, source, ["2"], convention=name, quantile=0.03, confidences=QUIET)
+    with torch.no_grad():
+        maps = module(network.preprocessing.tensor(np.stack([source[i].image for i in range(8)]))).numpy()
+    field = find_fields(network, ["2"], (48, 48))["2"]
+    assert field.step == (3.0, 3.0)
+    masks = (48 // run.convention.reduction,) * 2
+    examples = [made.frame((48, 48), masks).fit(source[i]) for i in range(8)]
+    centers = (field.center, field.step)
+    twin = reference.dissect(maps, examples, source.vocabulary, run.convention, masks, centers, (48, 48))
+    np.testing.assert_array_equal(run["2"].thresholds, twin.thresholds)
+    np.testing.assert_array_equal(run["2"].active_in, twin.active_in)
+    np.testing.assert_array_equal(run["2"].intersections, twin.intersections)
+    np.testing.assert_array_equal(run["2"].labels.best, np.where(twin.iou.max(1) > 0, twin.iou.argmax(1), 0))
 
 
 @given(

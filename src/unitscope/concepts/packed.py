@@ -84,13 +84,14 @@ class PackedSource:
                 f"{self.folder}: the packed labels of {entry.key} are damaged; delete the folder"
             ) from None
         shaped = None if void is None else void.reshape(height, width)
-        return Example(entry.key, np.asarray(self._images[place]), planes, entry.ids, shaped)
+        return Example(entry.key, np.asarray(self.images[place]), planes, entry.ids, shaped)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_packed, (self.folder,)
 
     @cached_property
-    def _images(self) -> np.ndarray:
+    def images(self) -> np.ndarray:
+        """uint8[image, height, width, 3], read from the disk as they are needed."""
         return np.memmap(self.folder / "images.bin", np.uint8, "c", shape=(len(self), *self.frame.size, 3))
 
     @cached_property

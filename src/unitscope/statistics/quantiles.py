@@ -177,6 +177,12 @@ class Tail:
         ]
         return replace(self, chunks=(*spilled, join_cells(chunks)) if chunks else spilled)
 
+    def join(self) -> "Tail":
+        """The same tail with what is in memory in one chunk."""
+        spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
+        loaded = [chunk for chunk in self.chunks if chunk.bytes]
+        return replace(self, chunks=(*spilled, join_cells(loaded)) if loaded else spilled)
+
     def spill(self, folder: Path) -> "Tail":
         """The same tail with its cells in files of an existing folder, read back as they are needed.
 

@@ -24,6 +24,9 @@ from unitscope.statistics.exemplars import TopImages, rank_images
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
 from unitscope.statistics.threads import Threads, open_threads
 
+ENOUGH = 32
+"""Maps of so many images are packed at once, however small the batches."""
+
 
 @dataclass(frozen=True, eq=False)
 class ScanPlan:
@@ -81,8 +84,12 @@ class Scan:
         """Memory of the packed tails."""
         return sum(tail.bytes for tail in self.tails.values())
 
+    def join(self) -> "Scan":
+        """The same statistics, each tail in one chunk."""
+        return replace(self, tails={layer: tail.join() for layer, tail in self.tails.items()})
+
     def prune(self) -> "Scan":
-        """The same statistics, more tightly packed."""
+        """The same statistics, without what can no longer matter."""
         return replace(self, tails={layer: tail.prune() for layer, tail in self.tails.items()})
 
     def spill(self, folder: Path) -> "Scan":
@@ -92,12 +99,13 @@ class Scan:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Consecutive images ready for the network, with their labels."""
+    """Consecutive images ready for the network, with their labels; `last` of their shard or not."""
 
     first: int
     keys: tuple[str, ...]
     images: np.ndarray
     annotations: Annotations
+    last: bool
 
 
 def scan_shards(
@@ -130,6 +138,7 @@ def scan_shards(
                 shard = _scan_span(network, batches, plan, machine, threads, read, total, bar)
             else:
                 bar.update(len(span))
+            settled = shard.bytes if total is None else settled
             total = shard if total is None else total.merge(shard)
             if total.bytes > 2 * settled + (8 << 20):
                 total = total.prune()
@@ -155,6 +164,7 @@ def _scan_span(
     tops: dict[str, TopImages] = {}
     keys: dict[int, str] = {}
     labels: list[Annotations] = []
+    waiting: dict[str, list[Tensor]] = {layer: [] for layer in plan.tails}
     for batch in batches:
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
@@ -163,14 +173,24 @@ def _scan_span(
         for layer, output in outputs.items():
             maps = read_units(output, network.prefix_tokens, layer)
             check_maps(maps, plan.tails[layer], layer, batch)
-            if maps.device.type == "cpu":
-                tails[layer] = update_tail(tails[layer], maps, batch.first, threads)
-            else:
-                tails[layer] = update_on_device(tails[layer], maps, batch.first)
+            waiting[layer].append(maps)
+            if sum(len(part) for part in waiting[layer]) >= ENOUGH or batch.last:
+                tails[layer] = _update(tails[layer], torch.cat(waiting[layer]), batch, threads)
+                waiting[layer].clear()
             best = rank_images(maps.amax((2, 3)).cpu().numpy(), batch.first, plan.ranks)
             tops[layer] = tops[layer].merge(best) if layer in tops else best
         bar.update(len(batch.keys))
-    return Scan(keys, merge_annotations(labels).join(), tails, tops).prune()
+    shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
+    # Only the first shard started without a bound; the others hold little that pruning would drop.
+    return shard.prune() if total is None else shard.join()
+
+
+def _update(tail: Tail, maps: Tensor, batch: Batch, threads: Threads) -> Tail:
+    """The tail after the maps of this batch and of those waiting before it."""
+    first = batch.first + len(batch.keys) - len(maps)
+    if maps.device.type == "cpu":
+        return update_tail(tail, maps, first, threads)
+    return update_on_device(tail, maps, first)
 
 
 def _start_tail(plan: ScanPlan, layer: str, total: Scan | None) -> Tail:
@@ -212,7 +232,8 @@ def load_batches(
         for number in (next(upcoming, None) for _ in range(count)):
             if number is not None:
                 waiting.append(loaders.submit(load, number))
-        yield Batch(start, keys, np.stack(images), merge_annotations(labels))
+        last = start + count == span.stop
+        yield Batch(start, keys, np.stack(images), merge_annotations(labels), last)
 
 
 def check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:

@@ -6,13 +6,11 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import RunError, UsageError
-from unitscope.views.palette import category_color
+from unitscope.views.pages import page_environment
 from unitscope.views.summary import LayerSummary, summarize_layer
 from unitscope.views.terminal import align, clean
 
@@ -180,16 +178,8 @@ def spell(concept: Concept | None) -> str:
 
 def render_comparison(comparison: Comparison) -> str:
     """The text of the comparison's page."""
-    environment = Environment(
-        loader=PackageLoader("unitscope.views", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["category_color"] = category_color
     largest = max((column.summary.unique for column in comparison.columns), default=0) or 1
-    return environment.get_template("comparison.html").render(comparison=comparison, largest=largest)
+    return page_environment().get_template("comparison.html").render(comparison=comparison, largest=largest)
 
 
 def layer_rows(comparison: Comparison) -> list[list[str]]:

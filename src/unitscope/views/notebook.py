@@ -1,9 +1,7 @@
 """A dissection as one piece of HTML for a notebook: no script, no other file."""
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from unitscope.dissection.result import Dissection, Unit
-from unitscope.views.palette import category_color
+from unitscope.views.pages import page_environment
 from unitscope.views.summary import (
     collect_warnings,
     count_detectors,
@@ -22,26 +20,22 @@ def dissection_html(dissection: Dissection) -> str:
 
     `Dissection._repr_html_` shows it.
     """
-    environment = Environment(
-        loader=PackageLoader("unitscope.views", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["category_color"] = category_color
     layers = []
     for layer in dissection.layers.values():
         concepts = sorted(count_detectors(layer), key=lambda pair: -pair[1])
         best = sorted((row for row in layer if row.detector), key=rank)[:BEST_UNITS]
         layers.append((summarize_layer(layer), concepts[:BEST_CONCEPTS], best))
-    return environment.get_template("notebook.html").render(
-        network=name_network(dissection),
-        source=name_source(dissection),
-        images=count_images(dissection),
-        convention=dissection.convention,
-        layers=layers,
-        warnings=collect_warnings(dissection.layers.values()),
+    return (
+        page_environment()
+        .get_template("notebook.html")
+        .render(
+            network=name_network(dissection),
+            source=name_source(dissection),
+            images=count_images(dissection),
+            convention=dissection.convention,
+            layers=layers,
+            warnings=collect_warnings(dissection.layers.values()),
+        )
     )
 
 

@@ -4,13 +4,12 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import RunError
-from unitscope.views.palette import category_color, color_categories
+from unitscope.views.pages import page_environment
+from unitscope.views.palette import color_categories
 from unitscope.views.report.charts import draw_concepts, draw_layers
 from unitscope.views.report.data import write_data
 from unitscope.views.report.pictures import save_pictures, tile_aspect
@@ -28,20 +27,6 @@ from unitscope.views.summary import (
 STYLES = ("look.css", "report.css", "units.css")
 SCRIPTS = ("report.js", "masks.js", "gallery.js", "concepts.js", "detail.js")
 DOWNLOADS = ("units.csv", "run.json")
-
-
-def page_environment() -> Environment:
-    """Jinja with the templates of the views; everything is escaped, an unknown name is an error."""
-    environment = Environment(
-        loader=PackageLoader("unitscope.views", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["category_color"] = category_color
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    return environment
 
 
 def write_report(
@@ -92,7 +77,7 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
     """The text of `index.html`."""
     summaries = [summarize_layer(layer) for layer in dissection.layers.values()]
     return (
-        page_environment()
+        page_environment("report")
         .get_template("page.html")
         .render(
             title=name_network(dissection),

@@ -81,7 +81,7 @@ class Vocabulary:
     def _by_id(self) -> dict[int, Concept]:
         return {concept.id: concept for concept in self.concepts}
 
-    @property
+    @cached_property
     def size(self) -> int:
         """One more than the largest id: the length of an array indexed by id."""
         return max((concept.id for concept in self.concepts), default=0) + 1

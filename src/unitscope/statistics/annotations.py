@@ -193,14 +193,16 @@ def _valid_planes(
             f"{example.key}: labels are {planes.shape[1]}x{planes.shape[2]}, "
             f"the masks of this run {mask_size[0]}x{mask_size[1]}; fit the example to the frame first"
         )
-    used = {*np.unique(planes).tolist(), *example.ids} - {0}
+    planes = planes.astype(np.uint16, copy=False)
+    # Counting is many times faster than sorting out the distinct ids, and every image pays for it.
+    used = {*np.flatnonzero(np.bincount(planes.reshape(-1))).tolist(), *example.ids} - {0}
     strange = sorted(identity for identity in used if identity not in vocabulary)
     if strange or 0 in example.ids:
         raise SourceError(
             f"{example.key}: label {strange[0] if strange else 0} is not in the vocabulary, whose ids end at "
             f"{vocabulary.size - 1}; check the source with `unitscope concepts check`"
         )
-    return planes.astype(np.uint16) if planes.shape[0] else np.zeros((0, *mask_size), np.uint16)
+    return planes if planes.shape[0] else np.zeros((0, *mask_size), np.uint16)
 
 
 def _without_doubles(

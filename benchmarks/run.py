@@ -34,9 +34,9 @@ from unitscope.networks.network import Network
 from unitscope.statistics.scan import load_batches
 
 SHAPES = [
-    ("AlexNet conv5", "torchvision:alexnet", "features.11", 384),
-    ("ResNet-18 layer4", "torchvision:resnet18", "layer4", 256),
-    ("VGG-16 conv5_3", "torchvision:vgg16", "features.29", 24),
+    ("AlexNet conv5", "torchvision:alexnet", "features.11", 768),
+    ("ResNet-18 layer4", "torchvision:resnet18", "layer4", 512),
+    ("VGG-16 conv5_3", "torchvision:vgg16", "features.29", 64),
 ]
 RAW = replace(CONVENTIONS["gandissect"], name="raw", iou_cutoff=0.04, iqr_cutoff=0.0)
 UPSAMPLED = replace(CONVENTIONS["pnas"], name="upsampled", reduction=2)
@@ -114,7 +114,7 @@ def measure_ratios(pairs: int, scale: float, folder: Path) -> list[dict[str, obj
     rows = []
     for title, spec, layer, count in SHAPES:
         network = load_network(spec, random=0)
-        count = max(32, int(count * scale))
+        count = max(16, int(count * scale))
         photographs = Photographs(folder / "photographs", count)
         frame = Frame(
             (224, 224),

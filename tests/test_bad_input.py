@@ -145,7 +145,7 @@ def test_one_image_works_with_a_note(place, capsys):
 def test_a_concept_that_never_occurs_is_noted(place, capsys):
     write_folder(place / "set", names=("cat", "sky", "unicorn"))
     assert dissect(concepts="folder:set") == 0
-    assert "1 concepts never occur in the images: unicorn" in capsys.readouterr().out
+    assert "concepts that never occur in the images (1): unicorn" in capsys.readouterr().out
 
 
 def write_broden(root: Path, row: str) -> None:

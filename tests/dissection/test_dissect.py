@@ -200,7 +200,7 @@ def test_dead_constant_and_unnamed_units_have_no_label():
         assert layer[unit].p_value == 1.0
         assert not layer[unit].detector
     assert any("2 of 3 units are never above" in note for note in layer.warnings)
-    assert any("1 concepts never occur in the images: never" in note for note in layer.warnings)
+    assert any("concepts that never occur in the images (1): never" in note for note in layer.warnings)
 
 
 def test_one_image_is_dissected_without_confidence():

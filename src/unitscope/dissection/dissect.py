@@ -287,7 +287,7 @@ def _notes(layer: LayerDissection, overlap: Overlap, evidence: Evidence | None) 
     if unseen:
         names = ", ".join(concept.name for concept in unseen[:5])
         notes.append(
-            f"{len(unseen)} concepts never occur in the images: {names}{', ...' if unseen[5:] else ''}"
+            f"concepts that never occur in the images ({len(unseen)}): {names}{', ...' if unseen[5:] else ''}"
         )
     if evidence is None:
         notes.append("no confidence was measured: it takes at least two images and one shift")

@@ -82,8 +82,10 @@ def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) 
     def read(batch: Tensor) -> dict[str, Tensor]:
         nonlocal checked
         if not checked:
-            _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(batch[:1])
+            first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(batch[:1])
             checked = True
+            if len(batch) == 1:
+                return first
         return _Pass(module, name, modules, addresses, stop=stop).run(batch)
 
     with _evaluation(module):

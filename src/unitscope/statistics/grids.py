@@ -1,6 +1,7 @@
 """Where the cells of an activation map lie in the label mask, and bilinear upsampling between them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -57,22 +58,22 @@ class Grid:
         """Height and width of the mask."""
         return (len(self.rows.low), len(self.columns.low))
 
-    @property
+    @cached_property
     def sampled(self) -> bool:
         """Whether some inner cell holds no mask pixel: the mask is coarser than the map."""
         return self.pixels_per_cell == 0
 
-    @property
+    @cached_property
     def pixels_per_cell(self) -> int:
         """The fewest mask pixels that any inner cell holds."""
         return self._fewest((1, 1))
 
-    @property
+    @cached_property
     def parts(self) -> tuple[int, int]:
         """Into how many parts an inner cell is cut, by axis: two where each holds several pixels."""
         return (2, 2) if self._fewest((2, 2)) >= 9 else (1, 1)
 
-    @property
+    @cached_property
     def pixels_per_part(self) -> int:
         """The fewest mask pixels that any part of an inner cell holds."""
         return self._fewest(self.parts)
@@ -85,7 +86,7 @@ class Grid:
             counts.append(int(held[first * many : last * many].min()))
         return counts[0] * counts[1]
 
-    @property
+    @cached_property
     def inner(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """First and last-and-one inner cell of rows and columns."""
         first = 1 if self.border else 0

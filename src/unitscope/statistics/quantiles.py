@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -90,18 +91,18 @@ class TailPlan:
     population: Population
     quantile: float
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many values of a unit the quantile is taken over."""
         height, width = self.raw_size if self.population == "cells" else self.grid.mask_size
         return self.images * height * width
 
-    @property
+    @cached_property
     def rank(self) -> int:
         """The rank of the threshold among them."""
         return tail_rank(self.quantile, self.count)
 
-    @property
+    @cached_property
     def keep(self) -> int:
         """How many tail values certify the bound: for pixels, parts of cells that hold that many pixels."""
         if self.population == "given":
@@ -110,7 +111,7 @@ class TailPlan:
             return math.ceil(self.rank / self.grid.pixels_per_part)
         return self.rank
 
-    @property
+    @cached_property
     def stored_grid(self) -> Grid:
         """The grid of what is stored: the sampled values themselves where the mask is coarser."""
         return identity_grid(self.grid.mask_size) if self.grid.sampled else self.grid
@@ -168,14 +169,14 @@ class Tail:
 
     def prune(self) -> "Tail":
         """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
-        height, width = self.plan.stored_grid.map_size
-        spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
+        size = self.plan.stored_grid.map_size
         chunks = [
-            Cells(*kernels.prune_cells(*chunk.arrays, self.bound, self.plan.reach, height, width))
-            for chunk in self.chunks
+            Cells(*kernels.prune_cells(*chunk.arrays, self.bound, self.plan.reach, *size))
             if chunk.bytes
+            else chunk
+            for chunk in self.chunks
         ]
-        return replace(self, chunks=(*spilled, join_cells(chunks)) if chunks else spilled)
+        return replace(self, chunks=tuple(chunks)).join()
 
     def join(self) -> "Tail":
         """The same tail with what is in memory in one chunk."""

@@ -173,10 +173,12 @@ def _scan_span(
         for layer, output in outputs.items():
             maps = read_units(output, network.prefix_tokens, layer)
             check_maps(maps, plan.tails[layer], layer, batch)
-            waiting[layer].append(maps)
-            if sum(len(part) for part in waiting[layer]) >= ENOUGH or batch.last:
-                tails[layer] = _update(tails[layer], torch.cat(waiting[layer]), batch, threads)
+            if batch.last or sum(map(len, waiting[layer])) + len(maps) >= ENOUGH:
+                tails[layer] = _update(tails[layer], torch.cat([*waiting[layer], maps]), batch, threads)
                 waiting[layer].clear()
+            else:
+                # A copy: some networks (captured graphs) write every pass into the same memory.
+                waiting[layer].append(maps.clone())
             best = rank_images(maps.amax((2, 3)).cpu().numpy(), batch.first, plan.ranks)
             tops[layer] = tops[layer].merge(best) if layer in tops else best
         bar.update(len(batch.keys))

@@ -211,18 +211,18 @@ def prune_cells(counts, image, size, cells, values, bound, reach, height, width)
 
 
 @compiled
-def guess_range(sample, rank, share, bound):
-    """A range that the rank-th largest of all values is likely to lie in, from a share of them."""
-    expected = rank * share
-    spare = 0.06 * expected + 3 * np.sqrt(expected) + 8
-    size, floor, ceiling = len(sample), bound, np.float32(np.inf)
-    first, last = int(expected - spare), int(expected + spare)
-    top = sample
-    if last < size:
-        top = np.partition(sample, size - 1 - last)[size - 1 - last :]
-        floor = top[0]
-    if 0 <= first < len(top):
-        ceiling = np.partition(top, len(top) - 1 - first)[len(top) - 1 - first]
+def guess_range(levels, rank, low, step, bound):
+    """A range that the rank-th largest value is likely to lie in, from a histogram of a share of all."""
+    spare = 0.06 * rank + 3 * np.sqrt(rank) + 8
+    floor, ceiling = bound, np.float32(np.inf)
+    reached = 0
+    for b in range(len(levels) - 1, -1, -1):
+        if reached + levels[b] > rank - spare and ceiling == np.inf and rank > spare:
+            ceiling = np.float32(low + (b + 1) * step)
+        reached += levels[b]
+        if reached > rank + spare:
+            floor = max(bound, np.float32(low + b * step))
+            break
     return floor, ceiling
 
 
@@ -240,6 +240,10 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
     flat = np.full(height * width, -np.inf, np.float32)
     inside = np.empty(1024, np.float32)
     floor, ceiling = bound, np.float32(np.inf)
+    levels = np.zeros(2048, np.int64)
+    low = np.float64(bound if bound > -np.inf else values.min()) if len(values) else 0.0
+    step = (np.float64(values.max()) - low) / (len(levels) - 1) + 1e-45 if len(values) else 1.0
+    scale = 1.0 / step
     n, above = 0, 0
     for search in range(3):
         stride = 4 if search == 0 else 1
@@ -288,13 +292,17 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
                         w1 = xweight[j]
                         w0 = _ONE - w1
                         v = (a00 * w0 + a01 * w1) * h0 + (a10 * w0 + a11 * w1) * h1
+                        if search == 0:
+                            if v > bound:
+                                levels[min(max(int((v - low) * scale), 0), len(levels) - 1)] += 1
+                            continue
                         above += v > ceiling
                         inside[n] = v
                         n += (v > floor) & (v <= ceiling)
             for i in range(start, p):
                 flat[cells[i]] = -np.inf
         if search == 0:
-            floor, ceiling = guess_range(inside[:n], rank, 1.0 / (stride * stride), bound)
+            floor, ceiling = guess_range(levels, rank / (stride * stride), low, step, bound)
         elif above < rank <= above + n:
             wanted = rank - above
             return np.partition(inside[:n], n - wanted)[n - wanted]
@@ -314,6 +322,7 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
     height, width = len(ystart) - 1, len(xstart) - 1
     ts, hi = lower(threshold), upper(threshold)
     flat = np.full((height, width), -np.inf, np.float32)
+    spare = np.empty(width, np.float32)
     mask_image, mask_size = np.empty_like(image), np.empty_like(size)
     runs = np.empty((1024, 3), np.uint16)
     m, n, p = 0, 0, 0
@@ -332,8 +341,16 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
             yb = min(y + 1, height - 1)
             x0, x1 = width, -1
             for x in range(width):
-                if max(flat[y, x], flat[yb, x]) > ts:
-                    x0, x1 = min(x0, max(x - 1, 0)), x
+                xb = min(x + 1, width - 1)
+                a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
+                spare[x] = -1
+                if sampled:
+                    spare[x] = 0 if a00 > threshold else -1
+                elif max(max(a00, a01), max(a10, a11)) > ts:
+                    # Where corners of both signs cancel, the ends are off by more than their size tells.
+                    spare[x] = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
+                if spare[x] >= 0:
+                    x0, x1 = min(x0, x), x
             if x1 < 0:
                 continue
             for i in range(ystart[y], ystart[y + 1]):
@@ -345,21 +362,15 @@ def decode_masks(image, size, cells, values, threshold, rows, columns, sampled):
                 h0 = _ONE - h1
                 first = -1
                 for x in range(x0, x1 + 1):
-                    xb = min(x + 1, width - 1)
-                    a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
-                    inside = 0
-                    if sampled:
-                        inside = 1 if a00 > threshold else -1
-                    elif max(max(a00, a01), max(a10, a11)) <= ts:
-                        inside = -1
-                    else:
-                        # Where corners of both signs cancel, the ends are off by more than their size tells.
-                        slack = (abs(a00) + abs(a01) + abs(a10) + abs(a11)) * _ROUNDING
+                    inside = -1
+                    if spare[x] >= 0:
+                        xb = min(x + 1, width - 1)
+                        a00, a01, a10, a11 = flat[y, x], flat[y, xb], flat[yb, x], flat[yb, xb]
                         left, right = a00 * h0 + a10 * h1, a01 * h0 + a11 * h1
-                        if max(left, right) + slack <= ts:
-                            inside = -1
-                        elif min(left, right) - slack > hi:
+                        if sampled or min(left, right) - spare[x] > hi:
                             inside = 1
+                        elif max(left, right) + spare[x] > ts:
+                            inside = 0
                     if inside == 1:
                         if first < 0 and xstart[x] < xstart[x + 1]:
                             first = xstart[x]

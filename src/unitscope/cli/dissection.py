@@ -1,31 +1,16 @@
-"""The command line: parses, calls the door, prints."""
+"""Commands that make dissections and show them."""
 
-import json
-import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
 import unitscope as us
-from unitscope.errors import UnitscopeError, UsageError
-from unitscope.parsing import Command, parse_command
-
-ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
-Flag = FlagCreatePairsOff[bool]
-Network = Annotated[
-    Positional[str],
-    arg(
-        help="torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, or FILE.py:FACTORY",
-        metavar="NETWORK",
-    ),
-]
-Source = Annotated[str, arg(help="drawn[:count=N,seed=N,size=N], folder:DIR or broden:DIR", metavar="SOURCE")]
-Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
+from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, find_device, print_json
+from unitscope.errors import UsageError
+from unitscope.parsing import Command
 
 
 def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) -> None:
@@ -113,7 +98,7 @@ def dissect(
     source = source if limit is None else us.limit(source, limit)
     source = source if shuffle_labels is None else us.shuffle_labels(source, shuffle_labels)
     loaded = us.load_network(network, weights=weights, random=random_weights, download=download, size=size)
-    loaded.module.to(_device(device))
+    loaded.module.to(find_device(device))
     run = us.dissect(
         loaded,
         source,
@@ -150,7 +135,7 @@ def layers(
     """
     rows = us.list_layers(us.load_network(network, random=random_weights, size=size))
     if json:
-        _print_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
         return
     name_width = max((len(row.name) for row in rows), default=5)
     kind_width = max((len(row.kind) for row in rows), default=4)
@@ -182,7 +167,7 @@ def show(
 
     found = us.load(run)
     if json:
-        _print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))
+        print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))
     else:
         print(show_dissection(found, layer=layer, unit=unit, concept=concept, limit=limit))
 
@@ -215,108 +200,14 @@ def compare(
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
     comparison = us.compare_runs({str(run): us.load(run) for run in runs})
     if json:
-        _print_json(comparison.json())
+        print_json(comparison.json())
     else:
         print(comparison.text())
     if out is not None:
         print(f"page: {comparison.write(out)}", file=sys.stderr if json else sys.stdout)
 
 
-def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Flag = False) -> int:
-    """Look through all images and labels of a source for anything wrong, and count its concepts.
-
-    Args:
-        source: the source to check.
-        json: print JSON instead.
-    """
-    from unitscope.concepts.inspection import check_source
-
-    found = check_source(source)
-    if json:
-        _print_json(found.json())
-    else:
-        print(found.text())
-    return 1 if found.problems else 0
-
-
-def preview(
-    source: Annotated[Positional[str], arg(metavar="SOURCE")],
-    out: Path = Path("preview.png"),
-    count: int = 24,
-    seed: int = 0,
-) -> None:
-    """Draw a contact sheet of a source: images beside their labels.
-
-    Args:
-        source: the source to look at.
-        out: the PNG to write.
-        count: how many images.
-        seed: which ones.
-    """
-    from unitscope.concepts.inspection import preview_source
-
-    preview_source(us.open_source(source), out, count=count, seed=seed)
-    print(out)
-
-
-def unite(
-    sources: Annotated[Positional[list[str]], arg(metavar="SOURCE [SOURCE ...]")],
-    out: Path,
-    size: int = 224,
-    keep_size: Flag = False,
-    min_images: int = 10,
-    min_coverage: float = 0.5,
-    synonyms: Path | None = None,
-) -> None:
-    """Unite sources into one densely labelled set in Broden's format.
-
-    Args:
-        sources: what is united; the order decides between equal names.
-        out: folder to write; it must be empty or new.
-        size: side of the images in pixels; masks have half of it.
-        keep_size: copy the images as they are stored instead.
-        min_images: labels on fewer images are left out.
-        min_coverage: and labels that cover less than this many whole images.
-        synonyms: a JSON object, {name: [other names]}, on top of the usual ones.
-    """
-    opened = [us.open_source(spec) for spec in sources]
-    summary = us.unite_sources(
-        opened,
-        out,
-        size=None if keep_size else size,
-        min_images=min_images,
-        min_coverage=min_coverage,
-        synonyms=synonyms,
-    )
-    print(summary.text())
-
-
-def fetch(
-    name: Annotated[Positional[str], arg(metavar="NAME", help="broden, or broden1_227, broden1_384")],
-    out: Path = Path("."),
-    url: str | None = None,
-    sha256: str | None = None,
-) -> None:
-    """Download a published data set, verify it and unpack it safely; goes on where it stopped.
-
-    Args:
-        name: the data set.
-        out: folder to unpack into.
-        url: where to take it from instead.
-        sha256: the digest that it must have.
-    """
-    from unitscope.concepts.fetching import fetch_dataset
-
-    print(fetch_dataset(name, out, url=url, sha256=sha256))
-
-
-CONCEPTS: dict[str, Command] = {
-    "check": check,
-    "preview": preview,
-    "unite": unite,
-    "fetch": fetch,
-}
-COMMANDS: dict[str, Command] = {
+DISSECTION: dict[str, Command] = {
     "demo": demo,
     "dissect": dissect,
     "layers": layers,
@@ -324,75 +215,3 @@ COMMANDS: dict[str, Command] = {
     "report": report,
     "compare": compare,
 }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 done, 1 failed, 2 wrong usage.
-
-    >>> main(["show", "no/such/run"])
-    1
-    """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        status = _dispatch(words)
-        sys.stdout.flush()
-        return status
-    except SystemExit as end:  # help was printed
-        return end.code if isinstance(end.code, int) else 0
-    except UnitscopeError as error:
-        print(f"unitscope: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:  # nobody reads on, as after `| head`
-        return _drop_output()
-    except OSError as error:
-        print(f"unitscope: {error}", file=sys.stderr)
-        return _drop_output()
-    except KeyboardInterrupt:
-        print("unitscope: interrupted; what is done is kept, go on with --resume", file=sys.stderr)
-        return 130
-
-
-def _drop_output() -> int:
-    """Send what cannot be printed nowhere, so that Python does not fail again when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError), open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return 1
-
-
-def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["--version"]:
-        print(us.__version__)
-        return 0
-    if words[:1] == ["concepts"]:
-        call = parse_command(CONCEPTS, words[1:], "unitscope concepts", "Sources of concepts.")
-    else:
-        menu = {**COMMANDS, "concepts": _concepts}
-        described = "A microscope for the hidden units of vision networks. --version prints the version."
-        call = parse_command(menu, words, "unitscope", described)
-    return call() or 0
-
-
-def _concepts() -> None:
-    """Sources of concepts: check, preview, unite, fetch (see `unitscope concepts --help`)."""
-    raise UsageError("concepts needs one of check, preview, unite, fetch")
-
-
-def _device(name: str) -> str:
-    import torch
-
-    try:
-        torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
-        raise UsageError(f"torch cannot use a device {name!r} here; use --device cpu") from error
-    return name
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

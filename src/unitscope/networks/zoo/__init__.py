@@ -1,0 +1,1 @@
+"""Small networks trained on the drawn world: architectures, recipes, training, weights."""

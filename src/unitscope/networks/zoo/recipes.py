@@ -1,0 +1,51 @@
+"""What each network of the zoo is trained on, and for how long."""
+
+from dataclasses import dataclass
+
+from unitscope.concepts.drawn.names import SCENES
+from unitscope.networks.zoo.pictures import PictureSet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One network of the zoo.
+
+    `rate` is the highest learning rate, `threads` how many cores the arithmetic is split over: another
+    number sums in another order, and gives other weights in the last digits. `seed` is where the
+    training pictures come from; that of `unitscope zoo train --seed` decides the initial weights and
+    the order.
+    """
+
+    name: str
+    lesson: str
+    scenes: tuple[str, ...]
+    pictures: int
+    steps: int
+    batch: int
+    rate: float
+    threads: int = 2
+    pictures_seed: int = 1000
+    about: str = ""
+
+    @property
+    def picture_set(self) -> PictureSet:
+        """The pictures that it learns from."""
+        return PictureSet(self.scenes, self.pictures, self.pictures_seed)
+
+
+GENERATED = ("street", "park", "beach", "mountain_lake", "harbor")
+"""The kinds of scene that the generator paints."""
+
+HELD_OUT = 2000
+"""The seed of the pictures that nothing in the zoo is trained on."""
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("scene-classifier", "classifier", SCENES, 36_000, 6_000, 64, 2e-3, about="names the scene"),
+        Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3, about="names every pixel"),
+        Recipe(
+            "generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, 1, 1001, "paints outdoor scenes"
+        ),
+    )
+}

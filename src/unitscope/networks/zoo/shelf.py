@@ -1,0 +1,116 @@
+"""The networks that ship with the package, and how a trained one becomes a file."""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from unitscope.concepts.drawn.names import SCENES
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.zoo.classifier import SceneClassifier
+from unitscope.networks.zoo.generator import SceneGenerator
+from unitscope.networks.zoo.recipes import RECIPES, Recipe
+from unitscope.networks.zoo.segmenter import CLASSES, SceneSegmenter
+
+INPUT = Preprocessing((64, 64), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""How a picture enters every network of the zoo: 64 by 64 pixels, colors from -1 to 1."""
+
+_DIGESTS = "digests.json"
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of a network of the zoo; raises `UsageError` for an unknown name.
+
+    >>> find_recipe("segmenter").lesson
+    'segmenter'
+    """
+    if name not in RECIPES:
+        raise UsageError(f"the zoo has no network {name!r}; it has {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def build_module(recipe: Recipe) -> nn.Module:
+    """The architecture that a recipe trains, with the weights that torch's random numbers give it."""
+    if recipe.lesson == "generator":
+        return SceneGenerator(len(recipe.scenes))
+    if recipe.lesson == "segmenter":
+        return SceneSegmenter(CLASSES)
+    return SceneClassifier(len(recipe.scenes))
+
+
+def save_weights(module: nn.Module, path: Path) -> str:
+    """Writes a network as safetensors, trained weights in half precision; the file's SHA-256 comes back.
+
+    Running means and variances stay in single precision: they are few, and their range is wide.
+    """
+    trained = {name for name, _ in module.named_parameters()}
+    state = {
+        name: (value.half() if name in trained else value).contiguous().clone()
+        for name, value in sorted(module.state_dict().items())
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_module(recipe: Recipe, path: Path) -> nn.Module:
+    """The network of a recipe with the weights of a file that `save_weights` wrote, ready to use.
+
+    Raises `NetworkError` where the file is missing or belongs to another architecture.
+    """
+    if not path.is_file():
+        raise NetworkError(
+            f"there are no weights at {path}; train them with: unitscope zoo train {recipe.name} --out FOLDER"
+        )
+    with torch.random.fork_rng(devices=[]):
+        module = build_module(recipe)
+    state = {
+        name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()
+    }
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise NetworkError(f"{path} does not fit zoo:{recipe.name}: {str(error).splitlines()[0]}") from error
+    return module.eval()
+
+
+@cache
+def shipped_digests() -> dict[str, str]:
+    """The SHA-256 of every file of weights that ships with the package."""
+    found: dict[str, str] = json.loads(_shelf(_DIGESTS).read_text())
+    return found
+
+
+def load_zoo_module(name: str) -> nn.Module:
+    """The shipped network of that name, verified against its digest.
+
+    Raises `UsageError` for an unknown name, `NetworkError` for a file that was changed.
+    """
+    recipe = find_recipe(name)
+    file = f"{name}.safetensors"
+    path = _shelf(file)
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != shipped_digests().get(file):
+        raise NetworkError(f"{path} is not the file that was shipped; install unitscope again")
+    return read_module(recipe, path)
+
+
+def load_zoo(name: str) -> Network:
+    """The shipped network of that name as a `Network`: a scene classifier with its class names.
+
+    >>> load_zoo("scene-classifier").classes[:2]
+    ('street', 'park')
+    """
+    recipe = find_recipe(name)
+    classes = SCENES if recipe.lesson == "classifier" else ()
+    return Network(load_zoo_module(name), INPUT, tuple(classes), f"zoo:{name}")
+
+
+def _shelf(file: str) -> Path:
+    with as_file(files("unitscope.networks.zoo") / "weights" / file) as path:
+        return path

@@ -1,104 +1,47 @@
-"""The scenes under a roof: what stands together, one short function a scene."""
+"""The rooms of a home and of work: what stands together, one short function a scene."""
 
 from functools import partial
 
 from unitscope.concepts.drawn import materials as of
+from unitscope.concepts.drawn.arrangement import bedside, desk, dining, floor_lamp, hang, line_up
 from unitscope.concepts.drawn.canvas import Canvas
+from unitscope.concepts.drawn.fixtures import crate, dog
+from unitscope.concepts.drawn.furnishings import (
+    bathtub,
+    blackboard,
+    fireplace,
+    mirror,
+    refrigerator,
+    sculpture,
+    sofa,
+    stairs,
+    toilet,
+    towel,
+)
 from unitscope.concepts.drawn.furniture import bed, books, cabinet, drawers, monitor, shelf, sink, stove
 from unitscope.concepts.drawn.light import Color, Number, shade
 from unitscope.concepts.drawn.nature import plant
-from unitscope.concepts.drawn.outfit import chair, lamp, person, table
+from unitscope.concepts.drawn.outfit import chair, person, table
 from unitscope.concepts.drawn.rooms import Room, clock, painting, room, room_window, rug
 from unitscope.concepts.drawn.stage import Painter, Stage
 from unitscope.concepts.drawn.town import door
 
 
-def _on_wall(c: Canvas, walls: Room, chances: dict[Painter, Number]) -> None:
-    """Hangs some things on the wall, side by side."""
-    r = c.chance
-    chosen = [painter for painter, chance in chances.items() if r.maybe(chance)]
-    left, right = max(walls.left, 2) + 4, min(walls.right, 98) - 4
-    order = sorted(chosen, key=lambda _: r.between(0, 1))
-    for k, painter in enumerate(order):
-        x = left + (right - left) * (k + r.between(0.3, 0.7)) / len(order)
-        painter(c, x, walls.foot - walls.m * r.between(1.45, 1.8), walls.m)
-
-
-def _along_wall(c: Canvas, walls: Room, stage: Stage, chances: dict[Painter, Number]) -> None:
-    """Stands some things along the wall, side by side."""
-    r = c.chance
-    chosen = [painter for painter, chance in chances.items() if r.maybe(chance)]
-    left, right = max(walls.left, 0) + 4, min(walls.right, 100) - 4
-    order = sorted(chosen, key=lambda _: r.between(0, 1))
-    for k, painter in enumerate(order):
-        x = left + (right - left) * (k + r.between(0.35, 0.65)) / len(order)
-        stage.put(painter, x, walls.foot + r.between(0.5, 2))
-
-
-def _floor_lamp(c: Canvas, x: Number, y: Number, m: Number) -> None:
-    c.shadow(x, y, m * 0.3, m * 0.08)
-    lamp(c, x, y, m, tall=1.55)
-
-
-def _desk(c: Canvas, x: Number, y: Number, m: Number, *, screens: Number = 0.9) -> None:
-    """A table with what people work with."""
-    r = c.chance
-    half = m * r.between(0.65, 0.9)
-    top = table(c, x, y, m, half)
-    side = r.pick((-1, 1))
-    if r.maybe(screens):
-        monitor(c, x + side * half * 0.2, top, m)
-    if r.maybe(0.45):
-        lamp(c, x - side * half * 0.7, top, m, tall=0.5)
-    if r.maybe(0.5):
-        start = x + side * half * 0.75
-        books(c, (start - m * 0.16, start + m * 0.16), top, m)
-    if r.maybe(0.2):
-        plant(c, x - side * half * 0.35, top + m * 0.05, m * 0.4)
-
-
-def _bedside(c: Canvas, x: Number, y: Number, m: Number) -> None:
-    """A small cabinet with a lamp, a book or a plant on it."""
-    r = c.chance
-    top = cabinet(c, x, y, m, half=m * r.between(0.22, 0.32), tall=m * r.between(0.5, 0.62))
-    if r.maybe(0.7):
-        lamp(c, x, top, m, tall=0.48)
-    elif r.maybe(0.5):
-        books(c, (x - m * 0.18, x + m * 0.1), top, m)
-    else:
-        plant(c, x, top, m * 0.4)
-
-
-def _dining(c: Canvas, x: Number, y: Number, m: Number) -> None:
-    """A table with chairs behind it and beside it."""
-    r = c.chance
-    half = m * r.between(0.55, 0.8)
-    for side in (-1, 1):
-        if r.maybe(0.6):
-            back = c.behind(x + side * half * 0.5, y, m, 0.95)
-            chair(c, back[0], back[1], c.meter(back[1]))
-    top = table(c, x, y, m, half)
-    if r.maybe(0.4):
-        plant(c, x + half * r.between(-0.5, 0.5), top, m * 0.38)
-    for side in (-1, 1):
-        if r.maybe(0.5):
-            chair(c, x + side * (half + m * 0.3), y, m)
-
-
 def bedroom(c: Canvas) -> None:
     """A room with a bed and what goes with it."""
     r, walls = c.chance, room(c)
-    _on_wall(c, walls, {room_window: 0.6, painting: 0.55, clock: 0.12})
+    hang(c, walls, {room_window: 0.6, painting: 0.5, clock: 0.12, mirror: 0.3})
     stage = Stage(c)
     along: dict[Painter, Number] = {
         cabinet: 0.35,
         door: 0.3,
         shelf: 0.25,
         plant: 0.2,
-        _floor_lamp: 0.2,
+        floor_lamp: 0.2,
         chair: 0.2,
+        fireplace: 0.1,
     }
-    _along_wall(c, walls, stage, {**along, partial(_desk, screens=0.4): 0.15})
+    line_up(c, walls, stage, {**along, partial(desk, screens=0.4): 0.15})
     if r.maybe(0.4):
         stage.put(rug, r.between(25, 75), r.between(86, 99))
     x = r.between(26, 74)
@@ -107,29 +50,33 @@ def bedroom(c: Canvas) -> None:
         stage.put(bed, x, foot)
         side = 1 if x < 50 else -1
         if r.maybe(0.75):
-            stage.put(_bedside, x + side * walls.m * r.between(1.25, 1.5), walls.foot + 3)
+            stage.put(bedside, x + side * walls.m * r.between(1.25, 1.5), walls.foot + 3)
     stage.maybe(0.18, person, (walls.foot + 5, 98))
+    stage.maybe(0.1, dog, (walls.foot + 8, 98))
     stage.paint()
 
 
 def kitchen(c: Canvas) -> None:
     """A room with a counter, and a table to eat at."""
     r, walls = c.chance, room(c)
-    _on_wall(c, walls, {room_window: 0.6, clock: 0.35, painting: 0.2})
+    hang(c, walls, {room_window: 0.6, clock: 0.35, painting: 0.15, towel: 0.35})
     wood, m = r.tone((*of.WOOD, *of.PAINTED)), walls.m
     if r.maybe(0.65):
         _wall_cabinets(c, walls, wood)
     stage = Stage(c)
     left, right = max(walls.left, 0), min(walls.right, 100)
     _counter(c, (left + r.between(0, 14), right - r.between(0, 20)), walls.foot + 1.5, m, wood)
-    stage.maybe(0.25, door, (walls.foot + 0.5, walls.foot + 1))
+    stage.maybe(0.2, door, (walls.foot + 0.5, walls.foot + 1))
+    if r.maybe(0.6):
+        stage.put(refrigerator, r.pick((left + 6, right - 6)), walls.foot + 2.5)
+    stage.maybe(0.15, crate, (walls.foot + 8, 97))
     if r.maybe(0.3):
         stage.put(rug, r.between(25, 75), r.between(84, 97))
     if r.maybe(0.65):
-        stage.put(_dining, r.between(20, 80), r.between(86, 98))
+        stage.put(dining, r.between(20, 80), r.between(86, 98))
     stage.maybe(0.25, person, (walls.foot + 6, 98))
     stage.maybe(0.15, plant, (walls.foot + 5, 96))
-    stage.maybe(0.12, _floor_lamp, (walls.foot + 3, 80))
+    stage.maybe(0.12, floor_lamp, (walls.foot + 3, 80))
     stage.paint()
 
 
@@ -168,16 +115,127 @@ def _counter(c: Canvas, span: tuple[Number, Number], y: Number, m: Number, wood:
 def office(c: Canvas) -> None:
     """A room to work in."""
     r, walls = c.chance, room(c)
-    _on_wall(c, walls, {room_window: 0.6, painting: 0.35, clock: 0.4})
+    hang(c, walls, {room_window: 0.6, painting: 0.35, clock: 0.4, partial(blackboard, wide=0.6): 0.3})
     stage = Stage(c)
-    along: dict[Painter, Number] = {shelf: 0.6, cabinet: 0.35, door: 0.35, plant: 0.35, _floor_lamp: 0.15}
-    _along_wall(c, walls, stage, along)
+    along: dict[Painter, Number] = {
+        shelf: 0.5,
+        cabinet: 0.35,
+        door: 0.35,
+        plant: 0.35,
+        floor_lamp: 0.15,
+        refrigerator: 0.12,
+        sofa: 0.15,
+    }
+    line_up(c, walls, stage, along)
     if r.maybe(0.25):
         stage.put(rug, r.between(25, 75), r.between(86, 98))
     for k in range(r.pick((1, 1, 2))):
         x, y = r.between(22, 78) if k == 0 else r.between(10, 90), r.between(walls.foot + 9, 92)
-        stage.put(_desk, x, y)
+        stage.put(desk, x, y)
         if r.maybe(0.75):
             stage.put(chair, x + r.between(-7, 7), y + r.between(2, 6))
+    stage.maybe(0.1, crate, (walls.foot + 8, 97))
     stage.maybe(0.3, person, (walls.foot + 5, 97))
     stage.paint()
+
+
+def living_room(c: Canvas) -> None:
+    """A room with a sofa, and something to sit around."""
+    r, walls = c.chance, room(c)
+    hang(c, walls, {room_window: 0.55, painting: 0.6, clock: 0.15, mirror: 0.15})
+    stage = Stage(c)
+    along: dict[Painter, Number] = {
+        shelf: 0.3,
+        floor_lamp: 0.35,
+        plant: 0.35,
+        door: 0.25,
+        stairs: 0.2,
+        sculpture: 0.12,
+    }
+    corner = r.pick((fireplace, television, television))
+    line_up(c, walls, stage, {**along, corner: 0.95})
+    if r.maybe(0.5):
+        stage.put(rug, r.between(30, 70), r.between(88, 99))
+    x, y = r.between(28, 72), r.between(walls.foot + 9, 90)
+    stage.put(sofa, x, y)
+    if r.maybe(0.6):
+        stage.put(low_table, x + r.between(-12, 12), y + r.between(5, 8))
+    stage.maybe(0.25, person, (walls.foot + 5, 98))
+    stage.maybe(0.3, dog, (walls.foot + 10, 98))
+    stage.paint()
+
+
+def television(c: Canvas, x: Number, y: Number, m: Number) -> None:
+    """A television on a low cabinet."""
+    top = cabinet(c, x, y, m, half=m * c.chance.between(0.5, 0.75), tall=m * c.chance.between(0.45, 0.6))
+    monitor(c, x, top, m * c.chance.between(1.2, 1.5))
+
+
+def low_table(c: Canvas, x: Number, y: Number, m: Number) -> None:
+    """A table for the knees."""
+    r = c.chance
+    top = table(c, x, y, m * 0.62, m * r.between(0.4, 0.6))
+    if r.maybe(0.4):
+        plant(c, x, top, m * 0.35)
+    elif r.maybe(0.5):
+        books(c, (x - m * 0.15, x + m * 0.15), top, m)
+
+
+def dining_room(c: Canvas) -> None:
+    """A room for meals: one large table with chairs all around it, and a cabinet for the plates."""
+    r, walls = c.chance, room(c)
+    hang(c, walls, {room_window: 0.6, painting: 0.6, mirror: 0.25, clock: 0.2})
+    stage = Stage(c)
+    along: dict[Painter, Number] = {
+        cabinet: 0.9,
+        fireplace: 0.25,
+        door: 0.3,
+        plant: 0.35,
+        floor_lamp: 0.25,
+        sculpture: 0.15,
+        refrigerator: 0.12,
+    }
+    line_up(c, walls, stage, along)
+    x, y = r.between(38, 62), r.between(87, 93)
+    if r.maybe(0.4):
+        stage.put(rug, x, y + 6)
+    stage.put(banquet, x, y)
+    stage.maybe(0.25, person, (walls.foot + 3, walls.foot + 6))
+    stage.maybe(0.15, dog, (94, 99))
+    stage.paint()
+
+
+def banquet(c: Canvas, x: Number, y: Number, m: Number) -> None:
+    """A long table with chairs behind it and at its ends."""
+    r = c.chance
+    half = m * r.between(0.95, 1.2)
+    for share in (-0.66, 0.0, 0.66):
+        back = c.behind(x + share * half, y, m, 1.0)
+        chair(c, back[0], back[1], c.meter(back[1]))
+    top = table(c, x, y, m, half)
+    for share in (-0.55, 0.0, 0.55):
+        if r.maybe(0.35):
+            plant(c, x + share * half, top + m * 0.04, m * 0.34)
+    for side in (-1, 1):
+        chair(c, x + side * (half + m * 0.32), y, m)
+
+
+def bathroom(c: Canvas) -> None:
+    """A room to wash in."""
+    r, walls = c.chance, room(c)
+    hang(c, walls, {room_window: 0.35, mirror: 0.75, towel: 0.8, painting: 0.1, clock: 0.05})
+    stage = Stage(c)
+    chances: dict[Painter, Number] = {toilet: 0.8, washstand: 0.85, cabinet: 0.2, plant: 0.25, door: 0.2}
+    bath = r.maybe(0.75)
+    line_up(c, walls, stage, {**chances, (bathtub if bath else toilet): 1.0})
+    if r.maybe(0.4):
+        stage.put(rug, r.between(25, 75), r.between(86, 98))
+    stage.maybe(0.15, person, (walls.foot + 6, 97))
+    stage.maybe(0.12, chair, (walls.foot + 6, 90))
+    stage.paint()
+
+
+def washstand(c: Canvas, x: Number, y: Number, m: Number) -> None:
+    """A small cabinet with a basin."""
+    top = cabinet(c, x, y, m, half=m * c.chance.between(0.36, 0.5), tall=m * 0.8)
+    sink(c, x, top, m)

@@ -34,14 +34,14 @@ from unitscope.concepts.drawn.ways import (
 )
 
 
-def _view(c: Canvas, low: Number, high: Number, eye: tuple[Number, Number]) -> Number:
+def choose_view(c: Canvas, low: Number, high: Number, eye: tuple[Number, Number]) -> Number:
     """Chooses where the horizon is and how high the eye; paints the sky; the horizon's row comes back."""
     c.horizon, c.eye, c.center = c.chance.between(low, high), c.chance.between(*eye), c.chance.between(35, 65)
     sky(c, c.horizon)
     return c.horizon
 
 
-def _backdrop(c: Canvas, rows: tuple[Number, Number], *, town: Number, hills: Number) -> None:
+def paint_backdrop(c: Canvas, rows: tuple[Number, Number], *, town: Number, hills: Number) -> None:
     """What stands far away: mountains, trees, houses, pale with the distance."""
     r, stage = c.chance, Stage(c)
     if r.maybe(hills):
@@ -56,7 +56,8 @@ def _backdrop(c: Canvas, rows: tuple[Number, Number], *, town: Number, hills: Nu
     c.haze = 0.0
 
 
-def _birds(c: Canvas, probability: Number) -> None:
+def release_birds(c: Canvas, probability: Number) -> None:
+    """Some birds in the sky, or none."""
     if c.chance.maybe(probability):
         for _ in range(c.chance.count(1, 4)):
             bird(c, c.chance.between(5, 95), c.horizon * c.chance.between(0.25, 0.85), c.chance.between(4, 8))
@@ -68,11 +69,11 @@ def street(c: Canvas) -> None:
         _long_street(c)
     else:
         _cross_street(c)
-    _birds(c, 0.2)
+    release_birds(c, 0.2)
 
 
 def _long_street(c: Canvas) -> None:
-    r, y = c.chance, _view(c, 40, 52, (1.6, 2.8))
+    r, y = c.chance, choose_view(c, 40, 52, (1.6, 2.8))
     half, offset = r.between(2.6, 3.6), r.between(5.2, 7.0)
     sidewalk(c, (-1, y), (101, y), (101, 101), (-1, 101))
     long_road(c, half)
@@ -97,8 +98,8 @@ def _long_street(c: Canvas) -> None:
 
 
 def _cross_street(c: Canvas) -> None:
-    r, y = c.chance, _view(c, 42, 54, (1.8, 3.2))
-    _backdrop(c, (y + 0.5, y + 3), town=0.7, hills=0.25)
+    r, y = c.chance, choose_view(c, 42, 54, (1.8, 3.2))
+    paint_backdrop(c, (y + 0.5, y + 3), town=0.7, hills=0.25)
     walk, top = y + r.between(7, 13), y + r.between(17, 24)
     sidewalk(c, (-1, walk - 1), (101, walk - 1), (101, 101), (-1, 101))
     level_road(c, top, top + r.between(14, 24))
@@ -123,8 +124,8 @@ def _cross_street(c: Canvas) -> None:
 
 def park(c: Canvas) -> None:
     """A lawn with trees, benches and people, and a path or a pond."""
-    r, y = c.chance, _view(c, 34, 52, (1.6, 3.4))
-    _backdrop(c, (y + 0.6, y + 3), town=0.45, hills=0.15)
+    r, y = c.chance, choose_view(c, 34, 52, (1.6, 3.4))
+    paint_backdrop(c, (y + 0.6, y + 3), town=0.45, hills=0.15)
     grass(c, y + 2, swell=0.8)
     feature = r.pick(("path", "path", "pond", "none"))
     if feature == "path":
@@ -150,18 +151,19 @@ def park(c: Canvas) -> None:
     stage.maybe(0.2, umbrella, (y + 12, 85))
     stage.maybe(0.2, table, (y + 14, 92))
     if r.maybe(0.3):
-        stage.put(partial(_fence_across, left=-1, right=101), 50, y + r.between(5, 12))
+        stage.put(partial(fence_across, left=-1, right=101), 50, y + r.between(5, 12))
     stage.paint()
-    _birds(c, 0.35)
+    release_birds(c, 0.35)
 
 
-def _fence_across(c: Canvas, x: Number, y: Number, m: Number, *, left: Number, right: Number) -> None:
+def fence_across(c: Canvas, x: Number, y: Number, m: Number, *, left: Number, right: Number) -> None:
+    """A fence from one column to another."""
     fence(c, left, right, y, m)
 
 
 def beach(c: Canvas) -> None:
     """Sand by the sea, with those who came for it."""
-    r, y = c.chance, _view(c, 28, 48, (1.8, 4.0))
+    r, y = c.chance, choose_view(c, 28, 48, (1.8, 4.0))
     if r.maybe(0.3):
         c.haze = 0.4
         mountains(c, y + 0.6, r.between(5, 15), snow=False)
@@ -174,7 +176,7 @@ def beach(c: Canvas) -> None:
     surf(c, shore)
     sand(c, shore + 0.6, swell=1.2)
     if r.maybe(0.25):
-        stage.put(partial(_fence_across, left=-1, right=r.between(30, 101)), 50, shore + 8)
+        stage.put(partial(fence_across, left=-1, right=r.between(30, 101)), 50, shore + 8)
     stage.scatter(palm if r.maybe(0.65) else broad_tree, r.count(0, 3), (shore + 4, 92))
     stage.scatter(umbrella, r.count(0, 4), (shore + 5, 94))
     stage.scatter(chair, r.count(0, 3), (shore + 8, 96))
@@ -184,12 +186,12 @@ def beach(c: Canvas) -> None:
     stage.maybe(0.2, bench, (shore + 8, 90))
     stage.maybe(0.12, table, (shore + 10, 92))
     stage.paint()
-    _birds(c, 0.5)
+    release_birds(c, 0.5)
 
 
 def mountain_lake(c: Canvas) -> None:
     """Water under a high ridge, with woods around it."""
-    r, y = c.chance, _view(c, 40, 56, (1.8, 3.8))
+    r, y = c.chance, choose_view(c, 40, 56, (1.8, 3.8))
     c.haze = r.between(0.18, 0.34)
     mountains(c, y + 1, r.between(22, 38), snow=r.maybe(0.65))
     c.haze = 0.1
@@ -212,14 +214,14 @@ def mountain_lake(c: Canvas) -> None:
     stage.scatter(person, r.count(0, 3), (near + 3, 96))
     stage.maybe(0.2, cow, (near + 4, 90))
     stage.maybe(0.2, bench, (near + 4, 90))
-    stage.maybe(0.2, partial(_fence_across, left=-1, right=101), (near + 1, near + 5))
+    stage.maybe(0.2, partial(fence_across, left=-1, right=101), (near + 1, near + 5))
     stage.paint()
-    _birds(c, 0.25)
+    release_birds(c, 0.25)
 
 
 def harbor(c: Canvas) -> None:
     """Boats between a quay and a town, or a pier."""
-    r, y = c.chance, _view(c, 36, 52, (2.2, 4.2))
+    r, y = c.chance, choose_view(c, 36, 52, (2.2, 4.2))
     c.haze = 0.0
     if r.maybe(0.35):
         c.haze = 0.4
@@ -246,13 +248,13 @@ def harbor(c: Canvas) -> None:
         stage.maybe(0.3, bench, (near + 1, 98))
         stage.maybe(0.3, plant, (near + 1, 98))
         stage.paint()
-    _birds(c, 0.6)
+    release_birds(c, 0.6)
 
 
 def farm(c: Canvas) -> None:
     """Meadows with a house, animals and fences."""
-    r, y = c.chance, _view(c, 34, 52, (1.7, 3.2))
-    _backdrop(c, (y + 0.6, y + 2.5), town=0.25, hills=0.45)
+    r, y = c.chance, choose_view(c, 34, 52, (1.7, 3.2))
+    paint_backdrop(c, (y + 0.6, y + 2.5), town=0.25, hills=0.45)
     grass(c, y + 1.5, swell=1.4)
     stage = Stage(c)
     if r.maybe(0.3):
@@ -266,12 +268,10 @@ def farm(c: Canvas) -> None:
     stage.scatter(cow, cows, (y + 6, 96))
     for _ in range(r.count(0, 2)):
         left = r.between(-40, 30)
-        stage.put(
-            partial(_fence_across, left=left, right=left + r.between(60, 130)), 50, r.between(y + 6, 94)
-        )
+        stage.put(partial(fence_across, left=left, right=left + r.between(60, 130)), 50, r.between(y + 6, 94))
     stage.scatter(person, r.count(0, 2), (y + 8, 96))
     stage.maybe(0.3, car, (y + 9, 80))
     stage.scatter(bush, r.count(0, 3), (y + 5, 97))
     stage.scatter(rock, r.count(0, 2), (y + 8, 97))
     stage.paint()
-    _birds(c, 0.4)
+    release_birds(c, 0.4)

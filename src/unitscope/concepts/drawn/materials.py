@@ -147,6 +147,13 @@ def _wave(along: np.ndarray, period: Number) -> np.ndarray:
     return np.sin(along * 2 * np.pi / period) > 0
 
 
+def _scales(n: _Noise) -> np.ndarray:
+    """Rows of round scales, each row shifted by half a scale: their rims."""
+    shifted = (n.x + (n.y // 3 % 2) * 2.5) % 5 - 2.5
+    rim: np.ndarray = np.abs(np.hypot(shifted, n.y % 3) - 2.4) < 0.6
+    return rim
+
+
 def _dots(n: _Noise) -> np.ndarray:
     near: np.ndarray = ((n.x % 5) - 2.5) ** 2 + ((n.y % 5) - 2.5) ** 2 < 2.4
     return near
@@ -161,6 +168,9 @@ _PATTERN: dict[str, Callable[[_Noise], np.ndarray]] = {
     "grid": lambda n: ((n.x % 5) < 0.8) | ((n.y % 5) < 0.8),
     "zigzagged": lambda n: _wave(n.y + np.abs((n.x % 5) - 2.5), 4),
     "marbled": lambda n: np.clip(1.1 - 4 * np.abs(np.sin(n.y / 9 + 0.9 * n(4))), 0, 1),
+    "speckled": lambda n: n(0.45) > 1.1,
+    "scaly": _scales,
+    "cracked": lambda n: np.abs(n(2.6)) < 0.09,
     "woven": lambda n: np.where(_wave(n.x, 4) ^ _wave(n.y, 4), _wave(n.x, 1), _wave(n.y, 1)),
 }
 

@@ -9,14 +9,21 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 
 COLORS = ("black", "blue", "brown", "grey", "green", "orange", "pink", "purple", "red", "white", "yellow")
 
-SCENES = ("street", "park", "beach", "mountain_lake", "harbor", "farm", "bedroom", "kitchen", "office")
+SCENES = (
+    *("street", "park", "beach", "mountain_lake", "harbor", "farm", "bedroom", "kitchen", "office"),
+    *("forest", "garden", "market", "playground", "railway_station", "campsite", "riverside", "snowfield"),
+    *("living_room", "dining_room", "bathroom", "classroom", "library", "cafe", "gallery"),
+)
 
 MATERIALS = (
     *("wood", "brick", "stone", "plaster", "metal", "glass", "fabric", "foliage", "skin", "water"),
     *("sand", "asphalt", "ceramic", "fur", "snow", "rubber", "paper"),
 )
 
-TEXTURES = ("striped", "banded", "polka-dotted", "chequered", "grid", "zigzagged", "marbled", "woven")
+TEXTURES = (
+    *("striped", "banded", "polka-dotted", "chequered", "grid", "zigzagged", "marbled", "woven"),
+    *("speckled", "scaly", "cracked"),
+)
 
 OBJECT_PARTS: dict[str, tuple[str, ...]] = {
     "sky": (),
@@ -62,6 +69,29 @@ OBJECT_PARTS: dict[str, tuple[str, ...]] = {
     "sink": ("basin", "faucet"),
     "monitor": ("screen", "stand"),
     "clock": ("dial", "hand"),
+    "snow": (),
+    "train": ("car body", "window pane", "wheel", "headlight"),
+    "truck": ("car body", "window pane", "wheel", "headlight"),
+    "bicycle": ("wheel", "bicycle frame", "seat"),
+    "bridge": ("deck", "arch", "rail"),
+    "tent": ("canvas", "entrance"),
+    "stall": ("canopy", "counter", "post"),
+    "crate": (),
+    "sign": ("board", "pole"),
+    "slide": ("chute", "ladder"),
+    "swing": ("seat", "rope", "post"),
+    "fountain": ("basin", "jet"),
+    "dog": ("torso", "head", "leg", "tail"),
+    "sofa": ("seat", "backrest", "pillow"),
+    "bathtub": ("basin", "faucet"),
+    "toilet": ("seat", "tank"),
+    "mirror": ("mirror frame",),
+    "towel": (),
+    "blackboard": ("board",),
+    "sculpture": ("figure", "pedestal"),
+    "fireplace": ("mantel", "flame"),
+    "refrigerator": ("door panel", "handle"),
+    "stairs": ("step", "rail"),
 }
 """Every object and the parts it may have; the rest of an object carries no part."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from unitscope.concepts.drawn import interiors, landscapes
+from unitscope.concepts.drawn import interiors, landscapes, outings, public_rooms
 from unitscope.concepts.drawn.canvas import Canvas
 from unitscope.concepts.drawn.light import Chance, choose_light
 from unitscope.concepts.drawn.names import SCENES
@@ -11,6 +11,13 @@ INDOORS: dict[str, Callable[[Canvas], None]] = {
     "bedroom": interiors.bedroom,
     "kitchen": interiors.kitchen,
     "office": interiors.office,
+    "living_room": interiors.living_room,
+    "dining_room": interiors.dining_room,
+    "bathroom": interiors.bathroom,
+    "classroom": public_rooms.classroom,
+    "library": public_rooms.library,
+    "cafe": public_rooms.cafe,
+    "gallery": public_rooms.gallery,
 }
 OUTDOORS: dict[str, Callable[[Canvas], None]] = {
     "street": landscapes.street,
@@ -19,6 +26,14 @@ OUTDOORS: dict[str, Callable[[Canvas], None]] = {
     "mountain_lake": landscapes.mountain_lake,
     "harbor": landscapes.harbor,
     "farm": landscapes.farm,
+    "forest": outings.forest,
+    "garden": outings.garden,
+    "market": outings.market,
+    "playground": outings.playground,
+    "railway_station": outings.railway_station,
+    "campsite": outings.campsite,
+    "riverside": outings.riverside,
+    "snowfield": outings.snowfield,
 }
 
 

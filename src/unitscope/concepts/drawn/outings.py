@@ -1,0 +1,341 @@
+"""More scenes under the open sky, where people go: what stands together, one short function a scene."""
+
+from functools import partial
+
+from unitscope.concepts.drawn import materials as of
+from unitscope.concepts.drawn.canvas import Canvas
+from unitscope.concepts.drawn.fixtures import crate, dog, fountain, sign, slide, stall, swing, tent
+from unitscope.concepts.drawn.furnishings import sculpture
+from unitscope.concepts.drawn.landscapes import choose_view, fence_across, paint_backdrop, release_birds
+from unitscope.concepts.drawn.light import Number, mix, shade
+from unitscope.concepts.drawn.nature import (
+    broad_tree,
+    bush,
+    conifer,
+    grass,
+    mountains,
+    plant,
+    rock,
+    sand,
+    tree,
+    water,
+)
+from unitscope.concepts.drawn.outfit import bench, chair, lamp, person, street_lamp, table, umbrella
+from unitscope.concepts.drawn.rooms import clock
+from unitscope.concepts.drawn.stage import Painter, Stage
+from unitscope.concepts.drawn.town import building, house
+from unitscope.concepts.drawn.vehicles import bicycle, bridge, rails, train, truck
+from unitscope.concepts.drawn.ways import boat, car, sidewalk
+
+
+def snow(c: Canvas, y: Number) -> None:
+    """Snow from row y to the lower edge."""
+    white = mix(c.chance.tone(((240, 244, 250), (228, 236, 246)), 0.03), c.light.zenith, 0.06)
+    ink = c.ink("snow", material="snow", color=shade(white, 0.95), below=white, grain=1.4, ground=True)
+    bend = [c.chance.between(-1.2, 1.2) for _ in range(6)]
+    c.polygon(ink, (101, 101), (-1, 101), *((k * 20.4 - 1, y + bend[k]) for k in range(6)))
+
+
+def _strew(stage: Stage, rows: tuple[Number, Number], chances: dict[Painter, Number]) -> None:
+    """Each of some things with its probability, somewhere between two rows."""
+    for painter, chance in chances.items():
+        stage.maybe(chance, painter, rows)
+
+
+def forest(c: Canvas) -> None:
+    """Trees and more trees, near and far, over ferns and stones."""
+    r, y = c.chance, choose_view(c, 36, 52, (1.6, 2.8))
+    grass(c, y, swell=0.8)
+    wood: Painter = r.pick((tree, conifer, broad_tree))
+    stage = Stage(c)
+    for haze, count, rows in (
+        (0.35, 16, (y + 0.8, y + 1.6)),
+        (0.16, 12, (y + 2, y + 4)),
+        (0.06, 8, (y + 4, y + 7)),
+    ):
+        c.haze = haze
+        stage.scatter(wood, count, rows, (-4, 104))
+        stage.paint()
+    c.haze = 0.0
+    if r.maybe(0.4):
+        x = r.between(25, 75)
+        path = c.ink("sand", material="sand", color=r.tone(((176, 148, 110), (150, 128, 100))), ground=True)
+        c.polygon(
+            path, (x - 1, y + 4), (x + 2, y + 4), (x + r.between(14, 30), 101), (x - r.between(14, 30), 101)
+        )
+    stage.scatter(wood, r.count(4, 6), (y + 8, y + 24), (-4, 104))
+    stage.scatter(wood, r.count(1, 2), (84, 99), r.pick(((-4, 28), (72, 104))))
+    stage.scatter(bush, r.count(2, 6), (y + 7, 98))
+    stage.scatter(rock, r.count(0, 4), (y + 9, 98))
+    stage.maybe(0.3, sign, (y + 14, 92))
+    stage.maybe(0.3, dog, (y + 16, 97))
+    stage.maybe(0.25, bicycle, (y + 16, 95))
+    stage.scatter(person, r.count(0, 2), (y + 10, 96))
+    stage.maybe(0.15, bench, (y + 16, 92))
+    stage.paint()
+    release_birds(c, 0.2)
+
+
+def garden(c: Canvas) -> None:
+    """A house near by, a fence, flowers, and what people leave on the lawn."""
+    r, y = c.chance, choose_view(c, 30, 44, (1.7, 2.8))
+    paint_backdrop(c, (y + 0.8, y + 3), town=0.3, hills=0.2)
+    grass(c, y + 2, swell=0.6)
+    stage = Stage(c)
+    side, foot = r.pick((-1, 1)), y + r.between(14, 20)
+    stage.put(house, 50 + side * r.between(14, 34), foot)
+    stage.put(partial(fence_across, left=-1, right=101), 50, y + r.between(8, 11))
+    if r.maybe(0.4):
+        near = r.between(0, 60)
+        stage.put(partial(fence_across, left=near, right=near + r.between(30, 60)), 50, r.between(88, 98))
+    stage.scatter(tree, r.count(0, 2), (y + 7, foot + 8))
+    stage.scatter(bush, r.count(2, 5), (foot + 3, 97))
+    stage.scatter(plant, r.count(1, 4), (foot + 3, 97))
+    if r.maybe(0.6):
+        x, row = 50 - side * r.between(8, 30), r.between(foot + 10, 92)
+        stage.put(table, x, row)
+        for at in (-11, 11):
+            stage.put(chair, x + at, row + 0.5)
+        if r.maybe(0.5):
+            stage.put(umbrella, x, row - 1)
+    special: dict[Painter, Number] = {fountain: 0.25, sculpture: 0.2, swing: 0.15, slide: 0.15}
+    for painter, chance in special.items():
+        if r.maybe(chance):
+            stage.put(painter, 50 - side * r.between(0, 36), r.between(foot + 4, 88))
+            break
+    _strew(stage, (foot + 8, 96), dict.fromkeys((dog, bicycle, crate, bench, person, towel_line), 0.2))
+    stage.paint()
+    release_birds(c, 0.3)
+
+
+def towel_line(c: Canvas, x: Number, y: Number, m: Number) -> None:
+    """Washing on a line between two posts."""
+    r, half, tall = c.chance, m * 1.1, m * 1.6
+    post = c.ink("towel", material="wood", color=r.tone(of.WOOD), form="pillar")
+    for side in (-1, 1):
+        c.box(post, x + side * half - m * 0.05, y - tall, x + side * half + m * 0.05, y)
+    c.box(post, x - half, y - tall, x + half, y - tall + max(m * 0.04, 0.4))
+    for place in (-0.62, -0.05, 0.5):
+        color = r.tone(of.CLOTH)
+        texture = r.pick(("", "banded", "striped", "chequered"))
+        cloth = c.ink(
+            "towel", material="fabric", color=color, texture=texture, accent=r.tone(of.CLOTH), form="pillar"
+        )
+        start = x + place * half
+        c.box(cloth, start, y - tall, start + half * 0.42, y - tall + m * r.between(0.6, 0.95))
+
+
+def market(c: Canvas) -> None:
+    """Stalls in a square, crates, and many people."""
+    r, y = c.chance, choose_view(c, 34, 48, (1.8, 3.2))
+    sidewalk(c, (-1, y), (101, y), (101, 101), (-1, 101))
+    stage = Stage(c)
+    c.haze = 0.12
+    far = y + r.between(4, 6)
+    for painter, row, count in (
+        (r.pick((building, house)), far, r.count(3, 5)),
+        (tree, far + 1.5, r.count(0, 3)),
+    ):
+        stage.scatter(painter, count, (row - 1, row), (-2, 102))
+    stage.paint()
+    c.haze = 0.0
+    stage.scatter(stall, r.count(2, 3), (y + 11, y + 16), (8, 92))
+    stage.scatter(stall, r.count(1, 2), (y + 22, y + 32), (12, 88))
+    if r.maybe(0.3):
+        stage.put(fountain, r.between(20, 80), r.between(y + 16, 90))
+    stage.scatter(crate, r.count(1, 4), (y + 14, 98))
+    stage.scatter(person, r.count(2, 5), (y + 12, 99))
+    for painter, chance in (
+        (truck, 0.3),
+        (bicycle, 0.35),
+        (dog, 0.3),
+        (umbrella, 0.3),
+        (sign, 0.3),
+        (street_lamp, 0.3),
+    ):
+        stage.maybe(chance, painter, (y + 10, 94))
+    stage.paint()
+    release_birds(c, 0.3)
+
+
+def playground(c: Canvas) -> None:
+    """A slide and a swing, children, and benches."""
+    r, y = c.chance, choose_view(c, 32, 48, (1.7, 3.0))
+    paint_backdrop(c, (y + 0.8, y + 3), town=0.55, hills=0.15)
+    grass(c, y + 2, swell=0.5)
+    if r.maybe(0.55):
+        sand(c, y + r.between(10, 18))
+    stage, side = Stage(c), r.pick((-1, 1))
+    if r.maybe(0.5):
+        stage.put(partial(fence_across, left=-1, right=101), 50, y + r.between(5, 8))
+    stage.put(slide, 50 + side * r.between(14, 30), r.between(y + 17, 86))
+    stage.put(swing, 50 - side * r.between(14, 30), r.between(y + 17, 86))
+    stage.scatter(tree, r.count(0, 3), (y + 4, y + 12))
+    stage.scatter(person, r.count(1, 4), (y + 12, 97))
+    if r.maybe(0.2):
+        stage.put(stall, r.between(15, 85), y + r.between(9, 13))
+    if r.maybe(0.15):
+        stage.put(fountain, r.between(15, 85), y + r.between(11, 16))
+    for painter, chance in (
+        (bench, 0.45),
+        (dog, 0.25),
+        (bicycle, 0.35),
+        (sign, 0.25),
+        (bush, 0.5),
+        (street_lamp, 0.2),
+    ):
+        stage.maybe(chance, painter, (y + 10, 95))
+    stage.paint()
+    release_birds(c, 0.3)
+
+
+def railway_station(c: Canvas) -> None:
+    """A train at the platform, lamps, a clock, and those who wait."""
+    r, y = c.chance, choose_view(c, 34, 48, (2.0, 3.4))
+    winter = r.maybe(0.15)
+    paint_backdrop(c, (y + 0.8, y + 3), town=0.7, hills=0.3)
+    if winter:
+        snow(c, y + 1.5)
+    stage = Stage(c)
+    stage.scatter(r.pick((house, building)), r.count(0, 3), (y + 3, y + 5), (-2, 102))
+    stage.scatter(tree, r.count(0, 3), (y + 2.5, y + 6))
+    stage.paint()
+    track = y + r.between(13, 19)
+    m, way = c.meter(track), r.pick((-1, 1))
+    rails(c, track, m)
+    train(c, 50 + way * r.between(-18, 40), track, m, cars=4, way=way)
+    edge = track + m * 0.9
+    sidewalk(c, (-1, edge), (101, edge), (101, 101), (-1, 101))
+    stripe = c.ink("sidewalk", material="stone", color=r.pick(((232, 200, 80), (236, 234, 226))))
+    c.box(stripe, -1, edge + 1.2, 101, edge + 2.2)
+    stage.scatter(street_lamp, r.count(1, 2), (edge + 4, edge + 9))
+    stage.put(_station_clock, r.between(12, 88), edge + r.between(4, 10))
+    stage.maybe(0.5, sign, (edge + 4, 92))
+    stage.scatter(person, r.count(1, 4), (edge + 4, 98))
+    _strew(stage, (edge + 6, 96), {bench: 0.6, crate: 0.35, bicycle: 0.25, dog: 0.15, plant: 0.3})
+    if r.maybe(0.2):
+        stage.put(stall, r.between(15, 85), edge + 10)
+    stage.paint()
+
+
+def _station_clock(c: Canvas, x: Number, y: Number, m: Number) -> None:
+    """A clock on a post."""
+    c.shadow(x, y, m * 0.5, m * 0.1)
+    c.box(
+        c.ink("clock", material="metal", color=c.chance.tone(of.METAL), form="pillar"),
+        x - m * 0.08,
+        y - m * 2.6,
+        x + m * 0.08,
+        y,
+    )
+    clock(c, x, y - m * 2.8, m * 2.1)
+
+
+def campsite(c: Canvas) -> None:
+    """Tents among trees, with what campers bring."""
+    r, y = c.chance, choose_view(c, 34, 50, (1.7, 3.0))
+    if r.maybe(0.4):
+        c.haze = r.between(0.25, 0.4)
+        mountains(c, y + 1, r.between(14, 30), snow=r.maybe(0.5))
+        c.haze = 0.0
+    winter = r.maybe(0.2)
+    if winter:
+        snow(c, y)
+    else:
+        grass(c, y, swell=0.8)
+    stage = Stage(c)
+    c.haze = 0.15
+    stage.scatter(conifer if r.maybe(0.5) else tree, r.count(4, 10), (y + 1.2, y + 5))
+    stage.paint()
+    c.haze = 0.0
+    if not winter and r.maybe(0.3):
+        water(c, y + 4, y + r.between(8, 12))
+    stage.scatter(tent, r.count(1, 2), (y + 12, y + 18), (8, 92))
+    stage.scatter(tent, r.count(1, 2), (y + 22, 90), (14, 86))
+    stage.scatter(tree, r.count(0, 3), (y + 8, y + 22))
+    stage.scatter(person, r.count(0, 3), (y + 13, 97))
+    baggage: dict[Painter, Number] = {table: 0.35, chair: 0.4, crate: 0.4, dog: 0.3, bicycle: 0.25}
+    _strew(stage, (y + 13, 96), {**baggage, rock: 0.4, car: 0.25, sign: 0.2, bush: 0.4, lamp: 0.2})
+    if r.maybe(0.15):
+        stage.put(truck, r.between(15, 85), y + r.between(9, 12))
+    stage.paint()
+    release_birds(c, 0.2)
+
+
+def riverside(c: Canvas) -> None:
+    """A bridge over a river, with both its banks."""
+    r, y = c.chance, choose_view(c, 32, 46, (2.2, 4.0))
+    paint_backdrop(c, (y + 0.8, y + 3), town=0.7, hills=0.35)
+    grass(c, y + 1.5, swell=0.5)
+    stage = Stage(c)
+    shore = y + r.between(5, 8)
+    stage.scatter(r.pick((house, building)), r.count(0, 3), (y + 2.5, shore - 1.5), (-2, 102))
+    stage.scatter(tree, r.count(1, 5), (y + 2.5, shore))
+    stage.paint()
+    near = r.between(80, 92)
+    water(c, shore, near + 2)
+    m = c.meter(shore + 5)
+    deck = shore + r.between(-1.0, 3.5)
+    left, right = r.pick(((-3, 103), (-3, r.between(72, 90)), (r.between(10, 28), 103)))
+    crossing: tuple[Painter | None, ...] = (None, None, partial(train, cars=2), car, bicycle, person, truck)
+    over = r.pick(crossing)
+    bridge(c, left, right, deck, m)
+    if over is not None:
+        over(c, (left + right) / 2 + r.between(-14, 14), deck - m * 0.1, m * 0.9)
+    stage.scatter(boat, r.count(0, 2), (shore + 10, near - 4), (10, 90))
+    stage.paint()
+    (grass if r.maybe(0.5) else sand)(c, near, swell=1.2)
+    stage.scatter(bush, r.count(0, 3), (near + 2, 99))
+    stage.scatter(rock, r.count(0, 3), (near + 1, 99))
+    stage.scatter(person, r.count(0, 3), (near + 2, 99))
+    for painter, chance in (
+        (dog, 0.25),
+        (bicycle, 0.25),
+        (bench, 0.3),
+        (sign, 0.2),
+        (tree, 0.3),
+        (tent, 0.12),
+    ):
+        stage.maybe(chance, painter, (near + 2, 98))
+    stage.paint()
+    release_birds(c, 0.35)
+
+
+def snowfield(c: Canvas) -> None:
+    """Winter in the open: snow, dark trees, a house, those who are out in it."""
+    r, y = c.chance, choose_view(c, 36, 52, (1.7, 3.4))
+    if r.maybe(0.65):
+        c.haze = r.between(0.2, 0.4)
+        mountains(c, y + 1, r.between(12, 32), snow=True)
+    snow(c, y)
+    stage = Stage(c)
+    c.haze = 0.15
+    stage.scatter(conifer, r.count(2, 9), (y + 1, y + 4))
+    stage.paint()
+    c.haze = 0.0
+    if r.maybe(0.25):
+        row = y + r.between(9, 13)
+        water(c, row, row + 8)
+        bridge(c, r.between(-3, 20), r.between(70, 103), row + 0.5, c.meter(row + 3))
+        snow(c, row + 8)
+    elif r.maybe(0.15):
+        train(c, r.between(55, 95), y + 7, c.meter(y + 7), cars=3, way=1)
+    stage.scatter(house, r.count(0, 2), (y + 6, y + 13))
+    stage.scatter(conifer, r.count(1, 4), (y + 8, y + 24))
+    stage.scatter(rock, r.count(0, 2), (y + 16, 97))
+    stage.scatter(person, r.count(0, 4), (y + 14, 97))
+    if r.maybe(0.35):
+        stage.put(partial(fence_across, left=-1, right=r.between(40, 101)), 50, y + r.between(12, 30))
+    for painter, chance in (
+        (dog, 0.3),
+        (car, 0.15),
+        (sign, 0.3),
+        (crate, 0.15),
+        (bench, 0.2),
+        (street_lamp, 0.15),
+    ):
+        stage.maybe(chance, painter, (y + 14, 95))
+    if r.maybe(0.15):
+        stage.put(truck, r.between(15, 85), y + r.between(10, 14))
+    stage.paint()
+    release_birds(c, 0.2)

@@ -23,9 +23,8 @@ class Recipe:
     steps: int
     batch: int
     rate: float
-    threads: int = 2
+    threads: int = 1
     pictures_seed: int = 1000
-    about: str = ""
 
     @property
     def picture_set(self) -> PictureSet:
@@ -42,10 +41,8 @@ HELD_OUT = 2000
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("scene-classifier", "classifier", SCENES, 36_000, 6_000, 64, 2e-3, about="names the scene"),
-        Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3, about="names every pixel"),
-        Recipe(
-            "generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, 1, 1001, "paints outdoor scenes"
-        ),
+        Recipe("scene-classifier", "classifier", SCENES, 36_000, 4_000, 64, 2e-3),
+        Recipe("segmenter", "segmenter", SCENES, 36_000, 5_000, 24, 2e-3),
+        Recipe("generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, pictures_seed=1001),
     )
 }

@@ -145,15 +145,9 @@ def market(c: Canvas) -> None:
         stage.put(fountain, r.between(20, 80), r.between(y + 16, 90))
     stage.scatter(crate, r.count(1, 4), (y + 14, 98))
     stage.scatter(person, r.count(2, 5), (y + 12, 99))
-    for painter, chance in (
-        (truck, 0.3),
-        (bicycle, 0.35),
-        (dog, 0.3),
-        (umbrella, 0.3),
-        (sign, 0.3),
-        (street_lamp, 0.3),
-    ):
-        stage.maybe(chance, painter, (y + 10, 94))
+    _strew(
+        stage, (y + 10, 94), {truck: 0.3, bicycle: 0.35, dog: 0.3, umbrella: 0.3, sign: 0.3, street_lamp: 0.3}
+    )
     stage.paint()
     release_birds(c, 0.3)
 
@@ -176,15 +170,9 @@ def playground(c: Canvas) -> None:
         stage.put(stall, r.between(15, 85), y + r.between(9, 13))
     if r.maybe(0.15):
         stage.put(fountain, r.between(15, 85), y + r.between(11, 16))
-    for painter, chance in (
-        (bench, 0.45),
-        (dog, 0.25),
-        (bicycle, 0.35),
-        (sign, 0.25),
-        (bush, 0.5),
-        (street_lamp, 0.2),
-    ):
-        stage.maybe(chance, painter, (y + 10, 95))
+    _strew(
+        stage, (y + 10, 95), {bench: 0.45, dog: 0.25, bicycle: 0.35, sign: 0.25, bush: 0.5, street_lamp: 0.2}
+    )
     stage.paint()
     release_birds(c, 0.3)
 
@@ -288,15 +276,7 @@ def riverside(c: Canvas) -> None:
     stage.scatter(bush, r.count(0, 3), (near + 2, 99))
     stage.scatter(rock, r.count(0, 3), (near + 1, 99))
     stage.scatter(person, r.count(0, 3), (near + 2, 99))
-    for painter, chance in (
-        (dog, 0.25),
-        (bicycle, 0.25),
-        (bench, 0.3),
-        (sign, 0.2),
-        (tree, 0.3),
-        (tent, 0.12),
-    ):
-        stage.maybe(chance, painter, (near + 2, 98))
+    _strew(stage, (near + 2, 98), {dog: 0.25, bicycle: 0.25, bench: 0.3, sign: 0.2, tree: 0.15, tent: 0.12})
     stage.paint()
     release_birds(c, 0.35)
 
@@ -326,15 +306,7 @@ def snowfield(c: Canvas) -> None:
     stage.scatter(person, r.count(0, 4), (y + 14, 97))
     if r.maybe(0.35):
         stage.put(partial(fence_across, left=-1, right=r.between(40, 101)), 50, y + r.between(12, 30))
-    for painter, chance in (
-        (dog, 0.3),
-        (car, 0.15),
-        (sign, 0.3),
-        (crate, 0.15),
-        (bench, 0.2),
-        (street_lamp, 0.15),
-    ):
-        stage.maybe(chance, painter, (y + 14, 95))
+    _strew(stage, (y + 14, 95), {dog: 0.3, car: 0.15, sign: 0.3, crate: 0.15, bench: 0.2, street_lamp: 0.15})
     if r.maybe(0.15):
         stage.put(truck, r.between(15, 85), y + r.between(10, 14))
     stage.paint()

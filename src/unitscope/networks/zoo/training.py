@@ -47,8 +47,8 @@ def train(
     """Trains `recipe` from `seed` in the folder `out`, going on from its last checkpoint.
 
     Writes `curve.csv` (losses every 25 steps), `checkpoint.pt` every `every` steps, and the weights
-    after each of the steps in `keep` as `step-N.safetensors`. The same recipe, seed and torch on the same kind
-    of processor give the same weights, stopped in between or not.
+    after each of the steps in `keep` as `step-N.safetensors`. The same recipe, seed and torch on the same
+    kind of processor give the same weights, stopped in between or not.
 
     Raises `RunError` where `out` holds another training.
     """

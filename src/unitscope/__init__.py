@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from unitscope.concepts.frames import Frame as Frame
     from unitscope.concepts.packed import pack_source as pack_source
     from unitscope.concepts.sources import limit as limit
-    from unitscope.concepts.sources import open_source as open_source
     from unitscope.concepts.sources import shuffle_labels as shuffle_labels
     from unitscope.concepts.union import unite_sources as unite_sources
     from unitscope.concepts.vocabulary import Concept as Concept
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from unitscope.dissection.storage import load as load
     from unitscope.dissection.storage import save as save
     from unitscope.errors import UnitscopeError as UnitscopeError
+    from unitscope.networks.labelling import open_source as open_source
     from unitscope.networks.load import load_network as load_network
     from unitscope.networks.network import Network as Network
     from unitscope.networks.network import Preprocessing as Preprocessing
@@ -62,7 +62,7 @@ _HOMES = {
     "list_layers": "networks.trace",
     "load": "dissection.storage",
     "load_network": "networks.load",
-    "open_source": "concepts.sources",
+    "open_source": "networks.labelling",
     "pack_source": "concepts.packed",
     "save": "dissection.storage",
     "shuffle_labels": "concepts.sources",

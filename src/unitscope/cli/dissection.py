@@ -94,10 +94,10 @@ def dissect(
         torch.set_num_threads(threads)
     if not 0 < memory < float("inf"):
         raise UsageError(f"--memory is {memory}; give gigabytes above 0, such as 4")
-    source = us.open_source(concepts)
+    loaded = us.load_network(network, weights=weights, random=random_weights, download=download, size=size)
+    loaded, source = _pair(loaded, us.open_source(concepts, loaded))
     source = source if limit is None else us.limit(source, limit)
     source = source if shuffle_labels is None else us.shuffle_labels(source, shuffle_labels)
-    loaded = us.load_network(network, weights=weights, random=random_weights, download=download, size=size)
     loaded.module.to(find_device(device))
     run = us.dissect(
         loaded,
@@ -120,6 +120,16 @@ def dissect(
     print(f"run: {out}")
     if report:
         print(f"report: {us.write_report(run, source, out / 'report')}")
+
+
+def _pair(network: us.Network, source: us.ConceptSource) -> tuple[us.Network, us.ConceptSource]:
+    """A network and the source to dissect it over; a generator with the seed that its images have."""
+    from unitscope.networks.generators import Generator, find_generated
+
+    images = find_generated(source)
+    if isinstance(network, Generator) and images is not None and images.generator.digest == network.digest:
+        return images.generator, source
+    return network, source
 
 
 def layers(

@@ -13,11 +13,17 @@ Flag = FlagCreatePairsOff[bool]
 Network = Annotated[
     Positional[str],
     arg(
-        help="torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, or FILE.py:FACTORY",
+        help="torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, or FILE.py:FACTORY",
         metavar="NETWORK",
     ),
 ]
-Source = Annotated[str, arg(help="drawn[:count=N,seed=N,size=N], folder:DIR or broden:DIR", metavar="SOURCE")]
+Source = Annotated[
+    str,
+    arg(
+        help="drawn[:count=N,seed=N,size=N], folder:DIR, broden:DIR or segmenter:NAME,images=SOURCE",
+        metavar="SOURCE",
+    ),
+]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 
 

@@ -21,6 +21,7 @@ from unitscope.dissection.significance import judge_units
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.fields import Field, find_fields
+from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
 from unitscope.networks.trace import read_units, tap
 from unitscope.statistics.annotations import MAX_CATEGORIES, LabelIndex
@@ -78,6 +79,7 @@ def dissect(
     _check_least(1, ranks=ranks, batch_size=batch_size, shard_size=shard_size)
     _check_least(1, replicates=confidences.replicates)
     _check_least(0, seed=seed, shifts=confidences.shifts)
+    check_source(network, source)
     plan, warnings = plan_scan(
         network, source, tuple(dict.fromkeys(layers)), rules, thresholds or {}, size, fit
     )
@@ -122,9 +124,8 @@ def plan_scan(
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
     tails: dict[str, TailPlan] = {}
     warnings: dict[str, tuple[str, ...]] = {}
-    device = next((p.device for p in network.module.parameters()), torch.device("cpu"))
     with tap(network.module, layers) as read:
-        outputs = read(torch.zeros(1, 3, *frame.size, device=device))
+        outputs = read(network.blank(frame.size))
     fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
     for layer in layers:
         maps = read_units(outputs[layer], network.prefix_tokens, layer)

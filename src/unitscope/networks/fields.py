@@ -76,6 +76,8 @@ def find_fields(
     module = network.module if isinstance(network, Network) else network
     prefix = network.prefix_tokens if isinstance(network, Network) else None
     batch = blank(network, size)
+    if isinstance(batch, tuple):
+        return {}  # nothing that a latent enters has a place in an input image
     height, width = batch.shape[2:]
     found: dict[tuple[int, int], _Windows] = {(height, width): (_Window(), _Window())}
     with ExitStack() as stack:

@@ -43,7 +43,7 @@ def load_network(
 ) -> Network:
     """The network that a specification names, with its library's own preprocessing and class names.
 
-    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`, or
+    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`, `zoo:NAME`, or
     `FILE.py:FACTORY`: a function without arguments that returns a `Network`, or an `nn.Module`, which is then
     fed RGB in [0, 1] at the size of the stored image. That file's code is run, because it was named.
 
@@ -68,10 +68,6 @@ def load_network(
         network = _LOADERS[kind](name, path, random, download)
     elif spec == "efficientnet-lite0":
         network = _load_lite(path, random)
-    elif kind == "zoo":
-        raise UsageError(
-            f"{spec}: the zoo is not there yet; use torchvision:, timm:, hf: or efficientnet-lite0"
-        )
     elif ".py:" in spec:
         file, _, factory = spec.rpartition(":")
         network = _load_file(file, factory, path, random)
@@ -251,10 +247,17 @@ def _load_transformers(name: str, path: Path | None, random: int | None, downloa
     return load_transformers(name, path, random, download)
 
 
+def _load_zoo(name: str, path: Path | None, random: int | None, download: bool) -> Network:
+    from unitscope.networks.zoo.shelf import load_zoo
+
+    return load_zoo(name, path, random)
+
+
 _LOADERS: dict[str, Callable[[str, Path | None, int | None, bool], Network]] = {
     "torchvision": _load_torchvision,
     "timm": _load_timm,
     "hf": _load_transformers,
+    "zoo": _load_zoo,
 }
 
 
@@ -295,7 +298,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 def _known(spec: str) -> str:
     if re.fullmatch(r"[\w.]+", spec):
         return f"did you mean torchvision:{spec} or timm:{spec}?"
-    return "wanted torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, or FILE.py:FACTORY"
+    return "wanted torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, or FILE.py:FACTORY"
 
 
 def _imagenet_classes() -> tuple[str, ...]:

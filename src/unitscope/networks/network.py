@@ -10,6 +10,11 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
+Input = Tensor | tuple[Tensor, ...]
+"""What a module is called with: a batch of images, or of latents with their kinds."""
+
+_DEFAULT_SIZE = (224, 224)
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -56,6 +61,17 @@ class Network:
     classes: tuple[str, ...] = ()
     name: str = "network"
     prefix_tokens: int | None = None
+
+    def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
+        """What the module is called with for a batch of images, the first of them number `first`."""
+        return self.preprocessing.tensor(images, device)
+
+    def blank(self, size: tuple[int, int] | None = None) -> Input:
+        """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
+        first = next(self.module.parameters(), torch.empty(0))
+        dtype = first.dtype if first.is_floating_point() else torch.float32
+        height, width = size or self.preprocessing.size or _DEFAULT_SIZE
+        return torch.zeros(1, 3, height, width, device=first.device, dtype=dtype)
 
     @cached_property
     def digest(self) -> str:

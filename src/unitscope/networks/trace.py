@@ -13,13 +13,12 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.network import Network
+from unitscope.networks.network import Input, Network
 from unitscope.networks.weights import one_line
 
-Reader = Callable[[Tensor], dict[str, Tensor]]
+Reader = Callable[[Input], dict[str, Tensor]]
 
 _MOST_PREFIX_TOKENS = 16
-_DEFAULT_SIZE = (224, 224)
 
 
 class _Stop(BaseException):
@@ -79,12 +78,13 @@ def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) 
             raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
     checked = not stop
 
-    def read(batch: Tensor) -> dict[str, Tensor]:
+    def read(batch: Input) -> dict[str, Tensor]:
         nonlocal checked
         if not checked:
-            first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(batch[:1])
+            one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
+            first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(one)
             checked = True
-            if len(batch) == 1:
+            if len(_parts(batch)[0]) == 1:
                 return first
         return _Pass(module, name, modules, addresses, stop=stop).run(batch)
 
@@ -111,14 +111,14 @@ class _Pass:
         self.calls: Counter[tuple[str, bool]] = Counter()
         self.tensors: list[str] = []
 
-    def run(self, batch: Tensor) -> dict[str, Tensor]:
+    def run(self, batch: Input) -> dict[str, Tensor]:
         with ExitStack() as hooks, torch.no_grad():
             for name, on_input in dict.fromkeys((a.module, a.input) for a in self.addresses):
                 self._hook(hooks, name, on_input)
             if not self.stop:
                 self._hook_parts(hooks)
             try:
-                self.module(batch)
+                self.module(*_parts(batch))
             except _Stop:
                 pass
             except Exception as error:
@@ -175,11 +175,11 @@ class _Pass:
         if not isinstance(value, Tensor):
             verb = "takes" if address.input else "returns"
             raise NetworkError(
-                f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{self._parts()}"
+                f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{self._tensor_parts()}"
             )
         return value.detach()
 
-    def _parts(self) -> str:
+    def _tensor_parts(self) -> str:
         parts = list(dict.fromkeys(reversed(self.tensors)))
         shallow = sorted(parts, key=lambda part: part.count("."))[:4]
         return f"; parts of it that return tensors: {', '.join(shallow)}" if shallow else ""
@@ -278,19 +278,19 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
             stack.callback(part.register_forward_hook(_measuring(seen[key], prefix, key)).remove)
         batch = blank(network, size)
         try:
-            module(batch)
+            module(*_parts(batch))
         except Exception as error:
             raise _failure(name, batch, error) from error
     return [shape for key, part in modules.items() for shape in _shapes(key, part, seen[key])]
 
 
-def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Tensor:
-    """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
-    if size is None and isinstance(network, Network):
-        size = network.preprocessing.size
-    first = next(_unwrap(network)[0].parameters(), torch.empty(0))
-    dtype = first.dtype if first.is_floating_point() else torch.float32
-    return torch.zeros(1, 3, *(size or _DEFAULT_SIZE), device=first.device, dtype=dtype)
+def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Input:
+    """A batch of one image of zeros, or of one latent, as the network takes it."""
+    return (network if isinstance(network, Network) else Network(network)).blank(size)
+
+
+def _parts(batch: Input) -> tuple[Tensor, ...]:
+    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _measuring(seen: list[tuple[object, str]], prefix: int | None, name: str) -> Callable[..., None]:
@@ -338,7 +338,10 @@ def _evaluation(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def _failure(name: str, batch: Tensor, error: Exception) -> NetworkError:
+def _failure(name: str, batch: Input, error: Exception) -> NetworkError:
+    if isinstance(batch, tuple):
+        shapes = " and ".join(_describe(part) for part in batch)
+        return NetworkError(f"{name} failed on an input of {shapes}: {one_line(error)}")
     size = " x ".join(map(str, batch.shape[-2:]))
     return NetworkError(f"{name} failed on an input of {size} pixels: {one_line(error)}; try another size")
 

@@ -169,7 +169,7 @@ def _scan_span(
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
         with _precision(machine):
-            outputs = read(network.preprocessing.tensor(batch.images, machine.device))
+            outputs = read(network.feed(batch.images, batch.first, machine.device))
         for layer, output in outputs.items():
             maps = read_units(output, network.prefix_tokens, layer)
             check_maps(maps, plan.tails[layer], layer, batch)

@@ -7,7 +7,7 @@ from the seed and the step alone, so that a training that was stopped goes on as
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ R1_EVERY = 16
 AVERAGE = 0.999
 
 
+@runtime_checkable
 class Lesson(Protocol):
     """A network in training."""
 

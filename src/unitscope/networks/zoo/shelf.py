@@ -10,11 +10,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from unitscope.concepts.drawn.names import SCENES
+from unitscope.concepts.drawn.names import (
+    COLOR_IDS,
+    COLORS,
+    MATERIAL_IDS,
+    OBJECT_IDS,
+    PART_IDS,
+    drawn_vocabulary,
+)
+from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.segmenters import NetworkSegmenter
 from unitscope.networks.zoo.classifier import SceneClassifier
-from unitscope.networks.zoo.generator import SceneGenerator
+from unitscope.networks.zoo.generator import LATENT, SceneGenerator
 from unitscope.networks.zoo.recipes import RECIPES, Recipe
 from unitscope.networks.zoo.segmenter import CLASSES, SceneSegmenter
 
@@ -100,15 +110,33 @@ def load_zoo_module(name: str) -> nn.Module:
     return read_module(recipe, path)
 
 
-def load_zoo(name: str) -> Network:
-    """The shipped network of that name as a `Network`: a scene classifier with its class names.
+def load_zoo(name: str, weights: Path | None = None, random: int | None = None) -> Network:
+    """A network of the zoo: as shipped, or with the weights of a file, or with random ones from a seed.
+
+    The generator comes as a `Generator`, the classifier with its class names.
 
     >>> load_zoo("scene-classifier").classes[:2]
     ('street', 'park')
     """
     recipe = find_recipe(name)
-    classes = SCENES if recipe.lesson == "classifier" else ()
-    return Network(load_zoo_module(name), INPUT, tuple(classes), f"zoo:{name}")
+    if random is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random)
+            module = build_module(recipe).eval()
+    else:
+        module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
+    if recipe.lesson == "generator":
+        return Generator(module, INPUT, (), f"zoo:{name}", latent=(LATENT,), kinds=recipe.scenes)
+    classes = recipe.scenes if recipe.lesson == "classifier" else ()
+    return Network(module, INPUT, classes, f"zoo:{name}")
+
+
+def load_zoo_segmenter(weights: Path | None = None) -> NetworkSegmenter:
+    """The zoo's segmenter with the drawn world's concepts: planes of objects, parts, materials, colors."""
+    planes = tuple((0, *ids.values()) for ids in (OBJECT_IDS, PART_IDS, MATERIAL_IDS))
+    named = {*OBJECT_IDS.values(), *PART_IDS.values(), *MATERIAL_IDS.values(), *COLOR_IDS.values()}
+    words = Vocabulary(tuple(concept for concept in drawn_vocabulary() if concept.id in named))
+    return NetworkSegmenter(load_zoo("segmenter", weights), words, planes, COLOR_IDS[COLORS[0]])
 
 
 def _shelf(file: str) -> Path:

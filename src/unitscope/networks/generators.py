@@ -1,0 +1,169 @@
+"""Networks that make images from latents, and the images they make."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from torch import Tensor
+
+from unitscope.concepts.blocks import Blocks
+from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Input, Network
+
+BLOCK = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Generator(Network):
+    """A network that makes an image from a latent, and from a kind where `kinds` names some.
+
+    The module is called with float32 latents [n, *latent] and, if there are kinds, int64 kinds [n]; it
+    returns images [n, 3, y, x] whose values go from `low` to `high`. Latent i is drawn from a normal
+    distribution by the seed and i alone, its kind is i modulo their number: more images never change the
+    first ones.
+    """
+
+    latent: tuple[int, ...] = (128,)
+    kinds: tuple[str, ...] = ()
+    seed: int = 0
+    low: float = -1.0
+    high: float = 1.0
+
+    def draw_latents(self, first: int, count: int) -> Float32[Tensor, "image ..."]:
+        """Latents number `first` and on."""
+        numbers = range(first, first + count)
+        drawn = [
+            np.random.default_rng((self.seed, number)).standard_normal(self.latent) for number in numbers
+        ]
+        return torch.from_numpy(np.stack(drawn).astype(np.float32))
+
+    def pick_kinds(self, first: int, count: int) -> Int64[Tensor, "image"]:
+        """The kinds of images number `first` and on, in turn."""
+        return torch.arange(first, first + count) % max(1, len(self.kinds))
+
+    def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
+        """The latents, and kinds, of the images number `first` and on; the images themselves are not read."""
+        latents = self.draw_latents(first, len(images)).to(device)
+        if not self.kinds:
+            return (latents,)
+        return latents, self.pick_kinds(first, len(images)).to(device)
+
+    def blank(self, size: tuple[int, int] | None = None) -> Input:
+        """The first latent, on the device of the parameters."""
+        parameter = next(self.module.parameters(), torch.empty(0))
+        return self.feed(np.zeros((1, 1, 1, 3), np.uint8), 0, str(parameter.device))
+
+    @torch.inference_mode()
+    def generate(self, first: int, count: int) -> UInt8[np.ndarray, "image y x 3"]:
+        """Images number `first` and on, in whole colors.
+
+        Raises `NetworkError` where the module does not return images.
+        """
+        self.module.eval()
+        batch = self.feed(np.zeros((count, 1, 1, 3), np.uint8), first)
+        images = self.module(*batch)
+        if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
+            shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise NetworkError(
+                f"{self.name} gave {shape} for {count} latents; wanted images {(count, 3)} x y x x"
+            )
+        return to_pixels(images, self.low, self.high)
+
+
+def to_pixels(
+    images: Float32[Tensor, "image 3 y x"], low: float = -1.0, high: float = 1.0
+) -> UInt8[np.ndarray, "image y x 3"]:
+    """Images in whole colors from 0 to 255; `low` and `high` are what black and white were.
+
+    >>> to_pixels(torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1)).tolist()
+    [[[[0, 128, 255]]]]
+    """
+    colors = ((images.float() - low) * (255 / (high - low))).add(0.5).floor().clamp(0, 255)
+    return np.ascontiguousarray(colors.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedImages:
+    """The first `count` images of a generator as a source without labels.
+
+    Give it labels with a segmenter (`SegmentedSource`). Images are made in blocks of 16, each again
+    when it has been forgotten.
+    """
+
+    generator: Generator
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UsageError(f"{self.count} generated images leave nothing to look at; wanted 1 or more")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """No concepts: nobody has labelled these images."""
+        return Vocabulary(())
+
+    @property
+    def name(self) -> str:
+        """A short name for people."""
+        return f"images of {self.generator.name}"
+
+    @property
+    def spec(self) -> str:
+        """The text that opens this source again, where the generator has a name that does."""
+        return f"generator:{self.generator.name},count={self.count},seed={self.generator.seed}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with the generator's weights, the seed and the count."""
+        return f"{self.generator.digest}-{self.generator.seed}-{self.count}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int, /) -> Example:
+        """Image number `index`, without labels."""
+        place = range(self.count)[index]
+        kinds = self.generator.kinds
+        kind = f"-{kinds[place % len(kinds)]}" if kinds else ""
+        return Example(f"{self.generator.seed}-{place:06d}{kind}", self._blocks[place])
+
+    @cached_property
+    def _blocks(self) -> Blocks[UInt8[np.ndarray, "y x 3"]]:
+        def make(start: int) -> Sequence[np.ndarray]:
+            # Whole blocks also at the end, so that an image never depends on how many there are.
+            return list(self.generator.generate(start, BLOCK))
+
+        return Blocks(BLOCK, make)
+
+
+def with_seed(generator: Generator, seed: int) -> Generator:
+    """The same generator with other latents."""
+    if seed < 0:
+        raise UsageError(f"the seed of the latents is {seed}; it must be 0 or more")
+    return replace(generator, seed=seed)
+
+
+def find_generated(source: ConceptSource) -> GeneratedImages | None:
+    """The generated images that a source is made of, if it is."""
+    inner: object = source
+    while inner is not None and not isinstance(inner, GeneratedImages):
+        inner = getattr(inner, "source", None)
+    return inner
+
+
+def check_source(network: Network, source: ConceptSource) -> None:
+    """Raises `UsageError` where a generator is to be read while others' images are looked at."""
+    if not isinstance(network, Generator):
+        return
+    images = find_generated(source)
+    if images is None:
+        raise UsageError(
+            f"{network.name} makes its own images, and the source holds others; "
+            "dissect it over GeneratedImages that a segmenter labels"
+        )
+    if (images.generator.digest, images.generator.seed) != (network.digest, network.seed):
+        raise UsageError("the images come from another generator or seed than the one to be dissected")

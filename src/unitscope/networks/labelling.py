@@ -1,0 +1,103 @@
+"""Sources of concepts that take a network to open: a segmenter's labels, a generator's images."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from unitscope.concepts import sources
+from unitscope.concepts.segmenters import SegmentedSource, Segmenter
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.errors import NetworkError, UnitscopeError, UsageError
+from unitscope.networks.generators import GeneratedImages, Generator, with_seed
+from unitscope.networks.load import load_network
+from unitscope.networks.network import Network
+from unitscope.networks.weights import one_line
+
+GENERATED_COUNT = 1000
+
+
+def open_source(spec: str, network: Network | None = None) -> ConceptSource:
+    """The source that a text names: all that need no network (`concepts.sources`), and
+
+    - `segmenter:NAME,images=SOURCE`: the images of a source with the labels of a segmenter, which is
+      `zoo:segmenter` or `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
+    - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels.
+
+    A segmenter without images labels those that `network`, a generator, makes.
+
+    Raises `UsageError` where the text names nothing, and what the opened source raises.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "generator":
+        return _open_generator(rest, network)
+    if kind != "segmenter":
+        return sources.open_source(spec)
+    name, found, images = rest.partition(",images=")
+    if found:
+        return SegmentedSource(open_source(images, network), load_segmenter(name))
+    name, options = _split(rest, ("count", "seed"))
+    if not isinstance(network, Generator):
+        raise UsageError(f"{spec!r} says no images; wanted segmenter:{name},images=SOURCE")
+    return SegmentedSource(_images(network, options), load_segmenter(name))
+
+
+def load_segmenter(name: str) -> Segmenter:
+    """The segmenter of that name: `zoo:segmenter`, or what a function of the user's own file returns.
+
+    Raises `UsageError` for a name that is neither, `NetworkError` where the function fails.
+    """
+    if name == "zoo:segmenter":
+        from unitscope.networks.zoo.shelf import load_zoo_segmenter
+
+        return load_zoo_segmenter()
+    if ".py:" not in name:
+        raise UsageError(f"no segmenter {name!r}; wanted zoo:segmenter or FILE.py:FACTORY")
+    file, _, factory = name.rpartition(":")
+    made = _call_factory(Path(file), factory)
+    if isinstance(made, Segmenter):
+        return made
+    raise NetworkError(f"{name} returned {type(made).__name__}; wanted a segmenter, such as NetworkSegmenter")
+
+
+def _call_factory(file: Path, factory: str) -> object:
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
+    found = importlib.util.spec_from_file_location(f"unitscope_user_{file.stem}", file)
+    if found is None or found.loader is None:
+        raise UsageError(f"{file} is not a Python file")
+    code = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = code
+    try:
+        found.loader.exec_module(code)
+        return getattr(code, factory)()
+    except UnitscopeError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise NetworkError(f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _open_generator(rest: str, network: Network | None) -> GeneratedImages:
+    name, options = _split(rest, ("count", "seed"))
+    generator = network if network is not None and network.name == name else load_network(name)
+    if not isinstance(generator, Generator):
+        raise UsageError(f"{name} is no generator; wanted one such as zoo:generator")
+    return _images(generator, options)
+
+
+def _images(generator: Generator, options: dict[str, int]) -> GeneratedImages:
+    seeded = with_seed(generator, options["seed"]) if "seed" in options else generator
+    return GeneratedImages(seeded, options.get("count", GENERATED_COUNT))
+
+
+def _split(text: str, known: tuple[str, ...]) -> tuple[str, dict[str, int]]:
+    """A name and the numbers that follow it: `NAME,count=200` gives `NAME` and {count: 200}."""
+    name, *parts = text.split(",")
+    options = {}
+    for part in parts:
+        key, _, value = part.partition("=")
+        if key not in known or not value.isdecimal():
+            raise UsageError(
+                f"{part!r} is no option of {name}; wanted {' or '.join(f'{k}=N' for k in known)}"
+            )
+        options[key] = int(value)
+    return name, options

@@ -1,0 +1,79 @@
+"""Segmentation networks as a source of labels."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import UInt8, UInt16
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from unitscope.concepts.colors import name_colors
+from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkSegmenter:
+    """A segmentation network and the concepts its channels stand for.
+
+    The network gives logits [n, channel, y, x]. `planes` cuts the channels into groups, one a label plane:
+    for every channel of the group the id of its concept, 0 for "none of them"; the highest logit of
+    a group names the pixel. With `colors`, the id of the first of the 11 colors, one more plane holds the
+    color of every pixel, which takes no network (`name_colors`).
+    """
+
+    network: Network
+    vocabulary: Vocabulary
+    planes: tuple[tuple[int, ...], ...]
+    colors: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = {i for plane in self.planes for i in plane if i and i not in self.vocabulary}
+        if unknown:
+            raise UsageError(f"the planes name concept {min(unknown)}, which the vocabulary does not hold")
+
+    @property
+    def name(self) -> str:
+        """What opens the network."""
+        return self.network.name
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with the network's weights and with what its channels stand for."""
+        text = f"{self.network.digest} {self.planes} {self.colors}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @torch.inference_mode()
+    def __call__(self, images: UInt8[np.ndarray, "n y x 3"], /) -> UInt16[np.ndarray, "n plane y x"]:
+        """The concept ids of every pixel, at the size of the images.
+
+        Images of another size than the network's are resized for it; its logits are brought back
+        bilinearly. Raises `NetworkError` where the network gives other channels than the planes need.
+        """
+        height, width = images.shape[1:3]
+        size = self.network.preprocessing.size or (height, width)
+        seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
+        logits = self.network.module(self.network.preprocessing.tensor(seen))
+        wanted = sum(len(plane) for plane in self.planes)
+        if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise NetworkError(f"{self.name} gave {shape}; wanted logits of {wanted} channels")
+        if logits.shape[2:] != (height, width):
+            logits = functional.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
+        groups = torch.split(logits, [len(plane) for plane in self.planes], 1)
+        found = [
+            np.array(plane, np.uint16)[group.argmax(1).numpy()]
+            for plane, group in zip(self.planes, groups, strict=True)
+        ]
+        if self.colors:
+            found.append(np.stack([name_colors(image) for image in images]) + np.uint16(self.colors - 1))
+        return np.stack(found, 1)
+
+
+def _resize(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -5,15 +5,19 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from unitscope.cli.words import Flag, print_json
 from unitscope.parsing import Command
+
+Name = Annotated[Positional[str], arg(metavar="NAME", help="scene-classifier, segmenter or generator")]
 
 
 def train(
-    name: Annotated[Positional[str], arg(metavar="NAME", help="scene-classifier, segmenter or generator")],
+    name: Name,
     out: Path = Path("runs/zoo"),
     seed: int = 0,
     steps: int | None = None,
     pictures: int | None = None,
+    keep: tuple[int, ...] = (),
 ) -> None:
     """Train a network of the zoo from its recipe; goes on where it was stopped.
 
@@ -23,6 +27,7 @@ def train(
         seed: decides the initial weights and the order of the pictures.
         steps: fewer or more steps than the recipe says.
         pictures: fewer or more pictures to learn from.
+        keep: also write the weights after these steps, as OUT/NAME-SEED/step-N.safetensors.
     """
     from dataclasses import replace
 
@@ -31,9 +36,36 @@ def train(
 
     recipe = find_recipe(name)
     recipe = replace(recipe, steps=steps or recipe.steps, pictures=pictures or recipe.pictures)
-    done = train_network(recipe, out / f"{name}-{seed}", seed=seed)
+    done = train_network(recipe, out / f"{name}-{seed}", seed=seed, keep=keep)
     file = done.folder / f"{name}.safetensors"
     print(f"weights: {file}  sha256 {save_weights(done.network, file)}")
 
 
-ZOO: dict[str, Command] = {"train": train}
+def grade(
+    name: Name,
+    pictures: Path = Path("runs/zoo/pictures"),
+    count: int = 2400,
+    weights: Path | None = None,
+    early: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Grade a network of the zoo on pictures that nothing was trained on: what its model card says.
+
+    Args:
+        name: the network.
+        pictures: folder where the held-out pictures are kept.
+        count: how many pictures.
+        weights: other weights than the shipped ones.
+        early: weights of an earlier generator, for scale.
+        json: print only the main figures, as JSON.
+    """
+    from unitscope.networks.zoo.cards import grade as grade_network
+
+    card = grade_network(name, pictures, count=count, weights=weights, early=early)
+    if json:
+        print_json(card.figures)
+    else:
+        print(card.text)
+
+
+ZOO: dict[str, Command] = {"train": train, "grade": grade}

@@ -53,16 +53,16 @@ def test_the_same_seed_gives_the_same_weights_also_after_a_stop(name, folder, mo
 
     from unitscope.networks.zoo import training
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(recipe, step):
         if step == 5:
-            raise Stopped
+            raise StoppedError
         return find_rate(recipe, step)
 
     monkeypatch.setattr(training, "find_rate", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(recipe, folder / f"{name}-cut", seed=3, every=2)
     monkeypatch.setattr(training, "find_rate", find_rate)
     assert_equal(whole, weights(train(recipe, folder / f"{name}-cut", seed=3, every=2).network))
@@ -78,9 +78,17 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(folder):
 
 
 def test_torch_is_left_as_it_was(folder):
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.random.get_rng_state()
+    before = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.random.get_rng_state(),
+    )
     train(replace(RECIPES["scene-classifier"], **SMALL, threads=1), folder / "polite", seed=0)
-    after = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.random.get_rng_state()
+    after = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.random.get_rng_state(),
+    )
     assert before[:2] == after[:2]
     assert torch.equal(before[2], after[2])
 

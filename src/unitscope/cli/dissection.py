@@ -8,22 +8,10 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.demo import demo
 from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, find_device, print_json
 from unitscope.errors import UsageError
 from unitscope.parsing import Command
-
-
-def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) -> None:
-    """Dissect a pretrained network over drawn scenes, offline, and write the report.
-
-    Args:
-        out: folder of the run.
-        count: how many scenes are drawn.
-        resume: go on with a run that was interrupted.
-    """
-    spec = f"drawn:count={count}"
-    print(f"EfficientNet-Lite0, trained on ImageNet, over {count} drawn scenes: three layers, one pass.")
-    dissect("efficientnet-lite0", ["_blocks.5", "_blocks.10", "_conv_head"], spec, out, resume=resume)
 
 
 def dissect(

@@ -1,0 +1,178 @@
+"""The demo: what unitscope does, from end to end, on what ships with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import unitscope as us
+from unitscope.cli.words import Flag
+
+if TYPE_CHECKING:
+    from unitscope.views.tour import Chapter
+
+TITLE = "What do hidden units see?"
+LEAD = (
+    "A tour of unitscope on what ships with it: scenes painted by code, whose every pixel has a name, "
+    "and networks trained on them. Nothing was downloaded."
+)
+
+WORLD = (
+    "{scenes} kinds of scene share {objects} objects, with their parts, materials, textures and colors. "
+    "Light, weather, place and company vary, so that a scene is told by what stands together. Since code "
+    "paints every pixel, every pixel's name is known."
+)
+CLASSIFIER = (
+    "The classifier was taught the names of scenes only. Its last layer is dissected twice: with the true "
+    "names of the pixels, and with those that a second network, the segmenter, gives them. Each row is a "
+    "unit with its top images, dark where it is silent."
+)
+GENERATOR = (
+    "This network turns random numbers into pictures of outdoor scenes. The segmenter names what it has "
+    "painted, and units turn out to be painters of one thing. Below the samples: units of {layer}."
+)
+PRETRAINED = (
+    "EfficientNet-Lite0 has learned from photographs. It has never seen a drawn scene, and still many of "
+    "its units know what is in one."
+)
+
+
+def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) -> None:
+    """Dissect a classifier, with true labels and with a segmenter, a generator, and a pretrained network.
+
+    All of it offline, on what ships with the package; one page leads through it.
+
+    Args:
+        out: folder of the runs and of the page.
+        count: how many scenes are drawn, and images generated.
+        resume: go on with a demo that was interrupted.
+    """
+    from unitscope.views.tour import write_tour
+
+    chapters = [
+        _show_scenes(out),
+        _dissect_classifier(out, count, resume),
+        _dissect_generator(out, count, resume),
+        _dissect_pretrained(out, max(2, count // 2), resume),
+    ]
+    print(f"page: {write_tour(chapters, out, title=TITLE, lead=LEAD)}")
+
+
+def _run(
+    network: us.Network,
+    source: us.ConceptSource,
+    layers: Sequence[str],
+    out: Path,
+    convention: str,
+    resume: bool,
+) -> us.Dissection:
+    """One dissection with its report; one that is already there is opened."""
+    done = resume and (out / "run.json").is_file()
+    run = (
+        us.load(out)
+        if done
+        else us.dissect(network, source, layers, convention=convention, out=out, resume=resume)
+    )
+    us.write_report(run, source, out / "report", run=out)
+    return run
+
+
+def _show_scenes(out: Path) -> "Chapter":
+    from unitscope.concepts.drawn.names import OBJECT_IDS, SCENES
+    from unitscope.concepts.drawn.scenes import paint
+    from unitscope.concepts.drawn.shading import render
+    from unitscope.views.strips import draw_sheet
+    from unitscope.views.tour import Chapter, save_picture
+
+    print(f"1 of 4: {len(SCENES)} kinds of scene, painted by code")
+    pictures = [render(paint(0, place, 128, scene)[1]) for place, scene in enumerate(SCENES)]
+    save_picture(draw_sheet(pictures, 8, 128), out / "pictures" / "scenes.png")
+    return Chapter(
+        "The drawn world",
+        WORLD.format(scenes=len(SCENES), objects=len(OBJECT_IDS)),
+        picture="pictures/scenes.png",
+        alt=f"One picture of each of {len(SCENES)} kinds of scene",
+    )
+
+
+def _dissect_classifier(out: Path, count: int, resume: bool) -> "Chapter":
+    from unitscope.concepts.segmenters import SegmentedSource
+    from unitscope.dissection.agreement import measure_agreement
+    from unitscope.networks.labelling import load_segmenter
+    from unitscope.views.tour import Chapter, draw_rows
+
+    print(f"2 of 4: the scene classifier over {count} scenes, with true labels and with a segmenter's")
+    network = us.load_network("zoo:scene-classifier")
+    true = us.open_source(f"drawn:count={count},seed=3,size=64")
+    seen = SegmentedSource(true, load_segmenter("zoo:segmenter"))
+    one = _run(network, true, ["layer3", "layer4", "layer5"], out / "true", "netdissect", resume)
+    other = _run(network, seen, ["layer3", "layer4", "layer5"], out / "segmented", "netdissect", resume)
+    us.compare_runs({"true labels": one, "segmenter": other}).write(out / "compared")
+    found = measure_agreement(one["layer5"], other["layer5"])
+    pictures = out / "pictures"
+    return Chapter(
+        "A classifier, by truth and by a segmenter",
+        CLASSIFIER,
+        (
+            ("detectors, true labels", f"{one['layer5'].detectors} of {len(one['layer5'])}"),
+            ("detectors, segmenter", f"{other['layer5'].detectors} of {len(other['layer5'])}"),
+            ("units with the same name", f"{found.same:.0%}"),
+            ("correlation of IoUs", f"{found.correlation:.2f}"),
+        ),
+        columns={
+            "True labels": draw_rows(one, true, "layer5", pictures, "true"),
+            "Segmenter": draw_rows(other, seen, "layer5", pictures, "segmented"),
+        },
+        links=(
+            ("Report with true labels", "true/report/index.html"),
+            ("Report with the segmenter", "segmented/report/index.html"),
+            ("Unit by unit", "compared/index.html"),
+        ),
+    )
+
+
+def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
+    from unitscope.networks.generators import Generator, find_generated
+    from unitscope.views.strips import draw_sheet
+    from unitscope.views.tour import Chapter, draw_rows, save_picture
+
+    print(f"3 of 4: the generator over {count} images of its own")
+    generator = us.load_network("zoo:generator")
+    source = us.open_source(f"segmenter:zoo:segmenter,images=generator:zoo:generator,count={count}")
+    images = find_generated(source)
+    assert isinstance(generator, Generator)
+    assert images is not None
+    layers = ["layer1", "layer2", "layer3", "layer4"]
+    run = _run(images.generator, source, layers, out / "generator", "pnas", resume)
+    save_picture(draw_sheet(list(generator.generate(0, 40)), 10, 96), out / "pictures" / "generated.png")
+    unique = {layer: sum(run[layer].unique["label"].values()) for layer in layers}
+    best = max(layers, key=lambda layer: unique[layer])
+    return Chapter(
+        "A generator",
+        GENERATOR.format(layer=best),
+        [(f"unique concepts, {layer}", str(found)) for layer, found in unique.items()],
+        "pictures/generated.png",
+        "Forty pictures made by the generator",
+        {
+            "Painters": (rows := draw_rows(run, source, best, out / "pictures", "generated", 8))[::2],
+            "": rows[1::2],
+        },
+        (("Report of the generator", "generator/report/index.html"),),
+    )
+
+
+def _dissect_pretrained(out: Path, count: int, resume: bool) -> "Chapter":
+    from unitscope.views.tour import Chapter, draw_rows
+
+    print(f"4 of 4: EfficientNet-Lite0, trained on ImageNet, over {count} drawn scenes")
+    network = us.load_network("efficientnet-lite0")
+    source = us.open_source(f"drawn:count={count},seed=3")
+    layers = ["_blocks.5", "_blocks.10", "_conv_head"]
+    run = _run(network, source, layers, out / "pretrained", "netdissect", resume)
+    rows = draw_rows(run, source, "_conv_head", out / "pictures", "pretrained", 8)
+    return Chapter(
+        "A network of this world",
+        PRETRAINED,
+        tuple((f"detectors, {layer}", f"{run[layer].detectors} of {len(run[layer])}") for layer in layers),
+        columns={"Units of the last layer": rows[::2], "": rows[1::2]},
+        links=(("Report of EfficientNet-Lite0", "pretrained/report/index.html"),),
+    )

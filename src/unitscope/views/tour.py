@@ -1,0 +1,78 @@
+"""One page that leads through several runs: chapters with pictures, figures and links."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from PIL import Image
+
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.result import Dissection
+from unitscope.errors import RunError
+from unitscope.views.pages import page_environment
+from unitscope.views.strips import draw_strip, pick_units
+
+
+@dataclass(frozen=True)
+class Row:
+    """A unit of a chapter: what it is called and where its strip of pictures lies."""
+
+    concept: str
+    category: str
+    unit: int
+    iou: float
+    picture: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the tour: a heading, a few sentences, figures, one wide picture, units, links."""
+
+    title: str
+    text: str
+    figures: Sequence[tuple[str, str]] = ()
+    picture: str = ""
+    alt: str = ""
+    columns: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    links: Sequence[tuple[str, str]] = ()
+
+
+def draw_rows(
+    dissection: Dissection, source: ConceptSource, layer: str, folder: Path, prefix: str, count: int = 6
+) -> list[Row]:
+    """The best units of the layer's best concepts, their strips saved into `folder`."""
+    rows = []
+    for unit in pick_units(dissection[layer], count):
+        told = dissection[layer][unit]
+        assert told.concept is not None
+        name = f"{prefix}-{unit}.png"
+        save_picture(draw_strip(dissection, source, layer, unit), folder / name)
+        rows.append(Row(told.concept.label, told.concept.category, unit, told.iou, f"{folder.name}/{name}"))
+    return rows
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Writes a PNG. Raises `RunError` where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, "PNG", optimize=True)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+
+
+def write_tour(chapters: Sequence[Chapter], out: Path, *, title: str, lead: str) -> Path:
+    """Writes `index.html` and its style sheet into the folder `out`; the path of the page.
+
+    Links and pictures are relative to `out`, so the folder can be moved as a whole.
+    """
+    page = page_environment().get_template("tour.html")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        style = files("unitscope.views.report") / "look.css"
+        (out / "look.css").write_bytes(style.read_bytes())
+        text = page.render(chapters=chapters, title=title, lead=lead)
+        (out / "index.html").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+    return out / "index.html"

@@ -1,0 +1,1 @@
+"""Experiments: each module one study, saved as tables and figures."""

@@ -172,15 +172,21 @@ def towel(c: Canvas, x: Number, y: Number, m: Number) -> None:
 
 
 def blackboard(c: Canvas, x: Number, y: Number, m: Number, wide: Number = 1.3) -> None:
-    """A blackboard with writing, `wide` meters to either side of its middle."""
+    """A blackboard (or a white one) with writing, `wide` meters to either side of its middle."""
     r = c.chance
     half, tall = m * wide, m * r.between(0.5, 0.62)
-    wood, slate = r.tone(of.WOOD), r.pick(((44, 74, 62), (48, 50, 54), (40, 62, 70)))
+    wood, slate = r.tone(of.WOOD), r.pick(((44, 74, 62), (48, 50, 54), (40, 62, 70), (226, 230, 228)))
     c.box(c.ink("blackboard", material="wood", color=wood), x - half, y - tall, x + half, y + tall)
     edge = m * 0.07
     face = c.ink("blackboard", "board", "stone", slate, below=shade(slate, 1.15), grain=0.5)
     c.box(face, x - half + edge, y - tall + edge, x + half - edge, y + tall - edge)
-    chalk = c.ink("blackboard", "board", "stone", mix(slate, (244, 244, 238), 0.8), grain=0.4)
+    chalk = c.ink(
+        "blackboard",
+        "board",
+        "stone",
+        mix(slate, (40, 60, 130) if slate[0] > 200 else (244, 244, 238), 0.8),
+        grain=0.4,
+    )
     for row in (-0.55, -0.2, 0.15, 0.5):
         start = x - half * r.between(0.6, 0.85)
         c.box(

@@ -255,7 +255,7 @@ def farm(c: Canvas) -> None:
     """Meadows with a house, animals and fences."""
     r, y = c.chance, choose_view(c, 34, 52, (1.7, 3.2))
     paint_backdrop(c, (y + 0.6, y + 2.5), town=0.25, hills=0.45)
-    grass(c, y + 1.5, swell=1.4)
+    (sand if r.maybe(0.25) else grass)(c, y + 1.5, swell=1.4)
     stage = Stage(c)
     if r.maybe(0.3):
         x = r.between(20, 80)

@@ -109,8 +109,14 @@ def choose_light(chance: Chance, *, indoors: bool = False) -> Light:
     skies, ambient, shadow = _SKIES[hour]
     zenith, horizon = chance.pick(skies)
     if indoors:
-        lamps: tuple[Color, ...] = ((1.0, 0.99, 0.96), (1.02, 0.94, 0.82), (0.9, 0.94, 1.0))
-        evening: tuple[Color, ...] = ((0.9, 0.78, 0.6), (0.62, 0.58, 0.62), (0.82, 0.8, 0.78))
+        lamps: tuple[Color, ...] = (
+            *((1.0, 0.99, 0.96), (1.02, 0.94, 0.82), (0.9, 0.94, 1.0)),
+            *((0.78, 0.8, 0.76), (1.05, 0.86, 0.72), (0.8, 0.92, 0.82), (0.74, 0.78, 0.92)),
+        )
+        evening: tuple[Color, ...] = (
+            *((0.9, 0.78, 0.6), (0.62, 0.58, 0.62), (0.82, 0.8, 0.78)),
+            *((0.56, 0.5, 0.44), (0.86, 0.6, 0.62), (0.5, 0.56, 0.7)),
+        )
         ambient, shadow = chance.pick(evening if hour in ("night", "dusk") else lamps), 0.3
     bright = chance.between(0.9, 1.06)
     side = 1 if chance.maybe(0.5) else -1

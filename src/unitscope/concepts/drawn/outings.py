@@ -25,7 +25,7 @@ from unitscope.concepts.drawn.rooms import clock
 from unitscope.concepts.drawn.stage import Painter, Stage
 from unitscope.concepts.drawn.town import building, house
 from unitscope.concepts.drawn.vehicles import bicycle, bridge, rails, train, truck
-from unitscope.concepts.drawn.ways import boat, car, sidewalk
+from unitscope.concepts.drawn.ways import boat, car, road, sidewalk
 
 
 def snow(c: Canvas, y: Number) -> None:
@@ -36,6 +36,44 @@ def snow(c: Canvas, y: Number) -> None:
     c.polygon(ink, (101, 101), (-1, 101), *((k * 20.4 - 1, y + bend[k]) for k in range(6)))
 
 
+def lay_ground(c: Canvas, y: Number, kinds: str, *, swell: Number = 0.6) -> str:
+    """The ground from row y down: "grass", "snow", "sand", "asphalt" or "paving"; which one it is.
+
+    No ground belongs to one scene: snow falls everywhere, and people play and camp on sand.
+    """
+    kind = c.chance.pick(kinds.split())
+    if kind == "grass":
+        grass(c, y, swell=swell)
+    elif kind == "snow":
+        snow(c, y)
+    elif kind == "sand":
+        sand(c, y, swell=swell)
+    elif kind == "asphalt":
+        road(c, ((-1, y), (101, y), (101, 101), (-1, 101)), ())
+    else:
+        sidewalk(c, (-1, y), (101, y), (101, 101), (-1, 101))
+    return kind
+
+
+def choose_fog(c: Canvas) -> Number:
+    """How much of everything fades into the color of the horizon; most days are clear."""
+    return c.chance.between(0.15, 0.5) if c.chance.maybe(0.35) else 0.0
+
+
+def open_shore(c: Canvas, probability: Number) -> None:
+    """The sea or a lake behind everything, perhaps: water from the horizon down."""
+    fog = c.haze
+    if c.chance.maybe(probability):
+        if c.chance.maybe(0.5):
+            c.haze = max(fog, c.chance.between(0.2, 0.4))
+            mountains(c, c.horizon + 1, c.chance.between(8, 30), snow=c.chance.maybe(0.5))
+            c.haze = fog
+        water(c, c.horizon)
+        stage = Stage(c)
+        stage.scatter(boat, c.chance.count(0, 2), (c.horizon + 1, c.horizon + 3))
+        stage.paint()
+
+
 def _strew(stage: Stage, rows: tuple[Number, Number], chances: dict[Painter, Number]) -> None:
     """Each of some things with its probability, somewhere between two rows."""
     for painter, chance in chances.items():
@@ -44,8 +82,9 @@ def _strew(stage: Stage, rows: tuple[Number, Number], chances: dict[Painter, Num
 
 def forest(c: Canvas) -> None:
     """Trees and more trees, near and far, over ferns and stones."""
-    r, y = c.chance, choose_view(c, 36, 52, (1.6, 2.8))
-    grass(c, y, swell=0.8)
+    r, y = c.chance, choose_view(c, 32, 56, (1.6, 2.8))
+    fog = c.haze = choose_fog(c)
+    lay_ground(c, y, "grass grass snow sand", swell=0.8)
     wood: Painter = r.pick((tree, conifer, broad_tree))
     stage = Stage(c)
     for haze, count, rows in (
@@ -53,10 +92,10 @@ def forest(c: Canvas) -> None:
         (0.16, 12, (y + 2, y + 4)),
         (0.06, 8, (y + 4, y + 7)),
     ):
-        c.haze = haze
+        c.haze = max(haze, fog)
         stage.scatter(wood, count, rows, (-4, 104))
         stage.paint()
-    c.haze = 0.0
+    c.haze = fog
     if r.maybe(0.4):
         x = r.between(25, 75)
         path = c.ink("sand", material="sand", color=r.tone(((176, 148, 110), (150, 128, 100))), ground=True)
@@ -79,8 +118,11 @@ def forest(c: Canvas) -> None:
 def garden(c: Canvas) -> None:
     """A house near by, a fence, flowers, and what people leave on the lawn."""
     r, y = c.chance, choose_view(c, 30, 44, (1.7, 2.8))
+    fog = c.haze = choose_fog(c)
     paint_backdrop(c, (y + 0.8, y + 3), town=0.3, hills=0.2)
-    grass(c, y + 2, swell=0.6)
+    c.haze = fog
+    open_shore(c, 0.25)
+    lay_ground(c, y + r.between(2, 5), "grass grass snow sand paving")
     stage = Stage(c)
     side, foot = r.pick((-1, 1)), y + r.between(14, 20)
     stage.put(house, 50 + side * r.between(14, 34), foot)
@@ -128,17 +170,19 @@ def towel_line(c: Canvas, x: Number, y: Number, m: Number) -> None:
 def market(c: Canvas) -> None:
     """Stalls in a square, crates, and many people."""
     r, y = c.chance, choose_view(c, 34, 48, (1.8, 3.2))
-    sidewalk(c, (-1, y), (101, y), (101, 101), (-1, 101))
+    fog = c.haze = choose_fog(c)
+    open_shore(c, 0.3)
+    lay_ground(c, y + r.between(0, 4), "paving grass sand snow asphalt asphalt")
     stage = Stage(c)
-    c.haze = 0.12
-    far = y + r.between(4, 6)
+    c.haze = max(0.12, fog)
+    far = y + r.between(5, 7)
     for painter, row, count in (
         (r.pick((building, house)), far, r.count(3, 5)),
         (tree, far + 1.5, r.count(0, 3)),
     ):
         stage.scatter(painter, count, (row - 1, row), (-2, 102))
     stage.paint()
-    c.haze = 0.0
+    c.haze = fog
     stage.scatter(stall, r.count(2, 3), (y + 11, y + 16), (8, 92))
     stage.scatter(stall, r.count(1, 2), (y + 22, y + 32), (12, 88))
     if r.maybe(0.3):
@@ -155,9 +199,12 @@ def market(c: Canvas) -> None:
 def playground(c: Canvas) -> None:
     """A slide and a swing, children, and benches."""
     r, y = c.chance, choose_view(c, 32, 48, (1.7, 3.0))
+    fog = c.haze = choose_fog(c)
     paint_backdrop(c, (y + 0.8, y + 3), town=0.55, hills=0.15)
-    grass(c, y + 2, swell=0.5)
-    if r.maybe(0.55):
+    c.haze = fog
+    open_shore(c, 0.3)
+    ground = lay_ground(c, y + r.between(2, 5), "grass grass snow paving asphalt", swell=0.5)
+    if ground != "snow" and r.maybe(0.4):
         sand(c, y + r.between(10, 18))
     stage, side = Stage(c), r.pick((-1, 1))
     if r.maybe(0.5):
@@ -180,10 +227,13 @@ def playground(c: Canvas) -> None:
 def railway_station(c: Canvas) -> None:
     """A train at the platform, lamps, a clock, and those who wait."""
     r, y = c.chance, choose_view(c, 34, 48, (2.0, 3.4))
-    winter = r.maybe(0.15)
+    fog = c.haze = choose_fog(c)
     paint_backdrop(c, (y + 0.8, y + 3), town=0.7, hills=0.3)
-    if winter:
-        snow(c, y + 1.5)
+    c.haze = fog
+    if r.maybe(0.25):
+        water(c, y + 1.5)  # a line along the shore
+    else:
+        lay_ground(c, y + 1.5, "grass snow sand asphalt")
     stage = Stage(c)
     stage.scatter(r.pick((house, building)), r.count(0, 3), (y + 3, y + 5), (-2, 102))
     stage.scatter(tree, r.count(0, 3), (y + 2.5, y + 6))
@@ -193,7 +243,7 @@ def railway_station(c: Canvas) -> None:
     rails(c, track, m)
     train(c, 50 + way * r.between(-18, 40), track, m, cars=4, way=way)
     edge = track + m * 0.9
-    sidewalk(c, (-1, edge), (101, edge), (101, 101), (-1, 101))
+    lay_ground(c, edge, "paving paving snow asphalt", swell=0.0)
     stripe = c.ink("sidewalk", material="stone", color=r.pick(((232, 200, 80), (236, 234, 226))))
     c.box(stripe, -1, edge + 1.2, 101, edge + 2.2)
     stage.scatter(street_lamp, r.count(1, 2), (edge + 4, edge + 9))
@@ -222,22 +272,19 @@ def _station_clock(c: Canvas, x: Number, y: Number, m: Number) -> None:
 def campsite(c: Canvas) -> None:
     """Tents among trees, with what campers bring."""
     r, y = c.chance, choose_view(c, 34, 50, (1.7, 3.0))
+    fog = c.haze = choose_fog(c)
     if r.maybe(0.4):
         c.haze = r.between(0.25, 0.4)
         mountains(c, y + 1, r.between(14, 30), snow=r.maybe(0.5))
-        c.haze = 0.0
-    winter = r.maybe(0.2)
-    if winter:
-        snow(c, y)
-    else:
-        grass(c, y, swell=0.8)
+        c.haze = fog
+    winter = lay_ground(c, y, "grass grass snow sand", swell=0.8) == "snow"
     stage = Stage(c)
-    c.haze = 0.15
+    c.haze = max(0.15, fog)
     stage.scatter(conifer if r.maybe(0.5) else tree, r.count(4, 10), (y + 1.2, y + 5))
     stage.paint()
-    c.haze = 0.0
-    if not winter and r.maybe(0.3):
-        water(c, y + 4, y + r.between(8, 12))
+    c.haze = fog
+    if not winter and r.maybe(0.4):
+        water(c, y + 3, y + r.between(8, 12))
     stage.scatter(tent, r.count(1, 2), (y + 12, y + 18), (8, 92))
     stage.scatter(tent, r.count(1, 2), (y + 22, 90), (14, 86))
     stage.scatter(tree, r.count(0, 3), (y + 8, y + 22))
@@ -253,14 +300,16 @@ def campsite(c: Canvas) -> None:
 def riverside(c: Canvas) -> None:
     """A bridge over a river, with both its banks."""
     r, y = c.chance, choose_view(c, 32, 46, (2.2, 4.0))
+    fog = c.haze = choose_fog(c)
     paint_backdrop(c, (y + 0.8, y + 3), town=0.7, hills=0.35)
-    grass(c, y + 1.5, swell=0.5)
+    c.haze = fog
+    lay_ground(c, y + 1.5, "grass snow paving asphalt", swell=0.5)
     stage = Stage(c)
     shore = y + r.between(5, 8)
     stage.scatter(r.pick((house, building)), r.count(0, 3), (y + 2.5, shore - 1.5), (-2, 102))
     stage.scatter(tree, r.count(1, 5), (y + 2.5, shore))
     stage.paint()
-    near = r.between(80, 92)
+    near = r.between(66, 92)
     water(c, shore, near + 2)
     m = c.meter(shore + 9)
     deck = shore + r.between(-1.0, 4.5)
@@ -272,7 +321,7 @@ def riverside(c: Canvas) -> None:
         over(c, (left + right) / 2 + r.between(-14, 14), deck - m * 0.1, m * 0.9)
     stage.scatter(boat, r.count(0, 2), (shore + 10, near - 4), (10, 90))
     stage.paint()
-    (grass if r.maybe(0.5) else sand)(c, near, swell=1.2)
+    lay_ground(c, near, "grass sand snow paving", swell=1.2)
     stage.scatter(bush, r.count(0, 3), (near + 2, 99))
     stage.scatter(rock, r.count(0, 3), (near + 1, 99))
     stage.scatter(person, r.count(0, 3), (near + 2, 99))
@@ -282,30 +331,30 @@ def riverside(c: Canvas) -> None:
 
 
 def snowfield(c: Canvas) -> None:
-    """Winter in the open: snow, dark trees, a house, those who are out in it."""
+    """Winter in the open: snow, a few trees, those who are out in it."""
     r, y = c.chance, choose_view(c, 36, 52, (1.7, 3.4))
+    fog = c.haze = choose_fog(c)
     if r.maybe(0.65):
         c.haze = r.between(0.2, 0.4)
         mountains(c, y + 1, r.between(12, 32), snow=True)
     snow(c, y)
     stage = Stage(c)
-    c.haze = 0.15
-    stage.scatter(conifer, r.count(2, 9), (y + 1, y + 4))
+    c.haze = max(0.15, fog)
+    stage.scatter(conifer, r.count(1, 5), (y + 1, y + 4))
     stage.paint()
-    c.haze = 0.0
-    if r.maybe(0.25):
-        row = y + r.between(9, 13)
-        water(c, row, row + 8)
-        bridge(c, r.between(-3, 20), r.between(70, 103), row + 0.5, c.meter(row + 3))
-        snow(c, row + 8)
+    c.haze = fog
+    if r.maybe(0.45):
+        row = y + r.between(4, 13)
+        end = row + r.between(8, 24)
+        water(c, row, end)
+        if r.maybe(0.5):
+            bridge(c, r.between(-3, 20), r.between(70, 103), row + 0.5, c.meter(row + 3))
+        snow(c, end)
     elif r.maybe(0.15):
         train(c, r.between(55, 95), y + 7, c.meter(y + 7), cars=3, way=1)
-    stage.scatter(house, r.count(0, 2), (y + 6, y + 13))
-    stage.scatter(conifer, r.count(1, 4), (y + 8, y + 24))
+    stage.scatter(conifer if r.maybe(0.6) else tree, r.count(1, 4), (y + 8, y + 24))
     stage.scatter(rock, r.count(0, 2), (y + 16, 97))
     stage.scatter(person, r.count(0, 4), (y + 14, 97))
-    if r.maybe(0.35):
-        stage.put(partial(fence_across, left=-1, right=r.between(40, 101)), 50, y + r.between(12, 30))
     _strew(stage, (y + 14, 95), {dog: 0.3, car: 0.15, sign: 0.3, crate: 0.15, bench: 0.2, street_lamp: 0.15})
     if r.maybe(0.15):
         stage.put(truck, r.between(15, 85), y + r.between(10, 14))

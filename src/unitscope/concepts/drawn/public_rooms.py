@@ -19,8 +19,10 @@ from unitscope.concepts.drawn.town import door
 def classroom(c: Canvas) -> None:
     """A blackboard, and rows of small tables and chairs that face it."""
     r, walls = c.chance, room(c)
-    x = (max(walls.left, 2) + min(walls.right, 98)) / 2 + r.between(-12, 12)
-    blackboard(c, x, walls.foot - walls.m * 1.35, walls.m, r.between(1.1, 1.4))
+    wide = r.between(1.0, 1.4)
+    reach = walls.m * wide
+    x = r.between(max(walls.left, 0) + reach, min(walls.right, 100) - reach)
+    blackboard(c, x, walls.foot - walls.m * r.between(1.25, 1.6), walls.m, wide)
     stage = Stage(c)
     along: dict[Painter, Number] = {door: 0.25, cabinet: 0.2, shelf: 0.2, plant: 0.25, sink_cabinet: 0.2}
     line_up(c, walls, stage, along)

@@ -34,7 +34,7 @@ def room(c: Canvas) -> Room:
     left = r.between(6, 16) if r.maybe(0.4) else -1.0
     right = r.between(84, 94) if r.maybe(0.4) else 101.0
     _floor(c, foot)
-    color = r.tone((*of.PLASTER, (150, 176, 180), (176, 150, 132), (120, 140, 150), (140, 120, 130)))
+    color = r.tone((*of.PLASTER, *of.WALLS), 0.18)
     material = r.pick(("plaster", "plaster", "plaster", "plaster", "brick", "wood"))
     texture = r.pick(("", "", "", "striped", "polka-dotted")) if material == "plaster" else ""
     paint = partial(c.ink, "wall", material=material, texture=texture)
@@ -58,8 +58,8 @@ def room(c: Canvas) -> Room:
 def _floor(c: Canvas, foot: Number) -> None:
     r = c.chance
     material = r.pick(("wood", "wood", "ceramic", "fabric", "stone"))
-    palettes = {"wood": of.WOOD, "ceramic": of.PLASTER, "fabric": of.CLOTH[8:], "stone": of.STONE}
-    color = r.tone(palettes[material])
+    palettes = {"wood": of.WOOD, "ceramic": of.PLASTER, "fabric": of.CLOTH, "stone": of.STONE}
+    color = r.tone(palettes[material], 0.2)
     texture = r.pick(("", "chequered")) if material in ("ceramic", "stone") else ""
     ink = c.ink(
         "floor",

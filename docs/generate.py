@@ -15,8 +15,9 @@ HEAD = """\
 
 `unitscope COMMAND --help` prints what is written here.
 
-- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, or `file.py:factory`.
-- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..]`, or `broden:DIR[,split=..]`.
+- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, or `file.py:factory`.
+- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..]`, `broden:DIR[,split=..]`,
+  `segmenter:NAME,images=SOURCE`, or `generator:NAME[,count=..,seed=..]`.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
 """
 COMMANDS = (
@@ -31,6 +32,11 @@ COMMANDS = (
     "concepts unite",
     "concepts fetch",
     "concepts preview",
+    "zoo",
+    "zoo train",
+    "zoo grade",
+    "study",
+    "study grade",
 )
 
 

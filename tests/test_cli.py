@@ -11,10 +11,11 @@ import torch
 
 import unitscope
 from commands import DRAWN, assert_refused, dissect, write_folder, write_networks
-from unitscope.cli import COMMANDS, CONCEPTS, main
+from unitscope.cli import COMMANDS, GROUPS, main
 from unitscope.dissection.storage import load
 
-MENU = [[name] for name in COMMANDS] + [["concepts", name] for name in CONCEPTS]
+MENU = [[name] for name in COMMANDS]
+MENU += [[group, name] for group, (commands, _) in GROUPS.items() for name in commands]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,10 +50,11 @@ def test_every_option_of_every_command_is_described(command, capsys):
 def test_the_menus_have_help(capsys):
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in (*COMMANDS, "concepts"))
-    assert main(["concepts", "--help"]) == 0
-    said = capsys.readouterr().out
-    assert all(name in said for name in CONCEPTS)
+    assert all(name in said for name in (*COMMANDS, *GROUPS))
+    for group, (commands, _) in GROUPS.items():
+        assert main([group, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert all(name in said for name in commands)
 
 
 def test_the_version_is_printed(capsys):

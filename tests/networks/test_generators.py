@@ -81,6 +81,18 @@ def test_dissection_equals_the_one_of_activations_and_images_made_beforehand(gen
     assert np.abs(layer.intersections.astype(int) - twin.intersections.astype(int)).max() <= 2
 
 
+def test_images_made_meanwhile_do_not_disturb_who_reads_the_layers(generator):
+    source = GeneratedImages(generator, 40)
+    before = GeneratedImages(generator, 40)[39].image.tobytes()
+    with tap(generator, ["layer"]) as read:
+        generator.module.layer.register_forward_pre_hook(lambda *_: source[20] and None)
+        layers = read(generator.feed(np.zeros((2, 1, 1, 3), np.uint8), 0))
+    assert layers["layer"].shape == (2, 7, 4, 4)
+    with torch.no_grad():
+        generator.module.last.weight.zero_()
+    assert source[39].image.tobytes() == before
+
+
 def test_layers_of_a_generator_are_listed(generator):
     assert ("layer", (7, 4, 4)) in [(row.name, row.shape) for row in list_layers(generator)]
 

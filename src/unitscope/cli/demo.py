@@ -152,10 +152,7 @@ def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
         [(f"unique concepts, {layer}", str(found)) for layer, found in unique.items()],
         "pictures/generated.png",
         "Forty pictures made by the generator",
-        {
-            "Painters": (rows := draw_rows(run, source, best, out / "pictures", "generated", 8))[::2],
-            "": rows[1::2],
-        },
+        {"Units that paint": draw_rows(run, source, best, out / "pictures", "generated", 8)},
         (("Report of the generator", "generator/report/index.html"),),
     )
 
@@ -173,6 +170,6 @@ def _dissect_pretrained(out: Path, count: int, resume: bool) -> "Chapter":
         "A network of this world",
         PRETRAINED,
         tuple((f"detectors, {layer}", f"{run[layer].detectors} of {len(run[layer])}") for layer in layers),
-        columns={"Units of the last layer": rows[::2], "": rows[1::2]},
+        columns={"Units of the last layer": rows},
         links=(("Report of EfficientNet-Lite0", "pretrained/report/index.html"),),
     )

@@ -1,5 +1,6 @@
 """Networks that make images from latents, and the images they make."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -91,7 +92,9 @@ class GeneratedImages:
     """The first `count` images of a generator as a source without labels.
 
     Give it labels with a segmenter (`SegmentedSource`). Images are made in blocks of 16, each again
-    when it has been forgotten.
+    when it has been forgotten. They are made by a copy of the generator as it was when this source was
+    made: a dissection loads images ahead while it reads the generator's layers, and neither may disturb
+    the other.
     """
 
     generator: Generator
@@ -100,6 +103,11 @@ class GeneratedImages:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise UsageError(f"{self.count} generated images leave nothing to look at; wanted 1 or more")
+        self._painter  # noqa: B018 - copied now, before anything is hooked to the generator
+
+    @cached_property
+    def _painter(self) -> Generator:
+        return replace(self.generator, module=copy.deepcopy(self.generator.module))
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -135,7 +143,7 @@ class GeneratedImages:
     def _blocks(self) -> Blocks[UInt8[np.ndarray, "y x 3"]]:
         def make(start: int) -> Sequence[np.ndarray]:
             # Whole blocks also at the end, so that an image never depends on how many there are.
-            return list(self.generator.generate(start, BLOCK))
+            return list(self._painter.generate(start, BLOCK))
 
         return Blocks(BLOCK, make)
 

@@ -20,7 +20,7 @@ _BATCH = 50
 
 def to_input(images: UInt8[np.ndarray, "n y x 3"]) -> Images:
     """Pictures as the zoo's networks read them: channels first, from -1 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def _batches(images: Images) -> Iterator[Images]:

@@ -15,7 +15,8 @@ HEAD = """\
 
 `unitscope COMMAND --help` prints what is written here.
 
-- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, or `file.py:factory`.
+- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, or
+  `file.py:factory`.
 - SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..]`, `broden:DIR[,split=..]`,
   `segmenter:NAME,images=SOURCE`, or `generator:NAME[,count=..,seed=..]`.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
@@ -37,6 +38,7 @@ COMMANDS = (
     "zoo grade",
     "study",
     "study grade",
+    "study axis",
 )
 
 

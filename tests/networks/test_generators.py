@@ -12,8 +12,9 @@ from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.generators import GeneratedImages, Generator, find_generated, with_seed
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
-from unitscope.networks.trace import list_layers, read_units, tap
+from unitscope.networks.trace import list_layers, tap
 
 
 class Painter(nn.Module):

@@ -20,8 +20,9 @@ from torch import nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.load import load_network
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
-from unitscope.networks.trace import list_layers, read_units, tap
+from unitscope.networks.trace import list_layers, tap
 from unitscope.networks.weights import random_weights, read_weights
 
 FACTORY = """

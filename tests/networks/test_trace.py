@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.trace import list_layers, read_units, tap
+from unitscope.networks.trace import list_layers, tap
 
 
 class Odd(nn.Module):

@@ -22,8 +22,9 @@ from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.generators import check_source
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
-from unitscope.networks.trace import read_units, tap
+from unitscope.networks.trace import tap
 from unitscope.statistics.annotations import MAX_CATEGORIES, LabelIndex
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import Evidence, Overlap, measure_overlap

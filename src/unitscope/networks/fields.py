@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
-from unitscope.networks.trace import blank, read_units, tap
+from unitscope.networks.trace import blank, tap
 
 _PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
 _ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)

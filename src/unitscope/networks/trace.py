@@ -1,7 +1,6 @@
 """Reading the layers of a network, which is left as it was found."""
 
 import difflib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,16 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float32
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.weights import one_line
 
 Reader = Callable[[Input], dict[str, Tensor]]
-
-_MOST_PREFIX_TOKENS = 16
 
 
 class _Stop(BaseException):
@@ -88,8 +85,51 @@ def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) 
                 return first
         return _Pass(module, name, modules, addresses, stop=stop).run(batch)
 
-    with _evaluation(module):
+    with evaluation(module):
         yield read
+
+
+@contextmanager
+def hook_layer(
+    network: Network | nn.Module, layer: str, change: Callable[[Tensor], Tensor]
+) -> Iterator[None]:
+    """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
+
+    Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
+    `NetworkError` where it gives no tensor.
+    """
+    module, name = _unwrap(network)
+    modules = dict(module.named_modules(remove_duplicate=False))
+    address = _Address.parse(layer)
+    if address.module not in modules or not address.module:
+        raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
+    target = modules[address.module]
+    calls = 0
+
+    def start(_module: nn.Module, _args: object) -> None:
+        nonlocal calls
+        calls = 0
+
+    def replace(value: object) -> Tensor | None:
+        nonlocal calls
+        calls += 1
+        if address.call not in (None, calls):
+            return None
+        if not isinstance(value, Tensor):
+            raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
+        return change(value)
+
+    def enter(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        new = replace(args[0] if args else None)
+        return None if new is None else (new, *args[1:])
+
+    with ExitStack() as hooks:
+        hooks.callback(module.register_forward_pre_hook(start).remove)
+        if address.input:
+            hooks.callback(target.register_forward_pre_hook(enter).remove)
+        else:
+            hooks.callback(target.register_forward_hook(lambda _m, _a, output: replace(output)).remove)
+        yield
 
 
 class _Pass:
@@ -193,54 +233,6 @@ def _noting(names: list[str], name: str) -> Callable[..., None]:
     return note
 
 
-def read_units(
-    tensor: Tensor, prefix_tokens: int | None = None, layer: str = ""
-) -> Float32[Tensor, "image unit cell_y cell_x"]:
-    """A layer's raw output as one map a unit, float32, contiguous.
-
-    - 4-D: channels first, as it is; channels last (Swin) where axes 1 and 2 are equal and differ from axis 3.
-    - 3-D, token grids [image, token, feature]: the `prefix_tokens` class and register tokens in front are
-      dropped and the patches put back on their square grid. Without a number it is the fewest, 16 at most,
-      that leave a square.
-    - 2-D, flat features: maps of 1x1.
-
-    Raises `NetworkError`, naming `layer`, for anything else.
-
-    >>> read_units(torch.zeros(2, 1 + 9, 5)).shape
-    torch.Size([2, 5, 3, 3])
-    """
-    if not tensor.is_floating_point():
-        raise NetworkError(f"layer {layer or '?'} gives {tensor.dtype}, not real numbers; read another layer")
-    if tensor.ndim == 4:
-        _, first, second, third = tensor.shape
-        maps = tensor.permute(0, 3, 1, 2) if first == second != third else tensor
-    elif tensor.ndim == 3:
-        patches = tensor[:, _prefix(tensor.shape[1], prefix_tokens, layer) :]
-        side = math.isqrt(patches.shape[1])
-        maps = patches.transpose(1, 2).reshape(len(patches), -1, side, side)
-    elif tensor.ndim == 2:
-        maps = tensor[:, :, None, None]
-    else:
-        raise NetworkError(
-            f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}; wanted maps (4-D), "
-            "tokens (3-D) or features (2-D)"
-        )
-    return maps.to(torch.float32).contiguous()
-
-
-def _prefix(tokens: int, given: int | None, layer: str) -> int:
-    # Layers behind the point where the prefix tokens are dropped give the bare grid.
-    counts = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given, 0)
-    for count in counts:
-        if tokens > count and math.isqrt(tokens - count) ** 2 == tokens - count:
-            return count
-    which = f"{given}" if given is not None else f"up to {_MOST_PREFIX_TOKENS}"
-    raise NetworkError(
-        f"layer {layer or '?'} gives {tokens} tokens, which are no square grid after {which} class and "
-        "register tokens; set Network.prefix_tokens or read another layer"
-    )
-
-
 @dataclass(frozen=True)
 class LayerShape:
     """One line of `unitscope layers`: an address that can be dissected, or why it cannot.
@@ -272,7 +264,7 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     modules = {key: part for key, part in module.named_modules() if key and not _is_container(part)}
     seen: dict[str, list[tuple[object, str]]] = {key: [] for key in modules}
     with ExitStack() as stack:
-        stack.enter_context(_evaluation(module))
+        stack.enter_context(evaluation(module))
         stack.enter_context(torch.no_grad())
         for key, part in modules.items():
             stack.callback(part.register_forward_hook(_measuring(seen[key], prefix, key)).remove)
@@ -326,7 +318,7 @@ def _unwrap(network: Network | nn.Module) -> tuple[nn.Module, str]:
 
 
 @contextmanager
-def _evaluation(module: nn.Module) -> Iterator[None]:
+def evaluation(module: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while. Flags are set one by one: an overridden `train()` may do more."""
     modes = [(part, part.training) for part in module.modules()]
     try:

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError, SourceError
+from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
-from unitscope.networks.trace import Reader, read_units, tap
+from unitscope.networks.trace import Reader, tap
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
 from unitscope.statistics.devices import update_on_device
 from unitscope.statistics.exemplars import TopImages, rank_images

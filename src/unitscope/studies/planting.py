@@ -34,7 +34,7 @@ class Degradation:
 DEGRADATIONS: dict[str, tuple[float, ...]] = {
     "noise": (0.0, 0.1, 0.25, 0.5, 1.0),
     "blur": (0.0, 0.5, 1.0, 2.0, 4.0),
-    "resolution": (32, 16, 8, 4, 2),
+    "resolution": (32.0, 16.0, 8.0, 4.0, 2.0),
     "coverage": (1.0, 0.5, 0.25, 0.1, 0.05),
     "mixture": (0.0, 0.2, 0.4, 0.6, 0.8),
 }

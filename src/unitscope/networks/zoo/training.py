@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils import deterministic
 from tqdm import tqdm
 
-from unitscope.errors import RunError
+from unitscope.errors import RunError, UsageError
 from unitscope.networks.zoo.lessons import LESSONS, Lesson
 from unitscope.networks.zoo.pictures import paint_pictures
 from unitscope.networks.zoo.recipes import Recipe
@@ -50,8 +50,13 @@ def train(
     after each of the steps in `keep` as `step-N.safetensors`. The same recipe, seed and torch on the same
     kind of processor give the same weights, stopped in between or not.
 
-    Raises `RunError` where `out` holds another training.
+    Raises `UsageError` for fewer pictures than a batch has, `RunError` where `out` holds another training.
     """
+    if recipe.pictures < recipe.batch or recipe.steps < 1:
+        raise UsageError(
+            f"{recipe.steps} steps over {recipe.pictures} pictures; wanted 1 step and a batch of "
+            f"{recipe.batch} pictures, or more"
+        )
     out.mkdir(parents=True, exist_ok=True)
     pictures = paint_pictures(recipe.picture_set, out.parent / "pictures")
     threads = torch.get_num_threads()

@@ -1,0 +1,200 @@
+"""Runs the rest of a network, from a layer on, for many versions of the layer's maps of one image.
+
+What ran before the layer is not run again: the outermost modules that had finished when the layer
+was reached answer with what they gave the first time. What the network does between modules (adding
+a shortcut, say) is done again, on those answers.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.maps import read_units, write_units
+from unitscope.networks.network import Input, Network
+from unitscope.networks.trace import evaluation
+
+Maps = Float32[Tensor, "version unit cell_y cell_x"]
+_CLOSE = 1e-4
+
+
+@dataclass
+class Replay:
+    """The network split at a layer; made by `replay`."""
+
+    network: Network
+    layer: str
+    outer: dict[str, nn.Module]
+    """The outermost modules that do not hold the layer."""
+    given: dict[str, list[Any]] = field(default_factory=dict)
+    reached: bool = False
+    raw: Tensor | None = None
+    batch: tuple[Tensor, ...] = ()
+    copies: bool = False
+
+    def start(self, image: Input) -> tuple[Maps, Tensor]:
+        """Runs the whole network on a batch of one image: the layer's maps [1, ...], its output [1, ...].
+
+        Raises `NetworkError` where the layer is not reached or the rest cannot be run by itself.
+        """
+        self.batch = image if isinstance(image, tuple) else (image,)
+        if len(self.batch[0]) != 1:
+            raise UsageError(f"a replay starts from one image, not from {len(self.batch[0])}")
+        self.given, self.reached, self.raw = {name: [] for name in self.outer}, False, None
+        with ExitStack() as patches:
+            for name, module in self.outer.items():
+                patches.enter_context(_patched(module, self._recording(name)))
+            patches.enter_context(_patched(self._target, self._reaching()))
+            output = self._call(self.batch)
+        maps = read_units(self._reached_maps(), self.network.prefix_tokens, self.layer)
+        again = self.finish(maps)
+        if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE):
+            far = float((again - output).abs().max())
+            raise NetworkError(
+                f"the rest of {self.network.name} after {self.layer} gives another output by itself "
+                f"(by {far:.2g}); use the plain loop"
+            )
+        return maps, output
+
+    def finish(self, maps: Maps) -> Tensor:
+        """The network's outputs, one a version of the layer's maps."""
+        edited = write_units(self._reached_maps(), maps, self.network.prefix_tokens)
+        try:
+            return self._rest(edited)
+        except RuntimeError as error:
+            # Answers are views that share one image; a network that overwrites them needs copies.
+            if self.copies or "single memory location" not in str(error):
+                raise
+            self.copies = True
+            return self._rest(edited)
+
+    def _reached_maps(self) -> Tensor:
+        if self.raw is None:
+            raise NetworkError(f"layer {self.layer} of {self.network.name} never ran; take another layer")
+        return self.raw
+
+    @property
+    def _target(self) -> nn.Module:
+        return self.network.module.get_submodule(self.layer)
+
+    def _rest(self, edited: Tensor) -> Tensor:
+        count, calls = len(edited), Counter[str]()
+
+        def many(value: Any) -> Any:
+            if not (isinstance(value, Tensor) and value.ndim and len(value) == 1):
+                return value
+            wide = value.expand(count, *value.shape[1:])
+            return wide.clone() if self.copies else wide
+
+        def answering(name: str) -> Callable[..., Any]:
+            original = self.outer[name].forward
+
+            def answer(*args: Any, **kwargs: Any) -> Any:
+                place, calls[name] = calls[name], calls[name] + 1
+                if place < len(self.given[name]):
+                    return tree_map(many, self.given[name][place])
+                return original(*args, **kwargs)
+
+            return answer
+
+        with ExitStack() as patches:
+            for name, module in self.outer.items():
+                if self.given[name]:
+                    patches.enter_context(_patched(module, answering(name)))
+            patches.enter_context(_patched(self._target, lambda *_args, **_kwargs: edited))
+            return self._call(tuple(many(part) for part in self.batch))
+
+    def _recording(self, name: str) -> Callable[..., Any]:
+        original = self.outer[name].forward
+
+        def record(*args: Any, **kwargs: Any) -> Any:
+            output = original(*args, **kwargs)
+            if not self.reached:
+                self.given[name].append(tree_map(_kept, output))
+            return output
+
+        return record
+
+    def _reaching(self) -> Callable[..., Any]:
+        original = self._target.forward
+
+        def reach(*args: Any, **kwargs: Any) -> Any:
+            output = original(*args, **kwargs)
+            if self.reached:
+                raise UsageError(
+                    f"layer {self.layer} of {self.network.name} runs several times; take another"
+                )
+            if not isinstance(output, Tensor):
+                raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
+            self.reached, self.raw = True, output.detach().clone()
+            return output
+
+        return reach
+
+    def _call(self, batch: tuple[Tensor, ...]) -> Tensor:
+        output = self.network.module(*batch)
+        output = getattr(output, "logits", output)
+        if not isinstance(output, Tensor):
+            raise NetworkError(
+                f"{self.network.name} gives {type(output).__name__}, not one tensor of outputs"
+            )
+        return output
+
+
+@contextmanager
+def replay(network: Network, layer: str) -> Iterator[Replay]:
+    """Gives a `Replay` of the network from a layer on: `start(image)`, then `finish(maps)` many times.
+
+    Inside the block the network is in evaluation mode and no gradients are kept; afterwards it is as before,
+    also after an error. Raises `UsageError` for a layer that does not exist.
+
+    >>> net = Network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2)))
+    >>> with replay(net, "0") as rest:
+    ...     maps, output = rest.start(torch.zeros(1, 3, 5, 5))
+    ...     without = rest.finish(torch.zeros(7, 4, 3, 3))
+    >>> maps.shape, without.shape
+    (torch.Size([1, 4, 3, 3]), torch.Size([7, 2]))
+    """
+    named = dict(network.module.named_modules())
+    if layer not in named or not layer:
+        raise UsageError(f"{network.name} has no layer {layer!r} to edit; see `unitscope layers`")
+    holders = {layer[:end] for end, sign in enumerate(layer) if sign == "."} | {"", layer}
+    outer = {
+        name: module
+        for name, module in named.items()
+        if name not in holders and name.rpartition(".")[0] in holders - {layer}
+    }
+    # Modules that only hold others never run themselves; those inside them do.
+    frontier, running = list(outer.items()), {}
+    while frontier:
+        name, module = frontier.pop(0)
+        if isinstance(module, nn.ModuleList | nn.ModuleDict):
+            frontier += [(f"{name}.{inner}", part) for inner, part in module.named_children()]
+        else:
+            running[name] = module
+    with evaluation(network.module), torch.no_grad():
+        yield Replay(network, layer, running)
+
+
+def _kept(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+@contextmanager
+def _patched(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    before = module.__dict__.get("forward")
+    object.__setattr__(module, "forward", forward)
+    try:
+        yield
+    finally:
+        if before is None:
+            del module.__dict__["forward"]
+        else:
+            object.__setattr__(module, "forward", before)

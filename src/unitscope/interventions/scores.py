@@ -1,0 +1,81 @@
+"""How well a network names classes: counts that merge, one row for every set of removed units."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64
+
+from unitscope.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class ClassScores:
+    """Counts over some images; those of other images are merged by addition.
+
+    `images[c]` are the images of class c; of these `right[r, c]` are named c with the units of removal r
+    gone, and `called[r, c]` images of any class are named c. `margin[r, c]` sums over the images of class c
+    the logit of c minus the highest other logit.
+    """
+
+    images: Int64[np.ndarray, "classes"]
+    right: Int64[np.ndarray, "removal classes"]
+    called: Int64[np.ndarray, "removal classes"]
+    margin: Float64[np.ndarray, "removal classes"]
+
+    def merge(self, other: "ClassScores") -> "ClassScores":
+        """The scores over both sets of images."""
+        return ClassScores(
+            self.images + other.images,
+            self.right + other.right,
+            self.called + other.called,
+            self.margin + other.margin,
+        )
+
+    @property
+    def recall(self) -> Float64[np.ndarray, "removal classes"]:
+        """The fraction of a class's images that are named so."""
+        return np.asarray(self.right / np.maximum(self.images, 1))
+
+    @property
+    def balanced_accuracy(self) -> Float64[np.ndarray, "removal classes"]:
+        """(recall + true negative rate) / 2 of "is it class c?" (paper B, Methods); chance is 0.5."""
+        others = np.maximum(self.images.sum() - self.images, 1)
+        return np.asarray((self.recall + 1 - (self.called - self.right) / others) / 2)
+
+    @property
+    def accuracy(self) -> Float64[np.ndarray, "removal"]:
+        """The fraction of all images that are named right."""
+        return np.asarray(self.right.sum(1) / max(int(self.images.sum()), 1))
+
+    @property
+    def mean_margin(self) -> Float64[np.ndarray, "removal classes"]:
+        """The mean margin of a class's images, in logits."""
+        return np.asarray(self.margin / np.maximum(self.images, 1))
+
+
+def empty_scores(removals: int, classes: int) -> ClassScores:
+    """The scores of no images."""
+    table = np.zeros((removals, classes), np.int64)
+    return ClassScores(np.zeros(classes, np.int64), table, table.copy(), np.zeros((removals, classes)))
+
+
+def score_logits(logits: Float[np.ndarray, "removal classes"], target: int) -> ClassScores:
+    """The scores of one image of class `target`, from its logits with each set of units removed.
+
+    Raises `UsageError` for a class that the network does not have.
+
+    >>> one = score_logits(np.array([[3.0, 1.0], [0.0, 1.0]]), target=0)
+    >>> one.right[:, 0].tolist(), one.margin[:, 0].tolist()
+    ([1, 0], [2.0, -1.0])
+    """
+    removals, classes = logits.shape
+    if not 0 <= target < classes:
+        raise UsageError(f"there is no class {target}; the network has {classes}")
+    scores = empty_scores(removals, classes)
+    named, rows = logits.argmax(1), np.arange(removals)
+    scores.images[target] = 1
+    scores.called[rows, named] = 1
+    scores.right[:, target] = named == target
+    others = np.delete(logits, target, 1)
+    scores.margin[:, target] = logits[:, target] - (others.max(1) if classes > 1 else 0)
+    return scores

@@ -1,0 +1,63 @@
+"""The demo's page in a real browser: every chapter, every picture, every link."""
+
+from pathlib import Path
+
+import pytest
+from test_browser import browser, watch
+
+from unitscope.cli import main
+
+__all__ = ["browser"]
+CHAPTERS = [
+    "The drawn world",
+    "A classifier, by truth and by a segmenter",
+    "A generator",
+    "A network of this world",
+]
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0
+    return (folder / "demo").rename(folder / "moved") / "index.html"
+
+
+def test_a_visitor_walks_the_tour(browser, tour):
+    watched = watch(browser, tour)
+    page = watched.page
+    assert page.locator("h2").all_text_contents() == CHAPTERS
+    sizes = page.eval_on_selector_all("img", "all => all.map(one => one.naturalWidth)")
+    assert len(sizes) > 20
+    assert min(sizes) > 0
+    for name in CHAPTERS:
+        page.locator("nav a", has_text=name).click()
+        assert page.locator("h2", has_text=name).is_visible()
+    links = page.eval_on_selector_all(".links a", "all => all.map(one => one.href)")
+    assert len(links) == 5
+    for link in links:
+        page.goto(link)
+        assert page.locator("h1, h2").first.is_visible()
+        page.go_back()
+    page.wait_for_timeout(100)
+    assert watched.errors == []
+    inside = tour.parent.as_uri() + "/"
+    assert [url for url in watched.requests if not url.startswith((inside, "data:"))] == []
+    page.close()
+
+
+def test_figures_of_the_tour_are_those_of_its_runs(browser, tour):
+    from unitscope.dissection.storage import load
+
+    layer = load(tour.parent / "true")["layer5"]
+    page = watch(browser, tour).page
+    told = page.locator("dt", has_text="detectors, true labels").locator("xpath=following-sibling::dd")
+    assert told.inner_text() == f"{layer.detectors} of {len(layer)}"
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_tour_fits_a_telephone(browser, tour, scheme):
+    page = watch(browser, tour, viewport={"width": 400, "height": 800}, color_scheme=scheme).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.close()

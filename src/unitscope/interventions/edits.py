@@ -25,8 +25,8 @@ class Edit:
     """
 
     layer: str
-    strength: Float[Tensor, "image unit cell_y cell_x"]
-    value: Float[Tensor, "image unit cell_y cell_x"]
+    strength: Float[Tensor, "#image #unit #cell_y #cell_x"]
+    value: Float[Tensor, "#image #unit #cell_y #cell_x"]
 
     def __post_init__(self) -> None:
         if not (float(self.strength.min()) >= 0 and float(self.strength.max()) <= 1):

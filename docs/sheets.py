@@ -1,4 +1,4 @@
-"""Draws the contact sheets of docs/drawn.md: every scene, and every object and part with its mask.
+"""Draws the pictures of README and docs/drawn.md: every scene, every object and part with its mask.
 
 Run: .venv/bin/python docs/sheets.py
 """
@@ -12,6 +12,9 @@ from PIL import Image, ImageDraw
 from unitscope.concepts.drawn.names import OBJECT_IDS, PART_IDS, SCENES
 from unitscope.concepts.drawn.scenes import paint
 from unitscope.concepts.drawn.shading import read_labels, render
+from unitscope.networks.generators import Generator
+from unitscope.networks.zoo.shelf import load_zoo
+from unitscope.views.strips import draw_sheet
 
 HOME = Path(__file__).parent / "_static"
 SIDE = 112
@@ -19,6 +22,15 @@ SHOWN = 3
 CAPTION = 14
 TRIED = 1500
 PAPER, INK = (255, 255, 255), (30, 30, 30)
+
+
+def draw_world() -> Image.Image:
+    """Two rows of painted scenes, one of generated ones."""
+    generator = load_zoo("generator")
+    assert isinstance(generator, Generator)
+    chosen = [scene for place, scene in enumerate(SCENES) if place % 3 != 1]
+    painted = [render(paint(3, place, 128, scene)[1]) for place, scene in enumerate(chosen)]
+    return draw_sheet([*painted, *generator.generate(64, 8)], 8, 128)
 
 
 def draw_scenes() -> Image.Image:
@@ -82,6 +94,7 @@ def save(sheet: Image.Image, name: str) -> None:
 
 
 if __name__ == "__main__":
+    save(draw_world(), "world")
     save(draw_scenes(), "drawn-scenes")
     save(draw_concepts(0, OBJECT_IDS), "drawn-objects")
     save(draw_concepts(1, PART_IDS), "drawn-parts")

@@ -125,6 +125,7 @@ def test_theory_states_every_convention() -> None:
 
 def test_every_page_can_be_reached() -> None:
     pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
+    pages = {page for page in pages if not page.startswith("_")}  # parts of pages, and what was built
     listed = {"index"}
     for path in DOCS.rglob("index.md"):
         for tree in re.findall(r"```\{toctree\}\n(.*?)```", path.read_text("utf-8"), re.DOTALL):

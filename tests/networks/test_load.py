@@ -395,7 +395,7 @@ def test_factories_that_fail(code: str, factory: str, kind: type[Exception], sai
         ("timm:resnet18.a9_in1k", "timm has no network 'resnet18.a9_in1k'; near names: .*resnet18.a1_in1k"),
         ("resnet18", "did you mean torchvision:resnet18 or timm:resnet18"),
         ("torchvision:", "unknown network 'torchvision:'; wanted"),
-        ("zoo:scenes", "not there yet"),
+        ("zoo:scenes", "the zoo has no network .scenes.; it has scene-classifier, segmenter, generator"),
         ("nowhere.py:make", "there is no file nowhere.py"),
     ],
 )

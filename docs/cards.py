@@ -1,0 +1,63 @@
+"""Draws what docs/zoo.md shows of a training folder: cards, learning curves, generated samples.
+
+Run: .venv/bin/python docs/cards.py runs/zoo
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from unitscope.networks.generators import Generator
+from unitscope.networks.zoo.cards import grade
+from unitscope.networks.zoo.shelf import load_zoo
+from unitscope.views.figures import Panel, draw_panels
+
+HOME = Path(__file__).parent
+CURVES = {
+    "scene-classifier": {"loss": "loss", "accuracy": "accuracy"},
+    "segmenter": {"objects": "object", "parts": "part", "materials": "material"},
+    "generator": {"critic": "critic", "generator": "generator", "labels": "labels"},
+}
+POINTS = 20
+
+
+def read_curve(path: Path, lines: dict[str, str]) -> dict[str, list[tuple[float, float, float]]]:
+    """Each line of a training in `POINTS` stretches: the last step, the mean, half of the spread."""
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    parts = np.array_split(np.arange(len(rows)), POINTS)
+    curves = {}
+    for label, field in lines.items():
+        values = np.array([float(row[field]) for row in rows])
+        curves[label] = [
+            (int(rows[part[-1]]["step"]) // 100 / 10, float(values[part].mean()), float(values[part].std()))
+            for part in parts
+        ]
+    return curves
+
+
+def draw_samples() -> None:
+    """The generator's first 64 samples, as they come."""
+    generator = load_zoo("generator")
+    assert isinstance(generator, Generator)
+    images = generator.generate(0, 64)
+    rows = [np.concatenate(list(images[row * 8 : row * 8 + 8]), 1) for row in range(8)]
+    sheet = Image.fromarray(np.concatenate(rows, 0))
+    sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.BICUBIC).save(
+        HOME / "_static" / "zoo-samples.png", optimize=True
+    )
+
+
+if __name__ == "__main__":
+    trainings = Path(sys.argv[1])
+    for name, lines in CURVES.items():
+        folder = trainings / f"{name}-0"
+        panel = Panel(name, "thousand steps", read_curve(folder / "curve.csv", lines))
+        draw_panels([panel], HOME / "_static" / f"zoo-{name}.svg", y="", shared=False)
+        early = folder / "step-1000.safetensors" if name == "generator" else None
+        card = grade(name, trainings / "pictures", early=early)
+        (HOME / "_cards" / f"{name}.md").write_text(card.text + "\n", "utf-8")
+    draw_samples()

@@ -28,6 +28,7 @@ COMMANDS = (
     "show",
     "report",
     "compare",
+    "attack",
     "concepts",
     "concepts check",
     "concepts unite",

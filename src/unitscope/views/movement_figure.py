@@ -7,7 +7,7 @@ from unitscope.studies.movement_tables import GROUP_NAMES
 from unitscope.views.figures import INKS, MUTED, open_figure
 
 COLORS = {"source": INKS[1], "target": INKS[0], "rest": "#999999", "random": "#c9c9c4"}
-_WIDE, _HIGH = 190, 300
+_WIDE, _HIGH = 110, 280
 _BAR = 0.2
 
 
@@ -19,7 +19,7 @@ def draw_movements(study: AttackStudy, out: Path) -> Path:
     pooled = [row for row in study.movements if row.source is None]
     targets = list(dict.fromkeys(row.target for row in pooled))
     names = ["all targets" if one is None else f"to {study.network.classes[one]}" for one in targets]
-    with open_figure(out, max(420, 2 * _WIDE * max(len(targets), 1)), _HIGH, 2) as (figure, axes):
+    with open_figure(out, max(420, 2 * _WIDE * len(targets)), _HIGH, 2) as (figure, axes):
         for axis, what in zip(axes, ("change", "size"), strict=True):
             for place, group in enumerate(GROUPS):
                 rows = [row for row in pooled if row.group == group]

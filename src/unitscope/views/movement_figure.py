@@ -1,13 +1,14 @@
 """The bars of an attack's study: how far the peaks of each group of units moved, target by target."""
 
 from pathlib import Path
+from textwrap import fill
 
 from unitscope.studies.movement import GROUPS, AttackStudy
 from unitscope.studies.movement_tables import GROUP_NAMES
 from unitscope.views.figures import INKS, MUTED, open_figure
 
 COLORS = {"source": INKS[1], "target": INKS[0], "rest": "#999999", "random": "#c9c9c4"}
-_WIDE, _HIGH = 110, 280
+_WIDE, _HIGH = 110.0, 280.0
 _BAR = 0.2
 
 
@@ -18,8 +19,10 @@ def draw_movements(study: AttackStudy, out: Path) -> Path:
     """
     pooled = [row for row in study.movements if row.source is None]
     targets = list(dict.fromkeys(row.target for row in pooled))
-    names = ["all targets" if one is None else f"to {study.network.classes[one]}" for one in targets]
-    with open_figure(out, max(420, 2 * _WIDE * len(targets)), _HIGH, 2) as (figure, axes):
+    names = [
+        "all targets" if one is None else fill(f"to {study.network.classes[one]}", 14) for one in targets
+    ]
+    with open_figure(out, max(420.0, 2 * _WIDE * len(targets)), _HIGH, 2) as (figure, axes):
         for axis, what in zip(axes, ("change", "size"), strict=True):
             for place, group in enumerate(GROUPS):
                 rows = [row for row in pooled if row.group == group]

@@ -39,6 +39,7 @@ COMMANDS = (
     "study",
     "study grade",
     "study axis",
+    "study labels",
 )
 
 

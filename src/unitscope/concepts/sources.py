@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
@@ -21,7 +20,7 @@ _OPTIONS = {
     "drawn": ("count", "seed", "size"),
 }
 _COMMON = ("limit", "shuffle", "half")
-Half = Literal["train", "test"]
+HALVES = ("train", "test")
 _OPTION = re.compile(r"^(?P<head>.*),\s*(?P<key>[a-z_]+)\s*=(?P<value>[^,]*)$", re.DOTALL)
 
 
@@ -91,7 +90,7 @@ def shuffle_labels(source: ConceptSource, seed: int) -> ConceptSource:
     return _Shuffled(source, seed)
 
 
-def split_source(source: ConceptSource, half: Half, *, share: float = 0.5, seed: int = 0) -> ConceptSource:
+def split_source(source: ConceptSource, half: str, *, share: float = 0.5, seed: int = 0) -> ConceptSource:
     """One of two parts of a source that share no image: "train" to fit on, "test" to measure on.
 
     Of the images of every label of the whole image (of every combination of such labels, where there are
@@ -106,7 +105,7 @@ def split_source(source: ConceptSource, half: Half, *, share: float = 0.5, seed:
     >>> len(split_source(world, "train", share=0.7)), len(split_source(world, "test", share=0.7))
     (7, 3)
     """
-    if half not in get_args(Half):
+    if half not in HALVES:
         raise UsageError(f"there is no half {half!r} of a source; wanted train or test")
     if not 0 < share < 1:
         raise UsageError(f"a share of {share:g} of the images to train on; wanted one between 0 and 1")
@@ -221,7 +220,7 @@ class _Half:
     # Not `source`: its images are not the first ones, and nothing may take their numbers for a generator's.
     whole: ConceptSource
     places: np.ndarray
-    half: Half
+    half: str
     share: float
     seed: int
 
@@ -263,7 +262,7 @@ def _draw_train(source: ConceptSource, share: float, seed: int) -> np.ndarray:
     return chosen
 
 
-def spell_half(half: Half, share: float = 0.5, seed: int = 0) -> str:
+def spell_half(half: str, share: float = 0.5, seed: int = 0) -> str:
     """The option of a source's text that stands for this half.
 
     >>> spell_half("test"), spell_half("train", 0.8)
@@ -279,9 +278,9 @@ def _open_half(source: ConceptSource, value: str) -> ConceptSource:
         seed = int(numbers[1]) if len(numbers) > 1 else 0
     except ValueError:
         half = ""
-    if half not in get_args(Half) or len(numbers) > 2:
+    if half not in HALVES or len(numbers) > 2:
         raise UsageError(f"half={value!r}: wanted train or test, or train:SHARE:SEED such as train:0.7:0")
-    return split_source(source, "train" if half == "train" else "test", share=share, seed=seed)
+    return split_source(source, half, share=share, seed=seed)
 
 
 def _derived(source: ConceptSource, how: str) -> str:

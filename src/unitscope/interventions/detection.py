@@ -186,7 +186,8 @@ def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: i
     """Every unit as a detector: its threshold from one half of the sample, its worth on the other half.
 
     The threshold maximizes the balanced accuracy (true positive rate + true negative rate) / 2, midway
-    between two peaks; the lowest of several. The interval resamples the images measured, those with the
+    between two peaks; of several the one where misses and false alarms balance best (as paper B chooses it),
+    then the lowest. The interval resamples the images measured, those with the
     concept and those without by themselves: as each of them is right or wrong, that is a binomial draw
     for either.
     """
@@ -209,12 +210,17 @@ def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: i
 def find_thresholds(
     peaks: Peaks, present: Bool[np.ndarray, "image"]
 ) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
-    """The threshold of every unit with the best balanced accuracy, and that accuracy.
+    """The threshold of every unit with the best balanced accuracy, and that accuracy; see `score_units`.
+
+    A unit whose peaks are all the same gets that value, above which nothing lies. Raises `UsageError` where
+    all images, or none, have the concept.
 
     >>> peaks = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [4.0, 5.0]], np.float32)
     >>> find_thresholds(peaks, np.array([False, False, True, True]))
     (array([2., 5.]), array([1. , 0.5]))
     """
+    if present.all() or not present.any():
+        raise UsageError("a threshold needs images with the concept and images without; all are of one kind")
     return _Cuts.of(peaks).best(present)
 
 
@@ -237,14 +243,17 @@ class _Cuts:
     def best(
         self, present: Bool[np.ndarray, "image"]
     ) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
-        has = present[self.order]
-        missed = np.cumsum(has, 0) / max(1, int(present.sum()))
-        rejected = np.cumsum(~has, 0) / max(1, int((~present).sum()))
-        balanced = np.where(self.allowed, (1 - missed + rejected) / 2, -1)
-        place = balanced.argmax(0)
+        having, lacking = int(present.sum()), int((~present).sum())
+        missed = np.cumsum(present[self.order], 0)
+        rejected = np.arange(1, len(present) + 1)[:, None] - missed
+        # Whole numbers, so that ties are ties: 2 * having * lacking times balanced accuracy, and skew.
+        right = (having - missed) * lacking + rejected * having
+        best = np.where(self.allowed, right, -1).max(0)
+        skew = np.abs(missed * lacking - (lacking - rejected) * having)
+        place = np.where(self.allowed & (right == best), skew, 2 * having * lacking).argmin(0)
         units = np.arange(len(place))
         above = np.minimum(place + 1, len(self.values) - 1)  # past the last peak nothing is above
-        return (self.values[place, units] + self.values[above, units]) / 2, balanced[place, units]
+        return (self.values[place, units] + self.values[above, units]) / 2, best / (2 * having * lacking)
 
 
 def measure_auroc(peaks: Peaks, present: Bool[np.ndarray, "image"]) -> Float64[np.ndarray, "unit"]:

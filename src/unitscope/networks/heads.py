@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unitscope.concepts.sources import peek, source_digest, source_spec, split_source
+from unitscope.concepts.sources import HALVES, peek, source_digest, source_spec, split_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.networks.feeding import read_peaks
@@ -73,8 +73,8 @@ def fit_head(
     layer = find_last_linear(network)
     classes, category = _find_classes(source, category)
     halves = []
-    for half in ("train", "test"):
-        part = split_source(source, "train" if half == "train" else "test", share=share, seed=seed)
+    for half in HALVES:
+        part = split_source(source, half, share=share, seed=seed)
         images, targets = _find_targets(part, classes)
         _check_counts(half, targets, list(classes.values()))
         halves.append((part, images, targets))
@@ -132,7 +132,7 @@ def fit_weights(
     weight, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
     if classes == 2:  # one row stands for the difference of both
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-    weight = weight / spread
+    weight = np.ascontiguousarray(weight / spread)
     return weight, bias - weight @ mean
 
 
@@ -143,9 +143,7 @@ def spell_head(head: Head) -> str:
     assert isinstance(accuracy, Mapping)
     units = head.weight.shape[1]
     rows = [f"{len(head.classes)} classes on the {units} features that {head.layer} of {head.network} reads"]
-    rows += [
-        f"{half:<5}  {images[half]:>5} images  accuracy {accuracy[half]:.1%}" for half in ("train", "test")
-    ]
+    rows += [f"{half:<5}  {images[half]:>5} images  accuracy {accuracy[half]:.1%}" for half in HALVES]
     return "\n".join(rows)
 
 
@@ -317,8 +315,8 @@ def _check_counts(half: str, targets: Int64[np.ndarray, "image"], names: list[st
     for place, name in enumerate(names):
         if counts[place] < LEAST:
             raise SourceError(
-                f"class {name!r} has {counts[place]} images in the {half} half; wanted {LEAST} or more, "
-                "so give more images or another split"
+                f"class {name!r} has too few images in the {half} half, {counts[place]}; wanted {LEAST} or "
+                "more, so give more images or another split"
             )
 
 

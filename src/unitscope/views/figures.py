@@ -86,27 +86,29 @@ def draw_jitter(jitter: Jitter, out: Path) -> Path:
         figure, axis = plots.subplots(figsize=(5.2, 3.0), layout="constrained")
         random = np.random.default_rng(0)
         everything = np.array([*jitter.present[1], *jitter.absent[1]], np.float64)
-        margin = 0.04 * (float(np.ptp(everything)) or 1)
+        margin = 0.06 * (float(np.ptp(everything)) or 1)
         grid = np.linspace(everything.min() - margin, everything.max() + margin, 400)
-        for floor, ink, (name, values) in ((1.2, INKS[0], jitter.present), (0.0, "#777777", jitter.absent)):
+        for floor, ink, values in ((1.2, INKS[0], jitter.present[1]), (0.0, "#777777", jitter.absent[1])):
             places = floor + random.uniform(0.06, 0.46, len(values))
-            axis.scatter(values, places, s=7, color=ink, alpha=0.45, lw=0, zorder=2)
+            axis.scatter(values, places, s=9, color=ink, alpha=0.45, lw=0, zorder=2)
             density = 0.5 * smooth_density(np.asarray(values, np.float64), grid)
             axis.fill_between(grid, floor + 0.52, floor + 0.52 + density, color=ink, alpha=0.2, lw=0)
             axis.plot(grid, floor + 0.52 + density, color=ink, lw=1.2)
         axis.axvline(jitter.threshold, color=INKS[1], lw=1.3, ls=(0, (4, 2)))
+        right = jitter.threshold > (grid[0] + grid[-1]) / 2
         axis.annotate(
-            f"{jitter.threshold:.3g}",
-            (jitter.threshold, 2.36),
-            (3, 0),
+            f"threshold {jitter.threshold:.3g}",
+            (jitter.threshold, 2.4),
+            (-4 if right else 4, 0),
             textcoords="offset points",
             color=INKS[1],
+            ha="right" if right else "left",
             va="top",
         )
         axis.set_yticks([0.26, 1.46], [jitter.absent[0], jitter.present[0]])
         axis.tick_params(axis="y", length=0)
-        axis.set(xlabel=jitter.x, ylim=(-0.04, 2.4), xlim=(grid[0], grid[-1]))
-        axis.set_title(jitter.title, loc="left", fontsize=9)
+        axis.set(xlabel=jitter.x, ylim=(-0.04, 2.42), xlim=(grid[0], grid[-1]))
+        axis.set_title(jitter.title, loc="left", fontsize=9, pad=8)
         axis.spines[["top", "right", "left"]].set_visible(False)
         _save(plots, figure, out)
     return out

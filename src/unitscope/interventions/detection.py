@@ -307,5 +307,33 @@ def detect_concept(
     """
     check_source(network, source)
     concepts = find_named(source.vocabulary, names)
-    sample = draw_sample(source, concepts, most=most, share=share, seed=seed)
-    return sample, read_peaks(network, layer, source, sample.images.tolist())
+    kept = _Kept(source)
+    sample = draw_sample(kept, concepts, most=most, share=share, seed=seed)
+    return sample, read_peaks(network, layer, kept, sample.images.tolist())
+
+
+class _Kept:
+    """A source that is read once: from the second time on an example comes from memory, without pixel labels.
+
+    Images that find no room there are read again.
+    """
+
+    def __init__(self, source: ConceptSource, room: int = 512 << 20) -> None:
+        self.source, self.room = source, room
+        self.examples: dict[int, Example] = {}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.source.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int, /) -> Example:
+        if index in self.examples:
+            return self.examples[index]
+        example = self.source[index]
+        if example.image.nbytes <= self.room:
+            self.room -= example.image.nbytes
+            self.examples[index] = Example(example.key, example.image, ids=example.ids)
+        return example

@@ -90,7 +90,7 @@ def draw_jitter(jitter: Jitter, out: Path) -> Path:
         grid = np.linspace(everything.min() - margin, everything.max() + margin, 400)
         for floor, ink, values in ((1.2, INKS[0], jitter.present[1]), (0.0, "#777777", jitter.absent[1])):
             places = floor + random.uniform(0.06, 0.46, len(values))
-            axis.scatter(values, places, s=9, color=ink, alpha=0.45, lw=0, zorder=2)
+            axis.scatter(values, places, s=10, color=ink, alpha=0.6, lw=0, zorder=2)
             density = 0.5 * smooth_density(np.asarray(values, np.float64), grid)
             axis.fill_between(grid, floor + 0.52, floor + 0.52 + density, color=ink, alpha=0.2, lw=0)
             axis.plot(grid, floor + 0.52 + density, color=ink, lw=1.2)

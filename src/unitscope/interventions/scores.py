@@ -68,14 +68,24 @@ def score_logits(logits: Float[np.ndarray, "removal classes"], target: int) -> C
     >>> one.right[:, 0].tolist(), one.margin[:, 0].tolist()
     ([1, 0], [2.0, -1.0])
     """
+    scores = empty_scores(*logits.shape)
+    add_logits(scores, logits, target)
+    return scores
+
+
+def add_logits(scores: ClassScores, logits: Float[np.ndarray, "removal classes"], target: int) -> None:
+    """Counts one more image of class `target` into scores, in place: merging would copy the tables each time.
+
+    Raises `UsageError` for a class that the network does not have.
+    """
     removals, classes = logits.shape
     if not 0 <= target < classes:
         raise UsageError(f"there is no class {target}; the network has {classes}")
-    scores = empty_scores(removals, classes)
-    named, rows = logits.argmax(1), np.arange(removals)
-    scores.images[target] = 1
-    scores.called[rows, named] = 1
-    scores.right[:, target] = named == target
-    others = np.delete(logits, target, 1)
-    scores.margin[:, target] = logits[:, target] - (others.max(1) if classes > 1 else 0)
-    return scores
+    named = logits.argmax(1)
+    scores.images[target] += 1
+    scores.called[np.arange(removals), named] += 1
+    scores.right[:, target] += named == target
+    highest = np.maximum(
+        logits[:, :target].max(1, initial=-np.inf), logits[:, target + 1 :].max(1, initial=-np.inf)
+    )
+    scores.margin[:, target] += logits[:, target] - (highest if classes > 1 else 0)

@@ -28,6 +28,7 @@ COMMANDS = (
     "show",
     "report",
     "compare",
+    "ablate",
     "concepts",
     "concepts check",
     "concepts unite",

@@ -93,6 +93,7 @@ def same(one: ClassScores, other: ClassScores) -> bool:
         and np.array_equal(one.right, other.right)
         and np.array_equal(one.called, other.called)
         and np.allclose(one.margin, other.margin, atol=1e-5 * int(one.images.sum()))
+        and np.allclose(one.outside, other.outside, atol=1e-5 * int(one.images.sum()))
     )
 
 
@@ -231,7 +232,7 @@ def test_the_units_that_a_class_stands_on_come_first():
 def test_units_are_grouped_by_the_classes_they_matter_to():
     margin = np.zeros((2, 6))
     margin[0, :4], margin[1, 2:] = 1, 1
-    importance = Importance(margin * 0, margin)
+    importance = Importance(margin * 0, margin * 0, margin)
     groups = group_by_classes(importance, np.array([1.0, 1, 5, 5, 2, 2]))
     assert [(g.name, g.units, g.mean) for g in groups] == [("1", 4, 1.5), ("2", 2, 5.0)]
     bins = group_by_importance(importance, np.array([1.0, 1, 5, 5, 2, 2]), size=4)

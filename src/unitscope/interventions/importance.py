@@ -1,7 +1,7 @@
 """Which units a class needs, which they share, and what that has to do with another value, such as IoU."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,28 +12,32 @@ from unitscope.interventions.edits import count_units
 from unitscope.interventions.scores import ClassScores
 from unitscope.networks.network import Network
 
-By = Literal["margin", "accuracy"]
+By = Literal["contrast", "margin", "accuracy"]
 TOP = 4
 """A unit matters to a class if it is among so many most important ones (paper B, fig. 2e)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """What each class loses with each unit: `accuracy[c, u]` of balanced accuracy, `margin[c, u]` in logits.
+    """What each class loses with each unit: the drop, by class and unit, of three things.
 
-    `by` says which of the two orders the units; where accuracy is near 1 most of its drops are 0.
-    `present` says which classes had images to lose, all if None: nothing matters to the others.
+    `accuracy`: balanced accuracy, as in paper B; where it is near 1 most of its drops are 0, and their
+    order is noise. `margin`: the mean margin of the class's images, in logits, which knows nothing of images
+    that are called by that class and should not be. `contrast`: that minus the class's mean margin in all
+    other images. `by` says which of them orders the units. `present` says which classes had images to lose,
+    all if None: nothing matters to the others.
     """
 
     accuracy: Float64[np.ndarray, "classes unit"]
     margin: Float64[np.ndarray, "classes unit"]
-    by: By = "margin"
+    contrast: Float64[np.ndarray, "classes unit"]
+    by: By = "contrast"
     present: Bool[np.ndarray, "classes"] | None = None
 
     @property
     def drop(self) -> Float64[np.ndarray, "classes unit"]:
         """The drop that orders the units."""
-        return self.margin if self.by == "margin" else self.accuracy
+        return {"accuracy": self.accuracy, "margin": self.margin, "contrast": self.contrast}[self.by]
 
     @property
     def order(self) -> Int64[np.ndarray, "classes unit"]:
@@ -58,11 +62,11 @@ class Importance:
         """The same, for some of the classes alone."""
         present = np.zeros(len(self.margin), bool)
         present[targets] = True
-        return Importance(self.accuracy, self.margin, self.by, present)
+        return replace(self, present=present)
 
 
 def measure_importance(
-    network: Network, layer: str, trial: Trial, *, by: By = "margin", method: Method = "fastest"
+    network: Network, layer: str, trial: Trial, *, by: By = "contrast", method: Method = "fastest"
 ) -> Importance:
     """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods)."""
     units = count_units(network, layer)
@@ -70,36 +74,39 @@ def measure_importance(
     return weigh_units(base, single, by)
 
 
-def weigh_units(base: ClassScores, single: ClassScores, by: By = "margin") -> Importance:
+def weigh_units(base: ClassScores, single: ClassScores, by: By = "contrast") -> Importance:
     """Importance from the scores with all units, and without each."""
-    accuracy = (base.balanced_accuracy - single.balanced_accuracy).T
-    return Importance(accuracy, (base.mean_margin - single.mean_margin).T, by, base.images > 0)
+    return Importance(
+        (base.balanced_accuracy - single.balanced_accuracy).T,
+        (base.mean_margin - single.mean_margin).T,
+        (base.contrast - single.contrast).T,
+        by,
+        base.images > 0,
+    )
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A class and one of the `TOP` units that matter most to it; `rank` counts from 1."""
+    """A class and one of the `TOP` units that matter most to it, and by how much; `rank` counts from 1."""
 
     target: int
     unit: int
     rank: int
-    margin: float
-    accuracy: float
+    drop: float
 
 
 def list_edges(importance: Importance) -> Iterator[Edge]:
     """The graph of classes and the units that matter to them, class by class."""
     for target in importance.targets.tolist():
         for rank, unit in enumerate(importance.order[target, :TOP].tolist(), 1):
-            margin, accuracy = importance.margin[target, unit], importance.accuracy[target, unit]
-            yield Edge(target, unit, rank, float(margin), float(accuracy))
+            yield Edge(target, unit, rank, float(importance.drop[target, unit]))
 
 
 def shared_units(importance: Importance) -> dict[int, list[int]]:
     """The units that matter to more than one class, with those classes; most classes first.
 
     >>> drops = np.array([[9.0, 8, 7, 6, 0, 0], [0, 0, 1, 2, 3, 4]])
-    >>> shared_units(Importance(drops, drops))
+    >>> shared_units(Importance(drops, drops, drops))
     {2: [0, 1], 3: [0, 1]}
     """
     matters = importance.matters

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from unitscope.concepts.sources import source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import SourceError, UsageError
@@ -51,7 +52,9 @@ class Removal:
     counts: tuple[int, ...]
     draws: int
     seed: int
+    ranking_source: str
     ranking_images: int
+    testing_source: str
     testing_images: int
     ranked: Importance
     tested: Importance
@@ -228,7 +231,7 @@ def study_removal(
     *,
     classes: Sequence[str] = (),
     counts: Sequence[int] = (),
-    by: By = "margin",
+    by: By = "contrast",
     draws: int = 10,
     seed: int = 0,
     named: LayerDissection | None = None,
@@ -261,7 +264,9 @@ def study_removal(
         counts=steps,
         draws=draws,
         seed=seed,
+        ranking_source=source_spec(ranking.source),
         ranking_images=len(ranking),
+        testing_source=source_spec(testing.source),
         testing_images=len(testing),
         ranked=ranked,
         tested=tested,

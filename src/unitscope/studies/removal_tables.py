@@ -8,11 +8,12 @@ from pathlib import Path
 
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import RunError
-from unitscope.interventions.importance import TOP, list_edges, shared_units
+from unitscope.interventions.importance import TOP, By, list_edges, shared_units
 from unitscope.interventions.sweeps import Kind, Span
 from unitscope.studies.removal import Removal
 
 Cells = list[str]
+MEASURES: tuple[By, ...] = ("accuracy", "margin", "contrast")
 MEAN = "(mean)"
 NAME_LETTERS = 24
 
@@ -50,10 +51,10 @@ def write_removal(study: Removal, out: Path) -> list[Path]:
 
 def importance_rows(study: Removal) -> Iterator[Cells]:
     """A row a class and unit, the most important one first; drops on the ranking and on the test images."""
-    yield ["class", "unit", "rank", "accuracy_drop", "margin_drop", "test_accuracy_drop", "test_margin_drop",
+    yield ["class", "unit", "rank", *(f"{half}{by}_drop" for half in ("", "test_") for by in MEASURES),
            "peak_correlation", "concept", "category", "iou"]  # fmt: skip
     named = [_named(study, unit) for unit in range(study.units)]
-    tables = (study.ranked.accuracy, study.ranked.margin, study.tested.accuracy, study.tested.margin)
+    tables = [getattr(half, by) for half in (study.ranked, study.tested) for by in MEASURES]
     for target in study.targets.tolist():
         name = guard_cell(study.classes[target])
         for rank, unit in enumerate(study.ranked.order[target].tolist(), 1):
@@ -118,8 +119,7 @@ def describe_graph(study: Removal) -> dict[str, object]:
                 "class": study.classes[edge.target],
                 "unit": edge.unit,
                 "rank": edge.rank,
-                "margin_drop": edge.margin,
-                "accuracy_drop": edge.accuracy,
+                "drop": edge.drop,
                 "peak_correlation": float(study.correlation[edge.target, edge.unit]),
             }
             for edge in edges
@@ -137,8 +137,8 @@ def describe_removal(study: Removal) -> dict[str, object]:
         "units": study.units,
         "by": study.ranked.by,
         "draws": study.draws,
-        "ranking_images": study.ranking_images,
-        "testing_images": study.testing_images,
+        "ranking": {"source": study.ranking_source, "images": study.ranking_images},
+        "testing": {"source": study.testing_source, "images": study.testing_images},
         "table": [
             asdict(study.levels[target, kind, count])
             | {"target": None if target is None else study.classes[target]}
@@ -169,13 +169,12 @@ def spell_removal(study: Removal) -> str:
 
 def spell_findings(study: Removal) -> list[str]:
     """The figures beside the table, a line each."""
-    whole, gone, lots = (
-        study.levels[None, kind, count].balanced
-        for kind, count in (("none", 0), ("most", study.many), ("random", study.many))
-    )
+    levels, many = study.levels, study.many
+    whole, gone = levels[None, "none", 0].balanced, levels[None, "most", many].balanced
+    lots, kept = levels[None, "random", many].balanced, levels[None, "only", many].balanced
     lines = [
-        f"balanced accuracy {spell_span(whole)}; without the {study.many} most important units "
-        f"{spell_span(gone)}, without {study.many} random ones {spell_span(lots)}",
+        f"balanced accuracy {spell_span(whole)}; without the {many} most important units {spell_span(gone)}, "
+        f"without {many} random ones {spell_span(lots)}, with nothing but the {many} {spell_span(kept)}",
         f"{len(shared_units(study.ranked))} units are among the {TOP} most important ones of several classes",
         f"peak and class rise together in {study.signs.important:.0%} of important pairs, "
         f"in {study.signs.every:.0%} of all",

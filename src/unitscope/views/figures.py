@@ -76,8 +76,8 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
 
 
 @contextmanager
-def open_figure(out: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
-    """A figure of `columns` plots for a page, `width` x `height` in CSS pixels: (figure, its axes).
+def open_figure(out: Path, width: float, height: float) -> Iterator[tuple[Any, Any]]:
+    """A figure of one plot for a page, `width` x `height` in CSS pixels: (figure, axis).
 
     It is written to `out` as SVG when the block ends. It has no ground of its own, the type of the page, and
     turns light on dark where the system does.
@@ -93,10 +93,10 @@ def open_figure(out: Path, width: float, height: float, columns: int = 1) -> Ite
     look |= {"figure.dpi": _DOTS_PER_INCH, "axes.titlesize": 12, "axes.titlelocation": "left"}
     with plots.rc_context({**look, **inks}):
         size = (width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
-        figure, axes = plots.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
+        figure, axis = plots.subplots(figsize=size, layout="constrained")
         written = io.StringIO()
         try:
-            yield figure, axes[0]
+            yield figure, axis
             figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
         finally:
             plots.close(figure)

@@ -43,7 +43,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class UnitCard:
-    """A unit as it is always shown; `tiles` are files of its top images, `report` its address in the report."""
+    """A unit as it is always shown: `tiles` are files of its top images, `report` its place in the report."""
 
     unit: int
     label: str
@@ -94,7 +94,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     draw_classes(study, folder / "figures" / "classes.svg")
     draw_correlations(study, folder / "figures" / "correlations.svg")
     if labelling is not None:
-        draw_labelling(study, labelling, folder / "figures" / "iou.svg")
+        draw_labelling(study, labelling, folder / "figures")
     kinds = table_kinds(study)
     page = page_environment().get_template("removal.html")
     text = page.render(

@@ -33,16 +33,24 @@ def draw_sweep(study: Removal, target: int | None, out: Path) -> Path:
         ("only", "only the most important kept"),
     )
     places = range(len(study.counts))
-    with open_figure(out, WIDTH, 290) as (figure, (axis,)):
+    with open_figure(out, WIDTH, 290) as (figure, axis):
         base = study.levels[target, "none", 0].balanced.value
         axis.axhline(base, color=TEXT, lw=1, ls=(0, (4, 3)))
         for kind, name in kinds:
             spans = [study.levels[target, kind, count].balanced for count in study.counts]
             _draw_line(axis, places, spans, KIND_INKS[kind], name)
         axis.set_xticks(places, [str(count) for count in study.counts])
-        axis.set(xlabel="units", ylim=(0.38, 1.03), title="Balanced accuracy")
+        axis.set(xlabel="number of units", ylim=(0.38, 1.07), title="Balanced accuracy")
         axis.grid(axis="x", visible=False)
-        axis.annotate("all units", (0, base), (0, 4), textcoords="offset points", va="bottom", fontsize=11)
+        axis.annotate(
+            "all units",
+            (1, base),
+            (0, 3),
+            ("axes fraction", "data"),
+            "offset points",
+            ha="right",
+            fontsize=11,
+        )
         figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1.4)
     return out
 
@@ -66,7 +74,7 @@ def draw_classes(study: Removal, out: Path) -> Path:
         ("random", study.many, f"{study.many} random removed"),
         ("none", 0, "all units"),
     )
-    with open_figure(out, WIDTH, 90 + row * len(order)) as (figure, (axis,)):
+    with open_figure(out, WIDTH, 90 + row * len(order)) as (figure, axis):
         places = np.arange(len(order))
         axis.axvline(0.5, color=MUTED, lw=1, ls=(0, (4, 3)))
         for kind, count, name in kinds:
@@ -80,19 +88,22 @@ def draw_classes(study: Removal, out: Path) -> Path:
     return out
 
 
-def draw_labelling(study: Removal, labelling: Labelling, out: Path) -> Path:
+def draw_labelling(study: Removal, labelling: Labelling, folder: Path) -> tuple[Path, Path]:
     """Mean IoU of units by the number of classes they matter to, and by bins of importance (fig. 2e)."""
     assert study.named is not None
     mean = float(study.named.labels.best_iou.mean())
-    with open_figure(out, 1.5 * WIDTH, 250, 2) as (_, axes):
-        _draw_groups(axes[0], labelling.by_classes, mean, "classes the unit matters to", "Mean IoU")
-        axes[1].sharey(axes[0])
-        names = "units by mean importance, low to high"
-        _draw_groups(axes[1], labelling.by_importance, mean, names, "")
-    return out
+    top = 1.1 * max(one.mean + one.error for one in (*labelling.by_classes, *labelling.by_importance))
+    one, other = folder / "iou-classes.svg", folder / "iou-importance.svg"
+    for path, groups, x in (
+        (one, labelling.by_classes, "number of classes the units matter to"),
+        (other, labelling.by_importance, "units by mean importance, low to high"),
+    ):
+        with open_figure(path, WIDTH, 230) as (_, axis):
+            _draw_groups(axis, groups, mean, top, x)
+    return one, other
 
 
-def _draw_groups(axis: Any, groups: list[Group], mean: float, x: str, title: str) -> None:
+def _draw_groups(axis: Any, groups: list[Group], mean: float, top: float, x: str) -> None:
     places = range(len(groups))
     axis.axhline(mean, color=MUTED, lw=1, ls=(0, (4, 3)))
     means, errors = [group.mean for group in groups], [group.error for group in groups]
@@ -102,9 +113,8 @@ def _draw_groups(axis: Any, groups: list[Group], mean: float, x: str, title: str
         shown = [f"{group.name}\nn={group.units}" for group in groups]
     else:
         shown = [group.name.partition("–")[0] for group in groups[::step]]
-    axis.set_xticks(places[::step], shown, fontsize=10)
-    axis.set(xlabel=x, title=title, xlim=(-0.6, len(groups) - 0.4))
-    axis.set_ylim(0, None)
+    axis.set_xticks(places[::step], shown, fontsize=11)
+    axis.set(xlabel=x, title="Mean IoU", xlim=(-0.6, len(groups) - 0.4), ylim=(0, top))
     axis.grid(axis="x", visible=False)
 
 
@@ -113,7 +123,7 @@ def draw_correlations(study: Removal, out: Path) -> Path:
     every = study.correlation[study.targets].ravel()
     important = study.correlation[study.ranked.matters]
     edges = np.linspace(-1, 1, 41)
-    with open_figure(out, WIDTH, 250) as (figure, (axis,)):
+    with open_figure(out, WIDTH, 250) as (figure, axis):
         for values, ink, name in (
             (every, MUTED, "all pairs of unit and class"),
             (important, INKS[1], "pairs that matter"),

@@ -32,6 +32,7 @@ COMMANDS = (
     "report",
     "compare",
     "detect",
+    "ablate",
     "concepts",
     "concepts check",
     "concepts unite",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import unitscope as us
+from unitscope.cli.ablation import ABLATION
 from unitscope.cli.concepts import CONCEPTS
 from unitscope.cli.detection import DETECTION
 from unitscope.cli.dissection import DISSECTION
@@ -14,7 +15,7 @@ from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.parsing import Command, parse_command
 
-COMMANDS: dict[str, Command] = {**DISSECTION, **DETECTION}
+COMMANDS: dict[str, Command] = {**DISSECTION, **ABLATION, **DETECTION}
 GROUPS: dict[str, tuple[dict[str, Command], str]] = {
     "concepts": (CONCEPTS, "Sources of concepts."),
     "zoo": (ZOO, "Small networks trained on the drawn world."),

@@ -28,6 +28,7 @@ COMMANDS = (
     "show",
     "report",
     "compare",
+    "explain",
     "concepts",
     "concepts check",
     "concepts unite",

@@ -16,11 +16,11 @@ def match_classes(network: Network, vocabulary: Vocabulary) -> dict[int, int]:
     return {c.id: places[name] for c in vocabulary if (name := _plain(c.name)) in places}
 
 
-def find_class(network: Network, name: str, count: int | None = None) -> int:
+def find_class(network: Network, name: str) -> int:
     """The number of the class that a name, or its number in figures, stands for.
 
-    `count` is how many classes there are, where the network has no names for them. Raises `UsageError`, with
-    near names, for a class that the network does not have.
+    Where the network has no names for its classes any number will do here. Raises `UsageError`, with near
+    names, for a class that the network does not have.
 
     >>> from torch import nn
     >>> network = Network(nn.Identity(), classes=("living_room", "kitchen"))
@@ -34,13 +34,12 @@ def find_class(network: Network, name: str, count: int | None = None) -> int:
     wanted = _plain(name)
     if wanted in places:
         return places[wanted]
-    count = count or len(network.classes)
     if name.isascii() and name.isdigit():
-        if int(name) < count:
+        if not places or int(name) < len(network.classes):
             return int(name)
-        raise UsageError(f"{network.name} has classes 0 to {count - 1}, not {name}")
+        raise UsageError(f"{network.name} has classes 0 to {len(network.classes) - 1}, not {name}")
     if not places:
-        raise UsageError(f"{network.name} has no names of classes; give a number, 0 to {count - 1}")
+        raise UsageError(f"{network.name} has no names of classes; give a number instead of {name!r}")
     near = [network.classes[places[one]] for one in get_close_matches(wanted, places, n=4, cutoff=0.5)]
     known = f"near names: {', '.join(near)}" if near else f"it has {', '.join(network.classes[:6])}, ..."
     raise UsageError(f"{network.name} has no class {name!r}; {known}")

@@ -1,6 +1,7 @@
 """The deletion test of explanations: a class without its top contributors, and without units by lot."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,6 @@ from jaxtyping import Float64
 from torch import Tensor
 from tqdm import tqdm
 
-from unitscope.concepts.sources import limit
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError
 from unitscope.interventions.ablation import Masks, Trial, read_images
@@ -20,6 +20,7 @@ from unitscope.interventions.explanation import (
     feed_image,
     fix_size,
     not_linear,
+    read_layer,
     soften,
     weigh_gradient,
 )
@@ -99,12 +100,14 @@ def measure_deletion(
     layer: str,
     source: ConceptSource,
     *,
-    counts: Sequence[int] = COUNTS,
+    counts: Sequence[int] | None = None,
     draws: int = 10,
     seed: int = 0,
     exact: bool = False,
 ) -> DeletionTest:
     """Removes, from every image of a source, the top contributors to its predicted class, and random units.
+
+    `counts` says how many, by default those of `COUNTS` that the layer has.
 
     In closed form where the head is linear (`find_head`), else by running the rest of the network once a
     removal. The random units of an image depend on `seed` and its place in the source alone. The network is
@@ -119,22 +122,25 @@ def measure_deletion(
         raise UsageError("the source has no images to delete units from; give another one")
     network = fix_size(network, source[0].image)
     units = count_units(network, layer)
+    counts = [count for count in COUNTS if count <= units] if counts is None else counts
     wrong = [count for count in counts if not 1 <= count <= units]
     if wrong or not counts:
         raise UsageError(
             f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0] if wrong else 0}"
         )
     everything = _all_of(source)
-    _, some = next(read_images(network, _all_of(limit(source, _TRIED)), _TRIED))
+    _, some = next(read_images(network, everything.keep(everything.images < _TRIED), _TRIED))
+    read_layer(network, layer, some)
     head = find_head(network, layer, some)
     if head is None and exact:
         raise not_linear(network, layer)
     runs = _replay(network, layer, source) if head is None else _solve(network, layer, everything, head)
     drops = np.zeros((3, len(source), len(KINDS), len(counts)))
     progress = tqdm(runs, f"deleting units of {layer}", len(source), unit="image", disable=None)
-    for index, run in enumerate(progress):
-        masks = _choose_units(run, counts, draws, np.random.default_rng([seed, index]))
-        drops[:, index] = _compare(run.logits, run.remove(masks), len(counts))
+    with closing(runs):
+        for index, run in enumerate(progress):
+            masks = _choose_units(run, counts, draws, np.random.default_rng([seed, index]))
+            drops[:, index] = _compare(run.logits, run.remove(masks), len(counts))
     method: Method = "gradient times activation" if head is None else "exact"
     return DeletionTest(tuple(counts), draws, method, drops[0], drops[1], drops[2])
 
@@ -149,10 +155,10 @@ class _Run:
     remove: Callable[[Masks], Float64[np.ndarray, "removal classes"]]
 
 
-def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Iterator[_Run]:
-    with tap(network, [layer]) as read_layer:
+def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
+    with tap(network, [layer]) as read:
         for _, batch in read_images(network, trial, _BATCH):
-            maps = read_units(read_layer(batch)[layer], network.prefix_tokens, layer)
+            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
             found = read_head(network, layer, head, batch)
             activity = maps.double().mean((2, 3)).cpu().numpy()
             for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):
@@ -166,7 +172,7 @@ def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Iter
                 yield _Run(logits, terms[logits.argmax()], activation, remove)
 
 
-def _replay(network: Network, layer: str, source: ConceptSource) -> Iterator[_Run]:
+def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_Run]:
     with replay(network, layer) as rest:
         for index in range(len(source)):
             image = feed_image(network, source[index].image)

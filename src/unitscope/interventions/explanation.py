@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+from torch import Tensor
 
 from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
@@ -130,12 +131,7 @@ def explain_image(
     """
     network = fix_size(network, image)
     batch = feed_image(network, image)
-    with tap(network, [layer]) as read:
-        maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
-    with evaluation(network.module), torch.no_grad():
-        logits = read_logits(network.module(*_parts(batch)))
-    if maps.shape[1:] == (logits.shape[1], 1, 1) and torch.equal(maps[:, :, 0, 0], logits.float()):
-        raise UsageError(f"layer {layer} of {network.name} gives the classes themselves; take one before it")
+    maps, logits = read_layer(network, layer, batch)
     if target is not None and not 0 <= target < logits.shape[1]:
         raise UsageError(f"{network.name} has classes 0 to {logits.shape[1] - 1}, not {target}")
     numbers = logits[0].double().cpu().numpy()
@@ -154,6 +150,23 @@ def explain_image(
     return Explanation(
         network.name, layer, network.classes, chosen, numbers, rest, contributions, activations, method
     )
+
+
+def read_layer(
+    network: Network, layer: str, batch: Input
+) -> tuple[Float32[Tensor, "image unit cell_y cell_x"], Float[Tensor, "image classes"]]:
+    """The maps of a layer's units, and the logits.
+
+    Raises `UsageError` for an unknown layer or one that gives the classes themselves, `NetworkError` where
+    the network fails or gives no logits.
+    """
+    with tap(network, [layer]) as read:
+        maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+    with evaluation(network.module), torch.no_grad():
+        logits = read_logits(network.module(*_parts(batch)))
+    if maps.shape[1:] == (logits.shape[1], 1, 1) and torch.equal(maps[:, :, 0, 0], logits.float()):
+        raise UsageError(f"layer {layer} of {network.name} gives the classes themselves; take one before it")
+    return maps, logits
 
 
 def not_linear(network: Network, layer: str) -> NetworkError:
@@ -212,9 +225,9 @@ def weigh_gradient(
 
     Raises `NetworkError` where no gradient reaches the layer.
     """
-    leaves: list[torch.Tensor] = []
+    leaves: list[Tensor] = []
 
-    def branch(raw: torch.Tensor) -> torch.Tensor:
+    def branch(raw: Tensor) -> Tensor:
         leaves.append(read_units(raw, network.prefix_tokens, layer).detach().clone().requires_grad_())
         # A copy, since what follows may work in place, which a leaf does not allow.
         return write_units(raw, leaves[-1], network.prefix_tokens).clone()
@@ -234,5 +247,5 @@ def weigh_gradient(
     return float(rest), products.sum((0, 2, 3)).cpu().numpy()
 
 
-def _parts(batch: Input) -> tuple[torch.Tensor, ...]:
+def _parts(batch: Input) -> tuple[Tensor, ...]:
     return batch if isinstance(batch, tuple) else (batch,)

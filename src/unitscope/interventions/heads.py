@@ -97,10 +97,14 @@ def remove_units(layer: str, mask: Bool[np.ndarray, "unit"]) -> Edit:
 
 
 def read_logits(output: object) -> Float[Tensor, "image classes"]:
-    """The logits among what a network gives. Raises `NetworkError` where there are none."""
+    """The logits among what a network gives. Raises `NetworkError` without finite ones."""
     logits = getattr(output, "logits", output)
     if not (isinstance(logits, Tensor) and logits.ndim == 2):
         raise NetworkError("the network gives no logits [images, classes]; only classifiers can be scored")
+    if not bool(torch.isfinite(logits).all()):
+        raise NetworkError(
+            "the network gives logits that are not finite numbers; look at its input and weights"
+        )
     return logits
 
 

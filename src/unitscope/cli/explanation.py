@@ -92,7 +92,10 @@ def explain(
     else:
         print("\n\n".join(shown))
     for file in files:
-        print(f"picture: {file}", file=sys.stderr if json else sys.stdout)
+        print(
+            f"{'figure' if file.suffix == '.svg' else 'picture'}: {file}",
+            file=sys.stderr if json else sys.stdout,
+        )
 
 
 def _open_image(name: str, network: us.Network) -> "tuple[Pixels, int | None]":

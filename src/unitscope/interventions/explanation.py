@@ -189,7 +189,7 @@ def feed_image(network: Network, image: Pixels) -> Input:
     """A batch of one image as the network reads it, on the device of its parameters."""
     size = network.preprocessing.size or image.shape[:2]
     first = next(network.module.parameters(), torch.empty(0))
-    return network.feed(Frame(size, size).fit_image(image)[None], 0, str(first.device))
+    return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, str(first.device))
 
 
 def find_last_layer(network: Network) -> str:

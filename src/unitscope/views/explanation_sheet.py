@@ -88,7 +88,7 @@ def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int |
         told.append(f"predicted is {explanation.name(named)}, {chances[named]:.0%}")
     if truth is not None:
         right = truth == explanation.predicted
-        said = "right" if right else f"wrong: it is a {explanation.name(truth)}, {chances[truth]:.0%}"
+        said = "right" if right else f"wrong: the label is {explanation.name(truth)}, {chances[truth]:.0%}"
         told.append(said)
     second = explanation.runner_up
     if second is not None and second not in (truth, target) and chances[second] >= 0.005:

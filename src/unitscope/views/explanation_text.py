@@ -77,7 +77,9 @@ def _tell_prediction(exhibit: Exhibit) -> str:
     predicted, second, chances = explanation.predicted, explanation.runner_up, explanation.probabilities
     said = f"{clean(exhibit.key, 80)}: {clean(explanation.name(predicted))}, {chances[predicted]:.0%}"
     if truth is not None:
-        said += " (right)" if truth == predicted else f" (wrong: it is a {clean(explanation.name(truth))})"
+        said += (
+            " (right)" if truth == predicted else f" (wrong: the label is {clean(explanation.name(truth))})"
+        )
     if second is not None:
         said += f"; then {clean(explanation.name(second))}, {chances[second]:.0%}"
     how = f"{explanation.method} sum over {len(explanation.contributions)} units of {explanation.layer}"
@@ -183,7 +185,7 @@ def write_deletion(rows: Sequence[Deletion], folder: Path) -> Path:
 
 def _point(row: Deletion, name: str) -> tuple[float, float, float]:
     low, high = float(getattr(row, f"{name}_low")), float(getattr(row, f"{name}_high"))
-    return row.count, (low + high) / 2, (high - low) / 2
+    return float(row.count), (low + high) / 2, (high - low) / 2
 
 
 def signed(value: float) -> str:

@@ -31,6 +31,7 @@ COMMANDS = (
     "show",
     "report",
     "compare",
+    "explain",
     "detect",
     "ablate",
     "concepts",

@@ -173,8 +173,8 @@ def test_images_are_read_once_and_where_there_is_no_room_again(network, source):
     assert np.array_equal(peaks, read_peaks(network, "act", source, sample.images.tolist()))
     read.clear()
     cramped = _Kept(Counted(source.examples), room=1000)
-    assert np.array_equal(peaks, read_peaks(network, "act", cramped, [*sample.images]))
-    assert np.array_equal(peaks, read_peaks(network, "act", cramped, [*sample.images]))
+    assert np.array_equal(peaks, read_peaks(network, "act", cramped, sample.images.tolist()))
+    assert np.array_equal(peaks, read_peaks(network, "act", cramped, sample.images.tolist()))
     assert len(read) == 2 * len(sample) - 3  # three images of 300 bytes were kept; the first sets the size
 
 

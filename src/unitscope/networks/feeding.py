@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
@@ -47,8 +48,10 @@ def feed_images(
             bar.update(len(parts))
 
 
-def read_peaks(network: Network, layer: str, source: ConceptSource, images: Sequence[int]) -> np.ndarray:
-    """The largest activation of every unit of a layer in chosen images: float32[image, unit].
+def read_peaks(
+    network: Network, layer: str, source: ConceptSource, images: Sequence[int]
+) -> Float32[np.ndarray, "image unit"]:
+    """The largest activation of every unit of a layer in chosen images.
 
     `layer` is read as `tap` reads it: NAME@in is what the layer is given, such as a ReLU's input.
 

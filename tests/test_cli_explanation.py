@@ -88,7 +88,7 @@ def test_the_deletion_test_writes_table_and_figure(place, capsys):
     words = "--deletion drawn:count=12,seed=5,size=64 --out deleted"
     assert explain(ZOO, *words.split()) == 0
     said = capsys.readouterr().out
-    assert "deletion test over 12 images, exact contributions, 10 random draws an image" in said
+    assert "predicted class without some units: 12 images, exact contributions, 10 random draws each" in said
     assert "top contributors" in said
     assert "figure: deleted/deletion.svg" in said
     assert {file.name for file in (place / "deleted").iterdir()} == {
@@ -117,6 +117,7 @@ def test_the_deletion_test_writes_table_and_figure(place, capsys):
         (f"{SCENE} --run run --layer layer3", ("the run has no layer 'layer3'",), 2),
         (f"{SCENE} --run nothing", ("nothing holds no run.json",), 1),
         (f"{SCENE} --deletion drawn:count=3,size=64 --draws 0", ("0 random draws",), 2),
+        (f"{SCENE} --deletion drawn:count=3,size=64 --seed -1", ("seed of random draws is -1",), 2),
         (f"{SCENE} --out noise.png", ("cannot write noise.png",), 1),
     ],
 )

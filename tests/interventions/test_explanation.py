@@ -222,7 +222,16 @@ def test_regions_of_the_zoo_cover_a_fifth_and_those_of_silent_units_nothing(zoo,
     sizes = [found.region(unit, (100, 120)).mean() for unit in found.order[:6].tolist()]
     assert all(0.19 < size <= 0.2 for size in sizes)
     assert not made_up(np.zeros((1, 4, 4), np.float32)).region(0, (8, 8)).any()
+    assert not made_up(np.full((1, 7, 7), 6.0, np.float32)).region(0, (50, 50)).any()
     assert made_up(np.ones((1, 1, 1), np.float32)).region(0, (8, 8)).all()
+
+
+def test_the_region_of_a_saturated_map_is_where_it_is_highest():
+    maps = np.zeros((1, 7, 7), np.float32)
+    maps[0, :, :4] = 6.0
+    region = made_up(maps).region(0, (70, 70))
+    assert region[:, :35].all()
+    assert not region[:, 36:].any()
 
 
 def test_an_explanation_ranks_and_shares():

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import unitscope as us
@@ -71,9 +72,10 @@ def explain(
     pictures = [_open_image(name, loaded) for name in images]
     layer, labels = _choose_layer(loaded, layer, run, pictures[0][0] if pictures else None)
     loaded.module.to(find_device(device))
+    named = list(zip(images, pictures, strict=True))
     exhibits = [
         text.Exhibit(name, pixels, _explain(loaded, layer, pixels, target, exact), labels, truth, units)
-        for name, (pixels, truth) in zip(images, pictures, strict=True)
+        for name, (pixels, truth) in tqdm(named, "explaining", unit="image", disable=None)
     ]
     shown = [text.show_explanation(exhibit) for exhibit in exhibits]
     told: dict[str, object] = {"schema": text.SCHEMA}

@@ -113,11 +113,13 @@ def measure_deletion(
     removal. The random units of an image depend on `seed` and its place in the source alone. The network is
     left as it was found.
 
-    Raises `UsageError` for an unknown layer, a number of units that the layer does not have, or fewer than
-    one draw; `NetworkError` where `exact` is asked for and the head is not linear.
+    Raises `UsageError` for an unknown layer, a number of units that the layer does not have, fewer than one
+    draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is not linear.
     """
     if draws < 1:
         raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
+    if seed < 0:
+        raise UsageError(f"the seed of random draws is {seed}; give one of 0 or more")
     if not len(source):
         raise UsageError("the source has no images to delete units from; give another one")
     network = fix_size(network, source[0].image)

@@ -22,6 +22,7 @@ from unitscope.statistics.grids import make_grid
 Method = Literal["exact", "gradient times activation"]
 REGION = 0.2
 """The part of an image that a unit's region covers (paper A, the section on explaining predictions)."""
+_LEVEL = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +99,20 @@ class Explanation:
 
         Pixels strictly above the (floor(0.2 N) + 1)-th largest of the image's own N upsampled values
         (bilinear, half-pixel centers), so at most a fifth of them, and fewer where the unit is silent
-        elsewhere. A unit without places, a map of one cell, covers all.
+        elsewhere. Where more than a fifth share the highest value, as in saturated maps, all of these. A map
+        of one cell, which has no places, covers all; any other level map nothing.
         """
         maps = torch.from_numpy(self.maps[unit])[None, None]
         if maps.numel() == 1:
             return np.ones(size, bool)
         found = make_grid(self.maps.shape[1:], size, "half-pixel").upsample(maps)[0, 0].numpy()
-        place = found.size - 1 - int(REGION * found.size)
-        above: Bool[np.ndarray, "row column"] = found > np.partition(found, place, axis=None)[place]
+        place, highest = found.size - 1 - int(REGION * found.size), found.max()
+        threshold = np.partition(found, place, axis=None)[place]
+        # Interpolation between equal values may differ from them in the last bit.
+        lowest = highest - _LEVEL * abs(highest)
+        if found.min() >= lowest:
+            return np.zeros(size, bool)
+        above: Bool[np.ndarray, "row column"] = found >= lowest if threshold >= lowest else found > threshold
         return above
 
 

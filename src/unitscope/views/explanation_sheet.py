@@ -28,11 +28,12 @@ def draw_explanation(exhibit: Exhibit) -> Image.Image:
     """
     explanation, image, shown = exhibit.explanation, exhibit.image, exhibit.shown
     rows = max(1, -(-len(shown) // COLUMNS))
+    tile_high = _tile_size(image)[0]
     wide = 2 * EDGE + _LEFT + GAP + COLUMNS * (TILE + GAP)
     picture_high = round(_LEFT * image.shape[0] / image.shape[1])
     sums = [(name, signed(value)) for name, value in exhibit.sums]
     sums.append((f"logit of {explanation.name(explanation.target)}", f"{explanation.logit:.2f}"))
-    high = max(rows * (TILE + CAPTION), picture_high + 16 + len(sums) * _LINE) + HEAD + EDGE
+    high = max(rows * (tile_high + CAPTION), picture_high + 16 + len(sums) * _LINE) + HEAD + EDGE
     sheet = Image.new("RGB", (wide, high), PAPER)
     pen = ImageDraw.Draw(sheet)
     _write_head(pen, explanation, exhibit.truth)
@@ -41,9 +42,9 @@ def draw_explanation(exhibit: Exhibit) -> Image.Image:
     most = max((abs(float(explanation.contributions[unit])) for unit in shown), default=0.0) or 1.0
     for place, unit in enumerate(shown):
         x = EDGE + _LEFT + 2 * GAP + place % COLUMNS * (TILE + GAP)
-        y = HEAD + place // COLUMNS * (TILE + CAPTION)
+        y = HEAD + place // COLUMNS * (tile_high + CAPTION)
         sheet.paste(draw_region(image, explanation.region(unit, _tile_size(image))), (x, y))
-        _write_unit(pen, (x, y + TILE + 5), explanation, unit, exhibit.labels.get(unit), most)
+        _write_unit(pen, (x, y + tile_high + 5), explanation, unit, exhibit.labels.get(unit), most)
     return sheet
 
 

@@ -144,7 +144,7 @@ def show_deletion(test: DeletionTest, rows: Sequence[Deletion]) -> str:
         for row in rows
     ]
     how = "exact contributions" if test.method == "exact" else f"{test.method}, an approximation"
-    title = f"deletion test over {len(test):,} images, {how}, {test.draws} random draws an image"
+    title = f"predicted class without some units: {len(test):,} images, {how}, {test.draws} random draws each"
     return f"{title}\n{align(table, left=(1,))}"
 
 

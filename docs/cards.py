@@ -47,7 +47,7 @@ def draw_samples() -> None:
     rows = [np.concatenate(list(images[row * 8 : row * 8 + 8]), 1) for row in range(8)]
     sheet = Image.fromarray(np.concatenate(rows, 0))
     sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.BICUBIC).save(
-        HOME / "_static" / "zoo-samples.png", optimize=True
+        HOME / "_static" / "zoo-samples.jpg", quality=88
     )
 
 

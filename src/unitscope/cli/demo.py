@@ -31,9 +31,9 @@ GENERATOR = (
     "painted, and units turn out to be painters of one thing. Below the samples: units of {layer}."
 )
 REMOVAL = (
-    "Every class is tried without the units that it needs most, ranked on half of {images} scenes and removed "
-    "on the other half. The figures are balanced accuracies, the mean over classes; 0.5 is chance. Below, one "
-    "prediction as a sum of its named units, each lit where it is most active."
+    "Every class is tried without the units that it needs most, ranked on half of {images} scenes and "
+    "removed on the other half. The figures are balanced accuracies, the mean over classes; 0.5 is chance. "
+    "Below, one prediction as a sum of its named units, each lit where it is most active."
 )
 PRETRAINED = (
     "EfficientNet-Lite0 has learned from photographs. It has never seen a drawn scene, and still many of "

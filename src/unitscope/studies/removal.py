@@ -248,11 +248,11 @@ def study_removal(
     few images.
     """
     units = check_layer(network, layer, testing)
-    targets = find_classes(network, classes, (ranking, testing))
     if counts and not (min(counts) >= 1 and max(counts) <= units):
         raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {list(counts)}")
     if draws < 2:
         raise UsageError(f"{draws} random draws have no interval; take {LEAST_DRAWS} or more")
+    targets = find_classes(network, classes, (ranking, testing))
     steps = tuple(sorted({*(counts or choose_counts(units)), *table_counts(units)}))
     ranked = measure_importance(network, layer, ranking, by=by, method=method).keep(targets)
     tested = measure_importance(network, layer, testing, by=by, method=method).keep(targets)

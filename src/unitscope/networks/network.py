@@ -47,6 +47,17 @@ class Preprocessing:
         shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
         return batch.mul_(scale[:, None, None]).sub_(shift[:, None, None])
 
+    def normalize(self, pixels: Float32[Tensor, "image 3 y x"]) -> Float32[Tensor, "image 3 y x"]:
+        """What `tensor` makes of images, of RGB pixels in [0, 1]; gradients flow through it.
+
+        >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).normalize(torch.ones(1, 3, 2, 2)).max()
+        tensor(1.)
+        """
+        batch = pixels.flip(1) if self.channels == "bgr" else pixels
+        mean = torch.tensor(self.mean, device=pixels.device)[:, None, None]
+        std = torch.tensor(self.std, device=pixels.device)[:, None, None]
+        return (batch - mean) / std
+
 
 @dataclass(frozen=True, eq=False)
 class Network:

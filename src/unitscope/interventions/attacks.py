@@ -1,0 +1,334 @@
+"""Attacks: small changes of an image after which the network names another class.
+
+Images are the module's pixels, RGB in [0, 1], before normalization: bounds and norms are in that space, and
+normalization belongs to the function that is attacked. Images are attacked one by one, in batches of one: a
+convolution's last bits depend on how many images it is given, and an attack makes much of the last bits.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from tqdm import tqdm
+
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Network
+from unitscope.networks.trace import evaluation
+from unitscope.networks.weights import one_line
+from unitscope.statistics.threads import open_threads
+
+Pixels = Float32[Tensor, "3 y x"]
+Logits = Float[Tensor, "classes"]
+Classifier = Callable[[Pixels], Logits]
+
+_INSIDE = 0.999999
+_CHECKS = 10
+_PATIENCE = 10
+_PROGRESS = 0.9999
+
+
+@dataclass(frozen=True)
+class CarliniWagner:
+    """The smallest change by L2: minimizes ||x' - x||^2 + c max(0, confidence - margin(x')).
+
+    margin = logit of the target minus the highest other one, x' = (tanh w + 1) / 2 keeps the bounds, Adam
+    moves w by `stepsize` (Carlini and Wagner 2017, sections V.D and VI.A). c starts at `initial_const` and is
+    searched in `binary_search_steps` rounds of `steps` steps, for every image by itself: times 10 until the
+    attack succeeds, then halfway between the largest c that failed and the smallest that succeeded. With
+    `abort_early` a round ends when the lowest loss has not fallen by 0.01 % in a tenth of its steps, and in
+    10 steps.
+
+    The defaults are for a CPU: 48 gradients an image. Four times as many take about a fifth off the change.
+    `stepsize` is 1 / sqrt(height * width) by default, so that a step is as long in images of any size.
+    """
+
+    binary_search_steps: int = 3
+    steps: int = 16
+    stepsize: float | None = None
+    confidence: float = 0.0
+    initial_const: float = 0.3
+    abort_early: bool = True
+
+    def __post_init__(self) -> None:
+        _check_counts(self, "binary_search_steps", "steps")
+        _check_sizes(self, "stepsize", "initial_const")
+        if not 0 <= self.confidence < math.inf:
+            raise UsageError(f"the confidence of an attack is {self.confidence}; give 0 or more")
+
+
+@dataclass(frozen=True)
+class ProjectedGradient:
+    """The likeliest target within reach: descends the cross entropy of the target, projected on a ball.
+
+    The ball has radius `eps` around the image, in the norm named; every step is `stepsize` long, along the
+    gradient divided by its length (l2) or along its signs (linf) (Madry et al. 2018, section 2.1). With a
+    `seed` the start is by lot in the ball, from the seed and the image's key. The best of all steps counts.
+
+    By default `eps` is 8 / 255 (linf) or sqrt(height * width) / 64 (l2), `stepsize` 2.5 eps / steps.
+    """
+
+    norm: Literal["l2", "linf"]
+    eps: float | None = None
+    steps: int = 20
+    stepsize: float | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.norm not in ("l2", "linf"):
+            raise UsageError(f"there is no norm {self.norm!r}; wanted l2 or linf")
+        _check_counts(self, "steps")
+        _check_sizes(self, "eps", "stepsize")
+
+
+Attack = CarliniWagner | ProjectedGradient
+
+
+def _check_counts(attack: object, *names: str) -> None:
+    for name in names:
+        if (value := getattr(attack, name)) < 1:
+            raise UsageError(f"the {name} of an attack are {value}; give 1 or more")
+
+
+def _check_sizes(attack: object, *names: str) -> None:
+    for name in names:
+        value = getattr(attack, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"the {name} of an attack is {value}; give a number above 0")
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """One image after an attack.
+
+    `source` is the class that the network named before, `target` the one it was to name; `success` says
+    whether it does so for `image` (by more than the attack's confidence). Where it does not, `image` is the
+    best try: the one closest to success.
+    """
+
+    key: str
+    source: int
+    target: int
+    success: bool
+    original: Pixels
+    image: Pixels
+
+    @property
+    def l2(self) -> float:
+        """The length of the change, over all pixels and colors, in pixels of [0, 1]."""
+        return float((self.image - self.original).double().square().sum().sqrt())
+
+    @property
+    def linf(self) -> float:
+        """The largest change of a color of a pixel, in pixels of [0, 1]."""
+        return float((self.image - self.original).abs().max())
+
+
+def attack_images(
+    network: Network,
+    images: Sequence[Pixels],
+    targets: Sequence[int],
+    attack: Attack,
+    *,
+    keys: Sequence[str] | None = None,
+) -> list[Attacked]:
+    """Attacks every image by itself; what comes out does not depend on what else is attacked.
+
+    `keys` name the images (by default their numbers) and seed random starts. As many images as torch has
+    threads are attacked at a time, each on one thread, so results do not depend on their number either;
+    the module's `forward` must not keep anything from one call to the next. Parameters, their gradients and
+    the module's mode are as before afterwards, also after an error.
+
+    Raises `UsageError` for a class that the network does not have or pixels outside [0, 1], `NetworkError`
+    where the network gives no logits, or no gradient of its pixels.
+
+    >>> from torch import nn
+    >>> net = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False)))
+    >>> net.module[1].weight.data = torch.tensor([[1.0] * 12, [-1.0] * 12])
+    >>> attack = ProjectedGradient("linf", eps=0.5)
+    >>> one = attack_images(net, [torch.full((3, 2, 2), 0.25)], [1], attack)[0]
+    >>> one.source, one.success, one.image.max().item()
+    (0, False, 0.0)
+    """
+    names = [str(number) for number in range(len(images))] if keys is None else list(keys)
+    if not len(images) == len(targets) == len(names):
+        counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys"
+        raise UsageError(f"{counts}; wanted equally many")
+    jobs = list(zip(names, images, targets, strict=True))
+
+    def work(job: tuple[str, Pixels, int]) -> Attacked:
+        return _attack_image(network, *job, attack)
+
+    with _single_threads() as count, evaluation(network.module), open_threads(count) as threads:
+        found = threads.map(work, jobs)
+        return list(tqdm(found, "attacking", len(jobs), unit="image", disable=None))
+
+
+@contextmanager
+def _single_threads() -> Iterator[int]:
+    """One torch thread an operation inside; gives how many there were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)
+
+
+def classify_pixels(network: Network, image: Pixels) -> Logits:
+    """The network's logits for one image of pixels in [0, 1].
+
+    Raises `NetworkError` where it gives anything else than finite logits.
+    """
+    device = next(network.module.parameters(), image).device
+    output = network.module(network.preprocessing.normalize(image[None].to(device)))
+    logits = getattr(output, "logits", output)
+    if not (isinstance(logits, Tensor) and logits.ndim == 2 and logits.shape[1] > 1):
+        raise NetworkError(
+            f"{network.name} gives no logits [images, classes]; only classifiers can be attacked"
+        )
+    if not bool(logits.isfinite().all()):
+        raise NetworkError(f"the logits of {network.name} are not finite; an attack has nothing to follow")
+    return logits[0]
+
+
+def _attack_image(network: Network, key: str, image: Pixels, target: int, attack: Attack) -> Attacked:
+    image = image.detach().float().cpu()
+    if not (image.min() >= 0 and image.max() <= 1):
+        low, high = float(image.min()), float(image.max())
+        raise UsageError(f"the pixels of image {key} go from {low:g} to {high:g}; wanted 0 to 1")
+    with torch.enable_grad():
+        logits = classify_pixels(network, image.clone())
+        if not 0 <= target < len(logits):
+            raise UsageError(f"there is no class {target}; {network.name} has {len(logits)}")
+        tries = _Tries(target, attack.confidence if isinstance(attack, CarliniWagner) else 0.0)
+
+        def classify(pixels: Pixels) -> Logits:
+            return classify_pixels(network, pixels).cpu()
+
+        if isinstance(attack, CarliniWagner):
+            _carlini_wagner(classify, image, tries, attack)
+        else:
+            _projected_gradient(classify, image, tries, attack, key)
+    assert tries.image is not None
+    return Attacked(key, int(logits.argmax()), target, tries.success, image, tries.image)
+
+
+@dataclass
+class _Tries:
+    """The best image so far: any success before any failure, then the lowest cost."""
+
+    target: int
+    confidence: float
+    image: Pixels | None = None
+    success: bool = False
+    cost: float = math.inf
+
+    def margin(self, logits: Logits) -> Float[Tensor, ""]:
+        """The logit of the target minus the highest other one."""
+        others = logits.clone()
+        others[self.target] = -math.inf
+        return logits[self.target] - others.max()
+
+    def offer(self, image: Pixels, success: bool, cost: float) -> None:
+        """Keeps an image if it is better."""
+        if (not success, cost) < (not self.success, self.cost):
+            self.image, self.success, self.cost = image.detach().clone(), success, cost
+
+
+def _carlini_wagner(classify: Classifier, image: Pixels, tries: _Tries, attack: CarliniWagner) -> None:
+    const, low, high = attack.initial_const, 0.0, math.inf
+    for _ in range(attack.binary_search_steps):
+        if _descend(classify, image, const, tries, attack):
+            high = const
+        else:
+            low = const
+        const = const * 10 if high == math.inf else (low + high) / 2
+
+
+def _descend(classify: Classifier, image: Pixels, const: float, tries: _Tries, attack: CarliniWagner) -> bool:
+    """One round of the search, with one constant: whether it has succeeded."""
+    # tanh reaches the bounds 0 and 1 only at infinity.
+    start = torch.atanh((2 * image - 1) * _INSIDE)
+    shift = torch.zeros_like(start, requires_grad=True)
+    adam = torch.optim.Adam([shift], lr=attack.stepsize or 1 / _side(image))
+    every = max(_PATIENCE, math.ceil(attack.steps / _CHECKS))
+    lowest, before, found = math.inf, math.inf, False
+    for step in range(attack.steps):
+        changed = (torch.tanh(start + shift) + 1) / 2
+        size = (changed - image).square().sum()
+        margin = tries.margin(classify(changed))
+        loss = size + const * (attack.confidence - margin).clamp_min(0)
+        success = margin.item() > attack.confidence
+        found |= success
+        # Among failures the one nearest to success is the best, however large its change.
+        tries.offer(changed, success, size.item() if success else -margin.item())
+        lowest = min(lowest, loss.item())
+        if attack.abort_early and step % every == 0:
+            if lowest > _PROGRESS * before:
+                break
+            before = lowest
+        shift.grad = _differentiate(loss, shift)
+        adam.step()
+    return found
+
+
+def _projected_gradient(
+    classify: Classifier, image: Pixels, tries: _Tries, attack: ProjectedGradient, key: str
+) -> None:
+    eps = attack.eps or (8 / 255 if attack.norm == "linf" else _side(image) / 64)
+    stepsize = attack.stepsize or 2.5 * eps / attack.steps
+    changed = image
+    if attack.seed is not None:
+        changed = (image + _draw_start(image, attack.norm, eps, attack.seed, key)).clamp(0, 1)
+    for step in range(attack.steps + 1):
+        changed = changed.detach().requires_grad_()
+        logits = classify(changed)
+        loss = torch.logsumexp(logits, 0) - logits[tries.target]
+        tries.offer(changed, tries.margin(logits).item() > 0, loss.item())
+        if step == attack.steps:
+            return
+        slope = _differentiate(loss, changed)
+        move = slope.sign() if attack.norm == "linf" else slope / slope.norm().clamp_min(1e-12)
+        change = _project(changed.detach() - stepsize * move - image, attack.norm, eps)
+        changed = (image + change).clamp(0, 1)
+
+
+def _side(image: Pixels) -> float:
+    """The side of a square of as many pixels."""
+    return math.sqrt(image.shape[1] * image.shape[2])
+
+
+def _project(change: Pixels, norm: str, eps: float) -> Pixels:
+    """The nearest change in the ball."""
+    if norm == "linf":
+        return change.clamp(-eps, eps)
+    shorter: Tensor = change * min(1.0, eps / max(change.norm().item(), 1e-12))
+    return shorter
+
+
+def _draw_start(image: Pixels, norm: str, eps: float, seed: int, key: str) -> Pixels:
+    """A change by lot, evenly distributed in the ball, the same for a seed and a key wherever it is drawn."""
+    digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
+    rng, shape = np.random.default_rng([seed, digest]), tuple(image.shape)
+    if norm == "linf":
+        change = rng.uniform(-eps, eps, shape)
+    else:
+        # The volume within a radius grows with its n-th power.
+        way = rng.standard_normal(shape)
+        change = way * (eps * rng.random() ** (1 / way.size) / np.linalg.norm(way))
+    return torch.from_numpy(change.astype(np.float32))
+
+
+def _differentiate(loss: Float[Tensor, ""], value: Pixels) -> Pixels:
+    """The gradient with respect to one tensor alone: no parameter's gradient is touched."""
+    try:
+        return torch.autograd.grad(loss, value)[0]
+    except RuntimeError as error:
+        raise NetworkError(f"no gradient reaches the pixels: {one_line(error)}") from error

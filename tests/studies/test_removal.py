@@ -49,7 +49,7 @@ def test_a_small_layer_loses_fewer_units(study):
     assert table_counts(8) == (1, 4)
     assert study.counts == choose_counts(8) == (1, 4)
     assert (study.few, study.many, study.units) == (1, 4, 8)
-    assert spell_removal(study).splitlines()[0].split("  ")[-1] == "all but 4"
+    assert spell_removal(study).splitlines()[0].endswith("  all but 4")
     assert choose_counts(1280) == (1, 2, 4, 8, 20, 40, 80, 160, 320, 640)
     assert choose_counts(1) == (1,)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +14,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import SourceError, UsageError
 from unitscope.interventions.ablation import Method, Trial, find_targets, read_images
+from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units, edited, set_units
 from unitscope.interventions.importance import (
     By,
@@ -159,12 +159,8 @@ def find_classes(
     Raises `UsageError` for a class that the network does not have, `SourceError` for one with fewer than two
     images in one of the trials.
     """
-    wrong = [name for name in names if name not in network.classes]
-    if wrong:
-        near = get_close_matches(wrong[0], network.classes, n=3, cutoff=0.5) or network.classes[:3]
-        raise UsageError(f"{network.name} has no class {wrong[0]!r}; it has {', '.join(near)}, ...")
     if names:
-        targets = np.array(sorted({network.classes.index(name) for name in names}), np.int64)
+        targets = np.array(sorted({find_class(network, name) for name in names}), np.int64)
     else:
         targets = np.unique(np.concatenate([trial.targets for trial in trials]))
     for target in targets.tolist():
@@ -248,11 +244,11 @@ def study_removal(
     few images.
     """
     units = check_layer(network, layer, testing)
-    targets = find_classes(network, classes, (ranking, testing))
     if counts and not (min(counts) >= 1 and max(counts) <= units):
         raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {list(counts)}")
     if draws < 2:
         raise UsageError(f"{draws} random draws have no interval; take {LEAST_DRAWS} or more")
+    targets = find_classes(network, classes, (ranking, testing))
     steps = tuple(sorted({*(counts or choose_counts(units)), *table_counts(units)}))
     ranked = measure_importance(network, layer, ranking, by=by, method=method).keep(targets)
     tested = measure_importance(network, layer, testing, by=by, method=method).keep(targets)

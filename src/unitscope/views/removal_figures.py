@@ -33,7 +33,7 @@ def draw_sweep(study: Removal, target: int | None, out: Path) -> Path:
         ("only", "only the most important kept"),
     )
     places = range(len(study.counts))
-    with open_figure(out, WIDTH, 290) as (figure, axis):
+    with open_figure(out, WIDTH, 290.0) as (figure, axis):
         base = study.levels[target, "none", 0].balanced.value
         axis.axhline(base, color=TEXT, lw=1, ls=(0, (4, 3)))
         for kind, name in kinds:
@@ -98,7 +98,7 @@ def draw_labelling(study: Removal, labelling: Labelling, folder: Path) -> tuple[
         (one, labelling.by_classes, "number of classes the units matter to"),
         (other, labelling.by_importance, "units by mean importance, low to high"),
     ):
-        with open_figure(path, WIDTH, 230) as (_, axis):
+        with open_figure(path, WIDTH, 230.0) as (_, axis):
             _draw_groups(axis, groups, mean, top, x)
     return one, other
 
@@ -123,7 +123,7 @@ def draw_correlations(study: Removal, out: Path) -> Path:
     every = study.correlation[study.targets].ravel()
     important = study.correlation[study.ranked.matters]
     edges = np.linspace(-1, 1, 41)
-    with open_figure(out, WIDTH, 250) as (figure, axis):
+    with open_figure(out, WIDTH, 250.0) as (figure, axis):
         for values, ink, name in (
             (every, MUTED, "all pairs of unit and class"),
             (important, INKS[1], "pairs that matter"),

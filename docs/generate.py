@@ -34,6 +34,7 @@ COMMANDS = (
     "explain",
     "detect",
     "ablate",
+    "attack",
     "concepts",
     "concepts check",
     "concepts unite",

@@ -204,7 +204,9 @@ def _attack_image(network: Network, key: str, image: Pixels, target: int, attack
         low, high = float(image.min()), float(image.max())
         raise UsageError(f"the pixels of image {key} go from {low:g} to {high:g}; wanted 0 to 1")
     with torch.enable_grad():
-        logits = classify_pixels(network, image.clone())
+        logits = classify_pixels(network, image.clone().requires_grad_())
+        if not logits.requires_grad:
+            raise NetworkError(f"no gradient of the logits of {network.name} reaches the pixels")
         if not 0 <= target < len(logits):
             raise UsageError(f"there is no class {target}; {network.name} has {len(logits)}")
         tries = _Tries(target, attack.confidence if isinstance(attack, CarliniWagner) else 0.0)
@@ -331,4 +333,4 @@ def _differentiate(loss: Float[Tensor, ""], value: Pixels) -> Pixels:
     try:
         return torch.autograd.grad(loss, value)[0]
     except RuntimeError as error:
-        raise NetworkError(f"no gradient reaches the pixels: {one_line(error)}") from error
+        raise NetworkError(f"no gradient of the logits reaches the pixels: {one_line(error)}") from error

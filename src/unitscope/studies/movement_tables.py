@@ -1,0 +1,99 @@
+"""The study of movement as rows, files and text."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unitscope.errors import RunError
+from unitscope.studies.movement import GROUPS, MOST, AttackStudy, Estimate
+
+MOVEMENT_COLUMNS = ("source", "target", "group", "units", "images", "change", "change_low", "change_high",
+                    "size", "size_low", "size_high")  # fmt: skip
+ATTACK_COLUMNS = ("key", "truth", "source", "target", "success", "l2", "linf")
+GROUP_NAMES = {
+    "source": f"{MOST} of source",
+    "target": f"{MOST} of target",
+    "rest": "rest",
+    "random": f"{MOST} random",
+}
+INTERVALS = "± 99 %: 2.58 standard errors over images; random: 2.58 s.d. over draws"
+
+
+def describe_attacks(study: AttackStudy) -> dict[str, list[dict[str, object]]]:
+    """The study as rows of names and numbers: {"movements": [...], "attacks": [...]}; NaN is None."""
+    names = study.network.classes
+
+    def name(place: int | None) -> str:
+        return "all" if place is None else names[place]
+
+    movements: list[dict[str, object]] = []
+    for row in study.movements:
+        told: dict[str, object] = {"source": name(row.source), "target": name(row.target)}
+        told |= {"group": row.group, "units": row.units, "images": row.images}
+        for word, one in (("change", row.change), ("size", row.size)):
+            told |= {word: one.mean, f"{word}_low": one.low, f"{word}_high": one.high}
+        movements.append({key: None if value != value else value for key, value in told.items()})
+    attacks: list[dict[str, object]] = [
+        {
+            "key": one.key,
+            "truth": name(aim.truth),
+            "source": name(one.source),
+            "target": name(one.target),
+            "success": one.success,
+            "l2": one.l2,
+            "linf": one.linf,
+        }
+        for aim, one in zip(study.aims, study.attacked, strict=True)
+    ]
+    return {"movements": movements, "attacks": attacks}
+
+
+def write_attacks(study: AttackStudy, out: Path) -> None:
+    """Writes `movement.csv` and `attacks.csv` into a folder. Raises `RunError` where it cannot be written."""
+    told = describe_attacks(study)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_rows(out / "movement.csv", MOVEMENT_COLUMNS, told["movements"])
+        _write_rows(out / "attacks.csv", ATTACK_COLUMNS, told["attacks"])
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def spell_attacks(study: AttackStudy) -> str:
+    """The study in short: how many attacks succeeded, and a Markdown table of the changes by target."""
+    done, names = study.success, study.network.classes
+    lines = [f"{int(done.sum())} of {len(done)} attacks succeeded"]
+    if done.any():
+        kept = [one for one in study.attacked if one.success]
+        l2, linf = np.mean([one.l2 for one in kept]), np.mean([one.linf for one in kept])
+        lines[0] += f"; mean L2 {l2:.3g}, mean Linf {linf:.3g} of pixels in [0, 1]"
+        heads = " | ".join(GROUP_NAMES[group] for group in GROUPS)
+        lines += ["", f"| change of peak | {heads} | images |"]
+        lines.append(f"|---|{'---:|' * (len(GROUPS) + 1)}")
+    for target in dict.fromkeys(row.target for row in study.movements if row.source is None):
+        rows = [row for row in study.movements if row.source is None and row.target == target]
+        cells = [f"{_sign(row.change.mean)} ± {_half(row.change)}" for row in rows]
+        to = "all" if target is None else f"to {names[target]}"
+        lines.append(f"| {to} | {' | '.join(cells)} | {rows[0].images} |")
+    if done.any():
+        lines += ["", INTERVALS]
+    return "\n".join(lines)
+
+
+def _sign(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _half(one: Estimate) -> str:
+    half = (one.high - one.low) / 2
+    return "?" if half != half else f"{half:.3f}"

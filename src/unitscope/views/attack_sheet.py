@@ -1,0 +1,185 @@
+"""Attacks as pictures: the image, the change, what came out, and the units that fell and rose most."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from unitscope.concepts.vocabulary import Concept
+from unitscope.interventions.attacks import Pixels
+from unitscope.networks.maps import read_units
+from unitscope.networks.trace import Reader, tap
+from unitscope.studies.movement import MOST, AttackStudy
+from unitscope.views.palette import category_color
+from unitscope.views.strips import SILENT
+
+PAPER, INK, FAINT = (255, 255, 255), (27, 27, 25), (102, 102, 95)
+FELL, ROSE = (213, 94, 0), (0, 114, 178)
+TILE, GAP, EDGE, HEAD, CAPTION = 132, 10, 18, 30, 64
+FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+SIDE_UNITS = 3
+_BREAK = 18
+
+Maps = Float32[Tensor, "unit cell_y cell_x"]
+Tile = UInt8[np.ndarray, "row column 3"]
+
+
+def draw_attacks(
+    study: AttackStudy, labels: Mapping[int, Concept] | None = None, *, rows: int = 4
+) -> Image.Image:
+    """A row an attacked image, successes first and every target in turn, with the units that moved most.
+
+    The change is magnified around gray, by the factor that stands under it. A unit that fell is drawn on the
+    original, one that rose on the attacked image; what is not dimmed is the region where it changed by more
+    than half of its largest change. Below it stand its label, the change of its peak and, where it is among
+    the `MOST` important ones of one of the two classes, that class. `labels` names units.
+    """
+    chosen = _choose(study, rows)
+    factor = choose_factor([study.attacked[place].image - study.attacked[place].original for place in chosen])
+    columns = 3 + 2 * SIDE_UNITS
+    wide = 2 * EDGE + columns * (TILE + GAP) - GAP + 2 * _BREAK
+    high = 2 * EDGE + len(chosen) * (HEAD + TILE + CAPTION)
+    sheet = Image.new("RGB", (wide, high), PAPER)
+    with tap(study.network, [study.layer]) as read:
+        for row, place in enumerate(chosen):
+            one = study.attacked[place]
+            maps = [_read_maps(study, read, image) for image in (one.original, one.image)]
+            _draw_row(sheet, EDGE + row * (HEAD + TILE + CAPTION), study, place, maps, factor, labels or {})
+    return sheet
+
+
+def choose_factor(changes: list[Pixels]) -> int:
+    """How often changes can be magnified, in round numbers, until one pixel in a hundred is out of scale.
+
+    >>> choose_factor([torch.full((3, 2, 2), 0.02)])
+    20
+    """
+    large = max((float(change.abs().quantile(0.99)) for change in changes), default=0.0)
+    return max((factor for factor in FACTORS if factor * large <= 0.5), default=1)
+
+
+def _choose(study: AttackStudy, rows: int) -> list[int]:
+    """The attacks shown: successes before failures, every target in turn, other images where there are."""
+    left, chosen = set(range(len(study.attacked))), list[int]()
+
+    def rank(place: int) -> tuple[bool, int, bool, int]:
+        one, shown = study.attacked[place], [study.attacked[k] for k in chosen]
+        turns = sum(other.target == one.target for other in shown)
+        return not one.success, turns, any(other.key == one.key for other in shown), place
+
+    while left and len(chosen) < rows:
+        chosen.append(min(left, key=rank))
+        left.remove(chosen[-1])
+    return chosen
+
+
+def _read_maps(study: AttackStudy, read: Reader, image: Pixels) -> Maps:
+    network = study.network
+    device = next(network.module.parameters(), image).device
+    raw = read(network.preprocessing.normalize(image[None].to(device)))[study.layer]
+    return read_units(raw, network.prefix_tokens, study.layer)[0].cpu()
+
+
+def _draw_row(
+    sheet: Image.Image,
+    top: int,
+    study: AttackStudy,
+    place: int,
+    maps: list[Maps],
+    factor: int,
+    labels: Mapping[int, Concept],
+) -> None:
+    one, names = study.attacked[place], study.network.classes
+    pen = ImageDraw.Draw(sheet)
+    said = "" if one.success else "  failed: this is the best try"
+    pen.text((EDGE, top), f"{names[one.source]} to {names[one.target]}{said}", INK, _font(16))
+    pen.text((_left(3), top + 3), "fell most, on the original", FAINT, _font(13))
+    pen.text((_left(3 + SIDE_UNITS), top + 3), "rose most, on the attacked image", FAINT, _font(13))
+    shown = (
+        (one.original, "original", one.key),
+        (0.5 + factor * (one.image - one.original), f"change, {factor} times", f"L2 {one.l2:.2g}"),
+        (one.image, "attacked", f"at most {one.linf:.2g} a pixel"),
+    )
+    for column, (pixels, name, told) in enumerate(shown):
+        corner = (_left(column), top + HEAD)
+        sheet.paste(Image.fromarray(_enlarge(pixels)), corner)
+        pen.text((corner[0], corner[1] + TILE + 5), name, INK, _font(13))
+        pen.text((corner[0], corner[1] + TILE + 22), _fit(pen, told, TILE), FAINT, _font(11))
+    moved = study.after[place] - study.before[place]
+    order = np.argsort(moved, kind="stable")
+    fell, rose = order[:SIDE_UNITS], order[::-1][:SIDE_UNITS]
+    for column, unit in enumerate([*fell.tolist(), *rose.tolist()], 3):
+        down = column < 3 + SIDE_UNITS
+        region = find_region(maps[1][unit] - maps[0][unit], down=down)
+        image = _enlarge(one.original if down else one.image)
+        corner = (_left(column), top + HEAD)
+        sheet.paste(Image.fromarray(_light(image, region, FELL if down else ROSE)), corner)
+        _write_unit(pen, (corner[0], top + HEAD + TILE + 5), study, place, unit, labels.get(unit))
+
+
+def _left(column: int) -> int:
+    return EDGE + column * (TILE + GAP) + _BREAK * ((column >= 3) + (column >= 3 + SIDE_UNITS))
+
+
+def find_region(change: Float32[Tensor, "cell_y cell_x"], *, down: bool) -> Bool[np.ndarray, "row column"]:
+    """Where a unit changed by more than half of its largest change in that direction, at tile size."""
+    signed = (-change if down else change).clamp_min(0)
+    wide = interpolate(signed[None, None], (TILE, TILE), mode="bilinear", align_corners=False)[0, 0]
+    return np.asarray((wide > float(signed.max()) / 2).numpy())
+
+
+def _enlarge(pixels: Pixels) -> Tile:
+    small = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.asarray(Image.fromarray(small).resize((TILE, TILE), Image.Resampling.LANCZOS))
+
+
+def _light(image: Tile, region: Bool[np.ndarray, "row column"], color: tuple[int, int, int]) -> Tile:
+    """An image, dimmed outside the region, which has an edge of the color."""
+    shown = np.where(region[..., None], image, image * SILENT).astype(np.uint8)
+    wider = region.copy()
+    for _ in range(2):
+        wider[1:] |= wider[:-1].copy()
+        wider[:-1] |= wider[1:].copy()
+        wider[:, 1:] |= wider[:, :-1].copy()
+        wider[:, :-1] |= wider[:, 1:].copy()
+    shown[wider & ~region] = color
+    return shown
+
+
+def _write_unit(
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    study: AttackStudy,
+    place: int,
+    unit: int,
+    label: Concept | None,
+) -> None:
+    (x, y), one = corner, study.attacked[place]
+    before, after = study.before[place, unit], study.after[place, unit]
+    if label is None:
+        pen.text((x, y), f"unit {unit}", INK, _font(13))
+    else:
+        pen.rounded_rectangle((x, y + 3, x + 9, y + 12), 3, category_color(label.category))
+        pen.text((x + 14, y), _fit(pen, label.label, TILE - 64), INK, _font(13))
+        pen.text((x + TILE, y + 1), f"unit {unit}", FAINT, _font(11), anchor="ra")
+    moved = f"{after - before:+.2f}"
+    pen.text((x, y + 16), moved, FELL if after < before else ROSE, _font(13))
+    pen.text((x + TILE, y + 17), f"{before:.2f} to {after:.2f}", FAINT, _font(11), anchor="ra")
+    needed = [c for c in (one.source, one.target) if unit in study.order[c, :MOST]]
+    if needed:
+        told = " and ".join(study.network.classes[c] for c in needed)
+        pen.text((x, y + 32), _fit(pen, f"matters to {told}", TILE), FAINT, _font(11))
+
+
+def _fit(pen: ImageDraw.ImageDraw, text: str, room: int) -> str:
+    while len(text) > 1 and pen.textlength(text, _font(13)) > room:
+        text = f"{text[:-2]}…"
+    return text
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

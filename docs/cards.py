@@ -1,6 +1,6 @@
 """Draws what docs/zoo.md shows of a training folder: cards, learning curves, generated samples.
 
-Run: .venv/bin/python docs/cards.py runs/zoo
+Run: .venv/bin/python docs/cards.py runs/zoo [NAME ...]
 """
 
 import csv
@@ -47,17 +47,23 @@ def draw_samples() -> None:
     rows = [np.concatenate(list(images[row * 8 : row * 8 + 8]), 1) for row in range(8)]
     sheet = Image.fromarray(np.concatenate(rows, 0))
     sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.BICUBIC).save(
-        HOME / "_static" / "zoo-samples.png", optimize=True
+        HOME / "_static" / "zoo-samples.jpg", quality=88
     )
 
 
+def draw_network(name: str, trainings: Path) -> None:
+    """The learning curve and the card of one network, from its training folder."""
+    folder = trainings / f"{name}-0"
+    panel = Panel(name, "thousand steps", read_curve(folder / "curve.csv", CURVES[name]))
+    draw_panels([panel], HOME / "_static" / f"zoo-{name}.svg", y="", shared=False)
+    early = folder / "step-1000.safetensors" if name == "generator" else None
+    card = grade(name, trainings / "pictures", early=early)
+    (HOME / "_cards" / f"{name}.md").write_text(card.text + "\n", "utf-8")
+
+
 if __name__ == "__main__":
-    trainings = Path(sys.argv[1])
-    for name, lines in CURVES.items():
-        folder = trainings / f"{name}-0"
-        panel = Panel(name, "thousand steps", read_curve(folder / "curve.csv", lines))
-        draw_panels([panel], HOME / "_static" / f"zoo-{name}.svg", y="", shared=False)
-        early = folder / "step-1000.safetensors" if name == "generator" else None
-        card = grade(name, trainings / "pictures", early=early)
-        (HOME / "_cards" / f"{name}.md").write_text(card.text + "\n", "utf-8")
-    draw_samples()
+    chosen = sys.argv[2:] or list(CURVES)
+    for one in chosen:
+        draw_network(one, Path(sys.argv[1]))
+    if "generator" in chosen:
+        draw_samples()

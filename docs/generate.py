@@ -15,10 +15,13 @@ HEAD = """\
 
 `unitscope COMMAND --help` prints what is written here.
 
-- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, or
-  `file.py:factory`.
+- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, `head:FILE` (what
+  `unitscope zoo head` wrote, on its network), or `file.py:factory`.
 - SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..]`, `broden:DIR[,split=..]`,
   `segmenter:NAME,images=SOURCE`, or `generator:NAME[,count=..,seed=..]`.
+  The first three take more options, which apply in their order: `limit=N`, the first images; `half=train` or
+  `half=test`, two halves that share no image and have the same mix of image-level labels (`half=test:0.7:1`:
+  0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of another one.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
 """
 COMMANDS = (
@@ -28,6 +31,9 @@ COMMANDS = (
     "show",
     "report",
     "compare",
+    "explain",
+    "detect",
+    "ablate",
     "attack",
     "concepts",
     "concepts check",
@@ -37,9 +43,11 @@ COMMANDS = (
     "zoo",
     "zoo train",
     "zoo grade",
+    "zoo head",
     "study",
     "study grade",
     "study axis",
+    "study labels",
 )
 
 

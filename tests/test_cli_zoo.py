@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from commands import assert_refused
 from unitscope.cli import main
@@ -67,3 +69,50 @@ def test_the_grade_study_writes_its_tables_and_figure(place, capsys, monkeypatch
     found = json.loads(capsys.readouterr().out)
     assert {row["convention"] for row in found["planted"]} == {row["convention"] for row in found["nulls"]}
     assert {path.name for path in (place / "grade").iterdir()} == {"planted.csv", "nulls.csv", "figure.svg"}
+
+
+def write_shades(folder):
+    """Twelve images of noise, dark or bright, in folders of that name."""
+    random = np.random.default_rng(0)
+    for number in range(12):
+        name, level = (("dark", 0), ("bright", 150))[number % 2]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        noise = random.integers(0, 60, (64, 64, 3), dtype=np.uint8) + np.uint8(level)
+        Image.fromarray(noise).save(folder / name / f"{number}.png")
+
+
+def test_a_head_is_fitted_opened_and_used(place, capsys):
+    write_shades(place / "shades")
+    words = "zoo head zoo:scene-classifier --images folder:shades --split 0.6 --seed 2 --out head.safetensors"
+    assert main(words.split()) == 0
+    said = capsys.readouterr().out
+    assert "2 classes on the 160 features that head of zoo:scene-classifier reads" in said
+    assert "use: head:head.safetensors as NETWORK, folder:shades,half=test:0.6:2 as images" in said
+    first = (place / "head.safetensors").read_bytes()
+    assert main([*words.split(), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (place / "head.safetensors").read_bytes() == first
+    assert found["accuracy"] == {"train": 1.0, "test": 1.0}
+    assert found["classes"]["dark"]["train"] + found["classes"]["dark"]["test"] == 6
+    assert found["test"] == "folder:shades,half=test:0.6:2"
+    assert main(["layers", "head:head.safetensors"]) == 0
+    assert "head      Linear       2 x 1 x 1" in capsys.readouterr().out
+    status = main(["layers", "head:head.safetensors", "--random-weights", "3"])
+    assert_refused(status, capsys, "fitted on zoo:scene-classifier with digest")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts", "wanted"),
+    [
+        ("zoo:segmenter --images drawn:count=48,size=64", ("no linear layer",), 1),
+        ("zoo:scene-classifier --images drawn:count=30,size=64", ("too few images in the train half",), 1),
+        ("zoo:scene-classifier --images drawn:count=30,size=64 --category object", ("no image of",), 1),
+        ("zoo:scene-classifier --images drawn:count=30,size=64 --split 1", ("share of 1",), 2),
+        ("zoo:scene-classifier --images drawn:count=30,size=64 --c 0", ("c is 0",), 2),
+        ("head:none --images drawn:count=30,size=64", ("there is no head none",), 2),
+    ],
+)
+def test_heads_that_cannot_be_are_told(place, capsys, words, parts, wanted):
+    status = main(f"zoo head {words} --out none/head.safetensors".split())
+    assert_refused(status, capsys, *parts, wanted=wanted)
+    assert not (place / "none").exists()

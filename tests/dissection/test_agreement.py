@@ -59,6 +59,8 @@ def test_it_equals_a_plain_count():
     assert (found.units, found.concepts) == (9, 3)
     assert found.same == pytest.approx(np.mean(same))
     assert found.correlation == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    pairs = [(a.argmax(), b.argmax()) for a in first for b in second if a.max() > 0 and b.max() > 0]
+    assert found.chance == pytest.approx(sum(a == b for a, b in pairs) / 81)
     cutoff = one.convention.iou_cutoff
     assert found.both_detect == sum(
         a.max() > cutoff and b.max() > cutoff for a, b in zip(first, second, strict=True)

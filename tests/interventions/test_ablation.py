@@ -17,10 +17,10 @@ from unitscope.interventions.importance import (
     group_by_classes,
     group_by_importance,
     measure_importance,
-    sweep_removals,
 )
 from unitscope.interventions.replay import replay
 from unitscope.interventions.scores import ClassScores, empty_scores, score_logits
+from unitscope.interventions.sweeps import sweep_removals
 from unitscope.networks.network import Network, Preprocessing
 
 CLASSES = ("calm", "wild", "dull")
@@ -93,6 +93,7 @@ def same(one: ClassScores, other: ClassScores) -> bool:
         and np.array_equal(one.right, other.right)
         and np.array_equal(one.called, other.called)
         and np.allclose(one.margin, other.margin, atol=1e-5 * int(one.images.sum()))
+        and np.allclose(one.outside, other.outside, atol=1e-5 * int(one.images.sum()))
     )
 
 
@@ -231,11 +232,11 @@ def test_the_units_that_a_class_stands_on_come_first():
 def test_units_are_grouped_by_the_classes_they_matter_to():
     margin = np.zeros((2, 6))
     margin[0, :4], margin[1, 2:] = 1, 1
-    importance = Importance(margin * 0, margin)
+    importance = Importance(margin * 0, margin * 0, margin)
     groups = group_by_classes(importance, np.array([1.0, 1, 5, 5, 2, 2]))
     assert [(g.name, g.units, g.mean) for g in groups] == [("1", 4, 1.5), ("2", 2, 5.0)]
     bins = group_by_importance(importance, np.array([1.0, 1, 5, 5, 2, 2]), size=4)
-    assert [(g.name, g.units) for g in bins] == [("1–4", 4), ("5–8", 2)]
+    assert [(g.name, g.units) for g in bins] == [("1–4", 4), ("5–6", 2)]
     assert bins[1].mean == 5
 
 

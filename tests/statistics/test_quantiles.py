@@ -37,13 +37,16 @@ def fill_tail(plan, maps, spans, threads, bound=None):
 
 
 def tail_results(tail):
-    thresholds = [tail.threshold(unit) for unit in range(tail.plan.units)]
-    masks = []
-    for unit, threshold in enumerate(thresholds):
-        images, sizes, runs = tail.masks(unit, threshold)
-        pieces = np.split(runs, np.cumsum(sizes)[:-1]) if len(sizes) else []
-        masks.append({int(i): piece.tolist() for i, piece in zip(images, pieces, strict=True)})
-    return thresholds, masks
+    thresholds = tail.thresholds()
+    return thresholds.tolist(), [mask_runs(tail, thresholds, unit) for unit in range(tail.plan.units)]
+
+
+def mask_runs(tail, thresholds, unit):
+    """The runs of one unit's masks by image."""
+    masks = tail.part(unit, unit + 1).masks(thresholds[unit : unit + 1])
+    pieces = np.split(masks.runs, np.cumsum(masks.size)[:-1]) if len(masks.size) else []
+    assert masks.counts.tolist() == [len(pieces)]
+    return {int(i): piece.tolist() for i, piece in zip(masks.image, pieces, strict=True)}
 
 
 @given(
@@ -73,15 +76,14 @@ def test_thresholds_and_masks_are_the_twins(
             for image in maps
         ]
     )
+    thresholds = tail.thresholds()
     for unit in range(3):
         values = maps[:, unit].numpy() if population == "cells" else dense[:, unit]
-        threshold = tail.threshold(unit)
-        assert threshold == reference.threshold(values, quantile)
-        image, sizes, runs = tail.masks(unit, threshold)
+        assert thresholds[unit] == reference.threshold(values, quantile)
         seen = np.zeros((images, *size), bool)
-        for i, piece in zip(image, np.split(runs, np.cumsum(sizes)[:-1]) if len(sizes) else [], strict=True):
-            seen[i] = reference.runs_to_mask(piece, size)
-        np.testing.assert_array_equal(seen, dense[:, unit] > np.float32(threshold))
+        for i, runs in mask_runs(tail, thresholds, unit).items():
+            seen[i] = reference.runs_to_mask(runs, size)
+        np.testing.assert_array_equal(seen, dense[:, unit] > thresholds[unit])
 
 
 @pytest.mark.parametrize("population", ["cells", "pixels"])
@@ -116,7 +118,7 @@ def test_a_threshold_needs_all_images():
     with open_threads(1) as threads:
         tail = fill_tail(plan, maps, [(0, 4)], threads)
     with pytest.raises(RunError, match="4 of 5 images"):
-        tail.threshold(0)
+        tail.thresholds()
 
 
 @given(count=st.integers(1, 10**9), thousandths=st.integers(1, 999))
@@ -134,7 +136,7 @@ def test_rows_whose_corners_cancel_are_not_judged_by_their_ends():
     plan = TailPlan(1, 1, (2, 2), grid, "given", 0.1)
     with open_threads(1) as threads:
         tail = update_tail(empty_tail(plan, np.array([threshold])), maps, 0, threads)
-    _, _, runs = tail.masks(0, float(threshold))
+    runs = tail.masks(np.array([threshold])).runs
     dense = reference.upsample(maps[0, 0].numpy(), (10, 10), "half-pixel")
     np.testing.assert_array_equal(reference.runs_to_mask(runs, (10, 10)), dense > threshold)
 

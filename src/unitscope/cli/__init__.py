@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import unitscope as us
+from unitscope.cli.ablation import ABLATION
 from unitscope.cli.attack import ATTACK
 from unitscope.cli.concepts import CONCEPTS
+from unitscope.cli.detection import DETECTION
 from unitscope.cli.dissection import DISSECTION
+from unitscope.cli.explanation import EXPLANATION
 from unitscope.cli.studies import STUDIES
 from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.parsing import Command, parse_command
 
-COMMANDS: dict[str, Command] = {**DISSECTION, **ATTACK}
+COMMANDS: dict[str, Command] = {**DISSECTION, **EXPLANATION, **DETECTION, **ABLATION, **ATTACK}
 GROUPS: dict[str, tuple[dict[str, Command], str]] = {
     "concepts": (CONCEPTS, "Sources of concepts."),
     "zoo": (ZOO, "Small networks trained on the drawn world."),

@@ -30,14 +30,23 @@ GENERATOR = (
     "This network turns random numbers into pictures of outdoor scenes. The segmenter names what it has "
     "painted, and units turn out to be painters of one thing. Below the samples: units of {layer}."
 )
+REMOVAL = (
+    "Every class is tried without the units that it needs most, ranked on half of {images} scenes and "
+    "removed on the other half. The figures are balanced accuracies, the mean over classes; 0.5 is chance. "
+    "Below, one prediction as a sum of its named units, each lit where it is most active."
+)
 PRETRAINED = (
     "EfficientNet-Lite0 has learned from photographs. It has never seen a drawn scene, and still many of "
     "its units know what is in one."
 )
 
 
+EXPLAINED = 3
+"""Which scene is explained, of 40 of seed 9."""
+
+
 def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) -> None:
-    """Dissect a classifier, with true labels and with a segmenter, a generator, and a pretrained network.
+    """Dissect a classifier, with true labels and with a segmenter, remove its units, dissect other networks.
 
     All of it offline, on what ships with the package; one page leads through it.
 
@@ -51,6 +60,7 @@ def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) 
     chapters = [
         _show_scenes(out),
         _dissect_classifier(out, count, resume),
+        _remove_units(out, count),
         _dissect_generator(out, count, resume),
         _dissect_pretrained(out, max(2, count // 2), resume),
     ]
@@ -83,7 +93,7 @@ def _show_scenes(out: Path) -> "Chapter":
     from unitscope.views.strips import draw_sheet
     from unitscope.views.tour import Chapter, save_picture
 
-    print(f"1 of 4: {len(SCENES)} kinds of scene, painted by code")
+    print(f"1 of 5: {len(SCENES)} kinds of scene, painted by code")
     pictures = [render(paint(0, place, 128, scene)[1]) for place, scene in enumerate(SCENES)]
     save_picture(draw_sheet(pictures, 8, 128), out / "pictures" / "scenes.png")
     return Chapter(
@@ -100,7 +110,7 @@ def _dissect_classifier(out: Path, count: int, resume: bool) -> "Chapter":
     from unitscope.networks.labelling import load_segmenter
     from unitscope.views.tour import Chapter, draw_rows
 
-    print(f"2 of 4: the scene classifier over {count} scenes, with true labels and with a segmenter's")
+    print(f"2 of 5: the scene classifier over {count} scenes, with true labels and with a segmenter's")
     network = us.load_network("zoo:scene-classifier")
     true = us.open_source(f"drawn:count={count},seed=3,size=64")
     seen = SegmentedSource(true, load_segmenter("zoo:segmenter"))
@@ -130,12 +140,49 @@ def _dissect_classifier(out: Path, count: int, resume: bool) -> "Chapter":
     )
 
 
+def _remove_units(out: Path, count: int) -> "Chapter":
+    from unitscope.interventions.explanation import explain_image
+    from unitscope.studies.removal import pair_trials, study_removal
+    from unitscope.studies.removal_tables import spell_span, write_removal
+    from unitscope.views.explanation_sheet import draw_explanation
+    from unitscope.views.explanation_text import Exhibit
+    from unitscope.views.removal import Pictures, write_removal_page
+    from unitscope.views.tour import Chapter, save_picture
+
+    print(f"3 of 5: the scene classifier without some of its units, over {2 * count} other scenes")
+    network, named = us.load_network("zoo:scene-classifier"), us.load(out / "true")
+    ranking, testing = pair_trials(network, us.open_source(f"drawn:count={2 * count},seed=4,size=64"))
+    study = study_removal(network, "layer5", ranking, testing, named=named["layer5"])
+    write_removal(study, out / "removal")
+    seen = us.open_source(f"drawn:count={count},seed=3,size=64")
+    write_removal_page(study, out / "removal", pictures=Pictures(named, seen, out / "true"))
+    labels = {unit.unit: unit.concept for unit in named["layer5"] if unit.detector and unit.concept}
+    image = us.open_source("drawn:count=40,seed=9,size=64")[EXPLAINED].image
+    exhibit = Exhibit("a drawn scene", image, explain_image(network, "layer5", image), labels, None, 6)
+    save_picture(draw_explanation(exhibit), out / "pictures" / "explained.png")
+    levels, many = study.levels, study.many
+    shown = {
+        "all units": levels[None, "none", 0],
+        f"{many} most important removed": levels[None, "most", many],
+        f"{many} random removed": levels[None, "random", many],
+        f"only {many} most important kept": levels[None, "only", many],
+    }
+    return Chapter(
+        "What its units do",
+        REMOVAL.format(images=2 * count),
+        tuple((title, spell_span(level.balanced, ".2f")) for title, level in shown.items()),
+        "pictures/explained.png",
+        "A drawn scene and the six units that speak most for its class",
+        links=(("Every class without its units", "removal/index.html"),),
+    )
+
+
 def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
     from unitscope.networks.generators import Generator, find_generated
     from unitscope.views.strips import draw_sheet
     from unitscope.views.tour import Chapter, draw_rows, save_picture
 
-    print(f"3 of 4: the generator over {count} images of its own")
+    print(f"4 of 5: the generator over {count} images of its own")
     generator = us.load_network("zoo:generator")
     source = us.open_source(f"segmenter:zoo:segmenter,images=generator:zoo:generator,count={count}")
     images = find_generated(source)
@@ -160,7 +207,7 @@ def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
 def _dissect_pretrained(out: Path, count: int, resume: bool) -> "Chapter":
     from unitscope.views.tour import Chapter, draw_rows
 
-    print(f"4 of 4: EfficientNet-Lite0, trained on ImageNet, over {count} drawn scenes")
+    print(f"5 of 5: EfficientNet-Lite0, trained on ImageNet, over {count} drawn scenes")
     network = us.load_network("efficientnet-lite0")
     source = us.open_source(f"drawn:count={count},seed=3")
     layers = ["_blocks.5", "_blocks.10", "_conv_head"]

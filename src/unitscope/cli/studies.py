@@ -128,4 +128,56 @@ def _plot_bases(rows: "Sequence[Basis]") -> "list[Panel]":
     return panels
 
 
-STUDIES: dict[str, Command] = {"grade": grade, "axis": axis}
+def labels(
+    network: Network = "zoo:scene-classifier",
+    layers: tuple[str, ...] = ("layer1", "layer2", "layer3", "layer4", "layer5"),
+    concepts: Source = "drawn:count=1200,seed=2000,size=64",
+    segmenter: str = "zoo:segmenter",
+    weights: tuple[Path, ...] = (),
+    convention: ConventionName = "netdissect",
+    out: Path = Path("runs/study/labels"),
+    quick: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Name units by true labels and by a segmenter's, and see how far the names agree.
+
+    Writes agreement.csv and figure.svg.
+
+    Args:
+        network: the network.
+        layers: its layers.
+        concepts: the images with true labels.
+        segmenter: who labels the images again: zoo:segmenter, or FILE.py:FACTORY.
+        weights: files of weights, such as one a seed, instead of the network's own.
+        convention: whose arithmetic: docs/theory.md has the table.
+        out: folder of the results.
+        quick: a small version for a first look: 100 images.
+        json: print JSON instead of a table.
+    """
+    import unitscope as us
+    from unitscope.networks.labelling import load_segmenter
+    from unitscope.studies.labels import compare_labels, spell_labels, write_labels
+    from unitscope.views.figures import Panel, draw_panels
+
+    source = us.open_source(concepts)
+    source = us.limit(source, 100) if quick else source
+    namer, rows, lines = load_segmenter(segmenter), [], {}
+    for place, file in enumerate(weights or (None,)):
+        name = f"seed {place}" if weights else network
+        opened = us.load_network(network, weights=file)
+        found = compare_labels(opened, layers, source, namer, convention=convention, name=name)
+        rows += found
+        lines[name] = [(float(at), row.agreement.same, 0.0) for at, row in enumerate(found, 1)]
+        lines[f"{name}, by chance"] = [
+            (float(at), row.agreement.chance, 0.0) for at, row in enumerate(found, 1)
+        ]
+        write_labels(rows, out / "agreement.csv")
+    figure = draw_panels([Panel("units with the same name", "layer", lines)], out / "figure.svg", y="share")
+    if json:
+        print_json([asdict(row) for row in rows])
+    else:
+        print("A quick look, not a result.\n" if quick else "", end="")
+        print(f"{spell_labels(rows)}\n\nfigure: {figure}")
+
+
+STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels}

@@ -13,7 +13,8 @@ Flag = FlagCreatePairsOff[bool]
 Network = Annotated[
     Positional[str],
     arg(
-        help="torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, or FILE.py:FACTORY",
+        help="torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, head:FILE, "
+        "or FILE.py:FACTORY",
         metavar="NETWORK",
     ),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unitscope.cli.words import Flag, print_json
+from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.parsing import Command
 
 Name = Annotated[Positional[str], arg(metavar="NAME", help="scene-classifier, segmenter or generator")]
@@ -68,4 +68,47 @@ def grade(
         print(card.text)
 
 
-ZOO: dict[str, Command] = {"train": train, "grade": grade}
+def head(
+    network: Network,
+    images: Source,
+    out: Path = Path("runs/head.safetensors"),
+    split: float = 0.5,
+    seed: int = 0,
+    c: float = 0.01,
+    category: str | None = None,
+    weights: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Fit a linear head on frozen features: a classifier of your own images on a network that is there.
+
+    The head reads what the network's last linear layer reads. It opens as head:FILE, where that layer is
+    replaced and all other layers keep their names.
+
+    Args:
+        network: the network whose features are used; it is not trained.
+        images: images that are labelled as a whole.
+        out: the file to write, as safetensors.
+        split: share of every class's images to fit on; the others measure the accuracy.
+        seed: which images these are.
+        c: inverse strength of the penalty on the weights; smaller is smoother.
+        category: which labels, where images carry several kinds.
+        weights: a weights file of the network, such as one of torchvision's; nothing in it is executed.
+        json: print JSON with the accuracy of every class.
+    """
+    import unitscope as us
+    from unitscope.concepts.sources import source_spec, split_source
+    from unitscope.networks.heads import fit_head, save_head, spell_head
+
+    source = us.open_source(images)
+    loaded = us.load_network(network, weights=weights)
+    made = fit_head(loaded, source, share=split, seed=seed, c=c, category=category)
+    save_head(made, out)
+    test = source_spec(split_source(source, "test", share=split, seed=seed))
+    if json:
+        print_json({"file": str(out), "network": network, "layer": made.layer, "test": test, **made.record})
+    else:
+        print(spell_head(made))
+        print(f"head: {out}\nuse: head:{out} as NETWORK, {test} as images it has not seen")
+
+
+ZOO: dict[str, Command] = {"train": train, "grade": grade, "head": head}

@@ -62,6 +62,10 @@ class FolderSource:
         planes, void = self._read_masks(path, _stem(key), (image.shape[0], image.shape[1]))
         return Example(key, image, planes, self.labels[index], void)
 
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        """The key of an example and the labels of its whole image."""
+        return self.images[index], self.labels[index]
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of all examples."""

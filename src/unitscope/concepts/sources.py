@@ -19,7 +19,8 @@ _OPTIONS = {
     "broden": ("split", "categories"),
     "drawn": ("count", "seed", "size"),
 }
-_COMMON = ("limit", "shuffle")
+_COMMON = ("limit", "shuffle", "half")
+HALVES = ("train", "test")
 _OPTION = re.compile(r"^(?P<head>.*),\s*(?P<key>[a-z_]+)\s*=(?P<value>[^,]*)$", re.DOTALL)
 
 
@@ -30,7 +31,7 @@ def open_source(spec: str) -> ConceptSource:
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - `drawn[:count=N,seed=N,size=N]`: scenes painted by code
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
-      (`shuffle_labels`)
+      (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`)
 
     A folder whose name has such an ending is taken as it stands.
 
@@ -59,6 +60,8 @@ def open_source(spec: str) -> ConceptSource:
             source = limit(source, _number(value, "limit"))
         elif key == "shuffle":
             source = shuffle_labels(source, _number(value, "shuffle"))
+        elif key == "half":
+            source = _open_half(source, value)
     return source
 
 
@@ -85,6 +88,47 @@ def shuffle_labels(source: ConceptSource, seed: int) -> ConceptSource:
     if seed < 0:
         raise UsageError(f"the seed of shuffled labels is {seed}; it must be 0 or more")
     return _Shuffled(source, seed)
+
+
+def split_source(source: ConceptSource, half: str, *, share: float = 0.5, seed: int = 0) -> ConceptSource:
+    """One of two parts of a source that share no image: "train" to fit on, "test" to measure on.
+
+    Of the images of every label of the whole image (of every combination of such labels, where there are
+    several) the `share` goes to "train", give or take one image: those whose SHA-256 over seed and key comes
+    first. So both parts have the same mix of classes, whatever the order of the source; images keep their
+    order.
+
+    Raises `UsageError` for another name, a share that is not between 0 and 1, or a part without images.
+
+    >>> from unitscope.concepts.drawn import open_drawn
+    >>> world = open_drawn(count=10, size=64)
+    >>> len(split_source(world, "train", share=0.7)), len(split_source(world, "test", share=0.7))
+    (7, 3)
+    """
+    if half not in HALVES:
+        raise UsageError(f"there is no half {half!r} of a source; wanted train or test")
+    if not 0 < share < 1:
+        raise UsageError(f"a share of {share:g} of the images to train on; wanted one between 0 and 1")
+    if seed < 0:
+        raise UsageError(f"the seed of a split is {seed}; it must be 0 or more")
+    chosen = _draw_train(source, share, seed)
+    places = np.flatnonzero(chosen if half == "train" else ~chosen)
+    if not len(places):
+        raise UsageError(f"the {half} half of {len(source)} images is empty; give more, or another share")
+    return _Half(source, places, half, share, seed)
+
+
+def peek(source: ConceptSource, index: int) -> tuple[str, tuple[int, ...]]:
+    """The key of an example and the labels of its whole image, without opening the image where that can be.
+
+    It can where the source has a method `peek(index)` of its own.
+    """
+    look = getattr(source, "peek", None)
+    if look is not None:
+        key, ids = look(index)
+        return key, ids
+    example = source[index]
+    return example.key, example.ids
 
 
 def source_digest(source: ConceptSource) -> str:
@@ -121,6 +165,9 @@ class _Limited:
     def __getitem__(self, index: int, /) -> Example:
         return self.source[range(self.length)[index]]
 
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        return peek(self.source, range(self.length)[index])
+
     @property
     def spec(self) -> str:
         return _extend(source_spec(self.source), f"limit={self.count}")
@@ -146,6 +193,9 @@ class _Shuffled:
         other = self.source[int(self.partners[index])]
         return replace(self.source[index], planes=other.planes, ids=other.ids, void=other.void)
 
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        return peek(self.source, index)[0], peek(self.source, int(self.partners[index]))[1]
+
     @cached_property
     def partners(self) -> np.ndarray:
         """int64[image]: whose labels an image gets."""
@@ -163,6 +213,74 @@ class _Shuffled:
     @cached_property
     def digest(self) -> str:
         return _derived(self.source, f"shuffle={self.seed}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    # Not `source`: its images are not the first ones, and nothing may take their numbers for a generator's.
+    whole: ConceptSource
+    places: np.ndarray
+    half: str
+    share: float
+    seed: int
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.whole.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int, /) -> Example:
+        return self.whole[int(self.places[range(len(self.places))[index]])]
+
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        return peek(self.whole, int(self.places[index]))
+
+    @property
+    def spec(self) -> str:
+        return _extend(source_spec(self.whole), spell_half(self.half, self.share, self.seed))
+
+    @cached_property
+    def digest(self) -> str:
+        return _derived(self.whole, f"half={self.half}:{self.share}:{self.seed}")
+
+
+def _draw_train(source: ConceptSource, share: float, seed: int) -> np.ndarray:
+    groups: dict[tuple[int, ...], list[tuple[str, int]]] = {}
+    for index in range(len(source)):
+        key, ids = peek(source, index)
+        lot = hashlib.sha256(f"{seed} {key}".encode("utf-8", "surrogateescape")).hexdigest()
+        groups.setdefault(tuple(sorted(ids)), []).append((lot, index))
+    chosen = np.zeros(len(source), bool)
+    seen = 0
+    for _, members in sorted(groups.items()):
+        # What rounding takes from one label it gives to the next, so that the whole comes out right.
+        count = int(share * (seen + len(members)) + 0.5) - int(share * seen + 0.5)
+        chosen[[index for _, index in sorted(members)[:count]]] = True
+        seen += len(members)
+    return chosen
+
+
+def spell_half(half: str, share: float = 0.5, seed: int = 0) -> str:
+    """The option of a source's text that stands for this half.
+
+    >>> spell_half("test"), spell_half("train", 0.8)
+    ('half=test', 'half=train:0.8:0')
+    """
+    return f"half={half}" if (share, seed) == (0.5, 0) else f"half={half}:{share}:{seed}"
+
+
+def _open_half(source: ConceptSource, value: str) -> ConceptSource:
+    half, *numbers = value.split(":")
+    try:
+        share = float(numbers[0]) if numbers else 0.5
+        seed = int(numbers[1]) if len(numbers) > 1 else 0
+    except ValueError:
+        half = ""
+    if half not in HALVES or len(numbers) > 2:
+        raise UsageError(f"half={value!r}: wanted train or test, or train:SHARE:SEED such as train:0.7:0")
+    return split_source(source, half, share=share, seed=seed)
 
 
 def _derived(source: ConceptSource, how: str) -> str:

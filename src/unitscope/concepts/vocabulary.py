@@ -131,7 +131,8 @@ class ConceptSource(Protocol):
 
     Examples are asked for by several threads at once, so a source that reads from one open file must
     guard it. A source may also have `digest` (a string that changes when its data do) and `spec` (the text
-    that opens it again); runs record both.
+    that opens it again), which runs record, and `peek(index)`, which gives the key of an example and the
+    labels of its whole image without opening it.
     """
 
     @property

@@ -14,8 +14,9 @@ class Agreement:
     """Two dissections of the same units, over the concepts that both know.
 
     `same` is the share of units whose best shared concept is the same, `same_detectors` that share among
-    the units that are detectors in both by it; `correlation` is Pearson's of the IoUs of all units and
-    shared concepts, `best_correlation` that of the units' best IoUs; NaN where nothing varies.
+    the units that are detectors in both by it; `chance` is what `same` would be if every unit were
+    compared with one drawn by lot. `correlation` is Pearson's of the IoUs of all units and shared concepts,
+    `best_correlation` that of the units' best IoUs; NaN where nothing varies.
     """
 
     units: int
@@ -23,6 +24,7 @@ class Agreement:
     both_detect: int
     same: float
     same_detectors: float
+    chance: float
     correlation: float
     best_correlation: float
 
@@ -50,7 +52,9 @@ def measure_agreement(one: LayerDissection, other: LayerDissection) -> Agreement
         layer.iou[:, [known[identity] for identity in shared]]
         for layer, known in zip((one, other), ids, strict=True)
     )
-    same = (first.argmax(1) == second.argmax(1)) & (first.max(1) > 0) & (second.max(1) > 0)
+    names = [np.where(iou.max(1) > 0, iou.argmax(1), -1) for iou in (first, second)]
+    same = (names[0] == names[1]) & (names[0] >= 0)
+    shares = [np.bincount(name[name >= 0], minlength=len(shared)) / len(one) for name in names]
     detect = (first.max(1) > one.convention.iou_cutoff) & (second.max(1) > other.convention.iou_cutoff)
     return Agreement(
         len(one),
@@ -58,6 +62,7 @@ def measure_agreement(one: LayerDissection, other: LayerDissection) -> Agreement
         int(detect.sum()),
         float(same.mean()),
         float(same[detect].mean()) if detect.any() else float("nan"),
+        float(shares[0] @ shares[1]),
         _correlate(first.ravel(), second.ravel()),
         _correlate(first.max(1), second.max(1)),
     )

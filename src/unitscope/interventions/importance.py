@@ -1,50 +1,72 @@
-"""Which units a class needs: importance, removal in that order, and what it has to do with their labels."""
+"""Which units a class needs, which they share, and what that has to do with another value, such as IoU."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from unitscope.errors import UsageError
-from unitscope.interventions.ablation import Masks, Method, Trial, score_removals, single_units
+from unitscope.interventions.ablation import Method, Trial, score_removals, single_units
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.scores import ClassScores
 from unitscope.networks.network import Network
 
-By = Literal["margin", "accuracy"]
-Kind = Literal["none", "most", "only", "least", "random"]
+By = Literal["contrast", "margin", "accuracy"]
 TOP = 4
 """A unit matters to a class if it is among so many most important ones (paper B, fig. 2e)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """What each class loses with each unit: `accuracy[c, u]` of balanced accuracy, `margin[c, u]` in logits.
+    """What each class loses with each unit: the drop, by class and unit, of three things.
 
-    `by` says which of the two orders the units; where accuracy is near 1 most of its drops are 0.
+    `accuracy`: balanced accuracy, as in paper B; where it is near 1 most of its drops are 0, and their
+    order is noise. `margin`: the mean margin of the class's images, in logits, which knows nothing of images
+    that are called by that class and should not be. `contrast`: that minus the class's mean margin in all
+    other images. `by` says which of them orders the units. `present` says which classes had images to lose,
+    all if None: nothing matters to the others.
     """
 
     accuracy: Float64[np.ndarray, "classes unit"]
     margin: Float64[np.ndarray, "classes unit"]
-    by: By = "margin"
+    contrast: Float64[np.ndarray, "classes unit"]
+    by: By = "contrast"
+    present: Bool[np.ndarray, "classes"] | None = None
+
+    @property
+    def drop(self) -> Float64[np.ndarray, "classes unit"]:
+        """The drop that orders the units."""
+        return {"accuracy": self.accuracy, "margin": self.margin, "contrast": self.contrast}[self.by]
 
     @property
     def order(self) -> Int64[np.ndarray, "classes unit"]:
         """The units of every class, the most important one first; ties go to the lower unit."""
-        return np.argsort(-(self.margin if self.by == "margin" else self.accuracy), axis=1, kind="stable")
+        return np.argsort(-self.drop, axis=1, kind="stable")
+
+    @property
+    def targets(self) -> Int64[np.ndarray, "present"]:
+        """The classes that had images."""
+        if self.present is None:
+            return np.arange(len(self.margin))
+        return np.flatnonzero(self.present)
 
     @property
     def matters(self) -> Bool[np.ndarray, "classes unit"]:
         """Which units are among the `TOP` most important ones of a class."""
         table = np.zeros(self.margin.shape, bool)
         np.put_along_axis(table, self.order[:, :TOP], True, 1)
-        return table
+        return table if self.present is None else table & self.present[:, None]
+
+    def keep(self, targets: Int64[np.ndarray, "chosen"]) -> "Importance":
+        """The same, for some of the classes alone."""
+        present = np.zeros(len(self.margin), bool)
+        present[targets] = True
+        return replace(self, present=present)
 
 
 def measure_importance(
-    network: Network, layer: str, trial: Trial, *, by: By = "margin", method: Method = "fastest"
+    network: Network, layer: str, trial: Trial, *, by: By = "contrast", method: Method = "fastest"
 ) -> Importance:
     """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods)."""
     units = count_units(network, layer)
@@ -52,80 +74,45 @@ def measure_importance(
     return weigh_units(base, single, by)
 
 
-def weigh_units(base: ClassScores, single: ClassScores, by: By = "margin") -> Importance:
+def weigh_units(base: ClassScores, single: ClassScores, by: By = "contrast") -> Importance:
     """Importance from the scores with all units, and without each."""
     return Importance(
-        (base.balanced_accuracy - single.balanced_accuracy).T, (base.mean_margin - single.mean_margin).T, by
+        (base.balanced_accuracy - single.balanced_accuracy).T,
+        (base.mean_margin - single.mean_margin).T,
+        (base.contrast - single.contrast).T,
+        by,
+        base.images > 0,
     )
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """One class with some units removed.
-
-    `kind` is "none", "most" (the `count` most important ones are gone), "only" (all but these are gone),
-    "least" (the `count` least important ones are gone), or "random" (`count` by lot, number `draw`).
-    `balanced` is the class's balanced accuracy, `recall` its recall, `accuracy` that of all classes.
-    """
+class Edge:
+    """A class and one of the `TOP` units that matter most to it, and by how much; `rank` counts from 1."""
 
     target: int
-    kind: Kind
-    count: int
-    draw: int
-    balanced: float
-    recall: float
-    accuracy: float
+    unit: int
+    rank: int
+    drop: float
 
 
-def sweep_removals(
-    network: Network,
-    layer: str,
-    trial: Trial,
-    importance: Importance,
-    counts: Sequence[int],
-    *,
-    draws: int = 10,
-    seed: int = 0,
-    method: Method = "fastest",
-) -> list[Sweep]:
-    """Removes more and more units, class by class: the important, all others, the unimportant, random ones.
+def list_edges(importance: Importance) -> Iterator[Edge]:
+    """The graph of classes and the units that matter to them, class by class."""
+    for target in importance.targets.tolist():
+        for rank, unit in enumerate(importance.order[target, :TOP].tolist(), 1):
+            yield Edge(target, unit, rank, float(importance.drop[target, unit]))
 
-    Rank with other images than these of `trial`, or luck counts as importance. Raises `UsageError` for
-    counts that the layer does not have units for.
+
+def shared_units(importance: Importance) -> dict[int, list[int]]:
+    """The units that matter to more than one class, with those classes; most classes first.
+
+    >>> drops = np.array([[9.0, 8, 7, 6, 0, 0], [0, 0, 1, 2, 3, 4]])
+    >>> shared_units(Importance(drops, drops, drops))
+    {2: [0, 1], 3: [0, 1]}
     """
-    units = importance.margin.shape[1]
-    if not counts or min(counts) < 1 or max(counts) > units:
-        raise UsageError(f"{layer} has {units} units; remove 1 to {units}, not {list(counts)}")
-    present = np.unique(trial.targets)
-    rng = np.random.default_rng(seed)
-    plans: list[tuple[int, Kind, int, int, Masks]] = []
-    for count in counts:
-        # One draw by lot serves all classes: it knows none of them.
-        lots = [rng.permutation(units)[:count] for _ in range(draws)]
-        plans += [(-1, "random", count, draw, _mask(lot, units)) for draw, lot in enumerate(lots)]
-        for target in present.tolist():
-            order = importance.order[target]
-            plans.append((target, "most", count, 0, _mask(order[:count], units)))
-            plans.append((target, "only", count, 0, _mask(order[count:], units)))
-            plans.append((target, "least", count, 0, _mask(order[units - count :], units)))
-    masks = np.stack([plan[4] for plan in plans])
-    base, scores = score_removals(network, layer, trial, masks, method=method)
-    rows = [_row(base, 0, target, "none", 0, 0) for target in present.tolist()]
-    for place, (target, kind, count, draw, _) in enumerate(plans):
-        targets = present.tolist() if target < 0 else [target]
-        rows += [_row(scores, place, one, kind, count, draw) for one in targets]
-    return rows
-
-
-def _mask(units: Int64[np.ndarray, "chosen"], count: int) -> Bool[np.ndarray, "unit"]:
-    mask = np.zeros(count, bool)
-    mask[units] = True
-    return mask
-
-
-def _row(scores: ClassScores, place: int, target: int, kind: Kind, count: int, draw: int) -> Sweep:
-    balanced, recall = scores.balanced_accuracy[place, target], scores.recall[place, target]
-    return Sweep(target, kind, count, draw, float(balanced), float(recall), float(scores.accuracy[place]))
+    matters = importance.matters
+    found = {unit: np.flatnonzero(matters[:, unit]).tolist() for unit in range(matters.shape[1])}
+    many = sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+    return {unit: classes for unit, classes in many if len(classes) > 1}
 
 
 @dataclass(frozen=True)
@@ -154,9 +141,14 @@ def group_by_importance(
     importance: Importance, value: Float64[np.ndarray, "unit"], size: int = 32
 ) -> list[Group]:
     """Units in bins of `size` by their mean importance, the least important first."""
-    order = np.argsort(importance.margin.mean(0), kind="stable")
-    starts = range(0, len(order), size)
-    return [_group(f"{start + 1}–{start + size}", value[order[start : start + size]]) for start in starts]
+    order = np.argsort(mean_drop(importance), kind="stable")
+    bins = [order[start : start + size] for start in range(0, len(order), size)]
+    return [_group(f"{k * size + 1}–{k * size + len(some)}", value[some]) for k, some in enumerate(bins)]
+
+
+def mean_drop(importance: Importance) -> Float64[np.ndarray, "unit"]:
+    """What the classes lose with each unit, on average over them."""
+    return np.asarray(importance.drop[importance.targets].mean(0))
 
 
 def _group(name: str, values: Float64[np.ndarray, "some"]) -> Group:
@@ -166,11 +158,18 @@ def _group(name: str, values: Float64[np.ndarray, "some"]) -> Group:
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation with its 95 % bootstrap interval over units."""
+    """Spearman's rank correlation of two values of the same units.
+
+    `low` and `high`: 95 % bootstrap interval over units. `chance_low` and `chance_high`: the middle 95 %
+    where one of the values is shuffled over the units; `p_value`: how often that is as far from 0.
+    """
 
     value: float
     low: float
     high: float
+    chance_low: float
+    chance_high: float
+    p_value: float
 
 
 def correlate_ranks(
@@ -178,14 +177,18 @@ def correlate_ranks(
 ) -> Correlation:
     """Spearman's rank correlation, ties sharing their mean rank; 0 where nothing varies.
 
-    >>> correlate_ranks(np.arange(9.0), np.arange(9.0) ** 3).value
-    1.0
+    >>> found = correlate_ranks(np.arange(9.0), np.arange(9.0) ** 3)
+    >>> found.value, found.p_value < 0.05
+    (1.0, True)
     """
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(one), (replicates, len(one)))
-    found = [_spearman(one[draw], other[draw]) for draw in draws]
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Correlation(_spearman(one, other), float(low), float(high))
+    value = _spearman(one, other)
+    low, high = np.quantile([_spearman(one[draw], other[draw]) for draw in draws], [0.025, 0.975])
+    shuffled = np.array([_spearman(one, rng.permutation(other)) for _ in range(replicates)])
+    chance = np.quantile(shuffled, [0.025, 0.975])
+    p_value = (1 + int((np.abs(shuffled) >= abs(value)).sum())) / (1 + replicates)
+    return Correlation(value, float(low), float(high), float(chance[0]), float(chance[1]), p_value)
 
 
 def _spearman(one: Float64[np.ndarray, "n"], other: Float64[np.ndarray, "n"]) -> float:

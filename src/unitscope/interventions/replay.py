@@ -55,7 +55,7 @@ class Replay:
             output = self._call(self.batch)
         maps = read_units(self._reached_maps(), self.network.prefix_tokens, self.layer)
         again = self.finish(maps)
-        if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE):
+        if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             far = float((again - output).abs().max())
             raise NetworkError(
                 f"the rest of {self.network.name} after {self.layer} gives another output by itself "

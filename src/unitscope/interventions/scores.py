@@ -13,14 +13,16 @@ class ClassScores:
     """Counts over some images; those of other images are merged by addition.
 
     `images[c]` are the images of class c; of these `right[r, c]` are named c with the units of removal r
-    gone, and `called[r, c]` images of any class are named c. `margin[r, c]` sums over the images of class c
-    the logit of c minus the highest other logit.
+    gone, and `called[r, c]` images of any class are named c. The margin of c in an image is the logit of c
+    minus the highest other logit; `margin[r, c]` sums it over the images of class c, `outside[r, c]` over
+    those of all other classes.
     """
 
     images: Int64[np.ndarray, "classes"]
     right: Int64[np.ndarray, "removal classes"]
     called: Int64[np.ndarray, "removal classes"]
     margin: Float64[np.ndarray, "removal classes"]
+    outside: Float64[np.ndarray, "removal classes"]
 
     def merge(self, other: "ClassScores") -> "ClassScores":
         """The scores over both sets of images."""
@@ -29,6 +31,7 @@ class ClassScores:
             self.right + other.right,
             self.called + other.called,
             self.margin + other.margin,
+            self.outside + other.outside,
         )
 
     @property
@@ -39,8 +42,11 @@ class ClassScores:
     @property
     def balanced_accuracy(self) -> Float64[np.ndarray, "removal classes"]:
         """(recall + true negative rate) / 2 of "is it class c?" (paper B, Methods); chance is 0.5."""
-        others = np.maximum(self.images.sum() - self.images, 1)
-        return np.asarray((self.recall + 1 - (self.called - self.right) / others) / 2)
+        return np.asarray((self.recall + 1 - (self.called - self.right) / self._others) / 2)
+
+    @property
+    def _others(self) -> Int64[np.ndarray, "classes"]:
+        return np.asarray(np.maximum(self.images.sum() - self.images, 1))
 
     @property
     def accuracy(self) -> Float64[np.ndarray, "removal"]:
@@ -52,11 +58,21 @@ class ClassScores:
         """The mean margin of a class's images, in logits."""
         return np.asarray(self.margin / np.maximum(self.images, 1))
 
+    @property
+    def contrast(self) -> Float64[np.ndarray, "removal classes"]:
+        """The mean margin of a class's images minus that class's mean margin in all others, in logits.
+
+        What balanced accuracy counts, before it is counted: recall goes with the first, true negatives with
+        the second.
+        """
+        return np.asarray(self.mean_margin - self.outside / self._others)
+
 
 def empty_scores(removals: int, classes: int) -> ClassScores:
     """The scores of no images."""
     table = np.zeros((removals, classes), np.int64)
-    return ClassScores(np.zeros(classes, np.int64), table, table.copy(), np.zeros((removals, classes)))
+    sums = np.zeros((removals, classes))
+    return ClassScores(np.zeros(classes, np.int64), table, table.copy(), sums, sums.copy())
 
 
 def score_logits(logits: Float[np.ndarray, "removal classes"], target: int) -> ClassScores:
@@ -68,14 +84,27 @@ def score_logits(logits: Float[np.ndarray, "removal classes"], target: int) -> C
     >>> one.right[:, 0].tolist(), one.margin[:, 0].tolist()
     ([1, 0], [2.0, -1.0])
     """
+    scores = empty_scores(*logits.shape)
+    add_logits(scores, logits, target)
+    return scores
+
+
+def add_logits(scores: ClassScores, logits: Float[np.ndarray, "removal classes"], target: int) -> None:
+    """Counts one more image of class `target` into scores, in place: merging would copy the tables each time.
+
+    Raises `UsageError` for a class that the network does not have.
+    """
     removals, classes = logits.shape
     if not 0 <= target < classes:
         raise UsageError(f"there is no class {target}; the network has {classes}")
-    scores = empty_scores(removals, classes)
-    named, rows = logits.argmax(1), np.arange(removals)
-    scores.images[target] = 1
-    scores.called[rows, named] = 1
-    scores.right[:, target] = named == target
-    others = np.delete(logits, target, 1)
-    scores.margin[:, target] = logits[:, target] - (others.max(1) if classes > 1 else 0)
-    return scores
+    rows, named = np.arange(removals), logits.argmax(1)
+    scores.images[target] += 1
+    scores.called[rows, named] += 1
+    scores.right[:, target] += named == target
+    highest = logits[rows, named]
+    margins = logits - highest[:, None]
+    margins[rows, named] = -np.inf
+    margins[rows, named] = -margins.max(1) if classes > 1 else highest
+    scores.margin[:, target] += margins[:, target]
+    margins[:, target] = 0
+    scores.outside[...] += margins

@@ -43,9 +43,10 @@ def load_network(
 ) -> Network:
     """The network that a specification names, with its library's own preprocessing and class names.
 
-    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`, `zoo:NAME`, or
-    `FILE.py:FACTORY`: a function without arguments that returns a `Network`, or an `nn.Module`, which is then
-    fed RGB in [0, 1] at the size of the stored image. That file's code is run, because it was named.
+    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`, `zoo:NAME`,
+    `head:FILE` (a head that `unitscope zoo head` fitted, on its network), or `FILE.py:FACTORY`: a function
+    without arguments that returns a `Network`, or an `nn.Module`, which is then fed RGB in [0, 1] at the size
+    of the stored image. That file's code is run, because it was named.
 
     The weights are those of the file `weights` (see `read_weights`), or drawn at random from the seed
     `random`, or the pretrained ones: from the library's cache on this machine, or fetched if `download` says
@@ -253,11 +254,18 @@ def _load_zoo(name: str, path: Path | None, random: int | None, download: bool) 
     return load_zoo(name, path, random)
 
 
+def _load_head(name: str, path: Path | None, random: int | None, download: bool) -> Network:
+    from unitscope.networks.heads import open_head
+
+    return open_head(name, lambda spec: load_network(spec, weights=path, random=random, download=download))
+
+
 _LOADERS: dict[str, Callable[[str, Path | None, int | None, bool], Network]] = {
     "torchvision": _load_torchvision,
     "timm": _load_timm,
     "hf": _load_transformers,
     "zoo": _load_zoo,
+    "head": _load_head,
 }
 
 
@@ -298,7 +306,10 @@ def _near(name: str, known: Sequence[str]) -> str:
 def _known(spec: str) -> str:
     if re.fullmatch(r"[\w.]+", spec):
         return f"did you mean torchvision:{spec} or timm:{spec}?"
-    return "wanted torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, or FILE.py:FACTORY"
+    return (
+        "wanted torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, head:FILE, "
+        "or FILE.py:FACTORY"
+    )
 
 
 def _imagenet_classes() -> tuple[str, ...]:

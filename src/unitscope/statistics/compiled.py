@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 
@@ -13,3 +14,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     The test run wraps functions to check shapes; the compiler wants the one underneath.
     """
     return njit(cache=True, nogil=True)(inspect.unwrap(function))  # type: ignore[no-any-return]
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, written out wherever a compiled one calls it.
+
+    For what runs a million times: to pass arrays, or to slice one, takes longer than a short loop.
+    """
+    return njit(inline="always")(inspect.unwrap(function))  # type: ignore[no-any-return]
+
+
+@inlined
+def between(start, stop):  # type: ignore[no-untyped-def]
+    """The range, in unsigned numbers: an index that may be negative is checked and never vectorized."""
+    return range(np.uint64(start), np.uint64(stop))

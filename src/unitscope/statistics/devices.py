@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unitscope.statistics import kernels
+from unitscope.statistics import bounds
 from unitscope.statistics.quantiles import Cells, Tail
 
 _ROUNDING = 2.0**-18
@@ -29,7 +29,7 @@ def update_on_device(tail: Tail, maps: Tensor, first_image: int) -> Tail:
             values = stored if plan.population == "pixels" else maps
         flat = values.transpose(0, 1).flatten(1)
         top = flat.topk(min(plan.keep, flat.shape[1]), 1).values.cpu().numpy()
-        kernels.push_tail(top[None], (0, plan.units), tail.bound, tail.values, tail.fill, plan.keep)
+        bounds.push_tail(top[None], (0, plan.units), tail.bound, tail.values, tail.fill, plan.keep)
     chunk = pack_on_device(stored, tail.bound, plan.reach, first_image)
     return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])
 

@@ -69,14 +69,14 @@ class Grid:
         return self._fewest((1, 1))
 
     @cached_property
-    def parts(self) -> tuple[int, int]:
-        """Into how many parts an inner cell is cut, by axis: two where each holds several pixels."""
-        return (2, 2) if self._fewest((2, 2)) >= 9 else (1, 1)
+    def quartered(self) -> bool:
+        """Whether inner cells are cut into quarters: where each holds several pixels."""
+        return self._fewest((2, 2)) >= 9
 
     @cached_property
     def pixels_per_part(self) -> int:
-        """The fewest mask pixels that any part of an inner cell holds."""
-        return self._fewest(self.parts)
+        """The fewest mask pixels that an inner cell, or where they are quartered, a quarter holds."""
+        return self._fewest((2, 2) if self.quartered else (1, 1))
 
     def _fewest(self, parts: tuple[int, int]) -> int:
         counts = []

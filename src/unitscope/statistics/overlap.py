@@ -1,7 +1,8 @@
 """Where masks meet labels: exact counts for every unit and concept, and their draws under chance."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,6 +15,11 @@ from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.quantiles import Tail
 from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.threads import Threads
+
+T = TypeVar("T", "Overlap", "Evidence")
+
+_BLOCK = 8192
+"""Units are measured in blocks of so many maps, to bound what their masks take."""
 
 RULES = {"all": tallies.ALL, "category": tallies.CATEGORY, "touched": tallies.TOUCHED}
 
@@ -49,22 +55,7 @@ class Evidence:
     heldout: PerUnit
 
 
-@dataclass(frozen=True, eq=False)
-class _Measures:
-    """What is measured on one unit."""
-
-    threshold: float
-    active: int
-    active_in: np.ndarray
-    counts: np.ndarray
-    top_sizes: np.ndarray
-    top_runs: np.ndarray
-    null: np.ndarray | None
-    interval: tuple[float, float]
-    heldout: float
-
-
-class _Masks(NamedTuple):
+class _UnitMasks(NamedTuple):
     """A unit's masks: by mask its image, number of runs and pixels; all runs."""
 
     image: np.ndarray
@@ -99,61 +90,74 @@ def measure_overlap(
         halves = index.annotations.concept_pixels(len(areas), resampling.first_half >= 0)
     truth = _Truth(index, RULES[union], areas, halves, resampling)
     units = tail.plan.units
-    measured = list(
-        tqdm(
-            threads.map(lambda unit: _measure_unit(tail, tops.images[unit], truth, unit), range(units)),
-            total=units, desc="overlap", unit=" units", disable=None,
-        )
+    many = max(1, min(16, _BLOCK // tail.plan.images))
+    blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
+    measured = []
+    with tqdm(total=units, desc="overlap", unit=" units", disable=None) as bar:
+        for part in threads.map(lambda block: _measure_block(tail, tops, truth, *block), blocks):
+            measured.append(part)
+            bar.update(len(part[0].thresholds))
+    evidence = [found for _, found in measured if found is not None]
+    return _join([overlap for overlap, _ in measured]), _join(evidence) if evidence else None
+
+
+def _join(blocks: Sequence[T]) -> T:
+    """What was found for blocks of units, as one."""
+    names = [field.name for field in fields(blocks[0])]
+    return type(blocks[0])(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
+
+
+def _measure_block(
+    tail: Tail, tops: TopImages, truth: _Truth, start: int, stop: int
+) -> tuple[Overlap, Evidence | None]:
+    part = tail.part(start, stop)
+    thresholds = part.thresholds()
+    masks = part.masks(thresholds)
+    pixels = tallies.mask_pixels(masks.size, masks.runs)
+    counts, active_in, active = tallies.tally_units(
+        masks.counts, masks.size, masks.runs, pixels, masks.image,
+        truth.index.arrays, truth.rule, len(truth.areas), len(truth.index.vocabulary.categories),
     )  # fmt: skip
-    overlap = Overlap(
-        np.array([unit.threshold for unit in measured], np.float32),
-        np.array([unit.active for unit in measured], np.int64),
-        np.stack([unit.active_in for unit in measured]),
-        np.stack([unit.counts for unit in measured]),
-        np.stack([unit.top_sizes for unit in measured]),
-        np.concatenate([unit.top_runs for unit in measured]),
-    )
-    if resampling is None:
+    top_sizes, top_runs = tallies.pick_masks(*masks, tops.images[start:stop])
+    overlap = Overlap(thresholds, active, active_in, counts[:, :-1], top_sizes, top_runs)
+    if truth.resampling is None:
         return overlap, None
-    return overlap, Evidence(
-        np.stack([unit.null for unit in measured if unit.null is not None]),
-        np.array([unit.interval[0] for unit in measured]),
-        np.array([unit.interval[1] for unit in measured]),
-        np.array([unit.heldout for unit in measured]),
-    )
+    places = np.concatenate([[0], np.cumsum(masks.counts)])
+    starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
+    found = []
+    for unit in range(stop - start):
+        m, n = places[unit], places[unit + 1]
+        runs = masks.runs[starts[m] : starts[n]]
+        own = _UnitMasks(masks.image[m:n], masks.size[m:n], runs, pixels[m:n])
+        found.append(_weigh_unit(own, counts[unit, :-1], active_in[unit], truth, truth.resampling))
+    null, low, high, heldout = (np.array(column) for column in zip(*found, strict=True))
+    return overlap, Evidence(null, low, high, heldout)
 
 
-def _measure_unit(tail: Tail, top_images: np.ndarray, truth: _Truth, unit: int) -> _Measures:
-    threshold = tail.threshold(unit)
-    image, size, runs = tail.masks(unit, threshold)
-    masks = _Masks(image, size, runs, tallies.mask_pixels(size, runs))
-    counts, active_in, active = _tally(masks, image.astype(np.int64), truth)
-    top_sizes, top_runs = _pick_masks(masks, top_images)
-    null, interval, heldout = None, (np.nan, np.nan), np.nan
-    if truth.resampling is not None:
-        draws = truth.resampling
-        null = tallies.null_overlaps(
-            *masks, draws.order, draws.place, draws.shifts,
-            truth.index.arrays, truth.rule, truth.areas, len(active_in),
-        )  # fmt: skip
-        _, best = tallies.best_overlap(counts, active_in, truth.areas, truth.index.arrays[8])
-        interval = _bootstrap(masks, best, truth) if best else (0.0, 0.0)
-        heldout = _score_heldout(masks, counts, active_in, truth)
-    return _Measures(threshold, active, active_in, counts, top_sizes, top_runs, null, interval, heldout)
+def _weigh_unit(
+    masks: _UnitMasks, counts: np.ndarray, active_in: np.ndarray, truth: _Truth, draws: Resampling
+) -> tuple[np.ndarray, float, float, float]:
+    """The null overlaps of a unit, its interval, and its held-out IoU."""
+    null = tallies.null_overlaps(
+        *masks, draws.order, draws.place, draws.shifts,
+        truth.index.arrays, truth.rule, truth.areas, len(active_in),
+    )  # fmt: skip
+    _, best = tallies.best_overlap(counts, active_in, truth.areas, truth.index.arrays[8])
+    low, high = _bootstrap(masks, best, truth, draws) if best else (0.0, 0.0)
+    return null, low, high, _score_heldout(masks, counts, active_in, truth, draws)
 
 
-def _tally(masks: _Masks, target: np.ndarray, truth: _Truth) -> tuple[np.ndarray, np.ndarray, int]:
-    counts = np.zeros(len(truth.areas) + 1, np.int64)
-    active_in = np.zeros(len(truth.index.vocabulary.categories), np.int64)
-    active = tallies.tally_masks(*masks[1:], target, truth.index.arrays, truth.rule, counts, active_in)
-    return counts[:-1], active_in, int(active)
-
-
-def _score_heldout(masks: _Masks, counts: np.ndarray, active_in: np.ndarray, truth: _Truth) -> float:
+def _score_heldout(
+    masks: _UnitMasks, counts: np.ndarray, active_in: np.ndarray, truth: _Truth, draws: Resampling
+) -> float:
     """Named on one half of the images, scored on the other, both ways, averaged."""
-    assert truth.resampling is not None
     category_of = truth.index.arrays[8]
-    half_counts, half_active, _ = _tally(masks, truth.resampling.first_half[masks.image], truth)
+    half_counts = np.zeros(len(truth.areas) + 1, np.int64)
+    half_active = np.zeros(len(active_in), np.int64)
+    tallies.tally_masks(
+        *masks[1:], draws.first_half[masks.image], truth.index.arrays, truth.rule, half_counts, half_active
+    )
+    half_counts = half_counts[:-1]
     halves = [
         (half_counts, half_active, truth.half_areas),
         (counts - half_counts, active_in - half_active, truth.areas - truth.half_areas),
@@ -166,10 +170,9 @@ def _score_heldout(masks: _Masks, counts: np.ndarray, active_in: np.ndarray, tru
     return float(np.mean(scores))
 
 
-def _bootstrap(masks: _Masks, concept: int, truth: _Truth) -> tuple[float, float]:
+def _bootstrap(masks: _UnitMasks, concept: int, truth: _Truth, draws: Resampling) -> tuple[float, float]:
     """The 95 % percentile interval of the IoU with one concept when images are drawn anew."""
-    assert truth.resampling is not None
-    weights = truth.resampling.weights
+    weights = draws.weights
     shared, entering = tallies.concept_by_image(*masks, truth.index.arrays, truth.rule, concept)
     starts, images, pixels = truth.index.annotations.by_concept
     owned = slice(starts[concept], starts[concept + 1])
@@ -182,14 +185,3 @@ def _bootstrap(masks: _Masks, concept: int, truth: _Truth) -> tuple[float, float
     np.divide(sums[0], union, out=ratios, where=union > 0)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return float(low), float(high)
-
-
-def _pick_masks(masks: _Masks, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The masks of some images out of all of a unit's: their numbers of runs, and the runs."""
-    starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
-    hits = np.flatnonzero(np.isin(masks.image, images))
-    places = dict(zip(masks.image[hits].tolist(), hits.tolist(), strict=True))
-    picked = [places.get(int(image), -1) for image in images]
-    sizes = np.array([masks.size[place] if place >= 0 else 0 for place in picked], np.int64)
-    parts = [masks.runs[starts[place] : starts[place + 1]] for place in picked if place >= 0]
-    return sizes, np.concatenate(parts) if parts else np.zeros((0, 3), np.uint16)

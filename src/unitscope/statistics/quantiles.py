@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from unitscope.axes import Thresholds
 from unitscope.errors import RunError
-from unitscope.statistics import kernels
+from unitscope.statistics import bounds, packing, surfaces
 from unitscope.statistics.grids import Axis, Grid
 from unitscope.statistics.threads import Threads
 
@@ -69,11 +69,25 @@ class Cells:
         """Memory of the packed cells; those spilled to disk take none."""
         return 0 if isinstance(self.values, np.memmap) else sum(part.nbytes for part in self.arrays)
 
-    def unit(self, unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Images, sizes, cells and values of one unit's records."""
-        r, s = self.record_starts[unit], self.record_starts[unit + 1]
-        p, q = self.cell_starts[unit], self.cell_starts[unit + 1]
-        return self.image[r:s], self.size[r:s], self.cells[p:q], self.values[p:q]
+    def part(self, start: int, stop: int) -> "Cells":
+        """The cells of some units, without a copy."""
+        r, s = self.record_starts[start], self.record_starts[stop]
+        p, q = self.cell_starts[start], self.cell_starts[stop]
+        return Cells(
+            self.counts[start:stop], self.image[r:s], self.size[r:s], self.cells[p:q], self.values[p:q]
+        )
+
+
+class Masks(NamedTuple):
+    """Masks of some units, sorted by unit, in the order of their records.
+
+    `counts[unit]` masks; by mask its `image` and `size` in runs; all `runs`: row, first column, last + 1.
+    """
+
+    counts: np.ndarray
+    image: np.ndarray
+    size: np.ndarray
+    runs: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,7 @@ class Tail:
         """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
         size = self.plan.stored_grid.map_size
         chunks = [
-            Cells(*kernels.prune_cells(*chunk.arrays, self.bound, self.plan.reach, *size))
+            Cells(*packing.prune_cells(*chunk.arrays, self.bound, self.plan.reach, *size))
             if chunk.bytes
             else chunk
             for chunk in self.chunks
@@ -214,44 +228,44 @@ class Tail:
             chunks.append(chunk)
         return replace(self, chunks=tuple(chunks))
 
-    def unit(self, unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Images, sizes, cells and values of one unit over all chunks."""
-        parts = [chunk.unit(unit) for chunk in self.chunks]
-        if len(parts) == 1:
-            image, size, cells, values = parts[0]
-            return image, size, cells, values
-        image, size, cells, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return image, size, cells, values
+    def part(self, start: int, stop: int) -> "Tail":
+        """The tail of the units from `start` to before `stop`."""
+        units = slice(start, stop)
+        chunks = join_cells([chunk.part(start, stop) for chunk in self.chunks])
+        plan = replace(self.plan, units=stop - start)
+        return Tail(plan, self.bound[units], self.values[units], self.fill[units], (chunks,), self.seen)
 
-    def threshold(self, unit: int) -> float:
-        """The exact threshold of a unit: the floor(q N) + 1 -th largest value.
+    def thresholds(self) -> Thresholds:
+        """The exact threshold of every unit: the floor(q N) + 1 -th largest value.
 
         Raises `RunError` if not all images have been seen.
         """
-        if self.seen != self.plan.images:
+        plan = self.plan
+        if self.seen != plan.images:
             raise RunError(
-                f"{self.seen} of {self.plan.images} images have been seen; a threshold needs all of them"
+                f"{self.seen} of {plan.images} images have been seen; a threshold needs all of them"
             )
-        bound = float(self.bound[unit])
-        if self.plan.population == "given":
-            return bound
-        if self.plan.population == "cells" or self.plan.grid.sampled:
-            values = self.values[unit, : self.fill[unit]]
-            return float(np.partition(values, len(values) - self.plan.rank)[len(values) - self.plan.rank])
-        _, size, cells, values = self.unit(unit)
-        grid = self.plan.stored_grid
-        axes = axis_arrays(grid.rows), axis_arrays(grid.columns)
-        return float(kernels.rank_pixels(size, cells, values, np.float32(bound), self.plan.rank, *axes))
+        if plan.population == "given":
+            return self.bound
+        if plan.population == "cells" or plan.grid.sampled:
+            found: Thresholds = bounds.rank_tails(self.values, self.fill, plan.rank)
+        else:
+            counts, _, size, cells, values = join_cells(self.chunks).arrays
+            found = surfaces.rank_units(counts, size, cells, values, self.bound, plan.rank, *self._axes)
+        return found
 
-    def masks(self, unit: int, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The unit's masks: images, runs per mask, and runs (row, first column, last + 1)."""
+    def masks(self, thresholds: Thresholds) -> Masks:
+        """The masks of every unit at these thresholds."""
+        return Masks(*surfaces.decode_masks(*join_cells(self.chunks).arrays, thresholds, *self._axes))
+
+    @property
+    def _axes(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """The axes of what is stored, as the compiled loops read them."""
         grid = self.plan.stored_grid
-        image, size, cells, values = self.unit(unit)
-        masks: tuple[np.ndarray, np.ndarray, np.ndarray] = kernels.decode_masks(
-            image, size, cells, values, np.float32(threshold),
-            axis_arrays(grid.rows), axis_arrays(grid.columns), self.plan.grid.sampled,
-        )  # fmt: skip
-        return masks
+        rows, columns = (
+            (axis.low, axis.high, axis.weight, axis.starts) for axis in (grid.rows, grid.columns)
+        )
+        return rows, columns
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything but the plan, as arrays: with `restore_tail` it survives a file."""
@@ -268,11 +282,6 @@ class Tail:
             "cells": chunk.cells,
             "cell_values": chunk.values,
         }
-
-
-def axis_arrays(axis: Axis) -> tuple[np.ndarray, ...]:
-    """An axis as the compiled loops read it."""
-    return (axis.low, axis.high, axis.weight, axis.starts)
 
 
 def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:
@@ -294,10 +303,19 @@ def join_cells(chunks: Sequence[Cells]) -> Cells:
     """Several chunks as one, each unit's records in the order of the chunks."""
     if len(chunks) == 1:
         return chunks[0]
-    units = len(chunks[0].counts)
-    parts = [chunk.unit(unit) for unit in range(units) for chunk in chunks]
-    image, size, cells, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Cells(np.sum([chunk.counts for chunk in chunks], 0), image, size, cells, values)
+    counts = np.sum([chunk.counts for chunk in chunks], 0)
+    records, cells = ([getattr(chunk, name) for chunk in chunks] for name in ("record_starts", "cell_starts"))
+    owned = (("image", records), ("size", records), ("cells", cells), ("values", cells))
+    return Cells(counts, *(_interleave([getattr(c, name) for c in chunks], starts) for name, starts in owned))
+
+
+def _interleave(parts: Sequence[np.ndarray], starts: Sequence[np.ndarray]) -> np.ndarray:
+    """One array of all parts, unit by unit; starts[part][unit] says where in a part a unit begins."""
+    whole = np.empty(sum(map(len, parts)), parts[0].dtype)
+    places = np.sum(starts, 0)
+    for part, begins in zip(parts, starts, strict=True):
+        packing.place_shares(part, begins, whole, places)
+    return whole
 
 
 def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) -> Tail:
@@ -316,12 +334,12 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
 
     def update_block(units: tuple[int, int]) -> Cells:
         if plan.population == "pixels" and not plan.grid.sampled:
-            kernels.push_plateaus(
-                kept, units, bound, values, fill, plan.keep, plan.grid.inner, plan.grid.parts
+            bounds.push_plateaus(
+                kept, units, bound, values, fill, plan.keep, plan.grid.inner, plan.grid.quartered
             )
         elif plan.population != "given":
-            kernels.push_tail(flat, units, bound, values, fill, plan.keep)
-        return Cells(*kernels.pack_cells(kept, units, bound, plan.reach, first_image))
+            bounds.push_tail(flat, units, bound, values, fill, plan.keep)
+        return Cells(*packing.pack_cells(kept, units, bound, plan.reach, first_image))
 
     blocks = threads.map_blocks(update_block, plan.units)
     columns = zip(*(block.arrays for block in blocks), strict=True)

@@ -88,6 +88,58 @@ def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
 
 
 @compiled
+def tally_units(mask_counts, mask_size, runs, pixels, target, labels, rule, concepts, categories):
+    """`tally_masks` for every unit of a block, mask_counts[unit] masks each.
+
+    Returns counts[unit, id], active[unit, category] and all active pixels of every unit that are not void.
+    """
+    counts = np.zeros((len(mask_counts), concepts + 1), np.int64)
+    active = np.zeros((len(mask_counts), categories), np.int64)
+    total = np.zeros(len(mask_counts), np.int64)
+    m, k = 0, 0
+    for u in range(len(mask_counts)):
+        first, start = m, k
+        m += mask_counts[u]
+        k += mask_size[first:m].sum()
+        total[u] = tally_masks(
+            mask_size[first:m],
+            runs[start:k],
+            pixels[first:m],
+            target[first:m],
+            labels,
+            rule,
+            counts[u],
+            active[u],
+        )
+    return counts, active, total
+
+
+@compiled
+def pick_masks(mask_counts, mask_image, mask_size, runs, images):
+    """The masks of images[unit, rank] out of all of a block's: their numbers of runs, and the runs."""
+    units, ranks = images.shape
+    sizes = np.zeros((units, ranks), np.int64)
+    picked = np.empty((256, 3), runs.dtype)
+    m, k, n = 0, 0, 0
+    for u in range(units):
+        first, start = m, k
+        m += mask_counts[u]
+        k += mask_size[first:m].sum()
+        for rank in range(ranks):
+            begin = start
+            for i in range(first, m):
+                if mask_image[i] == images[u, rank]:
+                    sizes[u, rank] = mask_size[i]
+                    while n + mask_size[i] > len(picked):
+                        picked = np.concatenate((picked, np.empty_like(picked)))
+                    picked[n : n + mask_size[i]] = runs[begin : begin + mask_size[i]]
+                    n += mask_size[i]
+                    break
+                begin += mask_size[i]
+    return sizes, picked[:n].copy()
+
+
+@compiled
 def best_overlap(counts, active, concept_pixels, category_of):
     """The largest IoU over concepts, and its id."""
     best, best_id = 0.0, 0
@@ -146,3 +198,20 @@ def weigh_images(weights, images, values, sums):
             row = weights[images[i]]
             for b in range(len(sums)):
                 sums[b] += np.int64(row[b]) * value
+
+
+@compiled
+def encode_plane(plane):
+    """One label plane as segments: per row their number; by segment its end column and its id."""
+    height, width = plane.shape
+    per_row = np.zeros(height, np.int32)
+    ends, ids = np.empty(height * width, np.uint16), np.empty(height * width, np.uint16)
+    n = 0
+    for y in range(height):
+        start = n
+        for x in range(width):
+            if x + 1 == width or plane[y, x + 1] != plane[y, x]:
+                ends[n], ids[n] = x + 1, plane[y, x]
+                n += 1
+        per_row[y] = n - start
+    return per_row, ends[:n].copy(), ids[:n].copy()

@@ -8,6 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from unitscope.errors import RunError, UsageError
 
 INKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -65,19 +68,93 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
         axes[0][0].set_ylabel(y)
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(out, format="svg", metadata={"Date": None})
-        except OSError as error:
-            raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-        finally:
-            plots.close(figure)
+        _save(plots, figure, out)
     return out
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Values of two kinds and the threshold between them: what `draw_jitter` draws."""
+
+    title: str
+    x: str
+    present: tuple[str, Sequence[float]]
+    absent: tuple[str, Sequence[float]]
+    threshold: float
+
+
+def draw_jitter(jitter: Jitter, out: Path) -> Path:
+    """A point for every value, in a band of its kind, under the kind's density; the path of the SVG written.
+
+    Places within a band mean nothing: they keep points apart (paper B, figs 1f and 3f).
+
+    Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
+    """
+    plots = load_matplotlib()
+    with plots.rc_context({"svg.hashsalt": "unitscope", "svg.fonttype": "none", "font.size": 9}):
+        figure, axis = plots.subplots(figsize=(5.2, 3.0), layout="constrained")
+        random = np.random.default_rng(0)
+        everything = np.array([*jitter.present[1], *jitter.absent[1]], np.float64)
+        margin = 0.06 * (float(np.ptp(everything)) or 1)
+        grid = np.linspace(everything.min() - margin, everything.max() + margin, 400)
+        for floor, ink, values in ((1.2, INKS[0], jitter.present[1]), (0.0, "#777777", jitter.absent[1])):
+            places = floor + random.uniform(0.06, 0.46, len(values))
+            axis.scatter(values, places, s=10, color=ink, alpha=0.6, lw=0, zorder=2)
+            density = 0.5 * smooth_density(np.asarray(values, np.float64), grid)
+            axis.fill_between(grid, floor + 0.52, floor + 0.52 + density, color=ink, alpha=0.2, lw=0)
+            axis.plot(grid, floor + 0.52 + density, color=ink, lw=1.2)
+        axis.axvline(jitter.threshold, color=INKS[1], lw=1.3, ls=(0, (4, 2)))
+        right = jitter.threshold > (grid[0] + grid[-1]) / 2
+        axis.annotate(
+            f"threshold {jitter.threshold:.3g}",
+            (jitter.threshold, 2.4),
+            (-4 if right else 4, 0),
+            textcoords="offset points",
+            color=INKS[1],
+            ha="right" if right else "left",
+            va="top",
+        )
+        axis.set_yticks([0.26, 1.46], [jitter.absent[0], jitter.present[0]])
+        axis.tick_params(axis="y", length=0)
+        axis.set(xlabel=jitter.x, ylim=(-0.04, 2.42), xlim=(grid[0], grid[-1]))
+        axis.set_title(jitter.title, loc="left", fontsize=9, pad=8)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        _save(plots, figure, out)
+    return out
+
+
+def smooth_density(
+    values: Float64[np.ndarray, "n"], grid: Float64[np.ndarray, "place"]
+) -> Float64[np.ndarray, "place"]:
+    """A Gaussian kernel density of the values, its top at 1; the bandwidth is Silverman's.
+
+    Zeros where all values are the same, which have no width.
+
+    >>> smooth_density(np.array([0.0, 1.0, 2.0]), np.array([1.0, 9.0])).round(3).tolist()
+    [1.0, 0.0]
+    """
+    low, high = np.quantile(values, [0.25, 0.75])
+    spread = min(float(values.std()), float(high - low) / 1.34 or float(values.std()))
+    if spread == 0:
+        return np.zeros(len(grid))
+    width = 0.9 * spread * len(values) ** -0.2
+    density = np.exp(-0.5 * ((grid[:, None] - values[None]) / width) ** 2).sum(1)
+    return np.asarray(density / (density.max() or 1))
+
+
+def _save(plots: ModuleType, figure: Any, out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+    finally:
+        plots.close(figure)
 
 
 @contextmanager
 def open_figure(out: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
-    """A figure of `columns` plots for a page, `width` x `height` in CSS pixels: (figure, its axes).
+    """A figure of `columns` plots for a page, `width` x `height` in CSS pixels: (figure, its axis or axes).
 
     It is written to `out` as SVG when the block ends. It has no ground of its own, the type of the page, and
     turns light on dark where the system does.
@@ -96,7 +173,7 @@ def open_figure(out: Path, width: float, height: float, columns: int = 1) -> Ite
         figure, axes = plots.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
         written = io.StringIO()
         try:
-            yield figure, axes[0]
+            yield figure, axes[0] if columns > 1 else axes[0][0]
             figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
         finally:
             plots.close(figure)

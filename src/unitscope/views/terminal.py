@@ -37,8 +37,9 @@ def show_dissection(
     if limit < 0:
         raise UsageError(f"a table of {limit} rows was asked for; give 1 or more, or 0 for all")
     chosen = choose_layers(dissection, layer, unit)
+    images = count_images(dissection)
     parts = [
-        f"{clean(name_network(dissection))} over {count_images(dissection):,} images"
+        f"{clean(name_network(dissection))} over {images:,} {'image' if images == 1 else 'images'}"
         f" of {clean(name_source(dissection))}, convention {dissection.convention.name}"
     ]
     if unit is not None:

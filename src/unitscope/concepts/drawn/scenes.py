@@ -37,6 +37,11 @@ OUTDOORS: dict[str, Callable[[Canvas], None]] = {
 }
 
 
+def pick_scene(seed: int, index: int) -> str:
+    """The scene that picture `index` of a seed shows."""
+    return Chance(seed, index).pick(SCENES)
+
+
 def paint(seed: int, index: int, size: int, scene: str | None = None) -> tuple[str, Canvas]:
     """Paints picture `index` of a seed; its scene is drawn by lot unless it is given."""
     chance = Chance(seed, index)

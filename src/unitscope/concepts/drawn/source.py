@@ -8,7 +8,7 @@ import numpy as np
 
 from unitscope.concepts.colors import name_colors
 from unitscope.concepts.drawn.names import FIRST_ID, SCENE_IDS, drawn_vocabulary
-from unitscope.concepts.drawn.scenes import paint
+from unitscope.concepts.drawn.scenes import paint, pick_scene
 from unitscope.concepts.drawn.shading import read_labels, render
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import UsageError
@@ -66,7 +66,14 @@ class DrawnSource:
         image = render(canvas)
         colors = name_colors(image) + np.uint16(FIRST_ID["color"] - 1)
         planes = np.concatenate([read_labels(canvas), colors[None]])
-        return Example(f"{self.seed}-{index:06d}", image, planes, (SCENE_IDS[scene],))
+        return Example(self._key(index), image, planes, (SCENE_IDS[scene],))
+
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        """The key and the scene of picture `index`, which is not painted for it."""
+        return self._key(index), (SCENE_IDS[pick_scene(self.seed, index)],)
+
+    def _key(self, index: int) -> str:
+        return f"{self.seed}-{index:06d}"
 
 
 def open_drawn(count: int = 500, seed: int = 0, size: int = 224) -> DrawnSource:

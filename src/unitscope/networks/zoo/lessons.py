@@ -101,12 +101,17 @@ class ClassifierLesson:
 
 
 class SegmenterLesson:
-    """Cross-entropy of every pixel's object, part and material; rare classes weigh more."""
+    """Every pixel's object, part and material: cross-entropy, and the overlap of every class.
+
+    In the cross-entropy rare classes weigh a little more; the overlap gives every class of a batch the
+    same say, however few its pixels are. The network that is kept is the exponential moving average.
+    """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
         self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
         self.network = SceneSegmenter(CLASSES).to(memory_format=torch.channels_last)
-        self.modules: dict[str, nn.Module] = {"network": self.network}
+        self.average = copy.deepcopy(self.network).eval()
+        self.modules: dict[str, nn.Module] = {"network": self.network, "average": self.average}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             "network": torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=1e-4)
         }
@@ -119,27 +124,50 @@ class SegmenterLesson:
         self.network.train()
         with _half():
             logits = self.network(batch.images)
+        pixels = logits.permute(0, 2, 3, 1).reshape(-1, sum(CLASSES))
         losses = []
-        for plane, group in enumerate(logits.float().split(CLASSES, 1)):
-            wanted = batch.labels[:, plane].long()
-            losses.append(functional.cross_entropy(group, wanted, weight=self.weights[plane]))
+        for plane, group in enumerate(pixels.split(CLASSES, 1)):
+            wanted, named = batch.labels[:, plane].reshape(-1).long(), group.float()
+            entropy = functional.cross_entropy(named, wanted, weight=self.weights[plane])
+            losses.append(entropy + _miss_overlap(named, wanted))
         loss = losses[0] + 0.5 * losses[1] + 0.25 * losses[2]
         optimizer = self.optimizers["network"]
         _set_rate(optimizer, rate)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
+        _move_average(self.average, self.network, step)
         names = ("object", "part", "material")
         return {name: loss.item() for name, loss in zip(names, losses, strict=True)}
 
     def result(self) -> nn.Module:
-        return self.network.eval()
+        return self.average
+
+
+def _miss_overlap(logits: Float32[Tensor, "pixel classes"], wanted: Int64[Tensor, "pixel"]) -> Tensor:
+    """What the soft overlap 2 |A and B| / (|A| + |B|) lacks to 1, the mean over the classes that occur."""
+    named = logits.softmax(1)
+    right = named.gather(1, wanted[:, None])[:, 0]
+    there = torch.bincount(wanted, minlength=named.shape[1])
+    shared = torch.zeros(named.shape[1]).index_add(0, wanted, right)
+    overlap = (2 * shared + 1) / (named.sum(0) + there + 1)
+    return 1 - overlap[there > 0].mean()
+
+
+def _move_average(average: nn.Module, network: nn.Module, step: int) -> None:
+    """Moves the average towards the network; a young average forgets faster."""
+    keep = min(AVERAGE, (step + 1) / (step + 50))
+    with torch.no_grad():
+        for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+            mean.lerp_(now, 1 - keep)
+        for kept, newest in zip(average.buffers(), network.buffers(), strict=True):
+            kept.copy_(newest)
 
 
 def _weigh_classes(labels: np.ndarray, classes: int) -> Float32[Tensor, "classes"]:
     """Weights that grow as a class gets rarer, one on average over the classes."""
     counts = torch.from_numpy(np.bincount(labels.reshape(-1), minlength=classes)).float()
-    weights = (counts.sum() / (counts + counts.sum() * 1e-4)).pow(0.35)
+    weights = (counts.sum() / (counts + counts.sum() * 1e-4)).pow(0.25)
     return weights / weights.mean()
 
 
@@ -175,7 +203,7 @@ class GeneratorLesson:
         generated = generated.float()
         losses = self._teach_critic(batch, generated.detach(), kinds, step)
         losses["generator"] = self._teach_generator(generated, kinds)
-        self._move_average(step)
+        _move_average(self.average, self.generator, step)
         return losses
 
     def _teach_critic(
@@ -218,14 +246,6 @@ class GeneratorLesson:
         self.optimizers["generator"].step()
         self.critic.requires_grad_(True)
         return loss.item()
-
-    def _move_average(self, step: int) -> None:
-        keep = min(AVERAGE, (step + 1) / (step + 50))
-        with torch.no_grad():
-            for mean, now in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(now, 1 - keep)
-            for kept, newest in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(newest)
 
     def result(self) -> nn.Module:
         return self.average

@@ -1,0 +1,88 @@
+"""The command that takes units for detectors."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from unitscope.cli.words import Flag, Network, Source, print_json
+from unitscope.errors import UsageError
+from unitscope.parsing import Command
+
+
+def detect(
+    network: Network,
+    layer: str,
+    concept: Annotated[list[str], arg(metavar="NAME [NAME ...]")],
+    images: Source,
+    unit: int | None = None,
+    top: int = 10,
+    run: Path | None = None,
+    out: Path | None = None,
+    most: int = 1000,
+    share: float = 0.01,
+    seed: int = 0,
+    size: int | None = None,
+    weights: Path | None = None,
+    random_weights: int | None = None,
+    json: Flag = False,
+) -> None:
+    """Take single units for detectors: does a unit's peak tell images with a concept from those without?
+
+    Args:
+        network: whose units.
+        layer: their layer; NAME@in reads what the layer is given, such as a ReLU's input.
+        concept: a concept or class of the images, as NAME or CATEGORY/NAME; of several, any counts.
+        images: labelled images, of any kind: they need not be like those the network was trained on.
+        unit: this unit instead of the best ones.
+        top: how many of the best units to print.
+        run: a run with this layer, whose labels are printed beside the units.
+        out: folder for detectors.csv, all units, and jitter.svg, the first unit printed.
+        most: the most images with the concept, and as many without.
+        share: fraction of an image's pixels that the concept must have; 0 for any pixel.
+        seed: which images are taken, and in which half they are.
+        size: side of the network's input in pixels.
+        weights: a weights file; nothing in it is executed.
+        random_weights: a seed: the architecture with random weights.
+        json: print JSON instead of a table.
+    """
+    import unitscope as us
+    from unitscope.interventions.detection import check_units, detect_concept, score_units, shuffle_control
+    from unitscope.views.detection import Findings, describe_findings, show_findings, write_findings
+
+    if top < 1:
+        raise UsageError(f"--top is {top}; wanted 1 unit or more")
+    loaded = us.load_network(network, weights=weights, random=random_weights, size=size)
+    count = check_units(loaded, layer, unit)
+    labels = [""] * count if run is None else _read_labels(run, layer, count)
+    source = us.open_source(images, loaded)
+    sample, peaks = detect_concept(loaded, layer, source, concept, most=most, share=share, seed=seed)
+    detectors = score_units(peaks, sample, seed=seed)
+    units = detectors.order[:top].tolist() if unit is None else [unit]
+    compared = peaks if unit is None else peaks[:, [unit]]
+    shuffled = shuffle_control(compared, sample, seed=seed)
+    findings = Findings(layer, sample, peaks, detectors, units, labels, shuffled)
+    if json:
+        print_json(describe_findings(findings))
+    else:
+        print(show_findings(findings))
+    if out is not None:
+        for path in write_findings(findings, out):
+            print(path, file=sys.stderr if json else sys.stdout)
+
+
+def _read_labels(run: Path, layer: str, count: int) -> list[str]:
+    """The labels of a layer's detectors in a run, empty for other units."""
+    import unitscope as us
+    from unitscope.views.terminal import choose_layers
+
+    (found,) = choose_layers(us.load(run), layer, None)
+    if len(found) != count:
+        raise UsageError(
+            f"{layer} has {len(found)} units in {run} and {count} here; give a run of this network"
+        )
+    return [row.concept.label if row.concept and row.detector else "" for row in found]
+
+
+DETECTION: dict[str, Command] = {"detect": detect}

@@ -1,0 +1,225 @@
+"""The deletion test of explanations: a class without its top contributors, and without units by lot."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+from tqdm import tqdm
+
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.errors import UsageError
+from unitscope.interventions.ablation import Masks, Trial, read_images
+from unitscope.interventions.edits import count_units
+from unitscope.interventions.explanation import (
+    Method,
+    feed_image,
+    fix_size,
+    not_linear,
+    read_layer,
+    soften,
+    weigh_gradient,
+)
+from unitscope.interventions.heads import LinearHead, find_head, read_head, read_logits
+from unitscope.interventions.replay import replay
+from unitscope.networks.maps import read_units
+from unitscope.networks.network import Network
+from unitscope.networks.trace import tap
+
+Kind = Literal["top", "active", "random"]
+KINDS: tuple[Kind, ...] = ("top", "active", "random")
+COUNTS = (1, 2, 4, 8, 16)
+_BATCH = 16
+_TRIED = 4
+_VERSIONS = 128
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What the predicted class loses without `count` units: means over images, with 95 % intervals.
+
+    `kind` says which units: "top", those that contribute most to it; "active", those with the largest mean
+    activation, whatever they contribute; "random", units by lot. `logit` and `probability` are what was
+    before minus what is after, `renamed` is the fraction of images whose predicted class becomes another.
+    """
+
+    kind: Kind
+    count: int
+    logit: float
+    logit_low: float
+    logit_high: float
+    probability: float
+    probability_low: float
+    probability_high: float
+    renamed: float
+
+
+@dataclass(frozen=True, eq=False)
+class DeletionTest:
+    """The deletion test, image by image: what the predicted class loses, and whether another takes its place.
+
+    The kinds are `KINDS`; the figures of "random" are means over `draws` draws of an image. `method` is that
+    of the contributions.
+    """
+
+    counts: tuple[int, ...]
+    draws: int
+    method: Method
+    logit: Float64[np.ndarray, "image kind count"]
+    probability: Float64[np.ndarray, "image kind count"]
+    renamed: Float64[np.ndarray, "image kind count"]
+
+    def __len__(self) -> int:
+        return len(self.logit)
+
+    def rows(self, *, replicates: int = 1000, seed: int = 0) -> list[Deletion]:
+        """Means with percentile intervals of a bootstrap over images."""
+        draws = np.random.default_rng(seed).integers(0, len(self), (replicates, len(self)))
+        weights = np.stack([np.bincount(draw, minlength=len(self)) for draw in draws]) / len(self)
+        bounds = [
+            np.quantile(np.einsum("ri,ikn->rkn", weights, drop), [0.025, 0.975], axis=0)
+            for drop in (self.logit, self.probability)
+        ]
+        rows = []
+        for place, count in enumerate(self.counts):
+            for k, kind in enumerate(KINDS):
+                logit, probability, renamed = (
+                    float(drop[:, k, place].mean()) for drop in (self.logit, self.probability, self.renamed)
+                )
+                (low, high), (below, above) = ((float(b[0, k, place]), float(b[1, k, place])) for b in bounds)
+                rows.append(Deletion(kind, count, logit, low, high, probability, below, above, renamed))
+        return rows
+
+
+def measure_deletion(
+    network: Network,
+    layer: str,
+    source: ConceptSource,
+    *,
+    counts: Sequence[int] | None = None,
+    draws: int = 10,
+    seed: int = 0,
+    exact: bool = False,
+) -> DeletionTest:
+    """Removes, from every image of a source, the top contributors to its predicted class, and random units.
+
+    `counts` says how many, by default those of `COUNTS` that the layer has.
+
+    In closed form where the head is linear (`find_head`), else by running the rest of the network once a
+    removal. The random units of an image depend on `seed` and its place in the source alone. The network is
+    left as it was found.
+
+    Raises `UsageError` for an unknown layer, a number of units that the layer does not have, fewer than one
+    draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is not linear.
+    """
+    if draws < 1:
+        raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
+    if seed < 0:
+        raise UsageError(f"the seed of random draws is {seed}; give one of 0 or more")
+    if not len(source):
+        raise UsageError("the source has no images to delete units from; give another one")
+    network = fix_size(network, source[0].image)
+    units = count_units(network, layer)
+    counts = [count for count in COUNTS if count <= units] if counts is None else counts
+    wrong = [count for count in counts if not 1 <= count <= units]
+    if wrong or not counts:
+        raise UsageError(
+            f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0] if wrong else 0}"
+        )
+    everything = _all_of(source)
+    _, some = next(read_images(network, everything.keep(everything.images < _TRIED), _TRIED))
+    read_layer(network, layer, some)
+    head = find_head(network, layer, some)
+    if head is None and exact:
+        raise not_linear(network, layer)
+    runs = _replay(network, layer, source) if head is None else _solve(network, layer, everything, head)
+    drops = np.zeros((3, len(source), len(KINDS), len(counts)))
+    progress = tqdm(runs, f"deleting units of {layer}", len(source), unit="image", disable=None)
+    with closing(runs):
+        for index, run in enumerate(progress):
+            masks = _choose_units(run, counts, draws, np.random.default_rng([seed, index]))
+            drops[:, index] = _compare(run.logits, run.remove(masks), len(counts))
+    method: Method = "gradient times activation" if head is None else "exact"
+    return DeletionTest(tuple(counts), draws, method, drops[0], drops[1], drops[2])
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One image: its logits, what its units contribute to the predicted class, and how to remove some."""
+
+    logits: Float64[np.ndarray, "classes"]
+    contributions: Float64[np.ndarray, "unit"]
+    activation: Float64[np.ndarray, "unit"]
+    remove: Callable[[Masks], Float64[np.ndarray, "removal classes"]]
+
+
+def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
+    with tap(network, [layer]) as read:
+        for _, batch in read_images(network, trial, _BATCH):
+            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+            found = read_head(network, layer, head, batch)
+            activity = maps.double().mean((2, 3)).cpu().numpy()
+            for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):
+                terms = lost * head.weight
+
+                def remove(
+                    masks: Masks, logits: np.ndarray = logits, terms: np.ndarray = terms
+                ) -> Float64[np.ndarray, "removal classes"]:
+                    return np.asarray(logits - masks @ terms.T)
+
+                yield _Run(logits, terms[logits.argmax()], activation, remove)
+
+
+def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_Run]:
+    with replay(network, layer) as rest:
+        for index in range(len(source)):
+            image = feed_image(network, source[index].image)
+            maps, output = rest.start(image)
+            logits = _numbers(output)[0]
+            _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
+
+            def remove(masks: Masks, maps: Tensor = maps) -> Float64[np.ndarray, "removal classes"]:
+                keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
+                starts = range(0, len(masks), _VERSIONS)
+                parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
+                return np.concatenate([_numbers(part) for part in parts])
+
+            yield _Run(logits, contributions, maps[0].double().mean((1, 2)).cpu().numpy(), remove)
+
+
+def _numbers(output: Tensor) -> Float64[np.ndarray, "n classes"]:
+    return read_logits(output).detach().double().cpu().numpy()
+
+
+def _choose_units(run: _Run, counts: Sequence[int], draws: int, rng: np.random.Generator) -> Masks:
+    """The units to remove, by kind and count: top, active, then every draw."""
+    units = len(run.contributions)
+    orders = [np.argsort(-values, kind="stable") for values in (run.contributions, run.activation)]
+    orders += [rng.permutation(units) for _ in range(draws)]
+    ranks = np.argsort(np.stack(orders), 1)
+    return (ranks[:, None] < np.asarray(counts)[:, None]).reshape(-1, units)
+
+
+def _compare(
+    before: Float64[np.ndarray, "classes"], after: Float64[np.ndarray, "removal classes"], counts: int
+) -> Float64[np.ndarray, "3 kind count"]:
+    """Drop of logit and of probability, and whether the name is another; the draws averaged."""
+    named = int(before.argmax())
+    drops = np.stack(
+        [
+            before[named] - after[:, named],
+            soften(before)[named] - soften(after)[:, named],
+            (after.argmax(1) != named).astype(np.float64),
+        ]
+    ).reshape(3, -1, counts)
+    return np.concatenate([drops[:, :2], drops[:, 2:].mean(1, keepdims=True)], 1)
+
+
+def _all_of(source: ConceptSource) -> Trial:
+    """All images of a source, whatever their class."""
+    places = np.arange(len(source))
+    return Trial(source, places, np.full(len(source), -1))

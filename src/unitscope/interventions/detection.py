@@ -1,0 +1,339 @@
+"""A unit as a detector: its peak tells images with a concept from those without (paper B, figs 1f, 3f)."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+from tqdm import tqdm
+
+from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
+from unitscope.errors import SourceError, UsageError
+from unitscope.networks.feeding import read_peaks
+from unitscope.networks.generators import check_source
+from unitscope.networks.maps import read_units
+from unitscope.networks.network import Network
+from unitscope.networks.trace import tap
+
+LEAST = 10
+"""The fewest images with a concept, and without, that a detector is judged by."""
+
+Peaks = Float32[np.ndarray, "image unit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """As many images with a concept as without; `images` are numbers in the source, ascending.
+
+    `present` says which have it, `fitting` in which the threshold is sought: half of either kind. All the
+    others measure what it is worth. Several concepts count as one that is any of them.
+    """
+
+    concepts: tuple[Concept, ...]
+    images: Int64[np.ndarray, "image"]
+    present: Bool[np.ndarray, "image"]
+    fitting: Bool[np.ndarray, "image"]
+
+    @property
+    def name(self) -> str:
+        """The concepts for people."""
+        return " or ".join(concept.label for concept in self.concepts)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Detectors:
+    """Every unit of a layer as a detector of one concept: present where its peak is above the threshold.
+
+    `fitted` is the balanced accuracy on the half that the threshold comes from; `balanced`, with its 95 %
+    bootstrap interval `low` to `high`, and `auroc`, the area under the receiver operating characteristic,
+    are measured on the other half. Chance is 0.5 in all of them.
+    """
+
+    threshold: Float64[np.ndarray, "unit"]
+    fitted: Float64[np.ndarray, "unit"]
+    balanced: Float64[np.ndarray, "unit"]
+    low: Float64[np.ndarray, "unit"]
+    high: Float64[np.ndarray, "unit"]
+    auroc: Float64[np.ndarray, "unit"]
+
+    def __len__(self) -> int:
+        return len(self.threshold)
+
+    @property
+    def order(self) -> Int64[np.ndarray, "unit"]:
+        """The units, the best first by `fitted`, so that none is favored where it is measured."""
+        return np.argsort(-self.fitted, kind="stable")
+
+
+def check_units(network: Network, layer: str, unit: int | None = None) -> int:
+    """How many units a layer has, found out with one blank image; NAME@in reads what it is given.
+
+    Raises `UsageError` for an unknown layer, or a `unit` that it does not have.
+    """
+    with tap(network, [layer]) as read:
+        count = read_units(read(network.blank())[layer], network.prefix_tokens, layer).shape[1]
+    if unit is not None and not 0 <= unit < count:
+        raise UsageError(f"layer {layer} has units 0 to {count - 1}, not {unit}")
+    return int(count)
+
+
+def find_named(vocabulary: Vocabulary, names: Sequence[str]) -> tuple[Concept, ...]:
+    """The concept of every name: its name or label in any case, or CATEGORY/NAME.
+
+    Raises `UsageError` for a name that is unknown, with near names, or that several concepts share.
+
+    >>> words = Vocabulary((Concept(1, "cat", "object"), Concept(4, "red-c", "color")))
+    >>> [concept.id for concept in find_named(words, ["Red", "object/cat"])]
+    [4, 1]
+    """
+    if not names:
+        raise UsageError("no concept was named; say which, as in: --concept tree")
+    return tuple(_find_one(vocabulary, name) for name in dict.fromkeys(names))
+
+
+def _find_one(vocabulary: Vocabulary, name: str) -> Concept:
+    wanted = name.casefold()
+    found = []
+    for one in vocabulary:
+        spelled = {one.name.casefold(), one.label.casefold()}
+        if wanted in spelled | {f"{one.category}/{text}".casefold() for text in spelled}:
+            found.append(one)
+    if not found:
+        near = difflib.get_close_matches(name, [one.label for one in vocabulary], 3)
+        hint = f"near names: {', '.join(near)}" if near else f"it has {len(vocabulary)} others"
+        raise UsageError(f"the source has no concept {name!r}; {hint}")
+    if len(found) > 1:
+        choices = " or ".join(f"{one.category}/{one.label}" for one in found)
+        raise UsageError(f"several concepts are called {name!r}; say {choices}")
+    return found[0]
+
+
+def draw_sample(
+    source: ConceptSource,
+    concepts: Sequence[Concept],
+    *,
+    most: int = 1000,
+    share: float = 0.01,
+    seed: int = 0,
+) -> Sample:
+    """As many images with a concept as without, at most `most` of either, drawn by `seed`.
+
+    An image is *with* if the concept is a label of the whole image, or of at least `share` of its pixels
+    that are not void. It is *without* if none of its labels is the concept, but some label is of the same
+    category: else nobody looked for it. If the category has no other concept, every image lacking it is
+    without. Images in between, with fewer pixels of it, are left out.
+
+    Raises `UsageError` for numbers out of range, `SourceError` where there are fewer than `LEAST` of either.
+    """
+    if not 0 <= share <= 1:
+        raise UsageError(f"the share of pixels is {share:g}; it goes from 0 (any pixel) to 1")
+    if most < LEAST:
+        raise UsageError(f"at most {most} images of either kind; wanted {LEAST} or more")
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}; it must be 0 or more")
+    codes = _code_labels(source.vocabulary, concepts)
+    found: list[bool | None] = [
+        _judge(source[index], codes, share)
+        for index in tqdm(range(len(source)), desc="labels", unit=" images", disable=None)
+    ]
+    kinds = [np.array([i for i, one in enumerate(found) if one is kind], np.int64) for kind in (True, False)]
+    name = " or ".join(concept.label for concept in concepts)
+    if min(map(len, kinds)) < LEAST:
+        raise SourceError(
+            f"{name!r} is in {len(kinds[0])} of {len(source)} images (on {share:.3g} of the pixels or more), "
+            f"{len(kinds[1])} are without; wanted {LEAST} of either: give more images or another share"
+        )
+    rng = np.random.default_rng(seed)
+    half = min(most, *map(len, kinds)) // 2
+    drawn = [rng.permutation(kind)[: 2 * half] for kind in kinds]
+    images = np.concatenate(drawn)
+    order = np.argsort(images)
+    place = np.arange(len(images))[order]
+    return Sample(tuple(concepts), images[order], place < 2 * half, place % (2 * half) < half)
+
+
+def _code_labels(vocabulary: Vocabulary, concepts: Sequence[Concept]) -> np.ndarray:
+    """uint8[id]: 2 for the concepts, 1 for others of their categories, 0 for the rest."""
+    codes = np.zeros(vocabulary.size, np.uint8)
+    categories = {concept.category for concept in concepts}
+    codes[[one.id for one in vocabulary if one.category in categories]] = 1
+    codes[[concept.id for concept in concepts]] = 2
+    if not (codes == 1).any():
+        codes[codes == 0] = 1  # no other concept could say that somebody looked: no label says it
+    return codes
+
+
+def _judge(example: Example, codes: np.ndarray, share: float) -> bool | None:
+    """Whether an image is with the concept (True), without (False), or neither."""
+    whole = max(int(codes[one]) for one in (0, *example.ids))
+    if whole == 2:
+        return True
+    if not example.planes.shape[0]:
+        return False if whole else None
+    seen = codes[example.planes].max(0)
+    known = np.ones(seen.shape, bool) if example.void is None else ~example.void
+    pixels = int((seen[known] == 2).sum())
+    if pixels:
+        return True if pixels >= share * int(known.sum()) else None
+    return False if whole or seen[known].any() else None
+
+
+def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: int = 0) -> Detectors:
+    """Every unit as a detector: its threshold from one half of the sample, its worth on the other half.
+
+    The threshold maximizes the balanced accuracy (true positive rate + true negative rate) / 2, midway
+    between two peaks; of several the one where misses and false alarms balance best (as paper B chooses it),
+    then the lowest. The interval resamples the images measured, those with the
+    concept and those without by themselves: as each of them is right or wrong, that is a binomial draw
+    for either.
+    """
+    fit, rest = sample.fitting, ~sample.fitting
+    thresholds, fitted = find_thresholds(peaks[fit], sample.present[fit])
+    above, truth = peaks[rest] > thresholds, sample.present[rest]
+    count_with, count_without = int(truth.sum()), int((~truth).sum())
+    hits, rejections = above[truth].mean(0), 1 - above[~truth].mean(0)
+    rng = np.random.default_rng(seed)
+    size = (replicates, len(thresholds))
+    drawn = (
+        rng.binomial(count_with, hits, size) / count_with
+        + rng.binomial(count_without, rejections, size) / count_without
+    ) / 2
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    auroc = measure_auroc(peaks[rest], truth)
+    return Detectors(thresholds, fitted, (hits + rejections) / 2, low, high, auroc)
+
+
+def find_thresholds(
+    peaks: Peaks, present: Bool[np.ndarray, "image"]
+) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
+    """The threshold of every unit with the best balanced accuracy, and that accuracy; see `score_units`.
+
+    A unit whose peaks are all the same gets that value, above which nothing lies. Raises `UsageError` where
+    all images, or none, have the concept.
+
+    >>> peaks = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [4.0, 5.0]], np.float32)
+    >>> find_thresholds(peaks, np.array([False, False, True, True]))
+    (array([2., 5.]), array([1. , 0.5]))
+    """
+    if present.all() or not present.any():
+        raise UsageError("a threshold needs images with the concept and images without; all are of one kind")
+    return _Cuts.of(peaks).best(present)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cuts:
+    """The peaks of every unit in order, and where a threshold may lie: once sorted, labels may change."""
+
+    order: Int64[np.ndarray, "image unit"]
+    values: Float64[np.ndarray, "image unit"]
+    allowed: Bool[np.ndarray, "image unit"]
+
+    @classmethod
+    def of(cls, peaks: Peaks) -> "_Cuts":
+        order = np.argsort(peaks, axis=0, kind="stable")
+        values = np.take_along_axis(peaks, order, 0).astype(np.float64)
+        allowed = np.ones(values.shape, bool)
+        allowed[:-1] = values[1:] > values[:-1]
+        return cls(order, values, allowed)
+
+    def best(
+        self, present: Bool[np.ndarray, "image"]
+    ) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
+        having, lacking = int(present.sum()), int((~present).sum())
+        missed = np.cumsum(present[self.order], 0)
+        rejected = np.arange(1, len(present) + 1)[:, None] - missed
+        # Whole numbers, so that ties are ties: 2 * having * lacking times balanced accuracy, and skew.
+        right = (having - missed) * lacking + rejected * having
+        best = np.where(self.allowed, right, -1).max(0)
+        skew = np.abs(missed * lacking - (lacking - rejected) * having)
+        place = np.where(self.allowed & (right == best), skew, 2 * having * lacking).argmin(0)
+        units = np.arange(len(place))
+        above = np.minimum(place + 1, len(self.values) - 1)  # past the last peak nothing is above
+        return (self.values[place, units] + self.values[above, units]) / 2, best / (2 * having * lacking)
+
+
+def measure_auroc(peaks: Peaks, present: Bool[np.ndarray, "image"]) -> Float64[np.ndarray, "unit"]:
+    """The chance that a random image with the concept has a higher peak than one without; ties count half.
+
+    >>> measure_auroc(np.array([[1.0], [2.0], [2.0]], np.float32), np.array([False, False, True]))
+    array([0.75])
+    """
+    having, lacking = peaks[present], np.sort(peaks[~present], axis=0)
+    areas = []
+    for own, others in zip(having.T, lacking.T, strict=True):
+        lower = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
+        areas.append(lower.mean() / (2 * len(others)))
+    return np.array(areas, np.float64)
+
+
+def shuffle_control(
+    peaks: Peaks, sample: Sample, *, draws: int = 100, seed: int = 0
+) -> Float64[np.ndarray, "draw"]:
+    """The balanced accuracy of the best unit where labels mean nothing: all steps with labels shuffled.
+
+    In every draw the labels of either half are shuffled among its images, thresholds sought, the best unit
+    taken, and measured on the other half: what is above 0.5 there is luck.
+    """
+    rng = np.random.default_rng(seed)
+    rest = ~sample.fitting
+    cuts, measured = _Cuts.of(peaks[sample.fitting]), peaks[rest]
+    found = []
+    for _ in range(draws):
+        thresholds, fitted = cuts.best(rng.permutation(sample.present[sample.fitting]))
+        unit = int(fitted.argmax())
+        above, truth = measured[:, unit] > thresholds[unit], rng.permutation(sample.present[rest])
+        found.append((above[truth].mean() + 1 - above[~truth].mean()) / 2)
+    return np.array(found, np.float64)
+
+
+def detect_concept(
+    network: Network,
+    layer: str,
+    source: ConceptSource,
+    names: Sequence[str],
+    *,
+    most: int = 1000,
+    share: float = 0.01,
+    seed: int = 0,
+) -> tuple[Sample, Peaks]:
+    """The sample of a concept in a source, and the peaks of a layer's units in its images.
+
+    Raises what `find_named`, `draw_sample` and `read_peaks` raise, and `UsageError` where a generator is
+    to look at images that it did not make.
+    """
+    check_source(network, source)
+    concepts = find_named(source.vocabulary, names)
+    kept = _Kept(source)
+    sample = draw_sample(kept, concepts, most=most, share=share, seed=seed)
+    return sample, read_peaks(network, layer, kept, sample.images.tolist())
+
+
+class _Kept:
+    """A source that is read once: from the second time on an example comes from memory, without pixel labels.
+
+    Images that find no room there are read again.
+    """
+
+    def __init__(self, source: ConceptSource, room: int = 512 << 20) -> None:
+        self.source, self.room = source, room
+        self.examples: dict[int, Example] = {}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.source.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int, /) -> Example:
+        if index in self.examples:
+            return self.examples[index]
+        example = self.source[index]
+        if example.image.nbytes <= self.room:
+            self.room -= example.image.nbytes
+            self.examples[index] = Example(example.key, example.image, ids=example.ids)
+        return example

@@ -1,0 +1,258 @@
+"""A prediction as a sum over the units of a layer, each with its region in the image."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int64
+from torch import Tensor
+
+from unitscope.axes import Pixels
+from unitscope.concepts.frames import Frame
+from unitscope.errors import NetworkError, UsageError
+from unitscope.interventions.edits import edited
+from unitscope.interventions.heads import find_head, read_head, read_logits, remove_units
+from unitscope.networks.maps import read_units, write_units
+from unitscope.networks.network import Input, Network
+from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
+from unitscope.statistics.grids import make_grid
+
+Method = Literal["exact", "gradient times activation"]
+REGION = 0.2
+"""The part of an image that a unit's region covers (paper A, the section on explaining predictions)."""
+_LEVEL = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The logit of a class for one image: `contributions` of a layer's units, and a `rest`.
+
+    - "exact": contribution u is what the logit loses when unit u is removed, and
+      logit = sum of contributions + rest.
+    - "gradient times activation": contribution u is the sum over u's cells of activation times
+      d logit / d activation, which equals the above only where the logit is linear in the layer; `gap`
+      says how far off the sum is.
+
+    `rest` is the logit with all units removed: the bias, where only pooling lies between layer and head.
+    `target` is the class explained, `logits` are those of all classes, `maps` the layer's activations, of
+    which `activation` is the mean.
+    """
+
+    network: str
+    layer: str
+    classes: tuple[str, ...]
+    target: int
+    logits: Float64[np.ndarray, "classes"]
+    rest: float
+    contributions: Float64[np.ndarray, "unit"]
+    maps: Float32[np.ndarray, "unit cell_y cell_x"]
+    method: Method
+
+    @property
+    def logit(self) -> float:
+        """The logit of the class explained."""
+        return float(self.logits[self.target])
+
+    @property
+    def gap(self) -> float:
+        """Sum of contributions minus what they should sum to, the logit minus `rest`."""
+        return float(self.contributions.sum() - (self.logit - self.rest))
+
+    @cached_property
+    def probabilities(self) -> Float64[np.ndarray, "classes"]:
+        """The softmax of the logits."""
+        return soften(self.logits)
+
+    @property
+    def predicted(self) -> int:
+        """The class with the highest logit."""
+        return int(self.logits.argmax())
+
+    @property
+    def runner_up(self) -> int | None:
+        """The class with the second highest logit; None where there is one class only."""
+        return int(np.argsort(-self.logits, kind="stable")[1]) if len(self.logits) > 1 else None
+
+    @cached_property
+    def order(self) -> Int64[np.ndarray, "unit"]:
+        """The units, the largest contribution first; ties go to the lower unit."""
+        return np.argsort(-self.contributions, kind="stable")
+
+    @cached_property
+    def activation(self) -> Float64[np.ndarray, "unit"]:
+        """The mean of every unit's map."""
+        return np.asarray(self.maps.mean((1, 2), dtype=np.float64))
+
+    def share(self, unit: int) -> float | None:
+        """A contribution as a fraction of logit minus rest; None where that is not above 0."""
+        total = self.logit - self.rest
+        return float(self.contributions[unit] / total) if total > 0 else None
+
+    def name(self, target: int) -> str:
+        """What a class is called: its name for people, or its number."""
+        return self.classes[target].replace("_", " ") if self.classes else f"class {target}"
+
+    def region(self, unit: int, size: tuple[int, int]) -> Bool[np.ndarray, "row column"]:
+        """Where the unit is most active: the top fifth of its map, brought to `size` (height, width).
+
+        Pixels strictly above the (floor(0.2 N) + 1)-th largest of the image's own N upsampled values
+        (bilinear, half-pixel centers), so at most a fifth of them, and fewer where the unit is silent
+        elsewhere. Where more than a fifth share the highest value, as in saturated maps, all of these. A map
+        of one cell, which has no places, covers all; any other level map nothing.
+        """
+        maps = torch.from_numpy(self.maps[unit])[None, None]
+        if maps.numel() == 1:
+            return np.ones(size, bool)
+        found = make_grid(self.maps.shape[1:], size, "half-pixel").upsample(maps)[0, 0].numpy()
+        place, highest = found.size - 1 - int(REGION * found.size), found.max()
+        threshold = np.partition(found, place, axis=None)[place]
+        # Interpolation between equal values may differ from them in the last bit.
+        lowest = highest - _LEVEL * abs(highest)
+        if found.min() >= lowest:
+            return np.zeros(size, bool)
+        above: Bool[np.ndarray, "row column"] = found >= lowest if threshold >= lowest else found > threshold
+        return above
+
+
+def explain_image(
+    network: Network, layer: str, image: Pixels, *, target: int | None = None, exact: bool = False
+) -> Explanation:
+    """One image's logit of a class, by default of the predicted one, as a sum over the units of a layer.
+
+    Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids
+    it, gradient times activation. (Paper A, the section on explaining predictions: the units of the last
+    convolutional layer, summed over their cells, times the weights of a linear classifier.) The network is
+    left as it was found.
+
+    Raises `UsageError` for a class or layer that the network does not have or a layer that gives the classes
+    themselves, `NetworkError` where the head is not linear and `exact` was asked for, where the network
+    fails on the image, or where no gradient reaches the layer.
+
+    >>> from torch import nn
+    >>> parts = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    >>> found = explain_image(Network(nn.Sequential(*parts)), "1", np.zeros((8, 8, 3), np.uint8))
+    >>> found.method, found.contributions.shape, abs(found.gap) < 1e-4
+    ('exact', (4,), True)
+    """
+    network = fix_size(network, image)
+    batch = feed_image(network, image)
+    maps, logits = read_layer(network, layer, batch)
+    if target is not None and not 0 <= target < logits.shape[1]:
+        raise UsageError(f"{network.name} has classes 0 to {logits.shape[1] - 1}, not {target}")
+    numbers = logits[0].double().cpu().numpy()
+    chosen = int(numbers.argmax()) if target is None else target
+    head = find_head(network, layer, batch)
+    if head is None and exact:
+        raise not_linear(network, layer)
+    method: Method = "gradient times activation"
+    if head is None:
+        rest, contributions = weigh_gradient(network, layer, batch, chosen)
+    else:
+        found = read_head(network, layer, head, batch)
+        method, rest = "exact", float(found.rest[0, chosen])
+        contributions = found.lost[0] * head.weight[chosen]
+    activations = maps[0].cpu().numpy()
+    return Explanation(
+        network.name, layer, network.classes, chosen, numbers, rest, contributions, activations, method
+    )
+
+
+def read_layer(
+    network: Network, layer: str, batch: Input
+) -> tuple[Float32[Tensor, "image unit cell_y cell_x"], Float[Tensor, "image classes"]]:
+    """The maps of a layer's units, and the logits.
+
+    Raises `UsageError` for an unknown layer or one that gives the classes themselves, `NetworkError` where
+    the network fails or gives no logits.
+    """
+    with tap(network, [layer]) as read:
+        maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+    with evaluation(network.module), torch.no_grad():
+        logits = read_logits(network.module(*_parts(batch)))
+    if maps.shape[1:] == (logits.shape[1], 1, 1) and torch.equal(maps[:, :, 0, 0], logits.float()):
+        raise UsageError(f"layer {layer} of {network.name} gives the classes themselves; take one before it")
+    return maps, logits
+
+
+def not_linear(network: Network, layer: str) -> NetworkError:
+    """What to raise where an exact sum was asked for and there is none."""
+    return NetworkError(
+        f"the units of {layer} do not reach a last linear layer of {network.name} one by one; "
+        "only gradient times activation, an approximation, explains it"
+    )
+
+
+def fix_size(network: Network, image: Pixels) -> Network:
+    """The network with its input size stated: that of the image where it takes any."""
+    if network.preprocessing.size is not None:
+        return network
+    height, width = image.shape[:2]
+    return replace(network, preprocessing=replace(network.preprocessing, size=(height, width)))
+
+
+def feed_image(network: Network, image: Pixels) -> Input:
+    """A batch of one image as the network reads it, on the device of its parameters."""
+    size = network.preprocessing.size or image.shape[:2]
+    first = next(network.module.parameters(), torch.empty(0))
+    return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, str(first.device))
+
+
+def find_last_layer(network: Network) -> str:
+    """The last layer whose maps have more than one cell, among the outermost modules that have such.
+
+    Raises `UsageError` where there is none.
+
+    >>> from torch import nn
+    >>> find_last_layer(Network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())))
+    '1'
+    """
+    rows = [row for row in list_layers(network) if row.shape is not None and row.shape[1] * row.shape[2] > 1]
+    if not rows:
+        raise UsageError(f"no layer of {network.name} has maps of its units; name one with --layer")
+    depth = min(row.name.count(".") for row in rows)
+    return [row.name for row in rows if row.name.count(".") == depth][-1]
+
+
+def soften(logits: Float64[np.ndarray, "*rows classes"]) -> Float64[np.ndarray, "*rows classes"]:
+    """Probabilities of logits: their softmax.
+
+    >>> soften(np.zeros(4)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def weigh_gradient(
+    network: Network, layer: str, batch: Input, target: int
+) -> tuple[float, Float64[np.ndarray, "unit"]]:
+    """Of a batch of one image: a class's logit with all units removed, and gradient times activation of each.
+
+    Raises `NetworkError` where no gradient reaches the layer.
+    """
+    leaves: list[Tensor] = []
+
+    def branch(raw: Tensor) -> Tensor:
+        leaves.append(read_units(raw, network.prefix_tokens, layer).detach().clone().requires_grad_())
+        # A copy, since what follows may work in place, which a leaf does not allow.
+        return write_units(raw, leaves[-1], network.prefix_tokens).clone()
+
+    with evaluation(network.module):
+        with torch.enable_grad(), hook_layer(network, layer, branch):
+            logit = read_logits(network.module(*_parts(batch)))[0, target]
+            slope = torch.autograd.grad(logit, leaves, allow_unused=True)[0] if logit.requires_grad else None
+        if slope is None:
+            raise NetworkError(
+                f"no gradient of the logits of {network.name} reaches {layer}; take another layer"
+            )
+        units = slope.shape[1]
+        with edited(network, remove_units(layer, np.ones(units, bool))), torch.no_grad():
+            rest = read_logits(network.module(*_parts(batch)))[0, target]
+    products = slope.double() * leaves[0].detach().double()
+    return float(rest), products.sum((0, 2, 3)).cpu().numpy()
+
+
+def _parts(batch: Input) -> tuple[Tensor, ...]:
+    return batch if isinstance(batch, tuple) else (batch,)

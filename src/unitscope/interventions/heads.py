@@ -1,0 +1,123 @@
+"""The last linear layer of a classifier, where every unit of a hidden layer reaches it by itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor, nn
+
+from unitscope.errors import NetworkError
+from unitscope.interventions.edits import Edit, count_units, edited
+from unitscope.networks.network import Input, Network
+from unitscope.networks.trace import evaluation
+
+_CLOSE = 1e-5
+_HALVES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """The last linear layer of a network whose input u depends on unit u of the hidden layer alone.
+
+    Then removing unit u takes weight[c, u] (x_u - x_u without it) off the logit of class c, whatever the
+    other units do.
+    """
+
+    name: str
+    weight: Float64[np.ndarray, "classes unit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a linear head reads of some images, in double precision.
+
+    `lost[i, u]` is what input u of the head loses when unit u is removed from image i, `rest` the logits with
+    all units removed, `logits` those with none removed.
+    """
+
+    lost: Float64[np.ndarray, "image unit"]
+    rest: Float64[np.ndarray, "image classes"]
+    logits: Float64[np.ndarray, "image classes"]
+
+
+def find_head(network: Network, layer: str, batch: Input) -> LinearHead | None:
+    """The network's last linear layer, if removing units of `layer` changes only their own inputs of it.
+
+    That holds where nothing but pooling, or a function of each unit by itself, lies between the two. It is
+    tried out on a batch, for three random halves of the units; None where it does not hold. Raises
+    `UsageError` for an unknown layer.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    >>> find_head(Network(net), "0", torch.rand(2, 3, 8, 8)).name
+    '3'
+    """
+    linear = [name for name, part in network.module.named_modules() if isinstance(part, nn.Linear)]
+    units = count_units(network, layer)
+    if not linear:
+        return None
+    name = linear[-1]
+    module = network.module.get_submodule(name)
+    assert isinstance(module, nn.Linear)
+    with evaluation(network.module):
+        read, gave, output = _run(network, name, batch)
+        if read.shape[1:] != (units,) or not isinstance(output, Tensor) or not torch.equal(gave, output):
+            return None
+        with edited(network, remove_units(layer, np.ones(units, bool))):
+            none, _, _ = _run(network, name, batch)
+        rng = np.random.default_rng(0)
+        for _ in range(_HALVES):
+            mask = rng.random(units) < 0.5
+            with edited(network, remove_units(layer, mask)):
+                half, _, _ = _run(network, name, batch)
+            wanted = torch.where(torch.from_numpy(mask).to(read.device), none, read)
+            if not torch.allclose(half, wanted, rtol=_CLOSE, atol=_CLOSE * float(read.abs().max())):
+                return None
+    return LinearHead(name, module.weight.detach().double().cpu().numpy())
+
+
+def read_head(network: Network, layer: str, head: LinearHead, batch: Input) -> Reading:
+    """What the head reads of a batch, and what it would lose with every unit of the layer: two passes."""
+    with evaluation(network.module):
+        read, _, output = _run(network, head.name, batch)
+        with edited(network, remove_units(layer, np.ones(head.weight.shape[1], bool))):
+            none, _, rest = _run(network, head.name, batch)
+    lost = (read.double() - none.double()).cpu().numpy()
+    return Reading(lost, rest.double().cpu().numpy(), read_logits(output).double().cpu().numpy())
+
+
+def remove_units(layer: str, mask: Bool[np.ndarray, "unit"]) -> Edit:
+    """The edit that sets the units of a mask to 0 everywhere.
+
+    >>> remove_units("conv", np.array([True, False])).apply(torch.ones(1, 2, 1, 1)).flatten().tolist()
+    [0.0, 1.0]
+    """
+    strength = torch.from_numpy(mask.astype(np.float32))[None, :, None, None]
+    return Edit(layer, strength, torch.zeros(1, 1, 1, 1))
+
+
+def read_logits(output: object) -> Float[Tensor, "image classes"]:
+    """The logits among what a network gives. Raises `NetworkError` without finite ones."""
+    logits = getattr(output, "logits", output)
+    if not (isinstance(logits, Tensor) and logits.ndim == 2):
+        raise NetworkError("the network gives no logits [images, classes]; only classifiers can be scored")
+    if not bool(torch.isfinite(logits).all()):
+        raise NetworkError(
+            "the network gives logits that are not finite numbers; look at its input and weights"
+        )
+    return logits
+
+
+@torch.no_grad()
+def _run(network: Network, head: str, batch: Input) -> tuple[Tensor, Tensor, Tensor]:
+    """What a linear layer reads, what it gives, and what the network gives."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    module = network.module.get_submodule(head)
+    hook = module.register_forward_hook(lambda _m, args, output: seen.append((args[0], output)))
+    try:
+        output = network.module(*(batch if isinstance(batch, tuple) else (batch,)))
+    finally:
+        hook.remove()
+    if not seen:
+        return torch.empty(0), torch.empty(0), output
+    return (*seen[-1], output)

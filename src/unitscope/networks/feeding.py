@@ -1,0 +1,80 @@
+"""Chosen images of a source, batch by batch, as a network is called with them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from tqdm import tqdm
+
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.errors import ActivationError, SourceError
+from unitscope.networks.maps import read_units
+from unitscope.networks.network import Input, Network
+from unitscope.networks.trace import tap
+
+
+def feed_images(
+    network: Network, source: ConceptSource, images: Sequence[int], *, size: int = 16, title: str = "read"
+) -> Iterator[Input]:
+    """Batches of at most `size` images, in the order of their numbers in `images`.
+
+    Every image is stretched to the network's input size; for a network without one all must have the same.
+    A generator is fed the latents with those numbers. Progress goes under `title`.
+
+    Raises `SourceError` where stored sizes differ and the network has none.
+    """
+    if not len(images):
+        return
+    wanted = network.preprocessing.size
+    height, width = wanted or source[int(images[0])].image.shape[:2]
+    frame = Frame((height, width), (height, width))
+    device = str(next(network.module.parameters(), torch.empty(0)).device)
+    with tqdm(total=len(images), desc=title, unit=" images", disable=None) as bar:
+        for start in range(0, len(images), size):
+            parts = []
+            for index in images[start : start + size]:
+                example = source[int(index)]
+                if wanted is None and example.image.shape[:2] != frame.size:
+                    raise SourceError(
+                        f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, images before "
+                        f"it {height}x{width}; give the network one input size (--size)"
+                    )
+                image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
+                parts.append(network.feed(image, int(index), device))
+            yield _join(parts)
+            bar.update(len(parts))
+
+
+def read_peaks(
+    network: Network, layer: str, source: ConceptSource, images: Sequence[int]
+) -> Float32[np.ndarray, "image unit"]:
+    """The largest activation of every unit of a layer in chosen images.
+
+    `layer` is read as `tap` reads it: NAME@in is what the layer is given, such as a ReLU's input.
+
+    Raises `UsageError` for an unknown layer, `ActivationError` for activations that are not finite, which
+    names the image.
+    """
+    rows = []
+    with tap(network, [layer]) as read:
+        for batch in feed_images(network, source, images, title=f"peaks of {layer}"):
+            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+            rows.append(maps.amax((2, 3)).cpu().numpy())
+    peaks = np.concatenate(rows)
+    if not np.isfinite(peaks).all():
+        image, unit = (int(place) for place in np.argwhere(~np.isfinite(peaks))[0])
+        key = source[int(images[image])].key
+        raise ActivationError(
+            f"unit {unit} of layer {layer} gave {peaks[image, unit]} on image {key}; "
+            "check the weights and the preprocessing of the network"
+        )
+    return peaks
+
+
+def _join(parts: Sequence[Input]) -> Input:
+    if isinstance(parts[0], Tensor):
+        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))

@@ -1,0 +1,142 @@
+"""An explanation as a picture: the image, and the units that speak for its class, each with its region."""
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image, ImageDraw, ImageFont
+
+from unitscope.axes import Pixels
+from unitscope.concepts.vocabulary import Concept
+from unitscope.interventions.explanation import Explanation
+from unitscope.views.explanation_text import Exhibit, signed
+from unitscope.views.palette import category_color
+from unitscope.views.strips import SILENT
+
+PAPER, INK, FAINT, RULE = (255, 255, 255), (27, 27, 25), (102, 102, 95), (230, 230, 225)
+TILE, GAP, EDGE = 168, 14, 18
+COLUMNS = 3
+CAPTION = 50
+HEAD = 58
+_LEFT = 236
+_LINE = 22
+
+
+def draw_explanation(exhibit: Exhibit) -> Image.Image:
+    """The image with its class, and the top contributors.
+
+    Every unit is shown by its region in the image: outside it is dimmed, its edge is a white line. Below
+    stand its label, its number, and its contribution, with a bar on one scale for all.
+    """
+    explanation, image, shown = exhibit.explanation, exhibit.image, exhibit.shown
+    rows = max(1, -(-len(shown) // COLUMNS))
+    tile_high = _tile_size(image)[0]
+    wide = 2 * EDGE + _LEFT + GAP + COLUMNS * (TILE + GAP)
+    picture_high = round(_LEFT * image.shape[0] / image.shape[1])
+    sums = [(name, signed(value)) for name, value in exhibit.sums]
+    sums.append((f"logit of {explanation.name(explanation.target)}", f"{explanation.logit:.2f}"))
+    high = max(rows * (tile_high + CAPTION), picture_high + 16 + len(sums) * _LINE) + HEAD + EDGE
+    sheet = Image.new("RGB", (wide, high), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    _write_head(pen, explanation, exhibit.truth)
+    sheet.paste(_enlarge(image, (_LEFT, picture_high)), (EDGE, HEAD))
+    _write_sums(pen, sums, HEAD + picture_high + 16)
+    most = max((abs(float(explanation.contributions[unit])) for unit in shown), default=0.0) or 1.0
+    for place, unit in enumerate(shown):
+        x = EDGE + _LEFT + 2 * GAP + place % COLUMNS * (TILE + GAP)
+        y = HEAD + place // COLUMNS * (tile_high + CAPTION)
+        sheet.paste(draw_region(image, explanation.region(unit, _tile_size(image))), (x, y))
+        _write_unit(pen, (x, y + tile_high + 5), explanation, unit, exhibit.labels.get(unit), most)
+    return sheet
+
+
+def draw_region(image: Pixels, region: Bool[np.ndarray, "row column"]) -> Image.Image:
+    """An image at the region's size, dimmed outside of the region, whose edge is a white line.
+
+    >>> draw_region(np.zeros((8, 8, 3), np.uint8), np.ones((20, 30), bool)).size
+    (30, 20)
+    """
+    high, wide = region.shape
+    pixels = np.asarray(_enlarge(image, (wide, high)), np.float32)
+    shown = np.where(region[..., None], pixels, pixels * SILENT).astype(np.uint8)
+    shown[_find_edge(region)] = 255
+    return Image.fromarray(shown)
+
+
+def _tile_size(image: Pixels) -> tuple[int, int]:
+    scale = TILE / max(image.shape[:2])
+    return max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+
+
+def _enlarge(image: Pixels, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+
+
+def _find_edge(region: Bool[np.ndarray, "row column"]) -> Bool[np.ndarray, "row column"]:
+    """The pixels just outside of the region."""
+    wider = region.copy()
+    wider[1:] |= region[:-1]
+    wider[:-1] |= region[1:]
+    wider[:, 1:] |= region[:, :-1]
+    wider[:, :-1] |= region[:, 1:]
+    return np.asarray(wider & ~region)
+
+
+def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int | None) -> None:
+    target, chances = explanation.target, explanation.probabilities
+    pen.text((EDGE, 12), f"{explanation.name(target)}  {chances[target]:.0%}", INK, _font(22))
+    told = []
+    if target != explanation.predicted:
+        named = explanation.predicted
+        told.append(f"predicted is {explanation.name(named)}, {chances[named]:.0%}")
+    if truth is not None:
+        right = truth == explanation.predicted
+        said = "right" if right else f"wrong: the label is {explanation.name(truth)}, {chances[truth]:.0%}"
+        told.append(said)
+    second = explanation.runner_up
+    if second is not None and second not in (truth, target) and chances[second] >= 0.005:
+        told.append(f"then {explanation.name(second)}, {chances[second]:.0%}")
+    if explanation.method != "exact":
+        told.append(f"an approximation: {explanation.method}")
+    left = EDGE + _LEFT + 2 * GAP
+    pen.text((left, 20), "  ·  ".join(told), FAINT, _font(14))
+
+
+def _write_sums(pen: ImageDraw.ImageDraw, sums: list[tuple[str, str]], top: int) -> None:
+    for place, (name, figure) in enumerate(sums):
+        y, last = top + place * _LINE, place == len(sums) - 1
+        if last:
+            pen.line((EDGE, y - 1, EDGE + _LEFT, y - 1), RULE)
+            y += 4
+        pen.text((EDGE, y), name, INK if last else FAINT, _font(14))
+        pen.text((EDGE + _LEFT, y), figure, INK, _font(14), anchor="ra")
+
+
+def _write_unit(
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    explanation: Explanation,
+    unit: int,
+    label: Concept | None,
+    most: float,
+) -> None:
+    (x, y), value = corner, float(explanation.contributions[unit])
+    color = category_color(label.category if label else "")
+    if label is not None:
+        pen.rounded_rectangle((x, y + 4, x + 9, y + 13), 3, color)
+        pen.text((x + 15, y), _fit(pen, label.label, TILE - 70), INK, _font(14))
+        pen.text((x + TILE, y), f"unit {unit}", FAINT, _font(12), anchor="ra")
+    else:
+        pen.text((x, y), f"unit {unit}", INK, _font(14))
+    room = TILE - 44
+    long = max(2, round(room * abs(value) / most))
+    pen.rectangle((x, y + 24, x + long, y + 29), color if value > 0 else FAINT)
+    pen.text((x + TILE, y + 18), signed(value), INK, _font(13), anchor="ra")
+
+
+def _fit(pen: ImageDraw.ImageDraw, text: str, room: int) -> str:
+    while len(text) > 1 and pen.textlength(text, _font(14)) > room:
+        text = f"{text[:-2]}…"
+    return text
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,181 @@
+"""A study of removal as one static page: the table, the figures, and every class with its units."""
+
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from tqdm import tqdm
+
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.result import Dissection
+from unitscope.errors import RunError
+from unitscope.interventions.importance import TOP, shared_units
+from unitscope.interventions.sweeps import Level
+from unitscope.studies.removal import Removal
+from unitscope.studies.removal_tables import table_kinds
+from unitscope.views.figures import load_matplotlib
+from unitscope.views.pages import page_environment
+from unitscope.views.removal_figures import draw_classes, draw_correlations, draw_labelling, draw_sweep
+from unitscope.views.strips import draw_strip
+
+TILES = 6
+SIDE = 128
+SHARED = 12
+"""How many of the units that several classes need are shown on top; all are in graph.json."""
+QUALITY = 85
+DROPS = {
+    "contrast": "drop of contrast, in logits",
+    "margin": "drop of margin, in logits",
+    "accuracy": "drop of balanced accuracy",
+}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where the names and pictures of units come from: a run, its images, and the folder it lies in."""
+
+    run: Dissection
+    source: ConceptSource
+    folder: Path
+
+
+@dataclass(frozen=True)
+class UnitCard:
+    """A unit as it is always shown: `tiles` are files of its top images, `report` its place in the report."""
+
+    unit: int
+    label: str
+    category: str
+    iou: float | None
+    detector: bool
+    tiles: tuple[str, ...]
+    report: str
+
+
+@dataclass(frozen=True)
+class Mattering:
+    """A unit that matters to a class: what the class loses without it on either half of the images."""
+
+    card: UnitCard
+    drop: float
+    tested: float
+    accuracy: float
+    correlation: float
+    others: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ClassPart:
+    """A class on the page: its row of the table, its units, its curve."""
+
+    name: str
+    anchor: str
+    levels: tuple[Level, ...]
+    units: tuple[Mattering, ...]
+    figure: str
+
+
+def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | None = None) -> Path:
+    """Writes `index.html`, its figures and its pictures into the folder `out`; the path of the page.
+
+    With `pictures` units have their labels and top images, and links into the report of the run where it has
+    one. Links are relative: the folder can be moved with the run. Raises `UsageError` where matplotlib is
+    missing, `RunError` where the folder cannot be written.
+    """
+    folder = Path(out)
+    load_matplotlib()
+    shared = shared_units(study.ranked)
+    anchors = {target: f"class-{target}" for target in study.targets.tolist()}
+    cards = _draw_cards(study, folder, pictures, list(shared)[:SHARED])
+    labelling = study.labelling
+    draw_sweep(study, None, folder / "figures" / "mean.svg")
+    draw_classes(study, folder / "figures" / "classes.svg")
+    draw_correlations(study, folder / "figures" / "correlations.svg")
+    if labelling is not None:
+        draw_labelling(study, labelling, folder / "figures")
+    kinds = table_kinds(study)
+    page = page_environment().get_template("removal.html")
+    text = page.render(
+        study=study,
+        top=TOP,
+        drop_name=DROPS[study.ranked.by],
+        kinds=kinds,
+        mean=[study.levels[None, kind, count] for kind, count, _ in kinds],
+        parts=[_describe_class(study, target, folder, cards, anchors) for target in _progress(study)],
+        shared=[
+            (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
+            for unit, targets in list(shared.items())[:SHARED]
+        ],
+        shared_count=len(shared),
+        labelling=labelling,
+    )
+    try:
+        style = files("unitscope.views.report") / "look.css"
+        (folder / "look.css").write_bytes(style.read_bytes())
+        (folder / "index.html").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+    return folder / "index.html"
+
+
+def _progress(study: Removal) -> "tqdm[int]":
+    return tqdm(study.targets.tolist(), desc="drawing the classes", unit="class", disable=None)
+
+
+def _draw_cards(
+    study: Removal, folder: Path, pictures: Pictures | None, more: list[int]
+) -> dict[int, UnitCard]:
+    matters = study.ranked.order[study.targets, :TOP].ravel().tolist()
+    units = sorted({*matters, *more})
+    return {
+        unit: _draw_card(study, unit, folder, pictures)
+        for unit in tqdm(units, desc="drawing the units", unit="unit", disable=None)
+    }
+
+
+def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | None) -> UnitCard:
+    if study.named is None or pictures is None:
+        return UnitCard(unit, "", "", None, False, (), "")
+    told = study.named[unit]
+    strip = draw_strip(pictures.run, pictures.source, study.layer, unit, count=TILES, side=SIDE)
+    tiles = []
+    try:
+        (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        for rank, index in enumerate(study.named.exemplars.images[unit, :TILES].tolist()):
+            if index >= 0:
+                left = rank * (SIDE + 4)
+                tiles.append(f"pictures/{unit}-{rank}.jpg")
+                strip.crop((left, 0, left + SIDE, SIDE)).save(folder / tiles[-1], quality=QUALITY)
+    except OSError as error:
+        raise RunError(f"cannot write {folder}: {error.strerror or error}; name another folder") from error
+    report = pictures.folder / "report" / "index.html"
+    link = ""
+    if report.is_file():
+        place = quote(Path(os.path.relpath(report, folder)).as_posix())
+        link = f"{place}#unit/{quote(study.layer, safe='')}/{unit}"
+    label, category = (told.concept.label, told.concept.category) if told.concept else ("never active", "")
+    return UnitCard(unit, label, category, told.iou, told.detector, tuple(tiles), link)
+
+
+def _describe_class(
+    study: Removal, target: int, folder: Path, cards: dict[int, UnitCard], anchors: dict[int, str]
+) -> ClassPart:
+    figure = f"figures/{anchors[target]}.svg"
+    draw_sweep(study, target, folder / figure)
+    matters, units = study.ranked.matters, []
+    for unit in study.ranked.order[target, :TOP].tolist():
+        others = [other for other in study.targets.tolist() if matters[other, unit] and other != target]
+        units.append(
+            Mattering(
+                cards[unit],
+                float(study.ranked.drop[target, unit]),
+                float(study.tested.drop[target, unit]),
+                float(study.tested.accuracy[target, unit]),
+                float(study.correlation[target, unit]),
+                tuple((study.classes[other], anchors[other]) for other in others),
+            )
+        )
+    levels = tuple(study.levels[target, kind, count] for kind, count, _ in table_kinds(study))
+    return ClassPart(study.classes[target], anchors[target], levels, tuple(units), figure)

@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt16
 from unitscope.axes import ConceptAreas
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
-from unitscope.statistics.tallies import encode_plane
+from unitscope.statistics import planes as loops
 
 Doubles = Literal["twice", "truth-twice", "once"]
 
@@ -142,31 +142,32 @@ def annotate(
     dropped, as `doubles` says. Raises `SourceError` for an id outside the vocabulary or planes of
     another size.
     """
-    planes = _valid_planes(example, mask_size, vocabulary)
+    planes, areas = _valid_planes(example, mask_size, vocabulary)
     size, void = vocabulary.size, example.void
-    valid = planes[0].size if planes.shape[0] else mask_size[0] * mask_size[1]
+    valid = mask_size[0] * mask_size[1]
     if void is not None and void.any():
         planes = np.where(void[None], 0, planes).astype(np.uint16)
+        areas = _count_pixels(planes, size)
         valid -= int(void.sum())
     else:
         void = None
     scalars = np.array(example.ids if doubles == "twice" else sorted(set(example.ids)), np.uint16)
-    kept = planes if doubles == "twice" else _without_doubles(planes, scalars)
-    truth = kept if doubles == "once" else planes
-    areas = np.bincount(truth.reshape(-1), minlength=size).astype(np.int64)
+    kept = planes if doubles == "twice" else loops.drop_doubles(planes, scalars)
+    if doubles == "once":
+        areas = _count_pixels(kept, size)
     np.add.at(areas, np.array(example.ids if doubles != "once" else scalars, np.int64), valid)
     areas[0] = 0
-    coded = [plane for plane in kept if plane.any()]
+    coded = kept[kept.any((1, 2))]
     if void is not None:
-        first = coded[0] if coded else np.zeros(mask_size, np.uint16)
-        coded = [np.where(void, size, first).astype(np.uint16), *coded[1:]]
-    parts = [encode_plane(np.ascontiguousarray(plane)) for plane in coded]
+        coded = coded if len(coded) else np.zeros((1, *mask_size), np.uint16)
+        coded[0][void] = size
+    per_row, ends, ids = loops.encode_planes(coded)
     present = np.flatnonzero(areas)
     values: dict[str, Sequence[object] | np.ndarray] = {
         "planes": [len(coded)],
-        "per_row": np.concatenate([part[0] for part in parts]) if parts else [],
-        "ends": np.concatenate([part[1] for part in parts]) if parts else [],
-        "ids": np.concatenate([part[2] for part in parts]) if parts else [],
+        "per_row": per_row,
+        "ends": ends,
+        "ids": ids,
         "scalar_counts": [len(scalars)],
         "scalars": scalars,
         "area_counts": [len(present)],
@@ -186,32 +187,28 @@ def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
 
 def _valid_planes(
     example: Example, mask_size: tuple[int, int], vocabulary: Vocabulary
-) -> UInt16[np.ndarray, "plane row column"]:
+) -> tuple[UInt16[np.ndarray, "plane row column"], ConceptAreas]:
+    """The planes, and the pixels of every id in them."""
     planes = example.planes
     if planes.shape[0] and planes.shape[1:] != mask_size:
         raise SourceError(
             f"{example.key}: labels are {planes.shape[1]}x{planes.shape[2]}, "
             f"the masks of this run {mask_size[0]}x{mask_size[1]}; fit the example to the frame first"
         )
-    planes = planes.astype(np.uint16, copy=False)
-    # Counting is many times faster than sorting out the distinct ids, and every image pays for it.
-    used = {*np.flatnonzero(np.bincount(planes.reshape(-1))).tolist(), *example.ids} - {0}
-    strange = sorted(identity for identity in used if identity not in vocabulary)
-    if strange or 0 in example.ids:
+    planes = np.ascontiguousarray(planes if planes.shape[0] else np.zeros((0, *mask_size)), np.uint16)
+    areas = np.zeros(vocabulary.size, np.int64)
+    strange = {loops.count_ids(planes, areas), *example.ids}
+    strange |= set(np.flatnonzero((areas > 0) & (vocabulary.category_index < 0)).tolist())
+    unknown = sorted(identity for identity in strange - {0} if identity not in vocabulary)
+    if unknown or 0 in example.ids:
         raise SourceError(
-            f"{example.key}: label {strange[0] if strange else 0} is not in the vocabulary, whose ids end at "
+            f"{example.key}: label {unknown[0] if unknown else 0} is not in the vocabulary, whose ids end at "
             f"{vocabulary.size - 1}; check the source with `unitscope concepts check`"
         )
-    return planes if planes.shape[0] else np.zeros((0, *mask_size), np.uint16)
+    return planes, areas
 
 
-def _without_doubles(
-    planes: UInt16[np.ndarray, "plane row column"], scalars: UInt16[np.ndarray, "scalar"]
-) -> UInt16[np.ndarray, "plane row column"]:
-    """The planes with every repeated id of a pixel, or of its whole image, set to 0."""
-    kept = planes.copy()
-    kept[np.isin(kept, scalars)] = 0
-    for later in range(1, len(kept)):
-        for earlier in range(later):
-            kept[later][kept[later] == planes[earlier]] = 0
-    return kept
+def _count_pixels(planes: UInt16[np.ndarray, "plane row column"], size: int) -> ConceptAreas:
+    areas = np.zeros(size, np.int64)
+    loops.count_ids(planes, areas)
+    return areas

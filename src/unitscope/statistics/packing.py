@@ -12,7 +12,7 @@ from unitscope.statistics.compiled import between, compiled, inlined
 
 @inlined
 def mark_near(flat, start, edge, reach, height, width, above, near, kept):
-    """Mark in `kept`, framed by `reach` (0 or 1) cells, the cells up to that far from one above the edge."""
+    """Mark in `kept` the cells up to `reach` from one above the edge; marks have a frame of that width."""
     pitch = width + 2 * reach
     size = (height + 2 * reach) * pitch
     for y in range(height):

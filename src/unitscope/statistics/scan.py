@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError, SourceError
 from unitscope.networks.maps import read_units
@@ -208,11 +210,11 @@ def _precision(machine: Machine) -> "torch.autocast | nullcontext[None]":
 
 
 def load_batches(
-    source: ConceptSource, plan: ScanPlan, span: range, loaders: ThreadPoolExecutor
+    source: ConceptSource, plan: ScanPlan, span: range, loaders: ThreadPoolExecutor, ahead: int = 0
 ) -> Iterator[Batch]:
-    """The images of a span, decoded, framed and annotated ahead of time by the loaders."""
+    """The images of a span, decoded, framed and annotated by the loaders, so many of them ahead of time."""
     vocabulary = source.vocabulary
-    framed = getattr(source, "frame", None) == plan.frame
+    packed = source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
@@ -221,22 +223,24 @@ def load_batches(
                 f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, images before it "
                 f"{plan.frame.size[0]}x{plan.frame.size[1]}; give the network one input size (--size)"
             )
-        example = example if framed else plan.frame.fit(example)
+        example = example if packed else plan.frame.fit(example)
         labels = annotate(example, plan.frame.mask_size, plan.doubles, vocabulary, number)
         return example.key, example.image, labels
 
     waiting: deque[Future[tuple[str, np.ndarray, Annotations]]] = deque()
     upcoming = iter(span)
+
+    def request(count: int) -> None:
+        waiting.extend(loaders.submit(load, number) for number in islice(upcoming, count))
+
+    request(ahead)
     for start in range(span.start, span.stop, plan.batch_size):
         count = min(plan.batch_size, span.stop - start)
-        while len(waiting) < 2 * plan.batch_size and (number := next(upcoming, None)) is not None:
-            waiting.append(loaders.submit(load, number))
+        request(count)
         keys, images, labels = zip(*(waiting.popleft().result() for _ in range(count)), strict=True)
-        for number in (next(upcoming, None) for _ in range(count)):
-            if number is not None:
-                waiting.append(loaders.submit(load, number))
-        last = start + count == span.stop
-        yield Batch(start, keys, np.stack(images), merge_annotations(labels), last)
+        stop = start + count
+        batch = packed.images[start:stop] if packed else np.stack(images)
+        yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
 
 
 def check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:

@@ -198,20 +198,3 @@ def weigh_images(weights, images, values, sums):
             row = weights[images[i]]
             for b in range(len(sums)):
                 sums[b] += np.int64(row[b]) * value
-
-
-@compiled
-def encode_plane(plane):
-    """One label plane as segments: per row their number; by segment its end column and its id."""
-    height, width = plane.shape
-    per_row = np.zeros(height, np.int32)
-    ends, ids = np.empty(height * width, np.uint16), np.empty(height * width, np.uint16)
-    n = 0
-    for y in range(height):
-        start = n
-        for x in range(width):
-            if x + 1 == width or plane[y, x + 1] != plane[y, x]:
-                ends[n], ids[n] = x + 1, plane[y, x]
-                n += 1
-        per_row[y] = n - start
-    return per_row, ends[:n].copy(), ids[:n].copy()

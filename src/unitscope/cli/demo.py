@@ -41,6 +41,8 @@ PRETRAINED = (
 )
 
 
+FEWEST = 480
+"""So many scenes hold every class several times, in either half."""
 EXPLAINED = 3
 """Which scene is explained, of 40 of seed 9."""
 
@@ -149,9 +151,10 @@ def _remove_units(out: Path, count: int) -> "Chapter":
     from unitscope.views.removal import Pictures, write_removal_page
     from unitscope.views.tour import Chapter, save_picture
 
-    print(f"3 of 5: the scene classifier without some of its units, over {2 * count} other scenes")
+    images = max(2 * count, FEWEST)
+    print(f"3 of 5: the scene classifier without some of its units, over {images} other scenes")
     network, named = us.load_network("zoo:scene-classifier"), us.load(out / "true")
-    ranking, testing = pair_trials(network, us.open_source(f"drawn:count={2 * count},seed=4,size=64"))
+    ranking, testing = pair_trials(network, us.open_source(f"drawn:count={images},seed=4,size=64"))
     study = study_removal(network, "layer5", ranking, testing, named=named["layer5"])
     write_removal(study, out / "removal")
     seen = us.open_source(f"drawn:count={count},seed=3,size=64")
@@ -169,7 +172,7 @@ def _remove_units(out: Path, count: int) -> "Chapter":
     }
     return Chapter(
         "What its units do",
-        REMOVAL.format(images=2 * count),
+        REMOVAL.format(images=images),
         tuple((title, spell_span(level.balanced, ".2f")) for title, level in shown.items()),
         "pictures/explained.png",
         "A drawn scene and the six units that speak most for its class",

@@ -41,7 +41,9 @@ class _Address:
 
 
 @contextmanager
-def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) -> Iterator[Reader]:
+def tap(
+    network: Network | nn.Module, layers: Sequence[str], stop: bool = True, checked: bool = False
+) -> Iterator[Reader]:
     """Gives `read(batch) -> {layer: raw output}` for the layers of a network.
 
     A layer is addressed by its module's name as in `named_modules()`: `name` is the module's output,
@@ -51,7 +53,7 @@ def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) 
     in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
-    layer gives and how often it runs.
+    layer gives and how often it runs; `checked` says that this has been done before.
 
     Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
@@ -73,7 +75,7 @@ def tap(network: Network | nn.Module, layers: Sequence[str], stop: bool = True) 
     for address in addresses:
         if address.module not in modules or not address.module:
             raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
-    checked = not stop
+    checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
         nonlocal checked

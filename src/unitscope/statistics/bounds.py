@@ -160,6 +160,22 @@ def push_plateaus(maps, units, bound, values, fill, keep, inner, halved):
 
 
 @compiled
+def merge_tails(first, first_fill, second, second_fill, bound, keep):
+    """The largest values of every unit out of two sets of them, and how many; raises the bounds."""
+    values = np.empty((len(bound), 2 * keep), np.float32)
+    fill = np.zeros(len(bound), np.int64)
+    for u in range(len(bound)):
+        both = np.concatenate((first[u, : first_fill[u]], second[u, : second_fill[u]]))
+        n = len(both)
+        if n >= keep and second_fill[u] > 0:
+            bound[u] = max(bound[u], keep_largest(both, n, keep))
+            n = keep
+        values[u, :n] = both[:n]
+        fill[u] = n
+    return values, fill
+
+
+@compiled
 def rank_tails(values, fill, rank):
     """The rank-th largest of values[unit, : fill[unit]], for every unit."""
     ranked = np.empty(len(fill), np.float32)

@@ -168,16 +168,10 @@ class Tail:
 
     def merge(self, other: "Tail") -> "Tail":
         """The tail over the images of both."""
-        keep, units = self.plan.keep, self.plan.units
         bound = np.maximum(self.bound, other.bound)
-        values = np.empty((units, 2 * keep), np.float32)
-        fill = np.zeros(units, np.int64)
-        for u in range(units):
-            both = np.concatenate([self.values[u, : self.fill[u]], other.values[u, : other.fill[u]]])
-            if len(both) >= keep and other.fill[u]:
-                both = np.partition(both, len(both) - keep)[len(both) - keep :]
-                bound[u] = max(bound[u], both[0])
-            values[u, : len(both)], fill[u] = both, len(both)
+        values, fill = bounds.merge_tails(
+            self.values, self.fill, other.values, other.fill, bound, self.plan.keep
+        )
         chunks = self.chunks + other.chunks
         return Tail(self.plan, bound, values, fill, chunks, self.seen + other.seen)
 

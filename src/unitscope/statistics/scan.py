@@ -126,8 +126,10 @@ def scan_shards(
     numbers = range((images + plan.shard_size - 1) // plan.shard_size)
     total: Scan | None = None
     settled = 0
+    # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down.
+    ahead = 0 if _packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
     with (
-        tap(network.module, tuple(plan.tails), stop=True) as read,
+        tap(network.module, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,
         tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,
@@ -137,7 +139,7 @@ def scan_shards(
             shard = done(number)
             new = shard is None
             if shard is None:
-                batches = load_batches(source, plan, span, loaders)
+                batches = load_batches(source, plan, span, loaders, ahead)
                 shard = _scan_span(network, batches, plan, machine, threads, read, total, bar)
             else:
                 bar.update(len(span))
@@ -176,23 +178,25 @@ def _scan_span(
         for layer, output in outputs.items():
             maps = read_units(output, network.prefix_tokens, layer)
             check_maps(maps, plan.tails[layer], layer, batch)
-            if batch.last or sum(map(len, waiting[layer])) + len(maps) >= ENOUGH:
-                tails[layer] = _update(tails[layer], torch.cat([*waiting[layer], maps]), batch, threads)
+            waiting[layer].append(maps)
+            if batch.last or sum(map(len, waiting[layer])) >= ENOUGH:
+                together = torch.cat(waiting[layer])
+                first = batch.first + len(batch.keys) - len(together)
+                tails[layer] = _update(tails[layer], together, first, threads)
+                best = rank_images(together.amax((2, 3)).cpu().numpy(), first, plan.ranks)
+                tops[layer] = tops[layer].merge(best) if layer in tops else best
                 waiting[layer].clear()
             else:
                 # A copy: some networks (captured graphs) write every pass into the same memory.
-                waiting[layer].append(maps.clone())
-            best = rank_images(maps.amax((2, 3)).cpu().numpy(), batch.first, plan.ranks)
-            tops[layer] = tops[layer].merge(best) if layer in tops else best
+                waiting[layer][-1] = maps.clone()
         bar.update(len(batch.keys))
     shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
     # Only the first shard started without a bound; the others hold little that pruning would drop.
     return shard.prune() if total is None else shard.join()
 
 
-def _update(tail: Tail, maps: Tensor, batch: Batch, threads: Threads) -> Tail:
-    """The tail after the maps of this batch and of those waiting before it."""
-    first = batch.first + len(batch.keys) - len(maps)
+def _update(tail: Tail, maps: Tensor, first: int, threads: Threads) -> Tail:
+    """The tail after these maps, whose images are numbered from `first`."""
     if maps.device.type == "cpu":
         return update_tail(tail, maps, first, threads)
     return update_on_device(tail, maps, first)
@@ -214,7 +218,7 @@ def load_batches(
 ) -> Iterator[Batch]:
     """The images of a span, decoded, framed and annotated by the loaders, so many of them ahead of time."""
     vocabulary = source.vocabulary
-    packed = source if isinstance(source, PackedSource) and source.frame == plan.frame else None
+    packed = _packed(source, plan)
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
@@ -241,6 +245,11 @@ def load_batches(
         stop = start + count
         batch = packed.images[start:stop] if packed else np.stack(images)
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
+
+
+def _packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
+    """The source where its examples have the plan's frame already."""
+    return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 
 
 def check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:

@@ -301,8 +301,8 @@ def sort_answers(peaks: Peaks, sample: Sample, detectors: Detectors, unit: int) 
     above = own > detectors.threshold[unit]
     rising = np.argsort(own, kind="stable")
     falling = np.argsort(-own, kind="stable")
-    kinds = ((falling, present & above), (rising, present & ~above))
-    kinds += ((falling, ~present & above), (rising, ~present & ~above))
+    kinds = [(falling, present & above), (rising, present & ~above)]
+    kinds += [(falling, ~present & above), (rising, ~present & ~above)]
     return Answers(unit, *(images[order[chosen[order]]] for order, chosen in kinds))
 
 

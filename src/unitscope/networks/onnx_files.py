@@ -49,7 +49,7 @@ class OnnxLogits(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n class row column"]:
         many = self.input.shape[0] if isinstance(self.input.shape[0], int) else len(images)
-        found = torch.cat([self._run(part) for part in images.split(many)])
+        found = torch.cat([self._run(part) for part in torch.split(images, many)])
         if found.is_floating_point() and found.ndim == 4:
             return found
         numbers = (found[:, 0] if found.ndim == 4 else found).long()

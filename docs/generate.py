@@ -22,6 +22,10 @@ HEAD = """\
   The first three take more options, which apply in their order: `limit=N`, the first images; `half=train` or
   `half=test`, two halves that share no image and have the same mix of image-level labels (`half=test:0.7:1`:
   0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of another one.
+- NAME of a segmenter is `zoo:segmenter`, `hf:FOLDER[,names=FILE]` (SegFormer, UperNet, Mask2Former; CLIPSeg
+  with `,phrases=tree|old house`), `FILE.onnx,names=FILE[,input=imagenet|unit|centered]`, or `file.py:factory`
+  ([more](how-to/segmenters.md)). A generator's own images need no source:
+  `segmenter:NAME[,count=..,seed=..]`.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
 """
 COMMANDS = (
@@ -48,6 +52,7 @@ COMMANDS = (
     "study grade",
     "study axis",
     "study labels",
+    "study depth",
 )
 
 

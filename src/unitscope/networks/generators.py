@@ -163,6 +163,14 @@ def find_generated(source: ConceptSource) -> GeneratedImages | None:
     return inner
 
 
+def pair_generator(network: Network, source: ConceptSource) -> tuple[Network, ConceptSource]:
+    """A network and the source to read it over; a generator with the seed that its images have."""
+    images = find_generated(source)
+    if isinstance(network, Generator) and images is not None and images.generator.digest == network.digest:
+        return images.generator, source
+    return network, source
+
+
 def check_source(network: Network, source: ConceptSource) -> None:
     """Raises `UsageError` where a generator is to be read while others' images are looked at."""
     if not isinstance(network, Generator):

@@ -45,7 +45,8 @@ class NetworkSegmenter:
     @cached_property
     def digest(self) -> str:
         """Changes with the network's weights and with what its channels stand for."""
-        text = f"{self.network.digest} {self.planes} {self.colors}"
+        words = [(concept.id, concept.name, concept.category) for concept in self.vocabulary]
+        text = f"{self.network.digest} {self.planes} {self.colors} {words}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     @torch.inference_mode()

@@ -59,11 +59,11 @@ def test_the_units_that_paint_a_concept_remove_all_of_it_and_nothing_else(study)
 
 
 def test_a_random_draw_serves_all_concepts_and_larger_counts_hold_smaller_ones(study):
-    layer = study.layers["maps"]
-    lots = [one for one in layer.versions if one.by == "random"]
-    assert len(lots) == 3 * 4
-    for draw in range(4):
-        sets = [set(one.units) for one in lots if one.draw == draw]
+    drawn = study.layers["maps"].drawn
+    assert len(drawn) == 4
+    for versions in drawn:
+        sets = [set(one.units) for one in versions]
+        assert [len(one) for one in sets] == [1, 2, 3]
         assert sets[0] < sets[1] < sets[2]
 
 
@@ -83,10 +83,15 @@ def test_given_orders_are_measured_too(studio):
     assert found.removed(found.targets[0], "effect", 2).value == 1
 
 
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_tables_hold_what_was_measured(study, tmp_path):
     files = write_erasure(study, tmp_path)
     assert [file.name for file in files] == ["erasure.csv", "others.csv", "units.csv"]
-    rows = list(csv.DictReader(files[0].open()))
+    rows = read(files[0])
     assert len(rows) == 2 * (3 + 3 * 5)
     [row] = [row for row in rows if (row["concept"], row["by"], row["count"]) == ("ball", "iou", "2")]
     assert float(row["removed"]) == 1
@@ -94,7 +99,7 @@ def test_tables_hold_what_was_measured(study, tmp_path):
     shares = [float(row["removed"]) for row in lots]
     assert min(shares[1:]) <= shares[0] <= max(shares[1:])
     assert (float(lots[0]["low"]), float(lots[0]["high"])) == (min(shares[1:]), max(shares[1:]))
-    others = list(csv.DictReader(files[1].open()))
+    others = read(files[1])
     own = [row for row in others if row["target"] == "ball" and row["by"] == "iou" and row["count"] == "2"]
     assert sum(float(row["gained"]) for row in own if row["category"] == "object") == pytest.approx(
         0, abs=1e-6

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generated import UNITS, WORDS, planted_studio, segment_alone
+from generated import PAINTS, UNITS, WORDS, planted_studio, segment_alone
 from unitscope.errors import RunError, UsageError
 from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import set_units
@@ -75,7 +75,12 @@ def test_the_planted_units_insert_their_concept_and_random_ones_nothing(study):
     assert ball.causal.value == 1
     mean = ball.mean_pixels
     assert ball.effect.value == pytest.approx(16 * (1 - ball.before.mean()) / mean)
-    assert study.trials[2, "random"].effect.value < 0.5 * ball.effect.value
+    rng = np.random.default_rng(0)
+    lots = [set(rng.permutation(UNITS)[:2].tolist()) for _ in range(4)]
+    aside = [draw for draw, lot in enumerate(lots) if not lot & set(PAINTS[2])]
+    lot = study.trials[2, "random"]
+    assert aside
+    assert (lot.change[np.isin(lot.image % 4, aside)] <= 0).all()
 
 
 def test_what_stood_there_matters(study):
@@ -128,14 +133,19 @@ def test_trials_of_one_image_count_as_one_draw():
     assert np.isnan(trials.keep(3).effect.value)
 
 
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_again_gives_the_same_and_tables_hold_it(studio, study, levels, tmp_path):
     again = study_placement(studio, TARGETS, levels, count=2, places=3, draws=4, images=20)
     assert json.dumps(describe_placement(again, 1)) == json.dumps(describe_placement(study, 1))
     files = write_placement(study, tmp_path)
-    rows = list(csv.DictReader(files[0].open()))
+    rows = read(files[0])
     [row] = [r for r in rows if (r["concept"], r["by"], r["context"]) == ("ball", "iou", "(all)")]
     assert (row["trials"], row["causal"]) == ("60", "1")
-    assert len(list(csv.DictReader(files[1].open()))) == 2 * 2 * 60
+    assert len(read(files[1])) == 2 * 2 * 60
     assert spell_placement(study, 1).splitlines()[1].split()[:3] == ["ball", "everywhere", "60"]
     with pytest.raises(RunError, match="cannot write"):
         write_placement(study, tmp_path / "units.csv")

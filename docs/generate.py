@@ -35,6 +35,8 @@ COMMANDS = (
     "detect",
     "ablate",
     "attack",
+    "erase",
+    "insert",
     "concepts",
     "concepts check",
     "concepts unite",

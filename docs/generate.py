@@ -39,6 +39,8 @@ COMMANDS = (
     "detect",
     "ablate",
     "attack",
+    "erase",
+    "insert",
     "concepts",
     "concepts check",
     "concepts unite",

@@ -108,7 +108,7 @@ def short(value: float) -> str:
 def spell_share(share: Share) -> str:
     """A share in percent with its interval.
 
-    >>> spell_share(Share(0.5, 0.4, 0.61)), spell_share(Share(float("nan"), 0, 0))
+    >>> spell_share(Share(0.5, 0.4, 0.61)), spell_share(Share(float("nan"), 0.0, 0.0))
     ('50.0 (40.0 to 61.0)', '-')
     """
     if math.isnan(share.value):

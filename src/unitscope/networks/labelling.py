@@ -20,7 +20,8 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     """The source that a text names: all that need no network (`concepts.sources`), and
 
     - `segmenter:NAME,images=SOURCE`: the images of a source with the labels of a segmenter, which is
-      `zoo:segmenter` or `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
+      `zoo:segmenter`, `FILE.safetensors` (what `unitscope zoo train segmenter --images SOURCE` wrote), or
+      `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
     - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels.
 
     A segmenter without images labels those that `network`, a generator, makes.
@@ -42,16 +43,20 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
 
 
 def load_segmenter(name: str) -> Segmenter:
-    """The segmenter of that name: `zoo:segmenter`, or what a function of the user's own file returns.
+    """The segmenter of that name: `zoo:segmenter`, a fitted one's file, or what a user's function returns.
 
-    Raises `UsageError` for a name that is neither, `NetworkError` where the function fails.
+    Raises `UsageError` for a name that is none of these, `NetworkError` where the function fails.
     """
     if name == "zoo:segmenter":
         from unitscope.networks.zoo.shelf import load_zoo_segmenter
 
         return load_zoo_segmenter()
+    if name.endswith(".safetensors"):
+        from unitscope.networks.zoo.parser import load_parser
+
+        return load_parser(name).segmenter(name)
     if ".py:" not in name:
-        raise UsageError(f"no segmenter {name!r}; wanted zoo:segmenter or FILE.py:FACTORY")
+        raise UsageError(f"no segmenter {name!r}; wanted zoo:segmenter, FILE.safetensors or FILE.py:FACTORY")
     file, _, factory = name.rpartition(":")
     made = _call_factory(Path(file), factory)
     if isinstance(made, Segmenter):

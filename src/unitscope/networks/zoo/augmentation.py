@@ -65,7 +65,7 @@ def draw_views(
         labels = torch.where(hidden[:, None], torch.tensor(VOID, dtype=torch.uint8), labels)
     blots = hidden & ~outside
     images = torch.where(blots[:, None], _draw_grounds(dice, grounds, count, size), images)
-    images = _degrade(dice, _relight(dice, images))
+    images = _relight(dice, _degrade(dice, images))
     return Batch(images * 2 - 1, torch.zeros(count, dtype=torch.int64), labels)
 
 

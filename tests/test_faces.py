@@ -1,4 +1,4 @@
-"""The how-to on one's own generator, with a real one of faces, where it and photographs with masks are at hand."""
+"""The how-to on a generator of one's own, where that of faces, and photographs of faces, are at hand."""
 
 from importlib.util import find_spec
 

@@ -147,25 +147,27 @@ def _draw_grounds(dice: Dice, grounds: UInt8[np.ndarray, "ground y x 3"], count:
 
 
 def _draw_blots(dice: Dice, count: int, size: int) -> Bool[Tensor, "n y x"]:
-    """Boxes and ellipses that hide a part of every fourth picture."""
+    """Boxes and ellipses that hide a part of every sixth picture."""
     line = (torch.arange(size) + 0.5) / size
     center, reach = _uniform(dice, 0, 1, 2, count, 1), _uniform(dice, 0.06, 0.25, 2, count, 1)
     down, across = (line - center[0]) / reach[0], (line - center[1]) / reach[1]
     box = torch.maximum(down.abs()[:, :, None], across.abs()[:, None, :])
     ellipse = (down.square()[:, :, None] + across.square()[:, None, :]).sqrt()
     inside = torch.where(_toss(dice, count, 0.5)[:, :, :, 0], box, ellipse) < 1
-    return inside & _toss(dice, count, 0.25)[:, :, :, 0]
+    return inside & _toss(dice, count, 0.16)[:, :, :, 0]
 
 
 def _relight(dice: Dice, images: Pictures) -> Pictures:
-    """Other brightness, gamma, tint, saturation, and a light from one side."""
+    """Other brightness, gamma, tint, saturation; a light from one side, with a shadow soft or hard."""
     count, size = len(images), images.shape[-1]
     images = images ** torch.exp(_normal(dice, 0.25, count, 1, 1, 1))
     gray = images.mean(1, keepdim=True)
     images = gray + (images - gray) * _uniform(dice, 0.2, 1.4, count, 1, 1, 1)
     line = torch.linspace(-1, 1, size)
-    slope = _normal(dice, 0.35, 2, count, 1, 1, 1)
-    ramp = slope[0] * line[:, None] + slope[1] * line
+    slope, start = _normal(dice, 1, 2, count, 1, 1, 1), _uniform(dice, -0.6, 0.6, count, 1, 1, 1)
+    steep = torch.exp(_uniform(dice, -1, 2, count, 1, 1, 1))
+    ramp = torch.tanh(steep * (slope[0] * line[:, None] + slope[1] * line + start))
+    ramp = ramp * _uniform(dice, 0, 0.7, count, 1, 1, 1)
     tint = _normal(dice, 0.12, count, 3, 1, 1)
     level = _uniform(dice, -1.3, 0.3, count, 1, 1, 1)
     dimmed = torch.where(_toss(dice, count, 0.7), ramp + tint + level, torch.zeros(()))

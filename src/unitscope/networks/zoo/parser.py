@@ -32,7 +32,7 @@ from unitscope.networks.zoo.training import Trained, teach
 SIZE = 64
 """The side of what the network reads, in pixels."""
 
-STEPS = 1500
+STEPS = 2500
 CHANNELS = (16, 32, 64, 96, 128)
 """Half as many as the zoo's segmenter has: there is less to learn from."""
 
@@ -156,9 +156,9 @@ def train_parser(
         keep=keep,
         data=digest,
     )
-    for (
-        weight
-    ) in done.network.parameters():  # as a file keeps them, so that what is measured is what is saved
+    network = done.network
+    assert isinstance(network, SceneSegmenter)
+    for weight in network.parameters():  # as a file keeps them, so that what is measured is what is saved
         weight.data = weight.data.half().float()
     named = {one for ids in pictures.classes for one in ids if one}
     words = Vocabulary(tuple(concept for concept in source.vocabulary if concept.id in named))

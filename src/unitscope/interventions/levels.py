@@ -18,6 +18,7 @@ from unitscope.errors import UsageError
 from unitscope.networks.generators import Generator, to_pixels
 from unitscope.networks.maps import read_units
 from unitscope.networks.trace import evaluation, hook_layer
+from unitscope.statistics.quantiles import tail_rank
 
 _BATCH = 16
 Rule = Literal["mean", "quantile"]
@@ -82,14 +83,17 @@ def measure_levels(
     """The levels of a layer over images number `first` and on.
 
     The quantile is the value that at most a share 1 - `quantile` of the cells lie above. Raises `UsageError`
-    for fewer than one image or an unknown layer.
+    for fewer than one image, a quantile that is none, or an unknown layer.
     """
     if images < 1:
         raise UsageError(f"{images} images show no levels; wanted 1 or more")
+    if not 0 <= quantile <= 1:
+        raise UsageError(f"the quantile is {quantile:g}; wanted one from 0 to 1")
     vocabulary: Vocabulary = segmenter.vocabulary
     concepts = tuple(concept.id for concept in vocabulary)
     seen: list[Tensor] = []
-    cells: list[Tensor] = []
+    highest: Float32[Tensor, "unit rank"] | None = None
+    rank = 0
     sums: Float64[Tensor, "concept unit"] | None = None
     weights = torch.zeros(len(concepts), dtype=torch.float64)
 
@@ -111,12 +115,15 @@ def measure_levels(
             found = torch.einsum("ncyx,nuyx->cu", cover, maps.double())
             sums = found if sums is None else sums + found
             weights += cover.sum((0, 2, 3))
-            cells.append(maps.permute(1, 0, 2, 3).flatten(1))
+            values = maps.permute(1, 0, 2, 3).flatten(1)
+            rank = tail_rank(round(1 - quantile, 12), images * maps.shape[2] * maps.shape[3])
+            # Only the cells that can still be above the quantile are kept.
+            above = values if highest is None else torch.cat([highest, values], 1)
+            highest = above.topk(min(rank, above.shape[1]), dim=1).values
             bar.update(count)
     assert sums is not None
-    values = torch.cat(cells, 1)
-    rank = values.shape[1] - int((1 - quantile) * values.shape[1])
-    high = values.kthvalue(rank, dim=1).values
+    assert highest is not None
+    high = highest[:, rank - 1]
     shown = weights > 0
     means = (sums[shown] / weights[shown, None]).float()
     kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)

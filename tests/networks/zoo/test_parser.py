@@ -55,9 +55,10 @@ def shapes(tmp_path_factory):
     return write_shapes(tmp_path_factory.mktemp("shapes"))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(parser, "CHANNELS", (4, 4, 8, 8, 8))
+    monkeypatch.setattr(augmentation, "_GROUNDS", 8)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_a_class_changes_color_as_a_whole():
     assert 0 < changed < 8 * 4 * 3
 
 
-def test_unknown_pixels_teach_nothing(tmp_path, tiny):
+def test_unknown_pixels_teach_nothing(tmp_path):
     pictures = read_masked(open_folder(write_shapes(tmp_path, void=True)))
     lesson = ParserLesson(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
     logits = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -145,7 +146,7 @@ def test_unknown_pixels_teach_nothing(tmp_path, tiny):
     assert lesson._miss(logits, torch.full_like(labels, VOID)) == 0
 
 
-def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, tiny, monkeypatch):
+def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, monkeypatch):
     source = open_folder(shapes)
     whole, _ = train_parser(source, tmp_path / "whole", seed=3, steps=4, every=2)
     digest = save_parser(whole, tmp_path / "whole.safetensors")
@@ -173,10 +174,10 @@ def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, t
 def test_shapes_are_learned_saved_and_named_again(shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(parser, "CHANNELS", (8, 16, 16, 16, 16))
     learned, held_out = halve_masked(open_folder(shapes), 0.75)
-    made, _ = train_parser(learned, tmp_path / "run", steps=120)
+    made, _ = train_parser(learned, tmp_path / "run", steps=80)
     scores = grade_parser(made, held_out)
     assert [score.concept.name for score in scores] == CLASSES
-    assert scores[0].iou > 0.75
+    assert scores[0].iou > 0.8
     assert scores[1].iou > 0.3
     assert "9 pictures, measured on 3 others" in spell_scores(made, scores, 3)
     file = tmp_path / "own.safetensors"
@@ -191,7 +192,7 @@ def test_shapes_are_learned_saved_and_named_again(shapes, tmp_path, monkeypatch)
     assert [c.name for c in segmenter.vocabulary] == [c.name for c in seen.vocabulary]
 
 
-def test_scores_count_all_known_pixels(shapes, tiny, tmp_path):
+def test_scores_count_all_known_pixels(shapes, tmp_path):
     source = open_folder(shapes)
     made, _ = train_parser(source, tmp_path / "run", steps=1)
     scores = grade_parser(made, source)
@@ -215,7 +216,7 @@ def test_splits_of_a_folder_are_kept_to(tmp_path):
     assert [len(half) for half in halve_masked(open_folder(root), 0.5)] == [6, 6]
 
 
-def test_what_cannot_be_learned_is_told(tmp_path, tiny):
+def test_what_cannot_be_learned_is_told(tmp_path):
     root = write_shapes(tmp_path / "few", count=3)
     with pytest.raises(SourceError, match="3 of the 3 pictures to train on have masks; wanted 4"):
         read_masked(open_folder(root))

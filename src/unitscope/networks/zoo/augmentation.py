@@ -126,9 +126,9 @@ def _recolor(dice: Dice, images: Pictures, labels: UInt8[Tensor, "n y x"], class
 
 def _draw_clouds(dice: Dice, count: int, size: int) -> Pictures:
     """Colors that change slowly over the picture, or not at all, with a little of what is finer."""
-    clouds = _uniform(dice, 0, 1, count, 3, 1, 1).expand(-1, -1, size, size)
+    clouds = _uniform(dice, 0.0, 1.0, count, 3, 1, 1).expand(-1, -1, size, size)
     for cells, spread in ((2, 0.3), (5, 0.15), (16, 0.1), (32, 0.08)):
-        coarse = _normal(dice, spread, count, 3, cells, cells) * _uniform(dice, 0, 1, count, 1, 1, 1)
+        coarse = _normal(dice, spread, count, 3, cells, cells) * _uniform(dice, 0.0, 1.0, count, 1, 1, 1)
         gray = _toss(dice, count, 0.5)
         coarse = torch.where(gray, coarse.mean(1, keepdim=True) * 3**0.5, coarse)
         clouds = clouds + functional.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)
@@ -149,7 +149,7 @@ def _draw_grounds(dice: Dice, grounds: UInt8[np.ndarray, "ground y x 3"], count:
 def _draw_blots(dice: Dice, count: int, size: int) -> Bool[Tensor, "n y x"]:
     """Boxes and ellipses that hide a part of every sixth picture."""
     line = (torch.arange(size) + 0.5) / size
-    center, reach = _uniform(dice, 0, 1, 2, count, 1), _uniform(dice, 0.06, 0.25, 2, count, 1)
+    center, reach = _uniform(dice, 0.0, 1.0, 2, count, 1), _uniform(dice, 0.06, 0.25, 2, count, 1)
     down, across = (line - center[0]) / reach[0], (line - center[1]) / reach[1]
     box = torch.maximum(down.abs()[:, :, None], across.abs()[:, None, :])
     ellipse = (down.square()[:, :, None] + across.square()[:, None, :]).sqrt()
@@ -164,10 +164,10 @@ def _relight(dice: Dice, images: Pictures) -> Pictures:
     gray = images.mean(1, keepdim=True)
     images = gray + (images - gray) * _uniform(dice, 0.2, 1.4, count, 1, 1, 1)
     line = torch.linspace(-1, 1, size)
-    slope, start = _normal(dice, 1, 2, count, 1, 1, 1), _uniform(dice, -0.6, 0.6, count, 1, 1, 1)
-    steep = torch.exp(_uniform(dice, -1, 2, count, 1, 1, 1))
+    slope, start = _normal(dice, 1.0, 2, count, 1, 1, 1), _uniform(dice, -0.6, 0.6, count, 1, 1, 1)
+    steep = torch.exp(_uniform(dice, -1.0, 2.0, count, 1, 1, 1))
     ramp = torch.tanh(steep * (slope[0] * line[:, None] + slope[1] * line + start))
-    ramp = ramp * _uniform(dice, 0, 0.7, count, 1, 1, 1)
+    ramp = ramp * _uniform(dice, 0.0, 0.7, count, 1, 1, 1)
     tint = _normal(dice, 0.12, count, 3, 1, 1)
     level = _uniform(dice, -1.3, 0.3, count, 1, 1, 1)
     dimmed = torch.where(_toss(dice, count, 0.7), ramp + tint + level, torch.zeros(()))
@@ -182,6 +182,6 @@ def _degrade(dice: Dice, images: Pictures) -> Pictures:
     for _ in range(2):
         padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
         blurred = functional.conv2d(padded, kernel, groups=3)
-        images = torch.lerp(images, blurred, _uniform(dice, -0.3, 1, count, 1, 1, 1).clamp(min=0))
-    noise = _normal(dice, 1, count, 3, size, size) * _uniform(dice, 0, 0.04, count, 1, 1, 1)
+        images = torch.lerp(images, blurred, _uniform(dice, -0.3, 1.0, count, 1, 1, 1).clamp(min=0))
+    noise = _normal(dice, 1.0, count, 3, size, size) * _uniform(dice, 0.0, 0.04, count, 1, 1, 1)
     return (images + noise).clamp(0, 1)

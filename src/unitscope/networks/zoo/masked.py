@@ -89,7 +89,9 @@ def read_masked(source: ConceptSource) -> MaskedPictures:
     Raises `SourceError` where too few pictures have masks, a plane has fewer than two classes or more than
     254, or pictures have different numbers of planes.
     """
-    images, planes, aspects = [], [], []
+    images: list[np.ndarray] = []
+    planes: list[np.ndarray] = []
+    aspects: list[float] = []
     for index in tqdm(range(len(source)), "reading", unit="picture", disable=None):
         example = source[index]
         if not len(example.planes):

@@ -76,7 +76,7 @@ class ParserLesson:
     def _miss(self, logits: Tensor, labels: UInt8[Tensor, "n plane y x"]) -> Tensor:
         pixels = logits.permute(0, 2, 3, 1).reshape(-1, sum(self.counts))
         miss = 0 * pixels.float().sum()  # where nothing is known, nothing is missed
-        for plane, group in enumerate(pixels.split(self.counts, 1)):
+        for plane, group in enumerate(torch.split(pixels, list(self.counts), 1)):
             wanted = labels[:, plane].reshape(-1).long()
             known = wanted != VOID
             if not known.any():

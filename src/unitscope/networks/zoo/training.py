@@ -39,7 +39,8 @@ def find_rate(recipe: Recipe, step: int) -> float:
     """
     level = 0.55 if recipe.lesson == "generator" else 0.0
     share = max(0.0, (step / recipe.steps - level) / (1 - level))
-    return recipe.rate * min(1.0, (step + 1) / _WARM_UP) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+    warm_up = min(_WARM_UP, max(1, recipe.steps // 10))
+    return recipe.rate * min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
 def train(

@@ -35,7 +35,7 @@ def train(
 
     Args:
         name: the network.
-        out: folder of trainings: OUT/NAME-SEED, or with --images OUT/FOLDER-SEED; drawn pictures: OUT/pictures.
+        out: folder of trainings: OUT/NAME-SEED, with --images OUT/FOLDER-SEED; drawn pictures: OUT/pictures.
         seed: decides the initial weights and the order of the pictures.
         steps: fewer or more steps than the recipe says.
         pictures: fewer or more drawn pictures to learn from.

@@ -36,6 +36,8 @@ COMMANDS = (
     "detect",
     "ablate",
     "attack",
+    "erase",
+    "insert",
     "concepts",
     "concepts check",
     "concepts unite",

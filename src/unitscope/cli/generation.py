@@ -30,7 +30,7 @@ def erase(
     first: int | None = None,
     draws: int = 10,
     optimize: Flag = False,
-    steps: int = 200,
+    steps: int = 100,
     weights: Path | None = None,
     out: Path = Path("runs/erase"),
     seed: int = 0,
@@ -46,8 +46,8 @@ def erase(
         network: a generator.
         run: its dissection with a segmenter; the same segmenter looks at the pictures.
         concepts: what is removed, as NAME or CATEGORY/NAME; @LAYER says with the units of which layer.
-        layer: the layer of all others; by default the layer of the run that has most units of its own for
-            the concept, tried out on the pictures that ranked them.
+        layer: the layer of all others; by default that of the run where removal takes most of the concept
+            and least of all else, tried out on pictures that ranked the units.
         counts: how many units are removed.
         images: how many pictures are measured.
         first: the number of the first of them; by default the first that the run has not seen.
@@ -95,7 +95,7 @@ def insert(
     least: int = 100,
     draws: int = 10,
     optimize: Flag = False,
-    steps: int = 200,
+    steps: int = 100,
     weights: Path | None = None,
     out: Path = Path("runs/insert"),
     seed: int = 0,
@@ -112,8 +112,8 @@ def insert(
         network: a generator.
         run: its dissection with a segmenter; the same segmenter looks at the pictures.
         concepts: what is put in, as NAME or CATEGORY/NAME; @LAYER says with the units of which layer.
-        layer: the layer of all others; by default the layer of the run that has most units of its own for
-            the concept, tried out on the pictures that ranked them.
+        layer: the layer of all others; by default that of the run where removal takes most of the concept
+            and least of all else, tried out on pictures that ranked the units.
         units: how many units are set.
         images: how many pictures are painted on.
         first: the number of the first of them; by default the first that the run has not seen.
@@ -188,7 +188,7 @@ def _prepare(
         if place or layer:
             studio.rank(concept, place or layer or "")
     open_ones = [concept for concept, place in named if not (place or layer)]
-    chosen = choose_layers(studio, open_ones, seed=seed) if open_ones else []
+    chosen = choose_layers(studio, open_ones) if open_ones else []
     layers = {target.concept.id: target.layer for target in chosen}
     return studio, [Target(one, place or layer or layers[one.id]) for one, place in named]
 

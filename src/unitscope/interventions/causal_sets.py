@@ -33,9 +33,9 @@ class Recipe:
     paper, or `everywhere`, as units are removed from whole pictures. `term` leaves one of the two out.
     """
 
-    steps: int = 200
+    steps: int = 100
     batch: int = 8
-    rate: float = 0.02
+    rate: float = 0.03
     penalty: float = 0.005
     term: Term = "both"
     removal: Literal["cell", "everywhere"] = "cell"

@@ -102,8 +102,15 @@ class Trials:
     def keep(self, context: int) -> "Trials":
         """The trials in one context."""
         kept = self.context == context
-        parts = (self.image, self.context, self.change, self.before, self.inserted, self.removed)
-        return Trials(*(part[kept] for part in parts), self.mean_pixels)
+        return Trials(
+            self.image[kept],
+            self.context[kept],
+            self.change[kept],
+            self.before[kept],
+            self.inserted[kept],
+            self.removed[kept],
+            self.mean_pixels,
+        )
 
     @property
     def effect(self) -> Share:
@@ -159,11 +166,9 @@ def read_trials(
     rows = []
     for row, cell in enumerate(places):
         change = int((inserted[row] == concept).any(0).sum()) - shown
-        shares = (
-            float(share_at(planes[None], concept, cell, cells)[0])
-            for planes in (image.before, inserted[row], removed[row])
-        )
-        rows.append((image.number, find_context(image.before, cell, cells), change, *shares))
+        versions = np.stack([image.before, inserted[row], removed[row]])
+        was, put, gone = share_at(versions, concept, cell, cells).tolist()
+        rows.append((image.number, find_context(image.before, cell, cells), change, was, put, gone))
     return rows
 
 

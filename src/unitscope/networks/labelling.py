@@ -35,11 +35,11 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
         return sources.open_source(spec)
     name, found, images = rest.partition(",images=")
     if found:
-        return SegmentedSource(open_source(images, network), load_segmenter(name))
+        return SegmentedSource(open_source(images, network), load_segmenter(name), name)
     name, options = _split(rest, ("count", "seed"))
     if not isinstance(network, Generator):
         raise UsageError(f"{spec!r} says no images; wanted segmenter:{name},images=SOURCE")
-    return SegmentedSource(_images(network, options), load_segmenter(name))
+    return SegmentedSource(_images(network, options), load_segmenter(name), name)
 
 
 def load_segmenter(name: str) -> Segmenter:

@@ -212,14 +212,13 @@ def choose_layers(
     *,
     count: int = MANY,
     images: int = 200,
-    draws: int = 3,
-    seed: int = 0,
 ) -> list[Target]:
-    """For every concept the layer where its units are its own: where the `count` of highest IoU remove most
-    of it beyond what as many random units remove.
+    """For every concept the layer whose units are most its own.
 
-    Looks at images that have ranked the units, at no others. Layers with fewer than twice `count` units lose
-    half of them at most. Raises `UsageError` for a concept that no unit has to do with.
+    That is where the `count` units of highest IoU (half of the layer, if it has fewer than twice as many)
+    remove the largest share of the concept, less the share of all other pixels that they change. Looks at
+    images that have ranked the units, at no others. Raises `UsageError` for a concept that no unit has to do
+    with.
     """
     names = list(layers or studio.run.layers)
     if len(names) == 1:
@@ -229,13 +228,16 @@ def choose_layers(
     for layer in names:
         found = studio.layer(layer)
         here = [Target(one, layer) for one in concepts if found.iou[:, one.id].any()]
+        if not here:
+            continue
         taken = min(count, max(len(found) // 2, 1))
         orders = {one.concept.id: tuple(studio.rank(one.concept, layer)) for one in here}
-        tried = _erase_layer(studio, layer, here, {"iou": orders}, [taken], draws, seed, numbers)
-        for one in here:
-            (own, place), (lots, other) = (tried.find(by, one.concept.id, taken) for by in ("iou", "random"))
-            gain = own.removed(place, one.concept.id).value - lots.removed(other, one.concept.id).value
-            gains[one.concept.id][layer] = float(np.nan_to_num(gain, nan=-np.inf))
+        tried = _erase_layer(studio, layer, here, {"iou": orders}, [taken], 0, 0, numbers)
+        for place, one in enumerate(here):
+            share = tried.areas.removed(place, one.concept.id).value - tried.areas.aside(
+                place, one.concept.id
+            )
+            gains[one.concept.id][layer] = float(np.nan_to_num(share, nan=-np.inf))
     for concept in concepts:
         if not gains[concept.id]:
             studio.rank(concept, names[-1])  # raises
@@ -265,19 +267,20 @@ def _erase_layer(
     drawn = tuple(
         tuple(Version("random", 0, count, tuple(order[:count])) for count in counts) for order in orders
     )
-    plans = [_remove(layer, units, (*versions, *lot)) for lot in drawn]
+    plans = [_remove(layer, units, (*versions, *lot)) for lot in drawn or ((),)]
     areas, lots = Areas(len(versions), size), tuple(Areas(len(counts), size) for _ in drawn)
     title = f"removing units of {layer}"
     for image in repaint(
         studio.generator,
         layer,
         studio.segmenter,
-        lambda number, _: plans[number % draws],
+        lambda number, _: plans[number % len(plans)],
         numbers,
         title=title,
     ):
         areas.add(replace(image, after=image.after[: len(versions)]))
-        lots[image.number % draws].add(replace(image, after=image.after[len(versions) :]))
+        if lots:
+            lots[image.number % draws].add(replace(image, after=image.after[len(versions) :]))
     return LayerErasure(units, versions, areas, drawn, lots)
 
 

@@ -186,7 +186,9 @@ class _LayerWork:
                 shown[place] += int((image.before == concept).any(0).sum())
         found = {}
         for place, (concept, by, _) in enumerate(self.sets):
-            whole = [np.array(column, np.int64) for column in list(zip(*rows[place], strict=True))[:3]]
-            parts = [np.array(column, np.float64) for column in list(zip(*rows[place], strict=True))[3:]]
-            found[concept, by] = Trials(*whole, *parts, float(shown[place] / len(numbers)))
+            columns = np.array(rows[place], np.float64).T
+            image, context, change = columns[:3].astype(np.int64)
+            was, put, gone = columns[3:]
+            mean = float(shown[place] / len(numbers))
+            found[concept, by] = Trials(image, context, change, was, put, gone, mean)
         return found

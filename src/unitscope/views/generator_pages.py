@@ -130,7 +130,7 @@ def write_page(template: str, out: Path, **told: Any) -> Path:
 
 
 def paint_insertion(
-    study: Placement, studio: Studio, target: Target, levels: Levels, by: By = "iou", count: int = SHOWN
+    study: Placement, studio: Studio, target: Target, levels: Levels, by: By = "iou", least: int = LEAST
 ) -> tuple[Pictures, Pictures]:
     """The first pictures without the target, with a place marked, and the same with its units set there.
 
@@ -138,7 +138,8 @@ def paint_insertion(
     that have such a context at one of their places.
     """
     concept, cells = target.concept.id, studio.layer(target.layer).map_size
-    contexts = [one for one, _ in study.contexts(target) if one != target.concept] or [None]
+    rows = study.contexts(target, least) or study.contexts(target, 1)
+    contexts = [one for one, _ in rows if one != target.concept] or [target.concept]
     wanted = {one.id if one else 0 for one in contexts[: max(1, len(contexts) // 2)]}
     units = study.rankings[by][concept]
     value = levels.value(concept, units, study.rule)
@@ -154,7 +155,7 @@ def paint_insertion(
                 )
                 chosen[number] = (edit, cell)
                 break
-        if len(chosen) == count:
+        if len(chosen) == SHOWN:
             break
     before, after = paint_pairs(studio, target.layer, list(chosen), lambda number: chosen[number][0])
     marked = [
@@ -176,7 +177,7 @@ def write_placement_page(
     for place, target in enumerate(study.targets):
         figure, picture = f"figures/{place}.svg", f"pictures/{place}.jpg"
         draw_placement(study, target, out / figure, least)
-        before, after = paint_insertion(study, studio, target, levels[target.layer])
+        before, after = paint_insertion(study, studio, target, levels[target.layer], least=least)
         save_sheet(draw_pairs([before, after]), out / picture)
         together = {by: study.trials[target.concept.id, by] for by in study.kinds}
         rows = [(name_context(one), kinds) for one, kinds in study.contexts(target, least)]

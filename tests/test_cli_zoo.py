@@ -128,10 +128,12 @@ def test_a_segmenter_of_ones_own_is_trained_measured_and_used(place, capsys, mon
     said = capsys.readouterr().out
     assert "2 classes from 4 pictures, measured on 4 others" in said
     assert "segmenter: zoo/own-0/segmenter.safetensors  sha256 " in said
+    assert main([*words.split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sha256"] in said
     words += " --images own/images --masks own/masks --out zoo2 --json"
     assert main(words.split()) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["sha256"] in said
+    assert found["test"] == f"folder:{place}/own/images,masks={place}/own/masks,half=test"
     assert [row["concept"] for row in found["classes"]] == ["cat", "sky"]
     words = "dissect zoo:generator --layers layer2 --out painted --no-report --shifts 5"
     words += " --concepts segmenter:zoo/own-0/segmenter.safetensors,count=16"

@@ -90,7 +90,8 @@ class FolderSource:
         files = [self.image_root / image for image in self.images]
         files += [mask for masks in self.masks for mask in masks.values()]
         texts = [self.root / name for name in (FILE_NAME, SPLITS_FILE)]
-        return digest_files(self.root, files, texts, f"folder {sorted(self.options)}")
+        options = sorted(option for option in self.options if option[0] != "masks")  # a place, no choice
+        return digest_files(self.root, files, texts, f"folder {options}")
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading never meets: masks that belong to no image, as pairs of file and remark."""
@@ -147,7 +148,11 @@ def open_folder(
         raise UsageError(
             f"{root} is not a folder; wanted one of images, or one that holds images/ and masks/"
         )
-    options = [("category", category), ("split", split), ("masks", None if masks is None else str(masks))]
+    options = [
+        ("category", category),
+        ("split", split),
+        ("masks", None if masks is None else str(Path(masks).resolve())),
+    ]
     chosen = tuple((key, value) for key, value in options if value is not None)
     if masks is not None:
         return _open_pair(root, Path(masks), category, split, chosen)
@@ -206,10 +211,10 @@ def _open_pair(
     """Images and masks in two folders that were both named."""
     if not masks.is_dir():
         raise UsageError(f"{masks} is not a folder; wanted the one that holds the masks of {images}")
-    # Whole paths: two relative ones have no folder in common that can be named.
-    images, masks = images.absolute(), masks.absolute()
-    root = Path(os.path.commonpath([images.resolve(), masks.resolve()]))
-    if root in (images.resolve(), masks.resolve()):
+    # Whole paths: two relative ones may have no folder in common that can be named.
+    images, masks = images.resolve(), masks.resolve()
+    root = Path(os.path.commonpath([images, masks]))
+    if root in (images, masks):
         raise UsageError(f"{images} and {masks} lie in each other; wanted two folders side by side")
     if not (root / FILE_NAME).is_file():
         raise SourceError(f"{root}: the masks need a {FILE_NAME} here that names their ids; add one")
@@ -219,7 +224,7 @@ def _open_pair(
             f"{root / FILE_NAME} names {len(classes.layers)} layers of masks; wanted one for the masks in "
             f"{masks.name}/, or open the folder as folder:{root}"
         )
-    return _join_masks(root, images.resolve(), classes, [masks.resolve()], split, options)
+    return _join_masks(root, images, classes, [masks], split, options)
 
 
 def _join_masks(

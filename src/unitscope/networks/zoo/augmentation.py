@@ -48,7 +48,7 @@ def draw_views(
     images = _look(stored, grid, "bilinear")
     named = torch.from_numpy(pictures.labels[chosen])
     labels = _look(named.float(), grid, "nearest").round().byte()
-    outside = (grid.abs() > 1).any(3)
+    outside, unknown = (grid.abs() > 1).any(3), torch.tensor(VOID, dtype=torch.uint8)
     images = _recolor(dice, images, labels[:, 0], max(map(len, pictures.classes)))
     if pictures.grounds:
         ground = torch.tensor(pictures.grounds)[:, None, None]
@@ -58,13 +58,13 @@ def draw_views(
         images = torch.where(
             other, soft * _draw_grounds(dice, grounds, count, size) + (1 - soft) * images, images
         )
-        hidden = outside | _draw_blots(dice, count, size)
-        labels = torch.where(hidden[:, None], ground.byte(), labels)
+        labels = torch.where(outside[:, None], ground.byte(), labels)
     else:
-        hidden = outside | _draw_blots(dice, count, size)
-        labels = torch.where(hidden[:, None], torch.tensor(VOID, dtype=torch.uint8), labels)
-    blots = hidden & ~outside
-    images = torch.where(blots[:, None], _draw_grounds(dice, grounds, count, size), images)
+        labels = torch.where(outside[:, None], unknown, labels)
+    # What hides a part has no class: called background it would teach that faces have holes.
+    blots = _draw_blots(dice, count, size)[:, None]
+    labels = torch.where(blots, unknown, labels)
+    images = torch.where(blots, _draw_grounds(dice, grounds, count, size), images)
     images = _relight(dice, _degrade(dice, images))
     return Batch(images * 2 - 1, torch.zeros(count, dtype=torch.int64), labels)
 
@@ -147,14 +147,14 @@ def _draw_grounds(dice: Dice, grounds: UInt8[np.ndarray, "ground y x 3"], count:
 
 
 def _draw_blots(dice: Dice, count: int, size: int) -> Bool[Tensor, "n y x"]:
-    """Boxes and ellipses that hide a part of every sixth picture."""
+    """Boxes and ellipses that hide a part of every fourth picture."""
     line = (torch.arange(size) + 0.5) / size
     center, reach = _uniform(dice, 0.0, 1.0, 2, count, 1), _uniform(dice, 0.06, 0.25, 2, count, 1)
     down, across = (line - center[0]) / reach[0], (line - center[1]) / reach[1]
     box = torch.maximum(down.abs()[:, :, None], across.abs()[:, None, :])
     ellipse = (down.square()[:, :, None] + across.square()[:, None, :]).sqrt()
     inside = torch.where(_toss(dice, count, 0.5)[:, :, :, 0], box, ellipse) < 1
-    return inside & _toss(dice, count, 0.16)[:, :, :, 0]
+    return inside & _toss(dice, count, 0.25)[:, :, :, 0]
 
 
 def _relight(dice: Dice, images: Pictures) -> Pictures:

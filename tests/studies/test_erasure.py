@@ -41,6 +41,16 @@ def test_shares_are_those_of_a_loop_over_single_edits(studio, study):
         for concept in (2, 3, 5, 7):
             was, now = (np.mean([(one == concept).any(0).sum() for one in many]) for many in (before, after))
             assert layer.areas.removed(place, concept).value == pytest.approx(-(now - was) / was)
+    for draw, (versions, lot) in enumerate(zip(layer.drawn, layer.lots, strict=True)):
+        numbers = range(64 + 6 * draw, 70 + 6 * draw)
+        for place, version in enumerate(versions):
+            edit = set_units("maps", version.units, UNITS)
+            was = sum((before[number - 64] == 3).any(0).sum() for number in numbers)
+            after = [segment_alone(generator, segmenter, number, edit) for number in numbers]
+            now = sum((one == 3).any(0).sum() for one in after)
+            assert lot.removed(place, 3).value == pytest.approx(1 - now / was)
+    pooled = [lot.after[1] for lot in layer.lots]
+    assert (layer.random.after[1] == sum(pooled)).all()
 
 
 def test_the_units_that_paint_a_concept_remove_all_of_it_and_nothing_else(study):

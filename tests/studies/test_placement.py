@@ -47,7 +47,7 @@ def test_trials_are_those_of_a_loop_over_single_edits(studio, study, levels):
             trials, row = study.trials[concept, by], 0
             for number in range(64, 84):
                 before = segment_alone(studio.generator, studio.segmenter, number)
-                units = lots[number % 4] if by == "random" else study.rankings[by][concept]
+                units = lots[(number - 64) // 5] if by == "random" else study.rankings[by][concept]
                 for cell in draw_cells((4, 4), 3, number, 0):
                     place = torch.zeros(4, 4)
                     place[cell] = 1
@@ -80,7 +80,7 @@ def test_the_planted_units_insert_their_concept_and_random_ones_nothing(study):
     aside = [draw for draw, lot in enumerate(lots) if not lot & set(PAINTS[2])]
     lot = study.trials[2, "random"]
     assert aside
-    assert (lot.change[np.isin(lot.image % 4, aside)] <= 0).all()
+    assert (lot.change[np.isin((lot.image - 64) // 5, aside)] <= 0).all()
 
 
 def test_what_stood_there_matters(study):
@@ -94,9 +94,28 @@ def test_what_stood_there_matters(study):
     assert study.contexts(TARGETS[0], 61) == []
 
 
+def test_places_of_a_coarser_grid_cover_several_cells(studio, levels):
+    found = study_placement(studio, TARGETS[:1], levels, count=2, places=4, across=2, images=6)
+    trials = found.trials[2, "iou"]
+    before = [segment_alone(studio.generator, studio.segmenter, number)[0] for number in range(64, 70)]
+    quarters = [one[y : y + 8, x : x + 8] == 2 for one in before for y in (0, 8) for x in (0, 8)]
+    assert trials.before.tolist() == [quarter.mean() for quarter in quarters]
+    assert (trials.inserted == 1).all()
+    assert (trials.removed == 0).all()
+    assert trials.change.tolist() == [64 - quarter.sum() for quarter in quarters]
+
+
 def test_a_quantile_serves_as_a_level_and_given_orders_are_measured(studio, levels):
     found = study_placement(
-        studio, TARGETS[:1], levels, count=2, places=1, rule="quantile", images=4, effects={2: (4, 1, 0)}
+        studio,
+        TARGETS[:1],
+        levels,
+        count=2,
+        places=1,
+        rule="quantile",
+        images=4,
+        draws=2,
+        effects={2: (4, 1, 0)},
     )
     assert found.rankings["effect"][2] == (4, 1)
     assert (found.trials[2, "effect"].inserted == 1).all()

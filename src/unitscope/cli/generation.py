@@ -91,6 +91,7 @@ def insert(
     images: int = 1000,
     first: int | None = None,
     places: int = 4,
+    across: int | None = None,
     level: Literal["mean", "quantile"] = "mean",
     least: int = 100,
     draws: int = 10,
@@ -103,7 +104,7 @@ def insert(
 ) -> None:
     """Set units of a generator at one place: does a concept appear, and does it depend on what stood there?
 
-    The units that a run ranks highest for a concept are set, in one cell of their maps, to the level that
+    The units that a run ranks highest for a concept are set, in a cell of their maps, to the level that
     they have where the concept is; so are as many random ones. Prints, by what stood at the place, the change
     of the concept's pixels as a share of its mean pixels a picture, and the average causal effect at the
     place, both in percent. Writes placement.csv, trials.csv, units.csv and a page with pictures.
@@ -118,6 +119,7 @@ def insert(
         images: how many pictures are painted on.
         first: the number of the first of them; by default the first that the run has not seen.
         places: how many places are tried in each picture, one at a time, by lot.
+        across: places are cells of a grid so many across, where that is coarser than the layer's own cells.
         level: set units to their mean where the concept is, or to their 0.99 quantile.
         least: contexts with fewer trials are in placement.csv only.
         draws: how often random units are drawn.
@@ -142,11 +144,11 @@ def insert(
     if optimize:
         from unitscope.interventions.causal_sets import Recipe
 
-        sets = _optimize(studio, targets, Recipe(steps=steps, seed=seed), levels)
+        sets = _optimize(studio, targets, Recipe(steps=steps, seed=seed), levels, across)
         effects = {number: found.order for number, found in sets.items()}
     study = study_placement(
-        studio, targets, levels, count=units, places=places, rule=level, draws=draws, images=images,
-        first=first, effects=effects, seed=seed,
+        studio, targets, levels, count=units, places=places, across=across, rule=level, draws=draws,
+        images=images, first=first, effects=effects, seed=seed,
     )  # fmt: skip
     tables = write_placement(study, out)
     page = write_placement_page(study, studio, levels, out, least)
@@ -198,6 +200,7 @@ def _optimize(
     targets: "Sequence[Target]",
     recipe: "Recipe",
     levels: "Mapping[str, Levels] | None" = None,
+    across: int | None = None,
 ) -> "dict[int, CausalSet]":
     """The optimized set of every concept, by its id."""
     from unitscope.interventions.causal_sets import check_scorer, find_places, optimize_units
@@ -206,7 +209,7 @@ def _optimize(
     found = {}
     for layer in dict.fromkeys(target.layer for target in targets):
         concepts = [target.concept for target in targets if target.layer == layer]
-        for places in find_places(studio, layer, concepts, studio.ranked):
+        for places in find_places(studio, layer, concepts, studio.ranked, across):
             known = None if levels is None else levels[layer]
             found[places.concept.id] = optimize_units(studio, layer, places, known, recipe)
     return found

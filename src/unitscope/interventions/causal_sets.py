@@ -13,7 +13,7 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import SourceError, UsageError
 from unitscope.interventions.edits import Edit, edited
-from unitscope.interventions.insertion import cell_region
+from unitscope.interventions.insertion import cell_region, choose_grid
 from unitscope.interventions.levels import Levels, cover_cells
 from unitscope.interventions.studio import Studio
 from unitscope.networks.segmenters import Scorer
@@ -83,9 +83,14 @@ class Places:
 
 
 @torch.no_grad()
-def find_places(studio: Studio, layer: str, concepts: Sequence[Concept], images: int) -> list[Places]:
-    """Where concepts are in the first images, those that ranked the units; in cells of the layer's maps."""
-    cells = studio.layer(layer).map_size
+def find_places(
+    studio: Studio, layer: str, concepts: Sequence[Concept], images: int, across: int | None = None
+) -> list[Places]:
+    """Where concepts are in the first images, those that ranked the units.
+
+    In cells of the layer's maps, or of a grid `across` by `across` where that is coarser.
+    """
+    cells = choose_grid(studio.layer(layer).map_size, across)
     count = min(images, studio.ranked)
     ids = [concept.id for concept in concepts]
     found = []
@@ -160,7 +165,7 @@ class _Lot:
 
     images: list[int]
     removing: int
-    place: Float32[Tensor, "image 1 cell_y cell_x"]
+    place: Float32[Tensor, "image cell_y cell_x"]
     region: Float32[Tensor, "image cell_y cell_x"]
 
 
@@ -196,7 +201,7 @@ class _Work:
         if recipe.removal == "everywhere":
             region[: len(removed)] = cover[removed]
             place[: len(removed)] = 1
-        return _Lot(removed + inserted, len(removed), place[:, None], region)
+        return _Lot(removed + inserted, len(removed), place, region)
 
     def loss(self, alpha: Float32[Tensor, "unit"], lot: _Lot) -> Float32[Tensor, ""]:
         scores, kept = self.scores(alpha, lot), lot.removing
@@ -211,7 +216,8 @@ class _Work:
         generator = self.studio.generator
         value = self.value[None, :, None, None].repeat(len(lot.images), 1, 1, 1)
         value[: lot.removing] = 0
-        edit = Edit(self.layer, alpha[None, :, None, None] * lot.place, value)
+        place = cell_region(lot.place, self.studio.layer(self.layer).map_size)[:, None]
+        edit = Edit(self.layer, alpha[None, :, None, None] * place, value)
         fed = [generator.feed(np.zeros((1, 1, 1, 3), np.uint8), number) for number in lot.images]
         batches = [one if isinstance(one, tuple) else (one,) for one in fed]
         with edited(generator, edit):

@@ -16,8 +16,19 @@ from unitscope.interventions.repainting import Repainted
 Cell = tuple[int, int]
 
 
+def choose_grid(cells: tuple[int, int], across: int | None = None) -> tuple[int, int]:
+    """How places lie in a picture: the cells of the maps, or `across` by `across` where these are fewer.
+
+    >>> choose_grid((16, 16)), choose_grid((16, 16), 8), choose_grid((4, 4), 8)
+    ((16, 16), (8, 8), (4, 4))
+    """
+    if across is None:
+        return cells
+    return min(cells[0], across), min(cells[1], across)
+
+
 def draw_cells(cells: tuple[int, int], count: int, number: int, seed: int) -> list[Cell]:
-    """The places tried in image `number`: `count` different cells of its maps by lot, all where it has fewer.
+    """The places tried in image `number`: `count` different cells of a grid by lot, all where it has fewer.
 
     >>> draw_cells((2, 2), 9, number=0, seed=0)
     [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -69,13 +80,18 @@ def set_at(
     strength: Float32[Tensor, "unit"],
     value: Float32[Tensor, "unit"],
     places: Sequence[Cell],
+    grid: tuple[int, int],
     cells: tuple[int, int],
 ) -> Edit:
-    """Versions of a picture, one a place, in which units are set there; `strength` 0 leaves a unit alone."""
-    mask = torch.zeros(len(places), 1, *cells)
+    """Versions of a picture, one a place, in which units are set there; `strength` 0 leaves a unit alone.
+
+    `places` are cells of a grid that lies over the layer's own `cells`.
+    """
+    mask = torch.zeros(len(places), *grid)
     for row, (y, x) in enumerate(places):
-        mask[row, 0, y, x] = 1
-    return Edit(layer, strength[None, :, None, None] * mask, value[None, :, None, None])
+        mask[row, y, x] = 1
+    spread = cell_region(mask, cells)[:, None]
+    return Edit(layer, strength[None, :, None, None] * spread, value[None, :, None, None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ class LayerErasure:
     """The removals from one layer, and the areas after each.
 
     `areas` are those without ranked units, `versions`, over all images; `lots[draw]` those without the random
-    units of a draw, the versions `drawn[draw]`, over the images whose number is the draw modulo the draws.
+    units of a draw, the versions `drawn[draw]`, over its own images.
     """
 
     units: int
@@ -76,7 +76,7 @@ class Erasure:
 
     `rankings[by][concept]` are the units in the order in which they are removed; they were ranked on images 0
     to `ranked` - 1, and removed on `images` others from number `first` on. Random units are drawn `draws`
-    times; the images take turns with the draws, and a draw serves all concepts of a layer.
+    times; a draw serves all concepts of a layer, over its own run of images.
     """
 
     generator: str
@@ -215,12 +215,13 @@ def choose_layers(
 ) -> list[Target]:
     """For every concept the layer whose units are most its own.
 
-    That is where the `count` units of highest IoU (half of the layer, if it has fewer than twice as many)
-    remove the largest share of the concept, less the share of all other pixels that they change. Looks at
-    images that have ranked the units, at no others. Raises `UsageError` for a concept that no unit has to do
-    with.
+    That is where the `count` units of highest IoU remove the largest share of the concept, less the share of
+    all other pixels that they change. Layers that have fewer than twice as many units are passed over, if
+    there are others: taking most of a layer shows nothing. Looks at images that have ranked the units, at no
+    others. Raises `UsageError` for a concept that no unit has to do with.
     """
-    names = list(layers or studio.run.layers)
+    named = list(layers or studio.run.layers)
+    names = [name for name in named if len(studio.layer(name)) >= 2 * count] or named
     if len(names) == 1:
         return [Target(concept, names[0]) for concept in concepts]
     numbers = range(min(images, studio.ranked))
@@ -274,14 +275,27 @@ def _erase_layer(
         studio.generator,
         layer,
         studio.segmenter,
-        lambda number, _: plans[number % len(plans)],
+        lambda number, _: plans[share_out(number, numbers, len(plans))],
         numbers,
         title=title,
     ):
         areas.add(replace(image, after=image.after[: len(versions)]))
         if lots:
-            lots[image.number % draws].add(replace(image, after=image.after[len(versions) :]))
+            lots[share_out(image.number, numbers, draws)].add(
+                replace(image, after=image.after[len(versions) :])
+            )
     return LayerErasure(units, versions, areas, drawn, lots)
+
+
+def share_out(number: int, numbers: Sequence[int], draws: int) -> int:
+    """Which draw an image has: the first images the first draw, and so on, about as many for each.
+
+    Runs of images, not turns: the kinds of a generator take turns already.
+
+    >>> [share_out(number, range(100, 107), 3) for number in range(100, 107)]
+    [0, 0, 0, 1, 1, 2, 2]
+    """
+    return (number - numbers[0]) * draws // len(numbers)
 
 
 def _remove(layer: str, units: int, versions: Sequence[Version]) -> Edit:

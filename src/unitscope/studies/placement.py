@@ -11,11 +11,11 @@ from torch import Tensor
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.interventions.edits import Edit
-from unitscope.interventions.insertion import Cell, Trials, draw_cells, read_trials, set_at
+from unitscope.interventions.insertion import Cell, Trials, choose_grid, draw_cells, read_trials, set_at
 from unitscope.interventions.levels import Levels, Rule
 from unitscope.interventions.repainting import repaint, stack_edits
 from unitscope.interventions.studio import Studio
-from unitscope.studies.erasure import LEAST_DRAWS, MANY, By, Target
+from unitscope.studies.erasure import LEAST_DRAWS, MANY, By, Target, share_out
 
 LEAST = 100
 """A context with fewer trials is not shown; the paper asks for 1,000 of its 640,000."""
@@ -27,8 +27,10 @@ class Placement:
     """Concepts put into a generator's pictures.
 
     `rankings[by][concept]` are the `count` units that are set, ranked on images 0 to `ranked` - 1;
-    `trials[concept, by]` what came of it on `images` others, at `places` places each. `rule` says what units
-    are set to. With `random` the units are those of lot i modulo `draws` in image i, at their own levels.
+    `trials[concept, by]` what came of it on `images` others, at `places` places each: cells of the layer,
+    or of a grid `across` by `across` where that is coarser. `rule` says what units
+    are set to. With `random` the units are by lot, at their own levels; each of `draws` draws has its own
+    run of images.
     """
 
     generator: str
@@ -37,6 +39,7 @@ class Placement:
     targets: tuple[Target, ...]
     count: int
     places: int
+    across: int | None
     rule: Rule
     draws: int
     ranked: int
@@ -75,6 +78,7 @@ def study_placement(
     *,
     count: int = MANY,
     places: int = PLACES,
+    across: int | None = None,
     rule: Rule = "mean",
     draws: int = LEAST_DRAWS,
     images: int = 1000,
@@ -92,8 +96,10 @@ def study_placement(
     numbers = studio.fresh(images, first)
     if not targets:
         raise UsageError("no concept was named; say which, as in: --concepts tree")
-    if places < 1 or draws < 1:
-        raise UsageError(f"{places} places and {draws} draws try nothing; wanted 1 or more of each")
+    if min(places, draws, across or 1) < 1:
+        raise UsageError(
+            f"{places} places of a grid {across} across and {draws} draws try nothing; wanted 1 or more"
+        )
     for one in targets:
         units = len(studio.layer(one.layer))
         if not 1 <= count <= units:
@@ -107,7 +113,7 @@ def study_placement(
     for layer in dict.fromkeys(one.layer for one in targets):
         work = _LayerWork(
             studio, levels[layer], [one for one in targets if one.layer == layer], rankings, count, places,
-            rule, draws, seed,
+            across, rule, draws, seed,
         )  # fmt: skip
         trials |= work.run(numbers)
     return Placement(
@@ -117,6 +123,7 @@ def study_placement(
         tuple(targets),
         count,
         places,
+        across,
         rule,
         draws,
         studio.ranked,
@@ -140,12 +147,14 @@ class _LayerWork:
         rankings: Mapping[By, Mapping[int, tuple[int, ...]]],
         count: int,
         places: int,
+        across: int | None,
         rule: Rule,
         draws: int,
         seed: int,
     ) -> None:
         found = studio.layer(levels.layer)
         self.studio, self.layer, self.cells = studio, levels.layer, found.map_size
+        self.grid = choose_grid(self.cells, across)
         self.units, self.places, self.seed = len(found), places, seed
         rng = np.random.default_rng(seed)
         self.lots = [rng.permutation(self.units)[:count].tolist() for _ in range(draws)]
@@ -157,32 +166,37 @@ class _LayerWork:
         values = {one.concept.id: levels.value(one.concept.id, range(self.units), rule) for one in targets}
         self.values: dict[int, Float32[Tensor, "unit"]] = values
 
-    def plan(self, number: int) -> Edit:
+    def plan(self, number: int, draw: int) -> Edit:
         """For every set the places with its units inserted, then the places with them removed."""
         cells, edits = self.draw(number), []
         for concept, _, units in self.sets:
             strength = torch.zeros(self.units)
-            strength[list(units or self.lots[number % len(self.lots)])] = 1
+            strength[list(units or self.lots[draw])] = 1
             values = (self.values[concept], torch.zeros(self.units))
-            edits += [set_at(self.layer, strength, value, cells, self.cells) for value in values]
+            edits += [set_at(self.layer, strength, value, cells, self.grid, self.cells) for value in values]
         # A set's value is its versions' alone.
         return stack_edits([Edit(one.layer, one.strength, one.value.expand(len(cells), -1, -1, -1))
                             for one in edits])  # fmt: skip
 
     def draw(self, number: int) -> list[Cell]:
-        return draw_cells(self.cells, self.places, number, self.seed)
+        return draw_cells(self.grid, self.places, number, self.seed)
 
     def run(self, numbers: Sequence[int]) -> dict[tuple[int, By], Trials]:
         rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in self.sets]
         shown = np.zeros(len(self.sets), np.int64)
         title = f"inserting into {self.layer}"
+        lots = len(self.lots)
         for image in repaint(
-            self.studio.generator, self.layer, self.studio.segmenter, lambda number, _: self.plan(number),
-            numbers, title=title,
-        ):  # fmt: skip
+            self.studio.generator,
+            self.layer,
+            self.studio.segmenter,
+            lambda number, _: self.plan(number, share_out(number, numbers, lots)),
+            numbers,
+            title=title,
+        ):
             cells = self.draw(image.number)
             for place, (concept, _, _) in enumerate(self.sets):
-                rows[place] += read_trials(image, concept, cells, self.cells, 2 * place * len(cells))
+                rows[place] += read_trials(image, concept, cells, self.grid, 2 * place * len(cells))
                 shown[place] += int((image.before == concept).any(0).sum())
         found = {}
         for place, (concept, by, _) in enumerate(self.sets):

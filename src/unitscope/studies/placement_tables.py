@@ -122,6 +122,7 @@ def describe_placement(study: Placement, least: int = LEAST) -> dict[str, object
         "first_image": study.first,
         "images": study.images,
         "places": study.places,
+        "across": study.across,
         "units": study.count,
         "rule": study.rule,
         "draws": study.draws,

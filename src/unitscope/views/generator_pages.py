@@ -12,7 +12,14 @@ from PIL import Image
 
 from unitscope.errors import RunError
 from unitscope.interventions.edits import Edit, set_units
-from unitscope.interventions.insertion import Cell, draw_cells, find_context, find_pixels
+from unitscope.interventions.insertion import (
+    Cell,
+    choose_grid,
+    draw_cells,
+    find_context,
+    find_pixels,
+    set_at,
+)
 from unitscope.interventions.levels import Levels
 from unitscope.interventions.repainting import repaint_pixels
 from unitscope.interventions.studio import Studio
@@ -138,28 +145,25 @@ def paint_insertion(
     that have such a context at one of their places.
     """
     concept, cells = target.concept.id, studio.layer(target.layer).map_size
+    grid = choose_grid(cells, study.across)
     rows = study.contexts(target, least) or study.contexts(target, 1)
     contexts = [one for one, _ in rows if one != target.concept] or [target.concept]
     wanted = {one.id if one else 0 for one in contexts[: max(1, len(contexts) // 2)]}
-    units = study.rankings[by][concept]
-    value = levels.value(concept, units, study.rule)
+    every = len(studio.layer(target.layer))
+    value, strength = levels.value(concept, range(every), study.rule), torch.zeros(every)
+    strength[list(study.rankings[by][concept])] = 1
     chosen: dict[int, tuple[Edit, Cell]] = {}
     for number in range(study.first, study.first + min(study.images, SEARCHED)):
         planes = studio.segmenter(studio.generator.generate(number, 1))[0]
-        for cell in draw_cells(cells, study.places, number, study.seed):
-            if find_context(planes, cell, cells) in wanted:
-                place = torch.zeros(cells)
-                place[cell] = 1
-                edit = set_units(
-                    target.layer, units, len(studio.layer(target.layer)), value=value, place=place
-                )
-                chosen[number] = (edit, cell)
+        for cell in draw_cells(grid, study.places, number, study.seed):
+            if find_context(planes, cell, grid) in wanted:
+                chosen[number] = (set_at(target.layer, strength, value, [cell], grid, cells), cell)
                 break
         if len(chosen) == SHOWN:
             break
     before, after = paint_pairs(studio, target.layer, list(chosen), lambda number: chosen[number][0])
     marked = [
-        mark_place(image, find_pixels(cell, cells, image.shape[:2]))
+        mark_place(image, find_pixels(cell, grid, image.shape[:2]))
         for image, (_, cell) in zip(before, chosen.values(), strict=True)
     ]
     return marked, after

@@ -188,7 +188,7 @@ def grade_parser(parser: Parser, source: ConceptSource) -> list[ClassScore]:
         if len(example.planes) != len(parser.classes):
             continue
         seen += 1
-        found = segmenter(example.image[None])[0]
+        found = segmenter(np.stack([example.image]))[0]
         known = np.ones(found.shape[1:], bool) if example.void is None else ~example.void
         for truth, named in zip(example.planes, found, strict=True):
             counts[0] += np.bincount(truth[known], minlength=size)

@@ -22,7 +22,8 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     """The source that a text names: all that need no network (`concepts.sources`), and
 
     - `segmenter:NAME,images=SOURCE`: the images of a source with the labels of a segmenter, which is
-      `zoo:segmenter`, `hf:FOLDER` (`semantic.load_semantic`), `FILE.onnx` (`onnx_files.load_onnx`), or
+      `zoo:segmenter`, `FILE.safetensors` (what `unitscope zoo train segmenter --images SOURCE` wrote),
+      `hf:FOLDER` (`semantic.load_semantic`), `FILE.onnx` (`onnx_files.load_onnx`), or
       `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
     - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels.
 
@@ -78,6 +79,10 @@ def load_segmenter(name: str) -> Segmenter:
         from unitscope.networks.zoo.shelf import load_zoo_segmenter
 
         return load_zoo_segmenter()
+    if name.endswith(".safetensors"):
+        from unitscope.networks.zoo.parser import load_parser
+
+        return load_parser(name).segmenter(name)
     if name.startswith("hf:"):
         from unitscope.networks.semantic import load_semantic
 
@@ -87,7 +92,7 @@ def load_segmenter(name: str) -> Segmenter:
 
         return load_onnx(name)
     if ".py:" not in name:
-        wanted = "zoo:segmenter, hf:FOLDER, FILE.onnx or FILE.py:FACTORY"
+        wanted = "zoo:segmenter, FILE.safetensors, hf:FOLDER, FILE.onnx or FILE.py:FACTORY"
         raise UsageError(f"no segmenter {name!r}; wanted {wanted}")
     file, _, factory = name.rpartition(":")
     made = _call_factory(Path(file), factory)

@@ -29,7 +29,7 @@ def draw_erasure(study: Erasure, out: Path) -> Path:
         (_known(study.removed(target, by, count)) for target in study.targets for by in study.kinds
          for count in study.counts), default=0.0
     )  # fmt: skip
-    with open_figure(out, max(_WIDE * columns, 320), _HIGH * rows + 50, columns, rows) as (figure, axes):
+    with open_figure(out, max(_WIDE * columns, 320.0), _HIGH * rows + 50, columns, rows) as (figure, axes):
         plots = np.ravel(axes)
         for axis, target in zip(plots, study.targets, strict=False):
             _draw_target(axis, study, target)

@@ -1,6 +1,7 @@
 """What a generator's units are set to when a concept is put into a picture, and which units those are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,6 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from unitscope.concepts.segmenters import Segmenter
-from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.generators import Generator, to_pixels
@@ -69,7 +69,6 @@ def cover_cells(
     return functional.adaptive_avg_pool2d(masks, cells)
 
 
-@torch.no_grad()
 def measure_levels(
     generator: Generator,
     layer: str,
@@ -84,40 +83,80 @@ def measure_levels(
     The quantile is the value that at most a share 1 - `quantile` of the cells lie above. Raises `UsageError`
     for fewer than one image or an unknown layer.
     """
+    return measure_layers(generator, [layer], segmenter, images, first=first, quantile=quantile)[layer]
+
+
+@torch.no_grad()
+def measure_layers(
+    generator: Generator,
+    layers: Sequence[str],
+    segmenter: Segmenter,
+    images: int = 1000,
+    *,
+    first: int = 0,
+    quantile: float = 0.99,
+) -> dict[str, Levels]:
+    """The levels of several layers, of images that are made and segmented once; see `measure_levels`."""
     if images < 1:
         raise UsageError(f"{images} images show no levels; wanted 1 or more")
-    vocabulary: Vocabulary = segmenter.vocabulary
-    concepts = tuple(concept.id for concept in vocabulary)
-    seen: list[Tensor] = []
-    cells: list[Tensor] = []
-    sums: Float64[Tensor, "concept unit"] | None = None
-    weights = torch.zeros(len(concepts), dtype=torch.float64)
+    concepts = tuple(concept.id for concept in segmenter.vocabulary)
+    seen: dict[str, Tensor] = {}
+    tallies = {layer: _Tally.empty(len(concepts)) for layer in layers}
 
-    def note(raw: Tensor) -> Tensor:
-        seen.append(read_units(raw, generator.prefix_tokens, layer).float())
-        return raw
+    def noting(layer: str) -> Callable[[Tensor], Tensor]:
+        def note(raw: Tensor) -> Tensor:
+            seen[layer] = read_units(raw, generator.prefix_tokens, layer).float()
+            return raw
+
+        return note
 
     with (
         evaluation(generator.module),
-        hook_layer(generator, layer, note),
-        tqdm(total=images, desc=f"levels of {layer}", unit="image", disable=None) as bar,
+        ExitStack() as hooks,
+        tqdm(total=images, desc=f"levels of {', '.join(layers)}", unit="image", disable=None) as bar,
     ):
+        for layer in layers:
+            hooks.enter_context(hook_layer(generator, layer, noting(layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
             batch = generator.feed(np.zeros((count, 1, 1, 3), np.uint8), start)
             pictures = to_pixels(generator.module(*batch), generator.low, generator.high)
-            maps = seen.pop()
-            cover = cover_cells(segmenter(pictures), concepts, (maps.shape[2], maps.shape[3])).double()
-            found = torch.einsum("ncyx,nuyx->cu", cover, maps.double())
-            sums = found if sums is None else sums + found
-            weights += cover.sum((0, 2, 3))
-            cells.append(maps.permute(1, 0, 2, 3).flatten(1))
+            planes = segmenter(pictures)
+            for layer, tally in tallies.items():
+                maps = seen.pop(layer)
+                tally.add(maps, cover_cells(planes, concepts, (maps.shape[2], maps.shape[3])))
             bar.update(count)
-    assert sums is not None
-    values = torch.cat(cells, 1)
-    rank = values.shape[1] - int((1 - quantile) * values.shape[1])
-    high = values.kthvalue(rank, dim=1).values
-    shown = weights > 0
-    means = (sums[shown] / weights[shown, None]).float()
-    kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)
-    return Levels(layer, images, quantile, high.numpy(), kept, means.numpy())
+    return {layer: tally.levels(layer, images, quantile, concepts) for layer, tally in tallies.items()}
+
+
+@dataclass
+class _Tally:
+    """The cells of a layer seen so far."""
+
+    cells: list[Tensor]
+    sums: Float64[Tensor, "concept unit"] | None
+    weights: Float64[Tensor, "concept"]
+
+    @classmethod
+    def empty(cls, concepts: int) -> "_Tally":
+        return cls([], None, torch.zeros(concepts, dtype=torch.float64))
+
+    def add(
+        self,
+        maps: Float32[Tensor, "image unit cell_y cell_x"],
+        cover: Float32[Tensor, "image concept cell_y cell_x"],
+    ) -> None:
+        found = torch.einsum("ncyx,nuyx->cu", cover.double(), maps.double())
+        self.sums = found if self.sums is None else self.sums + found
+        self.weights += cover.double().sum((0, 2, 3))
+        self.cells.append(maps.permute(1, 0, 2, 3).flatten(1))
+
+    def levels(self, layer: str, images: int, quantile: float, concepts: tuple[int, ...]) -> Levels:
+        assert self.sums is not None
+        values = torch.cat(self.cells, 1)
+        rank = values.shape[1] - int((1 - quantile) * values.shape[1])
+        high = values.kthvalue(rank, dim=1).values
+        shown = self.weights > 0
+        means = (self.sums[shown] / self.weights[shown, None]).float()
+        kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)
+        return Levels(layer, images, quantile, high.numpy(), kept, means.numpy())

@@ -30,7 +30,6 @@ export interface Paint extends Named {
 export interface Project {
   id: string;
   generator: { name: string; digest: string; seed: number };
-  kinds: string[];
   size: [number, number];
   mask: [number, number];
   tile: [number, number];

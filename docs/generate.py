@@ -17,11 +17,16 @@ HEAD = """\
 
 - NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, `head:FILE` (what
   `unitscope zoo head` wrote, on its network), or `file.py:factory`.
-- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..]`, `broden:DIR[,split=..]`,
-  `segmenter:NAME,images=SOURCE`, or `generator:NAME[,count=..,seed=..]`.
+- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..,masks=DIR]`, `broden:DIR[,split=..]`,
+  `segmenter:NAME,images=SOURCE` (`zoo:segmenter`, a FILE that `zoo train segmenter --images ..` wrote,
+  or `file.py:factory`), or `generator:NAME[,count=..,seed=..]`.
   The first three take more options, which apply in their order: `limit=N`, the first images; `half=train` or
   `half=test`, two halves that share no image and have the same mix of image-level labels (`half=test:0.7:1`:
   0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of another one.
+- NAME of a segmenter is `zoo:segmenter`, `hf:FOLDER[,names=FILE]` (SegFormer, UperNet, Mask2Former; CLIPSeg
+  with `,phrases=tree|old house`), `FILE.onnx,names=FILE[,input=imagenet|unit|centered]`, or `file.py:factory`
+  ([more](how-to/segmenters.md)). A generator's own images need no source:
+  `segmenter:NAME[,count=..,seed=..]`.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
 """
 COMMANDS = (
@@ -35,6 +40,8 @@ COMMANDS = (
     "detect",
     "ablate",
     "attack",
+    "erase",
+    "insert",
     "concepts",
     "concepts check",
     "concepts unite",
@@ -48,6 +55,7 @@ COMMANDS = (
     "study grade",
     "study axis",
     "study labels",
+    "study depth",
 )
 
 

@@ -3,10 +3,13 @@
 import csv
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.views.answers import CAPTION, GAP, SIDE
 
 DETECT = "detect zoo:scene-classifier --layer layer5 --concept"
 SCENES = "--images drawn:count=80,seed=9,size=64"
@@ -83,3 +86,24 @@ def test_wrong_words_are_told(place, capsys, words, parts):
 
 def test_too_few_images_are_told(place, capsys):
     assert_refused(main(f"{DETECT} toilet {SCENES}".split()), capsys, "'toilet' is in", "of 80 images")
+
+
+def test_a_generators_units_are_shown_with_what_they_miss(place, capsys):
+    words = (
+        "detect zoo:generator --layer layer2 --concept boat --images segmenter:zoo:segmenter,count=96,seed=3"
+    )
+    assert main(f"{words} --top 2 --out made --json".split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0 <= len(found["silent"]["images"]) <= found["images"]
+    assert found["silent"]["unit"] == found["units"][0]["unit"]
+    picture = Image.open(place / "made" / "answers.png")
+    assert picture.size == (8 * (SIDE + GAP) + GAP, 3 * (SIDE + CAPTION + 2 * GAP) + GAP)
+    counts = [len(found[name]["images"]) for name in ("silent", "alarms")]
+    counts = [found["images"] // 2 - counts[0], *counts]
+    pixels = np.asarray(picture.convert("RGB"))
+    for row, count in enumerate(counts):
+        middle = pixels[row * (SIDE + CAPTION + 2 * GAP) + GAP + CAPTION + SIDE // 2]
+        shown = [(middle[GAP + k * (SIDE + GAP) :][:SIDE] != 255).any() for k in range(8)]
+        assert shown == [k < count for k in range(8)]
+    assert main(f"{words} --share 0.001 --top 2 --json".split()) == 0
+    assert json.loads(capsys.readouterr().out)["images"] >= found["images"]

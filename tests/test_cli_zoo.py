@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import assert_refused
+from commands import assert_refused, write_folder
 from unitscope.cli import main
 
 
@@ -116,3 +116,44 @@ def test_heads_that_cannot_be_are_told(place, capsys, words, parts, wanted):
     status = main(f"zoo head {words} --out none/head.safetensors".split())
     assert_refused(status, capsys, *parts, wanted=wanted)
     assert not (place / "none").exists()
+
+
+def test_a_segmenter_of_ones_own_is_trained_measured_and_used(place, capsys, monkeypatch):
+    from unitscope.networks.zoo import parser
+
+    monkeypatch.setattr(parser, "CHANNELS", (4, 4, 8, 8, 8))
+    write_folder(place / "own", images=8)
+    words = "zoo train segmenter --images own --split 0.5 --steps 3 --out zoo"
+    assert main(words.split()) == 0
+    said = capsys.readouterr().out
+    assert "2 classes from 4 pictures, measured on 4 others" in said
+    assert "segmenter: zoo/own-0/segmenter.safetensors  sha256 " in said
+    assert main([*words.split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sha256"] in said
+    words += " --images own/images --masks own/masks --out zoo2 --json"
+    assert main(words.split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["test"] == f"folder:{place}/own/images,masks={place}/own/masks,half=test"
+    assert [row["concept"] for row in found["classes"]] == ["cat", "sky"]
+    words = "dissect zoo:generator --layers layer2 --out painted --no-report --shifts 5"
+    words += " --concepts segmenter:zoo/own-0/segmenter.safetensors,count=16"
+    assert main(words.split()) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "parts", "wanted"),
+    [
+        ("scene-classifier --images own", ("only the segmenter",), 2),
+        ("segmenter --images own --pictures 3", ("--pictures are drawn ones",), 2),
+        ("segmenter --masks own/masks", ("go with --images",), 2),
+        ("segmenter --images none", ("'none' is no source",), 2),
+        ("segmenter --images own --split 1", ("share of 1 ",), 2),
+        ("segmenter --images own --split 0.25", ("2 of the 2 pictures to train on have masks",), 1),
+        ("segmenter --images own --masks own", ("lie in each other",), 2),
+    ],
+)
+def test_segmenters_that_cannot_be_are_told(place, capsys, words, parts, wanted):
+    if not (place / "own").is_dir():
+        write_folder(place / "own", images=8)
+    assert_refused(main(f"zoo train {words} --out never".split()), capsys, *parts, wanted=wanted)
+    assert not (place / "never").exists()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unitscope.dissection.storage import load as load
     from unitscope.dissection.storage import save as save
     from unitscope.errors import UnitscopeError as UnitscopeError
+    from unitscope.networks.generators import Generator as Generator
     from unitscope.networks.labelling import open_source as open_source
     from unitscope.networks.load import load_network as load_network
     from unitscope.networks.network import Network as Network
@@ -49,6 +50,7 @@ _HOMES = {
     "Dissection": "dissection.result",
     "Example": "concepts.vocabulary",
     "Frame": "concepts.frames",
+    "Generator": "networks.generators",
     "LayerDissection": "dissection.result",
     "Machine": "statistics.scan",
     "Network": "networks.network",
@@ -78,6 +80,7 @@ __all__ = [
     "Dissection",
     "Example",
     "Frame",
+    "Generator",
     "LayerDissection",
     "Machine",
     "Network",

@@ -77,7 +77,7 @@ def test_broden_opens_by_its_text(tmp_path: Path) -> None:
         ("", "wanted folder:DIR, broden:DIR or drawn"),
         (
             "folder:DIR,colour=red",
-            "folder has no option 'colour'; it has category, split, limit, shuffle, half",
+            "folder has no option 'colour'; it has category, split, masks, limit, shuffle, half",
         ),
         (
             "broden:DIR,category=x",

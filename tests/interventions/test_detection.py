@@ -12,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import nn
 
 from made import WORDS, Stored
+from unitscope.concepts.segmenters import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import ActivationError, SourceError, UsageError
 from unitscope.interventions.detection import (
@@ -25,6 +26,7 @@ from unitscope.interventions.detection import (
     measure_auroc,
     score_units,
     shuffle_control,
+    sort_answers,
 )
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.generators import GeneratedImages, Generator
@@ -291,3 +293,68 @@ def test_a_generators_units_are_read_for_the_images_it_made():
     assert np.allclose(peaks, wanted.numpy(), atol=1e-6)
     with pytest.raises(UsageError, match="makes its own images"):
         detect_concept(generator, "1", Stored([paint(3)]), ["cat"])
+
+
+def test_answers_part_the_images_measured_and_none_else(network, source):
+    sample, peaks = detect_concept(network, "act", source, ["cat"])
+    detectors = score_units(peaks, sample)
+    own = {image: place for place, image in enumerate(sample.images.tolist())}
+    for unit in range(6):
+        answers = sort_answers(peaks, sample, detectors, unit)
+        parts = {
+            "hits": (True, True),
+            "silent": (True, False),
+            "alarms": (False, True),
+            "quiet": (False,) * 2,
+        }
+        for name, (has, high) in parts.items():
+            images = getattr(answers, name).tolist()
+            wanted = [
+                image
+                for place, image in enumerate(sample.images.tolist())
+                if not sample.fitting[place]
+                and sample.present[place] == has
+                and (peaks[place, unit] > detectors.threshold[unit]) == high
+            ]
+            assert sorted(images) == wanted
+            values = [float(peaks[own[image], unit]) for image in images]
+            assert values == sorted(values, reverse=high)
+        measured = [len(getattr(answers, name)) for name in parts]
+        right = (measured[0] / (measured[0] + measured[1]) + measured[3] / (measured[2] + measured[3])) / 2
+        assert right == pytest.approx(detectors.balanced[unit])
+
+
+class Discs(nn.Module):
+    """Paints red where the first number of a latent is high; unit 0 is what it paints, unit 1 is still."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Identity()
+
+    def forward(self, latents):
+        red = latents[:, :1, None, None].expand(-1, 1, 8, 8).clamp(-1, 1)
+        maps = self.layer(torch.cat([red, torch.zeros_like(red)], 1))
+        return torch.cat([maps[:, :1], maps[:, 1:].expand(-1, 2, 8, 8) - 1], 1)
+
+
+class Red:
+    """Calls pixels red or blue; in red pictures a few of them, as said."""
+
+    name, digest = "red", "1"
+    vocabulary = WORDS
+
+    def __call__(self, images, /):
+        return np.where(images[..., 0] > 128, 5, 6).astype(np.uint16)[:, None]
+
+
+def test_a_generators_unit_detects_what_a_segmenter_sees():
+    generator = Generator(Discs().eval(), Preprocessing((8, 8)), latent=(4,), seed=5)
+    source = SegmentedSource(GeneratedImages(generator, 60), Red())
+    sample, peaks = detect_concept(generator, "layer", source, ["red"], share=0.05)
+    found = score_units(peaks, sample)
+    assert found.order[0] == 0
+    assert found.balanced[0] > 0.9  # the threshold lies midway between two peaks, not at 0
+    assert found.balanced[1] == 0.5
+    assert len(sort_answers(peaks, sample, found, 1).silent) == sample.present.sum() / 2
+    wanted = generator.draw_latents(0, 60)[sample.images, 0].clamp(-1, 1)
+    assert np.allclose(peaks[:, 0], wanted.numpy())

@@ -72,7 +72,7 @@ def test_a_segmenter_without_images_labels_those_of_the_generator():
     ("spec", "said"),
     [
         ("segmenter:zoo:segmenter", "images=SOURCE"),
-        ("segmenter:other,images=drawn:count=1", "zoo:segmenter or FILE.py:FACTORY"),
+        ("segmenter:other,images=drawn:count=1", "FILE.onnx or FILE.py:FACTORY"),
         ("segmenter:none.py:f,images=drawn:count=1", "no file none.py"),
         ("generator:zoo:scene-classifier", "no generator"),
         ("generator:zoo:generator,many=3", "'many=3'"),

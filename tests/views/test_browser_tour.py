@@ -13,6 +13,7 @@ CHAPTERS = [
     "A classifier, by truth and by a segmenter",
     "What its units do",
     "A generator",
+    "Units that paint",
     "A network of this world",
 ]
 
@@ -35,7 +36,7 @@ def test_a_visitor_walks_the_tour(browser, tour):
         page.locator("nav a", has_text=name).click()
         assert page.locator("h2", has_text=name).is_visible()
     links = page.eval_on_selector_all(".links a", "all => all.map(one => one.href)")
-    assert len(links) == 6
+    assert len(links) == 8
     for link in links:
         page.goto(link)
         assert page.locator("h1, h2").first.is_visible()

@@ -40,12 +40,27 @@ export function makePaint(paint: Paint, number: number, icons: string, count: nu
     { "data-item": number },
     make(
       "button",
-      { type: "button", role: "radio", "data-paint": number, title: `${paint.category} ${paint.label}` },
+      { type: "button", role: "radio", "data-paint": number, title: tellPaint(paint, units) },
       icon,
       name,
-      make("span", { class: "quiet count" }, `${units} ${units === 1 ? "unit" : "units"}`),
+      make("span", { class: "quiet count" }, `${units} ${units === 1 ? "unit" : "units"}`, showReach(paint)),
     ),
   );
+}
+
+/** A bar as long as the concept is easy to draw. */
+function showReach(paint: Paint): HTMLElement {
+  const bar = make("span", { class: "reach", "aria-hidden": "true" });
+  const filled = make("span");
+  filled.style.width = `${Math.max(0, Math.min(1, paint.reach)) * 100}%`;
+  filled.style.background = paint.color;
+  bar.append(filled);
+  return bar;
+}
+
+function tellPaint(paint: Paint, units: number): string {
+  const share = Math.max(0, Math.round(100 * paint.reach));
+  return `${paint.category} ${paint.label}: ${units} units of ${paint.layer}; where it is common, ${share} % of a stroke becomes ${paint.label}`;
 }
 
 export function unitsOf(paint: Paint, layer: string): PaintLayer["units"] {

@@ -24,6 +24,8 @@ export interface PaintLayer {
 
 export interface Paint extends Named {
   layer: string;
+  /** The share of a brush's place that becomes the concept, where it is common. */
+  reach: number;
   layers: PaintLayer[];
 }
 

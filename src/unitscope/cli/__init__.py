@@ -12,12 +12,20 @@ from unitscope.cli.concepts import CONCEPTS
 from unitscope.cli.detection import DETECTION
 from unitscope.cli.dissection import DISSECTION
 from unitscope.cli.explanation import EXPLANATION
+from unitscope.cli.generation import GENERATION
 from unitscope.cli.studies import STUDIES
 from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.parsing import Command, parse_command
 
-COMMANDS: dict[str, Command] = {**DISSECTION, **EXPLANATION, **DETECTION, **ABLATION, **ATTACK}
+COMMANDS: dict[str, Command] = {
+    **DISSECTION,
+    **EXPLANATION,
+    **DETECTION,
+    **ABLATION,
+    **ATTACK,
+    **GENERATION,
+}
 GROUPS: dict[str, tuple[dict[str, Command], str]] = {
     "concepts": (CONCEPTS, "Sources of concepts."),
     "zoo": (ZOO, "Small networks trained on the drawn world."),

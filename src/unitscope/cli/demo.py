@@ -35,6 +35,12 @@ REMOVAL = (
     "removed on the other half. The figures are balanced accuracies, the mean over classes; 0.5 is chance. "
     "Below, one prediction as a sum of its named units, each lit where it is most active."
 )
+PAINTERS = (
+    "Units are named on some pictures and tried on {images} others. Twenty units of {layer} that paint trees "
+    "are set to 0 everywhere, and the trees go; set to their usual level at one place, they draw a tree, if "
+    "the place is one for trees. Above: before, and without the units. Below: a marked place, and what they "
+    "make of it."
+)
 PRETRAINED = (
     "EfficientNet-Lite0 has learned from photographs. It has never seen a drawn scene, and still many of "
     "its units know what is in one."
@@ -45,10 +51,12 @@ FEWEST = 480
 """So many scenes hold every class several times, in either half."""
 EXPLAINED = 3
 """Which scene is explained, of 40 of seed 9."""
+PAINTED = ("tree", "object/water")
+PAINTING_LAYER = "layer2"
 
 
 def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) -> None:
-    """Dissect a classifier, with true labels and with a segmenter, remove its units, dissect other networks.
+    """Dissect a classifier, with true labels and with a segmenter, and a generator; remove and insert units.
 
     All of it offline, on what ships with the package; one page leads through it.
 
@@ -64,6 +72,7 @@ def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) 
         _dissect_classifier(out, count, resume),
         _remove_units(out, count),
         _dissect_generator(out, count, resume),
+        _paint_with_units(out, count),
         _dissect_pretrained(out, max(2, count // 2), resume),
     ]
     print(f"page: {write_tour(chapters, out, title=TITLE, lead=LEAD)}")
@@ -95,7 +104,7 @@ def _show_scenes(out: Path) -> "Chapter":
     from unitscope.views.strips import draw_sheet
     from unitscope.views.tour import Chapter, save_picture
 
-    print(f"1 of 5: {len(SCENES)} kinds of scene, painted by code")
+    print(f"1 of 6: {len(SCENES)} kinds of scene, painted by code")
     pictures = [render(paint(0, place, 128, scene)[1]) for place, scene in enumerate(SCENES)]
     save_picture(draw_sheet(pictures, 8, 128), out / "pictures" / "scenes.png")
     return Chapter(
@@ -112,7 +121,7 @@ def _dissect_classifier(out: Path, count: int, resume: bool) -> "Chapter":
     from unitscope.networks.labelling import load_segmenter
     from unitscope.views.tour import Chapter, draw_rows
 
-    print(f"2 of 5: the scene classifier over {count} scenes, with true labels and with a segmenter's")
+    print(f"2 of 6: the scene classifier over {count} scenes, with true labels and with a segmenter's")
     network = us.load_network("zoo:scene-classifier")
     true = us.open_source(f"drawn:count={count},seed=3,size=64")
     seen = SegmentedSource(true, load_segmenter("zoo:segmenter"))
@@ -152,7 +161,7 @@ def _remove_units(out: Path, count: int) -> "Chapter":
     from unitscope.views.tour import Chapter, save_picture
 
     images = max(2 * count, FEWEST)
-    print(f"3 of 5: the scene classifier without some of its units, over {images} other scenes")
+    print(f"3 of 6: the scene classifier without some of its units, over {images} other scenes")
     network, named = us.load_network("zoo:scene-classifier"), us.load(out / "true")
     ranking, testing = pair_trials(network, us.open_source(f"drawn:count={images},seed=4,size=64"))
     study = study_removal(network, "layer5", ranking, testing, named=named["layer5"])
@@ -185,7 +194,7 @@ def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
     from unitscope.views.strips import draw_sheet
     from unitscope.views.tour import Chapter, draw_rows, save_picture
 
-    print(f"4 of 5: the generator over {count} images of its own")
+    print(f"4 of 6: the generator over {count} images of its own")
     generator = us.load_network("zoo:generator")
     source = us.open_source(f"segmenter:zoo:segmenter,images=generator:zoo:generator,count={count}")
     images = find_generated(source)
@@ -207,10 +216,66 @@ def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
     )
 
 
+def _paint_with_units(out: Path, count: int) -> "Chapter":
+    from unitscope.interventions.levels import measure_levels
+    from unitscope.interventions.studio import open_studio
+    from unitscope.studies.erasure import Target, study_erasure
+    from unitscope.studies.erasure_tables import spell_share, write_erasure
+    from unitscope.studies.placement import study_placement
+    from unitscope.studies.placement_tables import write_placement
+    from unitscope.views.generator_figures import draw_pairs
+    from unitscope.views.generator_pages import (
+        paint_insertion,
+        paint_removal,
+        save_sheet,
+        write_erasure_page,
+        write_placement_page,
+    )
+    from unitscope.views.tour import Chapter
+
+    images = max(count // 4, 40)
+    print(f"5 of 6: the generator without some of its units, and with them set, over {images} other images")
+    studio = open_studio(us.load_network("zoo:generator"), us.load(out / "generator"))
+    targets = [Target(studio.find(name), PAINTING_LAYER) for name in PAINTED]
+    levels = {
+        PAINTING_LAYER: measure_levels(studio.generator, PAINTING_LAYER, studio.segmenter, studio.ranked)
+    }
+    erasure = study_erasure(studio, targets, counts=(4, 20), images=images)
+    placement = study_placement(studio, targets, levels, across=8, places=2, images=images)
+    write_erasure(erasure, out / "erasure")
+    write_erasure_page(erasure, studio, out / "erasure")
+    write_placement(placement, out / "insertion")
+    write_placement_page(placement, studio, levels, out / "insertion", least=images // 10)
+    tree = targets[0]
+    rows = [
+        *paint_removal(erasure, studio, tree),
+        *paint_insertion(placement, studio, tree, levels[tree.layer], least=images // 10),
+    ]
+    save_sheet(draw_pairs(rows), out / "pictures" / "painters.jpg")
+    removed = {by: erasure.removed(tree, by, 20) for by in erasure.kinds}
+    added = {by: placement.trials[tree.concept.id, by].effect for by in placement.kinds}
+    return Chapter(
+        "Units that paint",
+        PAINTERS.format(images=images, layer=PAINTING_LAYER),
+        (
+            ("% of tree pixels gone without 20 tree units", spell_share(removed["iou"])),
+            ("% gone without 20 random ones", spell_share(removed["random"])),
+            ("% more of a picture's tree pixels, set at one place", spell_share(added["iou"])),
+            ("% more with random ones set there", spell_share(added["random"])),
+        ),
+        "pictures/painters.jpg",
+        "Pictures before and after tree units are removed, and before and after they are set at one place",
+        links=(
+            ("Removal", "erasure/index.html"),
+            ("Insertion by what stood there", "insertion/index.html"),
+        ),
+    )
+
+
 def _dissect_pretrained(out: Path, count: int, resume: bool) -> "Chapter":
     from unitscope.views.tour import Chapter, draw_rows
 
-    print(f"5 of 5: EfficientNet-Lite0, trained on ImageNet, over {count} drawn scenes")
+    print(f"6 of 6: EfficientNet-Lite0, trained on ImageNet, over {count} drawn scenes")
     network = us.load_network("efficientnet-lite0")
     source = us.open_source(f"drawn:count={count},seed=3")
     layers = ["_blocks.5", "_blocks.10", "_conv_head"]

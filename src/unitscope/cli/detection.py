@@ -21,7 +21,7 @@ def detect(
     run: Path | None = None,
     out: Path | None = None,
     most: int = 1000,
-    share: float = 0.01,
+    share: float | None = None,
     seed: int = 0,
     size: int | None = None,
     weights: Path | None = None,
@@ -34,13 +34,16 @@ def detect(
         network: whose units.
         layer: their layer; NAME@in reads what the layer is given, such as a ReLU's input.
         concept: a concept or class of the images, as NAME or CATEGORY/NAME; of several, any counts.
-        images: labelled images, of any kind: they need not be like those the network was trained on.
+        images: labelled images, of any kind: they need not be like those the network was trained on. For a
+            generator its own, labelled by a segmenter, such as segmenter:zoo:segmenter,count=1000.
         unit: this unit instead of the best ones.
         top: how many of the best units to print.
         run: a run with this layer, whose labels are printed beside the units.
-        out: folder for detectors.csv, all units, and jitter.svg, the first unit printed.
+        out: folder for detectors.csv, all units, and of the first unit printed jitter.svg and answers.png,
+            images in which it is right and wrong.
         most: the most images with the concept, and as many without.
-        share: fraction of an image's pixels that the concept must have; 0 for any pixel.
+        share: fraction of an image's pixels that the concept must have, 0 for any pixel; 0.01 unless you
+            say otherwise, 0.05 in the images of a generator, as in paper B.
         seed: which images are taken, and in which half they are.
         size: side of the network's input in pixels.
         weights: a weights file; nothing in it is executed.
@@ -49,6 +52,7 @@ def detect(
     """
     import unitscope as us
     from unitscope.interventions.detection import check_units, detect_concept, score_units, shuffle_control
+    from unitscope.networks.generators import find_generated, pair_generator
     from unitscope.views.detection import Findings, describe_findings, show_findings, write_findings
 
     if top < 1:
@@ -56,7 +60,9 @@ def detect(
     loaded = us.load_network(network, weights=weights, random=random_weights, size=size)
     count = check_units(loaded, layer, unit)
     labels = [""] * count if run is None else _read_labels(run, layer, count)
-    source = us.open_source(images, loaded)
+    loaded, source = pair_generator(loaded, us.open_source(images, loaded))
+    if share is None:
+        share = 0.01 if find_generated(source) is None else 0.05
     sample, peaks = detect_concept(loaded, layer, source, concept, most=most, share=share, seed=seed)
     detectors = score_units(peaks, sample, seed=seed)
     units = detectors.order[:top].tolist() if unit is None else [unit]
@@ -68,7 +74,7 @@ def detect(
     else:
         print(show_findings(findings))
     if out is not None:
-        for path in write_findings(findings, out):
+        for path in write_findings(findings, source, out):
             print(path, file=sys.stderr if json else sys.stdout)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +27,8 @@ def dissect(
     device: str = "cpu",
     mixed_precision: Flag = False,
     quantile: float | None = None,
-    thresholds: Path | None = None,
+    thresholds: str | None = None,
+    held_out: int = 500,
     size: int | None = None,
     fit: Literal["stretch", "crop"] = "stretch",
     limit: int | None = None,
@@ -55,7 +57,9 @@ def dissect(
         device: cpu, cuda, cuda:1, ...
         mixed_precision: run the network in the device's reduced precision.
         quantile: fraction of values above a unit's threshold, instead of the convention's.
-        thresholds: a CSV with layer, unit, threshold; another run's units.csv serves.
+        thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
+            every unit and concept on other images, by the information quality ratio.
+        held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
         size: side of the network's input in pixels.
         fit: stretch the whole image to the input, or crop as the network's library does.
         limit: only the first images of the source.
@@ -70,8 +74,11 @@ def dissect(
         resume: go on with a run that was interrupted.
         report: write the report as well.
     """
+    from unitscope.dissection.adaptive import dissect_by_quality
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import read_thresholds
+    from unitscope.networks.generators import pair_generator
+    from unitscope.networks.labelling import hold_out
     from unitscope.views.terminal import show_dissection
 
     if threads is not None:
@@ -83,17 +90,20 @@ def dissect(
     if not 0 < memory < float("inf"):
         raise UsageError(f"--memory is {memory}; give gigabytes above 0, such as 4")
     loaded = us.load_network(network, weights=weights, random=random_weights, download=download, size=size)
-    loaded, source = _pair(loaded, us.open_source(concepts, loaded))
+    loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
     source = source if limit is None else us.limit(source, limit)
     source = source if shuffle_labels is None else us.shuffle_labels(source, shuffle_labels)
     loaded.module.to(find_device(device))
-    run = us.dissect(
-        loaded,
-        source,
-        layers,
+    chosen = partial(us.dissect, loaded, source, layers)
+    if thresholds == "iqr":
+        source, others = hold_out(source, held_out)
+        others = others if shuffle_labels is None else us.shuffle_labels(others, shuffle_labels)
+        chosen = partial(dissect_by_quality, loaded, source, others, layers)
+    elif thresholds is not None:
+        chosen = partial(chosen, thresholds=read_thresholds(thresholds))
+    run = chosen(
         convention=convention,
         quantile=quantile,
-        thresholds=None if thresholds is None else read_thresholds(thresholds),
         fit=fit,
         seed=seed,
         ranks=images_per_unit,
@@ -108,16 +118,6 @@ def dissect(
     print(f"run: {out}")
     if report:
         print(f"report: {us.write_report(run, source, out / 'report')}")
-
-
-def _pair(network: us.Network, source: us.ConceptSource) -> tuple[us.Network, us.ConceptSource]:
-    """A network and the source to dissect it over; a generator with the seed that its images have."""
-    from unitscope.networks.generators import Generator, find_generated
-
-    images = find_generated(source)
-    if isinstance(network, Generator) and images is not None and images.generator.digest == network.digest:
-        return images.generator, source
-    return network, source
 
 
 def layers(

@@ -147,7 +147,7 @@ def labels(
         network: the network.
         layers: its layers.
         concepts: the images with true labels.
-        segmenter: who labels the images again: zoo:segmenter, or FILE.py:FACTORY.
+        segmenter: who labels the images again: zoo:segmenter, hf:FOLDER, FILE.onnx, or FILE.py:FACTORY.
         weights: files of weights, such as one a seed, instead of the network's own.
         convention: whose arithmetic: docs/theory.md has the table.
         out: folder of the results.
@@ -180,4 +180,65 @@ def labels(
         print(f"{spell_labels(rows)}\n\nfigure: {figure}")
 
 
-STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels}
+def depth(
+    network: Network = "zoo:generator",
+    layers: tuple[str, ...] = ("layer1", "layer2", "layer3", "layer4", "layer5"),
+    concepts: Source = "segmenter:zoo:segmenter,count=1000",
+    seeds: int = 3,
+    weights: tuple[Path, ...] = (),
+    convention: ConventionName = "pnas",
+    shifts: int = 100,
+    few: int = 32,
+    out: Path = Path("runs/study/depth"),
+    quick: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Count the concepts of each layer by category: where in a network do objects, parts, colors have units?
+
+    Writes layers.csv and figure.svg.
+
+    Args:
+        network: the network, such as a generator.
+        layers: its layers, in their order; all are read in one pass.
+        concepts: the labelled images; for a generator a segmenter of its own images.
+        seeds: a generator is dissected over the images of so many seeds of latents, 0 and on.
+        weights: files of weights, such as one a seed of training, instead of the network's own.
+        convention: whose arithmetic: docs/theory.md has the table.
+        shifts: null draws a unit.
+        few: layers are also compared by the concepts expected of so many of their units.
+        out: folder of the results.
+        quick: a small version for a first look: 100 images, one seed.
+        json: print JSON instead of a table.
+    """
+    import unitscope as us
+    from unitscope.errors import UsageError
+    from unitscope.networks.generators import Generator, pair_generator, with_seed
+    from unitscope.studies.depth import compare_layers, find_peak, spell_depth, spell_peak, write_depth
+    from unitscope.views.depth_figure import draw_depth
+
+    if seeds < 1:
+        raise UsageError(f"--seeds is {seeds}; wanted 1 or more")
+    rows, shifts = [], 20 if quick else shifts
+    for place, file in enumerate(weights or (None,)):
+        opened = us.load_network(network, weights=file)
+        drawn = isinstance(opened, Generator) and ",images=" not in concepts and ",seed=" not in concepts
+        for seed in range(seeds if drawn and not quick else 1):
+            one = with_seed(opened, seed) if drawn and isinstance(opened, Generator) else opened
+            source = us.open_source(concepts, one)
+            one, source = pair_generator(one, us.limit(source, 100) if quick else source)
+            repeat = seed if drawn else place
+            name = str(file or network)
+            rows += compare_layers(
+                one, layers, source, convention=convention, shifts=shifts, few=few, repeat=repeat, name=name
+            )
+            write_depth(rows, out / "layers.csv")
+    figure = draw_depth(rows, out / "figure.svg")
+    peaks = [find_peak(rows, category) for category in rows[0].categories]
+    if json:
+        print_json({"layers": [asdict(row) for row in rows], "peaks": [asdict(peak) for peak in peaks]})
+    else:
+        print("A quick look, not a result.\n" if quick else "", end="")
+        print(spell_depth(rows), *map(spell_peak, peaks), f"figure: {figure}", sep="\n")
+
+
+STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels, "depth": depth}

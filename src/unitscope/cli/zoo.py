@@ -6,8 +6,13 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from unitscope.cli.words import Flag, Network, Source, print_json
+from unitscope.errors import UsageError
 from unitscope.parsing import Command
 
+Masked = Annotated[
+    str | None,
+    arg(help="of the segmenter: your own pictures, a folder or a SOURCE with masks", metavar="SOURCE"),
+]
 Name = Annotated[Positional[str], arg(metavar="NAME", help="scene-classifier, segmenter or generator")]
 
 
@@ -18,17 +23,32 @@ def train(
     steps: int | None = None,
     pictures: int | None = None,
     keep: tuple[int, ...] = (),
+    images: Masked = None,
+    masks: Path | None = None,
+    split: float | None = None,
+    json: Flag = False,
 ) -> None:
     """Train a network of the zoo from its recipe; goes on where it was stopped.
 
+    With --images, a small segmenter of your own is fitted on pictures with masks, and measured on those that
+    were held out. It opens as segmenter:FILE.
+
     Args:
         name: the network.
-        out: folder of trainings; this one gets OUT/NAME-SEED, the pictures OUT/pictures.
+        out: folder of trainings: OUT/NAME-SEED, with --images OUT/FOLDER-SEED; drawn pictures: OUT/pictures.
         seed: decides the initial weights and the order of the pictures.
         steps: fewer or more steps than the recipe says.
-        pictures: fewer or more pictures to learn from.
+        pictures: fewer or more drawn pictures to learn from.
         keep: also write the weights after these steps, as OUT/NAME-SEED/step-N.safetensors.
+        masks: the folder of the masks, where --images is one of pictures alone.
+        split: share of your pictures to train on; without it splits.json says, or else it is 0.75.
+        json: print the figures of your segmenter as JSON.
     """
+    if images is not None:
+        _train_own(name, images, masks, out, seed, steps, pictures, keep, split, json)
+        return
+    if masks is not None or split is not None or json:
+        raise UsageError("--masks, --split and --json go with --images: pictures of your own")
     from dataclasses import replace
 
     from unitscope.networks.zoo.shelf import find_recipe, save_weights
@@ -39,6 +59,45 @@ def train(
     done = train_network(recipe, out / f"{name}-{seed}", seed=seed, keep=keep)
     file = done.folder / f"{name}.safetensors"
     print(f"weights: {file}  sha256 {save_weights(done.network, file)}")
+
+
+def _train_own(
+    name: str,
+    images: str,
+    masks: Path | None,
+    out: Path,
+    seed: int,
+    steps: int | None,
+    pictures: int | None,
+    keep: tuple[int, ...],
+    split: float | None,
+    json: bool,
+) -> None:
+    import unitscope as us
+    from unitscope.concepts.sources import source_spec
+    from unitscope.networks.zoo import parser as own
+    from unitscope.networks.zoo.masked import halve_masked
+
+    if name != "segmenter" or pictures is not None:
+        what = (
+            f"the {name} learns from drawn pictures" if name != "segmenter" else "--pictures are drawn ones"
+        )
+        raise UsageError(f"{what}; with --images only the segmenter is fitted, on all of them")
+    spec = images if ":" in images or not Path(images).is_dir() else f"folder:{images}"
+    source = us.open_source(spec if masks is None else f"{spec},masks={masks}")
+    train_half, test_half = halve_masked(source, split, seed)
+    folder = out / f"{getattr(source, 'name', 'own')}-{seed}"
+    parser, done = own.train_parser(train_half, folder, seed=seed, steps=steps or own.STEPS, keep=keep)
+    scores = own.grade_parser(parser, test_half)
+    file = done.folder / "segmenter.safetensors"
+    digest = own.save_parser(own.record_scores(parser, scores, test_half), file)
+    if json:
+        rows = [{"concept": s.concept.label, "iou": s.iou, "pixels": s.pixels} for s in scores]
+        halves = {"train": source_spec(train_half), "test": source_spec(test_half)}
+        print_json({"file": str(file), "sha256": digest, **halves, "classes": rows})
+    else:
+        print(own.spell_scores(parser, scores, len(test_half)))
+        print(f"segmenter: {file}  sha256 {digest}\nuse: segmenter:{file} as SOURCE for a generator")
 
 
 def grade(

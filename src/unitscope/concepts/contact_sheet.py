@@ -108,7 +108,7 @@ def _draw_panel(
     for place, mask in enumerate(masks.values()):
         shade = color * (1, 0.7, 1.25, 0.5)[place % 4]
         canvas[mask] = 0.35 * canvas[mask] + 0.65 * shade.clip(0, 255)
-        canvas[_outline(mask)] = 255
+        canvas[outline(mask)] = 255
     panel = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(11)
     seen = {number: mask for number, mask in masks.items() if mask.sum() >= _NAMED_PIXELS}
@@ -137,7 +137,7 @@ def _deepest(mask: Bool[np.ndarray, "y x"]) -> tuple[int, int]:
     left = mask.copy()
     left[[0, -1]] = left[:, [0, -1]] = False
     while left.any():
-        mask, left = left, left & ~_outline(left)
+        mask, left = left, left & ~outline(left)
     rows, columns = np.nonzero(mask)
     middle = int(np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2))
     return int(rows[middle]), int(columns[middle])
@@ -147,7 +147,12 @@ def _shorten(text: str, length: int) -> str:
     return text if len(text) <= length else "…" + text[1 - length :]
 
 
-def _outline(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+def outline(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
+    """The pixels of a region that touch what is not of it, the picture's edge aside.
+
+    >>> outline(np.array([[True, True, True, False]])).tolist()
+    [[False, False, True, False]]
+    """
     inner = mask.copy()
     inner[1:] &= mask[:-1]
     inner[:-1] &= mask[1:]

@@ -5,11 +5,11 @@ Two layouts are read::
     DIR/images/*.jpg  DIR/masks/*.png  DIR/classes.json      pixels with names
     DIR/street/*.jpg  DIR/kitchen/*.jpg                      images with names
 
-In the first, a mask belongs to the image of the same stem; images without a mask are unlabelled. What
-the masks' numbers mean, and how several layers of masks are declared, is described in
-`unitscope.concepts.classes`. In the second, the name of the folder is a label of the whole image, a
-scene unless said otherwise (by the `category` argument or a `classes.json` that holds
-`{"category": "texture"}`); images at the top have no label, so a flat folder of images is a source
+In the first, a mask belongs to the image of the same stem; images without a mask are unlabelled. The two
+folders may have other names when both are given. What the masks' numbers mean, and how several layers of
+masks are declared, is described in `unitscope.concepts.classes`. In the second, the name of the folder is a
+label of the whole image, a scene unless said otherwise (by the `category` argument or a `classes.json` that
+holds `{"category": "texture"}`); images at the top have no label, so a flat folder of images is a source
 without concepts. An optional `splits.json` maps the names of splits to lists of images.
 
 Images may be .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff. An EXIF orientation is not applied: masks
@@ -17,8 +17,9 @@ are drawn over stored pixels.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -79,7 +80,9 @@ class FolderSource:
     @property
     def spec(self) -> str:
         """The text that opens this source again."""
-        return ",".join([f"folder:{self.root}", *(f"{key}={value}" for key, value in self.options)])
+        paired = any(key == "masks" for key, _ in self.options)
+        place = self.image_root if paired else self.root
+        return ",".join([f"folder:{place}", *(f"{key}={value}" for key, value in self.options)])
 
     @cached_property
     def digest(self) -> str:
@@ -87,7 +90,8 @@ class FolderSource:
         files = [self.image_root / image for image in self.images]
         files += [mask for masks in self.masks for mask in masks.values()]
         texts = [self.root / name for name in (FILE_NAME, SPLITS_FILE)]
-        return digest_files(self.root, files, texts, f"folder {sorted(self.options)}")
+        options = sorted(option for option in self.options if option[0] != "masks")  # a place, no choice
+        return digest_files(self.root, files, texts, f"folder {options}")
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading never meets: masks that belong to no image, as pairs of file and remark."""
@@ -113,14 +117,21 @@ class FolderSource:
         return (np.stack(planes), void) if planes else (no_planes(), None)
 
 
-def open_folder(path: str | Path, *, category: str | None = None, split: str | None = None) -> FolderSource:
+def open_folder(
+    path: str | Path,
+    *,
+    category: str | None = None,
+    split: str | None = None,
+    masks: str | Path | None = None,
+) -> FolderSource:
     """A folder of images, with masks or with folder names as labels.
 
     `category` replaces the categories of `classes.json`; `split` keeps the images that `splits.json`
-    lists under that name.
+    lists under that name. With `masks`, `path` holds the images and `masks` their masks, whatever the names
+    of the two; `classes.json` and `splits.json` lie in the folder that holds both.
 
     Raises `SourceError` where there is no image, or `classes.json` is missing or wrong; `UsageError`
-    where `path` is no folder or the split is unknown.
+    where `path` or `masks` is no folder or the split is unknown.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -137,11 +148,38 @@ def open_folder(path: str | Path, *, category: str | None = None, split: str | N
         raise UsageError(
             f"{root} is not a folder; wanted one of images, or one that holds images/ and masks/"
         )
-    options = [("category", category), ("split", split)]
+    options = [
+        ("category", category),
+        ("split", split),
+        ("masks", None if masks is None else str(Path(masks).resolve())),
+    ]
     chosen = tuple((key, value) for key, value in options if value is not None)
+    if masks is not None:
+        return _open_pair(root, Path(masks), category, split, chosen)
     if (root / "images").is_dir():
         return _open_masked(root, category, split, chosen)
     return _open_named(root, category, split, chosen)
+
+
+def list_splits(source: FolderSource) -> tuple[str, ...]:
+    """The names of the splits of a folder, as in its `splits.json`; none where there is no such file."""
+    path = source.root / SPLITS_FILE
+    return tuple(_read_splits(path)) if path.is_file() else ()
+
+
+def keep_split(source: FolderSource, split: str) -> FolderSource:
+    """The same folder with the images of a split alone.
+
+    Raises `UsageError` where the split is unknown, `SourceError` where it lists none of the images.
+    """
+    images = _choose(source.root, list(source.images), split)
+    labels = dict(zip(source.images, source.labels, strict=True))
+    return replace(
+        source,
+        images=images,
+        labels=tuple(labels[image] for image in images),
+        options=(*source.options, ("split", split)),
+    )
 
 
 def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
@@ -163,18 +201,51 @@ def _open_masked(
     if not has_classes and (root / "masks").is_dir():
         raise SourceError(f"{root}: masks/ needs a {FILE_NAME} that names its ids; add one")
     classes = read_classes(root / FILE_NAME, category) if has_classes else ClassFile()
-    images = _choose(root, find_pictures(root / "images"), split)
-    masks = []
-    for layer in classes.layers:
-        folder = root / layer.folder
-        names = find_pictures(folder, MASK_SUFFIXES)
-        masks.append({_stem(name): folder / name for name in names})
+    folders = [root / layer.folder for layer in classes.layers]
+    return _join_masks(root, root / "images", classes, folders, split, options)
+
+
+def _open_pair(
+    images: Path, masks: Path, category: str | None, split: str | None, options: tuple[tuple[str, str], ...]
+) -> FolderSource:
+    """Images and masks in two folders that were both named."""
+    if not masks.is_dir():
+        raise UsageError(f"{masks} is not a folder; wanted the one that holds the masks of {images}")
+    # Whole paths: two relative ones may have no folder in common that can be named.
+    images, masks = images.resolve(), masks.resolve()
+    root = Path(os.path.commonpath([images, masks]))
+    if root in (images, masks):
+        raise UsageError(f"{images} and {masks} lie in each other; wanted two folders side by side")
+    if not (root / FILE_NAME).is_file():
+        raise SourceError(f"{root}: the masks need a {FILE_NAME} here that names their ids; add one")
+    classes = read_classes(root / FILE_NAME, category)
+    if len(classes.layers) != 1:
+        raise SourceError(
+            f"{root / FILE_NAME} names {len(classes.layers)} layers of masks; wanted one for the masks in "
+            f"{masks.name}/, or open the folder as folder:{root}"
+        )
+    return _join_masks(root, images, classes, [masks], split, options)
+
+
+def _join_masks(
+    root: Path,
+    image_root: Path,
+    classes: ClassFile,
+    folders: list[Path],
+    split: str | None,
+    options: tuple[tuple[str, str], ...],
+) -> FolderSource:
+    images = _choose(root, find_pictures(image_root), split)
+    masks = [
+        {_stem(name): folder / name for name in find_pictures(folder, MASK_SUFFIXES)} for folder in folders
+    ]
+    nothing: tuple[int, ...] = ()
     return FolderSource(
         root,
-        root / "images",
+        image_root,
         images,
         classes.vocabulary,
-        ((),) * len(images),
+        (nothing,) * len(images),
         classes.layers,
         tuple(masks),
         options,
@@ -208,9 +279,7 @@ def _choose(root: Path, found: list[str], split: str | None) -> tuple[str, ...]:
     path = root / SPLITS_FILE
     if not path.is_file():
         raise UsageError(f"{root} has no {SPLITS_FILE}, so it has no split {split!r}; leave the split out")
-    splits = read_json(path)
-    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
-        raise SourceError(f"{path}: wanted an object that maps the names of splits to lists of images")
+    splits = _read_splits(path)
     if split not in splits:
         raise UsageError(f"{root} has no split {split!r}; its splits are {', '.join(map(repr, splits))}")
     wanted = {str(name) for name in splits[split]}
@@ -218,6 +287,13 @@ def _choose(root: Path, found: list[str], split: str | None) -> tuple[str, ...]:
     if not images:
         raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
     return images
+
+
+def _read_splits(path: Path) -> dict[str, list[object]]:
+    splits = read_json(path)
+    if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
+        raise SourceError(f"{path}: wanted an object that maps the names of splits to lists of images")
+    return splits
 
 
 def _check_mask(path: Path, values: np.ndarray, image: Path, size: tuple[int, int], layer: MaskLayer) -> None:

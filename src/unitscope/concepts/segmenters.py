@@ -41,10 +41,12 @@ class SegmentedSource:
     """The images of a source with the labels of a segmenter; the source's own labels are not looked at.
 
     Images are segmented in blocks of 16. To segment each but once over several runs, give `dissect` a cache.
+    `opened` is the text that opens the segmenter again, its name if empty.
     """
 
     source: ConceptSource
     segmenter: Segmenter
+    opened: str = ""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -59,7 +61,7 @@ class SegmentedSource:
     @property
     def spec(self) -> str:
         """The text that opens this source again."""
-        return f"segmenter:{self.segmenter.name},images={source_spec(self.source)}"
+        return f"segmenter:{self.opened or self.segmenter.name},images={source_spec(self.source)}"
 
     @cached_property
     def digest(self) -> str:

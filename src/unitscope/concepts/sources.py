@@ -15,7 +15,7 @@ from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
 
 _OPTIONS = {
-    "folder": ("category", "split"),
+    "folder": ("category", "split", "masks"),
     "broden": ("split", "categories"),
     "drawn": ("count", "seed", "size"),
 }
@@ -27,7 +27,7 @@ _OPTION = re.compile(r"^(?P<head>.*),\s*(?P<key>[a-z_]+)\s*=(?P<value>[^,]*)$", 
 def open_source(spec: str) -> ConceptSource:
     """The source that a text names.
 
-    - `folder:DIR[,category=NAME][,split=NAME]`: `open_folder`
+    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR]`: `open_folder`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - `drawn[:count=N,seed=N,size=N]`: scenes painted by code
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
@@ -316,7 +316,9 @@ def _open_drawn(_: str, options: dict[str, str]) -> ConceptSource:
 
 
 def _open_folder(place: str, options: dict[str, str]) -> ConceptSource:
-    return open_folder(place, category=options.get("category"), split=options.get("split"))
+    return open_folder(
+        place, category=options.get("category"), split=options.get("split"), masks=options.get("masks")
+    )
 
 
 def _open_broden(place: str, options: dict[str, str]) -> ConceptSource:

@@ -16,7 +16,8 @@ from unitscope.concepts.packed import pack_source
 from unitscope.concepts.sources import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.dissection.conventions import Convention, find_convention
-from unitscope.dissection.result import Dissection, Exemplars, LayerDissection
+from unitscope.dissection.labels import name_pairs
+from unitscope.dissection.result import Dissection, Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
@@ -51,6 +52,8 @@ def dissect(
     convention: str | Convention = "netdissect",
     quantile: float | None = None,
     thresholds: Mapping[str, np.ndarray] | None = None,
+    pairs: Mapping[str, Pairs] | None = None,
+    quality: Mapping[str, object] | None = None,
     size: tuple[int, int] | None = None,
     fit: Literal["stretch", "crop"] = "stretch",
     seed: int = 0,
@@ -66,7 +69,8 @@ def dissect(
     """Name every unit of some layers by the concept its active region overlaps best.
 
     The network runs once over the source. `convention` is a preset's name or a `Convention`;
-    `quantile` replaces its quantile; `thresholds` (layer -> float32[unit]) replace those found.
+    `quantile` replaces its quantile; `thresholds` (layer -> float32[unit]) replace those found. `pairs`, by
+    layer, name the units instead, and `quality` records how they came about: see `dissect_by_quality`.
     With `cache`, decoded images and labels are packed into that folder and reused. With `out` the
     run can be resumed after a kill (`resume=True`) and is saved there.
 
@@ -86,6 +90,7 @@ def dissect(
     )
     plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
     recipe = _recipe(network, source, plan, rules, seed, confidences, machine)
+    recipe |= {} if quality is None else {"quality": dict(quality)}
     started = time.perf_counter()
     with ExitStack() as stack:
         workspace = open_workspace(Path(out), recipe, resume) if out is not None else None
@@ -96,7 +101,7 @@ def dissect(
         draws = None
         if len(source) > 1 and confidences.shifts > 0:
             draws = draw_resampling(len(source), seed, confidences.shifts, confidences.replicates)
-        run = _relate(scan, source.vocabulary, plan, rules, recipe, draws, machine, warnings)
+        run = _relate(scan, source.vocabulary, plan, rules, recipe, draws, machine, warnings, pairs or {})
         times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
         run = replace(run, times=times)
         if workspace is not None:
@@ -217,6 +222,7 @@ def _relate(
     resampling: Resampling | None,
     machine: Machine,
     warnings: Mapping[str, tuple[str, ...]],
+    pairs: Mapping[str, Pairs],
 ) -> Dissection:
     """Names and confidence for every unit of every layer, from the statistics of all images."""
     index = LabelIndex(scan.annotations, vocabulary)
@@ -224,8 +230,9 @@ def _relate(
     layers = {}
     with open_threads(machine.threads) as threads:
         for layer in plan.tails:
+            told, own = warnings.get(layer, ()), pairs.get(layer)
             layers[layer] = _relate_layer(
-                layer, scan, plan, rules, index, areas, resampling, threads, warnings.get(layer, ())
+                layer, scan, plan, rules, index, areas, resampling, threads, told, own
             )
     shown = {int(image) for layer in layers.values() for image in layer.exemplars.images.flat if image >= 0}
     keys = {image: scan.keys[image] for image in sorted(shown)}
@@ -242,10 +249,12 @@ def _relate_layer(
     resampling: Resampling | None,
     threads: Threads,
     warnings: tuple[str, ...],
+    pairs: Pairs | None,
 ) -> LayerDissection:
     tops = scan.tops[layer]
+    names = None if pairs is None else name_pairs(pairs.intersections, pairs.active, areas)
     overlap, evidence = measure_overlap(
-        scan.tails[layer], tops, index, rules.union, areas, resampling, threads
+        scan.tails[layer], tops, index, rules.union, areas, resampling, threads, names
     )
     offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
     result = LayerDissection(
@@ -262,6 +271,7 @@ def _relate_layer(
         concept_pixels=areas,
         intersections=overlap.intersections,
         exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
+        pairs=pairs,
     )
     notes = (*warnings, *_notes(result, overlap, evidence))
     confidence = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None

@@ -30,23 +30,32 @@ class UnitLabels:
     detector_in: Bool[np.ndarray, "unit category"]
 
 
-def overlap_ratio(
-    intersections: Counts,
-    active_in: CategoryAreas,
-    concept_pixels: ConceptAreas,
-    vocabulary: Vocabulary,
+def spread_active(active_in: CategoryAreas, vocabulary: Vocabulary) -> Int64[np.ndarray, "unit concept"]:
+    """The active pixels that enter the union with every concept: those of its category."""
+    category = vocabulary.category_index
+    spread: np.ndarray = np.where(category[None, :] >= 0, active_in[:, category], 0)
+    return spread
+
+
+def divide_overlap(
+    intersections: Counts, active: Int64[np.ndarray, "unit concept"], concept_pixels: ConceptAreas
 ) -> Float64[np.ndarray, "unit concept"]:
     """IoU of every unit with every concept: intersection / (active + concept - intersection).
 
     Sums over the data set, in pixels, never a mean over images (paper A, eq. 1). 0 where the union
     is empty.
     """
-    category = vocabulary.category_index
-    active = np.where(category[None, :] >= 0, active_in[:, category], 0)
     union = active + concept_pixels[None, :] - intersections
     ratio = np.zeros(intersections.shape, np.float64)
     np.divide(intersections, union, out=ratio, where=union > 0)
     return ratio
+
+
+def name_pairs(
+    intersections: Counts, active: Int64[np.ndarray, "unit concept"], concept_pixels: ConceptAreas
+) -> UnitIds:
+    """The concept with the largest IoU of every unit, ties to the lowest id; 0 where there is none."""
+    return _argmax(divide_overlap(intersections, active, concept_pixels))[0]
 
 
 def information_quality(
@@ -83,14 +92,17 @@ def information_quality(
 
 def label_units(
     intersections: Counts,
-    active_in: CategoryAreas,
+    active: Int64[np.ndarray, "unit concept"],
     concept_pixels: ConceptAreas,
     pixels_in: Int64[np.ndarray, "category"],
     vocabulary: Vocabulary,
     convention: Convention,
 ) -> UnitLabels:
-    """The best concept of every unit by IoU, ties to the lowest id (paper A, section 2.2)."""
-    iou = overlap_ratio(intersections, active_in, concept_pixels, vocabulary)
+    """The best concept of every unit by IoU, ties to the lowest id (paper A, section 2.2).
+
+    `active` pixels are given by pair, as each may have a threshold of its own.
+    """
+    iou = divide_overlap(intersections, active, concept_pixels)
     category = vocabulary.category_index
     ranked = iou.copy()
     best, best_iou = _argmax(ranked)
@@ -107,9 +119,9 @@ def label_units(
         rows = np.arange(units)[:, None]
         quality = information_quality(
             intersections[rows, best_in],
-            active_in,
+            active[rows, best_in],
             concept_pixels[best_in],
-            np.broadcast_to(pixels_in[None, :], active_in.shape),
+            np.broadcast_to(pixels_in[None, :], best_in.shape),
         )
         detector_in &= quality > convention.iqr_cutoff
     places = np.maximum(category[best], 0)

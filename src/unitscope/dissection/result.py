@@ -11,7 +11,7 @@ from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
+from unitscope.dissection.labels import UnitLabels, label_units, spread_active, unique_detectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,21 @@ class Confidence:
     chance_discoveries: float
 
 
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The pairs of a layer's units and concepts, each at its own threshold: `dissection.adaptive`.
+
+    `thresholds` are NaN where a pair has none; its counts are then 0. `quality` is the information quality
+    ratio on the held-out images that the threshold was chosen on. `active` counts the pixels above it that
+    enter the union, `intersections` those that are the concept too.
+    """
+
+    thresholds: Float32[np.ndarray, "unit concept"]
+    quality: Float64[np.ndarray, "unit concept"]
+    active: Counts
+    intersections: Counts
+
+
 @dataclass(frozen=True)
 class Unit:
     """One row of `units.csv`: a unit with its name and the evidence for it.
@@ -89,6 +104,9 @@ class LayerDissection:
     `active` counts the pixels above threshold, void ones left out; `active_in[u, k]` those that enter
     the union with concepts of category k; `pixels_in[k]` all pixels of the images that enter it (under
     the union `touched`, whose images differ by unit, those with any label of the category).
+
+    With `pairs`, IoU, labels and detectors are those of the pairs at their own thresholds; `thresholds` are
+    then those of each unit with its label, and all else is counted there.
     """
 
     layer: str
@@ -106,13 +124,15 @@ class LayerDissection:
     exemplars: Exemplars
     confidence: Confidence | None = None
     warnings: tuple[str, ...] = ()
+    pairs: Pairs | None = None
 
     @cached_property
     def labels(self) -> UnitLabels:
         """The best concept of every unit, overall and by category."""
+        own = self.pairs
         return label_units(
-            self.intersections,
-            self.active_in,
+            self.intersections if own is None else own.intersections,
+            spread_active(self.active_in, self.vocabulary) if own is None else own.active,
             self.concept_pixels,
             self.pixels_in,
             self.vocabulary,

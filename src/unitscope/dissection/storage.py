@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection, Unit
+from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection, Pairs, Unit
 from unitscope.errors import RunError, UnitscopeError
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.shards import read_shard, write_shard
@@ -38,6 +38,7 @@ _DAMAGES = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, SafetensorError, TypeError,
     UnitscopeError, ValueError,
 )  # fmt: skip
+_PAIRS = ("thresholds", "quality", "active", "intersections")
 _EXEMPLARS = ("images", "peaks", "offsets", "runs")
 
 
@@ -196,6 +197,8 @@ def _save_layer(layer: LayerDissection, path: Path) -> None:
     arrays |= {f"exemplar_{name}": getattr(layer.exemplars, name) for name in _EXEMPLARS}
     if layer.confidence is not None:
         arrays |= {name: getattr(layer.confidence, name) for name in _CONFIDENCE}
+    if layer.pairs is not None:
+        arrays |= {f"pair_{name}": getattr(layer.pairs, name) for name in _PAIRS}
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
 
 
@@ -219,6 +222,7 @@ def _load_layer(
         **{name: arrays[name] for name in _COUNTS},
         exemplars=Exemplars(*(arrays[f"exemplar_{name}"] for name in _EXEMPLARS)),
         confidence=confidence,
+        pairs=Pairs(*(arrays[f"pair_{name}"] for name in _PAIRS)) if "pair_quality" in arrays else None,
         warnings=tuple(entry["warnings"]),
     )
 
@@ -232,6 +236,7 @@ def _check_shapes(arrays: Mapping[str, np.ndarray], units: int, vocabulary: Voca
         "pixels_in": (categories,),
         "concept_pixels": (vocabulary.size,),
         "intersections": (units, vocabulary.size),
+        **{f"pair_{name}": (units, vocabulary.size) for name in _PAIRS},
         "exemplar_images": (units, ranks),
         "exemplar_peaks": (units, ranks),
         "exemplar_offsets": (units * ranks + 1,),

@@ -270,6 +270,42 @@ def measure_auroc(peaks: Peaks, present: Bool[np.ndarray, "image"]) -> Float64[n
     return np.array(areas, np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one unit says of the images that it is measured on: numbers of images in the source.
+
+    `hits` have the concept and a peak above the threshold, the highest first; `silent` have it and no such
+    peak, the lowest first (paper B, fig. 3g); `alarms` lack it and have such a peak, the highest first;
+    `quiet` lack it and have none, the lowest first.
+    """
+
+    unit: int
+    hits: Int64[np.ndarray, "hit"]
+    silent: Int64[np.ndarray, "miss"]
+    alarms: Int64[np.ndarray, "alarm"]
+    quiet: Int64[np.ndarray, "rejection"]
+
+
+def sort_answers(peaks: Peaks, sample: Sample, detectors: Detectors, unit: int) -> Answers:
+    """The images of the half that no threshold was sought in, by what a unit says of them.
+
+    >>> sample = Sample((), np.arange(4), np.array([True, True, False, False]), np.zeros(4, bool))
+    >>> peaks = np.array([[3.0], [1.0], [4.0], [0.0]], np.float32)
+    >>> half = np.array([2.0])
+    >>> found = sort_answers(peaks, sample, Detectors(half, half, half, half, half, half), 0)
+    >>> found.hits.tolist(), found.silent.tolist(), found.alarms.tolist(), found.quiet.tolist()
+    ([0], [1], [2], [3])
+    """
+    rest = ~sample.fitting
+    images, own, present = sample.images[rest], peaks[rest, unit], sample.present[rest]
+    above = own > detectors.threshold[unit]
+    rising = np.argsort(own, kind="stable")
+    falling = np.argsort(-own, kind="stable")
+    kinds = [(falling, present & above), (rising, present & ~above)]
+    kinds += [(falling, ~present & above), (rising, ~present & ~above)]
+    return Answers(unit, *(images[order[chosen[order]]] for order, chosen in kinds))
+
+
 def shuffle_control(
     peaks: Peaks, sample: Sample, *, draws: int = 100, seed: int = 0
 ) -> Float64[np.ndarray, "draw"]:

@@ -51,7 +51,9 @@ class Easel:
         with evaluation(generator.module), edited(generator, *edits):
             images = generator.module(*batch)
         if not (images.ndim == 4 and images.shape[:2] == (1, 3)):
-            raise NetworkError(f"{generator.name} gave {tuple(images.shape)}; wanted one image, 1 x 3 x y x x")
+            raise NetworkError(
+                f"{generator.name} gave {tuple(images.shape)}; wanted one image, 1 x 3 x y x x"
+            )
         return to_pixels(images, generator.low, generator.high)[0]
 
     def name_pixels(self, picture: Picture) -> UInt16[np.ndarray, "plane y x"]:

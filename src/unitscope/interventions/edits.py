@@ -29,8 +29,8 @@ class Edit:
     value: Float[Tensor, "#image #unit #cell_y #cell_x"]
 
     def __post_init__(self) -> None:
-        if not (float(self.strength.min()) >= 0 and float(self.strength.max()) <= 1):
-            low, high = float(self.strength.min()), float(self.strength.max())
+        low, high = (float(end) for end in self.strength.detach().aminmax())
+        if not (low >= 0 and high <= 1):
             raise UsageError(f"the strength of an edit goes from {low:g} to {high:g}; wanted 0 to 1")
 
     def then(self, later: "Edit") -> "Edit":

@@ -18,6 +18,7 @@ from unitscope.errors import UsageError
 from unitscope.networks.generators import Generator, to_pixels
 from unitscope.networks.maps import read_units
 from unitscope.networks.trace import evaluation, hook_layer
+from unitscope.statistics.quantiles import tail_rank
 
 _BATCH = 16
 Rule = Literal["mean", "quantile"]
@@ -81,7 +82,7 @@ def measure_levels(
     """The levels of a layer over images number `first` and on.
 
     The quantile is the value that at most a share 1 - `quantile` of the cells lie above. Raises `UsageError`
-    for fewer than one image or an unknown layer.
+    for fewer than one image, a quantile that is none, or an unknown layer.
     """
     return measure_layers(generator, [layer], segmenter, images, first=first, quantile=quantile)[layer]
 
@@ -99,9 +100,13 @@ def measure_layers(
     """The levels of several layers, of images that are made and segmented once; see `measure_levels`."""
     if images < 1:
         raise UsageError(f"{images} images show no levels; wanted 1 or more")
+    if not 0 <= quantile <= 1:
+        raise UsageError(f"the quantile is {quantile:g}; wanted one from 0 to 1")
     concepts = tuple(concept.id for concept in segmenter.vocabulary)
     seen: dict[str, Tensor] = {}
-    tallies = {layer: _Tally.empty(len(concepts)) for layer in layers}
+    tallies = {
+        layer: _Tally(images, quantile, torch.zeros(len(concepts), dtype=torch.float64)) for layer in layers
+    }
 
     def noting(layer: str) -> Callable[[Tensor], Tensor]:
         def note(raw: Tensor) -> Tensor:
@@ -126,20 +131,19 @@ def measure_layers(
                 maps = seen.pop(layer)
                 tally.add(maps, cover_cells(planes, concepts, (maps.shape[2], maps.shape[3])))
             bar.update(count)
-    return {layer: tally.levels(layer, images, quantile, concepts) for layer, tally in tallies.items()}
+    return {layer: tally.levels(layer, concepts) for layer, tally in tallies.items()}
 
 
 @dataclass
 class _Tally:
-    """The cells of a layer seen so far."""
+    """The cells of a layer seen so far, of those that can still be above the quantile only."""
 
-    cells: list[Tensor]
-    sums: Float64[Tensor, "concept unit"] | None
+    images: int
+    quantile: float
     weights: Float64[Tensor, "concept"]
-
-    @classmethod
-    def empty(cls, concepts: int) -> "_Tally":
-        return cls([], None, torch.zeros(concepts, dtype=torch.float64))
+    sums: Float64[Tensor, "concept unit"] | None = None
+    highest: Float32[Tensor, "unit rank"] | None = None
+    rank: int = 0
 
     def add(
         self,
@@ -149,14 +153,16 @@ class _Tally:
         found = torch.einsum("ncyx,nuyx->cu", cover.double(), maps.double())
         self.sums = found if self.sums is None else self.sums + found
         self.weights += cover.double().sum((0, 2, 3))
-        self.cells.append(maps.permute(1, 0, 2, 3).flatten(1))
+        values = maps.permute(1, 0, 2, 3).flatten(1)
+        self.rank = tail_rank(round(1 - self.quantile, 12), self.images * maps.shape[2] * maps.shape[3])
+        above = values if self.highest is None else torch.cat([self.highest, values], 1)
+        self.highest = above.topk(min(self.rank, above.shape[1]), dim=1).values
 
-    def levels(self, layer: str, images: int, quantile: float, concepts: tuple[int, ...]) -> Levels:
+    def levels(self, layer: str, concepts: tuple[int, ...]) -> Levels:
         assert self.sums is not None
-        values = torch.cat(self.cells, 1)
-        rank = values.shape[1] - int((1 - quantile) * values.shape[1])
-        high = values.kthvalue(rank, dim=1).values
+        assert self.highest is not None
         shown = self.weights > 0
         means = (self.sums[shown] / self.weights[shown, None]).float()
         kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)
-        return Levels(layer, images, quantile, high.numpy(), kept, means.numpy())
+        high = self.highest[:, self.rank - 1]
+        return Levels(layer, self.images, self.quantile, high.numpy(), kept, means.numpy())

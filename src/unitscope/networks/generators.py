@@ -22,8 +22,8 @@ BLOCK = 16
 class Generator(Network):
     """A network that makes an image from a latent, and from a kind where `kinds` names some.
 
-    The module is called with float32 latents [n, *latent] and, if there are kinds, int64 kinds [n]; it
-    returns images [n, 3, y, x] whose values go from `low` to `high`. Latent i is drawn from a normal
+    The module is called with float32 latents, n of the shape `latent`, and, if there are kinds, int64 kinds
+    [n]; it returns images [n, 3, y, x] whose values go from `low` to `high`. Latent i is drawn from a normal
     distribution by the seed and i alone, its kind is i modulo their number: more images never change the
     first ones.
     """
@@ -161,6 +161,14 @@ def find_generated(source: ConceptSource) -> GeneratedImages | None:
     while inner is not None and not isinstance(inner, GeneratedImages):
         inner = getattr(inner, "source", None)
     return inner
+
+
+def pair_generator(network: Network, source: ConceptSource) -> tuple[Network, ConceptSource]:
+    """A network and the source to read it over; a generator with the seed that its images have."""
+    images = find_generated(source)
+    if isinstance(network, Generator) and images is not None and images.generator.digest == network.digest:
+        return images.generator, source
+    return network, source
 
 
 def check_source(network: Network, source: ConceptSource) -> None:

@@ -1,14 +1,16 @@
 """Sources of concepts that take a network to open: a segmenter's labels, a generator's images."""
 
 import importlib.util
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from unitscope.concepts import sources
 from unitscope.concepts.segmenters import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, UnitscopeError, UsageError
-from unitscope.networks.generators import GeneratedImages, Generator, with_seed
+from unitscope.networks.generators import GeneratedImages, Generator, find_generated, with_seed
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
 from unitscope.networks.weights import one_line
@@ -20,7 +22,9 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     """The source that a text names: all that need no network (`concepts.sources`), and
 
     - `segmenter:NAME,images=SOURCE`: the images of a source with the labels of a segmenter, which is
-      `zoo:segmenter` or `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
+      `zoo:segmenter`, `FILE.safetensors` (what `unitscope zoo train segmenter --images SOURCE` wrote),
+      `hf:FOLDER` (`semantic.load_semantic`), `FILE.onnx` (`onnx_files.load_onnx`), or
+      `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
     - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels.
 
     A segmenter without images labels those that `network`, a generator, makes.
@@ -34,24 +38,62 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
         return sources.open_source(spec)
     name, found, images = rest.partition(",images=")
     if found:
-        return SegmentedSource(open_source(images, network), load_segmenter(name))
-    name, options = _split(rest, ("count", "seed"))
+        return SegmentedSource(open_source(images, network), load_segmenter(name), name)
+    name = re.sub(r"(,(count|seed)=[^,]*)+$", "", rest)
+    _, options = _split(f"segmenter{rest.removeprefix(name)}", ("count", "seed"))
     if not isinstance(network, Generator):
         raise UsageError(f"{spec!r} says no images; wanted segmenter:{name},images=SOURCE")
-    return SegmentedSource(_images(network, options), load_segmenter(name))
+    return SegmentedSource(_images(network, options), load_segmenter(name), name)
+
+
+def hold_out(source: ConceptSource, images: int) -> tuple[ConceptSource, ConceptSource]:
+    """A source to count over, and at most so many other images to choose on, labelled alike.
+
+    Of generated images the source stays as it is, and the others come from the next seed of latents; other
+    sources are split into a test and a train half, whose images are other ones.
+
+    Raises `UsageError` for fewer than one image.
+    """
+    if images < 1:
+        raise UsageError(f"{images} held-out images choose nothing; wanted 1 or more")
+    made = find_generated(source)
+    if made is None:
+        return sources.split_source(source, "test"), sources.limit(
+            sources.split_source(source, "train"), images
+        )
+    inner: object = source
+    while not isinstance(inner, SegmentedSource):
+        inner = getattr(inner, "source", None)
+        if inner is None:
+            raise UsageError("images of a generator have no labels; name a segmenter of them")
+    others = GeneratedImages(with_seed(made.generator, made.generator.seed + 1), images)
+    return source, replace(inner, source=others)
 
 
 def load_segmenter(name: str) -> Segmenter:
-    """The segmenter of that name: `zoo:segmenter`, or what a function of the user's own file returns.
+    """The segmenter of that name: see `open_source`.
 
-    Raises `UsageError` for a name that is neither, `NetworkError` where the function fails.
+    Raises `UsageError` for a name that is none of these, `NetworkError` where it cannot be loaded.
     """
     if name == "zoo:segmenter":
         from unitscope.networks.zoo.shelf import load_zoo_segmenter
 
         return load_zoo_segmenter()
+    if name.endswith(".safetensors"):
+        from unitscope.networks.zoo.parser import load_parser
+
+        return load_parser(name).segmenter(name)
+    if name.startswith("hf:"):
+        from unitscope.networks.semantic import load_semantic
+
+        return load_semantic(name)
+    if name.partition(",")[0].endswith(".onnx"):
+        from unitscope.networks.onnx_files import load_onnx
+
+        return load_onnx(name)
     if ".py:" not in name:
-        raise UsageError(f"no segmenter {name!r}; wanted zoo:segmenter or FILE.py:FACTORY")
+        wanted = "zoo:segmenter, FILE.safetensors, hf:FOLDER, FILE.onnx or FILE.py:FACTORY"
+        raise UsageError(f"no segmenter {name!r}; wanted {wanted}")
     file, _, factory = name.rpartition(":")
     made = _call_factory(Path(file), factory)
     if isinstance(made, Segmenter):

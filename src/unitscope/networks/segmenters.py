@@ -3,10 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -15,6 +16,13 @@ from unitscope.concepts.colors import name_colors
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Network
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A segmenter that says how likely a concept is at every pixel, with gradients back to the pixels."""
+
+    def score(self, pixels: Float32[Tensor, "n 3 y x"], concept: int, /) -> Float32[Tensor, "n y x"]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +53,8 @@ class NetworkSegmenter:
     @cached_property
     def digest(self) -> str:
         """Changes with the network's weights and with what its channels stand for."""
-        text = f"{self.network.digest} {self.planes} {self.colors}"
+        words = [(concept.id, concept.name, concept.category) for concept in self.vocabulary]
+        text = f"{self.network.digest} {self.planes} {self.colors} {words}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     @torch.inference_mode()
@@ -58,14 +67,7 @@ class NetworkSegmenter:
         height, width = images.shape[1:3]
         size = self.network.preprocessing.size or (height, width)
         seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
-        logits = self.network.module(self.network.preprocessing.tensor(seen))
-        wanted = sum(len(plane) for plane in self.planes)
-        if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):
-            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise NetworkError(f"{self.name} gave {shape}; wanted logits of {wanted} channels")
-        if logits.shape[2:] != (height, width):
-            logits = functional.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
-        groups = torch.split(logits, [len(plane) for plane in self.planes], 1)
+        groups = self._groups(self.network.preprocessing.tensor(seen), (height, width))
         found = [
             np.array(plane, np.uint16)[group.argmax(1).numpy()]
             for plane, group in zip(self.planes, groups, strict=True)
@@ -73,6 +75,41 @@ class NetworkSegmenter:
         if self.colors:
             found.append(np.stack([name_colors(image) for image in images]) + np.uint16(self.colors - 1))
         return np.stack(found, 1)
+
+    def score(self, pixels: Float32[Tensor, "n 3 y x"], concept: int, /) -> Float32[Tensor, "n y x"]:
+        """The probability that the concept is at a pixel, from 0 to 1, of RGB pixels in [0, 1].
+
+        The softmax over the channels of its plane; where several planes name it, the probability that one
+        of them does, 1 - (1 - p)(1 - q). Gradients flow back to the pixels. Raises `UsageError` for a concept
+        that no channel stands for, such as a color.
+        """
+        height, width = pixels.shape[2:]
+        size = self.network.preprocessing.size or (height, width)
+        if not any(concept in plane for plane in self.planes):
+            raise UsageError(
+                f"{self.name} has no channel for concept {concept}, so it gives no gradient for it"
+            )
+        seen = pixels
+        if size != (height, width):
+            seen = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
+        missing = torch.ones_like(pixels[:, 0])
+        groups = self._groups(self.network.preprocessing.normalize(seen), (height, width))
+        for plane, group in zip(self.planes, groups, strict=True):
+            channels = [channel for channel, found in enumerate(plane) if found == concept]
+            if channels:
+                missing = missing * (1 - group.float().softmax(1)[:, channels].sum(1))
+        return 1 - missing
+
+    def _groups(self, batch: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """The logits of every plane at that size."""
+        logits = self.network.module(batch)
+        wanted = sum(len(plane) for plane in self.planes)
+        if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise NetworkError(f"{self.name} gave {shape}; wanted logits of {wanted} channels")
+        if logits.shape[2:] != size:
+            logits = functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return torch.split(logits, [len(plane) for plane in self.planes], 1)
 
 
 def _resize(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> np.ndarray:

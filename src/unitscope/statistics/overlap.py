@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from tqdm import tqdm
 
-from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds
+from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds, UnitIds
 from unitscope.statistics import tallies
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.exemplars import TopImages
@@ -45,8 +45,8 @@ class Evidence:
     """What chance would give each unit, and how its IoU varies with the images.
 
     `null[unit, shift]` is the best IoU over concepts with shifted labels; `low`, `high` the
-    bootstrap interval of the IoU of its best concept; `heldout` the IoU on one half of the images of
-    the concept that is best on the other, averaged over both ways.
+    bootstrap interval of the IoU of its best concept, or of the one it was named by; `heldout` the IoU
+    on one half of the images of the concept that is best on the other, averaged over both ways.
     """
 
     null: Float64[np.ndarray, "unit shift"]
@@ -73,6 +73,7 @@ class _Truth:
     areas: ConceptAreas
     half_areas: ConceptAreas
     resampling: Resampling | None
+    names: UnitIds | None
 
 
 def measure_overlap(
@@ -83,12 +84,16 @@ def measure_overlap(
     areas: ConceptAreas,
     resampling: Resampling | None,
     threads: Threads,
+    names: UnitIds | None = None,
 ) -> tuple[Overlap, Evidence | None]:
-    """Thresholds, masks and counts of every unit of a layer, and the evidence where it is asked for."""
+    """Thresholds, masks and counts of every unit of a layer, and the evidence where it is asked for.
+
+    `names` are the concepts that units are named by where it is not simply the best.
+    """
     halves = areas
     if resampling is not None:
         halves = index.annotations.concept_pixels(len(areas), resampling.first_half >= 0)
-    truth = _Truth(index, RULES[union], areas, halves, resampling)
+    truth = _Truth(index, RULES[union], areas, halves, resampling, names)
     units = tail.plan.units
     many = max(1, min(16, _BLOCK // tail.plan.images))
     blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
@@ -129,13 +134,19 @@ def _measure_block(
         m, n = places[unit], places[unit + 1]
         runs = masks.runs[starts[m] : starts[n]]
         own = _UnitMasks(masks.image[m:n], masks.size[m:n], runs, pixels[m:n])
-        found.append(_weigh_unit(own, counts[unit, :-1], active_in[unit], truth, truth.resampling))
+        name = None if truth.names is None else int(truth.names[start + unit])
+        found.append(_weigh_unit(own, counts[unit, :-1], active_in[unit], truth, truth.resampling, name))
     null, low, high, heldout = (np.array(column) for column in zip(*found, strict=True))
     return overlap, Evidence(null, low, high, heldout)
 
 
 def _weigh_unit(
-    masks: _UnitMasks, counts: np.ndarray, active_in: np.ndarray, truth: _Truth, draws: Resampling
+    masks: _UnitMasks,
+    counts: np.ndarray,
+    active_in: np.ndarray,
+    truth: _Truth,
+    draws: Resampling,
+    name: int | None,
 ) -> tuple[np.ndarray, float, float, float]:
     """The null overlaps of a unit, its interval, and its held-out IoU."""
     null = tallies.null_overlaps(
@@ -143,6 +154,7 @@ def _weigh_unit(
         truth.index.arrays, truth.rule, truth.areas, len(active_in),
     )  # fmt: skip
     _, best = tallies.best_overlap(counts, active_in, truth.areas, truth.index.arrays[8])
+    best = best if name is None else name
     low, high = _bootstrap(masks, best, truth, draws) if best else (0.0, 0.0)
     return null, low, high, _score_heldout(masks, counts, active_in, truth, draws)
 

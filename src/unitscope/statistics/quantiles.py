@@ -175,22 +175,24 @@ class Tail:
         chunks = self.chunks + other.chunks
         return Tail(self.plan, bound, values, fill, chunks, self.seen + other.seen)
 
-    def prune(self) -> "Tail":
+    def prune(self, threads: Threads | None = None) -> "Tail":
         """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
         size = self.plan.stored_grid.map_size
-        chunks = [
-            Cells(*packing.prune_cells(*chunk.arrays, self.bound, self.plan.reach, *size))
-            if chunk.bytes
-            else chunk
-            for chunk in self.chunks
-        ]
-        return replace(self, chunks=tuple(chunks)).join()
-
-    def join(self) -> "Tail":
-        """The same tail with what is in memory in one chunk."""
         spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
         loaded = [chunk for chunk in self.chunks if chunk.bytes]
-        return replace(self, chunks=(*spilled, join_cells(loaded)) if loaded else spilled)
+
+        def prune_block(units: tuple[int, int]) -> Cells:
+            parts = [chunk.part(*units).arrays for chunk in loaded]
+            bound = self.bound[slice(*units)]
+            return join_cells(
+                [Cells(*packing.prune_cells(*part, bound, self.plan.reach, *size)) for part in parts]
+            )
+
+        if not loaded:
+            return self
+        whole = (0, self.plan.units)
+        blocks = [prune_block(whole)] if threads is None else threads.map_blocks(prune_block, whole[1])
+        return replace(self, chunks=(*spilled, stack_cells(blocks)))
 
     def spill(self, folder: Path) -> "Tail":
         """The same tail with its cells in files of an existing folder, read back as they are needed.
@@ -303,6 +305,12 @@ def join_cells(chunks: Sequence[Cells]) -> Cells:
     return Cells(counts, *(_interleave([getattr(c, name) for c in chunks], starts) for name, starts in owned))
 
 
+def stack_cells(blocks: Sequence[Cells]) -> Cells:
+    """The cells of consecutive blocks of units as those of all."""
+    columns = zip(*(block.arrays for block in blocks), strict=True)
+    return Cells(*(np.concatenate(column) for column in columns))
+
+
 def _interleave(parts: Sequence[np.ndarray], starts: Sequence[np.ndarray]) -> np.ndarray:
     """One array of all parts, unit by unit; starts[part][unit] says where in a part a unit begins."""
     whole = np.empty(sum(map(len, parts)), parts[0].dtype)
@@ -335,7 +343,5 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
             bounds.push_tail(flat, units, bound, values, fill, plan.keep)
         return Cells(*packing.pack_cells(kept, units, bound, plan.reach, first_image))
 
-    blocks = threads.map_blocks(update_block, plan.units)
-    columns = zip(*(block.arrays for block in blocks), strict=True)
-    chunk = Cells(*(np.concatenate(column) for column in columns))
+    chunk = stack_cells(threads.map_blocks(update_block, plan.units))
     return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])

@@ -87,13 +87,9 @@ class Scan:
         """Memory of the packed tails."""
         return sum(tail.bytes for tail in self.tails.values())
 
-    def join(self) -> "Scan":
-        """The same statistics, each tail in one chunk."""
-        return replace(self, tails={layer: tail.join() for layer, tail in self.tails.items()})
-
-    def prune(self) -> "Scan":
+    def prune(self, threads: Threads) -> "Scan":
         """The same statistics, without what can no longer matter."""
-        return replace(self, tails={layer: tail.prune() for layer, tail in self.tails.items()})
+        return replace(self, tails={layer: tail.prune(threads) for layer, tail in self.tails.items()})
 
     def spill(self, folder: Path) -> "Scan":
         """The same statistics with the packed tails in files of the folder."""
@@ -146,7 +142,7 @@ def scan_shards(
             settled = shard.bytes if total is None else settled
             total = shard if total is None else total.merge(shard)
             if total.bytes > 2 * settled + (8 << 20):
-                total = total.prune()
+                total = total.prune(threads)
                 settled = total.bytes
             if total.bytes > machine.memory and machine.scratch is not None:
                 total = total.spill(machine.scratch)
@@ -192,7 +188,7 @@ def _scan_span(
         bar.update(len(batch.keys))
     shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
     # Only the first shard started without a bound; the others hold little that pruning would drop.
-    return shard.prune() if total is None else shard.join()
+    return shard.prune(threads) if total is None else shard
 
 
 def _update(tail: Tail, maps: Tensor, first: int, threads: Threads) -> Tail:

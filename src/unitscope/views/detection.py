@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import RunError
-from unitscope.interventions.detection import Detectors, Peaks, Sample
+from unitscope.interventions.detection import Answers, Detectors, Peaks, Sample, sort_answers
+from unitscope.views.answers import draw_answers
 from unitscope.views.figures import Jitter, draw_jitter
 from unitscope.views.terminal import align, clean
 
@@ -42,6 +44,11 @@ class Findings:
         """The mean of the control with shuffled labels, and what 95 % of its draws stay below."""
         return float(self.shuffled.mean()), float(np.quantile(self.shuffled, 0.95))
 
+    @property
+    def answers(self) -> Answers:
+        """What the first unit shown says of each image measured."""
+        return sort_answers(self.peaks, self.sample, self.detectors, self.units[0])
+
 
 def show_findings(findings: Findings) -> str:
     """The table that `unitscope detect` prints."""
@@ -55,14 +62,17 @@ def show_findings(findings: Findings) -> str:
         row += [f"{found.balanced[unit]:.3f}", f"{found.low[unit]:.3f} to {found.high[unit]:.3f}"]
         rows.append([*row, f"{found.auroc[unit]:.3f}"])
     mean, high = findings.luck
+    answers, name = findings.answers, clean(sample.name)
     who = "the best unit" if len(findings.units) > 1 else f"unit {findings.units[0]}"
     return "\n".join(
         [
-            f"{clean(sample.name)}: {2 * half} images with, {2 * half} without; threshold and order from one "
+            f"{name}: {2 * half} images with, {2 * half} without; threshold and order from one "
             f"half, the rest from the other",
             "",
             align(rows, left=(1,) if named else ()),
             "",
+            f"unit {answers.unit} is silent in {len(answers.silent)} of {half} images with {name}, "
+            f"and high in {len(answers.alarms)} of {half} without",
             f"a unit by lot: {findings.chance:.3f}, the mean of {len(found)} units",
             f"{who} with labels shuffled: {mean:.3f}, below {high:.3f} in 95 of 100 draws",
         ]
@@ -72,18 +82,23 @@ def show_findings(findings: Findings) -> str:
 def describe_findings(findings: Findings) -> dict[str, object]:
     """The same as JSON."""
     mean, high = findings.luck
+    answers = findings.answers
     return {
         "layer": findings.layer,
         "concepts": [f"{concept.category}/{concept.label}" for concept in findings.sample.concepts],
         "images": len(findings.sample) // 2,
         "units": [dict(zip(COLUMNS, _row(findings, unit), strict=True)) for unit in findings.units],
+        "silent": {"unit": answers.unit, "images": answers.silent.tolist()},
+        "alarms": {"unit": answers.unit, "images": answers.alarms.tolist()},
         "mean_of_units": findings.chance,
         "shuffled": {"mean": mean, "quantile_95": high, "draws": len(findings.shuffled)},
     }
 
 
-def write_findings(findings: Findings, out: Path) -> tuple[Path, Path]:
-    """Writes detectors.csv, all units in order, and jitter.svg of the first one shown; their paths.
+def write_findings(findings: Findings, source: ConceptSource, out: Path) -> tuple[Path, ...]:
+    """Writes detectors.csv, all units in order, and of the first one shown jitter.svg and answers.png.
+
+    The last are images of the source, by what the unit says of them: see `draw_answers`. Returns the paths.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where a file cannot be written.
     """
@@ -98,7 +113,9 @@ def write_findings(findings: Findings, out: Path) -> tuple[Path, Path]:
                 writer.writerow([f"{one:.9g}" if isinstance(one, float) else one for one in cells])
     except OSError as error:
         raise RunError(f"cannot write {table}: {error.strerror or error}; name another folder") from error
-    return table, draw_jitter(_plan_jitter(findings, findings.units[0]), out / "jitter.svg")
+    jitter = draw_jitter(_plan_jitter(findings, findings.units[0]), out / "jitter.svg")
+    pictures = draw_answers(findings.answers, findings.sample, source, out / "answers.png")
+    return table, jitter, pictures
 
 
 def _row(findings: Findings, unit: int) -> list[int | float | str]:

@@ -153,8 +153,11 @@ def _save(plots: ModuleType, figure: Any, out: Path) -> None:
 
 
 @contextmanager
-def open_figure(out: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
-    """A figure of `columns` plots for a page, `width` x `height` in CSS pixels: (figure, its axis or axes).
+def open_figure(
+    out: Path, width: float, height: float, columns: int = 1, rows: int = 1
+) -> Iterator[tuple[Any, Any]]:
+    """A figure of `columns` plots in `rows` for a page, `width` x `height` in CSS pixels: (figure, its axis
+    or, row after row, its axes).
 
     It is written to `out` as SVG when the block ends. It has no ground of its own, the type of the page, and
     turns light on dark where the system does.
@@ -170,10 +173,10 @@ def open_figure(out: Path, width: float, height: float, columns: int = 1) -> Ite
     look |= {"figure.dpi": _DOTS_PER_INCH, "axes.titlesize": 12, "axes.titlelocation": "left"}
     with plots.rc_context({**look, **inks}):
         size = (width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
-        figure, axes = plots.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
+        figure, axes = plots.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
         written = io.StringIO()
         try:
-            yield figure, axes[0] if columns > 1 else axes[0][0]
+            yield figure, axes.ravel() if axes.size > 1 else axes[0][0]
             figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
         finally:
             plots.close(figure)

@@ -61,12 +61,12 @@ def draw_batch(pictures: Pictures, count: int, seed: int, step: int) -> Batch:
     return Batch(images, torch.from_numpy(pictures.kinds[chosen]), labels)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-def _half() -> torch.autocast:
+def half() -> torch.autocast:
     """Convolutions in bfloat16: half the time where the processor knows it, weights stay float32."""
     return torch.autocast("cpu", dtype=torch.bfloat16)
 
@@ -85,11 +85,11 @@ class ClassifierLesson:
     def learn(self, step: int, rate: float) -> dict[str, float]:
         batch = draw_batch(self.pictures, self.batch, self.seed, step)
         self.network.train()
-        with _half():
+        with half():
             logits = self.network(batch.images)
         loss = functional.cross_entropy(logits.float(), batch.kinds, label_smoothing=0.05)
         optimizer = self.optimizers["network"]
-        _set_rate(optimizer, rate)
+        set_rate(optimizer, rate)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -116,27 +116,27 @@ class SegmenterLesson:
             "network": torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=1e-4)
         }
         self.weights = [
-            _weigh_classes(pictures.labels[:3000, plane], classes) for plane, classes in enumerate(CLASSES)
+            weigh_classes(pictures.labels[:3000, plane], classes) for plane, classes in enumerate(CLASSES)
         ]
 
     def learn(self, step: int, rate: float) -> dict[str, float]:
         batch = draw_batch(self.pictures, self.batch, self.seed, step)
         self.network.train()
-        with _half():
+        with half():
             logits = self.network(batch.images)
         pixels = logits.permute(0, 2, 3, 1).reshape(-1, sum(CLASSES))
         losses = []
         for plane, group in enumerate(pixels.split(CLASSES, 1)):
             wanted, named = batch.labels[:, plane].reshape(-1).long(), group.float()
             entropy = functional.cross_entropy(named, wanted, weight=self.weights[plane])
-            losses.append(entropy + _miss_overlap(named, wanted))
+            losses.append(entropy + miss_overlap(named, wanted))
         loss = losses[0] + 0.5 * losses[1] + 0.25 * losses[2]
         optimizer = self.optimizers["network"]
-        _set_rate(optimizer, rate)
+        set_rate(optimizer, rate)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        _move_average(self.average, self.network, step)
+        move_average(self.average, self.network, step)
         names = ("object", "part", "material")
         return {name: loss.item() for name, loss in zip(names, losses, strict=True)}
 
@@ -144,7 +144,7 @@ class SegmenterLesson:
         return self.average
 
 
-def _miss_overlap(logits: Float32[Tensor, "pixel classes"], wanted: Int64[Tensor, "pixel"]) -> Tensor:
+def miss_overlap(logits: Float32[Tensor, "pixel classes"], wanted: Int64[Tensor, "pixel"]) -> Tensor:
     """What the soft overlap 2 |A and B| / (|A| + |B|) lacks to 1, the mean over the classes that occur."""
     named = logits.softmax(1)
     right = named.gather(1, wanted[:, None])[:, 0]
@@ -154,7 +154,7 @@ def _miss_overlap(logits: Float32[Tensor, "pixel classes"], wanted: Int64[Tensor
     return 1 - overlap[there > 0].mean()
 
 
-def _move_average(average: nn.Module, network: nn.Module, step: int) -> None:
+def move_average(average: nn.Module, network: nn.Module, step: int) -> None:
     """Moves the average towards the network; a young average forgets faster."""
     keep = min(AVERAGE, (step + 1) / (step + 50))
     with torch.no_grad():
@@ -164,7 +164,7 @@ def _move_average(average: nn.Module, network: nn.Module, step: int) -> None:
             kept.copy_(newest)
 
 
-def _weigh_classes(labels: np.ndarray, classes: int) -> Float32[Tensor, "classes"]:
+def weigh_classes(labels: np.ndarray, classes: int) -> Float32[Tensor, "classes"]:
     """Weights that grow as a class gets rarer, one on average over the classes."""
     counts = torch.from_numpy(np.bincount(labels.reshape(-1), minlength=classes)).float()
     weights = (counts.sum() / (counts + counts.sum() * 1e-4)).pow(0.25)
@@ -197,20 +197,20 @@ class GeneratorLesson:
         latents = torch.randn(self.batch, LATENT, generator=dice)
         kinds = torch.randint(self.kinds, (self.batch,), generator=dice)
         for optimizer in self.optimizers.values():
-            _set_rate(optimizer, rate)
-        with _half():
+            set_rate(optimizer, rate)
+        with half():
             generated = self.generator(latents, kinds)
         generated = generated.float()
         losses = self._teach_critic(batch, generated.detach(), kinds, step)
         losses["generator"] = self._teach_generator(generated, kinds)
-        _move_average(self.average, self.generator, step)
+        move_average(self.average, self.generator, step)
         return losses
 
     def _teach_critic(
         self, batch: Batch, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"], step: int
     ) -> dict[str, float]:
         images, penalized = batch.images, step % R1_EVERY == 0
-        with _half():
+        with half():
             painted, labels = self.critic(images, batch.kinds)
             fake, _ = self.critic(generated, kinds)
         painted, fake, labels = painted.float(), fake.float(), labels.float()
@@ -238,7 +238,7 @@ class GeneratorLesson:
 
     def _teach_generator(self, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"]) -> float:
         self.critic.requires_grad_(False)
-        with _half():
+        with half():
             opinion, _ = self.critic(generated, kinds)
         loss = functional.softplus(-opinion.float()).mean()
         self.optimizers["generator"].zero_grad()

@@ -39,7 +39,7 @@ class SceneSegmenter(nn.Module):
     ) -> None:
         super().__init__()
         a, b, c, d, e = channels
-        self.classes = classes
+        self.classes, self.channels = classes, channels
         self.down1 = nn.Sequential(_convolve(3, a), _convolve(a, a))
         self.down2 = nn.Sequential(nn.MaxPool2d(2), _convolve(a, b), _convolve(b, b))
         self.down3 = nn.Sequential(nn.MaxPool2d(2), _convolve(b, c), _convolve(c, c))

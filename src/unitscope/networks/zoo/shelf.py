@@ -54,10 +54,11 @@ def build_module(recipe: Recipe) -> nn.Module:
     return SceneClassifier(len(recipe.scenes))
 
 
-def save_weights(module: nn.Module, path: Path) -> str:
+def save_weights(module: nn.Module, path: Path, said: dict[str, str] | None = None) -> str:
     """Writes a network as safetensors, trained weights in half precision; the file's SHA-256 comes back.
 
-    Running means and variances stay in single precision: they are few, and their range is wide.
+    `said` goes into the file's metadata. Running means and variances stay in single precision: they are few,
+    and their range is wide.
     """
     trained = {name for name, _ in module.named_parameters()}
     state = {
@@ -65,7 +66,7 @@ def save_weights(module: nn.Module, path: Path) -> str:
         for name, value in sorted(module.state_dict().items())
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path)
+    save_file(state, path, said)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def find_rate(recipe: Recipe, step: int) -> float:
     """
     level = 0.55 if recipe.lesson == "generator" else 0.0
     share = max(0.0, (step / recipe.steps - level) / (1 - level))
-    return recipe.rate * min(1.0, (step + 1) / _WARM_UP) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+    warm_up = min(_WARM_UP, max(1, recipe.steps // 10))
+    return recipe.rate * min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
 def train(
@@ -59,6 +61,29 @@ def train(
         )
     out.mkdir(parents=True, exist_ok=True)
     pictures = paint_pictures(recipe.picture_set, out.parent / "pictures")
+    return teach(
+        recipe, lambda: LESSONS[recipe.lesson](recipe, pictures, seed), out, seed=seed, every=every, keep=keep
+    )
+
+
+def teach(
+    recipe: Recipe,
+    begin: Callable[[], Lesson],
+    out: Path,
+    *,
+    seed: int = 0,
+    every: int = 250,
+    keep: tuple[int, ...] = (),
+    data: str = "",
+) -> Trained:
+    """Trains what `begin` returns as `train` does; `data` tells trainings on other data apart.
+
+    Raises `RunError` where `out` cannot be written, or holds another training.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}; name another folder") from error
     threads = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(recipe.threads)
@@ -69,8 +94,8 @@ def train(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            lesson = LESSONS[recipe.lesson](recipe, pictures, seed)
-            _run(recipe, lesson, out, seed, every, keep)
+            lesson = begin()
+            _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep)
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
@@ -78,8 +103,8 @@ def train(
     return Trained(lesson.result(), out)
 
 
-def _run(recipe: Recipe, lesson: Lesson, out: Path, seed: int, every: int, keep: tuple[int, ...]) -> None:
-    start = _resume(recipe, lesson, out, seed)
+def _run(recipe: Recipe, lesson: Lesson, out: Path, identity: str, every: int, keep: tuple[int, ...]) -> None:
+    start = _resume(lesson, out, identity)
     with tqdm(range(start, recipe.steps), recipe.name, recipe.steps, initial=start, unit="step") as bar:
         for step in bar:
             losses = lesson.learn(step, find_rate(recipe, step))
@@ -89,17 +114,17 @@ def _run(recipe: Recipe, lesson: Lesson, out: Path, seed: int, every: int, keep:
             if not all(math.isfinite(value) for value in losses.values()):
                 raise RunError(f"{recipe.name}: the losses at step {step} are {losses}; lower the rate")
             if (step + 1) % every == 0 or step + 1 == recipe.steps:
-                _save(recipe, lesson, out / CHECKPOINT, seed, step + 1)
+                _save(lesson, out / CHECKPOINT, identity, step + 1)
             if step + 1 in keep:
                 save_weights(lesson.result(), out / f"step-{step + 1}.safetensors")
 
 
-def _identity(recipe: Recipe, seed: int) -> str:
-    return f"{recipe} seed={seed}"
+def _identity(recipe: Recipe, seed: int, data: str) -> str:
+    return f"{recipe} seed={seed}" + (f" data={data}" if data else "")
 
 
-def _save(recipe: Recipe, lesson: Lesson, path: Path, seed: int, step: int) -> None:
-    state: dict[str, Any] = {"recipe": _identity(recipe, seed), "step": step}
+def _save(lesson: Lesson, path: Path, identity: str, step: int) -> None:
+    state: dict[str, Any] = {"recipe": identity, "step": step}
     state["modules"] = {name: module.state_dict() for name, module in lesson.modules.items()}
     state["optimizers"] = {name: one.state_dict() for name, one in lesson.optimizers.items()}
     beside = path.with_suffix(".part")
@@ -107,13 +132,13 @@ def _save(recipe: Recipe, lesson: Lesson, path: Path, seed: int, step: int) -> N
     os.replace(beside, path)
 
 
-def _resume(recipe: Recipe, lesson: Lesson, out: Path, seed: int) -> int:
+def _resume(lesson: Lesson, out: Path, identity: str) -> int:
     path = out / CHECKPOINT
     if not path.is_file():
         (out / CURVE).unlink(missing_ok=True)
         return 0
     state = torch.load(path, weights_only=True)
-    if state["recipe"] != _identity(recipe, seed):
+    if state["recipe"] != identity:
         raise RunError(f"{out} holds another training ({state['recipe']}); choose another folder")
     for name, module in lesson.modules.items():
         module.load_state_dict(state["modules"][name])

@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 Value = TypeVar("Value")
 
 
-class Flooded(Exception):
+class FloodError(Exception):
     """More work is waiting than a desk takes."""
 
 
@@ -23,9 +23,9 @@ class Desk:
         self._thread = ThreadPoolExecutor(1, "paint")
 
     async def do(self, work: Callable[[], Result]) -> Result:
-        """What the work returns or raises. Raises `Flooded` at once where too much is waiting."""
+        """What the work returns or raises. Raises `FloodError` at once where too much is waiting."""
         if self.busy >= self.most:
-            raise Flooded
+            raise FloodError
         self.busy += 1
         loop = asyncio.get_running_loop()
         future = self._thread.submit(work)

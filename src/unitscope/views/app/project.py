@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from unitscope.concepts.segmenters import Segmenter
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.easel import Easel
 from unitscope.interventions.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
 from unitscope.interventions.levels import measure_layers
-from unitscope.interventions.paints import Paint, find_paints
+from unitscope.interventions.paints import Paint, find_paints, try_paints
+from unitscope.interventions.studio import find_segmenter
 from unitscope.networks.generators import Generator, find_generated, with_seed
 from unitscope.networks.trace import list_layers
 from unitscope.views.app.icons import cut_icons, draw_unit
@@ -70,7 +70,9 @@ class Project:
             "block": BLOCK,
             "images": min(BLOCK * BLOCKS, MOST_IMAGE + 1),
             "strokes": MOST_STROKES,
-            "layers": {layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()},
+            "layers": {
+                layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()
+            },
             "paints": [self._describe_paint(paint) for paint in self.paints],
         }
 
@@ -78,6 +80,7 @@ class Project:
         return {
             **describe_concept(paint.concept),
             "layer": paint.layer,
+            "reach": round(paint.reach, 3),
             "layers": [
                 {"name": layer, "units": [self._describe_unit(paint, layer, unit) for unit in units]}
                 for layer, units in paint.units.items()
@@ -146,7 +149,7 @@ def open_project(
             f"the run is of {about.get('name')} with other weights than {generator.name} here has; "
             "give the run of this network, or the weights of that run"
         )
-    segmenter, generated = _find_segmenter(source), find_generated(source)
+    segmenter, generated = find_segmenter(source), find_generated(source)
     if segmenter is None or generated is None:
         raise UsageError(
             f"the run looked at {run.source}; wanted images of {generator.name} that a segmenter labels, "
@@ -166,24 +169,16 @@ def open_project(
     levels = measure_layers(dissected, list(shapes), segmenter, images)
     shown = set(next(iter(levels.values())).concepts)
     paints = find_paints(run, list(shapes), shown)
+    easel = Easel(dissected, segmenter, levels, shapes)
+    paints = try_paints(easel, paints)
     size = dissected.generate(0, 1).shape[1:3]
     if max(size) > 4096:
         raise NetworkError(f"{generator.name} makes pictures of {size}; wanted sides of 4096 at most")
     return Project(
-        Easel(dissected if seed is None else with_seed(generator, seed), segmenter, levels, shapes),
+        easel if seed is None else replace(easel, generator=with_seed(generator, seed)),
         run,
         dissected,
         paints,
         cut_icons(dissected, segmenter, [paint.concept for paint in paints], images, ICON),
         (int(size[0]), int(size[1])),
     )
-
-
-def _find_segmenter(source: ConceptSource) -> Segmenter | None:
-    inner: object = source
-    while inner is not None:
-        found = getattr(inner, "segmenter", None)
-        if isinstance(found, Segmenter):
-            return found
-        inner = getattr(inner, "source", None)
-    return None

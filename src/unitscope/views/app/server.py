@@ -20,14 +20,19 @@ from unitscope.interventions.easel import compare_planes
 from unitscope.interventions.edit_lists import MOST_TEXT, parse_painting
 from unitscope.interventions.strokes import Bitmap, Painting
 from unitscope.networks.weights import one_line
-from unitscope.views.app.desk import Desk, Flooded, Shelf
+from unitscope.views.app.desk import Desk, FloodError, Shelf
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, Project, describe_concept
 
 SHOWN_CHANGES = 24
 PATIENCE = 10.0
 """Seconds that a body may take to arrive."""
-_TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 
 
 @dataclass(eq=False)
@@ -89,7 +94,9 @@ class Server:
     async def render(self, request: Request) -> Response:
         """The picture of an edit list, as PNG."""
         text = await read_body(request, self.patience)
-        return Response(await self.desk.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png")
+        return Response(
+            await self.desk.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png"
+        )
 
     async def compare(self, request: Request) -> Response:
         """What a segmenter sees change by an edit list."""
@@ -136,7 +143,7 @@ def make_app(project: Project, host: str = "127.0.0.1", **options: Any) -> Guard
         HTTPException: _tell_status,
         UsageError: _tell(400),
         UnitscopeError: _tell(500),
-        Flooded: _tell_flood,
+        FloodError: _tell_flood,
         ClientDisconnect: _tell(400),
         NetworkError: _tell(500),
     }

@@ -1,0 +1,359 @@
+"""A threshold for every pair of unit and concept, chosen by information on other images than are counted.
+
+GAN Dissection (Bau et al., ICLR 2019, section 3.1): t(u, c) maximizes I(a_u > t; s_c) / H(a_u > t, s_c),
+mutual information over joint entropy of "the unit is above t" and "the concept is here", on images of their
+own; the IoU of u and c is then counted at t(u, c), and a unit is named by the best of these.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64, Int64, UInt16
+from torch import Tensor
+from tqdm import tqdm
+
+from unitscope.concepts.sources import source_digest, source_spec
+from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
+from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.dissect import dissect, plan_scan
+from unitscope.dissection.labels import information_quality, name_pairs
+from unitscope.dissection.result import Dissection, Pairs
+from unitscope.errors import SourceError, UsageError
+from unitscope.networks.generators import check_source, pair_generator
+from unitscope.networks.maps import read_units
+from unitscope.networks.network import Network
+from unitscope.networks.trace import tap
+from unitscope.statistics.annotations import annotate
+from unitscope.statistics.ladders import Ladder, climb, empty_ladder, find_levels, lay_labels
+from unitscope.statistics.scan import Batch, Machine, ScanPlan, check_maps
+
+_BATCH = 32
+_AT_ONCE = 16_000_000
+"""Values that are brought to mask size at a time."""
+
+
+@dataclass(frozen=True)
+class QualityRule:
+    """Which thresholds are tried and which are passed over; as in the released code of GAN Dissection.
+
+    - Tried are the values that a unit exceeds at `levels` fractions of its values, evenly spaced in their
+      logarithm from `least_fraction` to 1; the last, which all values exceed, tells nothing and is left out.
+    - `positive`: a threshold must be above 0.
+    - `coverage`: a concept must have that share of the pixels that enter its union, or it gets no threshold.
+    - `agreement`: unit and concept must agree, both there or both not, on more than that share of them.
+
+    A pair without any threshold left has IoU 0.
+    """
+
+    levels: int = 100
+    least_fraction: float = 1e-3
+    positive: bool = True
+    coverage: float = 1e-3
+    agreement: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.levels < 2:
+            raise UsageError(f"levels is {self.levels}; it must be 2 or more")
+        if not 0 < self.least_fraction < 1:
+            raise UsageError(f"least_fraction is {self.least_fraction}; it lies between 0 and 1")
+        for name in ("coverage", "agreement"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it goes from 0 to below 1")
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The fractions of a unit's values that lie above the thresholds tried, ascending.
+
+        >>> QualityRule(levels=4).fractions
+        (0.001, 0.01, 0.1)
+        """
+        return tuple(float(f"{one:.9g}") for one in np.geomspace(self.least_fraction, 1, self.levels)[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The thresholds of a layer's pairs, NaN where there is none, and their quality on the held-out images.
+
+    `usual` are the thresholds at the convention's quantile on these images, for units without any pair.
+    """
+
+    thresholds: Float32[np.ndarray, "unit concept"]
+    quality: Float64[np.ndarray, "unit concept"]
+    usual: Float32[np.ndarray, "unit"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some images, as a pass over a source gives them: maps at raw size by layer, and what is in them."""
+
+    maps: Mapping[str, Float32[Tensor, "image _ _ _"]]
+    labels: Sequence[UInt16[np.ndarray, "_ row column"]]
+    valid: Bool[np.ndarray, "image row column"]
+    entering: Bool[np.ndarray, "image category"]
+    areas: Int64[np.ndarray, "concept"]
+
+
+def dissect_by_quality(
+    network: Network,
+    source: ConceptSource,
+    heldout: ConceptSource,
+    layers: Sequence[str],
+    *,
+    rule: QualityRule = QualityRule(),
+    convention: str | Convention = "pnas",
+    quantile: float | None = None,
+    fit: Literal["stretch", "crop"] = "stretch",
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+    **options: Any,
+) -> Dissection:
+    """A dissection whose thresholds are chosen pair by pair on `heldout`, and counted over `source`.
+
+    The network runs three times: over the held-out images, over the source to count every pair at its own
+    threshold, and over the source once more, each unit at the threshold of its name, for masks, top images
+    and confidence. p-values and held-out IoU hold that one threshold fixed. The convention's quantile is left
+    for units that no concept gives a threshold. Other `options` are those of `dissect`.
+
+    Raises `UsageError` where the two sources name other concepts or are the same, or where the convention's
+    union depends on the mask (`touched`), and what `dissect` raises.
+    """
+    rules = find_convention(convention) if isinstance(convention, str) else convention
+    rules = rules if quantile is None else replace(rules, quantile=quantile)
+    check_source(network, source)
+    _check_sources(source, heldout, rules)
+    plan, _ = plan_scan(network, source, tuple(dict.fromkeys(layers)), rules, {}, None, fit)
+    reader, _ = pair_generator(network, heldout)
+    choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
+    pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
+    given = {layer: pick_thresholds(found, areas, choices[layer].usual) for layer, found in pairs.items()}
+    made = {**asdict(rule), "source": source_spec(heldout), "digest": source_digest(heldout)}
+    return dissect(
+        network,
+        source,
+        layers,
+        convention=rules,
+        thresholds=given,
+        fit=fit,
+        machine=machine,
+        pairs=pairs,
+        quality={**made, "images": len(heldout)},
+        **options,
+    )
+
+
+def _check_sources(source: ConceptSource, heldout: ConceptSource, rules: Convention) -> None:
+    if rules.union == "touched":
+        raise UsageError(
+            f"the union of {rules.name} depends on each mask, so pairs cannot be counted by levels; "
+            "choose another convention, such as pnas"
+        )
+    if source.vocabulary.concepts != heldout.vocabulary.concepts:
+        raise UsageError("the held-out images name other concepts than the source; label both alike")
+    if source_digest(source) == source_digest(heldout) and source_spec(source) == source_spec(heldout):
+        raise UsageError(
+            "thresholds would be chosen on the images that are counted; hold other images out, such as "
+            "half=train for half=test"
+        )
+
+
+def choose_thresholds(
+    network: Network,
+    heldout: ConceptSource,
+    plan: ScanPlan,
+    rules: Convention,
+    rule: QualityRule = QualityRule(),
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+) -> dict[str, Choice]:
+    """For every pair of unit and concept the threshold with the highest information quality ratio, by layer.
+
+    Of several the highest; NaN where no threshold that the rule leaves has a ratio above 0. The maps of all
+    held-out images are kept in memory.
+
+    Raises `UsageError` where they need more than `machine.memory`.
+    """
+    size = sum(4 * tail.units * int(np.prod(tail.raw_size)) for tail in plan.tails.values()) * len(heldout)
+    if size > machine.memory:
+        raise UsageError(
+            f"the maps of {len(heldout)} held-out images take {size / 2**30:.1f} GB; hold fewer images out, "
+            "name fewer layers, or allow more memory"
+        )
+    parts = list(_read(network, heldout, plan, rules, machine, "choose thresholds"))
+    words = heldout.vocabulary
+    areas = np.sum([part.areas for part in parts], 0)
+    seen = np.concatenate([part.valid for part in parts])
+    whole = _Part(
+        {layer: torch.cat([part.maps[layer] for part in parts]) for layer in plan.tails},
+        [planes for part in parts for planes in part.labels],
+        seen,
+        np.concatenate([part.entering for part in parts]),
+        areas,
+    )
+    pixels = seen.sum((1, 2)) @ whole.entering
+    del parts
+    category = words.category_index
+    named = np.array([concept.id for concept in words], np.int64)
+    common = named[(areas[named] > 0) & (areas[named] >= rule.coverage * pixels[category[named]])]
+    return {layer: _choose(whole, layer, plan, rules, rule, common, pixels, words) for layer in plan.tails}
+
+
+def _choose(
+    whole: _Part,
+    layer: str,
+    plan: ScanPlan,
+    rules: Convention,
+    rule: QualityRule,
+    common: Int64[np.ndarray, "common"],
+    pixels: Int64[np.ndarray, "category"],
+    words: Vocabulary,
+) -> Choice:
+    tail, maps = plan.tails[layer], whole.maps[layer]
+    many = max(1, _AT_ONCE // int(whole.valid.size))
+    found = []
+    for start in range(0, tail.units, many):
+        raw = maps[:, start : start + many]
+        dense = tail.grid.upsample(tail.grid.surround(raw))
+        values = (raw if rules.population == "cells" else dense).permute(1, 0, 2, 3).flatten(1)
+        levels = find_levels(values, rule.fractions)
+        ladder = empty_ladder(levels, common, len(words.categories))
+        ladder = climb(ladder, dense, whole.labels, whole.valid, whole.entering)
+        thresholds, quality = _pick_pairs(ladder, whole.areas, pixels, words, rule)
+        found.append(Choice(thresholds, quality, find_levels(values, [rules.quantile])[:, 0]))
+    names = ("thresholds", "quality", "usual")
+    return Choice(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
+
+
+def _pick_pairs(
+    ladder: Ladder,
+    areas: Int64[np.ndarray, "concept"],
+    pixels: Int64[np.ndarray, "category"],
+    words: Vocabulary,
+    rule: QualityRule,
+) -> tuple[Float32[np.ndarray, "unit concept"], Float64[np.ndarray, "unit concept"]]:
+    """The best threshold of each pair and its quality."""
+    units, common = len(ladder.levels), ladder.concepts
+    thresholds = np.full((units, words.size), np.nan, np.float32)
+    quality = np.zeros((units, words.size))
+    place = words.category_index[common]
+    shared, active = ladder.shared, ladder.active
+    for unit in range(units):
+        both, above = shared[unit], active[unit][place]
+        truth, total = (np.broadcast_to(one[:, None], both.shape) for one in (areas[common], pixels[place]))
+        ratio = information_quality(both, above, truth, total)
+        agreed = (total - above - truth + 2 * both) / np.maximum(total, 1)
+        levels = ladder.levels[unit]
+        allowed = (agreed > rule.agreement) & ((levels > 0) | (not rule.positive))
+        ratio = np.where(allowed, ratio, 0.0)[:, ::-1]  # from the highest level on: of several, the highest
+        best = ratio.argmax(1)
+        top = ratio[np.arange(len(best)), best]
+        thresholds[unit, common] = np.where(top > 0, levels[::-1][best], np.nan)
+        quality[unit, common] = top
+    return thresholds, quality
+
+
+def count_pairs(
+    network: Network,
+    source: ConceptSource,
+    plan: ScanPlan,
+    rules: Convention,
+    choices: Mapping[str, Choice],
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+) -> tuple[dict[str, Pairs], Int64[np.ndarray, "concept"]]:
+    """Every pair counted at its own threshold over a source, by layer; and the area of every concept."""
+    words = source.vocabulary
+    areas = np.zeros(words.size, np.int64)
+    ladders = {}
+    for layer, choice in choices.items():
+        chosen = ~np.isnan(choice.thresholds)
+        levels = _list_levels(choice.thresholds)
+        ladders[layer] = empty_ladder(levels, np.flatnonzero(chosen.any(0)), len(words.categories))
+    for part in _read(network, source, plan, rules, machine, "count pairs"):
+        areas += part.areas
+        for layer, maps in part.maps.items():
+            grid = plan.tails[layer].grid
+            dense = grid.upsample(grid.surround(maps))
+            ladders[layer] = climb(ladders[layer], dense, part.labels, part.valid, part.entering)
+    return {layer: _take_pairs(ladders[layer], choice, words) for layer, choice in choices.items()}, areas
+
+
+def _list_levels(thresholds: Float32[np.ndarray, "unit concept"]) -> Float32[np.ndarray, "unit level"]:
+    """The different thresholds of each unit, ascending, then infinity."""
+    rows = [np.unique(row[~np.isnan(row)]) for row in thresholds]
+    longest = max(1, *map(len, rows))
+    levels = np.full((len(rows), longest), np.inf, np.float32)
+    for unit, row in enumerate(rows):
+        levels[unit, : len(row)] = row
+    return levels
+
+
+def _take_pairs(ladder: Ladder, choice: Choice, words: Vocabulary) -> Pairs:
+    counts = np.zeros((2, *choice.thresholds.shape), np.int64)
+    shared, active = ladder.shared, ladder.active
+    place = words.category_index
+    for unit, levels in enumerate(ladder.levels):
+        for column, concept in enumerate(ladder.concepts.tolist()):
+            threshold = choice.thresholds[unit, concept]
+            if not np.isnan(threshold):
+                level = int(np.searchsorted(levels, threshold))
+                counts[0, unit, concept] = active[unit, place[concept], level]
+                counts[1, unit, concept] = shared[unit, column, level]
+    return Pairs(choice.thresholds, choice.quality, counts[0], counts[1])
+
+
+def pick_thresholds(
+    pairs: Pairs, areas: Int64[np.ndarray, "concept"], usual: Float32[np.ndarray, "unit"]
+) -> Float32[np.ndarray, "unit"]:
+    """The threshold of every unit with the concept that names it, the usual one where there is none."""
+    names = name_pairs(pairs.intersections, pairs.active, areas)
+    chosen: np.ndarray = np.where(names > 0, pairs.thresholds[np.arange(len(names)), names], usual)
+    return chosen.astype(np.float32)
+
+
+def _read(
+    network: Network,
+    source: ConceptSource,
+    plan: ScanPlan,
+    rules: Convention,
+    machine: Machine,
+    title: str,
+) -> Iterator[_Part]:
+    words, frame = source.vocabulary, plan.frame
+    with (
+        tap(network.module, tuple(plan.tails), checked=True) as read,
+        tqdm(total=len(source), desc=title, unit=" images", disable=None) as bar,
+    ):
+        for start in range(0, len(source), _BATCH):
+            examples = []
+            for index in range(start, min(start + _BATCH, len(source))):
+                example = source[index]
+                if plan.native and example.image.shape[:2] != frame.size:
+                    raise SourceError(
+                        f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, others "
+                        f"{frame.size[0]}x{frame.size[1]}; give the network one input size (--size)"
+                    )
+                examples.append(frame.fit(example))
+            images = np.stack([example.image for example in examples])
+            notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]
+            areas = np.stack([note.concept_pixels(words.size) for note in notes])
+            outputs = read(network.feed(images, start, machine.device))
+            maps = {}
+            keys = tuple(example.key for example in examples)
+            for layer, output in outputs.items():
+                maps[layer] = read_units(output, network.prefix_tokens, layer).cpu()
+                check_maps(maps[layer], plan.tails[layer], layer, Batch(start, keys, images, notes[0], False))
+            laid = [lay_labels(example, frame.mask_size, rules.doubles) for example in examples]
+            valid = np.stack([one for _, one in laid])
+            yield _Part(maps, [one for one, _ in laid], valid, _enter(areas, words, rules), areas.sum(0))
+            bar.update(len(examples))
+
+
+def _enter(
+    areas: Int64[np.ndarray, "image concept"], words: Vocabulary, rules: Convention
+) -> Bool[np.ndarray, "image category"]:
+    """The categories whose union each image enters."""
+    if rules.union == "all":
+        return np.ones((len(areas), len(words.categories)), bool)
+    category = words.category_index
+    columns = [areas[:, category == place].any(1) for place in range(len(words.categories))]
+    return np.stack(columns, 1)

@@ -1,0 +1,201 @@
+"""Units set to their level at one place of a picture: where, in what context, and what comes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64, Int64, UInt16
+from torch import Tensor
+from torch.nn import functional
+
+from unitscope.interventions.areas import SURE, Share
+from unitscope.interventions.edits import Edit
+from unitscope.interventions.repainting import Repainted
+
+Cell = tuple[int, int]
+
+
+def choose_grid(cells: tuple[int, int], across: int | None = None) -> tuple[int, int]:
+    """How places lie in a picture: the cells of the maps, or `across` by `across` where these are fewer.
+
+    >>> choose_grid((16, 16)), choose_grid((16, 16), 8), choose_grid((4, 4), 8)
+    ((16, 16), (8, 8), (4, 4))
+    """
+    if across is None:
+        return cells
+    return min(cells[0], across), min(cells[1], across)
+
+
+def draw_cells(cells: tuple[int, int], count: int, number: int, seed: int) -> list[Cell]:
+    """The places tried in image `number`: `count` different cells of a grid by lot, all where it has fewer.
+
+    >>> draw_cells((2, 2), 9, number=0, seed=0)
+    [(0, 0), (0, 1), (1, 0), (1, 1)]
+    """
+    total = cells[0] * cells[1]
+    if count >= total:
+        chosen = np.arange(total)
+    else:
+        chosen = np.sort(np.random.default_rng((seed, number)).choice(total, count, replace=False))
+    return [(int(one) // cells[1], int(one) % cells[1]) for one in chosen]
+
+
+def cell_region(
+    places: Float[Tensor, "image cell_y cell_x"], size: tuple[int, int]
+) -> Float[Tensor, "image y x"]:
+    """What holds for every cell, for every pixel of a picture of that size.
+
+    >>> cell_region(torch.tensor([[[1.0, 0.0]]]), (2, 4)).tolist()
+    [[[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]]]
+    """
+    return functional.interpolate(places[:, None], size, mode="nearest-exact")[:, 0]
+
+
+def find_pixels(cell: Cell, cells: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of the pixels of a cell, at least one of either.
+
+    >>> find_pixels((0, 1), (2, 2), (8, 8))
+    (slice(0, 4, None), slice(4, 8, None))
+    """
+    spans = []
+    for place, count, length in zip(cell, cells, size, strict=True):
+        start = place * length // count
+        spans.append(slice(start, max((place + 1) * length // count, start + 1)))
+    return spans[0], spans[1]
+
+
+def find_context(planes: UInt16[np.ndarray, "plane y x"], cell: Cell, cells: tuple[int, int]) -> int:
+    """What stood at a place: the concept that the first plane names at the center of the cell, 0 for none.
+
+    >>> find_context(np.array([[[5, 6], [7, 8]]], np.uint16), (1, 0), (2, 2))
+    7
+    """
+    rows, columns = find_pixels(cell, cells, planes.shape[1:])
+    return int(planes[0, (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2])
+
+
+def set_at(
+    layer: str,
+    strength: Float32[Tensor, "unit"],
+    value: Float32[Tensor, "unit"],
+    places: Sequence[Cell],
+    grid: tuple[int, int],
+    cells: tuple[int, int],
+) -> Edit:
+    """Versions of a picture, one a place, in which units are set there; `strength` 0 leaves a unit alone.
+
+    `places` are cells of a grid that lies over the layer's own `cells`.
+    """
+    mask = torch.zeros(len(places), *grid)
+    for row, (y, x) in enumerate(places):
+        mask[row, y, x] = 1
+    spread = cell_region(mask, cells)[:, None]
+    return Edit(layer, strength[None, :, None, None] * spread, value[None, :, None, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Insertions of one concept by one set of units, each at one place of an image.
+
+    By trial: the `image`, the `context` (what stood at the place), the concept's pixels in the whole picture
+    after minus before (`change`), and the share of the place's own pixels that is the concept: `before`, with
+    the units inserted, and with them removed at the place. `mean_pixels` is how many pixels of a picture are
+    the concept, on average over the images.
+    """
+
+    image: Int64[np.ndarray, "trial"]
+    context: Int64[np.ndarray, "trial"]
+    change: Int64[np.ndarray, "trial"]
+    before: Float64[np.ndarray, "trial"]
+    inserted: Float64[np.ndarray, "trial"]
+    removed: Float64[np.ndarray, "trial"]
+    mean_pixels: float
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def keep(self, context: int) -> "Trials":
+        """The trials in one context."""
+        kept = self.context == context
+        return Trials(
+            self.image[kept],
+            self.context[kept],
+            self.change[kept],
+            self.before[kept],
+            self.inserted[kept],
+            self.removed[kept],
+            self.mean_pixels,
+        )
+
+    @property
+    def effect(self) -> Share:
+        """The mean change of the concept's pixels, as a share of its mean pixels a picture.
+
+        What paper B plots in fig. 4d. The 99 % interval is normal over images: the trials of one image
+        count as one draw.
+        """
+        return _average(
+            self.change / self.mean_pixels if self.mean_pixels else self.change * np.nan, self.image
+        )
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of that change over trials, the bars of paper B, fig. 4d."""
+        return (
+            float((self.change / self.mean_pixels).std()) if len(self) and self.mean_pixels else float("nan")
+        )
+
+    @property
+    def added(self) -> Share:
+        """How much more of the place's own pixels is the concept once the units are inserted."""
+        return _average(self.inserted - self.before, self.image)
+
+    @property
+    def causal(self) -> Share:
+        """The average causal effect: mean s(x_i) - mean s(x_a) (GAN Dissection, eq. 4), from -1 to 1.
+
+        s is the share of the place's pixels that is the concept, x_i the picture with the units inserted at
+        the place, x_a that with them removed there.
+        """
+        return _average(self.inserted - self.removed, self.image)
+
+
+def share_at(
+    planes: UInt16[np.ndarray, "version plane y x"], concept: int, cell: Cell, cells: tuple[int, int]
+) -> Float64[np.ndarray, "version"]:
+    """The share of a cell's pixels that is the concept, in every version."""
+    rows, columns = find_pixels(cell, cells, planes.shape[2:])
+    return np.asarray((planes[:, :, rows, columns] == concept).any(1).mean((1, 2)))
+
+
+def read_trials(
+    image: Repainted, concept: int, places: Sequence[Cell], cells: tuple[int, int], first: int
+) -> list[tuple[int, int, int, float, float, float]]:
+    """The rows of `Trials` of one image.
+
+    Its versions from `first` on are the places with the units inserted, then the places with them removed.
+    """
+    inserted = image.after[first : first + len(places)]
+    removed = image.after[first + len(places) : first + 2 * len(places)]
+    shown = int((image.before == concept).any(0).sum())
+    rows = []
+    for row, cell in enumerate(places):
+        change = int((inserted[row] == concept).any(0).sum()) - shown
+        versions = np.stack([image.before, inserted[row], removed[row]])
+        was, put, gone = share_at(versions, concept, cell, cells).tolist()
+        rows.append((image.number, find_context(image.before, cell, cells), change, was, put, gone))
+    return rows
+
+
+def _average(values: Float64[np.ndarray, "trial"], image: Int64[np.ndarray, "trial"]) -> Share:
+    """The mean over trials with a normal 99 % interval over images, whose trials hang together."""
+    if not len(values):
+        return Share(*(float("nan"),) * 3)
+    mean = float(values.mean())
+    _, place = np.unique(image, return_inverse=True)
+    off = np.bincount(place, values - mean)
+    if len(off) < 2:
+        return Share(mean, float("nan"), float("nan"))
+    error = float(np.sqrt((off**2).sum() * len(off) / (len(off) - 1)) / len(values))
+    return Share(mean, mean - SURE * error, mean + SURE * error)

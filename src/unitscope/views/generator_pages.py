@@ -1,0 +1,197 @@
+"""The pages of units taken out of a generator, and put in: figures, pictures before and after, tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from unitscope.errors import RunError
+from unitscope.interventions.edits import Edit, set_units
+from unitscope.interventions.insertion import (
+    Cell,
+    choose_grid,
+    draw_cells,
+    find_context,
+    find_pixels,
+    set_at,
+)
+from unitscope.interventions.levels import Levels
+from unitscope.interventions.repainting import repaint_pixels
+from unitscope.interventions.studio import Studio
+from unitscope.studies.erasure import By, Erasure, Target
+from unitscope.studies.erasure_tables import WORDS, spell_share
+from unitscope.studies.placement import LEAST, Placement
+from unitscope.studies.placement_tables import name_context
+from unitscope.views.figures import load_matplotlib
+from unitscope.views.generator_figures import (
+    draw_erasure,
+    draw_others,
+    draw_pairs,
+    draw_placement,
+    mark_place,
+)
+from unitscope.views.pages import page_environment
+
+SHOWN = 8
+"""So many pictures of a concept are shown before and after."""
+ENOUGH = 0.05
+"""They are the first ones with so many of their pixels the concept."""
+SEARCHED = 400
+_QUALITY = 88
+
+Pictures = list[UInt8[np.ndarray, "y x 3"]]
+
+
+def find_pictures(studio: Studio, concept: int, first: int, images: int, count: int = SHOWN) -> list[int]:
+    """The first images of these that show enough of a concept; where too few do, those with most of it."""
+    shares: dict[int, float] = {}
+    enough: list[int] = []
+    for start in range(first, first + min(images, SEARCHED), 16):
+        block = min(16, first + images - start)
+        planes = studio.segmenter(studio.generator.generate(start, block))
+        found = (planes == concept).any(1).mean((1, 2))
+        shares |= {start + place: float(share) for place, share in enumerate(found)}
+        enough = [number for number, share in shares.items() if share >= ENOUGH]
+        if len(enough) >= count:
+            return enough[:count]
+    return sorted(sorted(shares, key=lambda number: -shares[number])[:count])
+
+
+def paint_pairs(
+    studio: Studio, layer: str, numbers: Sequence[int], plan: Callable[[int], Edit]
+) -> tuple[Pictures, Pictures]:
+    """Pictures of these numbers before and after an edit of a layer."""
+    before, after = [], []
+    for _, versions in repaint_pixels(
+        studio.generator, layer, lambda number, _: plan(number), numbers, title="painting pictures"
+    ):
+        before.append(versions[0])
+        after.append(versions[1])
+    return before, after
+
+
+def paint_removal(
+    study: Erasure, studio: Studio, target: Target, by: By = "iou"
+) -> tuple[Pictures, Pictures]:
+    """Pictures that show the target, before and after the most units are removed."""
+    units = study.rankings[by][target.concept.id][: study.many]
+    edit = set_units(target.layer, units, study.layers[target.layer].units)
+    numbers = find_pictures(studio, target.concept.id, study.first, study.images)
+    return paint_pairs(studio, target.layer, numbers, lambda _: edit)
+
+
+def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
+    """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
+
+    Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
+    """
+    load_matplotlib()
+    draw_erasure(study, out / "figures" / "erasure.svg")
+    draw_others(study, out / "figures" / "others.svg")
+    parts = []
+    for place, target in enumerate(study.targets):
+        file = f"pictures/{place}.jpg"
+        save_sheet(draw_pairs(paint_removal(study, studio, target)), out / file)
+        parts.append(
+            {
+                "target": target,
+                "picture": file,
+                "cover": study.cover(target),
+                "removed": {by: study.removed(target, by, study.many) for by in study.kinds},
+                "aside": study.aside(target, "iou", study.many),
+                "aside_random": study.aside(target, "random", study.many),
+                "others": study.others(target, "iou", study.many)[:4],
+                "units": study.rankings["iou"][target.concept.id][: study.many],
+            }
+        )
+    return write_page("erasure.html", out, study=study, parts=parts, words=WORDS)
+
+
+def save_sheet(sheet: Image.Image, path: Path) -> None:
+    """Writes a picture as JPEG. Raises `RunError` where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(path, quality=_QUALITY)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+
+
+def write_page(template: str, out: Path, **told: Any) -> Path:
+    """Renders a template to `index.html` with the style of all pages beside it."""
+    environment = page_environment()
+    environment.filters["share"] = spell_share
+    text = environment.get_template(template).render(**told)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        style = files("unitscope.views.report") / "look.css"
+        (out / "look.css").write_bytes(style.read_bytes())
+        (out / "index.html").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+    return out / "index.html"
+
+
+def paint_insertion(
+    study: Placement, studio: Studio, target: Target, levels: Levels, by: By = "iou", least: int = LEAST
+) -> tuple[Pictures, Pictures]:
+    """The first pictures without the target, with a place marked, and the same with its units set there.
+
+    Places are those tried in the study that lie where the effect is largest by context, in the next pictures
+    that have such a context at one of their places.
+    """
+    concept, cells = target.concept.id, studio.layer(target.layer).map_size
+    grid = choose_grid(cells, study.across)
+    rows = study.contexts(target, least) or study.contexts(target, 1)
+    contexts = [one for one, _ in rows if one != target.concept] or [target.concept]
+    wanted = {one.id if one else 0 for one in contexts[: max(1, len(contexts) // 2)]}
+    every = len(studio.layer(target.layer))
+    value, strength = levels.value(concept, range(every), study.rule), torch.zeros(every)
+    strength[list(study.rankings[by][concept])] = 1
+    chosen: dict[int, tuple[Edit, Cell]] = {}
+    for number in range(study.first, study.first + min(study.images, SEARCHED)):
+        planes = studio.segmenter(studio.generator.generate(number, 1))[0]
+        for cell in draw_cells(grid, study.places, number, study.seed):
+            if find_context(planes, cell, grid) in wanted:
+                chosen[number] = (set_at(target.layer, strength, value, [cell], grid, cells), cell)
+                break
+        if len(chosen) == SHOWN:
+            break
+    before, after = paint_pairs(studio, target.layer, list(chosen), lambda number: chosen[number][0])
+    marked = [
+        mark_place(image, find_pixels(cell, grid, image.shape[:2]))
+        for image, (_, cell) in zip(before, chosen.values(), strict=True)
+    ]
+    return marked, after
+
+
+def write_placement_page(
+    study: Placement, studio: Studio, levels: Mapping[str, Levels], out: Path, least: int = LEAST
+) -> Path:
+    """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
+
+    Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
+    """
+    load_matplotlib()
+    parts = []
+    for place, target in enumerate(study.targets):
+        figure, picture = f"figures/{place}.svg", f"pictures/{place}.jpg"
+        draw_placement(study, target, out / figure, least)
+        before, after = paint_insertion(study, studio, target, levels[target.layer], least=least)
+        save_sheet(draw_pairs([before, after]), out / picture)
+        together = {by: study.trials[target.concept.id, by] for by in study.kinds}
+        rows = [(name_context(one), kinds) for one, kinds in study.contexts(target, least)]
+        parts.append(
+            {
+                "target": target,
+                "figure": figure,
+                "picture": picture,
+                "rows": [("everywhere", together), *rows],
+                "units": study.rankings["iou"][target.concept.id],
+            }
+        )
+    return write_page("placement.html", out, study=study, parts=parts, words=WORDS)

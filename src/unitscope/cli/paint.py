@@ -25,8 +25,8 @@ def paint(
 ) -> None:
     """Paint with the units of a generator, in the browser.
 
-    Serves a local page: choose a picture, a concept and a brush; under a stroke the concept's units are set to
-    the level they have where the concept is, or to 0. A segmenter tells what changed. Ctrl-C ends it.
+    Serves a local page: choose a picture, a concept and a brush; under a stroke the concept's units are set
+    to the level they have where the concept is, or to 0. A segmenter tells what changed. Ctrl-C ends it.
 
     Args:
         network: a generator.

@@ -54,11 +54,13 @@ class Easel:
             raise NetworkError(
                 f"{generator.name} gave {tuple(images.shape)}; wanted one image, 1 x 3 x y x x"
             )
-        return to_pixels(images, generator.low, generator.high)[0]
+        picture: Picture = to_pixels(images, generator.low, generator.high)[0]
+        return picture
 
     def name_pixels(self, picture: Picture) -> UInt16[np.ndarray, "plane y x"]:
         """The concept ids of every pixel of a picture, as the segmenter sees it."""
-        return self.segmenter(picture[None])[0]
+        planes: UInt16[np.ndarray, "plane y x"] = self.segmenter(picture[None])[0]
+        return planes
 
 
 def compare_planes(

@@ -53,7 +53,8 @@ class Bitmap:
         """
         flat = np.concatenate([[False], pixels.reshape(-1)])
         turns = [0, *(np.flatnonzero(flat[1:] != flat[:-1])).tolist(), pixels.size]
-        return cls(*pixels.shape, tuple(after - before for before, after in pairwise(turns)))
+        rows, columns = pixels.shape
+        return cls(rows, columns, tuple(after - before for before, after in pairwise(turns)))
 
     @cached_property
     def pixels(self) -> Bool[np.ndarray, "row column"]:

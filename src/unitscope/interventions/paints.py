@@ -73,7 +73,7 @@ def find_paints(
 
 @torch.no_grad()
 def try_paints(easel: Easel, paints: Sequence[Paint], images: int = TRIED, shown: int = SHOWN) -> list[Paint]:
-    """The paints, each with the layer whose units draw most of the concept.
+    """The paints, each with the layer whose units draw most of it; of a category those first that draw best.
 
     The units of every layer are set to their level where the concept is, in the first images, in a square a
     quarter as wide as the picture, put where the concept is common in the first `shown` images and absent in
@@ -94,7 +94,8 @@ def try_paints(easel: Easel, paints: Sequence[Paint], images: int = TRIED, shown
     for paint in paints:
         layer = max(paint.units, key=lambda layer: reach[paint.concept.id, layer])
         tried.append(replace(paint, layer=layer, reach=reach[paint.concept.id, layer]))
-    return tried
+    order = {category: place for place, category in enumerate(easel.segmenter.vocabulary.categories)}
+    return sorted(tried, key=lambda paint: (order[paint.concept.category], -paint.reach, paint.concept.label))
 
 
 def _find_places(here: Float32[Tensor, "n y x"], images: int) -> Float32[Tensor, "image y x"]:

@@ -4,11 +4,11 @@ import copy
 import json
 
 import pytest
-from generated import PAINTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_strokes import BALL, draw_painting, easel
 
+from generated import PAINTS
 from unitscope.errors import UsageError
 from unitscope.interventions.edit_lists import describe_painting, parse_painting
 from unitscope.interventions.strokes import Bitmap, Painting, Stroke

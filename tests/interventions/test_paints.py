@@ -1,8 +1,8 @@
 """The palette: which concepts can be painted, by which units of which layer."""
 
 import pytest
-from generated import CELLS, PAINTS, UNITS, planted_studio
 
+from generated import CELLS, PAINTS, UNITS, planted_studio
 from unitscope.errors import UsageError
 from unitscope.interventions.easel import Easel
 from unitscope.interventions.levels import measure_layers
@@ -14,11 +14,12 @@ def studio():
     return planted_studio()
 
 
-def test_paints_are_the_concepts_of_detectors_with_the_units_that_paint_them(studio):
-    [paint] = find_paints(studio.run)  # in this run only balls have detectors
-    assert paint.concept.name == "ball"
-    assert paint.layer == "maps"
-    assert set(paint.units["maps"][:2]) == set(PAINTS[2])
+def test_paints_are_the_concepts_that_units_detect_with_the_units_that_paint_them(studio):
+    paints = {paint.concept.name: paint for paint in find_paints(studio.run)}
+    assert set(paints["ball"].units["maps"][:2]) == set(PAINTS[2])
+    found = studio.run["maps"]
+    detected = [one.name for one in studio.vocabulary if found.iou[:, one.id].max() > 0.04]
+    assert sorted(paints) == sorted(detected)
     assert [paint.concept.name for paint in find_paints(studio.run, shown={2})] == ["ball"]
 
 

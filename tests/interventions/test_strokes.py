@@ -1,12 +1,12 @@
-"""Strokes against the plain way: every stroke a whole edit, one after the other, and one picture at a time."""
+"""Strokes against the plain way: every stroke a whole edit, one after the other, one picture at a time."""
 
 import numpy as np
 import pytest
 import torch
-from generated import CELLS, PAINTS, UNITS, WORDS, planted_generator, planted_segmenter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generated import CELLS, PAINTS, UNITS, WORDS, planted_generator, planted_segmenter
 from unitscope.errors import UsageError
 from unitscope.interventions.easel import Easel, compare_planes
 from unitscope.interventions.edits import Edit, edited

@@ -21,12 +21,12 @@ from unitscope.networks.trace import evaluation
 
 UNITS = 20
 """How many units a concept is painted with at most (paper B, fig. 6)."""
-TRIED, SHOWN = 8, 64
+TRIED, SHOWN = 4, 64
 
 
 @dataclass(frozen=True)
 class Paint:
-    """A concept with its units in every layer that has a detector for it, the highest IoU first.
+    """A concept with its units in every layer where one detects it, the highest IoU first.
 
     `layer` is the one that suits it best: where the mean IoU of its units is the highest or, once tried
     (`try_paints`), where they draw most of it; `reach` is how much: the share of a brush's place that becomes
@@ -42,11 +42,13 @@ class Paint:
 def find_paints(
     run: Dissection, layers: Sequence[str] | None = None, shown: Collection[int] | None = None
 ) -> list[Paint]:
-    """The concepts with at least one detector in the layers, of the vocabulary's categories in turn, by name.
+    """The concepts that a unit of the layers detects, of the vocabulary's categories in turn, by name.
 
-    At most 20 units a layer, those with the highest IoU (paper B, fig. 6); units that never overlap the
-    concept are left out. `shown` are the ids of concepts that may be painted, all if None. Raises
-    `UsageError` for a layer that was not dissected, or where no concept has a detector.
+    That is, whose IoU with a unit is above the cut-off of the run's convention, though the unit may match
+    another concept better (a tree's crown). At most 20 units a layer, those with the highest IoU (paper B,
+    fig. 6); units that never overlap the concept are left out. `shown` are the ids of concepts that may be
+    painted, all if None. Raises `UsageError` for a layer that was not dissected, or where there is nothing
+    to paint with.
     """
     for layer in layers or ():
         if layer not in run.layers:
@@ -55,8 +57,7 @@ def find_paints(
     means: dict[tuple[int, str], float] = {}
     for layer in layers or list(run):
         found = run[layer]
-        labels = found.labels
-        for concept in sorted({int(best) for best in labels.best[labels.detector]}):
+        for concept in np.flatnonzero(found.iou.max(0) > run.convention.iou_cutoff).tolist():
             ranked = [unit for unit in rank_by_iou(found, concept, UNITS) if found.iou[unit, concept] > 0]
             units.setdefault(concept, {})[layer] = tuple(ranked)
             means[concept, layer] = float(np.mean(found.iou[ranked, concept]))
@@ -66,7 +67,9 @@ def find_paints(
         if shown is None or concept in shown
     ]
     if not paints:
-        raise UsageError("no unit of the run is a detector, so there is nothing to paint with; dissect more")
+        raise UsageError(
+            "no unit of the run detects a concept, so there is nothing to paint with; dissect more"
+        )
     order = {category: place for place, category in enumerate(run.vocabulary.categories)}
     return sorted(paints, key=lambda paint: (order[paint.concept.category], paint.concept.label))
 

@@ -13,6 +13,7 @@ from unitscope.cli.detection import DETECTION
 from unitscope.cli.dissection import DISSECTION
 from unitscope.cli.explanation import EXPLANATION
 from unitscope.cli.generation import GENERATION
+from unitscope.cli.paint import PAINT
 from unitscope.cli.studies import STUDIES
 from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Command] = {
     **ABLATION,
     **ATTACK,
     **GENERATION,
+    **PAINT,
 }
 GROUPS: dict[str, tuple[dict[str, Command], str]] = {
     "concepts": (CONCEPTS, "Sources of concepts."),

@@ -1,6 +1,7 @@
 """What a generator's units are set to when a concept is put into a picture, and which units those are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,6 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from unitscope.concepts.segmenters import Segmenter
-from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.generators import Generator, to_pixels
@@ -70,7 +70,6 @@ def cover_cells(
     return functional.adaptive_avg_pool2d(masks, cells)
 
 
-@torch.no_grad()
 def measure_levels(
     generator: Generator,
     layer: str,
@@ -85,46 +84,85 @@ def measure_levels(
     The quantile is the value that at most a share 1 - `quantile` of the cells lie above. Raises `UsageError`
     for fewer than one image, a quantile that is none, or an unknown layer.
     """
+    return measure_layers(generator, [layer], segmenter, images, first=first, quantile=quantile)[layer]
+
+
+@torch.no_grad()
+def measure_layers(
+    generator: Generator,
+    layers: Sequence[str],
+    segmenter: Segmenter,
+    images: int = 1000,
+    *,
+    first: int = 0,
+    quantile: float = 0.99,
+) -> dict[str, Levels]:
+    """The levels of several layers, of images that are made and segmented once; see `measure_levels`."""
     if images < 1:
         raise UsageError(f"{images} images show no levels; wanted 1 or more")
     if not 0 <= quantile <= 1:
         raise UsageError(f"the quantile is {quantile:g}; wanted one from 0 to 1")
-    vocabulary: Vocabulary = segmenter.vocabulary
-    concepts = tuple(concept.id for concept in vocabulary)
-    seen: list[Tensor] = []
-    highest: Float32[Tensor, "unit rank"] | None = None
-    rank = 0
-    sums: Float64[Tensor, "concept unit"] | None = None
-    weights = torch.zeros(len(concepts), dtype=torch.float64)
+    concepts = tuple(concept.id for concept in segmenter.vocabulary)
+    seen: dict[str, Tensor] = {}
+    tallies = {
+        layer: _Tally(images, quantile, torch.zeros(len(concepts), dtype=torch.float64)) for layer in layers
+    }
 
-    def note(raw: Tensor) -> Tensor:
-        seen.append(read_units(raw, generator.prefix_tokens, layer).float())
-        return raw
+    def noting(layer: str) -> Callable[[Tensor], Tensor]:
+        def note(raw: Tensor) -> Tensor:
+            seen[layer] = read_units(raw, generator.prefix_tokens, layer).float()
+            return raw
+
+        return note
 
     with (
         evaluation(generator.module),
-        hook_layer(generator, layer, note),
-        tqdm(total=images, desc=f"levels of {layer}", unit="image", disable=None) as bar,
+        ExitStack() as hooks,
+        tqdm(total=images, desc=f"levels of {', '.join(layers)}", unit="image", disable=None) as bar,
     ):
+        for layer in layers:
+            hooks.enter_context(hook_layer(generator, layer, noting(layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
             batch = generator.feed(np.zeros((count, 1, 1, 3), np.uint8), start)
             pictures = to_pixels(generator.module(*batch), generator.low, generator.high)
-            maps = seen.pop()
-            cover = cover_cells(segmenter(pictures), concepts, (maps.shape[2], maps.shape[3])).double()
-            found = torch.einsum("ncyx,nuyx->cu", cover, maps.double())
-            sums = found if sums is None else sums + found
-            weights += cover.sum((0, 2, 3))
-            values = maps.permute(1, 0, 2, 3).flatten(1)
-            rank = tail_rank(round(1 - quantile, 12), images * maps.shape[2] * maps.shape[3])
-            # Only the cells that can still be above the quantile are kept.
-            above = values if highest is None else torch.cat([highest, values], 1)
-            highest = above.topk(min(rank, above.shape[1]), dim=1).values
+            planes = segmenter(pictures)
+            for layer, tally in tallies.items():
+                maps = seen.pop(layer)
+                tally.add(maps, cover_cells(planes, concepts, (maps.shape[2], maps.shape[3])))
             bar.update(count)
-    assert sums is not None
-    assert highest is not None
-    high = highest[:, rank - 1]
-    shown = weights > 0
-    means = (sums[shown] / weights[shown, None]).float()
-    kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)
-    return Levels(layer, images, quantile, high.numpy(), kept, means.numpy())
+    return {layer: tally.levels(layer, concepts) for layer, tally in tallies.items()}
+
+
+@dataclass
+class _Tally:
+    """The cells of a layer seen so far, of those that can still be above the quantile only."""
+
+    images: int
+    quantile: float
+    weights: Float64[Tensor, "concept"]
+    sums: Float64[Tensor, "concept unit"] | None = None
+    highest: Float32[Tensor, "unit rank"] | None = None
+    rank: int = 0
+
+    def add(
+        self,
+        maps: Float32[Tensor, "image unit cell_y cell_x"],
+        cover: Float32[Tensor, "image concept cell_y cell_x"],
+    ) -> None:
+        found = torch.einsum("ncyx,nuyx->cu", cover.double(), maps.double())
+        self.sums = found if self.sums is None else self.sums + found
+        self.weights += cover.double().sum((0, 2, 3))
+        values = maps.permute(1, 0, 2, 3).flatten(1)
+        self.rank = tail_rank(round(1 - self.quantile, 12), self.images * maps.shape[2] * maps.shape[3])
+        above = values if self.highest is None else torch.cat([self.highest, values], 1)
+        self.highest = above.topk(min(self.rank, above.shape[1]), dim=1).values
+
+    def levels(self, layer: str, concepts: tuple[int, ...]) -> Levels:
+        assert self.sums is not None
+        assert self.highest is not None
+        shown = self.weights > 0
+        means = (self.sums[shown] / self.weights[shown, None]).float()
+        kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)
+        high = self.highest[:, self.rank - 1]
+        return Levels(layer, self.images, self.quantile, high.numpy(), kept, means.numpy())

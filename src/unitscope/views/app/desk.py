@@ -1,0 +1,65 @@
+"""One pair of hands: work is done one piece after the other, in a thread, and few may wait."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
+Value = TypeVar("Value")
+
+
+class FloodError(Exception):
+    """More work is waiting than a desk takes."""
+
+
+class Desk:
+    """Does pieces of work in one thread; at most `most` of them are under way or waiting."""
+
+    def __init__(self, most: int = 12) -> None:
+        self.most, self.busy = most, 0
+        self._thread = ThreadPoolExecutor(1, "paint")
+
+    async def do(self, work: Callable[[], Result]) -> Result:
+        """What the work returns or raises. Raises `FloodError` at once where too much is waiting."""
+        if self.busy >= self.most:
+            raise FloodError
+        self.busy += 1
+        loop = asyncio.get_running_loop()
+        future = self._thread.submit(work)
+        future.add_done_callback(lambda done: _call_soon(loop, self._finish))
+        return await asyncio.wrap_future(future)
+
+    def _finish(self) -> None:
+        self.busy -= 1
+
+    def close(self) -> None:
+        """Drops what waits and lets the thread end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, finish: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody counts any more
+        loop.call_soon_threadsafe(finish)
+
+
+class Shelf(Generic[Value]):
+    """The last few values by key; for one thread."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value of a key, made where it is not there."""
+        if key not in self._values:
+            self._values[key] = make()
+            if len(self._values) > self.most:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def __len__(self) -> int:
+        return len(self._values)

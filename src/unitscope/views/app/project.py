@@ -1,0 +1,184 @@
+"""What is painted on: a generator, its dissection, the palette found by it, and small pictures of all."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from unitscope.concepts.vocabulary import Concept, ConceptSource
+from unitscope.dissection.result import Dissection
+from unitscope.errors import NetworkError, UsageError
+from unitscope.interventions.easel import Easel
+from unitscope.interventions.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
+from unitscope.interventions.levels import measure_layers
+from unitscope.interventions.paints import Paint, find_paints, try_paints
+from unitscope.interventions.studio import find_segmenter
+from unitscope.networks.generators import Generator, find_generated, with_seed
+from unitscope.networks.trace import list_layers
+from unitscope.views.app.icons import cut_icons, draw_unit
+from unitscope.views.palette import category_color
+
+BLOCK = 24
+"""How many samples come in one strip."""
+BLOCKS = 50
+TILE = 96
+ICON = 64
+LEVEL_IMAGES = 256
+_MASK_SIDE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Project:
+    """Everything that the page shows; made by `open_project`."""
+
+    easel: Easel
+    run: Dissection
+    dissected: Generator
+    """The generator with the seed of the images that were dissected."""
+    paints: Sequence[Paint]
+    icons: UInt8[np.ndarray, "y x 3"]
+    size: tuple[int, int]
+
+    @cached_property
+    def id(self) -> str:
+        """Differs for other generators, seeds and runs."""
+        generator = self.easel.generator
+        text = f"{generator.digest} {generator.seed} {self.run.recipe} {[p.concept for p in self.paints]}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a sample in the strip."""
+        scale = min(1.0, TILE / max(self.size))
+        return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+
+    def describe(self) -> dict[str, Any]:
+        """What the page must know, ready for JSON."""
+        generator = self.easel.generator
+        return {
+            "id": self.id,
+            "generator": {"name": generator.name, "digest": generator.digest, "seed": generator.seed},
+            "size": self.size,
+            "mask": [min(side, _MASK_SIDE, MOST_SIDE) for side in self.size],
+            "tile": self.tile,
+            "icon": ICON,
+            "block": BLOCK,
+            "images": min(BLOCK * BLOCKS, MOST_IMAGE + 1),
+            "strokes": MOST_STROKES,
+            "layers": {
+                layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()
+            },
+            "paints": [self._describe_paint(paint) for paint in self.paints],
+        }
+
+    def _describe_paint(self, paint: Paint) -> dict[str, Any]:
+        return {
+            **describe_concept(paint.concept),
+            "layer": paint.layer,
+            "reach": round(paint.reach, 3),
+            "layers": [
+                {"name": layer, "units": [self._describe_unit(paint, layer, unit) for unit in units]}
+                for layer, units in paint.units.items()
+            ],
+        }
+
+    def _describe_unit(self, paint: Paint, layer: str, unit: int) -> dict[str, Any]:
+        found = self.run[layer]
+        own = found[unit].concept
+        named = own if own is not None and own != paint.concept else None
+        return {
+            "unit": unit,
+            "iou": round(float(found.iou[unit, paint.concept.id]), 4),
+            "own": None if named is None else named.label,
+        }
+
+    def draw_samples(self, block: int) -> UInt8[np.ndarray, "y x 3"]:
+        """The samples of a block side by side."""
+        images = self.easel.generator.generate(block * BLOCK, BLOCK)
+        height, width = self.tile
+        return np.concatenate([shrink(image, (height, width)) for image in images], 1)
+
+    def draw_units(self, paint: int, place: int) -> UInt8[np.ndarray, "y x 3"]:
+        """The units of a paint in one of its layers side by side, each by the image that excites it most."""
+        layer, units = list(self.paints[paint].units.items())[place]
+        tiles = [draw_unit(self.run, self.dissected, layer, unit, ICON) for unit in units]
+        return np.concatenate(tiles, 1)
+
+
+def describe_concept(concept: Concept) -> dict[str, str]:
+    """A concept for the page, with its category's color."""
+    return {
+        "name": concept.name,
+        "label": concept.label,
+        "category": concept.category,
+        "color": category_color(concept.category),
+    }
+
+
+def shrink(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "v u 3"]:
+    """The image at (height, width)."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+
+
+def open_project(
+    generator: Generator,
+    run: Dissection,
+    source: ConceptSource,
+    *,
+    layers: Sequence[str] | None = None,
+    seed: int | None = None,
+    images: int = LEVEL_IMAGES,
+) -> Project:
+    """A generator with its dissection over `source`, ready to be painted with.
+
+    `images` images show how high units go and what concepts look like. `seed` draws other samples than those
+    that were dissected. Raises `UsageError` where the run is of another network or images, or finds nothing
+    to paint with, and what the generator and the segmenter raise.
+    """
+    about = run.recipe["network"]
+    assert isinstance(about, dict)
+    if about.get("digest") != generator.digest:
+        raise UsageError(
+            f"the run is of {about.get('name')} with other weights than {generator.name} here has; "
+            "give the run of this network, or the weights of that run"
+        )
+    segmenter, generated = find_segmenter(source), find_generated(source)
+    if segmenter is None or generated is None:
+        raise UsageError(
+            f"the run looked at {run.source}; wanted images of {generator.name} that a segmenter labels, "
+            "as with --concepts segmenter:NAME,images=generator:NAME"
+        )
+    if segmenter.vocabulary != run.vocabulary:
+        raise UsageError(f"{segmenter.name} names other concepts than when the run was made; dissect again")
+    dissected = replace(generator, seed=generated.generator.seed)
+    find_paints(run, layers)  # what is missing is told before the work
+    shapes = {
+        row.name: row.shape
+        for row in list_layers(generator)
+        if row.name in (layers or list(run)) and row.shape is not None
+    }
+    if missing := [layer for layer in layers or list(run) if layer not in shapes]:
+        raise UsageError(f"layer {missing[0]} of {generator.name} cannot be edited; see `unitscope layers`")
+    levels = measure_layers(dissected, list(shapes), segmenter, images)
+    shown = set(next(iter(levels.values())).concepts)
+    paints = find_paints(run, list(shapes), shown)
+    easel = Easel(dissected, segmenter, levels, shapes)
+    paints = try_paints(easel, paints)
+    size = dissected.generate(0, 1).shape[1:3]
+    if max(size) > 4096:
+        raise NetworkError(f"{generator.name} makes pictures of {size}; wanted sides of 4096 at most")
+    return Project(
+        easel if seed is None else replace(easel, generator=with_seed(generator, seed)),
+        run,
+        dissected,
+        paints,
+        cut_icons(dissected, segmenter, [paint.concept for paint in paints], images, ICON),
+        (int(size[0]), int(size[1])),
+    )

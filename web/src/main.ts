@@ -1,0 +1,434 @@
+// The page: what the visitor does becomes versions of a picture; the server draws them.
+
+import { readEdits, saveBlob, saveEdits } from "./files";
+import { listenToKeys } from "./keys";
+import { make, makeChange, makePaint, makeSample, makeUnit, unitsOf, walk } from "./lists";
+import { askChanges, askPicture, askProject, askStrip, Latest, onTrouble, Refused } from "./server";
+import { Session, type Tools, type Version } from "./session";
+import { Stage } from "./stage";
+import type { Change, Changes, Mask, Paint, Project, Stroke } from "./types";
+
+const find = <Kind extends HTMLElement>(name: string): Kind => {
+  const found = document.querySelector<Kind>(`[data-${name}]`);
+  if (!found) throw new Error(`the page has no ${name}`);
+  return found;
+};
+
+onTrouble((line) => say("server", line));
+const lines = new Map<string, string>();
+
+/** One line above the page: what the server, or a file, is in the way of. */
+function say(from: string, line: string): void {
+  if (line) lines.set(from, line);
+  else lines.delete(from);
+  const status = find("status");
+  status.textContent = [...lines.values()].join(" ");
+  status.hidden = !lines.size;
+}
+
+class Page {
+  private readonly session: Session;
+  private readonly stage: Stage;
+  private readonly originals = new Map<number, ImageBitmap>();
+  private readonly strips = new Map<string, Promise<string>>();
+  private readonly pictures = new Latest((job: Job) => this.draw(job));
+  private readonly comparisons = new Latest((job: Job) => this.compare(job));
+  private changes: Changes | undefined;
+  private pointed: string | undefined;
+  private latest: Blob | undefined;
+  private pending = 0;
+
+  constructor(private readonly project: Project) {
+    this.session = new Session(project);
+    const tools = this.session.tools;
+    tools.paint = project.paints[tools.paint] ? tools.paint : 0;
+    this.stage = new Stage(
+      find<HTMLCanvasElement>("stage"),
+      project,
+      () => (this.tools.size / 200) * project.mask[1],
+      {
+        began: () => this.begin(),
+        moved: (mask) => this.render(this.withStroke(mask), true),
+        ended: (mask) => this.commit(this.withStroke(mask)),
+      },
+    );
+    find("about").textContent = `${project.generator.name} · seed ${project.generator.seed}`;
+    this.listenToTools();
+    this.listenToFiles();
+    this.showTools();
+  }
+
+  async open(): Promise<void> {
+    await this.listPaints();
+    for (let block = 0; block < this.tools.blocks; block++) await this.listSamples(block);
+    this.choose(this.tools.image);
+    this.showUnits();
+  }
+
+  private get tools(): Tools {
+    return this.session.tools;
+  }
+
+  private get paint(): Paint {
+    const paint = this.project.paints[this.tools.paint];
+    if (!paint) throw new Error("no paint");
+    return paint;
+  }
+
+  private get layer(): string {
+    const chosen = this.tools.layers[`${this.paint.category}/${this.paint.name}`];
+    return this.paint.layers.some((one) => one.name === chosen) && chosen ? chosen : this.paint.layer;
+  }
+
+  // --- strokes ---------------------------------------------------------------------------------------
+
+  private begin(): boolean {
+    const full = this.session.now.strokes.length >= this.project.strokes;
+    say("strokes", full ? `${this.project.strokes} strokes are all that a picture takes; undo some.` : "");
+    return !full;
+  }
+
+  private withStroke(mask: Mask): Version {
+    const { mode, rule, strength } = this.tools;
+    const { name, category } = this.paint;
+    const units = unitsOf(this.paint, this.layer).map((one) => one.unit);
+    const stroke: Stroke = {
+      layer: this.layer,
+      units,
+      mode,
+      rule,
+      strength: strength / 100,
+      concept: { name, category },
+      mask,
+    };
+    return { ...this.session.now, strokes: [...this.session.now.strokes, stroke] };
+  }
+
+  private commit(version: Version): void {
+    this.session.push(version);
+    this.refresh();
+  }
+
+  private step(by: number): void {
+    if (!this.stage.painting && this.session.step(by)) this.refresh();
+  }
+
+  /** Everything that depends on the version at hand. */
+  private refresh(): void {
+    const { versions, at } = this.session.history;
+    find<HTMLButtonElement>("undo").disabled = at === 0;
+    find<HTMLButtonElement>("redo").disabled = at === versions.length - 1;
+    const { strokes, off } = this.session.now;
+    find<HTMLButtonElement>("reset").disabled = !strokes.length && !off.length;
+    for (const button of document.querySelectorAll<HTMLElement>("[data-image]")) {
+      const image = Number(button.dataset["image"]);
+      button.setAttribute("aria-current", String(image === this.tools.image));
+      button.classList.toggle("painted", this.session.painted(image));
+    }
+    this.showOff();
+    this.render(this.session.now, false);
+  }
+
+  private render(version: Version, live: boolean): void {
+    const job = { image: this.tools.image, version, live };
+    this.work(this.pictures.submit(job));
+    if (!live) this.work(this.comparisons.submit(job));
+  }
+
+  private work(done: Promise<void>): void {
+    this.pending++;
+    document.body.dataset["state"] = "working";
+    done
+      .then(() => say("refused", ""))
+      .catch((error: unknown) => say("refused", error instanceof Error ? error.message : String(error)))
+      .finally(() => {
+        this.pending--;
+        if (!this.pending) document.body.dataset["state"] = "ready";
+      });
+  }
+
+  private async draw({ image, version }: Job): Promise<void> {
+    const blob = await askPicture(this.session.list(version, image));
+    const picture = await createImageBitmap(blob);
+    if (!version.strokes.length) this.originals.set(image, picture);
+    if (image !== this.tools.image) return;
+    this.latest = blob;
+    this.stage.show(picture, this.originals.get(image));
+    if (!this.originals.has(image)) {
+      this.originals.set(image, await createImageBitmap(await askPicture(this.session.list(BLANK, image))));
+      if (image === this.tools.image) this.stage.show(picture, this.originals.get(image));
+    }
+  }
+
+  private async compare({ image, version }: Job): Promise<void> {
+    const found = await askChanges(this.session.list(version, image));
+    if (image !== this.tools.image || version !== this.session.now) return;
+    this.changes = found;
+    const rows = found.changes.map((change) => makeChange(change));
+    find("changes").replaceChildren(...rows);
+    find("unchanged").hidden = rows.length > 0;
+    this.pointed = undefined;
+    this.showMarks();
+  }
+
+  // --- pictures --------------------------------------------------------------------------------------
+
+  private choose(image: number): void {
+    this.session.change({ image });
+    this.changes = undefined;
+    find("changes").replaceChildren();
+    find("unchanged").hidden = false;
+    this.showMarks();
+    this.refresh();
+  }
+
+  private async listSamples(block: number): Promise<void> {
+    const { project } = this;
+    const strip = await this.strip(`api/samples/${block}.png`);
+    const ratio = project.tile[1] / project.tile[0];
+    const list = find("strip");
+    for (let place = 0; place < project.block; place++) {
+      list.append(makeSample(block * project.block + place, strip, place, project.block, ratio));
+    }
+    find("more").hidden = (block + 1) * project.block >= project.images;
+  }
+
+  private strip(path: string): Promise<string> {
+    const found = this.strips.get(path) ?? askStrip(path);
+    this.strips.set(path, found);
+    return found;
+  }
+
+  // --- palette and units -----------------------------------------------------------------------------
+
+  private async listPaints(): Promise<void> {
+    const icons = await this.strip("api/icons.png");
+    const { paints } = this.project;
+    const list = find("palette");
+    let category = "";
+    paints.forEach((paint, number) => {
+      if (paint.category !== category) list.append(make("li", { class: "category quiet" }, paint.category));
+      category = paint.category;
+      list.append(makePaint(paint, number, icons, paints.length));
+    });
+    walk(list);
+    list.addEventListener("click", (event) => {
+      const button = (event.target as HTMLElement).closest<HTMLElement>("[data-paint]");
+      if (!button) return;
+      this.session.change({ paint: Number(button.dataset["paint"]) });
+      this.showTools();
+      this.showUnits();
+    });
+    find<HTMLInputElement>("search").addEventListener("input", (event) => {
+      const wanted = (event.target as HTMLInputElement).value.trim().toLowerCase();
+      const items = [...list.querySelectorAll<HTMLElement>("[data-item]")];
+      for (const item of items) {
+        item.hidden = !(item.textContent ?? "").toLowerCase().includes(wanted);
+      }
+      for (const head of list.querySelectorAll<HTMLElement>(".category")) head.hidden = wanted !== "";
+      find("none").hidden = items.some((item) => !item.hidden);
+    });
+    this.showTools();
+  }
+
+  private showUnits(): void {
+    const { paint, layer } = this;
+    find("unit-concept").textContent = paint.label;
+    const select = find<HTMLSelectElement>("layer");
+    select.replaceChildren(...paint.layers.map((one) => make("option", { value: one.name }, one.name)));
+    select.value = layer;
+    const place = paint.layers.findIndex((one) => one.name === layer);
+    const found = paint.layers[place];
+    if (!found) return;
+    const { cells } = this.project.layers[layer] ?? { cells: [0, 0] };
+    find("unit-note").textContent = `${cells[0]} × ${cells[1]} cells. Highest IoU first; click to leave one out.`;
+    const wanted = this.tools.paint;
+    void this.strip(`api/units/${wanted}/${place}.png`).then((strip) => {
+      if (wanted !== this.tools.paint || layer !== this.layer) return;
+      find("units").replaceChildren(...found.units.map((_, at) => makeUnit(paint, found, at, strip, true)));
+      this.showOff();
+    });
+  }
+
+  private showOff(): void {
+    const off = new Set(this.session.now.off.filter((one) => one.layer === this.layer).map((one) => one.unit));
+    for (const button of document.querySelectorAll<HTMLElement>("[data-unit]")) {
+      button.setAttribute("aria-pressed", String(!off.has(Number(button.dataset["unit"]))));
+    }
+  }
+
+  private switchUnit(unit: number): void {
+    const { strokes, off } = this.session.now;
+    const { layer } = this;
+    const others = off.filter((one) => one.layer !== layer || one.unit !== unit);
+    this.commit({ strokes, off: others.length < off.length ? others : [...off, { layer, unit }] });
+  }
+
+  // --- what is shown of the tools --------------------------------------------------------------------
+
+  private showTools(): void {
+    const { tools } = this;
+    for (const button of document.querySelectorAll<HTMLElement>("[data-mode]")) {
+      const on = button.dataset["mode"] === tools.mode;
+      button.setAttribute("aria-checked", String(on));
+      button.tabIndex = on ? 0 : -1;
+    }
+    for (const button of document.querySelectorAll<HTMLElement>("[data-paint]")) {
+      const on = Number(button.dataset["paint"]) === tools.paint;
+      button.setAttribute("aria-checked", String(on));
+      button.tabIndex = on ? 0 : -1;
+    }
+    find<HTMLInputElement>("size").value = String(tools.size);
+    find<HTMLInputElement>("strength").value = String(tools.strength);
+    find<HTMLSelectElement>("rule").value = tools.rule;
+    find("overlay").setAttribute("aria-pressed", String(tools.overlay));
+    find("stage").setAttribute(
+      "aria-label",
+      `Sample ${tools.image}. ${tools.mode === "draw" ? "Draws" : "Erases"} ${this.paint.label}. ` +
+        "Arrow keys move the brush, space paints.",
+    );
+    this.stage.redraw();
+  }
+
+  private showMarks(): void {
+    const all = this.changes?.changes ?? [];
+    const key = (change: Change): string => `${change.category}/${change.name}`;
+    const shown = this.pointed ? all.filter((one) => key(one) === this.pointed) : this.tools.overlay ? all : [];
+    this.stage.mark(shown, this.changes?.size ?? this.project.size);
+  }
+
+  private change(tools: Partial<Tools>): void {
+    this.session.change(tools);
+    this.showTools();
+  }
+
+  private hold(on: boolean): void {
+    this.stage.compare(on);
+    find("flag").hidden = !on;
+    find("flag").textContent = "Before";
+  }
+
+  private listenToTools(): void {
+    for (const button of document.querySelectorAll<HTMLElement>("[data-mode]")) {
+      button.addEventListener("click", () => this.change({ mode: button.dataset["mode"] === "erase" ? "erase" : "draw" }));
+    }
+    const mode = document.querySelector<HTMLElement>("[data-mode]")?.parentElement;
+    mode?.addEventListener("keydown", (event) => {
+      if (!event.key.startsWith("Arrow")) return;
+      event.preventDefault();
+      this.change({ mode: this.tools.mode === "draw" ? "erase" : "draw" });
+      document.querySelector<HTMLElement>(`[data-mode=${this.tools.mode}]`)?.focus();
+    });
+    find<HTMLInputElement>("size").addEventListener("input", (event) =>
+      this.change({ size: Number((event.target as HTMLInputElement).value) }),
+    );
+    find<HTMLInputElement>("strength").addEventListener("input", (event) =>
+      this.change({ strength: Number((event.target as HTMLInputElement).value) }),
+    );
+    find<HTMLSelectElement>("rule").addEventListener("change", (event) =>
+      this.change({ rule: (event.target as HTMLSelectElement).value === "quantile" ? "quantile" : "mean" }),
+    );
+    find("undo").addEventListener("click", () => this.step(-1));
+    find("redo").addEventListener("click", () => this.step(1));
+    find("reset").addEventListener("click", () => this.commit(BLANK));
+    const hold = find("compare");
+    for (const kind of ["pointerdown", "pointerup", "pointercancel", "pointerleave"]) {
+      hold.addEventListener(kind, () => this.hold(kind === "pointerdown"));
+    }
+    hold.addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && this.hold(true));
+    hold.addEventListener("keyup", () => this.hold(false));
+    hold.addEventListener("blur", () => this.hold(false));
+    const overlay = (): void => {
+      this.change({ overlay: !this.tools.overlay });
+      this.showMarks();
+    };
+    find("overlay").addEventListener("click", overlay);
+    const table = find("changes");
+    const point = (event: Event): void => {
+      this.pointed = (event.target as HTMLElement).closest<HTMLElement>("tr")?.dataset["concept"];
+      this.showMarks();
+    };
+    for (const kind of ["pointerover", "focusin"]) table.addEventListener(kind, point);
+    for (const kind of ["pointerleave", "focusout"]) {
+      table.addEventListener(kind, () => {
+        this.pointed = undefined;
+        this.showMarks();
+      });
+    }
+    find("units").addEventListener("click", (event) => {
+      const button = (event.target as HTMLElement).closest<HTMLElement>("[data-unit]");
+      if (button) this.switchUnit(Number(button.dataset["unit"]));
+    });
+    find<HTMLSelectElement>("layer").addEventListener("change", (event) => {
+      const key = `${this.paint.category}/${this.paint.name}`;
+      this.session.change({ layers: { ...this.tools.layers, [key]: (event.target as HTMLSelectElement).value } });
+      this.showUnits();
+    });
+    find("strip").addEventListener("click", (event) => {
+      const button = (event.target as HTMLElement).closest<HTMLElement>("[data-image]");
+      if (button) this.choose(Number(button.dataset["image"]));
+      this.showTools();
+    });
+    find("more").addEventListener("click", () => {
+      this.session.change({ blocks: this.tools.blocks + 1 });
+      this.work(this.listSamples(this.tools.blocks - 1).then(() => this.refresh()));
+    });
+    listenToKeys(this.stage, {
+      draw: () => this.change({ mode: "draw" }),
+      erase: () => this.change({ mode: "erase" }),
+      resize: (by) => this.change({ size: Math.min(40, Math.max(1, this.tools.size + by)) }),
+      undo: () => this.step(-1),
+      redo: () => this.step(1),
+      compare: (on) => this.hold(on),
+      overlay,
+      find: () => find<HTMLInputElement>("search").focus(),
+    });
+  }
+
+  // --- files -----------------------------------------------------------------------------------------
+
+  private listenToFiles(): void {
+    const input = find<HTMLInputElement>("file");
+    find("open").addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      const file = input.files?.[0];
+      if (file) this.work(this.reopen(file));
+      input.value = "";
+    });
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const file = event.dataTransfer?.files[0];
+      if (file) this.work(this.reopen(file));
+    });
+    find("save-edits").addEventListener("click", () => saveEdits(this.session.list(this.session.now)));
+    find("save-picture").addEventListener("click", () => {
+      if (this.latest) saveBlob(this.latest, `picture-${this.tools.image}.png`);
+    });
+  }
+
+  /** An edit list becomes the newest version of its picture, if the server takes it. */
+  private async reopen(file: File): Promise<void> {
+    say("file", "");
+    try {
+      const list = await readEdits(file);
+      await askPicture(list);
+      this.choose(list.image);
+      this.commit({ strokes: list.strokes, off: list.off });
+      this.showTools();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      say("file", error instanceof Refused ? `${file.name}: ${error.message}.` : `${error.message}.`);
+    }
+  }
+}
+
+interface Job {
+  image: number;
+  version: Version;
+  live: boolean;
+}
+
+const BLANK: Version = { strokes: [], off: [] };
+
+void askProject().then((project) => new Page(project).open());

@@ -1,0 +1,89 @@
+// Talking to the server: one plain line when it does not answer, and again until it does.
+
+import type { Changes, EditList, Project } from "./types";
+
+/** The server understood, and said no. */
+export class Refused extends Error {}
+
+type Told = (line: string) => void;
+let tell: Told = () => undefined;
+
+/** Who is told that the server does not answer ("" when it does again). */
+export function onTrouble(told: Told): void {
+  tell = told;
+}
+
+async function ask(path: string, body?: unknown): Promise<Response> {
+  const request: RequestInit = body === undefined ? {} : {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  for (let wait = 400; ; wait = Math.min(5000, wait * 2)) {
+    let response: Response | undefined;
+    try {
+      response = await fetch(path, request);
+    } catch {
+      response = undefined;
+    }
+    if (response?.ok) {
+      tell("");
+      return response;
+    }
+    if (response && response.status < 500 && response.status !== 429) throw new Refused(await reason(response));
+    tell(response ? `The server is busy (${await reason(response)}); trying again.` : "The server does not answer; trying again.");
+    await new Promise((done) => setTimeout(done, wait));
+  }
+}
+
+async function reason(response: Response): Promise<string> {
+  try {
+    return ((await response.json()) as { error: string }).error;
+  } catch {
+    return `status ${response.status}`;
+  }
+}
+
+export async function askProject(): Promise<Project> {
+  return (await ask("api/project")).json() as Promise<Project>;
+}
+
+export async function askPicture(list: EditList): Promise<Blob> {
+  return (await ask("api/render", list)).blob();
+}
+
+export async function askChanges(list: EditList): Promise<Changes> {
+  return (await ask("api/changes", list)).json() as Promise<Changes>;
+}
+
+/** A strip of pictures, as an address for style sheets. */
+export async function askStrip(path: string): Promise<string> {
+  return URL.createObjectURL(await (await ask(path)).blob());
+}
+
+/** Runs jobs one at a time; of those that wait only the latest is run. */
+export class Latest<Job> {
+  private waiting: Job | undefined;
+  private running = false;
+
+  constructor(private readonly run: (job: Job) => Promise<void>) {}
+
+  get idle(): boolean {
+    return !this.running;
+  }
+
+  async submit(job: Job): Promise<void> {
+    this.waiting = job;
+    if (this.running) return;
+    this.running = true;
+    try {
+      while (this.waiting !== undefined) {
+        const next: Job = this.waiting;
+        this.waiting = undefined;
+        await this.run(next);
+      }
+    } finally {
+      this.running = false;
+    }
+  }
+}

@@ -1,0 +1,88 @@
+// What the server says, and the edit list, as it stands in files and requests.
+
+export type Mode = "draw" | "erase";
+export type Rule = "mean" | "quantile";
+
+export interface Named {
+  name: string;
+  label: string;
+  category: string;
+  color: string;
+}
+
+export interface Unit {
+  unit: number;
+  iou: number;
+  /** What the unit is a detector of, where that is something else. */
+  own: string | null;
+}
+
+export interface PaintLayer {
+  name: string;
+  units: Unit[];
+}
+
+export interface Paint extends Named {
+  layer: string;
+  /** The share of a brush's place that becomes the concept, where it is common. */
+  reach: number;
+  layers: PaintLayer[];
+}
+
+export interface Project {
+  id: string;
+  generator: { name: string; digest: string; seed: number };
+  size: [number, number];
+  mask: [number, number];
+  tile: [number, number];
+  icon: number;
+  block: number;
+  images: number;
+  strokes: number;
+  layers: Record<string, { units: number; cells: [number, number] }>;
+  paints: Paint[];
+}
+
+export interface Mask {
+  rows: number;
+  columns: number;
+  runs: number[];
+}
+
+export interface Stroke {
+  layer: string;
+  units: number[];
+  mode: Mode;
+  rule: Rule;
+  strength: number;
+  concept: { name: string; category: string } | null;
+  mask: Mask;
+}
+
+export interface Off {
+  layer: string;
+  unit: number;
+}
+
+export interface EditList {
+  format: "unitscope edits";
+  version: 1;
+  generator: { name: string; digest: string; seed: number };
+  image: number;
+  strokes: Stroke[];
+  off: Off[];
+}
+
+export interface Change extends Named {
+  before: number;
+  after: number;
+  gained: number;
+  lost: number;
+  gained_runs: number[];
+  lost_runs: number[];
+}
+
+export interface Changes {
+  size: [number, number];
+  changes: Change[];
+}

@@ -1,92 +1,154 @@
-"""How long the paint page takes from a stroke to the picture, in Chromium, for the zoo's generator.
+"""How quickly strokes answer on the paint page, measured in the browser, from pointer event to drawn picture.
 
-    python benchmarks/paint.py [--strokes 50]
+    python benchmarks/paint.py [--strokes 60] [--run RUN]
 
-Serves `unitscope paint` in a process of its own over a small run of `zoo:generator`, paints strokes with the
-keyboard at different places, and measures in the page from the key to the first frame whose canvas differs.
+Serves the zoo's generator with `unitscope paint` in a process of its own and paints with Chromium: moves one
+at a time, each waiting for its picture, and then one long stroke whose moves follow one another as fast as
+they can. A picture's latency is the time from the pointer event (its time stamp) to the end of the
+`drawImage` that first shows what the server made of it; the screen shows it with the next frame.
 """
 
 import argparse
+import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-STROKE = """
-async (place) => {
-  const stage = document.querySelector("#stage");
-  const context = stage.getContext("2d");
-  const look = () => {
-    const data = context.getImageData(0, 0, stage.width, stage.height).data;
-    let sum = 0;
-    for (let i = 0; i < data.length; i += 16) sum = (sum * 31 + data[i]) | 0;
-    return sum;
-  };
-  const key = (kind, name) => stage.dispatchEvent(new KeyboardEvent(kind, { key: name, bubbles: true }));
-  stage.focus();
-  for (let i = 0; i < 40; i++) key("keydown", "ArrowLeft"), key("keydown", "ArrowUp");
-  for (let i = 0; i < 6 + (place % 10) * 5; i++) key("keydown", "ArrowRight");
-  for (let i = 0; i < 6 + Math.floor(place / 10) * 9; i++) key("keydown", "ArrowDown");
-  const start = performance.now();
-  key("keydown", " ");
-  key("keyup", " ");
-  const before = look();
-  for (;;) {
-    await new Promise(requestAnimationFrame);
-    if (look() !== before) return performance.now() - start;
-    if (performance.now() - start > 3000) return null;
-  }
-}
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+COMMAND = [sys.executable, "-m", "unitscope.cli"]
+SOURCE = "segmenter:zoo:segmenter,images=generator:zoo:generator,count=256"
+CONCEPTS = ("tree", "road", "sky")
+WATCH = """
+window.moves = []; window.shown = [];
+const seen = new WeakSet(), plain = CanvasRenderingContext2D.prototype.drawImage;
+CanvasRenderingContext2D.prototype.drawImage = function (image, ...rest) {
+  plain.call(this, image, ...rest);
+  if (!(image instanceof ImageBitmap) || seen.has(image)) return;
+  seen.add(image);
+  window.shown.push(performance.now());
+};
+for (const kind of ["pointerdown", "pointermove"])
+  addEventListener(kind, (event) => event.buttons && window.moves.push(event.timeStamp), true);
 """
+
+
+@contextmanager
+def serve(run: Path) -> Iterator[str]:
+    """The address of a server of its own, which is ended afterwards."""
+    words = ["paint", "zoo:generator", "--run", str(run), "--port", "0"]
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            said = server.stdout.readline().split()
+            yield next(word for word in said if word.startswith("http"))
+        finally:
+            server.terminate()
+
+
+def open_page(page: Page, address: str) -> None:
+    page.add_init_script(WATCH)
+    page.goto(address)
+    page.wait_for_selector("[data-units] button")
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    page.wait_for_timeout(60)
+    page.wait_for_selector("body[data-state=ready]")
+
+
+def wait(page: Page, pictures: int) -> None:
+    """Until so many pictures have been shown. (The page lets no text be evaluated as its script.)"""
+    for _ in range(1000):
+        if page.evaluate("window.shown.length") >= pictures:
+            return
+        page.wait_for_timeout(5)
+    raise SystemExit(f"the server gave no picture number {pictures} in five seconds")
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    box = page.locator("[data-stage]").bounding_box()
+    assert box is not None
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def paint_slowly(page: Page, strokes: int) -> list[float]:
+    """Milliseconds from each of many moves to its picture, the next move after the picture."""
+    page.evaluate("window.moves.length = window.shown.length = 0")
+    found = []
+    page.mouse.move(*place(page, 0.1, 0.1))
+    page.mouse.down()
+    wait(page, 1)
+    for number in range(1, strokes + 1):
+        page.mouse.move(*place(page, 0.1 + 0.8 * number / strokes, 0.2 + 0.5 * (number % 2)))
+        wait(page, number + 1)
+        found.append(page.evaluate("window.shown.at(-1) - window.moves.at(-1)"))
+    page.mouse.up()
+    settle(page)
+    return found
+
+
+def paint_quickly(page: Page, moves: int) -> tuple[float, list[float]]:
+    """Pictures a second under a long stroke, and milliseconds from the youngest move in each to it."""
+    page.evaluate("window.moves.length = window.shown.length = 0")
+    page.mouse.move(*place(page, 0.1, 0.5))
+    page.mouse.down()
+    for number in range(moves):
+        page.mouse.move(*place(page, 0.1 + 0.8 * number / moves, 0.5 + 0.3 * (number % 7) / 7))
+    wait(page, 2)
+    events, shown = page.evaluate("[window.moves, window.shown]")
+    page.mouse.up()
+    settle(page)
+    latencies, asked = [], 0.0
+    for before, after in pairwise(shown):
+        # A picture is asked for when the one before is there, or at the first move after that.
+        waiting = [event for event in events if asked < event <= before]
+        start = max(waiting) if waiting else min(event for event in events if event > before)
+        latencies.append(after - start)
+        asked = max(start, before)
+    return 1000 * (len(shown) - 1) / (shown[-1] - shown[0]), latencies
+
+
+def spell(title: str, values: list[float]) -> str:
+    ordered = sorted(values)
+    high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    return f"{title}: median {statistics.median(values):.0f} ms, 95 % {high:.0f} ms, n = {len(values)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--strokes", type=int, default=50)
+    parser.add_argument("--strokes", type=int, default=60)
+    parser.add_argument("--run", type=Path)
     chosen = parser.parse_args()
-    unitscope = [sys.executable, "-m", "unitscope.cli"]
-    with tempfile.TemporaryDirectory() as place:
-        run = str(Path(place) / "run")
-        source = "segmenter:zoo:segmenter,count=96"
-        dissect = ["dissect", "zoo:generator", "--layers", "layer1", "layer2", "--convention", "pnas"]
-        subprocess.run(
-            [*unitscope, *dissect, "--shifts", "0", "--no-report", "--concepts", source, "--out", run],
-            check=True,
-        )
-        server = subprocess.Popen(
-            [*unitscope, "paint", "zoo:generator", "--run", run, "--images", "64", "--port", "0"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert server.stdout is not None
-        address = server.stdout.readline().split()[2]
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    chromium = os.environ.get("UNITSCOPE_CHROMIUM") or shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        run = chosen.run or Path(folder) / "run"
+        if chosen.run is None:
+            layers = ["--layers", "layer1", "layer2", "layer3", "layer4", "--concepts", SOURCE]
+            options = ["--convention", "pnas", "--no-report", "--out", str(run)]
+            subprocess.run([*COMMAND, "dissect", "zoo:generator", *layers, *options], check=True)
+        with serve(run) as address:
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             page = browser.new_page(viewport={"width": 1280, "height": 860})
-            page.goto(address)
-            page.wait_for_selector("[data-units] button")
-            times = []
-            for stroke in range(chosen.strokes):
-                page.wait_for_selector("body[data-state=ready]")
-                page.wait_for_timeout(50)
-                spent = page.evaluate(STROKE, stroke)
-                times += [] if spent is None else [spent]
+            open_page(page, address)
+            slow: list[float] = []
+            for concept in CONCEPTS:
+                page.locator("[data-paint]", has_text=concept).first.click()
+                settle(page)
+                slow += paint_slowly(page, chosen.strokes // len(CONCEPTS))
+            rate, quick = paint_quickly(page, 150)
             browser.close()
-        server.terminate()
-        server.wait()
-    times.sort()
-    late = times[int(0.95 * (len(times) - 1))]
-    print(f"{len(times)} strokes: median {statistics.median(times):.0f} ms, 95 % within {late:.0f} ms")
+    print(f"{os.cpu_count()} cores; {len(CONCEPTS) + 1} strokes on one picture")
+    print(spell("one move at a time", slow))
+    print(spell("a long stroke", quick) + f", {rate:.0f} pictures a second")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,12 @@ export class Latest<Job> {
       while (this.waiting !== undefined) {
         const next: Job = this.waiting;
         this.waiting = undefined;
-        await this.run(next);
+        try {
+          await this.run(next);
+        } catch (error) {
+          // What came meanwhile is still to be done; only the last one's failure is told.
+          if (this.waiting === undefined) throw error;
+        }
       }
     } finally {
       this.running = false;

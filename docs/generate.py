@@ -42,6 +42,7 @@ COMMANDS = (
     "attack",
     "erase",
     "insert",
+    "paint",
     "concepts",
     "concepts check",
     "concepts unite",

@@ -130,7 +130,7 @@ class Page {
   }
 
   private render(version: Version, live: boolean): void {
-    const job = { image: this.tools.image, version, live };
+    const job = { image: this.tools.image, version };
     this.work(this.pictures.submit(job));
     if (!live) this.work(this.comparisons.submit(job));
   }
@@ -426,7 +426,6 @@ class Page {
 interface Job {
   image: number;
   version: Version;
-  live: boolean;
 }
 
 const BLANK: Version = { strokes: [], off: [] };

@@ -68,10 +68,6 @@ export class Latest<Job> {
 
   constructor(private readonly run: (job: Job) => Promise<void>) {}
 
-  get idle(): boolean {
-    return !this.running;
-  }
-
   async submit(job: Job): Promise<void> {
     this.waiting = job;
     if (this.running) return;

@@ -1,6 +1,5 @@
 """Which kinds of concepts have units at which depth? The layers of a network, dissected in one pass."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
@@ -13,8 +12,9 @@ from unitscope.dissection.conventions import UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import UsageError
 from unitscope.networks.network import Network
+from unitscope.studies.tables import write_tables
 
 RULES: tuple[UniqueRule, ...] = ("label", "category")
 SURE = 0.05
@@ -178,12 +178,7 @@ def depth_rows(rows: Sequence[LayerConcepts]) -> Iterator[list[str]]:
 
 def write_depth(rows: Sequence[LayerConcepts], path: Path) -> None:
     """Writes the table as a CSV. Raises `RunError` where it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(depth_rows(rows))
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+    write_tables(path.parent, {path.name: depth_rows(rows)})
 
 
 def spell_depth(rows: Sequence[LayerConcepts]) -> str:

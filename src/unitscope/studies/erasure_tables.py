@@ -1,16 +1,14 @@
 """The tables of a study of erasure: CSV, JSON, and what the terminal prints."""
 
-import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError
 from unitscope.interventions.areas import Share
 from unitscope.studies.erasure import By, Erasure, Target
+from unitscope.studies.tables import Cells, short, write_tables
 
-Cells = list[str]
 WORDS: dict[By, str] = {"iou": "by IoU", "effect": "by effect", "random": "random"}
 
 
@@ -20,14 +18,7 @@ def write_erasure(study: Erasure, out: Path) -> list[Path]:
     Raises `RunError` where they cannot be written.
     """
     tables = {"erasure": erasure_rows, "others": other_rows, "units": unit_rows}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, rows in tables.items():
-            with (out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows(study))
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-    return [out / f"{name}.csv" for name in tables]
+    return write_tables(out, {f"{name}.csv": rows(study) for name, rows in tables.items()})
 
 
 def erasure_rows(study: Erasure) -> Iterator[Cells]:
@@ -94,15 +85,6 @@ def unit_rows(study: Erasure) -> Iterator[Cells]:
 
 def _cells(share: Share) -> Cells:
     return [short(value) for value in (share.value, share.low, share.high)]
-
-
-def short(value: float) -> str:
-    """A number to six digits, empty where there is none.
-
-    >>> short(1 / 3), short(float("nan"))
-    ('0.333333', '')
-    """
-    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def spell_share(share: Share) -> str:

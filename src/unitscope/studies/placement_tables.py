@@ -1,18 +1,16 @@
 """The tables of a study of placement: CSV, JSON, and what the terminal prints."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError
 from unitscope.interventions.insertion import Trials
 from unitscope.studies.erasure import By, Target
-from unitscope.studies.erasure_tables import WORDS, describe_share, short, spell_share
+from unitscope.studies.erasure_tables import WORDS, describe_share, spell_share
 from unitscope.studies.placement import LEAST, Placement
+from unitscope.studies.tables import Cells, short, write_tables
 
-Cells = list[str]
 UNNAMED = "(unnamed)"
 ALL = "(all)"
 
@@ -23,14 +21,7 @@ def write_placement(study: Placement, out: Path) -> list[Path]:
     Raises `RunError` where they cannot be written.
     """
     tables = {"placement": context_rows, "trials": trial_rows, "units": unit_rows}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, rows in tables.items():
-            with (out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows(study))
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-    return [out / f"{name}.csv" for name in tables]
+    return write_tables(out, {f"{name}.csv": rows(study) for name, rows in tables.items()})
 
 
 def name_context(context: Concept | None) -> str:

@@ -1,6 +1,5 @@
 """The tables of a study of removal: CSV, JSON, and what the terminal prints."""
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,8 +10,8 @@ from unitscope.errors import RunError
 from unitscope.interventions.importance import TOP, By, list_edges, shared_units
 from unitscope.interventions.sweeps import Kind, Span
 from unitscope.studies.removal import Removal
+from unitscope.studies.tables import Cells, short, write_tables
 
-Cells = list[str]
 MEASURES: tuple[By, ...] = ("accuracy", "margin", "contrast")
 MEAN = "(mean)"
 NAME_LETTERS = 24
@@ -37,16 +36,13 @@ def write_removal(study: Removal, out: Path) -> list[Path]:
     Raises `RunError` where they cannot be written.
     """
     tables = {"importance": importance_rows, "removal": removal_rows, "classes": class_rows}
+    graph = json.dumps(describe_graph(study), indent=1)
+    written = write_tables(out, {f"{name}.csv": rows(study) for name, rows in tables.items()})
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, rows in tables.items():
-            with (out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(rows(study))
-        graph = json.dumps(describe_graph(study), indent=1)
         (out / "graph.json").write_text(f"{graph}\n", encoding="utf-8")
     except OSError as error:
         raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-    return [*(out / f"{name}.csv" for name in tables), out / "graph.json"]
+    return [*written, out / "graph.json"]
 
 
 def importance_rows(study: Removal) -> Iterator[Cells]:
@@ -92,11 +88,6 @@ def class_rows(study: Removal) -> Iterator[Cells]:
 
 def _cells(span: Span) -> Cells:
     return ["" if value is None else short(value) for value in (span.value, span.low, span.high)]
-
-
-def short(value: float) -> str:
-    """A number to six digits."""
-    return f"{value:.6g}"
 
 
 def describe_graph(study: Removal) -> dict[str, object]:

@@ -57,6 +57,11 @@ class Project:
         scale = min(1.0, TILE / max(self.size))
         return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
 
+    @property
+    def samples(self) -> int:
+        """How many samples there are to choose from."""
+        return min(BLOCK * BLOCKS, MOST_IMAGE + 1)
+
     def describe(self) -> dict[str, Any]:
         """What the page must know, ready for JSON."""
         generator = self.easel.generator
@@ -68,7 +73,7 @@ class Project:
             "tile": self.tile,
             "icon": ICON,
             "block": BLOCK,
-            "images": min(BLOCK * BLOCKS, MOST_IMAGE + 1),
+            "images": self.samples,
             "strokes": MOST_STROKES,
             "layers": {
                 layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()

@@ -79,7 +79,7 @@ class Server:
     async def show_samples(self, request: Request) -> Response:
         """A block of samples."""
         block = request.path_params["block"]
-        if block * BLOCK >= self.project.describe()["images"]:
+        if block * BLOCK >= self.project.samples:
             raise HTTPException(404, "there are no more samples")
         return await self._strip(("samples", block), lambda: self.project.draw_samples(block))
 

@@ -1,0 +1,34 @@
+"""Tables as CSV: rows of text, the first of them the head."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from unitscope.errors import RunError
+
+Cells = list[str]
+
+
+def write_tables(out: Path, tables: Mapping[str, Iterable[Cells]]) -> list[Path]:
+    """Writes every table into the folder `out`, which is made, by its file's name; their paths.
+
+    Raises `RunError` where they cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, rows in tables.items():
+            with (out / name).open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+    return [out / name for name in tables]
+
+
+def short(value: float) -> str:
+    """A number to six digits, empty where there is none.
+
+    >>> short(1 / 3), short(float("nan"))
+    ('0.333333', '')
+    """
+    return "" if math.isnan(value) else f"{value:.6g}"

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unitscope.cli.comparisons import COMPARING
 from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
 from unitscope.parsing import Command
 
@@ -241,4 +242,4 @@ def depth(
         print(spell_depth(rows), *map(spell_peak, peaks), f"figure: {figure}", sep="\n")
 
 
-STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels, "depth": depth}
+STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels, "depth": depth, **COMPARING}

@@ -25,6 +25,15 @@ def write_tables(out: Path, tables: Mapping[str, Iterable[Cells]]) -> list[Path]
     return [out / name for name in tables]
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file into a folder, which is made. Raises `RunError` where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+
+
 def short(value: float) -> str:
     """A number to six digits, empty where there is none.
 

@@ -2,15 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from unitscope.studies.depth import LayerConcepts
-from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
-from unitscope.views.palette import category_color
-
-_WIDE, _HIGH = 46.0, 290.0
+from unitscope.views.concept_bars import draw_bars
 
 
 def draw_depth(rows: Sequence[LayerConcepts], out: Path) -> Path:
@@ -19,53 +13,5 @@ def draw_depth(rows: Sequence[LayerConcepts], out: Path) -> Path:
     Bars are means over repeats, whiskers the range of the whole. Raises `UsageError` where matplotlib is
     missing, `RunError` where the file cannot be written.
     """
-    layers = list(dict.fromkeys(row.layer for row in rows))
-    grouped = [[row for row in rows if row.layer == layer] for layer in layers]
-    names = [f"{layer}\n{mine[0].units} units" for layer, mine in zip(layers, grouped, strict=True)]
-    width = max(560.0, 2 * _WIDE * len(layers) + 120)
-    with open_figure(out, width, _HIGH, 2) as (figure, axes):
-        _stack_categories(axes[0], grouped)
-        _draw_shares(axes[1], grouped)
-        for axis in axes:
-            turned = len(layers) > 6
-            axis.set_xticks(range(len(layers)), layers if turned else names, fontsize=10)
-            axis.tick_params(axis="x", labelrotation=60 if turned else 0)
-            axis.grid(axis="x", visible=False)
-            axis.set_xlim(-0.6, len(layers) - 0.4)
-        handles = [part for axis in axes for part in axis.get_legend_handles_labels()[0]]
-        labels = [name for axis in axes for name in axis.get_legend_handles_labels()[1]]
-        figure.legend(handles, labels, loc="outside lower left", ncols=6, handlelength=1, columnspacing=1.2)
-    return out
-
-
-def _stack_categories(axis: Any, grouped: Sequence[Sequence[LayerConcepts]]) -> None:
-    places = np.arange(len(grouped))
-    floor = np.zeros(len(grouped))
-    for category in grouped[0][0].categories:
-        means = np.array([np.mean([row.unique["label"][category] for row in mine]) for mine in grouped])
-        if means.any():
-            axis.bar(places, means, 0.72, floor, color=category_color(category), label=category)
-        floor += means
-    totals = [[sum(row.unique["label"].values()) for row in mine] for mine in grouped]
-    spread = _reach(floor, totals)
-    axis.errorbar(places, floor, spread, fmt="none", ecolor=TEXT, elinewidth=1.2, capsize=2.5)
-    axis.set(title="Unique concepts", ylim=(0, 1.08 * max(1.0, max(map(max, totals)))))
-
-
-def _draw_shares(axis: Any, grouped: Sequence[Sequence[LayerConcepts]]) -> None:
-    places = range(len(grouped))
-    for field, ink, name in (
-        ("detectors", INKS[0], "detectors"),
-        ("chance_detectors", MUTED, "labels shifted"),
-    ):
-        shares = [[getattr(row, field) / row.units for row in mine] for mine in grouped]
-        means = np.array([np.mean(one) for one in shares])
-        look = {"color": ink, "marker": "o", "ms": 5, "lw": 2, "capsize": 2.5}
-        axis.errorbar(places, means, _reach(means, shares), label=name, **look)
-    axis.set(title="Share of units that are detectors", ylim=(0, 1.03))
-
-
-def _reach(middles: np.ndarray, values: Sequence[Sequence[float | int]]) -> np.ndarray:
-    """How far the values of each place reach below and above its middle."""
-    lows, highs = ([pick(one) for one in values] for pick in (min, max))
-    return np.stack([middles - lows, highs - middles]).clip(0)
+    layers = dict.fromkeys(row.layer for row in rows)
+    return draw_bars({layer: [row for row in rows if row.layer == layer] for layer in layers}, out)

@@ -32,6 +32,26 @@ class Recipe:
         return PictureSet(self.scenes, self.pictures, self.pictures_seed)
 
 
+@dataclass(frozen=True)
+class Course(Recipe):
+    """How a student of the studies is taught: a recipe whose network, task and conditions can be chosen.
+
+    `style` is one of `styles.STYLES`, `task` one of `students.TASKS`, `width` multiplies the units of the
+    last stage. `start` is the course whose student, of the same seed, this one goes on from (fine-tuning);
+    `keep` names steps after which the weights are kept. `decay` is AdamW's weight decay.
+    """
+
+    style: str = "vgg"
+    task: str = "scenes"
+    width: float = 1.0
+    norm: bool = True
+    dropout: float = 0.0
+    decay: float = 1e-2
+    augment: bool = False
+    start: "Course | None" = None
+    keep: tuple[int, ...] = ()
+
+
 GENERATED = ("street", "park", "beach", "mountain_lake", "harbor")
 """The kinds of scene that the generator paints."""
 

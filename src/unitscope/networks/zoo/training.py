@@ -75,8 +75,10 @@ def teach(
     every: int = 250,
     keep: tuple[int, ...] = (),
     data: str = "",
+    quiet: bool = False,
 ) -> Trained:
-    """Trains what `begin` returns as `train` does; `data` tells trainings on other data apart.
+    """Trains what `begin` returns as `train` does; `data` tells trainings on other data apart,
+    `quiet` shows no progress.
 
     Raises `RunError` where `out` cannot be written, or holds another training.
     """
@@ -95,7 +97,7 @@ def teach(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             lesson = begin()
-            _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep)
+            _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep, quiet)
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
@@ -103,9 +105,24 @@ def teach(
     return Trained(lesson.result(), out)
 
 
-def _run(recipe: Recipe, lesson: Lesson, out: Path, identity: str, every: int, keep: tuple[int, ...]) -> None:
+def _run(
+    recipe: Recipe,
+    lesson: Lesson,
+    out: Path,
+    identity: str,
+    every: int,
+    keep: tuple[int, ...],
+    quiet: bool,
+) -> None:
     start = _resume(lesson, out, identity)
-    with tqdm(range(start, recipe.steps), recipe.name, recipe.steps, initial=start, unit="step") as bar:
+    with tqdm(
+        range(start, recipe.steps),
+        recipe.name,
+        recipe.steps,
+        initial=start,
+        unit="step",
+        disable=True if quiet else None,
+    ) as bar:
         for step in bar:
             losses = lesson.learn(step, find_rate(recipe, step))
             if step % 25 == 0:

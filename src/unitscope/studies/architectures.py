@@ -1,0 +1,64 @@
+"""Which architecture has the most interpretable units? Six styles, taught alike (paper A, figs. 6 and 7)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unitscope.networks.zoo.students import COURSE
+from unitscope.networks.zoo.styles import STYLES
+from unitscope.studies.claims import Claim, judge_order, spread
+from unitscope.studies.cohort import (
+    Groups,
+    Representation,
+    Setting,
+    cohort_rows,
+    compare_cohort,
+    group_rows,
+    spell_cohort,
+    values_of,
+)
+from unitscope.studies.study import Finding
+
+QUESTION = "Which architecture has the most interpretable units?"
+GROUPS: Groups = {
+    style: COURSE if style == COURSE.style else replace(COURSE, name=style, style=style, keep=())
+    for style in STYLES
+}
+_ORDER = (("resnet", "vgg"), ("densenet", "vgg"), ("vgg", "googlenet"), ("googlenet", "alexnet"))
+
+
+def claim_architectures(rows: Sequence[Representation]) -> tuple[Claim, ...]:
+    """The order of the paper, pair by pair: ResNet (and DenseNet) over VGG over GoogLeNet over AlexNet."""
+    claims = []
+    for more, less in _ORDER:
+        high, low = values_of(rows, more), values_of(rows, less)
+        claims.append(
+            Claim(
+                "fig. 7",
+                f"{more} has more unique detectors than {less}",
+                f"{spread(high)} and {spread(low)}",
+                judge_order(high, low),
+            )
+        )
+    return tuple(claims)
+
+
+def compare_architectures(setting: Setting) -> tuple[Finding, list[Representation]]:
+    """Teaches, dissects and judges the six styles."""
+    rows = compare_cohort(GROUPS, setting, untaught="random weights")
+    order = sorted(group_rows(rows), key=lambda group: -float(np.mean(values_of(rows, group))))
+    text = f"{spell_cohort(rows, 'style')}\n\nBy unique detectors: {', '.join(order)}."
+    return (
+        Finding(
+            "architectures",
+            QUESTION,
+            claim_architectures(rows),
+            text,
+            {"architectures.csv": list(cohort_rows(rows))},
+            f"{1 + max(row.seed for row in rows)} of each",
+            sum(row.seconds for row in rows),
+            setting.quick,
+        ),
+        rows,
+    )

@@ -1,0 +1,89 @@
+"""What a paper found, what was measured here, and whether the one bears out the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Verdict = Literal["replicates", "does not replicate at this scale", "unclear", "not tested"]
+
+RULE = (
+    "An order *replicates* where every seed of the one side is above every seed of the other, *does not "
+    "replicate at this scale* where its mean is not above, and is *unclear* in between and with one seed. "
+    "A correlation replicates where its 95 % interval lies above 0, does not where it is not positive."
+)
+"""How verdicts are reached, for the pages."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One finding of a paper beside ours.
+
+    `source` names experiment and figure, `paper` says what was found there, `ours` what was measured here.
+    """
+
+    source: str
+    paper: str
+    ours: str
+    verdict: Verdict
+
+
+def judge_order(high: Sequence[float], low: Sequence[float]) -> Verdict:
+    """Whether values that should be higher are: by every pair of seeds, or not even on average.
+
+    >>> judge_order([5, 6, 7], [1, 2, 3]), judge_order([5, 6, 2], [1, 2, 3]), judge_order([1, 2], [1, 3])
+    ('replicates', 'unclear', 'does not replicate at this scale')
+    """
+    if not len(high) or not len(low):
+        return "not tested"
+    if np.mean(high) <= np.mean(low):
+        return "does not replicate at this scale"
+    told = min(len(high), len(low)) > 1 and min(high) > max(low)
+    return "replicates" if told else "unclear"
+
+
+def judge_change(high: Sequence[float], low: Sequence[float], least: float) -> Verdict:
+    """As `judge_order`, for a paper that found a change by at least the share `least`.
+
+    Replicates where the order does and the means differ by so much; unclear where they differ by less.
+
+    >>> judge_change([10, 11], [5, 6], least=0.3), judge_change([10, 11], [9, 9.5], least=0.3)
+    ('replicates', 'unclear')
+    """
+    order = judge_order(high, low)
+    small = order == "replicates" and 1 - np.mean(low) / np.mean(high) < least
+    return "unclear" if small else order
+
+
+def judge_interval(middle: float, low: float, high: float) -> Verdict:
+    """Whether a correlation that should be positive is.
+
+    >>> judge_interval(0.5, 0.2, 0.7), judge_interval(0.1, -0.2, 0.4), judge_interval(-0.1, -0.3, 0.2)
+    ('replicates', 'unclear', 'does not replicate at this scale')
+    """
+    if np.isnan(middle):
+        return "not tested"
+    if middle <= 0:
+        return "does not replicate at this scale"
+    return "replicates" if low > 0 else "unclear"
+
+
+def spread(values: Sequence[float], form: str = ".1f") -> str:
+    """The mean and the range, as text; the values of seeds.
+
+    >>> spread([1, 2, 6]), spread([4])
+    ('3.0 (1.0 to 6.0)', '4.0')
+    """
+    if not len(values):
+        return "none"
+    middle = format(float(np.mean(values)), form)
+    low, high = format(min(values), form), format(max(values), form)
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def spell_claims(claims: Sequence[Claim]) -> str:
+    """The claims as a Markdown table."""
+    lines = ["| | the paper found | measured here | verdict |", "|---|---|---|---|"]
+    lines += [f"| {one.source} | {one.paper} | {one.ours} | **{one.verdict}** |" for one in claims]
+    return "\n".join(lines)

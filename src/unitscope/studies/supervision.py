@@ -1,0 +1,115 @@
+"""Which supervision makes which concepts? One architecture, twelve tasks and none (paper A, figs. 8, 9)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unitscope.networks.zoo.students import COURSE, LAST, TASKS, Pupil, open_student
+from unitscope.studies.captioning import Told, measure_hold, spell_told, tell_pictures, told_rows
+from unitscope.studies.claims import Claim, judge_order, spread
+from unitscope.studies.cohort import (
+    Groups,
+    Representation,
+    Setting,
+    cohort_rows,
+    compare_cohort,
+    dissect_kept,
+    pack_pictures,
+    spell_cohort,
+    values_of,
+)
+from unitscope.studies.study import Finding
+
+QUESTION = "Which supervision makes which concepts?"
+UNTAUGHT = "random weights"
+SUPERVISED = ("scenes", "objects", "both", "captions")
+GROUPS: Groups = {
+    task: COURSE if task == COURSE.task else replace(COURSE, name=task, task=task, keep=()) for task in TASKS
+}
+SELF = tuple(task for task in TASKS if task not in SUPERVISED)
+
+
+def _best(rows: Sequence[Representation], groups: Sequence[str], category: str | None = None) -> str:
+    return max(groups, key=lambda group: float(np.mean(values_of(rows, group, category))))
+
+
+def claim_supervision(rows: Sequence[Representation]) -> tuple[Claim, ...]:
+    """Scene labels have the most, self-supervision has textures and few objects, colorization no colors."""
+    scenes, claims = values_of(rows, "scenes"), []
+    rival = _best(rows, SELF)
+    claims.append(
+        Claim(
+            "fig. 8",
+            "supervised networks have more unique detectors than any self-supervised one",
+            f"scenes {spread(scenes)}; best without labels: {rival} {spread(values_of(rows, rival))}",
+            judge_order(scenes, values_of(rows, rival)),
+        )
+    )
+    objects, others = values_of(rows, "scenes", "object"), values_of(rows, "objects", "object")
+    claims.append(
+        Claim(
+            "figs. 7, 8",
+            "scene labels make more object detectors than object labels do (Places over ImageNet)",
+            f"{spread(objects)} and {spread(others)} object concepts",
+            judge_order(objects, others),
+        )
+    )
+    rival = _best(rows, SELF, "object")
+    claims.append(
+        Claim(
+            "fig. 9",
+            "self-supervised networks have few object detectors",
+            f"scenes {spread(objects)}; most without labels: {rival} "
+            f"{spread(values_of(rows, rival, 'object'))}",
+            judge_order(objects, values_of(rows, rival, "object")),
+        )
+    )
+    colors, rest = values_of(rows, "colorization", "color"), values_of(rows, UNTAUGHT, "color")
+    claims.append(
+        Claim(
+            "fig. 9",
+            "colorization has no color detectors to speak of",
+            f"colorization {spread(colors)}, random weights {spread(rest)}",
+            "replicates" if not any(colors) else judge_order(rest, colors),
+        )
+    )
+    captions, none = values_of(rows, "captions", "object"), values_of(rows, UNTAUGHT, "object")
+    claims.append(
+        Claim(
+            "captioning",
+            "learning to write captions makes many object detectors",
+            f"captions {spread(captions)}, scenes {spread(objects)}, random weights {spread(none)}",
+            judge_order(captions, none),
+        )
+    )
+    return tuple(claims)
+
+
+def tell_captions(setting: Setting) -> list[Told]:
+    """What the captioner of seed 0 writes about pictures it has not seen."""
+    network = open_student(Pupil(setting.course(GROUPS["captions"]), 0), setting.networks)
+    source = setting.source()
+    found = dissect_kept(network, [LAST], source, setting, "captions-0")[LAST]
+    pictures = pack_pictures(source, network, setting)
+    return tell_pictures(network, found, pictures, 200)
+
+
+def compare_supervision(setting: Setting) -> tuple[Finding, list[Representation]]:
+    """Teaches, dissects and judges the tasks."""
+    rows = compare_cohort(GROUPS, setting, untaught=UNTAUGHT)
+    told = tell_captions(setting)
+    text = f"{spell_cohort(rows, 'task')}\n\nCaptions, seed 0:\n\n{spell_told(told, measure_hold(told))}"
+    return (
+        Finding(
+            "supervision",
+            QUESTION,
+            claim_supervision(rows),
+            text,
+            {"supervision.csv": list(cohort_rows(rows)), "captions.csv": told_rows(told)},
+            f"{1 + max(row.seed for row in rows)} of each",
+            sum(row.seconds for row in rows),
+            setting.quick,
+        ),
+        rows,
+    )

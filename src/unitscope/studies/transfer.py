@@ -1,0 +1,219 @@
+"""What becomes of units when a network goes on to another task? (paper A, section 4.7)"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.networks.zoo.students import COURSE, LAST, Pupil, open_student, seconds_of, teach_pupils
+from unitscope.studies.claims import Claim, Verdict, judge_order, spread
+from unitscope.studies.cohort import (
+    Setting,
+    cohort_rows,
+    describe_layer,
+    dissect_kept,
+    measure_skill,
+    pack_pictures,
+    pupils_of,
+)
+from unitscope.studies.study import Finding
+from unitscope.studies.supervision import GROUPS as TASKS
+from unitscope.studies.tables import Cells
+from unitscope.studies.tracks import Tracks, find_movers, keep_share, track_units
+from unitscope.studies.training import Course
+
+QUESTION = "What becomes of units when a network goes on to another task?"
+STEPS = 512
+KEPT = (1, 4, 16, 64, 128, 256, STEPS)
+SCENES, OBJECTS = TASKS["scenes"], TASKS["objects"]
+TO_OBJECTS, TO_SCENES = "scenes to objects", "objects to scenes"
+GROUPS = {
+    TO_OBJECTS: replace(
+        COURSE, name=TO_OBJECTS, task="objects", start=SCENES, steps=STEPS, rate=1e-3, keep=KEPT
+    ),
+    TO_SCENES: replace(
+        COURSE, name=TO_SCENES, task="scenes", start=OBJECTS, steps=STEPS, rate=1e-3, keep=KEPT
+    ),
+}
+
+
+def follow_transfer(group: str, pupil: Pupil, setting: Setting, source: ConceptSource) -> Course:
+    """One network from where it started to where its second task leaves it."""
+    assert pupil.start is not None
+    networks = {0: open_student(pupil.start, setting.networks)}
+    networks |= {step: open_student(pupil, setting.networks, step) for step in pupil.course.keep}
+    layers = {
+        step: dissect_kept(
+            network, [LAST], source, setting, f"{group.replace(' ', '-')}-{pupil.seed}-{step}"
+        )[LAST]
+        for step, network in networks.items()
+    }
+    rows = []
+    for step, found in layers.items():
+        skill = measure_skill(networks[step], pack_pictures(source, networks[step], setting))
+        seconds = seconds_of(pupil, setting.networks) if step == pupil.course.keep[-1] else 0.0
+        rows.append(describe_layer(found, group, pupil.seed, step=step, skill=skill, seconds=seconds))
+    return Course(tuple(rows), track_units(list(layers.values()), list(layers)))
+
+
+def claim_transfer(
+    courses: Mapping[str, Sequence[Course]], scratch: Sequence[float], early: Sequence[float]
+) -> tuple[Claim, ...]:
+    """Units change what they detect, learning is faster than from scratch; and the object detectors?
+
+    `scratch` are the skills of the baseline from scratch, `early` those of the transfer, after as many steps.
+    """
+    claims = [
+        Claim(
+            "section 4.7",
+            "it learns faster than from scratch",
+            f"scenes right after {_EARLY} steps: {spread([100 * one for one in early])} % fine-tuned, "
+            f"{spread([100 * one for one in scratch])} % from scratch",
+            judge_order(early, scratch),
+        )
+    ]
+    for group, mine in courses.items():
+        moved = [1 - keep_share(course.tracks) for course in mine]
+        shown = spread([100 * one for one in moved], ".0f")
+        changed: Verdict = "replicates" if min(moved) > _SOME else "unclear"
+        claims.append(
+            Claim(
+                "section 4.7",
+                "units change into detectors of other things",
+                f"{group}: {shown} % of the detectors have another name, or none, at the end",
+                changed,
+            )
+        )
+    back = [_objects(course) for course in courses.get(TO_SCENES, ())]
+    dips: Verdict = (
+        "replicates" if all(min(one) < one[0] and one[-1] > min(one) for one in back) else "unclear"
+    )
+    claims.append(
+        Claim(
+            "section 4.7, from memory",
+            "from objects to scenes (ImageNet to Places) object detectors first drop, then rise",
+            _tell(back),
+            dips if any(one[-1] > min(one) for one in back) else "does not replicate at this scale",
+        )
+    )
+    away = [_objects(course) for course in courses.get(TO_OBJECTS, ())]
+    claims.append(
+        Claim(
+            "section 4.7, from memory",
+            "from scenes to objects (Places to ImageNet) they slowly drop",
+            _tell(away),
+            judge_order([one[0] for one in away], [one[-1] for one in away]),
+        )
+    )
+    return tuple(claims)
+
+
+def _objects(course: Course) -> list[int]:
+    return [row.count("object") for row in course.rows]
+
+
+def _tell(counts: Sequence[Sequence[int]]) -> str:
+    start, low, end = ([pick(one) for one in counts] for pick in (_first, min, _last))
+    return (
+        f"{spread(start)} object concepts at the start, {spread(low)} at the lowest, {spread(end)} at the end"
+    )
+
+
+_SOME, _EARLY = 0.1, 64
+
+
+def _first(values: Sequence[int]) -> int:
+    return values[0]
+
+
+def _last(values: Sequence[int]) -> int:
+    return values[-1]
+
+
+def spell_transfer(courses: Mapping[str, Sequence[Course]]) -> str:
+    """Means over seeds at every step, as a Markdown table; *kept*: first detectors with the same name."""
+    head = ["transfer", "step", "detectors", "object", "part", "scene", "unique", "kept", "scene right"]
+    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+    for group, mine in courses.items():
+        for place, rows in enumerate(zip(*(course.rows for course in mine), strict=True)):
+            cells = [group, str(rows[0].step), f"{np.mean([row.detectors for row in rows]):.1f}"]
+            cells += [
+                f"{np.mean([row.count(one) for row in rows]):.1f}" for one in ("object", "part", "scene")
+            ]
+            cells.append(spread([row.count() for row in rows]))
+            cells.append(f"{100 * np.mean([keep_share(course.tracks, 0, place) for course in mine]):.0f} %")
+            skills = [row.skill for row in rows if row.skill == row.skill]
+            cells.append(f"{100 * np.mean(skills):.0f} %" if skills else "")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spell_movers(tracks: Tracks, count: int = 6) -> str:
+    """Some units that were one thing and became another, with their names at every step."""
+    head = ["unit", *(f"step {step}" for step in tracks.steps)]
+    lines = [f"| {' | '.join(head)} |", f"|---:|{'---|' * (len(head) - 1)}"]
+    for unit in find_movers(tracks, count):
+        names = []
+        for place in range(len(tracks.steps)):
+            concept = tracks.concept(place, unit)
+            names.append(f"{concept.label} {tracks.iou[place, unit]:.2f}" if concept else "–")
+        lines.append(f"| {' | '.join([str(unit), *names])} |")
+    return "\n".join(lines)
+
+
+def track_rows(courses: Mapping[str, Sequence[Course]]) -> list[Cells]:
+    """Every unit's name at every step."""
+    rows = [["transfer", "seed", "unit", "step", "concept", "category", "iou", "detector"]]
+    for group, mine in courses.items():
+        for course in mine:
+            tracks = course.tracks
+            for unit in range(tracks.concepts.shape[1]):
+                for place, step in enumerate(tracks.steps):
+                    best = int(tracks.concepts[place, unit])
+                    named = tracks.vocabulary[best] if best else None
+                    rows.append(
+                        [
+                            *(group, str(course.rows[0].seed), str(unit), str(step)),
+                            *(named.name if named else "", named.category if named else ""),
+                            *(f"{tracks.iou[place, unit]:.6g}", str(int(tracks.detector[place, unit]))),
+                        ]
+                    )
+    return rows
+
+
+def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Course]]]:
+    """Teaches both transfers and follows their units."""
+    members = pupils_of(GROUPS, setting)
+    whole = [pupil for _, pupil in members]
+    base = [Pupil(setting.course(COURSE), pupil.seed) for pupil in whole]
+    teach_pupils([*whole, *base], setting.networks, jobs=setting.jobs)
+    source = setting.source()
+    courses: dict[str, list[Course]] = {}
+    for group, pupil in members:
+        courses.setdefault(group, []).append(follow_transfer(group, pupil, setting, source))
+    step = min(_EARLY, max(base[0].course.keep))
+    scratch = []
+    for pupil in dict.fromkeys(base):
+        network = open_student(pupil, setting.networks, step)
+        scratch.append(measure_skill(network, pack_pictures(source, network, setting)))
+    early = [row.skill for course in courses[TO_SCENES] for row in course.rows if row.step == step]
+    rows = [row for mine in courses.values() for course in mine for row in course.rows]
+    text = "\n\n".join(
+        [
+            spell_transfer(courses),
+            *(
+                f"Units that became something else, {group}, seed 0:\n\n{spell_movers(mine[0].tracks)}"
+                for group, mine in courses.items()
+            ),
+        ]
+    )
+    tables = {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": track_rows(courses)}
+    claims = claim_transfer(courses, scratch, early)
+    seconds = sum(row.seconds for row in rows)
+    return (
+        Finding(
+            "transfer", QUESTION, claims, text, tables, f"{len(courses[TO_SCENES])}", seconds, setting.quick
+        ),
+        courses,
+    )

@@ -19,7 +19,7 @@ _OPTIONS = {
     "broden": ("split", "categories"),
     "drawn": ("count", "seed", "size"),
 }
-_COMMON = ("limit", "shuffle", "half")
+_COMMON = ("limit", "shuffle", "half", "quadrants")
 HALVES = ("train", "test")
 _OPTION = re.compile(r"^(?P<head>.*),\s*(?P<key>[a-z_]+)\s*=(?P<value>[^,]*)$", re.DOTALL)
 
@@ -31,7 +31,8 @@ def open_source(spec: str) -> ConceptSource:
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - `drawn[:count=N,seed=N,size=N]`: scenes painted by code
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
-      (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`)
+      (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
+      `quadrants=CATEGORY` (`quadrants.split_quadrants`)
 
     A folder whose name has such an ending is taken as it stands.
 
@@ -62,6 +63,10 @@ def open_source(spec: str) -> ConceptSource:
             source = shuffle_labels(source, _number(value, "shuffle"))
         elif key == "half":
             source = _open_half(source, value)
+        elif key == "quadrants":
+            from unitscope.concepts.quadrants import split_quadrants  # which is itself a source of a source
+
+            source = split_quadrants(source, value)
     return source
 
 
@@ -170,7 +175,7 @@ class _Limited:
 
     @property
     def spec(self) -> str:
-        return _extend(source_spec(self.source), f"limit={self.count}")
+        return extend_spec(source_spec(self.source), f"limit={self.count}")
 
     @cached_property
     def digest(self) -> str:
@@ -208,7 +213,7 @@ class _Shuffled:
 
     @property
     def spec(self) -> str:
-        return _extend(source_spec(self.source), f"shuffle={self.seed}")
+        return extend_spec(source_spec(self.source), f"shuffle={self.seed}")
 
     @cached_property
     def digest(self) -> str:
@@ -239,7 +244,7 @@ class _Half:
 
     @property
     def spec(self) -> str:
-        return _extend(source_spec(self.whole), spell_half(self.half, self.share, self.seed))
+        return extend_spec(source_spec(self.whole), spell_half(self.half, self.share, self.seed))
 
     @cached_property
     def digest(self) -> str:
@@ -287,7 +292,8 @@ def _derived(source: ConceptSource, how: str) -> str:
     return hashlib.sha256(f"{source_digest(source)} {how}".encode()).hexdigest()
 
 
-def _extend(spec: str, option: str) -> str:
+def extend_spec(spec: str, option: str) -> str:
+    """The text of a source with one more option."""
     return f"{spec}:{option}" if spec == "drawn" else f"{spec},{option}"
 
 

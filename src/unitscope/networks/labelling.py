@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unitscope.concepts import sources
+from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.segmenters import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, UnitscopeError, UsageError
@@ -27,7 +28,8 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
       `FILE.py:FACTORY` (a function without arguments that returns a segmenter);
     - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels.
 
-    A segmenter without images labels those that `network`, a generator, makes.
+    A segmenter without images labels those that `network`, a generator, makes. With `quadrants=CATEGORY` at
+    the end, its labels get halves as parts (`quadrants.split_quadrants`).
 
     Raises `UsageError` where the text names nothing, and what the opened source raises.
     """
@@ -36,6 +38,10 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
         return _open_generator(rest, network)
     if kind != "segmenter":
         return sources.open_source(spec)
+    split = re.search(r",quadrants=([^,]*)$", rest)
+    if split:
+        whole = open_source(f"{kind}:{rest[: split.start()]}", network)
+        return split_quadrants(whole, split[1])
     name, found, images = rest.partition(",images=")
     if found:
         return SegmentedSource(open_source(images, network), load_segmenter(name), name)

@@ -1,0 +1,116 @@
+"""Halves of things as parts: top, bottom, left and right of every piece of an object (paper B, methods)."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64, UInt16
+
+from unitscope.concepts.sources import extend_spec, peek, source_digest, source_spec
+from unitscope.concepts.vocabulary import MAX_ID, Concept, ConceptSource, Example, Vocabulary
+from unitscope.errors import UsageError
+
+SIDES = ("t", "b", "l", "r")
+"""Top, bottom, left, right: what a part's name ends in, as `tree-t`."""
+
+
+def split_halves(plane: UInt16[np.ndarray, "row column"]) -> Int64[np.ndarray, "2 row column"]:
+    """Which half of its piece every labelled pixel lies in: 1 top or left, 2 bottom or right, 0 without a label.
+
+    A piece is what hangs together (by edges) and has one label; the halves are those of its bounding box,
+    the middle line of an odd one belongs to the bottom or the right. The first plane is top and bottom.
+
+    Raises `UsageError` where scipy, which finds pieces, is missing.
+
+    >>> split_halves(np.array([[7, 7, 0, 7]], np.uint16))[1].tolist()
+    [[1, 2, 0, 2]]
+    """
+    find_pieces, find_boxes = _find_tools()
+    halves = np.zeros((2, *plane.shape), np.int64)
+    for label in np.unique(plane):
+        if label == 0:
+            continue
+        pieces, _ = find_pieces(plane == label)
+        for number, (rows, columns) in enumerate(find_boxes(pieces), 1):
+            mine = pieces[rows, columns] == number
+            low = np.arange(mine.shape[0])[:, None] >= mine.shape[0] // 2
+            right = np.arange(mine.shape[1])[None] >= mine.shape[1] // 2
+            halves[0, rows, columns][mine] = (1 + np.broadcast_to(low, mine.shape))[mine]
+            halves[1, rows, columns][mine] = (1 + np.broadcast_to(right, mine.shape))[mine]
+    return halves
+
+
+def _find_tools() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    try:
+        from scipy.ndimage import find_objects, label
+    except ImportError as error:
+        raise UsageError("scipy finds the pieces of things; pip install 'unitscope[studies]'") from error
+    return label, find_objects
+
+
+def split_quadrants(source: ConceptSource, category: str = "object") -> ConceptSource:
+    """The source with four more parts for every concept of a category, such as `tree-t` to `tree-r`.
+
+    Raises `UsageError` where the source has no such category, or no room for so many concepts.
+    """
+    chosen = [concept for concept in source.vocabulary if concept.category == category]
+    if not chosen:
+        known = ", ".join(source.vocabulary.categories)
+        raise UsageError(f"the source has no category {category!r} to split; it has {known}")
+    last = source.vocabulary.size - 1 + len(SIDES) * len(chosen)
+    if last > MAX_ID:
+        raise UsageError(f"{len(chosen)} concepts in four parts need ids up to {last}; ids go to {MAX_ID}")
+    return _Split(source, category)
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    source: ConceptSource
+    category: str
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        words, first = self.source.vocabulary, self.source.vocabulary.size
+        chosen = [concept for concept in words if concept.category == self.category]
+        parts = (f"{concept.name}-{side}" for concept in chosen for side in SIDES)
+        return Vocabulary(
+            (*words.concepts, *(Concept(first + i, name, "part") for i, name in enumerate(parts)))
+        )
+
+    @cached_property
+    def _starts(self) -> Int64[np.ndarray, "concept"]:
+        """By concept id the id of its top half, 0 for concepts that are not split."""
+        words = self.source.vocabulary
+        starts = np.zeros(words.size, np.int64)
+        chosen = [concept.id for concept in words if concept.category == self.category]
+        starts[chosen] = words.size + len(SIDES) * np.arange(len(chosen))
+        return starts
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int, /) -> Example:
+        example = self.source[index]
+        planes = [example.planes]
+        for plane in example.planes:
+            starts = self._starts[plane]
+            if starts.any():
+                halves = split_halves(np.where(starts > 0, plane, 0).astype(np.uint16))
+                offsets = np.array([0, len(SIDES) // 2])[:, None, None]
+                parts = np.where(halves > 0, starts[None] + offsets + halves - 1, 0)
+                planes.append(parts.astype(np.uint16))
+        return replace(example, planes=np.concatenate(planes))
+
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        return peek(self.source, index)
+
+    @property
+    def spec(self) -> str:
+        return extend_spec(source_spec(self.source), f"quadrants={self.category}")
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(f"{source_digest(self.source)} quadrants={self.category}".encode()).hexdigest()

@@ -18,9 +18,9 @@ SIDES = ("t", "b", "l", "r")
 
 
 def split_halves(plane: UInt16[np.ndarray, "row column"]) -> Int64[np.ndarray, "2 row column"]:
-    """Which half of its piece every labelled pixel lies in: 1 top or left, 2 bottom or right, 0 without a label.
+    """The half of its piece that every labelled pixel lies in: 1 top or left, 2 bottom or right, else 0.
 
-    A piece is what hangs together (by edges) and has one label; the halves are those of its bounding box,
+    A piece hangs together (by edges) and has one label; the halves are those of its bounding box,
     the middle line of an odd one belongs to the bottom or the right. The first plane is top and bottom.
 
     Raises `UsageError` where scipy, which finds pieces, is missing.

@@ -114,8 +114,8 @@ def spell_told(told: Sequence[Told], hold: Hold, shown: int = 8) -> str:
     lines += [f"| {one.key} | {one.caption} | {', '.join(one.fired[:6])} |" for one in told[:shown]]
     lines += [
         "",
-        f"Of {hold.words} object words in {len(told)} captions {hold.true:.0%} name what the picture shows; for "
-        f"{hold.fired:.0%} a unit fired that detects it, for {hold.chance:.0%} one on another picture.",
+        f"Of {hold.words} object words in {len(told)} captions {hold.true:.0%} name what the picture shows; "
+        f"for {hold.fired:.0%} a unit fired that detects it, for {hold.chance:.0%} one on another picture.",
     ]
     return "\n".join(lines)
 

@@ -6,6 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+Values = Sequence[float | int]
+"""One number a seed."""
+
 Verdict = Literal["replicates", "does not replicate at this scale", "unclear", "not tested"]
 
 RULE = (
@@ -29,7 +32,7 @@ class Claim:
     verdict: Verdict
 
 
-def judge_order(high: Sequence[float], low: Sequence[float]) -> Verdict:
+def judge_order(high: Values, low: Values) -> Verdict:
     """Whether values that should be higher are: by every pair of seeds, or not even on average.
 
     >>> judge_order([5, 6, 7], [1, 2, 3]), judge_order([5, 6, 2], [1, 2, 3]), judge_order([1, 2], [1, 3])
@@ -43,7 +46,7 @@ def judge_order(high: Sequence[float], low: Sequence[float]) -> Verdict:
     return "replicates" if told else "unclear"
 
 
-def judge_change(high: Sequence[float], low: Sequence[float], least: float) -> Verdict:
+def judge_change(high: Values, low: Values, least: float) -> Verdict:
     """As `judge_order`, for a paper that found a change by at least the share `least`.
 
     Replicates where the order does and the means differ by so much; unclear where they differ by less.
@@ -54,6 +57,17 @@ def judge_change(high: Sequence[float], low: Sequence[float], least: float) -> V
     order = judge_order(high, low)
     small = order == "replicates" and 1 - np.mean(low) / np.mean(high) < least
     return "unclear" if small else order
+
+
+def judge_fact(holds: bool, seeds: int) -> Verdict:
+    """Whether something holds that is no order; with one seed it stays unclear.
+
+    >>> judge_fact(True, 3), judge_fact(True, 1), judge_fact(False, 1)
+    ('replicates', 'unclear', 'does not replicate at this scale')
+    """
+    if not holds:
+        return "does not replicate at this scale"
+    return "replicates" if seeds > 1 else "unclear"
 
 
 def judge_interval(middle: float, low: float, high: float) -> Verdict:
@@ -69,7 +83,7 @@ def judge_interval(middle: float, low: float, high: float) -> Verdict:
     return "replicates" if low > 0 else "unclear"
 
 
-def spread(values: Sequence[float], form: str = ".1f") -> str:
+def spread(values: Values, form: str = ".1f") -> str:
     """The mean and the range, as text; the values of seeds.
 
     >>> spread([1, 2, 6]), spread([4])

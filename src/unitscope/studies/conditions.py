@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from unitscope.networks.zoo.students import COURSE
-from unitscope.studies.claims import Claim, Verdict, judge_order, spread
+from unitscope.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.studies.cohort import (
     Groups,
     Representation,
@@ -34,13 +34,12 @@ def claim_conditions(rows: Sequence[Representation]) -> tuple[Claim, ...]:
     """Repeats agree; without dropout fewer objects and more textures; batch normalization costs detectors."""
     base = values_of(rows, "baseline")
     swing = (max(base) - min(base)) / float(np.mean(base) or 1)
-    alike: Verdict = "replicates" if swing <= ALIKE else "unclear"
     claims = [
         Claim(
             "fig. 11",
             "other initial weights give similar counts",
             f"{spread(base)} unique detectors, a range of {swing:.0%} of the mean",
-            alike if len(base) > 1 else "not tested",
+            judge_fact(swing <= ALIKE, len(base)),
         )
     ]
     for category, more, less, said in (

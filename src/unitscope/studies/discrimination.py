@@ -16,7 +16,7 @@ from unitscope.networks.network import Network
 from unitscope.networks.zoo.recipes import Course
 from unitscope.networks.zoo.students import COURSE, Pupil, Student, open_student, teach_pupils
 from unitscope.studies import architectures, conditions, supervision, transfer, width
-from unitscope.studies.claims import Claim, judge_interval, judge_order
+from unitscope.studies.claims import Claim, Values, judge_interval, judge_order
 from unitscope.studies.cohort import (
     Representation,
     Setting,
@@ -162,7 +162,7 @@ class Correlation:
         return f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f}) over {self.networks} networks"
 
 
-def correlate(x: Sequence[float], y: Sequence[float], *, draws: int = 2000, seed: int = 0) -> Correlation:
+def correlate(x: Values, y: Values, *, draws: int = 2000, seed: int = 0) -> Correlation:
     """Pearson's correlation of two lists; NaN where one does not vary.
 
     >>> correlate([1, 2, 3], [2, 4, 6]).middle
@@ -216,7 +216,7 @@ def _relate(probes: Sequence[Probe]) -> Correlation:
     return correlate([one.row.count("object") for one in probes], [one.accuracy for one in probes])
 
 
-def _range(values: Sequence[float]) -> str:
+def _range(values: Values) -> str:
     return f"{100 * min(values):.0f} to {100 * max(values):.0f} %" if values else "none"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from unitscope.networks.zoo.students import COURSE, LAST, TASKS, Pupil, open_student
 from unitscope.studies.captioning import Told, measure_hold, spell_told, tell_pictures, told_rows
-from unitscope.studies.claims import Claim, judge_order, spread
+from unitscope.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.studies.cohort import (
     Groups,
     Representation,
@@ -71,7 +71,7 @@ def claim_supervision(rows: Sequence[Representation]) -> tuple[Claim, ...]:
             "fig. 9",
             "colorization has no color detectors to speak of",
             f"colorization {spread(colors)}, random weights {spread(rest)}",
-            "replicates" if not any(colors) else judge_order(rest, colors),
+            judge_order(rest, colors) if any(colors) else judge_fact(True, len(colors)),
         )
     )
     captions, none = values_of(rows, "captions", "object"), values_of(rows, UNTAUGHT, "object")

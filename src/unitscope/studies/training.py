@@ -14,7 +14,7 @@ from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.zoo.students import COURSE, LAST, Pupil, open_student, seconds_of, teach_pupils
-from unitscope.studies.claims import Claim, Verdict, judge_order, spread
+from unitscope.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.studies.cohort import (
     Representation,
     Setting,
@@ -127,7 +127,6 @@ def claim_training(courses: Sequence[Course]) -> tuple[Claim, ...]:
         ended.update(find_pasts(course.tracks, "object"))
     total = sum(ended.values())
     came = sum(ended[one] for one in LOW)
-    few: Verdict = "replicates" if total and came / total <= _FEW else "does not replicate at this scale"
     return (
         Claim(
             "fig. 10",
@@ -147,7 +146,7 @@ def claim_training(courses: Sequence[Course]) -> tuple[Claim, ...]:
             "no unit turns from textures to objects",
             f"of {total} object detectors at the end {came} had detected a color, texture or material, "
             f"{ended[NONE]} of nothing else",
-            few if total else "not tested",
+            judge_fact(came / total <= _FEW, len(courses)) if total else "not tested",
         ),
     )
 

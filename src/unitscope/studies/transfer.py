@@ -7,7 +7,7 @@ import numpy as np
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.networks.zoo.students import COURSE, LAST, Pupil, open_student, seconds_of, teach_pupils
-from unitscope.studies.claims import Claim, Verdict, judge_order, spread
+from unitscope.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.studies.cohort import (
     Setting,
     cohort_rows,
@@ -76,25 +76,22 @@ def claim_transfer(
     for group, mine in courses.items():
         moved = [1 - keep_share(course.tracks) for course in mine]
         shown = spread([100 * one for one in moved], ".0f")
-        changed: Verdict = "replicates" if min(moved) > _SOME else "unclear"
         claims.append(
             Claim(
                 "section 4.7",
                 "units change into detectors of other things",
                 f"{group}: {shown} % of the detectors have another name, or none, at the end",
-                changed,
+                judge_fact(min(moved) > _SOME, len(mine)),
             )
         )
     back = [_objects(course) for course in courses.get(TO_SCENES, ())]
-    dips: Verdict = (
-        "replicates" if all(min(one) < one[0] and one[-1] > min(one) for one in back) else "unclear"
-    )
+    dips = [one[-1] > min(one) < one[0] for one in back]
     claims.append(
         Claim(
             "section 4.7, from memory",
             "from objects to scenes (ImageNet to Places) object detectors first drop, then rise",
             _tell(back),
-            dips if any(one[-1] > min(one) for one in back) else "does not replicate at this scale",
+            "unclear" if any(dips) and not all(dips) else judge_fact(all(dips), len(back)),
         )
     )
     away = [_objects(course) for course in courses.get(TO_OBJECTS, ())]

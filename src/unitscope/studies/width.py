@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from unitscope.networks.zoo.students import COURSE
-from unitscope.studies.claims import Claim, judge_change, judge_order, spread
+from unitscope.studies.claims import Claim, Values, judge_change, judge_fact, judge_order, spread
 from unitscope.studies.cohort import (
     Groups,
     Representation,
@@ -22,7 +22,7 @@ GROUPS: Groups = {
     f"x {width:g}": COURSE if width == 1 else replace(COURSE, name=f"width {width:g}", width=width, keep=())
     for width in WIDTHS
 }
-_LITTLE = 0.1
+_LITTLE, _POINTS = 0.1, 2.0
 
 
 def claim_width(rows: Sequence[Representation]) -> tuple[Claim, ...]:
@@ -48,18 +48,18 @@ def claim_width(rows: Sequence[Representation]) -> tuple[Claim, ...]:
             "section 4.6",
             "wider still (1,024 and 2,048 units) gains no more of them",
             f"x 4 {spread(wider)}, x 8 {spread(widest)}",
-            "does not replicate at this scale" if gain == "replicates" else "replicates",
+            judge_fact(gain != "replicates", len(wider)),
         ),
         Claim(
             "section 4.6",
             "its accuracy is much the same (0.5 % lower)",
             f"x 1 {spread(skills['x 1'])} %, x 4 {spread(skills['x 4'])} %",
-            "replicates" if abs(_mean(skills["x 1"]) - _mean(skills["x 4"])) <= 2 else "unclear",
+            judge_fact(abs(_mean(skills["x 1"]) - _mean(skills["x 4"])) <= _POINTS, len(wider)),
         ),
     )
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Values) -> float:
     return sum(values) / len(values)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from unitscope.views.palette import category_color
 _WIDE, _HIGH = 46.0, 290.0
 
 
+@runtime_checkable
 class Counted(Protocol):
     """A dissected layer whose concepts are counted, such as `LayerConcepts` and `Representation`."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,9 +16,9 @@ Pictures = Float32[Tensor, "n 3 y x"]
 class Cameras:
     """A camera a picture: the middle of its view (`x`, `y`, from -1 to 1), the share of the side it sees."""
 
-    x: Float32[np.ndarray, "n"]
-    y: Float32[np.ndarray, "n"]
-    share: Float32[np.ndarray, "n"]
+    x: Float[np.ndarray, "n"]
+    y: Float[np.ndarray, "n"]
+    share: Float[np.ndarray, "n"]
 
     def moved(self, x: np.ndarray, y: np.ndarray, zoom: np.ndarray) -> "Cameras":
         """The cameras moved by parts of a side of the picture, and nearer where `zoom` is below 1."""

@@ -15,6 +15,7 @@ UNITS = 128
 """The units of the last stage at width 1."""
 
 Maps = Float[Tensor, "n c y x"]
+Made = Float[Tensor, "n k v u"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class _Inception(nn.Module):
             ]
         )
 
-    def forward(self, maps: Maps) -> Maps:
+    def forward(self, maps: Maps) -> Made:
         return torch.cat([branch(maps) for branch in self.branches], 1)
 
 
@@ -96,7 +97,7 @@ class _Residual(nn.Module):
         same = channels == out and stride == 1
         self.short = nn.Identity() if same else nn.Conv2d(channels, out, 1, stride, bias=False)
 
-    def forward(self, maps: Maps) -> Maps:
+    def forward(self, maps: Maps) -> Made:
         return torch.relu(self.second(self.first(maps)) + self.short(maps))
 
 
@@ -117,7 +118,7 @@ class _Dense(nn.Module):
         super().__init__()
         self.steps = nn.ModuleList(make.convolve(channels + growth * i, growth) for i in range(count))
 
-    def forward(self, maps: Maps) -> Maps:
+    def forward(self, maps: Maps) -> Made:
         for step in self.steps:
             maps = torch.cat([maps, step(maps)], 1)
         return maps
@@ -141,7 +142,7 @@ class _Patches(nn.Module):
         self.cut = nn.Conv2d(3, width, 8, 8)
         self.places = nn.Parameter(0.02 * torch.randn(1, width, cells, cells))
 
-    def forward(self, images: Maps) -> Maps:
+    def forward(self, images: Maps) -> Made:
         maps: Tensor = self.cut(images)
         places: Tensor = self.places
         if maps.shape[2:] != places.shape[2:]:
@@ -159,7 +160,7 @@ class _Attend(nn.Module):
         )
         self.widen = nn.Identity() if out == width else nn.Linear(width, out)
 
-    def forward(self, maps: Maps) -> Maps:
+    def forward(self, maps: Maps) -> Made:
         y, x = maps.shape[2:]
         cells = self.widen(self.block(maps.flatten(2).transpose(1, 2)))
         made: Tensor = cells.transpose(1, 2).unflatten(2, (y, x))

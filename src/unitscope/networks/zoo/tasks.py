@@ -1,10 +1,10 @@
 """What a student can be taught with labels: scenes, objects, both, captions; `puzzles` need none."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,6 +20,7 @@ Dice = np.random.Generator
 Figures = dict[str, float]
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A student as its task sees it: maps of the last stage, and the head that reads them."""
 
@@ -29,6 +30,7 @@ class Reader(Protocol):
         """The maps of the last stage."""
 
 
+@runtime_checkable
 class Task(Protocol):
     """A task: the head it needs on so many units, and its loss over a batch.
 
@@ -72,7 +74,7 @@ def pooled(units: int, answers: int, dropout: float = 0.0) -> nn.Sequential:
 
 
 def classify(
-    logits: Float[Tensor, "n answer"], wanted: Tensor, smoothing: float = 0.0
+    logits: Float[Tensor, "n answer *place"], wanted: Int64[Tensor, "n *place"], smoothing: float = 0.0
 ) -> tuple[Tensor, Figures]:
     """Cross-entropy of classes, and the share that is right."""
     loss = functional.cross_entropy(logits.float(), wanted, label_smoothing=smoothing)

@@ -11,7 +11,7 @@ copyright = "The unitscope authors, Apache-2.0"
 version = release = installed_version("unitscope")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build", "_cards"]
+exclude_patterns = ["_build", "_cards", "_results"]
 source_suffix = {".md": "markdown"}
 default_role = "literal"
 

@@ -34,7 +34,7 @@ def draw_training(courses: Mapping[str, Sequence[Course]], out: Path) -> Path:
     Lines are means over seeds, bars their range. Steps stand evenly. Raises `UsageError` where matplotlib is
     missing, `RunError` where the file cannot be written.
     """
-    with open_figure(out, max(620.0, 460.0 * len(courses)), 320, len(courses)) as (figure, axes):
+    with open_figure(out, max(620.0, 460.0 * len(courses)), 320.0, len(courses)) as (figure, axes):
         for axis, (group, mine) in zip(np.atleast_1d(axes), courses.items(), strict=True):
             _draw_categories(axis, mine)
             axis.set(title=group, xlabel="step", ylabel="unique concepts")
@@ -63,7 +63,7 @@ def draw_discrimination(probes: Sequence[Probe], out: Path) -> Path:
     """
     kinds = {_SUPERVISED: INKS[0], _ALONE: INKS[1], _RANDOM: MUTED}
     named: set[str] = set()
-    with open_figure(out, 620, 400) as (figure, axis):
+    with open_figure(out, 620.0, 400.0) as (figure, axis):
         for kind, ink in kinds.items():
             mine = [one for one in probes if _kind(one) == kind]
             x = [one.row.count("object") for one in mine]
@@ -95,7 +95,7 @@ def draw_threshold(counts: Sequence[Count], out: Path) -> Path:
     quantiles = sorted({quantile for cutoff, quantile, rule in ranked if cutoff == USUAL[0]})
     usual = ranked[(*USUAL, "label")]
     order = sorted(usual, key=lambda group: -usual[group])
-    with open_figure(out, 980, 420, 2) as (figure, axes):
+    with open_figure(out, 980.0, 420.0, 2) as (figure, axes):
         for place, group in enumerate(order):
             look = {
                 "color": INKS[place % len(INKS)],

@@ -1,0 +1,28 @@
+"""Puts what `unitscope study all` found into the pages: docs/_results/NAME.md and docs/_static/findings-NAME.svg.
+
+Run: .venv/bin/python docs/results.py runs/study
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from unitscope.cli.comparisons import COMPARISONS
+
+HOME = Path(__file__).parent
+
+
+def put_results(kept: Path) -> None:
+    """Copies the finding and the figure of every study, and the summary of all."""
+    (HOME / "_results").mkdir(exist_ok=True)
+    for name in COMPARISONS:
+        text = (kept / name / "finding.md").read_text("utf-8")
+        if text.startswith("*A quick look"):
+            raise SystemExit(f"{kept / name} holds a quick look; run: unitscope study {name}")
+        (HOME / "_results" / f"{name}.md").write_text(text, "utf-8")
+        shutil.copy(kept / name / "figure.svg", HOME / "_static" / f"findings-{name}.svg")
+    shutil.copy(kept / "summary.md", HOME / "_results" / "summary.md")
+
+
+if __name__ == "__main__":
+    put_results(Path(sys.argv[1]))

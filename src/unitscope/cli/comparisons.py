@@ -31,7 +31,7 @@ Args:
 
 
 @dataclass(frozen=True)
-class _Comparison:
+class Comparison:
     """A study as its command knows it: where it is compared, how it is drawn, what its help says."""
 
     compare: str
@@ -50,48 +50,49 @@ def _find(place: str) -> Any:
 
 
 _BARS = "views.concept_bars:draw_cohort"
-COMPARISONS: dict[str, _Comparison] = {
-    "layers": _Comparison(
+COMPARISONS: dict[str, Comparison] = {
+    "layers": Comparison(
         "studies.layers:compare_depths",
         "views.study_figures:draw_layers",
         "",
     ),
-    "architectures": _Comparison(
+    "axis": Comparison("studies.axis_cohort:compare_axis", "views.axis_figure:draw_axis", ""),
+    "architectures": Comparison(
         "studies.architectures:compare_architectures",
         _BARS,
         "Compare six styles of architecture, taught alike, by the concepts of their last layer.",
     ),
-    "supervision": _Comparison(
+    "supervision": Comparison(
         "studies.supervision:compare_supervision",
         _BARS,
         "Compare what labels, captions and puzzles without labels make of one architecture.",
     ),
-    "training": _Comparison(
+    "training": Comparison(
         "studies.training:compare_training",
         "views.study_figures:draw_trainings",
         "",
     ),
-    "conditions": _Comparison(
+    "conditions": Comparison(
         "studies.conditions:compare_conditions",
         _BARS,
         "Compare trainings without dropout or batch normalization, with augmentation, with weight decay.",
     ),
-    "width": _Comparison(
+    "width": Comparison(
         "studies.width:compare_width",
         _BARS,
         "Compare last layers of 64 to 1,024 units.",
     ),
-    "transfer": _Comparison(
+    "transfer": Comparison(
         "studies.transfer:compare_transfer",
         "views.study_figures:draw_training",
         "Follow units through fine-tuning, from scenes to objects and from objects to scenes.",
     ),
-    "discrimination": _Comparison(
+    "discrimination": Comparison(
         "studies.discrimination:compare_discrimination",
         "views.study_figures:draw_discrimination",
         "Relate the object detectors of all studies' networks to what a linear machine reads from them.",
     ),
-    "threshold": _Comparison(
+    "threshold": Comparison(
         "studies.threshold:compare_threshold",
         "views.study_figures:draw_threshold",
         "See whether the order of networks depends on IoU cut-off, quantile and counting rule.",
@@ -121,14 +122,15 @@ def write_finding(finding: "Finding", draw: Callable[[Path], Path], out: Path) -
     return draw(out / "figure.svg")
 
 
-def _show(finding: "Finding", figure: Path, json: bool) -> None:
+def show_finding(finding: "Finding", figure: Path, json: bool) -> None:
+    """Prints a finding and where its figure lies."""
     if json:
         print_json({**asdict(finding), "figure": str(figure)})
     else:
         print(f"{finding.question}\n\n{finding.spell()}\nfigure: {figure}")
 
 
-def _make_command(name: str, study: _Comparison) -> Command:
+def _make_command(name: str, study: Comparison) -> Command:
     """The command of a study that has no options of its own."""
 
     def command(
@@ -142,7 +144,7 @@ def _make_command(name: str, study: _Comparison) -> Command:
         json: Flag = False,
     ) -> None:
         finding, draw = study.run(set_study(kept, seeds, images, jobs, convention, quick))
-        _show(finding, write_finding(finding, draw, out or kept / name), json)
+        show_finding(finding, write_finding(finding, draw, out or kept / name), json)
 
     command.__name__ = name
     command.__doc__ = f"{study.told}\n\nWrites tables as CSV, finding.md and figure.svg.{_OPTIONS}"
@@ -191,7 +193,7 @@ def layers(
                 "--layers and --weights go with --network; the students have layers of their own"
             )
         finding, draw = COMPARISONS["layers"].run(setting)
-        _show(finding, write_finding(finding, draw, out or kept / "layers"), json)
+        show_finding(finding, write_finding(finding, draw, out or kept / "layers"), json)
         return
     if not layers:
         raise UsageError(f"no layer was named; `unitscope layers {network}` lists what can be dissected")
@@ -208,7 +210,7 @@ def layers(
             )
     finding = judge_layers(cohorts, quick)
     figure = write_finding(finding, lambda path: draw_layers(cohorts, path), out or kept / "layers")
-    _show(finding, figure, json)
+    show_finding(finding, figure, json)
 
 
 def training(
@@ -252,7 +254,7 @@ def training(
         if network or layer:
             raise UsageError("--network and --layer go with --checkpoints, the weights of its training")
         finding, draw = COMPARISONS["training"].run(setting)
-        _show(finding, write_finding(finding, draw, out or kept / "training"), json)
+        show_finding(finding, write_finding(finding, draw, out or kept / "training"), json)
         return
     if network is None or layer is None:
         raise UsageError(
@@ -267,7 +269,7 @@ def training(
     )
     finding = judge_training([course], quick)
     figure = write_finding(finding, lambda path: draw_trainings([course], path), out or kept / "training")
-    _show(finding, figure, json)
+    show_finding(finding, figure, json)
 
 
 def _expand(patterns: tuple[str, ...]) -> list[Path]:

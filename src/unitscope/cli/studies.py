@@ -1,17 +1,12 @@
 """Commands that run experiments."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from unitscope.cli.axis import AXIS
 from unitscope.cli.comparisons import COMPARING
 from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
 from unitscope.parsing import Command
-
-if TYPE_CHECKING:
-    from unitscope.studies.axis import Basis
-    from unitscope.views.figures import Panel
 
 
 def grade(
@@ -55,78 +50,6 @@ def grade(
     else:
         print("A quick look, not a result.\n" if quick else "", end="")
         print(f"{spell_grades(grades)}\n\nfigure: {figure}")
-
-
-def axis(
-    network: Network = "zoo:scene-classifier",
-    layer: str = "layer5",
-    concepts: Source = "drawn:count=1200,seed=2000,size=64",
-    weights: tuple[Path, ...] = (),
-    rotations: int = 5,
-    convention: ConventionName = "netdissect",
-    out: Path = Path("runs/study/axis"),
-    quick: Flag = False,
-    json: Flag = False,
-) -> None:
-    """Compare a layer's units with random rotations of them, and with units of random weights.
-
-    Writes bases.csv and figure.svg.
-
-    Args:
-        network: the network.
-        layer: the layer whose units are rotated.
-        concepts: the labelled images.
-        weights: files of weights, such as one a seed, instead of the network's own.
-        rotations: how many random rotations of each.
-        convention: whose arithmetic: docs/theory.md has the table.
-        out: folder of the results.
-        quick: a small version for a first look: 100 images, two rotations.
-        json: print JSON instead of a table.
-    """
-    import unitscope as us
-    from unitscope.studies.axis import compare_bases, spell_bases, write_bases
-    from unitscope.views.figures import draw_panels
-
-    source = us.open_source(concepts)
-    source, rotations = (us.limit(source, 100), 2) if quick else (source, rotations)
-    rows = []
-    for place, file in enumerate(weights or (None,)):
-        trained = us.load_network(network, weights=file)
-        fresh = us.load_network(network, random=place)
-        for name, one in ((f"trained {place}", trained), (f"random {place}", fresh)):
-            print(f"{name}: {file or network}" if one is trained else name)
-            rows += compare_bases(
-                one, layer, source, rotations=rotations, seed=place, convention=convention, name=name
-            )
-            write_bases(rows, out / "bases.csv")
-    figure = draw_panels(_plot_bases(rows), out / "figure.svg", y="", shared=False)
-    if json:
-        print_json([asdict(row) for row in rows])
-    else:
-        print("\nA quick look, not a result.\n" if quick else "")
-        print(f"{spell_bases(rows)}\n\nfigure: {figure}")
-
-
-def _plot_bases(rows: "Sequence[Basis]") -> "list[Panel]":
-    from unitscope.views.figures import Panel
-
-    panels = []
-    for title, field in (
-        ("detectors", "detectors"),
-        ("unique objects", "objects"),
-        ("mean IoU", "iou"),
-        ("mean best IoU", "best_iou"),
-    ):
-        lines: dict[str, list[tuple[float, float, float]]] = {}
-        for network in dict.fromkeys(row.network for row in rows):
-            kind, _, place = network.partition(" ")
-            values = [float(getattr(row, field)) for row in rows if row.network == network]
-            lines.setdefault(kind, []).append((float(place), values[0], 0.0))
-            turned = values[1:] or values
-            middle, half = (max(turned) + min(turned)) / 2, (max(turned) - min(turned)) / 2
-            lines.setdefault(f"{kind}, rotated", []).append((float(place), middle, half))
-        panels.append(Panel(title, "seed", lines))
-    return panels
 
 
 def labels(
@@ -242,4 +165,4 @@ def depth(
         print(spell_depth(rows), *map(spell_peak, peaks), f"figure: {figure}", sep="\n")
 
 
-STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels, "depth": depth, **COMPARING}
+STUDIES: dict[str, Command] = {"grade": grade, **AXIS, "labels": labels, "depth": depth, **COMPARING}

@@ -1,196 +1,339 @@
-"""Is a layer's own basis special? Its units against random rotations of them, read in the same pass."""
+"""A layer's units against rotations of them, under many conditions (paper A, section 3.4 and fig. 4)."""
 
-import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float64
-from torch import Tensor, nn
+from jaxtyping import Bool, Int64
 
-from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.concepts.packed import PackedSource
+from unitscope.concepts.vocabulary import Example, Vocabulary
+from unitscope.dissection.conventions import UniqueRule, find_convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.errors import NetworkError, RunError, UsageError
+from unitscope.errors import UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.trace import list_layers
+from unitscope.studies.rotations import Bases, draw_rotations, turn_part, turned_and_undone
 
-QUANTILES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""The best of these thresholds is taken for each unit; `Basis.best_iou` is the mean over units."""
-
-
-class Rotations(nn.Module):
-    """A module whose layer can also be read turned: `turned.K` gives the layer's maps in basis number K.
-
-    The layer itself is left as it is: nothing downstream of it changes, and the module is hooked only
-    while it runs.
-    """
-
-    def __init__(self, module: nn.Module, layer: str, bases: Float64[np.ndarray, "basis unit unit"]) -> None:
-        super().__init__()
-        self.module, self.layer = module, layer
-        self.turned = nn.ModuleList(_Turn(basis) for basis in bases)
-
-    def forward(self, *inputs: Any) -> Any:
-        """What the module gives."""
-
-        def turn(_module: nn.Module, _args: object, output: Tensor) -> None:
-            for basis in self.turned:
-                basis(output)
-
-        hook = self.module.get_submodule(self.layer).register_forward_hook(turn)
-        try:
-            return self.module(*inputs)
-        finally:
-            hook.remove()
-
-
-class _Turn(nn.Module):
-    def __init__(self, basis: Float64[np.ndarray, "unit unit"]) -> None:
-        super().__init__()
-        self.register_buffer("basis", torch.from_numpy(basis.astype(np.float32)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.einsum("ij,njyx->niyx", self.get_buffer("basis"), x).contiguous()
-
-
-def draw_rotations(units: int, count: int, seed: int) -> Float64[np.ndarray, "basis unit unit"]:
-    """Rotations drawn uniformly from SO(units), as in paper A, section 3.4.
-
-    >>> one = draw_rotations(5, 1, seed=0)[0]
-    >>> bool(np.allclose(one @ one.T, np.eye(5))), round(float(np.linalg.det(one)), 6)
-    (True, 1.0)
-    """
-    dice = np.random.default_rng(seed)
-    bases = []
-    for _ in range(count):
-        # The QR decomposition of normal numbers is uniform on O(n) once the signs of R's diagonal are fixed
-        # (Mezzadri, Notices of the AMS 54, 2007); one mirrored axis then makes it a rotation.
-        q, r = np.linalg.qr(dice.standard_normal((units, units)))
-        q *= np.sign(np.diagonal(r))
-        q[:, 0] *= np.sign(np.linalg.det(q))
-        bases.append(q)
-    return np.stack(bases)
+PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)
+CUTOFFS = (0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15)
+QUANTILES = (0.001, 0.02, 0.05)
+IMAGES = (100, 300, 1000)
+SURE = 0.05
+FEW_SHIFTS = Confidences(100, 20)
+NO_SHIFTS = Confidences(0, 20)
 
 
 @dataclass(frozen=True)
-class Basis:
-    """One basis of one layer, dissected.
+class Subject:
+    """What is rotated: a network, the layer at the center of the study, and others to compare it with.
 
-    `basis` is "units" or "rotation K". `detectors` and `unique` follow the convention, `objects` is the
-    unique ones among objects; `sure_*` count only units with q below 0.05. `best_iou` is the mean over the
-    units of the IoU at the best of `QUANTILES`, `iou` that at the convention's own.
+    `before` is the same layer before its rectification, where it can be read. `seed` numbers repetitions,
+    which also have other rotations.
     """
 
-    network: str
-    basis: str
-    units: int
+    network: Network
+    layer: str
+    name: str
+    seed: int = 0
+    before: str | None = None
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Some of the packed pictures, by their places; `shift` gives each the labels of one so many further."""
+
+    pictures: PackedSource
+    places: Int64[np.ndarray, "n"]
+    shift: int = 0
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The concepts of all pictures."""
+        return self.pictures.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int, /) -> Example:
+        example = self.pictures[int(self.places[index])]
+        if not self.shift:
+            return example
+        other = self.pictures[int(self.places[(index + self.shift) % len(self.places)])]
+        return replace(example, planes=other.planes, ids=other.ids, void=other.void)
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Unique detectors of the units and of rotations of them, under one condition.
+
+    `factor` is what was varied, `level` its value. `own` and `turned` count by label, `own_by_category` and
+    `turned_by_category` by the other rule; `detectors` count units.
+    """
+
+    name: str
+    seed: int
+    factor: str
+    level: str
+    own: int
+    turned: tuple[int, ...]
+    own_by_category: int
+    turned_by_category: tuple[int, ...]
+    own_detectors: int
+    turned_detectors: tuple[int, ...]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Unique detectors of every rotation over those of the units; none where the units have none."""
+        return [turned / self.own for turned in self.turned] if self.own else []
+
+
+@dataclass(frozen=True)
+class Step:
+    """Unique concepts by category of one basis: Q^part of one rotation; part 0 are the units."""
+
+    name: str
+    seed: int
+    rotation: int
+    part: float
     detectors: int
-    unique: int
-    objects: int
-    sure_detectors: int
-    sure_objects: int
-    iou: float
-    best_iou: float
+    unique: dict[str, int]
 
 
-def compare_bases(
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """A layer's units (first) and rotations of them, dissected in one pass."""
+
+    run: Dissection
+
+    @cached_property
+    def layers(self) -> list[LayerDissection]:
+        """The units, then every rotation."""
+        return [self.run[place] for place in self.run]
+
+
+def dissect_bases(
     network: Network,
     layer: str,
-    source: ConceptSource,
+    source: PackedSource | Chosen,
+    bases: np.ndarray,
     *,
-    rotations: int = 5,
-    seed: int = 0,
     convention: str = "netdissect",
-    name: str = "",
-) -> list[Basis]:
-    """Dissects a layer in its own basis and in random rotations of it, all in one pass a quantile.
+    quantile: float | None = None,
+    pool: int = 1,
+    confidences: Confidences = NO_SHIFTS,
+) -> Turned:
+    """Dissects a layer in several bases in one pass; the first basis should be that of the units.
 
     Raises `UsageError` for a layer that does not exist or whose maps cannot be turned.
     """
-    units = _count_units(network, layer)
-    turned = Rotations(network.module, layer, draw_rotations(units, rotations, seed))
-    wrapped = replace(network, module=turned.eval())
-    places = [f"module.{layer}", *(f"turned.{k}" for k in range(rotations))]
-    rules = find_convention(convention)
-    best = np.zeros((len(places), units))
-    main: Dissection | None = None
-    for quantile in sorted({rules.quantile, *QUANTILES}):
-        spent = Confidences() if quantile == rules.quantile else Confidences(0, 20)
-        found = dissect(wrapped, source, places, convention=rules, quantile=quantile, confidences=spent)
-        best = np.maximum(best, [found[place].iou.max(1) for place in places])
-        main = found if quantile == rules.quantile else main
-    assert main is not None
-    names = ["units", *(f"rotation {k + 1}" for k in range(rotations))]
-    return [
-        _count(main[place], name or network.name, basis, float(mean), rules)
-        for place, basis, mean in zip(places, names, best.mean(1), strict=True)
-    ]
+    module = Bases(network.module, layer, bases, pool).eval()
+    places = [f"bases.{number}" for number in range(len(bases))]
+    wrapped = replace(network, module=module)
+    return Turned(
+        dissect(wrapped, source, places, convention=convention, quantile=quantile, confidences=confidences)
+    )
 
 
-def _count_units(network: Network, layer: str) -> int:
-    shapes = {row.name: row.shape for row in list_layers(network)}
-    shape = shapes.get(layer)
+def count_units(network: Network, layer: str) -> int:
+    """How many units a layer has. Raises `UsageError` for a layer that has no maps to turn."""
+    shape = {row.name: row.shape for row in list_layers(network)}.get(layer)
     if shape is None:
         raise UsageError(f"layer {layer} of {network.name} has no maps to turn; see `unitscope layers`")
     return shape[0]
 
 
-def _count(layer: LayerDissection, network: str, basis: str, best: float, rules: Convention) -> Basis:
-    if layer.confidence is None:
-        raise NetworkError("a basis is compared by its q-values; leave the null draws on")
-    sure = layer.labels.detector & (layer.confidence.q_value < 0.05)
-    objects = layer.vocabulary.categories.index("object") if "object" in layer.vocabulary.categories else -1
-    place = layer.vocabulary.category_index[layer.labels.best]
-    found = layer.labels.best[sure & (place == objects)]
-    unique = layer.unique[rules.unique_rule]
-    return Basis(
-        network,
-        basis,
-        len(layer),
-        layer.detectors,
-        sum(unique.values()),
-        unique.get("object", 0),
-        int(sure.sum()),
-        len(np.unique(found)),
-        float(layer.iou.max(1).mean()),
-        best,
+def draw_bases(units: int, rotations: int, seed: int, parts: Sequence[float] = (1.0,)) -> np.ndarray:
+    """The basis of the units, then every rotation to each of its parts: float64[basis, unit, unit]."""
+    drawn = draw_rotations(units, rotations, seed)
+    turned = [one if part == 1 else turn_part(one, part) for one in drawn for part in parts]
+    return np.stack([np.eye(units), *turned])
+
+
+def count_unique(
+    layer: LayerDissection,
+    cutoff: float,
+    rule: UniqueRule,
+    chosen: Bool[np.ndarray, "concept"] | None = None,
+    sure: bool = False,
+) -> int:
+    """The unique detectors of a dissected layer at another cut-off, among some concepts, or only sure ones.
+
+    IoUs do not depend on which other concepts there are, so a smaller vocabulary needs no other pass.
+    """
+    iou = layer.iou if chosen is None else np.where(chosen, layer.iou, 0.0)
+    units = iou > cutoff
+    if sure:
+        confidence = layer.confidence
+        assert confidence is not None
+        units &= (confidence.q_value < SURE)[:, None]
+    place = layer.vocabulary.category_index
+    found = 0
+    for category in range(len(layer.vocabulary.categories)):
+        within = np.where(place == category, iou, -1.0)
+        best = within.argmax(1)
+        passed = units[np.arange(len(iou)), best] & (within.max(1) > 0)
+        if rule == "label":
+            passed &= iou.argmax(1) == best
+        found += len(np.unique(best[passed]))
+    return found
+
+
+def count_detectors(
+    layer: LayerDissection, cutoff: float, chosen: Bool[np.ndarray, "concept"] | None = None
+) -> int:
+    """The detectors of a dissected layer at another cut-off, among some concepts."""
+    iou = layer.iou if chosen is None else np.where(chosen, layer.iou, 0.0)
+    return int((iou.max(1) > cutoff).sum())
+
+
+def describe_fall(
+    subject: Subject,
+    factor: str,
+    level: str,
+    turned: Turned,
+    *,
+    cutoff: float | None = None,
+    chosen: Bool[np.ndarray, "concept"] | None = None,
+    sure: bool = False,
+) -> Fall:
+    """Counts every basis under one condition."""
+    layers = turned.layers
+    limit = layers[0].convention.iou_cutoff if cutoff is None else cutoff
+    label = [count_unique(layer, limit, "label", chosen, sure) for layer in layers]
+    category = [count_unique(layer, limit, "category", chosen, sure) for layer in layers]
+    detectors = [count_detectors(layer, limit, chosen) for layer in layers]
+    return Fall(
+        *(subject.name, subject.seed, factor, level, label[0], tuple(label[1:])),
+        *(category[0], tuple(category[1:]), detectors[0], tuple(detectors[1:])),
     )
 
 
-def write_bases(rows: Sequence[Basis], path: Path) -> None:
-    """Writes a CSV, a row a basis. Raises `RunError` where it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [column.name for column in fields(Basis)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+def sweep_conditions(
+    subject: Subject,
+    pictures: PackedSource,
+    *,
+    rotations: int = 5,
+    convention: str = "netdissect",
+    images: Sequence[int] = IMAGES,
+    quantiles: Sequence[float] = QUANTILES,
+    pools: Sequence[int] = (2, 4, 8),
+) -> Iterator[Fall]:
+    """Changes one thing at a time around the layer's dissection over all pictures."""
+    network, layer = subject.network, subject.layer
+    bases = draw_bases(count_units(network, layer), rotations, subject.seed)
+
+    def turn(
+        source: PackedSource | Chosen,
+        confidences: Confidences = NO_SHIFTS,
+        quantile: float | None = None,
+        pool: int = 1,
+    ) -> Turned:
+        return dissect_bases(
+            network,
+            layer,
+            source,
+            bases,
+            convention=convention,
+            quantile=quantile,
+            pool=pool,
+            confidences=confidences,
+        )
+
+    center = turn(pictures, FEW_SHIFTS)
+    yield describe_fall(subject, "center", f"{layer}, {len(pictures)} images", center)
+    shifted = Chosen(pictures, np.arange(len(pictures)), len(pictures) // 2)
+    yield describe_fall(subject, "control", "labels of other images", turn(shifted))
+    yield from _vary_counting(subject, center)
+    for count in images:
+        if count < len(pictures):
+            some = Chosen(pictures, np.arange(count))
+            yield describe_fall(subject, "images", str(count), turn(some))
+    for level, places in split_crowded(pictures).items():
+        yield describe_fall(subject, "objects an image", level, turn(Chosen(pictures, places)))
+    for quantile in quantiles:
+        yield describe_fall(subject, "quantile", f"{quantile:g}", turn(pictures, quantile=quantile))
+    cells = center.layers[0].map_size
+    for pool in pools:
+        if min(cells) >= pool:
+            level = f"{cells[0] // pool} x {cells[1] // pool} cells"
+            yield describe_fall(subject, "resolution", level, turn(pictures, pool=pool))
+    for factor, others in (("rectified", (subject.before,)), ("layer", subject.others)):
+        for other in others:
+            if other is not None:
+                own = draw_bases(count_units(network, other), rotations, subject.seed)
+                found = dissect_bases(network, other, pictures, own, convention=convention)
+                level = f"before: {other}" if factor == "rectified" else other
+                yield describe_fall(subject, factor, level, found)
 
 
-def spell_bases(rows: Sequence[Basis]) -> str:
-    """The study as a Markdown table: each network's own basis, and the range over its rotations."""
-    head = ("network", "basis", "detectors", "unique", "objects", "objects, q < .05", "IoU", "best IoU")
-    lines = [f"| {' | '.join(head)} |", f"|---|---|{'---:|' * 6}"]
-    for network in dict.fromkeys(row.network for row in rows):
-        mine = [row for row in rows if row.network == network]
-        own, turned = mine[:1], mine[1:]
-        for basis, some in (("units", own), (f"{len(turned)} rotations", turned)):
-            counts = [_span([getattr(row, field) for row in some]) for field in _COUNTS]
-            means = [_span([getattr(row, field) for row in some], ".3f") for field in ("iou", "best_iou")]
-            lines.append(f"| {' | '.join([network, basis, *counts, *means])} |")
-    return "\n".join(lines)
+def _vary_counting(subject: Subject, center: Turned) -> Iterator[Fall]:
+    """What needs no other pass: cut-offs, sure detectors, fewer concepts."""
+    usual = center.layers[0].convention.iou_cutoff
+    for cutoff in CUTOFFS:
+        if cutoff != usual:
+            yield describe_fall(subject, "IoU cut-off", f"{cutoff:g}", center, cutoff=cutoff)
+    yield describe_fall(subject, "detectors", "q < 0.05 only", center, sure=True)
+    words = center.layers[0].vocabulary
+    for category in words.categories:
+        chosen = words.category_index == words.categories.index(category)
+        yield describe_fall(subject, "concepts", f"{category} only", center, chosen=chosen)
+    for share in (2, 4, 8):
+        dice = np.random.default_rng((subject.seed, share))
+        chosen = dice.random(words.size) < 1 / share
+        yield describe_fall(subject, "concepts", f"1 in {share}, by lot", center, chosen=chosen)
 
 
-_COUNTS = ("detectors", "unique", "objects", "sure_objects")
+def split_crowded(pictures: PackedSource) -> dict[str, Int64[np.ndarray, "n"]]:
+    """The thirds of the pictures with the fewest and the most concepts of objects; none without objects."""
+    words = pictures.vocabulary
+    if "object" not in words.categories:
+        return {}
+    objects = words.category_index == words.categories.index("object")
+    counts = np.array(
+        [int(objects[np.unique(pictures[place].planes)].sum()) for place in range(len(pictures))]
+    )
+    order = np.argsort(counts, kind="stable")
+    third = len(order) // 3
+    few, many = np.sort(order[:third]), np.sort(order[-third:])
+    if not third or counts[few].mean() == counts[many].mean():
+        return {}
+    return {f"few ({counts[few].mean():.1f})": few, f"many ({counts[many].mean():.1f})": many}
 
 
-def _span(values: Sequence[float | int], form: str = ".0f") -> str:
-    low, high = format(min(values), form), format(max(values), form)
-    return low if low == high else f"{low}–{high}"
+def turn_steps(
+    subject: Subject,
+    pictures: PackedSource,
+    *,
+    rotations: int = 5,
+    parts: Sequence[float] = PARTS,
+    convention: str = "netdissect",
+) -> Iterator[Step]:
+    """The units, and every rotation in parts, a pass a rotation: paper A's fig. 4."""
+    rules = find_convention(convention)
+    units = count_units(subject.network, subject.layer)
+    for number, rotation in enumerate(draw_rotations(units, rotations, subject.seed)):
+        turned = [turn_part(rotation, part) for part in parts]
+        bases = np.stack([np.eye(units), *turned])
+        found = dissect_bases(subject.network, subject.layer, pictures, bases, convention=convention).layers
+        for part, layer in zip((0.0, *parts), found, strict=True):
+            if part or number == 0:
+                unique = layer.unique[rules.unique_rule]
+                yield Step(subject.name, subject.seed, number, part, layer.detectors, unique)
+
+
+def measure_undoing(subject: Subject, pictures: PackedSource, count: int = 16) -> float:
+    """The largest change of what the network gives when its layer is rotated and rotated back."""
+    network = subject.network
+    units = count_units(network, subject.layer)
+    images = np.ascontiguousarray(pictures.images[:count])
+    batch = network.preprocessing.tensor(images)
+    with torch.no_grad():
+        before = network.module(batch)
+        with turned_and_undone(network.module, subject.layer, draw_rotations(units, 1, subject.seed)[0]):
+            after = network.module(batch)
+    return float((before - after).abs().max())

@@ -161,10 +161,12 @@ def dissect_kept(
     return run
 
 
-def pack_pictures(source: ConceptSource, network: Network, setting: Setting) -> PackedSource:
+def pack_pictures(
+    source: ConceptSource, network: Network, setting: Setting, layer: str = LAST
+) -> PackedSource:
     """The pictures at the network's own size, painted once for all networks of that size."""
     rules = CONVENTIONS[setting.convention]
-    plan, _ = plan_scan(network, source, (LAST,), rules, {}, None, "stretch")
+    plan, _ = plan_scan(network, source, (layer,), rules, {}, None, "stretch")
     return pack_source(source, plan.frame, setting.folder / "packed")
 
 

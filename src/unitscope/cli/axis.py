@@ -1,0 +1,86 @@
+"""The command that rotates a layer's basis."""
+
+from pathlib import Path
+
+from unitscope.cli.comparisons import COMPARISONS, KEPT, set_study, show_finding, write_finding
+from unitscope.cli.words import ConventionName, Flag, Source
+from unitscope.errors import UsageError
+from unitscope.parsing import Command
+
+
+def axis(
+    network: str | None = None,
+    layers: tuple[str, ...] = (),
+    before: str | None = None,
+    concepts: Source = "drawn:count=1000,seed=2000,size=64",
+    weights: tuple[Path, ...] = (),
+    rotations: int = 5,
+    seeds: int = 3,
+    images: int = 1000,
+    jobs: int = 2,
+    convention: ConventionName = "netdissect",
+    kept: Path = KEPT,
+    out: Path | None = None,
+    quick: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Compare a layer's units with random rotations of them, under many conditions.
+
+    Varies images, concepts, objects an image, cells of a map, rectification, layer, cut-off, quantile and
+    counting, one at a time. Without --network over students taught for it, also after less training and with
+    other widths. Writes conditions.csv, parts.csv, finding.md and figure.svg.
+
+    Args:
+        network: a network of your own.
+        layers: its layer at the center of the study, then others to compare it with.
+        before: the same layer before its rectification.
+        concepts: the labelled images for it.
+        weights: files of weights, such as one a seed, instead of the network's own.
+        rotations: how many random rotations of it.
+        seeds: how many students, if it is they.
+        images: how many drawn scenes the students are dissected over.
+        jobs: how many students are taught at a time, each on one core.
+        convention: whose arithmetic: docs/theory.md has the table.
+        kept: folder where taught networks and their dissections are kept, for all studies.
+        out: folder of the results; by default KEPT/axis.
+        quick: a small version for a first look: 100 images, two rotations.
+        json: print JSON instead of tables.
+    """
+    from unitscope.views.axis_figure import draw_axis
+
+    setting = set_study(kept, seeds, images, jobs, convention, quick)
+    target = out or kept / "axis"
+    if network is None:
+        if layers or before or weights:
+            raise UsageError(
+                "--layers, --before and --weights go with --network; the students have their own"
+            )
+        finding, draw = COMPARISONS["axis"].run(setting)
+        show_finding(finding, write_finding(finding, draw, target), json)
+        return
+    import unitscope as us
+    from unitscope.studies.axis import Fall, Step, Subject, measure_undoing, sweep_conditions, turn_steps
+    from unitscope.studies.axis_finding import judge_axis
+    from unitscope.studies.cohort import pack_pictures
+
+    if not layers:
+        raise UsageError(f"no layer was named; `unitscope layers {network}` lists what can be dissected")
+    if rotations < 2:
+        raise UsageError(f"--rotations is {rotations}; wanted 2 or more")
+    source = us.open_source(concepts)
+    source, rotations = (us.limit(source, 100), 2) if quick else (source, rotations)
+    falls: list[Fall] = []
+    steps: list[Step] = []
+    undone = 0.0
+    for seed, file in enumerate(weights or (None,)):
+        opened = us.load_network(network, weights=file)
+        subject = Subject(opened, layers[0], network, seed, before, layers[1:])
+        pictures = pack_pictures(source, opened, setting, layers[0])
+        falls += sweep_conditions(subject, pictures, rotations=rotations, convention=convention)
+        steps += turn_steps(subject, pictures, rotations=rotations, convention=convention)
+        undone = max(undone, measure_undoing(subject, pictures))
+    finding = judge_axis(falls, steps, undone, quick=quick)
+    show_finding(finding, write_finding(finding, lambda path: draw_axis((falls, steps), path), target), json)
+
+
+AXIS: dict[str, Command] = {"axis": axis}

@@ -1,0 +1,151 @@
+"""Rotations of a layer's units: drawn uniformly, taken in part, and read beside the units in one pass."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unitscope.errors import UsageError
+
+Basis = Float64[np.ndarray, "unit unit"]
+
+
+def draw_rotations(units: int, count: int, seed: int) -> Float64[np.ndarray, "basis unit unit"]:
+    """Rotations drawn uniformly from SO(units), as in paper A, section 3.4.
+
+    >>> one = draw_rotations(5, 1, seed=0)[0]
+    >>> bool(np.allclose(one @ one.T, np.eye(5))), round(float(np.linalg.det(one)), 6)
+    (True, 1.0)
+    """
+    dice = np.random.default_rng(seed)
+    bases = []
+    for _ in range(count):
+        # The QR decomposition of normal numbers is uniform on O(n) once the signs of R's diagonal are fixed
+        # (Mezzadri, Notices of the AMS 54, 2007); one mirrored axis then makes it a rotation.
+        q, r = np.linalg.qr(dice.standard_normal((units, units)))
+        q *= np.sign(np.diagonal(r))
+        q[:, 0] *= np.sign(np.linalg.det(q))
+        bases.append(q)
+    return np.stack(bases)
+
+
+def turn_part(rotation: Basis, part: float) -> Basis:
+    """The rotation Q^a, the part `a` of the shortest way from no rotation to Q (paper A, fig. 4).
+
+    By the real Schur form Q = Z T Z', where T turns planes by angles in (-pi, pi]: every angle is multiplied
+    by a. Axes that Q mirrors are taken in pairs, as planes turned by half a circle.
+
+    Raises `UsageError` where `rotation` is none, or scipy is missing.
+
+    >>> quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
+    >>> np.allclose(turn_part(quarter, 2.0), -np.eye(2)), np.allclose(turn_part(quarter, 0.0), np.eye(2))
+    (True, True)
+    """
+    n = len(rotation)
+    if not np.allclose(rotation @ rotation.T, np.eye(n), atol=1e-8) or np.linalg.det(rotation) < 0:
+        raise UsageError(
+            "only a rotation can be turned in part: wanted orthogonal rows and a determinant of 1"
+        )
+    form, axes = _find_schur()(rotation, output="real")
+    turned, mirrored, place = np.eye(n), [], 0
+    while place < n:
+        if place + 1 < n and abs(form[place + 1, place]) > 1e-12:
+            angle = np.arctan2(form[place + 1, place], form[place, place])
+            turned[place : place + 2, place : place + 2] = _turn(part * angle)
+            place += 2
+        else:
+            if form[place, place] < 0:
+                mirrored.append(place)
+            place += 1
+    for first, second in zip(mirrored[::2], mirrored[1::2], strict=True):
+        turned[np.ix_([first, second], [first, second])] = _turn(part * np.pi)
+    return np.asarray(axes @ turned @ axes.T)
+
+
+def _turn(angle: float) -> Float64[np.ndarray, "2 2"]:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def _find_schur() -> Callable[..., Any]:
+    try:
+        from scipy.linalg import schur
+    except ImportError as error:
+        raise UsageError("scipy takes rotations in part; pip install 'unitscope[studies]'") from error
+    found: Callable[..., Any] = schur
+    return found
+
+
+class Bases(nn.Module):
+    """A module whose layer can be read in other bases: `bases.K` gives its maps turned by basis number K.
+
+    With `pool` above 1 the maps are first averaged over so many by so many cells. The layer itself is left as
+    it is: nothing downstream of it changes, and the module is hooked only while it runs.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layer: str,
+        bases: Float64[np.ndarray, "basis unit unit"],
+        pool: int = 1,
+    ) -> None:
+        super().__init__()
+        self.module, self.layer, self.pool = module, layer, pool
+        self.bases = nn.ModuleList(_Basis(basis) for basis in bases)
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the module gives."""
+
+        def turn(_module: nn.Module, _args: object, output: Tensor) -> None:
+            maps = functional.avg_pool2d(output, self.pool) if self.pool > 1 else output
+            for basis in self.bases:
+                basis(maps)
+
+        hook = self.module.get_submodule(self.layer).register_forward_hook(turn)
+        try:
+            return self.module(*inputs)
+        finally:
+            hook.remove()
+
+
+class _Basis(nn.Module):
+    def __init__(self, basis: Basis) -> None:
+        super().__init__()
+        self.plain = bool(np.array_equal(basis, np.eye(len(basis))))
+        self.register_buffer("basis", torch.from_numpy(basis.astype(np.float32)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The units themselves are read as they are, to the bit.
+        if self.plain:
+            return x.clone()
+        turned: Tensor = turn_maps(self.get_buffer("basis"), x)
+        return turned
+
+
+def turn_maps(basis: Tensor, maps: Tensor) -> Tensor:
+    """Maps [n, unit, y, x] in another basis: the unit axis is multiplied by `basis`."""
+    return functional.conv2d(maps, basis[:, :, None, None]).contiguous()
+
+
+@contextmanager
+def turned_and_undone(module: nn.Module, layer: str, rotation: Basis) -> Iterator[None]:
+    """Within it, what leaves the layer has been turned by the rotation and back: only rounding is left of it.
+
+    The module is as it was afterwards, also after an error.
+    """
+    basis = torch.from_numpy(rotation.astype(np.float32))
+
+    def turn(_module: nn.Module, _args: object, output: Tensor) -> Tensor:
+        return turn_maps(basis.T.contiguous(), turn_maps(basis, output))
+
+    hook = module.get_submodule(layer).register_forward_hook(turn)
+    try:
+        yield
+    finally:
+        hook.remove()

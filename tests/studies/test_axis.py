@@ -127,6 +127,26 @@ def test_logits_are_the_same_where_a_rotation_is_undone(network, pictures):
     assert torch.equal(network.module(batch), before)
 
 
+def test_a_module_that_is_called_twice_is_turned_where_it_is_named():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.act, self.second = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3)
+
+        def forward(self, x):
+            return self.act(self.second(self.act(self.first(x))))
+
+    module = Twice().eval()
+    wrapped = Bases(module, "act#2", draw_bases(5, 1, 0))
+    batch = torch.rand(1, 3, 16, 16)
+    with tap(wrapped, ["module.act#2", "bases.0", "bases.1"]) as read:
+        maps = read(batch)
+    assert torch.equal(maps["bases.0"], maps["module.act#2"])
+    assert maps["bases.1"].shape == (1, 5, 12, 12)
+    with torch.no_grad(), turned_and_undone(module, "act#2", draw_rotations(5, 1, 0)[0]):
+        assert torch.allclose(module(batch), maps["module.act#2"], atol=1e-4)
+
+
 def test_no_hook_stays_after_an_error(network):
     module = Bases(network.module, "0", draw_rotations(6, 1, 0))
     with pytest.raises(RuntimeError):

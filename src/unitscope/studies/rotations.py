@@ -102,16 +102,13 @@ class Bases(nn.Module):
     def forward(self, *inputs: Any) -> Any:
         """What the module gives."""
 
-        def turn(_module: nn.Module, _args: object, output: Tensor) -> None:
+        def turn(output: Tensor) -> None:
             maps = functional.avg_pool2d(output, self.pool) if self.pool > 1 else output
             for basis in self.bases:
                 basis(maps)
 
-        hook = self.module.get_submodule(self.layer).register_forward_hook(turn)
-        try:
+        with _hooked(self.module, self.layer, turn):
             return self.module(*inputs)
-        finally:
-            hook.remove()
 
 
 class _Basis(nn.Module):
@@ -141,11 +138,26 @@ def turned_and_undone(module: nn.Module, layer: str, rotation: Basis) -> Iterato
     """
     basis = torch.from_numpy(rotation.astype(np.float32))
 
-    def turn(_module: nn.Module, _args: object, output: Tensor) -> Tensor:
+    def turn(output: Tensor) -> Tensor:
         return turn_maps(basis.T.contiguous(), turn_maps(basis, output))
 
-    hook = module.get_submodule(layer).register_forward_hook(turn)
+    with _hooked(module, layer, turn):
+        yield
+
+
+@contextmanager
+def _hooked(module: nn.Module, layer: str, turn: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+    """Within it, `turn` gets what leaves the layer, `NAME#2` the second time that NAME is called."""
+    name, _, number = layer.partition("#")
+    wanted, calls = int(number or 1), 0
+
+    def hook(_module: nn.Module, _args: object, output: Tensor) -> Tensor | None:
+        nonlocal calls
+        calls += 1
+        return turn(output) if calls == wanted or not number else None
+
+    handle = module.get_submodule(name).register_forward_hook(hook)
     try:
         yield
     finally:
-        hook.remove()
+        handle.remove()

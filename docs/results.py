@@ -1,4 +1,4 @@
-"""Puts what `unitscope study all` found into the pages: docs/_results/NAME.md and its figures."""
+"""Puts what `unitscope study all` found into the pages: docs/_results/NAME.md and its figures.
 
 Run: .venv/bin/python docs/results.py runs/study
 """

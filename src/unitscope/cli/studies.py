@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unitscope.cli.comparisons import COMPARING
+from unitscope.cli.raters_study import RATERS
 from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
 from unitscope.parsing import Command
 
@@ -242,4 +243,11 @@ def depth(
         print(spell_depth(rows), *map(spell_peak, peaks), f"figure: {figure}", sep="\n")
 
 
-STUDIES: dict[str, Command] = {"grade": grade, "axis": axis, "labels": labels, "depth": depth, **COMPARING}
+STUDIES: dict[str, Command] = {
+    "grade": grade,
+    "axis": axis,
+    "labels": labels,
+    "depth": depth,
+    **COMPARING,
+    **RATERS,
+}

@@ -14,6 +14,7 @@ from unitscope.cli.dissection import DISSECTION
 from unitscope.cli.explanation import EXPLANATION
 from unitscope.cli.generation import GENERATION
 from unitscope.cli.paint import PAINT
+from unitscope.cli.rating import RATING
 from unitscope.cli.studies import STUDIES
 from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     **ATTACK,
     **GENERATION,
     **PAINT,
+    **RATING,
 }
 GROUPS: dict[str, tuple[dict[str, Command], str]] = {
     "concepts": (CONCEPTS, "Sources of concepts."),

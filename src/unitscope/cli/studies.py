@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unitscope.cli.axis import AXIS
 from unitscope.cli.comparisons import COMPARING
+from unitscope.cli.raters_study import RATERS
 from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
 from unitscope.parsing import Command
 
@@ -165,4 +166,11 @@ def depth(
         print(spell_depth(rows), *map(spell_peak, peaks), f"figure: {figure}", sep="\n")
 
 
-STUDIES: dict[str, Command] = {"grade": grade, **AXIS, "labels": labels, "depth": depth, **COMPARING}
+STUDIES: dict[str, Command] = {
+    "grade": grade,
+    **AXIS,
+    "labels": labels,
+    "depth": depth,
+    **COMPARING,
+    **RATERS,
+}

@@ -1,38 +1,27 @@
 """The server of the paint page. It keeps nothing of its visitors: every request says all it needs."""
 
-import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from unitscope.errors import NetworkError, UnitscopeError, UsageError
 from unitscope.interventions.easel import compare_planes
 from unitscope.interventions.edit_lists import MOST_TEXT, parse_painting
 from unitscope.interventions.strokes import Bitmap, Painting
-from unitscope.networks.weights import one_line
 from unitscope.views.app.desk import Desk, FloodError, Shelf
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, Project, describe_concept
+from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, send_file
 
 SHOWN_CHANGES = 24
-PATIENCE = 10.0
-"""Seconds that a body may take to arrive."""
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
-}
 
 
 @dataclass(eq=False)
@@ -62,11 +51,7 @@ class Server:
 
     async def show_page(self, request: Request) -> Response:
         """The page and its two files, which were read when the server started."""
-        name = request.path_params.get("name", "index.html")
-        if name not in self.page:
-            raise HTTPException(404, "there is no such file")
-        kind = next(kind for ending, kind in _TYPES.items() if name.endswith(ending))
-        return Response(self.page[name], media_type=kind)
+        return send_file(self.page, request.path_params.get("name", "index.html"))
 
     async def show_project(self, request: Request) -> Response:
         """The palette, the layers, the limits."""
@@ -93,14 +78,14 @@ class Server:
 
     async def render(self, request: Request) -> Response:
         """The picture of an edit list, as PNG."""
-        text = await read_body(request, self.patience)
+        text = await read_body(request, MOST_TEXT, self.patience)
         return Response(
             await self.desk.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png"
         )
 
     async def compare(self, request: Request) -> Response:
         """What a segmenter sees change by an edit list."""
-        text = await read_body(request, self.patience)
+        text = await read_body(request, MOST_TEXT, self.patience)
         return JSONResponse(await self.desk.do(lambda: self._compare(self._parse(text))))
 
     async def _strip(self, key: Any, draw: Callable[[], np.ndarray]) -> Response:
@@ -139,49 +124,7 @@ class Server:
 def make_app(project: Project, host: str = "127.0.0.1", **options: Any) -> Guard:
     """The server as an ASGI application that knows itself by `host`."""
     server = Server(project, **options)
-    handlers: dict[Any, Any] = {
-        HTTPException: _tell_status,
-        UsageError: _tell(400),
-        UnitscopeError: _tell(500),
-        FloodError: _tell_flood,
-        ClientDisconnect: _tell(400),
-        NetworkError: _tell(500),
-    }
-    return Guard(_Plain(Starlette(routes=server.routes(), exception_handlers=handlers)), host)
-
-
-class _Plain:
-    """Refuses what no endpoint reads: query strings and trailing slashes that redirect."""
-
-    def __init__(self, app: Starlette) -> None:
-        self.app = app
-        app.router.redirect_slashes = False
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["query_string"] and scope["path"] != "/":
-            response = JSONResponse({"error": "this address takes no query"}, 400)
-            return await response(scope, receive, send)
-        return await self.app(scope, receive, send)
-
-
-async def read_body(request: Request, patience: float = PATIENCE) -> bytes:
-    """The JSON that was sent, unparsed. Raises `HTTPException` for other, large and late ones."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "the body must be application/json")
-    length = request.headers.get("content-length", "0")
-    if not length.isascii() or not length.isdecimal() or len(length) > 12 or int(length) > MOST_TEXT:
-        raise HTTPException(413, f"the body may have {MOST_TEXT} bytes")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(patience):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_TEXT:
-                    raise HTTPException(413, f"the body may have {MOST_TEXT} bytes")
-    except TimeoutError:
-        raise HTTPException(408, "the body took too long to arrive") from None
-    return bytes(body)
+    return guard_routes(server.routes(), host, {FloodError: _tell_flood})
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -195,18 +138,7 @@ def read_page() -> dict[str, bytes]:
     """The built page, by name: all that is ever served of the disk."""
     folder = files("unitscope.views.app") / "page"
     entries = [folder / "index.html", *(folder / "assets").iterdir()]
-    return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(tuple(_TYPES))}
-
-
-def _tell(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def tell(_request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": one_line(error)}, status)
-
-    return tell
-
-
-async def _tell_status(_request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(tuple(TYPES))}
 
 
 async def _tell_flood(_request: Request, _error: Exception) -> Response:

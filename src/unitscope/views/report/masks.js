@@ -130,5 +130,5 @@
     return el("span", { class: small ? "tile cover" : "tile" }, frame);
   }
 
-  Object.assign(unitscope, { tile, outline });
+  Object.assign(unitscope, { tile, outline, overlay });
 })();

@@ -43,7 +43,7 @@ def save_pictures(
     indices = np.unique(np.concatenate(shown)) if shown else np.zeros(0, np.int32)
     pictures = {}
     for index in tqdm([int(i) for i in indices if i >= 0], "pictures", unit="image", disable=None):
-        example = _find(source, index, dissection.keys.get(index))
+        example = find_example(source, index, dissection.keys.get(index))
         picture = shrink(example.image, frame)
         name = f"{index}.jpg"
         picture.save(folder / name, quality=QUALITY)
@@ -52,7 +52,8 @@ def save_pictures(
     return pictures
 
 
-def _find(source: ConceptSource, index: int, key: str | None) -> Example:
+def find_example(source: ConceptSource, index: int, key: str | None) -> Example:
+    """Example `index`. Raises `SourceError` where it is not the one that had that key, None for any."""
     example = source[index] if index < len(source) else None
     if example is None or key not in (None, example.key):
         found = "nothing" if example is None else example.key

@@ -1,0 +1,95 @@
+"""What the servers of pages share: bodies that are read, files that are sent, errors that are told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from unitscope.errors import UnitscopeError, UsageError
+from unitscope.networks.weights import one_line
+from unitscope.views.app.guard import Guard
+
+PATIENCE = 10.0
+"""Seconds that a body may take to arrive."""
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+
+Teller = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def guard_routes(routes: Sequence[Route], host: str, tellers: Mapping[Any, Teller]) -> Guard:
+    """The endpoints as an ASGI application that knows itself by `host`; every error becomes one line of JSON.
+
+    `tellers` say what to answer to errors of other kinds.
+    """
+    handlers: dict[Any, Any] = {
+        HTTPException: _tell_status,
+        UsageError: _tell(400),
+        UnitscopeError: _tell(500),
+        ClientDisconnect: _tell(400),
+        **tellers,
+    }
+    return Guard(_Plain(Starlette(routes=routes, exception_handlers=handlers)), host)
+
+
+class _Plain:
+    """Refuses what no endpoint reads: query strings and trailing slashes that redirect."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+        app.router.redirect_slashes = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["query_string"] and scope["path"] != "/":
+            response = JSONResponse({"error": "this address takes no query"}, 400)
+            return await response(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+
+async def read_body(request: Request, most: int, patience: float = PATIENCE) -> bytes:
+    """The JSON that was sent, unparsed. Raises `HTTPException` for what is other, late or large."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "the body must be application/json")
+    length = request.headers.get("content-length", "0")
+    if not length.isascii() or not length.isdecimal() or len(length) > 12 or int(length) > most:
+        raise HTTPException(413, f"the body may have {most} bytes")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(patience):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise HTTPException(413, f"the body may have {most} bytes")
+    except TimeoutError:
+        raise HTTPException(408, "the body took too long to arrive") from None
+    return bytes(body)
+
+
+def send_file(page: Mapping[str, bytes], name: str) -> Response:
+    """One of the files of a page. Raises `HTTPException` where there is none of that name."""
+    if name not in page:
+        raise HTTPException(404, "there is no such file")
+    kind = next(kind for ending, kind in TYPES.items() if name.endswith(ending))
+    return Response(page[name], media_type=kind)
+
+
+def _tell(status: int) -> Teller:
+    async def tell(_request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": one_line(error)}, status)
+
+    return tell
+
+
+async def _tell_status(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)

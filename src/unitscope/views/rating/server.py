@@ -1,0 +1,103 @@
+"""The server of the rating page. What it knows of its visitors is in one file that only grows."""
+
+import json
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from unitscope.errors import UsageError
+from unitscope.studies.ratings import parse_name
+from unitscope.views.app.guard import Guard
+from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, send_file
+from unitscope.views.rating.booth import Booth, ConflictError
+
+MOST_TEXT = 4_000
+"""Bytes of a request; an answer has about a hundred."""
+_WORDS = {"yes": True, "no": False}
+_SHARED = ("look.css", "masks.js")
+"""Files of the report that the page uses too."""
+
+
+@dataclass(eq=False)
+class Server:
+    """The endpoints over one booth. Everything is told in the body of a request, nothing in its address."""
+
+    booth: Booth
+    patience: float = PATIENCE
+    page: dict[str, bytes] = field(default_factory=lambda: read_page())
+
+    def routes(self) -> list[Route]:
+        """All that may be asked for."""
+        return [
+            Route("/", self.show_page, methods=["GET"]),
+            Route("/assets/{name:str}", self.show_page, methods=["GET"]),
+            Route("/api/pictures/{number:int}.jpg", self.show_picture, methods=["GET"]),
+            Route("/api/begin", self.begin, methods=["POST"]),
+            Route("/api/answer", self.answer, methods=["POST"]),
+            Route("/api/undo", self.undo, methods=["POST"]),
+        ]
+
+    async def show_page(self, request: Request) -> Response:
+        """The page and its files, which were read when the server started."""
+        return send_file(self.page, request.path_params.get("name", "index.html"))
+
+    async def show_picture(self, request: Request) -> Response:
+        """A picture that some question shows."""
+        picture = self.booth.pictures.get(request.path_params["number"])
+        if picture is None:
+            raise HTTPException(404, "there is no such picture")
+        return Response(picture, media_type="image/jpeg")
+
+    async def begin(self, request: Request) -> Response:
+        """Where the rater of that name stands; nothing is written for it."""
+        told = await self._read(request, "name")
+        return JSONResponse(self.booth.describe(told["name"]))
+
+    async def answer(self, request: Request) -> Response:
+        """Keeps an answer, and tells the next question."""
+        told = await self._read(request, "name", "place", "answer")
+        if told["answer"] not in ("yes", "no"):
+            raise UsageError('answer must be "yes" or "no"')
+        self.booth.answer(told["name"], told["place"], _WORDS[told["answer"]])
+        return JSONResponse(self.booth.describe(told["name"]))
+
+    async def undo(self, request: Request) -> Response:
+        """Takes the last answer back, and tells its question again."""
+        told = await self._read(request, "name", "place")
+        self.booth.take_back(told["name"], told["place"])
+        return JSONResponse(self.booth.describe(told["name"]))
+
+    async def _read(self, request: Request, *keys: str) -> dict[str, Any]:
+        body = await read_body(request, MOST_TEXT, self.patience)
+        try:
+            told = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise UsageError("the body is not JSON") from error
+        if not isinstance(told, dict) or set(told) != set(keys):
+            raise UsageError(f"the body must be an object with {', '.join(keys)} and nothing else")
+        told["name"] = parse_name(told["name"])
+        place = told.get("place", 0)
+        if type(place) is not int or not 0 <= place <= len(self.booth.questionnaire):
+            raise UsageError("place must be the number of a question")
+        return told
+
+
+def make_app(booth: Booth, host: str = "127.0.0.1", **options: Any) -> Guard:
+    """The server as an ASGI application that knows itself by `host`."""
+    return guard_routes(Server(booth, **options).routes(), host, {ConflictError: _tell_conflict})
+
+
+def read_page() -> dict[str, bytes]:
+    """The files of the page by name: all that is ever served of the disk."""
+    own = {entry.name: entry.read_bytes() for entry in (files("unitscope.views.rating") / "page").iterdir()}
+    shared = files("unitscope.views.report")
+    return {**own, **{name: (shared / name).read_bytes() for name in _SHARED}}
+
+
+async def _tell_conflict(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 409)

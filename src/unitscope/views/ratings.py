@@ -1,0 +1,55 @@
+"""Ratings as aligned text for a terminal, and as JSON with the same content."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from unitscope.studies.questionnaire import Questionnaire
+from unitscope.studies.raters import RatingResult
+from unitscope.studies.rating_tables import spell_agreement, spell_layers, spell_raters
+from unitscope.views.summary import known
+from unitscope.views.terminal import align
+
+SCHEMA = 1
+
+
+def show_ratings(questionnaire: Questionnaire, result: RatingResult) -> str:
+    """The text of `unitscope ratings`: how much was asked, then layers, raters, their agreement."""
+    kinds = [len(questionnaire.of(kind)) for kind in ("label", "repeat", "decoy")]
+    raters = len(result.raters)
+    flagged = sum(bool(row.flags) for row in result.raters)
+    parts = [
+        f"{kinds[0]} units, {kinds[1]} asked twice, {kinds[2]} decoys; {raters} "
+        f"{'rater' if raters == 1 else 'raters'}, {flagged} flagged; "
+        f"detectors have IoU > {questionnaire.cutoff:g}",
+        align(spell_layers(result), left=(0,)),
+        align(spell_raters(result), left=(0, 7)),
+        spell_agreement(result),
+    ]
+    return "\n\n".join(parts)
+
+
+def describe_ratings(questionnaire: Questionnaire, result: RatingResult) -> dict[str, Any]:
+    """What `show_ratings` shows, ready for JSON; what could not be measured is null."""
+    about = {
+        "schema": SCHEMA,
+        "cutoff": questionnaire.cutoff,
+        "units": len(questionnaire.labels),
+        "repeats": len(questionnaire.of("repeat")),
+        "decoys": len(questionnaire.of("decoy")),
+    }
+    found: dict[str, Any] = _clean(asdict(result))
+    for row in found["layers"]:
+        row["above"] = [{"cutoff": cutoff, **measure} for cutoff, measure in row["above"]]
+    return {**about, **found}
+
+
+def _clean(value: Any) -> Any:
+    """The value with None for what is not a number."""
+    if isinstance(value, float):
+        return known(value)
+    if isinstance(value, Mapping):
+        return {name: _clean(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_clean(part) for part in value]
+    return value

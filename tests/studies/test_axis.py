@@ -216,8 +216,8 @@ def fall(own, turned, seed=0):
 
 def test_ratios_and_their_verdicts():
     assert relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1)]).verdict == "falls by more than half"
-    assert relate_falls([fall(10, (7, 8))]).verdict == "falls"
-    assert relate_falls([fall(10, (12, 13))]).verdict == "rises"
+    assert relate_falls([fall(10, (7, 7, 8))]).verdict == "falls"
+    assert relate_falls([fall(10, (13, 13))]).verdict == "rises"
     assert relate_falls([fall(10, (8, 12))]).verdict == "unclear"
     nothing = relate_falls([fall(0, (3,))])
     assert nothing.verdict == "no detectors"

@@ -27,8 +27,9 @@ def axis(
     """Compare a layer's units with random rotations of them, under many conditions.
 
     Varies images, concepts, objects an image, cells of a map, rectification, layer, cut-off, quantile and
-    counting, one at a time. Without --network over students taught for it, also after less training and with
-    other widths. Writes conditions.csv, parts.csv, finding.md and figure.svg.
+    counting, one at a time. With --network beside its random weights; without it over students taught for the
+    study, also after less training and with other widths. Writes conditions.csv, parts.csv, finding.md and
+    figure.svg.
 
     Args:
         network: a network of your own.
@@ -59,7 +60,15 @@ def axis(
         show_finding(finding, write_finding(finding, draw, target), json)
         return
     import unitscope as us
-    from unitscope.studies.axis import Fall, Step, Subject, measure_undoing, sweep_conditions, turn_steps
+    from unitscope.studies.axis import (
+        Fall,
+        Step,
+        Subject,
+        measure_undoing,
+        rotate_another,
+        sweep_conditions,
+        turn_steps,
+    )
     from unitscope.studies.axis_finding import judge_axis
     from unitscope.studies.cohort import pack_pictures
 
@@ -77,6 +86,12 @@ def axis(
         subject = Subject(opened, layers[0], network, seed, before, layers[1:])
         pictures = pack_pictures(source, opened, setting, layers[0])
         falls += sweep_conditions(subject, pictures, rotations=rotations, convention=convention)
+        fresh = Subject(us.load_network(network, random=seed), layers[0], network, seed)
+        falls.append(
+            rotate_another(
+                *(fresh, pictures, "training", "random weights"), rotations=rotations, convention=convention
+            )
+        )
         steps += turn_steps(subject, pictures, rotations=rotations, convention=convention)
         undone = max(undone, measure_undoing(subject, pictures))
     finding = judge_axis(falls, steps, undone, quick=quick)

@@ -184,11 +184,19 @@ def count_unique(
 
 
 def count_detectors(
-    layer: LayerDissection, cutoff: float, chosen: Bool[np.ndarray, "concept"] | None = None
+    layer: LayerDissection,
+    cutoff: float,
+    chosen: Bool[np.ndarray, "concept"] | None = None,
+    sure: bool = False,
 ) -> int:
-    """The detectors of a dissected layer at another cut-off, among some concepts."""
+    """The detectors of a dissected layer at another cut-off, among some concepts, or only sure ones."""
     iou = layer.iou if chosen is None else np.where(chosen, layer.iou, 0.0)
-    return int((iou.max(1) > cutoff).sum())
+    found = iou.max(1) > cutoff
+    if sure:
+        confidence = layer.confidence
+        assert confidence is not None
+        found &= confidence.q_value < SURE
+    return int(found.sum())
 
 
 def describe_fall(
@@ -206,7 +214,7 @@ def describe_fall(
     limit = layers[0].convention.iou_cutoff if cutoff is None else cutoff
     label = [count_unique(layer, limit, "label", chosen, sure) for layer in layers]
     category = [count_unique(layer, limit, "category", chosen, sure) for layer in layers]
-    detectors = [count_detectors(layer, limit, chosen) for layer in layers]
+    detectors = [count_detectors(layer, limit, chosen, sure) for layer in layers]
     return Fall(
         *(subject.name, subject.seed, factor, level, label[0], tuple(label[1:])),
         *(category[0], tuple(category[1:]), detectors[0], tuple(detectors[1:])),
@@ -249,9 +257,11 @@ def sweep_conditions(
     shifted = Chosen(pictures, np.arange(len(pictures)), len(pictures) // 2)
     yield describe_fall(subject, "control", "labels of other images", turn(shifted))
     yield from _vary_counting(subject, center)
+    # By lot: a folder's first images may all be of one kind.
+    drawn = np.random.default_rng((subject.seed, 1)).permutation(len(pictures))
     for count in images:
         if count < len(pictures):
-            some = Chosen(pictures, np.arange(count))
+            some = Chosen(pictures, np.sort(drawn[:count]))
             yield describe_fall(subject, "images", str(count), turn(some))
     for level, places in split_crowded(pictures).items():
         yield describe_fall(subject, "objects an image", level, turn(Chosen(pictures, places)))
@@ -269,6 +279,21 @@ def sweep_conditions(
                 found = dissect_bases(network, other, pictures, own, convention=convention)
                 level = f"before: {other}" if factor == "rectified" else other
                 yield describe_fall(subject, factor, level, found)
+
+
+def rotate_another(
+    subject: Subject,
+    pictures: PackedSource,
+    factor: str,
+    level: str,
+    *,
+    rotations: int = 5,
+    convention: str = "netdissect",
+) -> Fall:
+    """The center of the study for another network, such as one of random weights."""
+    bases = draw_bases(count_units(subject.network, subject.layer), rotations, subject.seed)
+    found = dissect_bases(subject.network, subject.layer, pictures, bases, convention=convention)
+    return describe_fall(subject, factor, level, found)
 
 
 def _vary_counting(subject: Subject, center: Turned) -> Iterator[Fall]:

@@ -18,10 +18,8 @@ from unitscope.studies.axis import (
     Step,
     Subject,
     count_units,
-    describe_fall,
-    dissect_bases,
-    draw_bases,
     measure_undoing,
+    rotate_another,
     sweep_conditions,
     turn_steps,
 )
@@ -71,6 +69,6 @@ def _vary_students(pupil: Pupil, pictures: PackedSource, setting: Setting, rotat
             others.append(("width", f"{count_units(network, LAST)} units", network))
     for factor, level, network in others:
         subject = Subject(network, LAST, NAME, pupil.seed)
-        bases = draw_bases(count_units(network, LAST), rotations, pupil.seed)
-        found = dissect_bases(network, LAST, pictures, bases, convention=setting.convention)
-        yield describe_fall(subject, factor, level, found)
+        yield rotate_another(
+            subject, pictures, factor, level, rotations=rotations, convention=setting.convention
+        )

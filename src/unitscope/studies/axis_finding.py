@@ -1,12 +1,13 @@
 """What rotations do to unique detectors, as claims, tables and verdicts a condition."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from unitscope.dissection.storage import guard_cell
+from unitscope.errors import UsageError
 from unitscope.studies.axis import Fall, Step
 from unitscope.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
 from unitscope.studies.study import Finding
@@ -18,8 +19,9 @@ TOLERANCE = 1e-4
 DRAWS = 2000
 RULE = (
     "*Rotated over own* is the number of unique detectors of a rotation over that of the units, with an "
-    "interval of 95 % by resampling networks and rotations: *falls by more than half* where it lies below "
-    "0.5, *falls* below 1, *rises* above 1, *unclear* where it holds 1."
+    "interval of 95 % by resampling networks and rotations, of one network Student's over its rotations: "
+    "*falls by more than half* where it lies below 0.5, *falls* below 1, *rises* above 1, *unclear* where it "
+    "holds 1. Networks whose units have no detectors have no ratio and are left out; the column says so."
 )
 
 
@@ -65,7 +67,20 @@ def relate_falls(falls: Sequence[Fall], by_category: bool = False, seed: int = 0
             np.mean([tables[i][dice.integers(0, len(tables[i]), len(tables[i]))].mean() for i in chosen])
         )
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Ratio(float(np.mean([one.mean() for one in tables])), float(low), float(high))
+    middle = float(np.mean([one.mean() for one in tables]))
+    if len(tables) == 1 and len(tables[0]) > 1:
+        # Drawing again a handful of rotations covers too little; Student's interval of their mean does not.
+        half = _find_quantile()(0.975, len(tables[0]) - 1) * tables[0].std(ddof=1) / np.sqrt(len(tables[0]))
+        low, high = max(0.0, middle - half), middle + half
+    return Ratio(middle, float(low), float(high))
+
+
+def _find_quantile() -> Callable[[float, int], float]:
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise UsageError("scipy knows Student's distribution; pip install 'unitscope[studies]'") from error
+    return lambda share, degrees: float(t.ppf(share, degrees))
 
 
 def group_falls(falls: Sequence[Fall]) -> dict[tuple[str, str, str], list[Fall]]:
@@ -88,15 +103,21 @@ def spell_falls(falls: Sequence[Fall]) -> str:
                 continue
             ratio = relate_falls(mine)
             turned = [count for fall in mine for count in fall.turned]
+            other = relate_falls(mine, by_category=True).middle
             told = factor if factor != shown else ""
             lines.append(
                 f"| {told} | {level} | {spread([fall.own for fall in mine], '.0f')} "
                 f"| {np.mean(turned):.1f} ({min(turned)} to {max(turned)}) | {ratio.spell()} "
-                f"| {relate_falls(mine, by_category=True).middle:.2f} | {ratio.verdict} |"
+                f"| {other:.2f} | {ratio.verdict}{_tell_left_out(mine)} |"
             )
             shown = factor
         parts.append(f"{name}:\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _tell_left_out(falls: Sequence[Fall]) -> str:
+    none = sum(not fall.own for fall in falls)
+    return f" ({none} of {len(falls)} left out)" if 0 < none < len(falls) else ""
 
 
 def spell_steps(steps: Sequence[Step]) -> str:

@@ -45,6 +45,8 @@ COMMANDS = (
     "erase",
     "insert",
     "paint",
+    "rate",
+    "ratings",
     "concepts",
     "concepts check",
     "concepts unite",
@@ -59,6 +61,17 @@ COMMANDS = (
     "study axis",
     "study labels",
     "study depth",
+    "study layers",
+    "study architectures",
+    "study supervision",
+    "study training",
+    "study conditions",
+    "study width",
+    "study transfer",
+    "study discrimination",
+    "study raters",
+    "study threshold",
+    "study all",
 )
 
 

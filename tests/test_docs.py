@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from unitscope.cli import main
+from unitscope.cli import COMMANDS, GROUPS, main
 from unitscope.dissection.conventions import CONVENTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -109,6 +109,12 @@ def test_command_line_page_is_the_help() -> None:
     place.loader.exec_module(generate)
     written = (DOCS / "cli.md").read_text("utf-8")
     assert written == generate.cli_page(), "run: .venv/bin/python docs/generate.py"
+
+
+def test_the_manual_names_every_command() -> None:
+    manual = set(re.findall(r"^## (.*)$", (DOCS / "cli.md").read_text("utf-8"), re.MULTILINE))
+    groups = {f"{group} {name}" for group, (commands, _) in GROUPS.items() for name in commands}
+    assert manual == {*COMMANDS, *GROUPS, *groups}
 
 
 def test_theory_states_every_convention() -> None:

@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from glob import glob
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from tyro.conf import arg
+
+from unitscope.cli.raters_study import raters
 from unitscope.cli.words import ConventionName, Flag, Source, print_json
 from unitscope.errors import UsageError
 from unitscope.parsing import Command
@@ -16,18 +19,18 @@ if TYPE_CHECKING:
     from unitscope.studies.study import Finding
 
 KEPT = Path("runs/study")
-_OPTIONS = """
-
-Args:
-    seeds: networks of each kind.
-    images: how many drawn scenes they are dissected over.
-    jobs: how many networks are taught at a time, each on one core.
-    convention: whose arithmetic: docs/theory.md has the table.
-    kept: folder where taught networks and their dissections are kept, for all studies.
-    out: folder of the results; by default one in KEPT, named as the study.
-    quick: a small version for a first look: 16 steps of teaching, 100 images, one seed.
-    json: print JSON instead of tables.
-"""
+_Seeds = Annotated[int, arg(help="networks of each kind")]
+_Images = Annotated[int, arg(help="how many drawn scenes they are dissected over")]
+_Jobs = Annotated[int, arg(help="how many networks are taught at a time, each on one core")]
+_Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
+_Kept = Annotated[
+    Path, arg(help="folder where taught networks and their dissections are kept, for all studies")
+]
+_Out = Annotated[Path | None, arg(help="folder of the results; by default one in --kept, named as the study")]
+_Quick = Annotated[
+    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
+]
+_Json = Annotated[Flag, arg(help="print JSON instead of tables")]
 
 
 @dataclass(frozen=True)
@@ -134,20 +137,20 @@ def _make_command(name: str, study: Comparison) -> Command:
     """The command of a study that has no options of its own."""
 
     def command(
-        seeds: int = 3,
-        images: int = 1000,
-        jobs: int = 2,
-        convention: ConventionName = "netdissect",
-        kept: Path = KEPT,
-        out: Path | None = None,
-        quick: Flag = False,
-        json: Flag = False,
+        seeds: _Seeds = 3,
+        images: _Images = 1000,
+        jobs: _Jobs = 2,
+        convention: _Convention = "netdissect",
+        kept: _Kept = KEPT,
+        out: _Out = None,
+        quick: _Quick = False,
+        json: _Json = False,
     ) -> None:
         finding, draw = study.run(set_study(kept, seeds, images, jobs, convention, quick))
         show_finding(finding, write_finding(finding, draw, out or kept / name), json)
 
     command.__name__ = name
-    command.__doc__ = f"{study.told}\n\nWrites tables as CSV, finding.md and figure.svg.{_OPTIONS}"
+    command.__doc__ = f"{study.told}\n\nWrites tables as CSV, finding.md and figure.svg."
     return command
 
 
@@ -291,10 +294,10 @@ def everything(
     kept: Path = KEPT,
     quick: Flag = False,
 ) -> None:
-    """Run every study over students, each into a folder of its own, and put all claims side by side.
+    """Run every study of paper A, each into a folder of its own, and put all claims side by side.
 
-    Networks are taught first, then each study is run as by its own command. What is there is not made again.
-    Writes summary.md.
+    Each study is run as by its own command, scripted raters last; what is there is not made again. Writes
+    summary.md.
 
     Args:
         images: how many drawn scenes networks are dissected over.
@@ -315,6 +318,7 @@ def everything(
         findings.append(finding)
         print(f"{name}: {', '.join(claim.verdict for claim in finding.claims)}; {figure}", flush=True)
     write_text(kept / "summary.md", spell_summary(findings))
+    raters(convention=convention, out=kept / "raters", quick=quick)
     print(f"\n{spell_summary(findings)}\nsummary: {kept / 'summary.md'}")
 
 

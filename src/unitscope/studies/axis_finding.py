@@ -103,12 +103,13 @@ def spell_falls(falls: Sequence[Fall]) -> str:
                 continue
             ratio = relate_falls(mine)
             turned = [count for fall in mine for count in fall.turned]
-            other = relate_falls(mine, by_category=True).middle
+            other = relate_falls(mine, by_category=True)
+            middle = "–" if np.isnan(other.middle) else f"{other.middle:.2f}"
             told = factor if factor != shown else ""
             lines.append(
                 f"| {told} | {level} | {spread([fall.own for fall in mine], '.0f')} "
                 f"| {np.mean(turned):.1f} ({min(turned)} to {max(turned)}) | {ratio.spell()} "
-                f"| {other:.2f} | {ratio.verdict}{_tell_left_out(mine)} |"
+                f"| {middle} | {ratio.verdict}{_tell_left_out(mine)} |"
             )
             shown = factor
         parts.append(f"{name}:\n\n" + "\n".join(lines))

@@ -45,6 +45,8 @@ COMMANDS = (
     "erase",
     "insert",
     "paint",
+    "rate",
+    "ratings",
     "concepts",
     "concepts check",
     "concepts unite",
@@ -59,6 +61,7 @@ COMMANDS = (
     "study axis",
     "study labels",
     "study depth",
+    "study raters",
 )
 
 

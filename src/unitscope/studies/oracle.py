@@ -16,7 +16,7 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError
 from unitscope.studies.questionnaire import Question, Questionnaire
 
-FILLED = 0.5
+FILLED = 0.25
 """How much of a picture's active pixels a concept must fill to describe them."""
 
 

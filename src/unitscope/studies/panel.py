@@ -13,11 +13,11 @@ from unitscope.networks.network import Network
 from unitscope.studies.oracle import Careless, Coin, Oracle, consult_labels
 from unitscope.studies.questionnaire import Question, Questionnaire, draw_questions
 from unitscope.studies.raters import ALL, RatingResult, measure_ratings
-from unitscope.studies.ratings import answer_all
 from unitscope.studies.rating_tables import spell_markdown
+from unitscope.studies.ratings import answer_all
 from unitscope.studies.tables import Cells, short
 
-SHARES = (0.25, 0.5, 0.75)
+SHARES = (0.1, 0.25, 0.5)
 """How much of a picture's active pixels a concept must fill to describe it: laxer and stricter oracles."""
 CARELESS = 0.1
 PANEL = ("first", "second", "third")

@@ -119,7 +119,8 @@ def spell_agreement(result: RatingResult) -> str:
     """One line: how far the raters agree with one another."""
     alpha = result.alpha
     told = "-" if math.isnan(alpha.value) else f"{alpha.value:.2f} ({alpha.low:.2f} to {alpha.high:.2f})"
-    return f"raters agree in {spell_measure(result.agreement)} % of pairs of answers; Krippendorff's alpha {told}"
+    pairs = spell_measure(result.agreement)
+    return f"raters agree in {pairs} % of pairs of answers; Krippendorff's alpha {told}"
 
 
 def spell_measure(measure: Measure) -> str:

@@ -20,7 +20,8 @@ def show_ratings(questionnaire: Questionnaire, result: RatingResult) -> str:
     flagged = sum(bool(row.flags) for row in result.raters)
     parts = [
         f"{kinds[0]} units, {kinds[1]} asked twice, {kinds[2]} decoys; {raters} "
-        f"{'rater' if raters == 1 else 'raters'}, {flagged} flagged; detectors have IoU > {questionnaire.cutoff:g}",
+        f"{'rater' if raters == 1 else 'raters'}, {flagged} flagged; "
+        f"detectors have IoU > {questionnaire.cutoff:g}",
         align(spell_layers(result), left=(0,)),
         align(spell_raters(result), left=(0, 7)),
         spell_agreement(result),

@@ -27,8 +27,8 @@ def rate(
     """Ask people, in the browser, whether units are what their labels say.
 
     Serves a local page that shows a unit's top images and its label: does it describe them? Keys: y, n, u to
-    undo. Every answer is kept at once; `unitscope ratings RUN` tells what came of them. Ctrl-C ends it, and the
-    same command goes on.
+    undo. Every answer is kept at once; `unitscope ratings RUN` tells what came of them. Ctrl-C ends it, and
+    the same command goes on.
 
     Args:
         run: a run whose images are still in place.

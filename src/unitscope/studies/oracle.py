@@ -24,7 +24,7 @@ FILLED = 0.25
 class Oracle:
     """Says yes where the concept fills at least `share` of the active pixels in most of the pictures shown.
 
-    `fills[question]` are the shares that it fills in each; pictures where the unit is not active are left out.
+    `fills[question]` are the shares that it fills in each; pictures without an active pixel are left out.
     """
 
     fills: tuple[Float64[np.ndarray, "_"], ...]

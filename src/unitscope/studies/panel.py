@@ -1,4 +1,4 @@
-"""The human evaluation of paper A (table 3) with scripted raters, whose judgment is known. They are no people."""
+"""The human evaluation of paper A (table 3) with scripted raters, whose judgment is known: no people."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -203,7 +203,7 @@ TABLE_3 = (
 
 
 def spell_panels(panels: Sequence[Panel]) -> str:
-    """The study as Markdown: layers as in table 3, units above IoU cut-offs, raters; ranges are over seeds."""
+    """The study as Markdown: layers as in table 3, units above cut-offs, raters; ranges are over seeds."""
     rows = {
         name: [row for panel in panels for row in panel.layers if row.layer == name]
         for name in _names(panels)
@@ -232,7 +232,8 @@ def spell_panels(panels: Sequence[Panel]) -> str:
     agree = _percent(panel.agreement for panel in panels)
     alpha = _span([f"{panel.alpha:.2f}" for panel in panels])
     tables = "\n\n".join(map(spell_markdown, (first, second, third)))
-    return f"{tables}\n\nThe careless three agree in {agree} % of pairs of answers; Krippendorff's alpha {alpha}."
+    told = f"The careless three agree in {agree} % of pairs of answers; Krippendorff's alpha {alpha}."
+    return f"{tables}\n\n{told}"
 
 
 def _names(panels: Sequence[Panel]) -> list[str]:

@@ -78,8 +78,8 @@ class Questionnaire:
     def order(self, rater: str) -> tuple[int, ...]:
         """The numbers of all questions in the order in which a rater gets them.
 
-        Drawn from the seed and the rater's name. A repeat comes at least `GAP` questions after the first time,
-        or a third of all where there are fewer than three times as many.
+        Drawn from the seed and the rater's name. A repeat comes at least `GAP` questions after the first
+        time, or a third of all where there are fewer than three times as many.
         """
         name = hashlib.sha256(rater.encode()).digest()
         dice = np.random.default_rng([self.seed, *name])

@@ -81,7 +81,8 @@ class RatingResult:
     """Everything that the answers to a questionnaire say.
 
     `agreement` is the share of pairs of answers to the same question that are the same, `alpha`
-    Krippendorff's: what is left of it beyond chance. Both are over units with their own labels, answered the first time.
+    Krippendorff's: what is left of it beyond chance. Both are over units with their own labels, answered the
+    first time.
     """
 
     layers: tuple[LayerRatings, ...]

@@ -1,6 +1,6 @@
 """The human evaluation of paper A (table 3) with scripted raters, whose judgment is known: no people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +99,12 @@ def study_raters(
     panel = measure_ratings(
         asked, {name: answer_all(asked, name, judge) for name, judge in judges.items()}, seed=seed
     )
-    everyone = {**judges, "oracle": oracle, "coin": Coin(seed, "coin"), "yes": _nod}
+    everyone: dict[str, Callable[[Question], bool]] = {
+        **judges,
+        "oracle": oracle,
+        "coin": Coin(seed, "coin"),
+        "yes": _nod,
+    }
     all_of_them = measure_ratings(
         asked, {name: answer_all(asked, name, judge) for name, judge in everyone.items()}, draws=20, seed=seed
     )

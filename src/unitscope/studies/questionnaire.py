@@ -159,8 +159,9 @@ def draw_questions(
     strata = [stratum for name in names for stratum in _split_layer(run[name])]
     asked: list[tuple[str, int, float]] = []
     for (layer, numbers), count in zip(strata, _deal([len(s[1]) for s in strata], units), strict=True):
-        chosen = np.sort(dice.choice(numbers, count, replace=False)) if count else []
-        asked += [(layer, int(unit), len(numbers) / count) for unit in chosen]
+        if count:
+            chosen = np.sort(dice.choice(numbers, count, replace=False)).tolist()
+            asked += [(layer, unit, len(numbers) / count) for unit in chosen]
     if not asked:
         raise UsageError(f"no unit of {', '.join(names)} has a label and a picture; nothing can be asked")
     if repeats > len(asked):
@@ -176,7 +177,8 @@ def draw_questions(
     for layer, unit, weight in asked:
         ask("label", layer, unit, run.vocabulary[int(run[layer].labels.best[unit])], weight)
     for first in np.sort(dice.choice(len(asked), repeats, replace=False)).tolist():
-        ask("repeat", *asked[first][:2], made[first].concept, asked[first][2], first)
+        one = made[first]
+        ask("repeat", one.layer, one.unit, one.concept, one.weight, first)
     for layer, unit, concept in _draw_decoys(run, asked, names, decoys, dice):
         ask("decoy", layer, unit, concept, 0.0)
     return Questionnaire(identify_run(run), run.convention.iou_cutoff, seed, images, tuple(made))

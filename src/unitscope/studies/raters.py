@@ -115,12 +115,15 @@ def measure_ratings(
     scale = Scale(resample(strata, draws, seed))
     weights = np.array([one.weight for one in labels])
     iou = np.array([one.iou for one in labels])
+    chosen = {name: layers == name for name in dict.fromkeys(layers.tolist())}
+    if len(chosen) > 1:
+        chosen[ALL] = np.ones(len(labels), bool)
     rows = [
-        _measure_layer(name, np.isin(layers, chosen), asked, weights, iou, detector, cutoffs, scale)
-        for name, chosen in [*((one, [one]) for one in dict.fromkeys(layers.tolist())), (ALL, layers)]
+        _measure_layer(name, units, asked, weights, iou, detector, cutoffs, scale)
+        for name, units in chosen.items()
     ]
     return RatingResult(
-        tuple(rows[:-1] if len(rows) == 2 else rows),
+        tuple(rows),
         tuple(
             _measure_rater(questionnaire, table, asked, detector, row, rater, scale)
             for row, rater in enumerate(answers)
@@ -200,7 +203,7 @@ def agree(asked: Int8[np.ndarray, "rater unit"]) -> float:
 def _alpha_parts(asked: Int8[np.ndarray, "rater unit"]) -> Float64[np.ndarray, "unit 3"]:
     n, yes = (asked >= 0).sum(0), (asked == 1).sum(0)
     paired = n > 1
-    return np.stack([yes * (n - yes) / np.maximum(n - 1, 1), yes, n], 1) * paired[:, None]
+    return np.asarray(np.stack([yes * (n - yes) / np.maximum(n - 1, 1), yes, n], 1) * paired[:, None])
 
 
 def _alpha(sums: Float64[np.ndarray, "*draw 3"]) -> Float64[np.ndarray, "*draw"]:
@@ -228,7 +231,7 @@ def _consistency_parts(
         found = (find_majority(np.delete(asked, row, 0)) == 1) & (asked[row] >= 0)
         yes += found & (asked[row] == 1)
         total += found
-    return np.stack([yes, total], 1) * weights[:, None]
+    return np.asarray(np.stack([yes, total], 1) * weights[:, None])
 
 
 def _measure_layer(

@@ -1,246 +1,189 @@
-"""Raters: questions as promised, measures against slow twins, and scripts whose agreement is known."""
+"""Questions, answers and agreement, against slow twins and raters whose judgment is known."""
 
 import csv
-from dataclasses import replace
+import json
 from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from made_dissection import made_dissection
 
-import unitscope as us
-from unitscope.dissection.dissect import Confidences
+from unitscope.cli import main
 from unitscope.errors import RunError, UsageError
-from unitscope.studies.oracle import Careless, Coin, consult_labels, measure_fill
-from unitscope.studies.panel import study_raters
-from unitscope.studies.questionnaire import (
-    FALSE_IOU,
-    FALSE_SHARE,
-    GAP,
-    draw_questions,
-    parse_questionnaire,
-)
-from unitscope.studies.raters import agree, agree_beyond_chance, find_majority, measure_ratings, resample
+from unitscope.studies.oracle import Coin
+from unitscope.studies.questionnaire import GAP, draw_questions, parse_questionnaire
+from unitscope.studies.raters import agree, agree_beyond_chance, find_majority, measure_ratings
 from unitscope.studies.rating_tables import write_ratings
-from unitscope.studies.ratings import answer_all, load_ratings, open_ledger, parse_name, tabulate
-
-TABLES = arrays.arrays(np.int8, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.integers(-1, 1))
+from unitscope.studies.ratings import answer_all, load_ratings, open_ledger, parse_name
 
 
 @pytest.fixture(scope="module")
-def source():
-    return us.open_source("drawn:count=80,seed=2000,size=64")
-
-
-@pytest.fixture(scope="module")
-def run(source):
-    network = us.load_network("zoo:scene-classifier")
-    return us.dissect(network, source, ["layer3", "layer5"], confidences=Confidences(shifts=0))
+def run():
+    return made_dissection()
 
 
 @pytest.fixture(scope="module")
 def asked(run):
-    return draw_questions(run, units=24, repeats=6, decoys=6, images=4)
+    return draw_questions(run)
 
 
-def test_questions_are_about_both_kinds_of_units_of_every_layer(run, asked):
-    labels = asked.labels
-    assert (len(labels), len(asked.of("repeat")), len(asked.of("decoy"))) == (24, 6, 6)
-    for layer in ("layer3", "layer5"):
-        for detector in (True, False):
-            mine = [one for one in labels if one.layer == layer and one.detector == detector]
-            assert len(mine) == 6
-            everyone = int((run[layer].labels.detector == detector).sum())
-            assert sum(one.weight for one in mine) <= everyone
-    for one in labels:
-        unit = run[one.layer][one.unit]
-        assert (one.concept, one.iou, one.detector) == (unit.concept, unit.iou, unit.detector)
-    assert draw_questions(run, units=24, repeats=6, decoys=6, images=4) == asked
-    assert draw_questions(run, units=24, repeats=6, decoys=6, images=4, seed=1) != asked
+tables = st.integers(1, 5).flatmap(
+    lambda raters: st.lists(
+        st.lists(st.sampled_from([-1, 0, 1]), min_size=raters, max_size=raters), min_size=1, max_size=12
+    ).map(lambda rows: np.array(rows, np.int8).T)
+)
 
 
-def test_decoys_surely_do_not_fit(run, asked):
-    for one in asked.of("decoy"):
-        layer = run[one.layer]
-        assert layer.iou[one.unit, one.concept.id] < FALSE_IOU
-        assert layer.intersections[one.unit, one.concept.id] < FALSE_SHARE * layer.active[one.unit]
-
-
-@pytest.mark.parametrize("rater", ["Ada", "Grace", "x"])
-def test_everybody_gets_every_question_once_and_repeats_late(asked, rater):
-    order = asked.order(rater)
-    assert sorted(order) == list(range(len(asked)))
-    assert order == asked.order(rater)
-    for one in asked.of("repeat"):
-        assert order.index(one.number) - order.index(one.first) >= min(GAP, 10)
-    assert asked.order("Ada") != asked.order("Grace")
-
-
-def test_a_questionnaire_survives_its_file(asked):
-    import json
-
-    assert parse_questionnaire(json.dumps(asked.json())) == asked
-    for broken in ("", "[]", "{}", json.dumps({**asked.json(), "format": 9})):
-        with pytest.raises(UsageError, match="no questionnaire"):
-            parse_questionnaire(broken)
-
-
-def test_what_cannot_be_asked_is_told(run):
-    with pytest.raises(UsageError, match="no layer 'layer9'"):
-        draw_questions(run, layers=["layer9"])
-    with pytest.raises(UsageError, match="repeats is 5; wanted 2 at most"):
-        draw_questions(run, units=2, repeats=5, decoys=0)
-    with pytest.raises(UsageError, match="images is 0"):
-        draw_questions(run, images=0)
-
-
-@given(TABLES)
-def test_agreement_is_that_of_all_pairs(table):
-    pairs = [
-        one[unit] == other[unit]
-        for unit in range(table.shape[1])
-        for one, other in combinations(table, 2)
-        if one[unit] >= 0 and other[unit] >= 0
-    ]
-    assert agree(table) == pytest.approx(np.mean(pairs), nan_ok=True) if pairs else np.isnan(agree(table))
-
-
-@settings(deadline=None)
-@given(TABLES)
-def test_alpha_is_one_minus_observed_over_expected_disagreement(table):
-    """Krippendorff's definition, pair by pair, each unit's pairs weighted by its answers less one."""
-    units = [[a for a in column if a >= 0] for column in table.T]
+def slow_alpha(table):
+    """Observed over expected disagreement, pair by pair."""
+    units = [[int(a) for a in column if a >= 0] for column in table.T]
     units = [answers for answers in units if len(answers) > 1]
-    every = [a for answers in units for a in answers]
-    n = len(every)
-    expected = sum(a != b for i, a in enumerate(every) for j, b in enumerate(every) if i != j)
-    found = agree_beyond_chance(table)
-    if n < 2 or expected == 0:
-        assert np.isnan(found)
-        return
+    everything = [answer for answers in units for answer in answers]
+    total = len(everything)
     observed = sum(
-        sum(a != b for i, a in enumerate(answers) for j, b in enumerate(answers) if i != j)
+        sum(
+            one != other for place, one in enumerate(answers) for q, other in enumerate(answers) if q != place
+        )
         / (len(answers) - 1)
         for answers in units
     )
-    assert found == pytest.approx(1 - (observed / n) / (expected / (n * (n - 1))))
-
-
-@given(TABLES)
-def test_the_majority_is_counted(table):
-    for unit, answer in enumerate(find_majority(table)):
-        votes = [a for a in table[:, unit] if a >= 0]
-        assert answer == (-1 if 2 * sum(votes) == len(votes) else int(2 * sum(votes) > len(votes)))
-
-
-def test_draws_keep_every_stratum_whole():
-    drawn = resample(np.array([0, 0, 0, 1, 1]), 50, 0)
-    assert (drawn[:, :3].sum(1) == 3).all()
-    assert (drawn[:, 3:].sum(1) == 2).all()
-
-
-def test_scripts_are_measured_as_they_behave(run, source):
-    asked = draw_questions(run, units=60, repeats=20, decoys=12, seed=3)
-    truth = consult_labels(run, source, asked)
-    judges = {"truth": truth, "twin": truth, "coin": Coin(0, "coin"), "yes": lambda question: True}
-    result = measure_ratings(asked, {name: answer_all(asked, name, judge) for name, judge in judges.items()})
-    by_name = {row.rater: row for row in result.raters}
-    yes = by_name["yes"]
-    assert (yes.yes, yes.same, yes.caught) == (1.0, 20, 0)
-    assert yes.flags
-    right = np.mean([truth(one) for one in asked.labels])
-    assert by_name["truth"].yes == pytest.approx(right)
-    assert by_name["truth"].same == 20
-    assert by_name["truth"].caught == sum(not truth(one) for one in asked.of("decoy"))
-    detectors = np.mean([truth(one) == one.detector for one in asked.labels])
-    assert by_name["truth"].dissection.value == pytest.approx(detectors)
-    pair = measure_ratings(asked, {name: answer_all(asked, name, truth) for name in ("one", "two")})
-    assert pair.agreement.value == 1
-    assert pair.alpha.value == 1
-    careful = measure_ratings(
-        asked,
-        {f"{i}": answer_all(asked, f"{i}", Careless(truth, Coin(i, "slip", 0.1))) for i in range(6)},
+    expected = sum(
+        one != other
+        for place, one in enumerate(everything)
+        for q, other in enumerate(everything)
+        if q != place
     )
-    # Two who each err in one of ten agree in .9 * .9 + .1 * .1 of their answers.
-    assert careful.agreement.value == pytest.approx(0.82, abs=0.06)
-    assert careful.agreement.low < careful.agreement.value < careful.agreement.high
+    return 1 - (observed / total) / (expected / (total * (total - 1))) if expected else float("nan")
 
 
-def test_layers_are_weighted_by_the_units_they_stand_for(run, asked):
-    answers = {"a": {one.number: one.detector for one in asked.questions}}
-    result = measure_ratings(asked, answers)
-    for row in result.layers[:-1]:
-        labels = [one for one in asked.labels if one.layer == row.layer]
-        wanted = sum(one.weight for one in labels if one.detector) / sum(one.weight for one in labels)
-        assert row.described.value == pytest.approx(wanted)
-        assert row.detected.value == 1
-        assert row.agreement.value == 1
-    assert result.layers[-1].layer == "all"
-    assert np.isnan(result.agreement.value)
-    with pytest.raises(UsageError, match="nobody has answered"):
+@given(tables)
+@settings(max_examples=80, deadline=None)
+def test_agreement_is_what_pair_by_pair_counting_gives(table):
+    assert agree_beyond_chance(table) == pytest.approx(slow_alpha(table), nan_ok=True)
+    pairs = [
+        one == other for column in table.T for one, other in combinations([a for a in column if a >= 0], 2)
+    ]
+    assert agree(table) == pytest.approx(np.mean(pairs) if pairs else float("nan"), nan_ok=True)
+    for column, found in zip(table.T, find_majority(table), strict=True):
+        yes, no = (column == 1).sum(), (column == 0).sum()
+        assert found == (1 if yes > no else 0 if no > yes else -1)
+
+
+def test_alpha_of_a_published_example():
+    """Krippendorff, Computing Krippendorff's Alpha-Reliability, 2011: two observers, ten units, 0.095."""
+    table = np.array([[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]], np.int8)
+    assert round(agree_beyond_chance(table), 3) == 0.095
+
+
+@given(st.text(min_size=1, max_size=8), st.integers(0, 3))
+@settings(max_examples=25, deadline=None)
+def test_every_order_holds_all_and_repeats_come_late(run, name, seed):
+    asked = draw_questions(run, seed=seed)
+    name = name.encode("utf-8", "replace").decode()
+    order = asked.order(name)
+    assert sorted(order) == list(range(48))
+    assert order == asked.order(name)
+    for one in asked.of("repeat"):
+        assert order.index(one.number) - order.index(one.first) >= GAP
+
+
+def test_questions_are_drawn_evenly_and_decoys_do_not_fit(run, asked):
+    assert [len(asked.of(kind)) for kind in ("label", "repeat", "decoy")] == [32, 8, 8]
+    assert len({(one.layer, one.unit) for one in asked.labels}) == 32
+    for one in asked.of("decoy"):
+        assert run[one.layer].iou[one.unit, one.concept.id] < 0.01
+    for layer in run:
+        mine = [one for one in asked.labels if one.layer == layer]
+        labelled = int((run[layer].labels.best > 0).sum())
+        assert sum(one.weight for one in mine) == pytest.approx(labelled)
+    assert parse_questionnaire(json.dumps(asked.json())) == asked
+    assert asked == draw_questions(run)
+    assert asked != draw_questions(run, seed=1)
+    assert len(draw_questions(run, units=None, repeats=0, decoys=0)) > 150
+    for wrong in ({"units": 0}, {"repeats": 40}, {"decoys": 99}, {"images": 0}, {"layers": ["no"]}):
+        with pytest.raises(UsageError):
+            draw_questions(run, **wrong)
+    for text in ("", "[]", "{}", '{"format": 2}', "[" * 9000):
+        with pytest.raises(UsageError, match="no questionnaire"):
+            parse_questionnaire(text)
+
+
+def test_known_raters_are_found_out(asked):
+    judges = {
+        "truth": lambda one: one.kind != "decoy" and one.detector,
+        "again": lambda one: one.kind != "decoy" and one.detector,
+        "coin": Coin(0, "coin"),
+        "yes": lambda one: True,
+    }
+    answers = {name: answer_all(asked, name, judge) for name, judge in judges.items()}
+    found = measure_ratings(asked, answers, draws=50)
+    truth, _, coin, yes = found.raters
+    assert (truth.dissection.value, truth.same, truth.caught, truth.flags) == (1.0, 8, 8, ())
+    assert (yes.yes, yes.same, yes.caught, yes.flags) == (1.0, 8, 0, ("decoys caught: 0 of 8",))
+    detectors = np.mean([one.detector for one in asked.labels])
+    assert yes.dissection.value == pytest.approx(detectors)
+    tossed = [answers["coin"][one.number] == one.detector for one in asked.labels]
+    assert coin.dissection.value == pytest.approx(np.mean(tossed))
+    assert coin.flags
+    pair = measure_ratings(asked, {name: answers[name] for name in ("truth", "again")}, draws=50)
+    assert pair.agreement.value == pair.alpha.value == 1
+    last = pair.layers[-1]
+    assert (last.layer, last.agreement.value, last.detected.value, last.consistency.value) == ("all", 1, 1, 1)
+    weights = np.array([one.weight for one in asked.labels])
+    share = weights @ [one.detector for one in asked.labels] / weights.sum()
+    assert last.described.value == pytest.approx(share)
+    assert last.described.low == pytest.approx(share)  # each draw holds as many detectors
+    assert dict(last.above)[0.04].value == 1
+    with pytest.raises(UsageError, match="nobody"):
         measure_ratings(asked, {})
 
 
-def test_fill_is_counted_pixel_by_pixel(run, source):
-    exemplars = run["layer5"].exemplars
-    example = run.frame.fit(source[int(exemplars.images[0, 0])])
-    runs = exemplars.mask_runs(0, 0)
-    mask = np.zeros(run["layer5"].mask_size, bool)
-    for row, start, stop in runs.tolist():
-        mask[row, start:stop] = True
-    for concept in np.unique(example.planes)[1:]:
-        here = (example.planes == concept).any(0)
-        assert measure_fill(example, int(concept), runs) == pytest.approx((here & mask).sum() / mask.sum())
-    assert measure_fill(example, example.ids[0], runs) == 1
-
-
-def test_answers_are_kept_line_by_line_and_mended_after_a_kill(asked, tmp_path):
+def test_answers_outlive_a_kill_and_hostile_names(asked, tmp_path):
     ledger = open_ledger(asked, tmp_path)
-    ledger.write("Ada", 3, True)
-    ledger.write("=Grace", 1, False)
-    ledger.write("Ada", 3, None)
-    ledger.write("Ada", 4, False)
-    with (tmp_path / "answers.csv").open("ab") as file:
-        file.write(b"Ada,5,y")  # a kill in the middle of a line
+    for name in ("=1+1", "'quoted", "a,b", '"q"', "猫"):
+        ledger.write(name, 3, True)
+    ledger.write("a,b", 3, None)
+    with ledger.path.open("ab") as file:
+        file.write(b"Ann,1")
     again = open_ledger(asked, tmp_path)
-    assert again.answers == {"Ada": {4: False}, "=Grace": {1: False}}
-    assert load_ratings(tmp_path)[0] == asked
-    table = tabulate(asked, load_ratings(tmp_path)[1])
-    assert (table[0, 4], table[1, 1], (table >= 0).sum()) == (0, 0, 2)
-    other = open_ledger(asked, tmp_path)
-    other.write("Ada", 6, True)
+    again.write("Ann", 7, False)
     ledger.read()
-    assert ledger.answers["Ada"] == {4: False, 6: True}
-    with pytest.raises(RunError, match="holds other questions"):
-        open_ledger(replace(asked, seed=9), tmp_path)
-    (tmp_path / "answers.csv").write_text("rater,question,answer\nAda,99,yes\n")
-    with pytest.raises(RunError, match="no answer to these questions"):
+    assert ledger.answers == again.answers
+    answers = load_ratings(tmp_path)[1]
+    assert answers == {
+        "=1+1": {3: True},
+        "'quoted": {3: True},
+        '"q"': {3: True},
+        "猫": {3: True},
+        "Ann": {7: False},
+    }
+    assert "\n=1+1" not in ledger.path.read_text()
+    result = measure_ratings(asked, answers, draws=5)
+    write_ratings(asked, answers, result, tmp_path)
+    with (tmp_path / "ratings.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[3]["'=1+1"] == "1"
+    with pytest.raises(RunError, match="other questions"):
+        open_ledger(draw_questions(made_dissection(), seed=4), tmp_path)
+    with ledger.path.open("ab") as file:
+        file.write(b"Ann,999,yes\n")
+    with pytest.raises(RunError, match="no answer"):
         open_ledger(asked, tmp_path)
 
 
-def test_names_are_one_printable_line():
-    assert parse_name(" Ada\n Lovelace ") == "Ada Lovelace"
-    for wrong in ("", "  ", None, 3, "x" * 41, "a\x07"):
-        with pytest.raises(UsageError):
-            parse_name(wrong)
+@pytest.mark.parametrize("text", ["", "  ", "x" * 41, "a\nb\x00", "\ud800", 3, None, "a\u202eb"])
+def test_names_that_cannot_be(text):
+    with pytest.raises(UsageError, match="name"):
+        parse_name(text)
 
 
-def test_tables_are_written_without_formulae(asked, tmp_path):
-    answers = {"=cmd": {one.number: True for one in asked.questions}}
-    paths = write_ratings(asked, answers, measure_ratings(asked, answers), tmp_path)
-    for path in paths:
-        rows = list(csv.reader(path.read_text().splitlines()))
-        assert len({len(row) for row in rows}) == 1
-        assert not any(cell.startswith("=") for row in rows for cell in row)
-
-
-def test_the_study_repeats_its_figures(run, source):
-    network = us.load_network("zoo:scene-classifier")
-    panel = study_raters(network, ["layer5"], source, units=30, seed=2)
-    assert panel == study_raters(network, ["layer5"], source, units=30, seed=2)
-    shares = panel.layers[0].oracle
-    assert shares[0.25] >= shares[0.5] >= shares[0.75]
-    [oracle] = [row for row in panel.raters if row.rater == "oracle"]
-    assert oracle.same == 1
+def test_the_study_runs_quickly(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "raters", "--quick", "--layers", "layer4", "layer5", "--out", "r"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("A quick look, not a result.")
+    assert "| yes | 100 |" in said
+    assert {path.name for path in (tmp_path / "r").iterdir()} == {"layers.csv", "raters.csv", "figure.svg"}
+    assert main(["study", "raters", "--seeds", "0"]) == 2

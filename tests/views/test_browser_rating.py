@@ -1,16 +1,15 @@
-"""The rating page in a real browser: scripted raters whose agreement is known, by keyboard alone."""
+"""The rating page in a real browser: scripted raters at the keyboard, a server that is killed, results."""
 
-from contextlib import ExitStack
+import json
 
 import pytest
+from made_dissection import HOSTILE, MadeSource, made_dissection
 from test_browser import browser
 from test_browser_paint import served
 
-import unitscope as us
-from unitscope.dissection.dissect import Confidences
+from unitscope.cli import main
+from unitscope.studies.oracle import Coin
 from unitscope.studies.questionnaire import draw_questions
-from unitscope.studies.raters import measure_ratings
-from unitscope.studies.ratings import load_ratings
 from unitscope.views.rating.booth import open_booth
 from unitscope.views.rating.server import make_app
 
@@ -18,118 +17,81 @@ __all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
-def source():
-    return us.open_source("drawn:count=60,seed=2000,size=64")
+def run():
+    return made_dissection()
 
 
-@pytest.fixture(scope="module")
-def run(source):
-    network = us.load_network("zoo:scene-classifier")
-    return us.dissect(network, source, ["layer5"], confidences=Confidences(shifts=0))
+def enter(browser, address, name, errors, **options):
+    page = browser.new_page(**{"viewport": {"width": 1280, "height": 860}, **options})
+    page.set_default_timeout(12_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
+    page.goto(address)
+    page.keyboard.type(name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-state=asking]")
+    return page
 
 
-@pytest.fixture(scope="module")
-def asked(run):
-    return draw_questions(run, units=6, repeats=2, decoys=2, images=4)
+def press(page, key, place):
+    page.keyboard.press(key)
+    page.wait_for_selector(f"body[data-place='{place}']")
 
 
-class Sitting:
-    """A rater at the page."""
-
-    def __init__(self, browser, address, width=1280, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": 860}, color_scheme=scheme)
-        context.set_default_timeout(12_000)
-        self.page = context.new_page()
-        self.errors, self.requests = [], []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(address)
-
-    def begin(self, name, place=0):
-        self.page.wait_for_selector("body[data-state=name]")
-        self.page.keyboard.type(name)
-        self.page.keyboard.press("Enter")
-        self.at(place)
-
-    def at(self, place):
-        self.page.wait_for_selector(f"body[data-place='{place}']")
-
-    def press(self, key, place):
-        """A key, and the question it leads to."""
-        self.page.keyboard.press(key)
-        self.at(place)
-
-
-def judge(asked, order, place, kind):
-    """What a script says: the truth is that a unit fits its own label, and no decoy does."""
-    question = asked[order[place]]
-    return {"truth": question.kind != "decoy", "yes": True, "parity": question.unit % 2 == 0}[kind]
-
-
-def sit(sitting, asked, name, start=0, stop=None):
-    order = asked.order(name)
-    for place in range(start, len(order) if stop is None else stop):
-        sitting.press("y" if judge(asked, order, place, name) else "n", place + 1)
-
-
-def test_scripted_raters_by_keyboard_alone(browser, run, source, asked, tmp_path):
-    with ExitStack() as stack:
-        address = stack.enter_context(served(make_app(open_booth(run, source, asked, tmp_path))))
-        for name in ("truth", "yes"):
-            sitting = Sitting(browser, address)
-            sitting.begin(name)
-            assert sitting.page.locator("[data-phrase]").text_content() == (
-                asked[asked.order(name)[0]].concept.label
-            )
-            assert sitting.page.locator("[data-pictures] li").count() == 4
-            sit(sitting, asked, name)
-            assert sitting.page.locator("[data-thanks]").text_content() == "All 10 questions are answered."
-            assert sitting.errors == []
-            assert all(url.startswith((address, "data:", "blob:")) for url in sitting.requests)
-        # A third begins, takes an answer back, and loses the page.
-        third = Sitting(browser, address)
-        third.begin("parity")
-        sit(third, asked, "parity", 0, 4)
-        third.press("u", 3)
-        third.page.close()
-    # The server was killed and comes back; the rater goes on where the last kept answer was.
-    with served(make_app(open_booth(run, source, asked, tmp_path))) as address:
-        back = Sitting(browser, address, width=400, scheme="dark")
-        back.begin("parity", 3)
-        assert back.page.evaluate("document.documentElement.scrollWidth") <= 400
-        sit(back, asked, "parity", 3)
-        assert back.errors == []
-    found, answers = load_ratings(tmp_path)
-    assert found == asked
-    wanted = {
-        name: {
-            number: judge(asked, asked.order(name), place, name)
-            for place, number in enumerate(asked.order(name))
-        }
-        for name in ("truth", "yes", "parity")
+def test_scripted_raters_at_the_keyboard_are_found_out(browser, run, tmp_path, capsys):
+    asked = draw_questions(run, units=12, repeats=4, decoys=4)
+    judges = {
+        "truth": lambda one: one.kind != "decoy" and one.detector,
+        "coin": Coin(0, "coin"),
+        "yes": lambda one: True,
     }
-    assert answers == wanted
-    result = measure_ratings(asked, answers)
-    by_name = {row.rater: row for row in result.raters}
-    assert (by_name["truth"].caught, by_name["truth"].same, by_name["truth"].flags) == (2, 2, ())
-    assert (by_name["yes"].caught, by_name["yes"].same) == (0, 2)
-    assert by_name["yes"].flags == ("decoys caught: 0 of 2",)
-    even = sum(one.unit % 2 == 0 for one in asked.labels)
-    # Of three pairs of raters the two others agree always, and with "parity" where the unit is even.
-    assert result.agreement.value == pytest.approx((6 + 2 * even) / 18)
+    errors = []
+    with served(make_app(open_booth(run, MadeSource(), asked, tmp_path))) as address:
+        for name, judge in judges.items():
+            page = enter(browser, address, name, errors)
+            for place, number in enumerate(asked.order(name)):
+                assert page.locator("[data-phrase]").inner_text() == asked[number].concept.label.strip() or (
+                    asked[number].concept.name in HOSTILE
+                )
+                press(page, "y" if judge(asked[number]) else "n", place + 1)
+            assert page.locator("body").get_attribute("data-state") == "done"
+            page.close()
+    assert errors == []
+    assert main(["ratings", str(tmp_path), "--draws", "20", "--json"]) == 0
+    found = {row["rater"]: row for row in json.loads(capsys.readouterr().out)["raters"]}
+    for name, judge in judges.items():
+        row = found[name]
+        own = [judge(one) == one.detector for one in asked.labels]
+        assert row["dissection"]["value"] == pytest.approx(sum(own) / len(own))
+        assert row["caught"] == sum(not judge(one) for one in asked.of("decoy"))
+        assert row["same"] == sum(judge(one) == judge(asked[one.first]) for one in asked.of("repeat"))
+    assert found["yes"]["flags"]
+    assert not found["truth"]["flags"]
 
 
-def test_buttons_and_names_do_what_keys_do(browser, run, source, asked, tmp_path):
-    with served(make_app(open_booth(run, source, asked, tmp_path))) as address:
-        sitting = Sitting(browser, address)
-        sitting.begin("<b>Ada</b>")
-        assert sitting.page.locator("[data-name]").text_content() == "<b>Ada</b>"
-        sitting.page.locator("[data-answer=yes]").click()
-        sitting.at(1)
-        sitting.page.locator("[data-undo]").first.click()
-        sitting.at(0)
-        sitting.page.locator("[data-leave]").click()
-        sitting.page.wait_for_selector("body[data-state=name]")
-        sitting.begin("Grace")
-        assert sitting.errors == []
+def test_a_kill_a_reload_and_an_undo_lose_nothing(browser, run, tmp_path):
+    asked, errors = draw_questions(run, units=6, repeats=1, decoys=1), []
+    app = make_app(open_booth(run, MadeSource(), asked, tmp_path))
+    small = {"viewport": {"width": 400, "height": 800}}
+    with served(app) as address:
+        page = enter(browser, address, "=Ann <b>", errors, **small)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        press(page, "y", 1)
+        press(page, "n", 2)
+        press(page, "u", 1)
+        press(page, "n", 2)
+        page.route("**/api/**", lambda route: route.abort())
+        page.keyboard.press("y")
+        page.locator("[data-trouble]", has_text="does not answer").wait_for()
+        page.unroute("**/api/**")
+        press(page, "y", 3)
+        page.reload()
+        page.wait_for_selector("body[data-place='3']")
+        page.close()
+    with served(make_app(open_booth(run, MadeSource(), asked, tmp_path))) as address:
+        page = enter(browser, address, "=Ann <b>", errors, **small)
+        assert page.locator("[data-count]").inner_text() == "4 of 8"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.matches('button')")
+        page.close()
+    assert errors == []

@@ -16,7 +16,7 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError
 from unitscope.studies.questionnaire import Question, Questionnaire
 
-FILLED = 0.5
+FILLED = 0.25
 """How much of a picture's active pixels a concept must fill to describe them."""
 
 
@@ -24,7 +24,7 @@ FILLED = 0.5
 class Oracle:
     """Says yes where the concept fills at least `share` of the active pixels in most of the pictures shown.
 
-    `fills[question]` are the shares that it fills in each; pictures without activity are left out.
+    `fills[question]` are the shares that it fills in each; pictures without an active pixel are left out.
     """
 
     fills: tuple[Float64[np.ndarray, "_"], ...]

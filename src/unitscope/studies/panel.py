@@ -17,7 +17,7 @@ from unitscope.studies.rating_tables import spell_markdown
 from unitscope.studies.ratings import answer_all
 from unitscope.studies.tables import Cells, short
 
-SHARES = (0.25, 0.5, 0.75)
+SHARES = (0.1, 0.25, 0.5)
 """How much of a picture's active pixels a concept must fill to describe it: laxer and stricter oracles."""
 CARELESS = 0.1
 PANEL = ("first", "second", "third")
@@ -99,12 +99,12 @@ def study_raters(
     panel = measure_ratings(
         asked, {name: answer_all(asked, name, judge) for name, judge in judges.items()}, seed=seed
     )
-    others: dict[str, Callable[[Question], bool]] = {
+    everyone: dict[str, Callable[[Question], bool]] = {
+        **judges,
         "oracle": oracle,
         "coin": Coin(seed, "coin"),
         "yes": _nod,
     }
-    everyone: dict[str, Callable[[Question], bool]] = {**judges, **others}
     all_of_them = measure_ratings(
         asked, {name: answer_all(asked, name, judge) for name, judge in everyone.items()}, draws=20, seed=seed
     )

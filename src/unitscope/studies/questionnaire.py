@@ -177,8 +177,8 @@ def draw_questions(
     for layer, unit, weight in asked:
         ask("label", layer, unit, run.vocabulary[int(run[layer].labels.best[unit])], weight)
     for first in np.sort(dice.choice(len(asked), repeats, replace=False)).tolist():
-        layer, unit, weight = asked[first]
-        ask("repeat", layer, unit, made[first].concept, weight, first)
+        one = made[first]
+        ask("repeat", one.layer, one.unit, one.concept, one.weight, first)
     for layer, unit, concept in _draw_decoys(run, asked, names, decoys, dice):
         ask("decoy", layer, unit, concept, 0.0)
     return Questionnaire(identify_run(run), run.convention.iou_cutoff, seed, images, tuple(made))

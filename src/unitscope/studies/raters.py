@@ -80,7 +80,7 @@ class RaterRatings:
 class RatingResult:
     """Everything that the answers to a questionnaire say.
 
-    `agreement` is the share of pairs of answers to the same question that are the same, `alpha` is
+    `agreement` is the share of pairs of answers to the same question that are the same, `alpha`
     Krippendorff's: what is left of it beyond chance. Both are over units with their own labels, answered the
     first time.
     """
@@ -115,14 +115,15 @@ def measure_ratings(
     scale = Scale(resample(strata, draws, seed))
     weights = np.array([one.weight for one in labels])
     iou = np.array([one.iou for one in labels])
-    places = {name: layers == name for name in dict.fromkeys(layers.tolist())}
-    places[ALL] = np.ones(len(layers), bool)
+    chosen = {name: layers == name for name in dict.fromkeys(layers.tolist())}
+    if len(chosen) > 1:
+        chosen[ALL] = np.ones(len(labels), bool)
     rows = [
-        _measure_layer(name, chosen, asked, weights, iou, detector, cutoffs, scale)
-        for name, chosen in places.items()
+        _measure_layer(name, units, asked, weights, iou, detector, cutoffs, scale)
+        for name, units in chosen.items()
     ]
     return RatingResult(
-        tuple(rows[:-1] if len(rows) == 2 else rows),
+        tuple(rows),
         tuple(
             _measure_rater(questionnaire, table, asked, detector, row, rater, scale)
             for row, rater in enumerate(answers)

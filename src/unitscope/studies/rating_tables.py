@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unitscope.dissection.storage import guard_cell
 from unitscope.studies.questionnaire import Questionnaire
-from unitscope.studies.raters import Measure, RatingResult, find_majority
+from unitscope.studies.raters import Measure, RaterRatings, RatingResult, find_majority
 from unitscope.studies.ratings import Answers, tabulate
 from unitscope.studies.tables import Cells, short, write_tables
 
@@ -98,26 +98,22 @@ def spell_layers(result: RatingResult) -> list[Cells]:
 def spell_raters(result: RatingResult) -> list[Cells]:
     """The table of raters for people, a head and a row a rater; shares in percent."""
     head = ["rater", "answered", "yes", "as the others", "as the dissection", "same again", "decoys caught"]
-    return [
-        [*head, "flagged"],
-        *(
-            [
-                *(row.rater, f"{row.answered} of {row.questions}", percent(row.yes)),
-                *(spell_measure(row.others), spell_measure(row.dissection)),
-                *(f"{row.same} of {row.repeats}", f"{row.caught} of {row.decoys}"),
-                "; ".join(row.flags) or "-",
-            ]
-            for row in result.raters
-        ),
-    ]
+    return [[*head, "flagged"], *map(_spell_rater, result.raters)]
+
+
+def _spell_rater(row: RaterRatings) -> Cells:
+    cells = [row.rater, f"{row.answered} of {row.questions}", percent(row.yes)]
+    cells += [spell_measure(row.others), spell_measure(row.dissection)]
+    cells += [f"{row.same} of {row.repeats}", f"{row.caught} of {row.decoys}"]
+    return [*cells, "; ".join(row.flags) or "-"]
 
 
 def spell_agreement(result: RatingResult) -> str:
     """One line: how far the raters agree with one another."""
     alpha = result.alpha
     told = "-" if math.isnan(alpha.value) else f"{alpha.value:.2f} ({alpha.low:.2f} to {alpha.high:.2f})"
-    agree = spell_measure(result.agreement)
-    return f"raters agree in {agree} % of pairs of answers; Krippendorff's alpha {told}"
+    pairs = spell_measure(result.agreement)
+    return f"raters agree in {pairs} % of pairs of answers; Krippendorff's alpha {told}"
 
 
 def spell_measure(measure: Measure) -> str:

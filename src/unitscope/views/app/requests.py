@@ -56,7 +56,10 @@ class _Plain:
 
 
 async def read_body(request: Request, most: int, patience: float = PATIENCE) -> bytes:
-    """The JSON that was sent, unparsed. Raises `HTTPException` for what is other, late or large."""
+    """The JSON that was sent, unparsed, of `most` bytes.
+
+    Raises `HTTPException` for what is no JSON, too large, or late.
+    """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "the body must be application/json")

@@ -19,8 +19,8 @@ from unitscope.views.rating.booth import Booth, ConflictError
 MOST_TEXT = 4_000
 """Bytes of a request; an answer has about a hundred."""
 _WORDS = {"yes": True, "no": False}
-_SHARED, _ICON = ("look.css", "masks.js"), "paint.svg"
-"""Files of the report, and the icon of the paint page, that this page uses too."""
+_SHARED = ("look.css", "masks.js")
+"""Files of the report that the page uses too."""
 
 
 @dataclass(eq=False)
@@ -96,8 +96,7 @@ def read_page() -> dict[str, bytes]:
     """The files of the page by name: all that is ever served of the disk."""
     own = {entry.name: entry.read_bytes() for entry in (files("unitscope.views.rating") / "page").iterdir()}
     shared = files("unitscope.views.report")
-    icon = files("unitscope.views.app") / "page" / "assets" / _ICON
-    return {**own, _ICON: icon.read_bytes(), **{name: (shared / name).read_bytes() for name in _SHARED}}
+    return {**own, **{name: (shared / name).read_bytes() for name in _SHARED}}
 
 
 async def _tell_conflict(_request: Request, error: Exception) -> Response:

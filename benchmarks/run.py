@@ -35,7 +35,7 @@ from unitscope.statistics.scan import load_batches
 
 SHAPES = [
     ("AlexNet conv5", "torchvision:alexnet", "features.11", 768),
-    ("ResNet-18 layer4", "torchvision:resnet18", "layer4", 512),
+    ("ResNet-18 layer4", "torchvision:resnet18", "layer4", 1024),
     ("VGG-16 conv5_3", "torchvision:vgg16", "features.29", 64),
 ]
 RAW = replace(CONVENTIONS["gandissect"], name="raw", iou_cutoff=0.04, iqr_cutoff=0.0)

@@ -18,6 +18,9 @@ Doubles = Literal["twice", "truth-twice", "once"]
 MAX_CATEGORIES = 64
 """The categories of an image are kept as the bits of one number."""
 
+_Coded = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Segments of equal id along the rows of planes: their number by row, their ends and ids."""
+
 FIELDS = {
     "planes": np.int32,
     "per_row": np.int32,
@@ -142,29 +145,31 @@ def annotate(
     dropped, as `doubles` says. Raises `SourceError` for an id outside the vocabulary or planes of
     another size.
     """
-    planes, areas = _valid_planes(example, mask_size, vocabulary)
+    planes, coded, areas = _valid_planes(example, mask_size, vocabulary)
     size, void = vocabulary.size, example.void
     valid = mask_size[0] * mask_size[1]
     if void is not None and void.any():
         planes = np.where(void[None], 0, planes).astype(np.uint16)
-        areas = _count_pixels(planes, size)
+        coded, areas, _ = _code_planes(planes, size)
         valid -= int(void.sum())
     else:
         void = None
     scalars = np.array(example.ids if doubles == "twice" else sorted(set(example.ids)), np.uint16)
-    kept = planes if doubles == "twice" else loops.drop_doubles(planes, scalars)
-    if doubles == "once":
-        areas = _count_pixels(kept, size)
+    if doubles != "twice" and len(planes) + len(scalars) > 1:
+        planes = loops.drop_doubles(planes, scalars)
+        coded, fewer, _ = _code_planes(planes, size)
+        areas = fewer if doubles == "once" else areas
     np.add.at(areas, np.array(example.ids if doubles != "once" else scalars, np.int64), valid)
     areas[0] = 0
-    coded = kept[kept.any((1, 2))]
     if void is not None:
-        coded = coded if len(coded) else np.zeros((1, *mask_size), np.uint16)
-        coded[0][void] = size
-    per_row, ends, ids = loops.encode_planes(coded)
+        labelled = planes[planes.any((1, 2))]
+        labelled = labelled if len(labelled) else np.zeros((1, *mask_size), np.uint16)
+        labelled[0][void] = size
+        coded = loops.encode_planes(labelled)
+    per_row, ends, ids = coded
     present = np.flatnonzero(areas)
     values: dict[str, Sequence[object] | np.ndarray] = {
-        "planes": [len(coded)],
+        "planes": [len(per_row) // mask_size[0]],
         "per_row": per_row,
         "ends": ends,
         "ids": ids,
@@ -187,8 +192,8 @@ def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
 
 def _valid_planes(
     example: Example, mask_size: tuple[int, int], vocabulary: Vocabulary
-) -> tuple[UInt16[np.ndarray, "plane row column"], ConceptAreas]:
-    """The planes, and the pixels of every id in them."""
+) -> tuple[UInt16[np.ndarray, "plane row column"], _Coded, ConceptAreas]:
+    """The planes, their code, and the pixels of every id in them."""
     planes = example.planes
     if planes.shape[0] and planes.shape[1:] != mask_size:
         raise SourceError(
@@ -196,8 +201,8 @@ def _valid_planes(
             f"the masks of this run {mask_size[0]}x{mask_size[1]}; fit the example to the frame first"
         )
     planes = np.ascontiguousarray(planes if planes.shape[0] else np.zeros((0, *mask_size)), np.uint16)
-    areas = np.zeros(vocabulary.size, np.int64)
-    strange = {loops.count_ids(planes, areas), *example.ids}
+    coded, areas, beyond = _code_planes(planes, vocabulary.size)
+    strange = {beyond, *example.ids}
     strange |= set(np.flatnonzero((areas > 0) & (vocabulary.category_index < 0)).tolist())
     unknown = sorted(identity for identity in strange - {0} if identity not in vocabulary)
     if unknown or 0 in example.ids:
@@ -205,10 +210,13 @@ def _valid_planes(
             f"{example.key}: label {unknown[0] if unknown else 0} is not in the vocabulary, whose ids end at "
             f"{vocabulary.size - 1}; check the source with `unitscope concepts check`"
         )
-    return planes, areas
+    return planes, coded, areas
 
 
-def _count_pixels(planes: UInt16[np.ndarray, "plane row column"], size: int) -> ConceptAreas:
+def _code_planes(
+    planes: UInt16[np.ndarray, "plane row column"], size: int
+) -> tuple[_Coded, ConceptAreas, int]:
+    """The code of the planes, the pixels of every label below `size`, and the least that is not, or 0."""
+    coded = loops.encode_planes(planes)
     areas = np.zeros(size, np.int64)
-    loops.count_ids(planes, areas)
-    return areas
+    return coded, areas, loops.count_ids(*coded[1:], planes.shape[2], areas)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from unitscope.statistics.compiled import compiled
+
 
 @dataclass(frozen=True, eq=False)
 class TopImages:
@@ -22,6 +24,12 @@ class TopImages:
     images: Int32[np.ndarray, "unit rank"]
     peaks: Float32[np.ndarray, "unit rank"]
 
+    def add(self, peaks: Float32[np.ndarray, "image unit"], first_image: int) -> "TopImages":
+        """The top images of these and of one more batch, whose images are numbered from `first_image`."""
+        images, best = self.images.copy(), self.peaks.copy()
+        _insert_peaks(peaks, first_image, images, best)
+        return TopImages(images, best)
+
     def merge(self, other: "TopImages") -> "TopImages":
         """The top images of both."""
         images = np.concatenate([self.images, other.images], 1)
@@ -29,16 +37,33 @@ class TopImages:
         return _best(images, peaks, self.images.shape[1])
 
 
+def empty_tops(units: int, ranks: int) -> TopImages:
+    """The top images where none has been seen."""
+    return TopImages(np.full((units, ranks), -1, np.int32), np.full((units, ranks), -np.inf, np.float32))
+
+
 def rank_images(peaks: Float32[np.ndarray, "image unit"], first_image: int, ranks: int) -> TopImages:
     """The top images of one batch, whose images are numbered from `first_image`."""
-    count, units = peaks.shape
-    images = np.broadcast_to(np.arange(first_image, first_image + count, dtype=np.int32), (units, count))
-    values = np.ascontiguousarray(peaks.T)
-    if count < ranks:
-        missing = ((0, 0), (0, ranks - count))
-        images = np.pad(images, missing, constant_values=-1)
-        values = np.pad(values, missing, constant_values=-np.inf)
-    return _best(images, values, ranks)
+    return empty_tops(peaks.shape[1], ranks).add(peaks, first_image)
+
+
+@compiled
+def _insert_peaks(peaks: np.ndarray, first_image: int, images: np.ndarray, best: np.ndarray) -> None:
+    """Put every peak that is high enough in its place among the best of its unit, which make room."""
+    ranks = images.shape[1]
+    for i in range(len(peaks)):
+        image = first_image + i
+        for u in range(len(images)):
+            peak, rank = peaks[i, u], ranks
+            while rank > 0 and (
+                peak > best[u, rank - 1]
+                or (peak == best[u, rank - 1] and (images[u, rank - 1] < 0 or image < images[u, rank - 1]))
+            ):
+                rank -= 1
+                if rank + 1 < ranks:
+                    images[u, rank + 1], best[u, rank + 1] = images[u, rank], best[u, rank]
+            if rank < ranks:
+                images[u, rank], best[u, rank] = image, peak
 
 
 def _best(

@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +23,17 @@ from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, tap
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
 from unitscope.statistics.devices import update_on_device
-from unitscope.statistics.exemplars import TopImages, rank_images
+from unitscope.statistics.exemplars import TopImages, empty_tops
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
 from unitscope.statistics.threads import Threads, open_threads
 
+T = TypeVar("T")
+
+_SOME = 8
+"""So many packed images are read by one call: to hand over each by itself takes longer."""
+
 ENOUGH = 32
-"""Maps of so many images are packed at once, however small the batches."""
+"""Maps of so many images are packed at once, however small the batches, and packed images read together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +112,29 @@ class Batch:
     last: bool
 
 
+@dataclass
+class _Pile:
+    """Maps of a layer that wait until there are enough."""
+
+    room: Tensor | None = None
+    fill: int = 0
+
+    def add(self, maps: Tensor, last: bool) -> Tensor | None:
+        """All that have waited, and these, once they are enough or the last; valid until more are added."""
+        before, self.fill = self.fill, self.fill + len(maps)
+        enough = last or self.fill >= ENOUGH
+        if before or not enough:
+            # A copy: some networks (captured graphs) write every pass into the same memory.
+            if self.room is None:
+                self.room = maps.new_empty((ENOUGH + len(maps), *maps.shape[1:]))
+            self.room[before : self.fill] = maps
+            maps = self.room[: self.fill]
+        if not enough:
+            return None
+        self.fill = 0
+        return maps
+
+
 def scan_shards(
     network: Network,
     source: ConceptSource,
@@ -165,7 +193,7 @@ def _scan_span(
     tops: dict[str, TopImages] = {}
     keys: dict[int, str] = {}
     labels: list[Annotations] = []
-    waiting: dict[str, list[Tensor]] = {layer: [] for layer in plan.tails}
+    piles = {layer: _Pile() for layer in plan.tails}
     for batch in batches:
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
@@ -174,17 +202,13 @@ def _scan_span(
         for layer, output in outputs.items():
             maps = read_units(output, network.prefix_tokens, layer)
             check_maps(maps, plan.tails[layer], layer, batch)
-            waiting[layer].append(maps)
-            if batch.last or sum(map(len, waiting[layer])) >= ENOUGH:
-                together = torch.cat(waiting[layer])
+            # Sums and peaks at once, while the maps are still near: to fetch them takes longer than to add.
+            before = tops[layer] if layer in tops else empty_tops(maps.shape[1], plan.ranks)
+            tops[layer] = before.add(maps.amax((2, 3)).cpu().numpy(), batch.first)
+            together = piles[layer].add(maps, batch.last)
+            if together is not None:
                 first = batch.first + len(batch.keys) - len(together)
                 tails[layer] = _update(tails[layer], together, first, threads)
-                best = rank_images(together.amax((2, 3)).cpu().numpy(), first, plan.ranks)
-                tops[layer] = tops[layer].merge(best) if layer in tops else best
-                waiting[layer].clear()
-            else:
-                # A copy: some networks (captured graphs) write every pass into the same memory.
-                waiting[layer][-1] = maps.clone()
         bar.update(len(batch.keys))
     shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
     # Only the first shard started without a bound; the others hold little that pruning would drop.
@@ -227,20 +251,34 @@ def load_batches(
         labels = annotate(example, plan.frame.mask_size, plan.doubles, vocabulary, number)
         return example.key, example.image, labels
 
-    waiting: deque[Future[tuple[str, np.ndarray, Annotations]]] = deque()
-    upcoming = iter(span)
-
-    def request(count: int) -> None:
-        waiting.extend(loaders.submit(load, number) for number in islice(upcoming, count))
-
-    request(ahead)
+    loaded = _load_in_turn(load, span, loaders, ahead)
     for start in range(span.start, span.stop, plan.batch_size):
         count = min(plan.batch_size, span.stop - start)
-        request(count)
-        keys, images, labels = zip(*(waiting.popleft().result() for _ in range(count)), strict=True)
+        keys, images, labels = zip(*islice(loaded, count), strict=True)
         stop = start + count
         batch = packed.images[start:stop] if packed else np.stack(images)
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
+
+
+def _load_in_turn(
+    load: Callable[[int], T], span: range, loaders: ThreadPoolExecutor, ahead: int
+) -> Iterator[T]:
+    """What is loaded for every number of a span: so many ahead, or with 0, `ENOUGH` together beforehand."""
+
+    def load_some(numbers: range) -> list[T]:
+        return [load(number) for number in numbers]
+
+    if not ahead:
+        for start in range(0, len(span), ENOUGH):
+            group = span[start : start + ENOUGH]
+            parts = [group[first : first + _SOME] for first in range(0, len(group), _SOME)]
+            yield from chain(*list(loaders.map(load_some, parts)))
+    upcoming = iter(span if ahead else ())
+    waiting = deque(loaders.submit(load, number) for number in islice(upcoming, ahead))
+    while waiting:
+        found = waiting.popleft().result()
+        waiting.extend(loaders.submit(load, number) for number in islice(upcoming, 1))
+        yield found
 
 
 def _packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:

@@ -44,34 +44,34 @@ def write_sentence(dice: np.random.Generator, scene: str, objects: Sequence[str]
 def write_sentences(
     dice: np.random.Generator, scenes: Sequence[str], shares: Float[Tensor, "n object"]
 ) -> Int64[Tensor, "n word"]:
-    """A sentence a picture as places in `WORDS`, -1 after its end; objects by lot from those seen."""
+    """A sentence a picture as places in `WORDS`, -1 after its end; it names the three largest objects."""
     rows = torch.full((len(scenes), LONGEST), -1, dtype=torch.int64)
     for row, scene, mine in zip(rows, scenes, shares.numpy(), strict=True):
-        seen = np.flatnonzero(mine >= NAMED)
-        chosen = dice.permutation(seen)[:3]
+        chosen = [one for one in np.argsort(-mine, kind="stable")[:3] if mine[one] >= NAMED]
         sentence = write_sentence(dice, scene, [_NAMES[one] for one in chosen])
         row[: len(sentence)] = torch.tensor([PLACE[word] for word in sentence])
     return rows
 
 
 class Captioner(nn.Module):
-    """A recurrent network (LSTM) that starts from the mean of the maps and writes a word at a time.
+    """A recurrent network (LSTM) that sees the means of the maps at every word, and writes a word at a time.
 
     `captioner(maps[n, unit, y, x]) -> int64[n, word]` writes its most likely sentence, as places in `WORDS`.
     """
 
     def __init__(self, units: int, dropout: float = 0.0, width: int = 96) -> None:
         super().__init__()
+        self.norm = nn.BatchNorm1d(units)
         self.dropout = nn.Dropout(dropout)
-        self.start = nn.Linear(units, 2 * width)
-        self.words = nn.Embedding(len(WORDS) + 1, 48)
-        self.cell = nn.LSTM(48, width, batch_first=True)
+        self.see = nn.Linear(units, width)
+        self.words = nn.Embedding(len(WORDS) + 1, width)
+        self.cell = nn.LSTM(width, width, batch_first=True)
         self.name = nn.Linear(width, len(WORDS))
 
-    def _begin(self, maps: Float[Tensor, "n unit y x"]) -> tuple[Tensor, Tensor]:
-        state = torch.tanh(self.start(self.dropout(maps.mean((2, 3)).float())))
-        hidden, memory = state.chunk(2, 1)
-        return hidden[None].contiguous(), memory[None].contiguous()
+    def _look(self, maps: Float[Tensor, "n unit y x"]) -> Float[Tensor, "n 1 width"]:
+        # Means of rectified maps are small and all positive: without a norm the words drown them.
+        seen: Tensor = self.see(self.dropout(self.norm(maps.mean((2, 3)).float())))
+        return seen[:, None]
 
     def follow(
         self, maps: Float[Tensor, "n unit y x"], words: Int64[Tensor, "n word"]
@@ -80,16 +80,16 @@ class Captioner(nn.Module):
         with torch.autocast("cpu", enabled=False):
             begin = torch.full((len(words), 1), len(WORDS))
             told = torch.cat([begin, words[:, :-1].clamp(min=0)], 1)
-            states, _ = self.cell(self.words(told), self._begin(maps))
+            states, _ = self.cell(self.words(told) + self._look(maps))
             logits: Tensor = self.name(states)
         return logits
 
     def forward(self, maps: Float[Tensor, "n unit y x"]) -> Int64[Tensor, "n word"]:
-        state = self._begin(maps)
+        seen, state = self._look(maps), None
         word = torch.full((len(maps), 1), len(WORDS))
         written = []
         for _ in range(LONGEST):
-            states, state = self.cell(self.words(word), state)
+            states, state = self.cell(self.words(word) + seen, state)
             word = self.name(states).argmax(2)
             written.append(word)
         return torch.cat(written, 1)

@@ -35,6 +35,9 @@ from unitscope.networks.zoo.training import CHECKPOINT, teach
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
 LAST = LAYERS[-1]
 
+TEACHING = 1
+"""Goes up whenever the same course gives other weights, so that what is kept is not taken for them."""
+
 TASKS: dict[str, Callable[[], Task]] = {
     "scenes": tasks.Scenes,
     "objects": tasks.Objects,
@@ -168,7 +171,8 @@ class Pupil:
     @property
     def key(self) -> str:
         """A name for the folder of its weights, made from all that they depend on."""
-        said = f"{self.course} seed={self.seed} edition={EDITION} torch={torch.__version__.split('+')[0]}"
+        torched = torch.__version__.split("+")[0]
+        said = f"{self.course} seed={self.seed} edition={EDITION}.{TEACHING} torch={torched}"
         digest = hashlib.sha256(said.encode()).hexdigest()[:12]
         return f"{self.course.name.replace(' ', '-')}-{self.seed}-{digest}"
 

@@ -82,14 +82,14 @@ def network(seed, units=6):
 
 def test_a_training_is_followed_as_its_dissections_say():
     source = open_drawn(count=24, seed=1, size=64)
-    course = follow_checkpoints({5: network(1), 1: network(0)}, "1", source)
-    assert course.tracks.steps == (1, 5)
+    training = follow_checkpoints({5: network(1), 1: network(0)}, "1", source)
+    assert training.tracks.steps == (1, 5)
     for place, one in enumerate((network(0), network(1))):
         found = dissect(one, source, ["1"], confidences=Confidences(100, 20))["1"]
-        assert (course.tracks.concepts[place] == found.labels.best).all()
-        assert (course.tracks.detector[place] == found.labels.detector).all()
-        assert course.rows[place].detectors == found.detectors
-        assert course.rows[place].unique["label"] == found.unique["label"]
+        assert (training.tracks.concepts[place] == found.labels.best).all()
+        assert (training.tracks.detector[place] == found.labels.detector).all()
+        assert training.rows[place].detectors == found.detectors
+        assert training.rows[place].unique["label"] == found.unique["label"]
     with pytest.raises(UsageError, match="two or more"):
         follow_checkpoints({1: network(0)}, "1", source)
     few, many = (

@@ -267,11 +267,11 @@ def training(
     source = us.limit(source, 100) if quick else source
     steps = order_checkpoints(_expand(checkpoints))
     opened = {step: us.load_network(network, weights=file) for step, file in steps.items()}
-    course = follow_checkpoints(
+    followed = follow_checkpoints(
         opened, layer, source, convention=convention, cache=kept / "packed", group=network
     )
-    finding = judge_training([course], quick)
-    figure = write_finding(finding, lambda path: draw_trainings([course], path), out or kept / "training")
+    finding = judge_training([followed], quick)
+    figure = write_finding(finding, lambda path: draw_trainings([followed], path), out or kept / "training")
     show_finding(finding, figure, json)
 
 

@@ -36,7 +36,7 @@ _FEW = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Training:
     """One training, dissected at its checkpoints: a row a step, and the tracks of the units."""
 
     rows: tuple[Representation, ...]
@@ -52,7 +52,7 @@ def follow_checkpoints(
     seed: int = 0,
     cache: str | Path | None = None,
     group: str = "checkpoints",
-) -> Course:
+) -> Training:
     """Dissects a layer at every checkpoint, given by step; any network, any source.
 
     Raises `UsageError` for fewer than two checkpoints, and what `dissect` raises.
@@ -68,7 +68,7 @@ def follow_checkpoints(
         for step, network in sorted(checkpoints.items())
     }
     rows = [describe_layer(found, group, seed, step=step) for step, found in layers.items()]
-    return Course(tuple(rows), track_units(list(layers.values()), list(layers)))
+    return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
 
 
 def order_checkpoints(paths: Sequence[Path]) -> dict[int, Path]:
@@ -91,7 +91,7 @@ def order_checkpoints(paths: Sequence[Path]) -> dict[int, Path]:
     return dict(sorted(steps.items()))
 
 
-def follow_student(seed: int, setting: Setting, source: ConceptSource) -> Course:
+def follow_student(seed: int, setting: Setting, source: ConceptSource) -> Training:
     """The baseline of a seed at every power of two of its steps, and before the first."""
     pupil = Pupil(setting.course(COURSE), seed)
     rows: list[Representation] = []
@@ -104,7 +104,7 @@ def follow_student(seed: int, setting: Setting, source: ConceptSource) -> Course
         seconds = seconds_of(pupil, setting.networks) if step == steps[-1] else 0.0
         rows.append(describe_layer(found, "baseline", seed, step=step, skill=skill, seconds=seconds))
         layers.append(found)
-    return Course(tuple(rows), track_units(layers, steps))
+    return Training(tuple(rows), track_units(layers, steps))
 
 
 def find_half(rows: Sequence[Representation], categories: Sequence[str]) -> float:
@@ -115,16 +115,16 @@ def find_half(rows: Sequence[Representation], categories: Sequence[str]) -> floa
     return float(next(row.step for row, count in zip(rows, counts, strict=True) if count >= max(counts) / 2))
 
 
-def claim_training(courses: Sequence[Course]) -> tuple[Claim, ...]:
+def claim_training(trainings: Sequence[Training]) -> tuple[Claim, ...]:
     """Concepts grow over training; low categories come first; no unit goes from texture to object."""
-    first = [course.rows[0].count() for course in courses]
-    last = [course.rows[-1].count() for course in courses]
-    low = [find_half(course.rows, LOW) for course in courses]
-    high = [find_half(course.rows, HIGH) for course in courses]
+    first = [training.rows[0].count() for training in trainings]
+    last = [training.rows[-1].count() for training in trainings]
+    low = [find_half(training.rows, LOW) for training in trainings]
+    high = [find_half(training.rows, HIGH) for training in trainings]
     known = [(a, b) for a, b in zip(low, high, strict=True) if a == a and b == b]
     ended: Counter[str] = Counter()
-    for course in courses:
-        ended.update(find_pasts(course.tracks, "object"))
+    for training in trainings:
+        ended.update(find_pasts(training.tracks, "object"))
     total = sum(ended.values())
     came = sum(ended[one] for one in LOW)
     return (
@@ -146,23 +146,23 @@ def claim_training(courses: Sequence[Course]) -> tuple[Claim, ...]:
             "no unit turns from textures to objects",
             f"of {total} object detectors at the end {came} had detected a color, texture or material, "
             f"{ended[NONE]} of nothing else",
-            judge_fact(came / total <= _FEW, len(courses)) if total else "not tested",
+            judge_fact(came / total <= _FEW, len(trainings)) if total else "not tested",
         ),
     )
 
 
-def spell_training(courses: Sequence[Course]) -> str:
+def spell_training(trainings: Sequence[Training]) -> str:
     """Means over seeds at every step, as a Markdown table."""
     categories = [
         one
-        for one in courses[0].rows[0].categories
-        if any(row.count(one) for course in courses for row in course.rows)
+        for one in trainings[0].rows[0].categories
+        if any(row.count(one) for training in trainings for row in training.rows)
     ]
     head = ["step", "detectors", *categories, "unique"]
-    skilled = all(row.skill == row.skill for course in courses for row in course.rows)
+    skilled = all(row.skill == row.skill for training in trainings for row in training.rows)
     head += ["scene right"] if skilled else []
     lines = [f"| {' | '.join(head)} |", f"|---:|{'---:|' * (len(head) - 1)}"]
-    for rows in zip(*(course.rows for course in courses), strict=True):
+    for rows in zip(*(training.rows for training in trainings), strict=True):
         cells = [str(rows[0].step), f"{np.mean([row.detectors for row in rows]):.1f}"]
         cells += [f"{np.mean([row.count(one) for row in rows]):.1f}" for one in categories]
         cells.append(spread([row.count() for row in rows]))
@@ -171,17 +171,19 @@ def spell_training(courses: Sequence[Course]) -> str:
     return "\n".join(lines)
 
 
-def spell_changes(courses: Sequence[Course]) -> str:
+def spell_changes(trainings: Sequence[Training]) -> str:
     """Where detectors of each category had come from and since when they are, as a Markdown table."""
-    categories = [one for one in courses[0].rows[0].categories if any(c.rows[-1].count(one) for c in courses)]
+    categories = [
+        one for one in trainings[0].rows[0].categories if any(c.rows[-1].count(one) for c in trainings)
+    ]
     head = "| detectors at the end | units | had been another category's | of these | since step (median) |"
     lines = [head, "|---|---:|---:|---|---:|"]
     for category in categories:
         pasts: Counter[str] = Counter()
         births: list[int] = []
-        for course in courses:
-            pasts.update(find_pasts(course.tracks, category))
-            births += find_births(course.tracks, category)
+        for training in trainings:
+            pasts.update(find_pasts(training.tracks, category))
+            births += find_births(training.tracks, category)
         total = sum(pasts.values())
         others = [(name, count) for name, count in pasts.most_common() if name != NONE]
         told = ", ".join(f"{count} {name}" for name, count in others)
@@ -189,33 +191,33 @@ def spell_changes(courses: Sequence[Course]) -> str:
     return "\n".join(lines)
 
 
-def change_rows(courses: Sequence[Course]) -> list[Cells]:
-    """Every change of category between one step and the next, counted over all courses."""
+def change_rows(trainings: Sequence[Training]) -> list[Cells]:
+    """Every change of category between one step and the next, counted over all trainings."""
     changes: Counter[tuple[str, str]] = Counter()
-    for course in courses:
-        changes.update(count_changes(course.tracks))
+    for training in trainings:
+        changes.update(count_changes(training.tracks))
     return [["before", "after", "units"], *([a, b, str(count)] for (a, b), count in sorted(changes.items()))]
 
 
-def judge_training(courses: Sequence[Course], quick: bool = False) -> Finding:
+def judge_training(trainings: Sequence[Training], quick: bool = False) -> Finding:
     """The finding of some trainings, ours or a user's."""
-    rows = [row for course in courses for row in course.rows]
+    rows = [row for training in trainings for row in training.rows]
     return Finding(
         "training",
         QUESTION,
-        claim_training(courses),
-        f"{spell_training(courses)}\n\n{spell_changes(courses)}",
-        {"training.csv": list(cohort_rows(rows)), "changes.csv": change_rows(courses)},
-        str(len(courses)),
+        claim_training(trainings),
+        f"{spell_training(trainings)}\n\n{spell_changes(trainings)}",
+        {"training.csv": list(cohort_rows(rows)), "changes.csv": change_rows(trainings)},
+        str(len(trainings)),
         sum(row.seconds for row in rows),
         quick,
     )
 
 
-def compare_training(setting: Setting) -> tuple[Finding, list[Course]]:
+def compare_training(setting: Setting) -> tuple[Finding, list[Training]]:
     """Teaches the baseline from five seeds and judges its checkpoints."""
     seeds = range(1 if setting.quick else SEEDS)
     teach_pupils([Pupil(setting.course(COURSE), seed) for seed in seeds], setting.networks, jobs=setting.jobs)
     source = setting.source()
-    courses = [follow_student(seed, setting, source) for seed in seeds]
-    return judge_training(courses, setting.quick), courses
+    trainings = [follow_student(seed, setting, source) for seed in seeds]
+    return judge_training(trainings, setting.quick), trainings

@@ -21,7 +21,7 @@ from unitscope.studies.study import Finding
 from unitscope.studies.supervision import GROUPS as TASKS
 from unitscope.studies.tables import Cells
 from unitscope.studies.tracks import Tracks, find_movers, keep_share, track_units
-from unitscope.studies.training import Course
+from unitscope.studies.training import Training
 
 QUESTION = "What becomes of units when a network goes on to another task?"
 STEPS = 512
@@ -38,7 +38,7 @@ GROUPS = {
 }
 
 
-def follow_transfer(group: str, pupil: Pupil, setting: Setting, source: ConceptSource) -> Course:
+def follow_transfer(group: str, pupil: Pupil, setting: Setting, source: ConceptSource) -> Training:
     """One network from where it started to where its second task leaves it."""
     assert pupil.start is not None
     networks = {0: open_student(pupil.start, setting.networks)}
@@ -54,11 +54,11 @@ def follow_transfer(group: str, pupil: Pupil, setting: Setting, source: ConceptS
         skill = measure_skill(networks[step], pack_pictures(source, networks[step], setting))
         seconds = seconds_of(pupil, setting.networks) if step == pupil.course.keep[-1] else 0.0
         rows.append(describe_layer(found, group, pupil.seed, step=step, skill=skill, seconds=seconds))
-    return Course(tuple(rows), track_units(list(layers.values()), list(layers)))
+    return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
 
 
 def claim_transfer(
-    courses: Mapping[str, Sequence[Course]], scratch: Sequence[float], early: Sequence[float]
+    trainings: Mapping[str, Sequence[Training]], scratch: Sequence[float], early: Sequence[float]
 ) -> tuple[Claim, ...]:
     """Units change what they detect, learning is faster than from scratch; and the object detectors?
 
@@ -73,8 +73,8 @@ def claim_transfer(
             judge_order(early, scratch),
         )
     ]
-    for group, mine in courses.items():
-        moved = [1 - keep_share(course.tracks) for course in mine]
+    for group, mine in trainings.items():
+        moved = [1 - keep_share(training.tracks) for training in mine]
         shown = spread([100 * one for one in moved], ".0f")
         claims.append(
             Claim(
@@ -84,7 +84,7 @@ def claim_transfer(
                 judge_fact(min(moved) > _SOME, len(mine)),
             )
         )
-    back = [_objects(course) for course in courses.get(TO_SCENES, ())]
+    back = [_objects(training) for training in trainings.get(TO_SCENES, ())]
     dips = [one[-1] > min(one) < one[0] for one in back]
     claims.append(
         Claim(
@@ -94,7 +94,7 @@ def claim_transfer(
             "unclear" if any(dips) and not all(dips) else judge_fact(all(dips), len(back)),
         )
     )
-    away = [_objects(course) for course in courses.get(TO_OBJECTS, ())]
+    away = [_objects(training) for training in trainings.get(TO_OBJECTS, ())]
     claims.append(
         Claim(
             "section 4.7, from memory",
@@ -106,8 +106,8 @@ def claim_transfer(
     return tuple(claims)
 
 
-def _objects(course: Course) -> list[int]:
-    return [row.count("object") for row in course.rows]
+def _objects(training: Training) -> list[int]:
+    return [row.count("object") for row in training.rows]
 
 
 def _tell(counts: Sequence[Sequence[int]]) -> str:
@@ -128,18 +128,20 @@ def _last(values: Sequence[int]) -> int:
     return values[-1]
 
 
-def spell_transfer(courses: Mapping[str, Sequence[Course]]) -> str:
+def spell_transfer(trainings: Mapping[str, Sequence[Training]]) -> str:
     """Means over seeds at every step, as a Markdown table; *kept*: first detectors with the same name."""
     head = ["transfer", "step", "detectors", "object", "part", "scene", "unique", "kept", "scene right"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    for group, mine in courses.items():
-        for place, rows in enumerate(zip(*(course.rows for course in mine), strict=True)):
+    for group, mine in trainings.items():
+        for place, rows in enumerate(zip(*(training.rows for training in mine), strict=True)):
             cells = [group, str(rows[0].step), f"{np.mean([row.detectors for row in rows]):.1f}"]
             cells += [
                 f"{np.mean([row.count(one) for row in rows]):.1f}" for one in ("object", "part", "scene")
             ]
             cells.append(spread([row.count() for row in rows]))
-            cells.append(f"{100 * np.mean([keep_share(course.tracks, 0, place) for course in mine]):.0f} %")
+            cells.append(
+                f"{100 * np.mean([keep_share(training.tracks, 0, place) for training in mine]):.0f} %"
+            )
             skills = [row.skill for row in rows if row.skill == row.skill]
             cells.append(f"{100 * np.mean(skills):.0f} %" if skills else "")
             lines.append(f"| {' | '.join(cells)} |")
@@ -159,19 +161,19 @@ def spell_movers(tracks: Tracks, count: int = 6) -> str:
     return "\n".join(lines)
 
 
-def track_rows(courses: Mapping[str, Sequence[Course]]) -> list[Cells]:
+def track_rows(trainings: Mapping[str, Sequence[Training]]) -> list[Cells]:
     """Every unit's name at every step."""
     rows = [["transfer", "seed", "unit", "step", "concept", "category", "iou", "detector"]]
-    for group, mine in courses.items():
-        for course in mine:
-            tracks = course.tracks
+    for group, mine in trainings.items():
+        for training in mine:
+            tracks = training.tracks
             for unit in range(tracks.concepts.shape[1]):
                 for place, step in enumerate(tracks.steps):
                     best = int(tracks.concepts[place, unit])
                     named = tracks.vocabulary[best] if best else None
                     rows.append(
                         [
-                            *(group, str(course.rows[0].seed), str(unit), str(step)),
+                            *(group, str(training.rows[0].seed), str(unit), str(step)),
                             *(named.name if named else "", named.category if named else ""),
                             *(f"{tracks.iou[place, unit]:.6g}", str(int(tracks.detector[place, unit]))),
                         ]
@@ -179,38 +181,38 @@ def track_rows(courses: Mapping[str, Sequence[Course]]) -> list[Cells]:
     return rows
 
 
-def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Course]]]:
+def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training]]]:
     """Teaches both transfers and follows their units."""
     members = pupils_of(GROUPS, setting)
     whole = [pupil for _, pupil in members]
     base = [Pupil(setting.course(COURSE), pupil.seed) for pupil in whole]
     teach_pupils([*whole, *base], setting.networks, jobs=setting.jobs)
     source = setting.source()
-    courses: dict[str, list[Course]] = {}
+    trainings: dict[str, list[Training]] = {}
     for group, pupil in members:
-        courses.setdefault(group, []).append(follow_transfer(group, pupil, setting, source))
+        trainings.setdefault(group, []).append(follow_transfer(group, pupil, setting, source))
     step = min(_EARLY, max(base[0].course.keep))
     scratch = []
     for pupil in dict.fromkeys(base):
         network = open_student(pupil, setting.networks, step)
         scratch.append(measure_skill(network, pack_pictures(source, network, setting)))
-    early = [row.skill for course in courses[TO_SCENES] for row in course.rows if row.step == step]
-    rows = [row for mine in courses.values() for course in mine for row in course.rows]
+    early = [row.skill for training in trainings[TO_SCENES] for row in training.rows if row.step == step]
+    rows = [row for mine in trainings.values() for training in mine for row in training.rows]
     text = "\n\n".join(
         [
-            spell_transfer(courses),
+            spell_transfer(trainings),
             *(
                 f"Units that became something else, {group}, seed 0:\n\n{spell_movers(mine[0].tracks)}"
-                for group, mine in courses.items()
+                for group, mine in trainings.items()
             ),
         ]
     )
-    tables = {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": track_rows(courses)}
-    claims = claim_transfer(courses, scratch, early)
+    tables = {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": track_rows(trainings)}
+    claims = claim_transfer(trainings, scratch, early)
     seconds = sum(row.seconds for row in rows)
     return (
         Finding(
-            "transfer", QUESTION, claims, text, tables, f"{len(courses[TO_SCENES])}", seconds, setting.quick
+            "transfer", QUESTION, claims, text, tables, f"{len(trainings[TO_SCENES])}", seconds, setting.quick
         ),
-        courses,
+        trainings,
     )

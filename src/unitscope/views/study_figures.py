@@ -10,7 +10,7 @@ from unitscope.studies.cohort import Representation, group_rows
 from unitscope.studies.discrimination import Probe
 from unitscope.studies.supervision import SELF
 from unitscope.studies.threshold import USUAL, Count, rank_groups
-from unitscope.studies.training import Course
+from unitscope.studies.training import Training
 from unitscope.views.concept_bars import draw_bars, reach
 from unitscope.views.figures import INKS, MUTED, open_figure
 from unitscope.views.palette import category_color
@@ -23,19 +23,19 @@ def draw_layers(cohorts: Mapping[str, Sequence[Representation]], out: Path) -> P
     return draw_bars(group_rows(next(iter(cohorts.values()))), out)
 
 
-def draw_trainings(courses: Sequence[Course], out: Path) -> Path:
-    """One plot over all courses, as `draw_training`."""
-    return draw_training({"": courses}, out)
+def draw_trainings(trainings: Sequence[Training], out: Path) -> Path:
+    """One plot over all trainings, as `draw_training`."""
+    return draw_training({"": trainings}, out)
 
 
-def draw_training(courses: Mapping[str, Sequence[Course]], out: Path) -> Path:
+def draw_training(trainings: Mapping[str, Sequence[Training]], out: Path) -> Path:
     """Unique concepts by category over the steps of training, a plot a group (paper A, fig. 10).
 
     Lines are means over seeds, bars their range. Steps stand evenly. Raises `UsageError` where matplotlib is
     missing, `RunError` where the file cannot be written.
     """
-    with open_figure(out, max(620.0, 460.0 * len(courses)), 320.0, len(courses)) as (figure, axes):
-        for axis, (group, mine) in zip(np.atleast_1d(axes), courses.items(), strict=True):
+    with open_figure(out, max(620.0, 460.0 * len(trainings)), 320.0, len(trainings)) as (figure, axes):
+        for axis, (group, mine) in zip(np.atleast_1d(axes), trainings.items(), strict=True):
             _draw_categories(axis, mine)
             axis.set(title=group, xlabel="step", ylabel="unique concepts")
             axis.grid(axis="x", visible=False)
@@ -43,10 +43,12 @@ def draw_training(courses: Mapping[str, Sequence[Course]], out: Path) -> Path:
     return out
 
 
-def _draw_categories(axis: Any, courses: Sequence[Course]) -> None:
-    steps = [row.step for row in courses[0].rows]
-    for category in courses[0].rows[0].categories:
-        counts = [[course.rows[place].count(category) for course in courses] for place in range(len(steps))]
+def _draw_categories(axis: Any, trainings: Sequence[Training]) -> None:
+    steps = [row.step for row in trainings[0].rows]
+    for category in trainings[0].rows[0].categories:
+        counts = [
+            [training.rows[place].count(category) for training in trainings] for place in range(len(steps))
+        ]
         if not any(map(any, counts)):
             continue
         means = np.array([np.mean(one) for one in counts])

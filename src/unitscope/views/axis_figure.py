@@ -11,7 +11,8 @@ from unitscope.studies.axis_finding import group_falls, relate_falls
 from unitscope.views.figures import INKS, LINE, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 
-_ROW = 17.0
+_ROW, _MOST = 15.0, 2.2
+"""The height of a row, and the ratio at which intervals leave the plot."""
 
 
 def draw_axis(found: tuple[Sequence[Fall], Sequence[Step]], out: Path) -> Path:
@@ -64,4 +65,4 @@ def _draw_ratios(axis: Any, grouped: dict[tuple[str, str, str], list[Fall]]) -> 
     axis.set_yticks(places, names, fontsize=9)
     axis.invert_yaxis()
     axis.grid(axis="y", color=LINE, lw=0.5)
-    axis.set(title="Unique detectors, rotated over own (dashed: the paper's 0.2)", xlim=(0, None))
+    axis.set(title="Unique detectors, rotated over own (dashed: the paper's 0.2)", xlim=(0, _MOST))

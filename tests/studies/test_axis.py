@@ -252,6 +252,8 @@ def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
     finding = judge_axis(falls, steps, 1e-6)
     assert [claim.source for claim in finding.claims][:2] == ["fig. 4", "fig. 4"]
     assert len(finding.tables["conditions.csv"]) == 1 + 3 * len(falls)
+    for table in finding.tables.values():
+        assert len(set(table[0])) == len(table[0])
 
 
 def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):

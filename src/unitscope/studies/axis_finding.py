@@ -219,7 +219,7 @@ def fall_rows(falls: Sequence[Fall]) -> list[Cells]:
 def step_rows(steps: Sequence[Step]) -> list[Cells]:
     """A row a basis of `Step`."""
     categories = list(steps[0].unique)
-    head = ["subject", "seed", "rotation", "part", "detectors", *categories]
+    head = ["subject", "seed", "rotation", "a", "detectors", *categories]
     return [
         head,
         *(

@@ -65,4 +65,4 @@ def _draw_ratios(axis: Any, grouped: dict[tuple[str, str, str], list[Fall]]) -> 
     axis.set_yticks(places, names, fontsize=9)
     axis.invert_yaxis()
     axis.grid(axis="y", color=LINE, lw=0.5)
-    axis.set(title="Unique detectors, rotated over own (dashed: the paper's 0.2)", xlim=(0, _MOST))
+    axis.set(title="Rotated over own (dashed: the paper)", xlim=(0, _MOST))

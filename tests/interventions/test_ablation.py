@@ -10,6 +10,7 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import NetworkError, SourceError, UsageError
+from unitscope.interventions import sweeps
 from unitscope.interventions.ablation import Trial, find_targets, score_removals, single_units
 from unitscope.interventions.importance import (
     Importance,
@@ -227,6 +228,29 @@ def test_the_units_that_a_class_stands_on_come_first():
     assert all(row.balanced == none[row.target] for row in rows if row.kind == "only" and row.count == 6)
     with pytest.raises(UsageError, match="remove 1 to 6"):
         sweep_removals(network, "act", trial, importance, [7])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6])
+def test_the_most_important_and_all_others_partition_the_units(monkeypatch, count):
+    torch.manual_seed(0)
+    network = Network(Pooled().eval(), Preprocessing((16, 16)), CLASSES, "small")
+    trial = find_targets(network, Noise())
+    importance = measure_importance(network, "act", trial)
+    asked = {}
+
+    def keep_masks(*args, **options):
+        asked["masks"] = args[3]
+        return score_removals(*args, **options)
+
+    monkeypatch.setattr(sweeps, "score_removals", keep_masks)
+    rows = sweep_removals(network, "act", trial, importance, [count], draws=1)
+    targets = list(dict.fromkeys(row.target for row in rows if row.kind == "most"))
+    assert len(asked["masks"]) == 1 + 3 * len(targets)
+    for place, target in enumerate(targets):
+        most, only, least = asked["masks"][1 + 3 * place : 4 + 3 * place]
+        assert most.sum() == least.sum() == count
+        assert (most ^ only).all()
+        assert set(np.flatnonzero(most)) == set(importance.order[target][:count].tolist())
 
 
 def test_units_are_grouped_by_the_classes_they_matter_to():

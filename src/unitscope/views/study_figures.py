@@ -61,7 +61,7 @@ def _draw_categories(axis: Any, trainings: Sequence[Training]) -> None:
 def draw_discrimination(probes: Sequence[Probe], out: Path) -> Path:
     """Accuracy on the third task against unique object detectors, a point a network (paper A, fig. 12).
 
-    Raises as `draw_training` does.
+    A group's name stands by one of its points, where there is room. Raises as `draw_training` does.
     """
     kinds = {_SUPERVISED: INKS[0], _ALONE: INKS[1], _RANDOM: MUTED}
     named: set[str] = set()
@@ -72,10 +72,14 @@ def draw_discrimination(probes: Sequence[Probe], out: Path) -> Path:
             axis.scatter(
                 x, [100 * one.accuracy for one in mine], s=26, color=ink, alpha=0.8, label=kind, lw=0
             )
+        most = max(one.row.count("object") for one in probes) or 1
+        placed: list[tuple[float, float]] = []
         for one in probes:
-            if one.row.group not in named and one.row.seed == 0:
+            place = (one.row.count("object"), 100 * one.accuracy)
+            free = all(abs(place[0] - x) > 0.17 * most or abs(place[1] - y) > 1.2 for x, y in placed)
+            if one.row.group not in named and free:
                 named.add(one.row.group)
-                place = (one.row.count("object"), 100 * one.accuracy)
+                placed.append(place)
                 axis.annotate(
                     one.row.group, place, (5, 2), textcoords="offset points", fontsize=9, color=MUTED
                 )

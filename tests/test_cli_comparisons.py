@@ -7,9 +7,11 @@ import re
 import pytest
 
 from unitscope.cli import main
+from unitscope.cli.axis import AXIS
 from unitscope.cli.comparisons import COMPARING, COMPARISONS
 
 TABLES = {
+    "axis": ("conditions.csv", "parts.csv"),
     "layers": ("layers.csv", "layers-1.csv"),
     "supervision": ("supervision.csv", "captions.csv"),
     "training": ("training.csv", "changes.csv"),
@@ -62,4 +64,4 @@ def test_what_goes_with_what_is_told(kept, capsys):
 
 
 def test_all_is_every_study():
-    assert set(COMPARING) == {*COMPARISONS, "all"}
+    assert {*COMPARING, *AXIS} == {*COMPARISONS, "all"}

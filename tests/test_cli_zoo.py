@@ -52,14 +52,6 @@ def test_an_unknown_network_of_the_zoo_is_told(place, capsys):
     assert_refused(main(["zoo", "train", "lion"]), capsys, "'lion'", "scene-classifier", wanted=2)
 
 
-def test_the_axis_study_writes_its_table_and_figure(place, capsys):
-    words = "study axis --concepts drawn:count=24,seed=1,size=64 --rotations 1 --layer layer5 --out axis"
-    assert main(words.split()) == 0
-    said = capsys.readouterr().out
-    assert "| trained 0 | units |" in said
-    assert {path.name for path in (place / "axis").iterdir()} == {"bases.csv", "figure.svg"}
-
-
 def test_the_grade_study_writes_its_tables_and_figure(place, capsys, monkeypatch):
     from unitscope.studies import grade, planting
 

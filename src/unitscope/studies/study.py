@@ -35,7 +35,7 @@ class Finding:
         return "\n\n".join([*parts, told.strip()]).strip() + "\n"
 
 
-def spell_time(seconds: float) -> str:
+def spell_time(seconds: float | int) -> str:
     """Seconds as people say them.
 
     >>> spell_time(42.4), spell_time(4000)

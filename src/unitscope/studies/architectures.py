@@ -12,10 +12,9 @@ from unitscope.studies.cohort import (
     Groups,
     Representation,
     Setting,
-    cohort_rows,
     compare_cohort,
     group_rows,
-    spell_cohort,
+    judge_cohort,
     values_of,
 )
 from unitscope.studies.study import Finding
@@ -48,17 +47,6 @@ def compare_architectures(setting: Setting) -> tuple[Finding, list[Representatio
     """Teaches, dissects and judges the six styles."""
     rows = compare_cohort(GROUPS, setting, untaught="random weights")
     order = sorted(group_rows(rows), key=lambda group: -float(np.mean(values_of(rows, group))))
-    text = f"{spell_cohort(rows, 'style')}\n\nBy unique detectors: {', '.join(order)}."
-    return (
-        Finding(
-            "architectures",
-            QUESTION,
-            claim_architectures(rows),
-            text,
-            {"architectures.csv": list(cohort_rows(rows))},
-            f"{1 + max(row.seed for row in rows)} of each",
-            sum(row.seconds for row in rows),
-            setting.quick,
-        ),
-        rows,
-    )
+    more = f"By unique detectors: {', '.join(order)}."
+    claims = claim_architectures(rows)
+    return judge_cohort("architectures", QUESTION, "style", rows, claims, setting, more), rows

@@ -1,6 +1,7 @@
 """A cohort: students that differ in one thing, dissected alike, their concepts counted."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from unitscope.concepts.drawn import open_drawn
 from unitscope.concepts.drawn.names import SCENE_IDS, SCENES
 from unitscope.concepts.packed import PackedSource, pack_source
+from unitscope.concepts.sources import source_digest
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS, UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
@@ -26,7 +28,8 @@ from unitscope.networks.zoo.students import (
     seconds_of,
     teach_pupils,
 )
-from unitscope.studies.claims import spread
+from unitscope.studies.claims import Claim, spread
+from unitscope.studies.study import Finding
 from unitscope.studies.tables import short
 
 SURE = 0.05
@@ -141,14 +144,13 @@ def dissect_kept(
     network: Network, layers: Sequence[str], source: ConceptSource, setting: Setting, name: str
 ) -> Dissection:
     """The dissection of some layers, kept in the folder of runs: the same network is not run twice."""
-    home = setting.folder / "runs" / f"{name}-{network.digest[:12]}-{len(source)}-{setting.convention}"
-    if (home / "run.json").is_file():
-        try:
+    known = f"{network.digest[:12]}-{source_digest(source)[:8]}-{setting.convention}"
+    # Another study may have dissected the same network under another name.
+    for home in sorted((setting.folder / "runs").glob(f"*-{known}")):
+        with suppress(RunError):  # another version's, or damaged: made anew
             found = load(home)
             if set(layers) <= set(found.layers):
                 return found
-        except RunError:
-            pass  # another version's, or damaged: made anew
     run = dissect(
         network,
         source,
@@ -157,7 +159,7 @@ def dissect_kept(
         confidences=Confidences(100, 20),
         cache=setting.folder / "packed",
     )
-    save(run, home)
+    save(run, setting.folder / "runs" / f"{name}-{known}")
     return run
 
 
@@ -249,6 +251,28 @@ def values_of(
 ) -> list[int]:
     """The unique concepts of a group, a number a seed."""
     return [row.count(category, rule) for row in rows if row.group == group]
+
+
+def judge_cohort(
+    study: str,
+    question: str,
+    what: str,
+    rows: Sequence[Representation],
+    claims: tuple[Claim, ...],
+    setting: Setting,
+    more: str = "",
+) -> Finding:
+    """The finding of a cohort: its claims, its table, `more` text below it; a row a network as CSV."""
+    return Finding(
+        study,
+        question,
+        claims,
+        "\n\n".join([spell_cohort(rows, what), *([more] if more else [])]),
+        {f"{study}.csv": list(cohort_rows(rows))},
+        f"{1 + max(row.seed for row in rows)} of each",
+        sum(row.seconds for row in rows),
+        setting.quick,
+    )
 
 
 def cohort_rows(rows: Sequence[Representation]) -> Iterator[list[str]]:

@@ -11,9 +11,8 @@ from unitscope.studies.cohort import (
     Groups,
     Representation,
     Setting,
-    cohort_rows,
     compare_cohort,
-    spell_cohort,
+    judge_cohort,
     values_of,
 )
 from unitscope.studies.study import Finding
@@ -56,16 +55,5 @@ def claim_conditions(rows: Sequence[Representation]) -> tuple[Claim, ...]:
 def compare_conditions(setting: Setting) -> tuple[Finding, list[Representation]]:
     """Teaches, dissects and judges the conditions."""
     rows = compare_cohort(GROUPS, setting)
-    return (
-        Finding(
-            "conditions",
-            QUESTION,
-            claim_conditions(rows),
-            spell_cohort(rows, "condition"),
-            {"conditions.csv": list(cohort_rows(rows))},
-            f"{1 + max(row.seed for row in rows)} of each",
-            sum(row.seconds for row in rows),
-            setting.quick,
-        ),
-        rows,
-    )
+    claims = claim_conditions(rows)
+    return judge_cohort("conditions", QUESTION, "condition", rows, claims, setting), rows

@@ -19,10 +19,10 @@ from unitscope.studies.cohort import (
     spell_cohort,
 )
 from unitscope.studies.study import Finding
+from unitscope.studies.training import HIGH, LOW
 
 QUESTION = "Which concepts have units at which depth?"
 SEEDS = 5
-LOW, HIGH = ("color", "texture", "material"), ("object", "part")
 
 
 def dissect_layers(

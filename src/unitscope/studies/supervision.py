@@ -12,11 +12,10 @@ from unitscope.studies.cohort import (
     Groups,
     Representation,
     Setting,
-    cohort_rows,
     compare_cohort,
     dissect_kept,
+    judge_cohort,
     pack_pictures,
-    spell_cohort,
     values_of,
 )
 from unitscope.studies.study import Finding
@@ -99,17 +98,6 @@ def compare_supervision(setting: Setting) -> tuple[Finding, list[Representation]
     """Teaches, dissects and judges the tasks."""
     rows = compare_cohort(GROUPS, setting, untaught=UNTAUGHT)
     told = tell_captions(setting)
-    text = f"{spell_cohort(rows, 'task')}\n\nCaptions, seed 0:\n\n{spell_told(told, measure_hold(told))}"
-    return (
-        Finding(
-            "supervision",
-            QUESTION,
-            claim_supervision(rows),
-            text,
-            {"supervision.csv": list(cohort_rows(rows)), "captions.csv": told_rows(told)},
-            f"{1 + max(row.seed for row in rows)} of each",
-            sum(row.seconds for row in rows),
-            setting.quick,
-        ),
-        rows,
-    )
+    more = f"Captions, seed 0:\n\n{spell_told(told, measure_hold(told))}"
+    finding = judge_cohort("supervision", QUESTION, "task", rows, claim_supervision(rows), setting, more)
+    return replace(finding, tables={**finding.tables, "captions.csv": told_rows(told)}), rows

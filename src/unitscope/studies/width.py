@@ -9,9 +9,8 @@ from unitscope.studies.cohort import (
     Groups,
     Representation,
     Setting,
-    cohort_rows,
     compare_cohort,
-    spell_cohort,
+    judge_cohort,
     values_of,
 )
 from unitscope.studies.study import Finding
@@ -66,16 +65,4 @@ def _mean(values: Values) -> float:
 def compare_width(setting: Setting) -> tuple[Finding, list[Representation]]:
     """Teaches, dissects and judges the widths."""
     rows = compare_cohort(GROUPS, setting)
-    return (
-        Finding(
-            "width",
-            QUESTION,
-            claim_width(rows),
-            spell_cohort(rows, "width"),
-            {"width.csv": list(cohort_rows(rows))},
-            f"{1 + max(row.seed for row in rows)} of each",
-            sum(row.seconds for row in rows),
-            setting.quick,
-        ),
-        rows,
-    )
+    return judge_cohort("width", QUESTION, "width", rows, claim_width(rows), setting), rows

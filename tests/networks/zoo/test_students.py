@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from unitscope.concepts.drawn.names import SCENES
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.trace import list_layers
-from unitscope.networks.zoo import pictures as painting
-from unitscope.networks.zoo.pictures import PictureSet, paint_one, paint_pictures
+from unitscope.networks.zoo.pictures import PictureSet, paint_pictures
 from unitscope.networks.zoo.students import (
     COURSE,
     LAYERS,
@@ -31,18 +30,6 @@ SMALL = replace(COURSE, pictures=24, steps=4, batch=8, keep=(1, 4))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("students")
-
-
-@pytest.fixture(autouse=True)
-def few_workers(monkeypatch):
-    """Paints in this process: starting others takes longer than painting 24 pictures."""
-
-    def paint_here(wanted, home, workers):
-        image, labels = zip(*(paint_one(wanted, i) for i in range(wanted.count)), strict=True)
-        np.save(home / "images.npy", np.stack(image))
-        np.save(home / "labels.npy", np.stack(labels))
-
-    monkeypatch.setattr(painting, "_paint_into", paint_here)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from unitscope.errors import NetworkError, RunError, UsageError
-from unitscope.networks.zoo import pictures as painting
 from unitscope.networks.zoo.lessons import draw_batch
 from unitscope.networks.zoo.pictures import PictureSet, paint_one, paint_pictures
 from unitscope.networks.zoo.recipes import RECIPES
@@ -20,18 +19,6 @@ SMALL = {"pictures": 24, "steps": 6, "batch": 8}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("zoo")
-
-
-@pytest.fixture(autouse=True)
-def few_workers(monkeypatch):
-    """Paints in this process: starting others takes longer than painting 24 pictures."""
-
-    def paint_here(wanted, home, workers):
-        image, labels = zip(*(paint_one(wanted, i) for i in range(wanted.count)), strict=True)
-        np.save(home / "images.npy", np.stack(image))
-        np.save(home / "labels.npy", np.stack(labels))
-
-    monkeypatch.setattr(painting, "_paint_into", paint_here)
 
 
 def weights(module):

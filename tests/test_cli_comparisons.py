@@ -14,7 +14,7 @@ TABLES = {
     "axis": ("conditions.csv", "parts.csv"),
     "layers": ("layers.csv", "layers-1.csv"),
     "supervision": ("supervision.csv", "captions.csv"),
-    "training": ("training.csv", "changes.csv"),
+    "training": ("training.csv", "changes.csv", "tracks.csv"),
     "transfer": ("transfer.csv", "tracks.csv"),
 }
 

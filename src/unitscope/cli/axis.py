@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unitscope.cli.comparisons import COMPARISONS, KEPT, set_study, show_finding, write_finding
-from unitscope.cli.words import ConventionName, Flag, Source
+from unitscope.cli.words import Arithmetic, Jobs, Json, Kept, Quick, Results, Scenes, Seeds, Source
 from unitscope.errors import UsageError
 from unitscope.parsing import Command
 
@@ -15,14 +15,14 @@ def axis(
     concepts: Source = "drawn:count=1000,seed=2000,size=64",
     weights: tuple[Path, ...] = (),
     rotations: int = 5,
-    seeds: int = 3,
-    images: int = 1000,
-    jobs: int = 2,
-    convention: ConventionName = "netdissect",
-    kept: Path = KEPT,
-    out: Path | None = None,
-    quick: Flag = False,
-    json: Flag = False,
+    seeds: Seeds = 3,
+    images: Scenes = 1000,
+    jobs: Jobs = 2,
+    convention: Arithmetic = "netdissect",
+    kept: Kept = KEPT,
+    out: Results = None,
+    quick: Quick = False,
+    json: Json = False,
 ) -> None:
     """Compare a layer's units with random rotations of them, under many conditions.
 
@@ -38,14 +38,6 @@ def axis(
         concepts: the labelled images for it.
         weights: files of weights, such as one a seed, instead of the network's own.
         rotations: how many random rotations of it.
-        seeds: how many students, if it is they.
-        images: how many drawn scenes the students are dissected over.
-        jobs: how many students are taught at a time, each on one core.
-        convention: whose arithmetic: docs/theory.md has the table.
-        kept: folder where taught networks and their dissections are kept, for all studies.
-        out: folder of the results; by default KEPT/axis.
-        quick: a small version for a first look: 100 images, two rotations.
-        json: print JSON instead of tables.
     """
     from unitscope.views.axis_figure import draw_axis
 

@@ -2,15 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from glob import glob
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from tyro.conf import arg
+from typing import TYPE_CHECKING, Any
 
 from unitscope.cli.raters_study import raters
-from unitscope.cli.words import ConventionName, Flag, Source, print_json
+from unitscope.cli.words import (
+    Arithmetic,
+    Jobs,
+    Json,
+    Kept,
+    Quick,
+    Results,
+    Scenes,
+    Seeds,
+    Source,
+    print_json,
+)
 from unitscope.errors import UsageError
 from unitscope.parsing import Command
 
@@ -19,18 +29,6 @@ if TYPE_CHECKING:
     from unitscope.studies.study import Finding
 
 KEPT = Path("runs/study")
-_Seeds = Annotated[int, arg(help="networks of each kind")]
-_Images = Annotated[int, arg(help="how many drawn scenes they are dissected over")]
-_Jobs = Annotated[int, arg(help="how many networks are taught at a time, each on one core")]
-_Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
-_Kept = Annotated[
-    Path, arg(help="folder where taught networks and their dissections are kept, for all studies")
-]
-_Out = Annotated[Path | None, arg(help="folder of the results; by default one in --kept, named as the study")]
-_Quick = Annotated[
-    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
-]
-_Json = Annotated[Flag, arg(help="print JSON instead of tables")]
 
 
 @dataclass(frozen=True)
@@ -137,14 +135,14 @@ def _make_command(name: str, study: Comparison) -> Command:
     """The command of a study that has no options of its own."""
 
     def command(
-        seeds: _Seeds = 3,
-        images: _Images = 1000,
-        jobs: _Jobs = 2,
-        convention: _Convention = "netdissect",
-        kept: _Kept = KEPT,
-        out: _Out = None,
-        quick: _Quick = False,
-        json: _Json = False,
+        seeds: Seeds = 3,
+        images: Scenes = 1000,
+        jobs: Jobs = 2,
+        convention: Arithmetic = "netdissect",
+        kept: Kept = KEPT,
+        out: Results = None,
+        quick: Quick = False,
+        json: Json = False,
     ) -> None:
         finding, draw = study.run(set_study(kept, seeds, images, jobs, convention, quick))
         show_finding(finding, write_finding(finding, draw, out or kept / name), json)
@@ -159,13 +157,13 @@ def layers(
     layers: tuple[str, ...] = (),
     concepts: Source = "drawn:count=1000,seed=2000,size=64",
     weights: tuple[Path, ...] = (),
-    images: int = 1000,
-    jobs: int = 2,
-    convention: ConventionName = "netdissect",
-    kept: Path = KEPT,
-    out: Path | None = None,
-    quick: Flag = False,
-    json: Flag = False,
+    images: Scenes = 1000,
+    jobs: Jobs = 2,
+    convention: Arithmetic = "netdissect",
+    kept: Kept = KEPT,
+    out: Results = None,
+    quick: Quick = False,
+    json: Json = False,
 ) -> None:
     """Count the concepts of every layer of a classifier, by category.
 
@@ -177,13 +175,6 @@ def layers(
         layers: its layers, in their order.
         concepts: the labelled images for it.
         weights: files of weights, such as one a seed, instead of the network's own.
-        images: how many drawn scenes the students are dissected over.
-        jobs: how many students are taught at a time, each on one core.
-        convention: whose arithmetic: docs/theory.md has the table.
-        kept: folder where taught networks and their dissections are kept, for all studies.
-        out: folder of the results; by default KEPT/layers.
-        quick: a small version for a first look: 16 steps of teaching, 100 images, one seed.
-        json: print JSON instead of tables.
     """
     import unitscope as us
     from unitscope.studies.layers import dissect_layers, judge_layers
@@ -221,13 +212,13 @@ def training(
     network: str | None = None,
     layer: str | None = None,
     concepts: Source = "drawn:count=1000,seed=2000,size=64",
-    images: int = 1000,
-    jobs: int = 2,
-    convention: ConventionName = "netdissect",
-    kept: Path = KEPT,
-    out: Path | None = None,
-    quick: Flag = False,
-    json: Flag = False,
+    images: Scenes = 1000,
+    jobs: Jobs = 2,
+    convention: Arithmetic = "netdissect",
+    kept: Kept = KEPT,
+    out: Results = None,
+    quick: Quick = False,
+    json: Json = False,
 ) -> None:
     """Follow the units of a layer through the checkpoints of a training.
 
@@ -240,13 +231,6 @@ def training(
         network: the network that they belong to.
         layer: the layer whose units are followed.
         concepts: the labelled images for it.
-        images: how many drawn scenes the students are dissected over.
-        jobs: how many students are taught at a time, each on one core.
-        convention: whose arithmetic: docs/theory.md has the table.
-        kept: folder where taught networks and their dissections are kept, for all studies.
-        out: folder of the results; by default KEPT/training.
-        quick: a small version for a first look: 16 steps of teaching, 100 images, one seed.
-        json: print JSON instead of tables.
     """
     import unitscope as us
     from unitscope.studies.training import follow_checkpoints, judge_training, order_checkpoints
@@ -266,9 +250,9 @@ def training(
     source = us.open_source(concepts)
     source = us.limit(source, 100) if quick else source
     steps = order_checkpoints(_expand(checkpoints))
-    opened = {step: us.load_network(network, weights=file) for step, file in steps.items()}
+    loaders = {step: partial(us.load_network, network, weights=file) for step, file in steps.items()}
     followed = follow_checkpoints(
-        opened, layer, source, convention=convention, cache=kept / "packed", group=network
+        loaders, layer, source, convention=convention, cache=kept / "packed", group=network
     )
     finding = judge_training([followed], quick)
     figure = write_finding(finding, lambda path: draw_trainings([followed], path), out or kept / "training")
@@ -287,25 +271,17 @@ def _expand(patterns: tuple[str, ...]) -> list[Path]:
 
 
 def everything(
-    images: int = 1000,
-    seeds: int = 3,
-    jobs: int = 2,
-    convention: ConventionName = "netdissect",
-    kept: Path = KEPT,
-    quick: Flag = False,
+    images: Scenes = 1000,
+    seeds: Seeds = 3,
+    jobs: Jobs = 2,
+    convention: Arithmetic = "netdissect",
+    kept: Kept = KEPT,
+    quick: Quick = False,
 ) -> None:
     """Run every study of paper A, each into a folder of its own, and put all claims side by side.
 
     Each study is run as by its own command, scripted raters last; what is there is not made again. Writes
     summary.md.
-
-    Args:
-        images: how many drawn scenes networks are dissected over.
-        seeds: networks of each kind.
-        jobs: how many networks are taught at a time, each on one core.
-        convention: whose arithmetic: docs/theory.md has the table.
-        kept: folder where networks, dissections and results are kept.
-        quick: a small version for a first look: 16 steps of teaching, 100 images, one seed.
     """
     from unitscope.studies.study import spell_summary
     from unitscope.studies.tables import write_text

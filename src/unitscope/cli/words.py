@@ -27,6 +27,17 @@ Source = Annotated[
 ]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 
+Seeds = Annotated[int, arg(help="networks of each kind")]
+Scenes = Annotated[int, arg(help="how many drawn scenes students are dissected over")]
+Jobs = Annotated[int, arg(help="how many students are taught at a time, each on one core")]
+Arithmetic = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
+Kept = Annotated[Path, arg(help="folder where students and their dissections are kept, for all studies")]
+Results = Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")]
+Quick = Annotated[
+    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
+]
+Json = Annotated[Flag, arg(help="print JSON instead of tables")]
+
 
 def find_device(name: str) -> str:
     """The device of that name, if torch can use it here; raises `UsageError` if not."""

@@ -1,7 +1,7 @@
 """Units followed through the checkpoints of a training: what each was called at every step."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.result import LayerDissection
+from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
+from unitscope.studies.tables import Cells
 
 NONE = "none"
 """The category of a unit that is no detector."""
@@ -121,3 +123,21 @@ def find_movers(tracks: Tracks, count: int = 8) -> list[int]:
     sure = np.minimum(tracks.iou[0], tracks.iou[-1])
     order = np.argsort(-sure, kind="stable")
     return [int(unit) for unit in order if moved[unit]][:count]
+
+
+def track_rows(followed: Iterable[tuple[str, int, Tracks]]) -> list[Cells]:
+    """The name of every unit at every step, a row each, of trainings told by their name and seed."""
+    rows = [["training", "seed", "unit", "step", "concept", "category", "iou", "detector"]]
+    for name, seed, tracks in followed:
+        for unit in range(tracks.concepts.shape[1]):
+            for place, step in enumerate(tracks.steps):
+                best = int(tracks.concepts[place, unit])
+                named = tracks.vocabulary[best] if best else None
+                words = (guard_cell(named.name), guard_cell(named.category)) if named else ("", "")
+                rows.append(
+                    [
+                        *(guard_cell(name), str(seed), str(unit), str(step), *words),
+                        *(f"{tracks.iou[place, unit]:.6g}", str(int(tracks.detector[place, unit]))),
+                    ]
+                )
+    return rows

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,15 @@ from unitscope.studies.cohort import (
 )
 from unitscope.studies.study import Finding
 from unitscope.studies.tables import Cells
-from unitscope.studies.tracks import NONE, Tracks, count_changes, find_births, find_pasts, track_units
+from unitscope.studies.tracks import (
+    NONE,
+    Tracks,
+    count_changes,
+    find_births,
+    find_pasts,
+    track_rows,
+    track_units,
+)
 
 QUESTION = "When in training do which concepts emerge?"
 LOW, HIGH = ("color", "texture", "material"), ("object", "part")
@@ -44,7 +52,7 @@ class Training:
 
 
 def follow_checkpoints(
-    checkpoints: Mapping[int, Network],
+    checkpoints: Mapping[int, Network | Callable[[], Network]],
     layer: str,
     source: ConceptSource,
     *,
@@ -53,7 +61,7 @@ def follow_checkpoints(
     cache: str | Path | None = None,
     group: str = "checkpoints",
 ) -> Training:
-    """Dissects a layer at every checkpoint, given by step; any network, any source.
+    """Dissects a layer at every checkpoint, given by step: a network, or what loads it in its turn.
 
     Raises `UsageError` for fewer than two checkpoints, and what `dissect` raises.
     """
@@ -63,9 +71,14 @@ def follow_checkpoints(
         )
     layers = {
         step: dissect(
-            network, source, [layer], convention=convention, confidences=Confidences(100, 20), cache=cache
+            one if isinstance(one, Network) else one(),
+            source,
+            [layer],
+            convention=convention,
+            confidences=Confidences(100, 20),
+            cache=cache,
         )[layer]
-        for step, network in sorted(checkpoints.items())
+        for step, one in sorted(checkpoints.items())
     }
     rows = [describe_layer(found, group, seed, step=step) for step, found in layers.items()]
     return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
@@ -202,12 +215,17 @@ def change_rows(trainings: Sequence[Training]) -> list[Cells]:
 def judge_training(trainings: Sequence[Training], quick: bool = False) -> Finding:
     """The finding of some trainings, ours or a user's."""
     rows = [row for training in trainings for row in training.rows]
+    followed = [(one.rows[0].group, one.rows[0].seed, one.tracks) for one in trainings]
     return Finding(
         "training",
         QUESTION,
         claim_training(trainings),
         f"{spell_training(trainings)}\n\n{spell_changes(trainings)}",
-        {"training.csv": list(cohort_rows(rows)), "changes.csv": change_rows(trainings)},
+        {
+            "training.csv": list(cohort_rows(rows)),
+            "changes.csv": change_rows(trainings),
+            "tracks.csv": track_rows(followed),
+        },
         str(len(trainings)),
         sum(row.seconds for row in rows),
         quick,

@@ -19,8 +19,7 @@ from unitscope.studies.cohort import (
 )
 from unitscope.studies.study import Finding
 from unitscope.studies.supervision import GROUPS as TASKS
-from unitscope.studies.tables import Cells
-from unitscope.studies.tracks import Tracks, find_movers, keep_share, track_units
+from unitscope.studies.tracks import Tracks, find_movers, keep_share, track_rows, track_units
 from unitscope.studies.training import Training
 
 QUESTION = "What becomes of units when a network goes on to another task?"
@@ -161,26 +160,6 @@ def spell_movers(tracks: Tracks, count: int = 6) -> str:
     return "\n".join(lines)
 
 
-def track_rows(trainings: Mapping[str, Sequence[Training]]) -> list[Cells]:
-    """Every unit's name at every step."""
-    rows = [["transfer", "seed", "unit", "step", "concept", "category", "iou", "detector"]]
-    for group, mine in trainings.items():
-        for training in mine:
-            tracks = training.tracks
-            for unit in range(tracks.concepts.shape[1]):
-                for place, step in enumerate(tracks.steps):
-                    best = int(tracks.concepts[place, unit])
-                    named = tracks.vocabulary[best] if best else None
-                    rows.append(
-                        [
-                            *(group, str(training.rows[0].seed), str(unit), str(step)),
-                            *(named.name if named else "", named.category if named else ""),
-                            *(f"{tracks.iou[place, unit]:.6g}", str(int(tracks.detector[place, unit]))),
-                        ]
-                    )
-    return rows
-
-
 def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training]]]:
     """Teaches both transfers and follows their units."""
     members = pupils_of(GROUPS, setting)
@@ -207,7 +186,8 @@ def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training
             ),
         ]
     )
-    tables = {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": track_rows(trainings)}
+    followed = [(group, one.rows[0].seed, one.tracks) for group, mine in trainings.items() for one in mine]
+    tables = {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": track_rows(followed)}
     claims = claim_transfer(trainings, scratch, early)
     seconds = sum(row.seconds for row in rows)
     return (

@@ -1,6 +1,5 @@
 """Comparisons of networks: their counts, orders and correlations against slow twins."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from unitscope.concepts.drawn import open_drawn
 from unitscope.concepts.drawn.names import OBJECT_IDS
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
-from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network, Preprocessing
@@ -25,7 +23,7 @@ from unitscope.studies.cohort import Setting, describe_layer, dissect_kept
 from unitscope.studies.discrimination import LEAST, SCENERY, correlate, set_exam
 from unitscope.studies.layers import claim_layers, dissect_layers
 from unitscope.studies.study import Finding, spell_summary
-from unitscope.studies.threshold import Count, compare_orders, count_at, count_network
+from unitscope.studies.threshold import Count, compare_orders, count_network
 
 VALUES = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 
@@ -68,15 +66,6 @@ def test_other_verdicts():
     assert finding.spell().startswith("*A quick look, not a result.*")
     assert "Seeds: 3. Teaching the networks: 3 min" in finding.spell()
     assert "| [width](width.md): fig. 1 | more | less | **unclear** |" in spell_summary([finding])
-
-
-@pytest.mark.parametrize("cutoff", [0.01, 0.02, 0.04, 0.1])
-@pytest.mark.parametrize("rule", ["label", "category"])
-def test_another_cutoff_counts_as_another_convention_does(network, source, cutoff, rule):
-    found = dissect(network, source, ["3"], confidences=Confidences(0, 20))["3"]
-    rules = replace(CONVENTIONS["netdissect"], iou_cutoff=cutoff)
-    again = dissect(network, source, ["3"], convention=rules, confidences=Confidences(0, 20))["3"]
-    assert count_at(found, cutoff, rule) == sum(again.unique[rule].values())
 
 
 def test_a_network_is_counted_at_every_cutoff_and_quantile(network, source):

@@ -1,7 +1,7 @@
 """Does the order of networks depend on the cut-offs? (paper A, section 3: relative orderings are stable)"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,11 @@ import numpy as np
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.zoo.students import COURSE, LAST, Pupil, open_student, teach_pupils
 from unitscope.studies import architectures, supervision
+from unitscope.studies.axis import count_unique
 from unitscope.studies.claims import Claim, Verdict
 from unitscope.studies.cohort import RULES, Groups, Setting, pupils_of
 from unitscope.studies.study import Finding
@@ -51,12 +51,6 @@ class Order:
     first: str
 
 
-def count_at(layer: LayerDissection, cutoff: float, rule: UniqueRule) -> int:
-    """The unique detectors of a dissected layer, had its convention another cut-off."""
-    other = replace(layer, convention=replace(layer.convention, iou_cutoff=cutoff))
-    return sum(other.unique[rule].values())
-
-
 def count_network(
     network: Network,
     layer: str,
@@ -82,7 +76,7 @@ def count_network(
         )[layer]
         for cutoff in cutoffs:
             for rule in RULES:
-                yield Count(group, seed, cutoff, quantile, rule, count_at(found, cutoff, rule))
+                yield Count(group, seed, cutoff, quantile, rule, count_unique(found, cutoff, rule))
 
 
 def rank_groups(counts: Sequence[Count]) -> dict[tuple[float, float, UniqueRule], dict[str, float]]:

@@ -12,7 +12,7 @@ from unitscope.studies.supervision import SELF
 from unitscope.studies.threshold import USUAL, Count, rank_groups
 from unitscope.studies.training import Training
 from unitscope.views.concept_bars import draw_bars, reach
-from unitscope.views.figures import INKS, MUTED, open_figure
+from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 
 _SUPERVISED, _ALONE, _RANDOM = "with labels", "without labels", "random weights"
@@ -101,11 +101,12 @@ def draw_threshold(counts: Sequence[Count], out: Path) -> Path:
     quantiles = sorted({quantile for cutoff, quantile, rule in ranked if cutoff == USUAL[0]})
     usual = ranked[(*USUAL, "label")]
     order = sorted(usual, key=lambda group: -usual[group])
+    inks = (*INKS[:-1], TEXT)  # black would not be seen where the system is dark
     with open_figure(out, 980.0, 420.0, 2) as (figure, axes):
         for place, group in enumerate(order):
             look = {
-                "color": INKS[place % len(INKS)],
-                "ls": ("-", "--", ":")[place // len(INKS) % 3],
+                "color": inks[place % len(inks)],
+                "ls": ("-", "--", ":")[place // len(inks) % 3],
                 "marker": "o",
                 "ms": 3.5,
                 "lw": 1.8,

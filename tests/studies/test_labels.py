@@ -65,6 +65,6 @@ def test_rows_become_a_table_and_a_file(network, source, tmp_path):
     with (tmp_path / "a.csv").open() as file:
         read = list(csv.DictReader(file))
     assert [line["layer"] for line in read] == ["0", "1"]
-    assert float(read[0]["same"]) == rows[0].agreement.same
+    assert float(read[0]["same"]) == pytest.approx(rows[0].agreement.same, rel=1e-5)
     with pytest.raises(RunError, match="cannot write"):
         write_labels(rows, tmp_path / "a.csv" / "b.csv")

@@ -16,7 +16,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions.classes import match_classes
 from unitscope.interventions.edits import count_units, edited
-from unitscope.interventions.heads import LinearHead, find_head, read_head, read_logits, remove_units
+from unitscope.interventions.readout import LinearHead, find_head, read_head, read_logits, remove_units
 from unitscope.interventions.replay import replay
 from unitscope.interventions.scores import ClassScores, add_logits, empty_scores
 from unitscope.networks.network import Input, Network

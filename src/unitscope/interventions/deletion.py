@@ -24,7 +24,7 @@ from unitscope.interventions.explanation import (
     soften,
     weigh_gradient,
 )
-from unitscope.interventions.heads import LinearHead, find_head, read_head, read_logits
+from unitscope.interventions.readout import LinearHead, find_head, read_head, read_logits
 from unitscope.interventions.replay import replay
 from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network

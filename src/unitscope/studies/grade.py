@@ -1,6 +1,5 @@
 """Grades dissection itself: units of known meaning go in, and what names come out?"""
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
-from unitscope.errors import RunError
 from unitscope.studies.planting import (
     LAYER,
     Degradation,
@@ -26,6 +24,7 @@ from unitscope.studies.planting import (
     plant_nothing,
     read_truth,
 )
+from unitscope.studies.tables import lay_out, write_tables
 
 NULL_UNITS = 200
 SHIFTS = 400
@@ -172,20 +171,13 @@ def _mean(rows: Sequence[Grade] | Sequence[NullGrade], name: str) -> float:
 
 def write_grades(grades: Grades, out: Path) -> None:
     """Writes `planted.csv` and `nulls.csv` into a folder. Raises `RunError` where it cannot be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, kind, rows in (("planted", Grade, grades.planted), ("nulls", NullGrade, grades.nulls)):
-            with (out / f"{name}.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, [column.name for column in fields(kind)], lineterminator="\n")
-                writer.writeheader()
-                for row in rows:
-                    writer.writerow({k: _short(value) for k, value in asdict(row).items()})
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-
-
-def _short(value: object) -> object:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    write_tables(
+        out,
+        {
+            "planted.csv": lay_out([one.name for one in fields(Grade)], map(asdict, grades.planted)),
+            "nulls.csv": lay_out([one.name for one in fields(NullGrade)], map(asdict, grades.nulls)),
+        },
+    )
 
 
 def spell_grades(grades: Grades) -> str:

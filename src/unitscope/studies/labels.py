@@ -1,6 +1,5 @@
 """Do a segmenter's labels give units the names that true labels give them?"""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,8 +8,8 @@ from unitscope.concepts.segmenters import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.agreement import Agreement, measure_agreement
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.errors import RunError
 from unitscope.networks.network import Network
+from unitscope.studies.tables import lay_out, write_tables
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,8 @@ def write_labels(rows: Sequence[LabelledTwice], path: Path) -> None:
     """Writes a CSV, a row a layer. Raises `RunError` where it cannot be written."""
     outer = [column.name for column in fields(LabelledTwice) if column.name != "agreement"]
     names = [*outer, *(column.name for column in fields(Agreement))]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names, lineterminator="\n")
-            writer.writeheader()
-            for row in rows:
-                values = {**asdict(row), **asdict(row.agreement)}
-                writer.writerow({name: values[name] for name in names})
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+    records = ({**asdict(row), **asdict(row.agreement)} for row in rows)
+    write_tables(path.parent, {path.name: lay_out(names, records)})
 
 
 def spell_labels(rows: Sequence[LabelledTwice]) -> str:

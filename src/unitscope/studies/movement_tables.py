@@ -1,13 +1,11 @@
 """The study of movement as rows, files and text."""
 
-import csv
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from unitscope.errors import RunError
 from unitscope.studies.movement import GROUPS, MOST, AttackStudy, Estimate
+from unitscope.studies.tables import lay_out, write_tables
 
 MOVEMENT_COLUMNS = ("source", "target", "group", "units", "images", "change", "change_low", "change_high",
                     "size", "size_low", "size_high")  # fmt: skip
@@ -53,20 +51,11 @@ def describe_attacks(study: AttackStudy) -> dict[str, list[dict[str, object]]]:
 def write_attacks(study: AttackStudy, out: Path) -> None:
     """Writes `movement.csv` and `attacks.csv` into a folder. Raises `RunError` where it cannot be written."""
     told = describe_attacks(study)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        _write_rows(out / "movement.csv", MOVEMENT_COLUMNS, told["movements"])
-        _write_rows(out / "attacks.csv", ATTACK_COLUMNS, told["attacks"])
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-
-
-def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+    tables = {
+        "movement.csv": lay_out(MOVEMENT_COLUMNS, told["movements"]),
+        "attacks.csv": lay_out(ATTACK_COLUMNS, told["attacks"]),
+    }
+    write_tables(out, tables)
 
 
 def spell_attacks(study: AttackStudy) -> str:

@@ -2,9 +2,10 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from unitscope.dissection.storage import guard_cell
 from unitscope.errors import RunError
 
 Cells = list[str]
@@ -32,6 +33,25 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
+
+
+def lay_out(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[Cells]:
+    """Records as a table: the columns, then a row a record, numbers to six digits, names guarded for sheets.
+
+    >>> list(lay_out(["unit", "iou"], [{"unit": "=1", "iou": 1 / 3}, {"unit": 2, "iou": None}]))
+    [['unit', 'iou'], ["'=1", '0.333333'], ['2', '']]
+    """
+    yield list(columns)
+    for row in rows:
+        yield [_spell(row[column]) for column in columns]
+
+
+def _spell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return short(value)
+    return guard_cell(value) if isinstance(value, str) else str(value)
 
 
 def short(value: float) -> str:

@@ -215,7 +215,13 @@ def fall(own, turned, seed=0):
 
 
 def test_ratios_and_their_verdicts():
-    assert relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1)]).verdict == "falls by more than half"
+    three = relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1), fall(10, (2, 2), 2)])
+    assert three.verdict == "falls by more than half"
+    # Student's, 2 degrees of freedom; two networks tell less
+    assert three.high - three.middle == pytest.approx(4.303 * 0.05 / np.sqrt(3), rel=1e-3)
+    assert relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1)]).verdict == "falls"
+    alone = relate_falls([fall(10, (2,))])
+    assert (alone.verdict, alone.spell()) == ("unclear", "0.20")
     assert relate_falls([fall(10, (7, 7, 8))]).verdict == "falls"
     assert relate_falls([fall(10, (13, 13))]).verdict == "rises"
     assert relate_falls([fall(10, (8, 12))]).verdict == "unclear"

@@ -133,6 +133,11 @@ def test_correlations_have_intervals_that_hold_them():
     assert found.low < found.middle < found.high
     assert found.middle == pytest.approx(np.corrcoef(x, y)[0, 1])
     assert np.isnan(correlate([1, 1, 1], [1, 2, 3]).middle)
+    # four copies of ten kinds tell no more than the ten kinds
+    few = correlate(x[:10].tolist(), y[:10].tolist())
+    copied = correlate(np.tile(x[:10], 4).tolist(), np.tile(y[:10], 4).tolist(), [*"abcdefghij"] * 4)
+    assert (copied.middle, copied.low, copied.high) == pytest.approx((few.middle, few.low, few.high))
+    assert (copied.networks, copied.kinds) == (40, 10)
     assert np.isnan(correlate([1, 2], [1, 2]).middle)
 
 

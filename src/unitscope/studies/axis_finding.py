@@ -16,12 +16,19 @@ from unitscope.studies.tables import Cells, short
 QUESTION = "Is the basis of the units special, and when?"
 HALF = 0.5
 TOLERANCE = 1e-4
-DRAWS = 2000
+CONTROLS = ("control",)
+"""Factors that are no conditions: what they show is chance."""
 RULE = (
     "*Rotated over own* is the number of unique detectors of a rotation over that of the units, with an "
-    "interval of 95 % by resampling networks and rotations, of one network Student's over its rotations: "
+    "interval of 95 % (Student's, over networks, each with the mean of its rotations; over rotations where "
+    "there is one network): "
     "*falls by more than half* where it lies below 0.5, *falls* below 1, *rises* above 1, *unclear* where it "
     "holds 1. Networks whose units have no detectors have no ratio and are left out; the column says so."
+)
+
+VERDICTS = (
+    "Fewer by 80 % *replicates* where the interval of rotated over own lies below 0.5, *does not* where it "
+    f"lies above. What the network gives stays where no logit moves by {TOLERANCE:g}."
 )
 
 
@@ -35,7 +42,10 @@ class Ratio:
 
     def spell(self) -> str:
         """As text."""
-        return "–" if np.isnan(self.middle) else f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f})"
+        if np.isnan(self.middle):
+            return "–"
+        known = np.isfinite(self.high)
+        return f"{self.middle:.2f}" + (f" ({self.low:.2f} to {self.high:.2f})" if known else "")
 
     @property
     def verdict(self) -> str:
@@ -49,8 +59,12 @@ class Ratio:
         return "rises" if self.low > 1 else "unclear"
 
 
-def relate_falls(falls: Sequence[Fall], by_category: bool = False, seed: int = 0) -> Ratio:
-    """The mean ratio over networks and rotations; networks, then rotations within each, are drawn again."""
+def relate_falls(falls: Sequence[Fall], by_category: bool = False) -> Ratio:
+    """The mean ratio over networks, each with the mean of its rotations, and Student's interval of 95 %.
+
+    Of one network the interval is over its rotations. Of one number nothing is known: it reaches from 0 to
+    infinity. Drawing a handful of networks again and again would give an interval that is too narrow.
+    """
     tables = []
     for fall in falls:
         own = fall.own_by_category if by_category else fall.own
@@ -59,20 +73,12 @@ def relate_falls(falls: Sequence[Fall], by_category: bool = False, seed: int = 0
             tables.append(np.array(turned) / own)
     if not tables:
         return Ratio(float("nan"), float("nan"), float("nan"))
-    dice = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(DRAWS):
-        chosen = dice.integers(0, len(tables), len(tables))
-        drawn.append(
-            np.mean([tables[i][dice.integers(0, len(tables[i]), len(tables[i]))].mean() for i in chosen])
-        )
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    middle = float(np.mean([one.mean() for one in tables]))
-    if len(tables) == 1 and len(tables[0]) > 1:
-        # Drawing again a handful of rotations covers too little; Student's interval of their mean does not.
-        half = _find_quantile()(0.975, len(tables[0]) - 1) * tables[0].std(ddof=1) / np.sqrt(len(tables[0]))
-        low, high = max(0.0, middle - half), middle + half
-    return Ratio(middle, float(low), float(high))
+    values = tables[0] if len(tables) == 1 else np.array([one.mean() for one in tables])
+    middle = float(values.mean())
+    if len(values) == 1:
+        return Ratio(middle, 0.0, float("inf"))
+    half = _find_quantile()(0.975, len(values) - 1) * float(values.std(ddof=1)) / np.sqrt(len(values))
+    return Ratio(middle, max(0.0, middle - half), middle + half)
 
 
 def _find_quantile() -> Callable[[float, int], float]:
@@ -153,13 +159,13 @@ def claim_axis(falls: Sequence[Fall], steps: Sequence[Step], undone: float) -> t
     drops = [a >= b for a, b in pairwise(means)]
     own = [fall.own_detectors for fall in center]
     turned = [count for fall in center for count in fall.turned_detectors]
-    met = sum(relate_falls(some).verdict == "falls by more than half" for some in group_falls(falls).values())
+    tried = [some for some in group_falls(falls).values() if some[0].factor not in CONTROLS]
+    met = sum(relate_falls(some).verdict == "falls by more than half" for some in tried)
     return (
         Claim(
             "fig. 4",
             "a random rotation has 80 % fewer unique detectors",
-            f"{name}: {ratio.spell()} of those of the units; below half in {met} of "
-            f"{len(group_falls(falls))} conditions",
+            f"{name}: {ratio.spell()} of those of the units; below half in {met} of {len(tried)} conditions",
             verdict,
         ),
         Claim(
@@ -248,4 +254,5 @@ def judge_axis(
         f"{networks} networks, {rotations} rotations each",
         seconds,
         quick,
+        VERDICTS,
     )

@@ -1,6 +1,6 @@
 """What a paper found, what was measured here, and whether the one bears out the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +68,17 @@ def judge_fact(holds: bool, seeds: int) -> Verdict:
     if not holds:
         return "does not replicate at this scale"
     return "replicates" if seeds > 1 else "unclear"
+
+
+def judge_all(verdicts: Iterable[Verdict]) -> Verdict:
+    """The weakest of some verdicts, for a claim that holds only where all its parts do.
+
+    >>> judge_all(["replicates", "unclear"])
+    'unclear'
+    """
+    given = set(verdicts)
+    order: tuple[Verdict, ...] = ("not tested", "does not replicate at this scale", "unclear")
+    return next((one for one in order if one in given), "replicates")
 
 
 def judge_interval(middle: float, low: float, high: float) -> Verdict:

@@ -261,8 +261,12 @@ def judge_cohort(
     claims: tuple[Claim, ...],
     setting: Setting,
     more: str = "",
+    rule: str = "",
 ) -> Finding:
-    """The finding of a cohort: its claims, its table, `more` text below it; a row a network as CSV."""
+    """The finding of a cohort: its claims, its table, `more` text below it; a row a network as CSV.
+
+    `rule` tells how its verdicts are reached, where they are no orders.
+    """
     return Finding(
         study,
         question,
@@ -272,6 +276,7 @@ def judge_cohort(
         f"{1 + max(row.seed for row in rows)} of each",
         sum(row.seconds for row in rows),
         setting.quick,
+        rule,
     )
 
 

@@ -20,6 +20,7 @@ from unitscope.studies.study import Finding
 QUESTION = "What do the conditions of training do to the units?"
 ALIKE = 0.2
 """Repetitions are alike where their unique detectors stay within so large a share of their mean."""
+RULE = f"Counts of repetitions are *similar* where their range is at most {ALIKE:.0%} of their mean."
 GROUPS: Groups = {
     "baseline": COURSE,
     "no dropout": replace(COURSE, name="no dropout", dropout=0.0, keep=()),
@@ -56,4 +57,4 @@ def compare_conditions(setting: Setting) -> tuple[Finding, list[Representation]]
     """Teaches, dissects and judges the conditions."""
     rows = compare_cohort(GROUPS, setting)
     claims = claim_conditions(rows)
-    return judge_cohort("conditions", QUESTION, "condition", rows, claims, setting), rows
+    return judge_cohort("conditions", QUESTION, "condition", rows, claims, setting, rule=RULE), rows

@@ -38,6 +38,8 @@ LEAST = 0.01
 """The largest thing must have so large a share of the pixels."""
 C = 0.001
 """The penalty of the support vector machine, as in paper A."""
+RANDOM = "random weights"
+RULE = "Intervals are from drawing kinds of networks again, each with all its seeds."
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,8 @@ def probe_all(setting: Setting) -> list[Probe]:
     count = 240 if setting.quick else 3000
     lessons, probes = None, []
     opened = [
-        ("random weights", group, pupil.seed, open_student(pupil, None))
-        for pupil, (_, group) in members.items()
+        (RANDOM, RANDOM, pupil.seed, open_student(pupil, None))
+        for pupil in members
         if pupil.course.name == COURSE.name
     ]
     opened += [
@@ -142,44 +144,55 @@ def probe_all(setting: Setting) -> list[Probe]:
         if lessons is None:
             lessons = set_exam(pack_pictures(open_drawn(count, 3000, 64), network, setting))
             exam = set_exam(pack_pictures(open_drawn(count // 2, 3001, 64), network, setting))
-        name = "random weights" if family == "random weights" else group
-        row = describe_network(network, source, setting, name, seed, step=int(family != "random weights"))
+        row = describe_network(network, source, setting, group, seed, step=int(family != RANDOM))
         probes.append(Probe(family, row, grade_features(network, lessons, exam)))
     return probes
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's correlation over networks, and a 95 % interval by resampling them."""
+    """Pearson's correlation over networks, and a 95 % interval by resampling their kinds."""
 
     middle: float
     low: float
     high: float
     networks: int
+    kinds: int
 
     def spell(self) -> str:
         """As text."""
-        return f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f}) over {self.networks} networks"
+        shown = f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{shown} over {self.networks} networks of {self.kinds} kinds"
 
 
-def correlate(x: Values, y: Values, *, draws: int = 2000, seed: int = 0) -> Correlation:
+def correlate(
+    x: Values, y: Values, kinds: Sequence[str] | None = None, *, draws: int = 2000, seed: int = 0
+) -> Correlation:
     """Pearson's correlation of two lists; NaN where one does not vary.
+
+    Seeds of one kind are alike, so whole `kinds` are drawn again for the interval, each with all its
+    networks; without `kinds` every network is one of its own.
 
     >>> correlate([1, 2, 3], [2, 4, 6]).middle
     1.0
     """
     pairs = np.array([x, y], np.float64)
-    if pairs.shape[1] < 3 or not pairs.std(1).all():
-        return Correlation(float("nan"), float("nan"), float("nan"), pairs.shape[1])
+    count = pairs.shape[1]
+    _, kind = np.unique(np.arange(count).astype(str) if kinds is None else kinds, return_inverse=True)
+    members = [np.flatnonzero(kind == one) for one in range(len(np.unique(kind)))]
+    nothing = float("nan")
+    if len(members) < 3 or not pairs.std(1).all():
+        return Correlation(nothing, nothing, nothing, count, len(members))
     dice = np.random.default_rng(seed)
     drawn = []
     for _ in range(draws):
-        some = pairs[:, dice.integers(0, pairs.shape[1], pairs.shape[1])]
+        chosen = dice.integers(0, len(members), len(members))
+        some = pairs[:, np.concatenate([members[one] for one in chosen])]
         if some.std(1).all():
             drawn.append(_pearson(some))
     low, high = np.quantile(drawn, [0.025, 0.975])
     middle = round(_pearson(pairs), 12)
-    return Correlation(middle, float(low), float(high), pairs.shape[1])
+    return Correlation(middle, float(low), float(high), count, len(members))
 
 
 def _pearson(pairs: Float64[np.ndarray, "2 n"]) -> float:
@@ -188,19 +201,13 @@ def _pearson(pairs: Float64[np.ndarray, "2 n"]) -> float:
 
 def claim_discrimination(probes: Sequence[Probe]) -> tuple[Claim, ...]:
     """More object detectors, better features; supervised and self-supervised networks are two clusters."""
-    all_of = _relate(probes)
-    trained = _relate([one for one in probes if one.family != "random weights"])
-    own = [one.accuracy for one in probes if one.row.group in supervision.SELF]
-    taught = [
-        one.accuracy
-        for one in probes
-        if one.family == "supervision" and one.row.group not in supervision.SELF
-    ]
+    trained = _relate(_choose(probes, True) + _choose(probes, False))
+    taught, own = ([one.accuracy for one in _choose(probes, labels)] for labels in (True, False))
     return (
         Claim(
             "fig. 12",
             "accuracy grows with the number of unique object detectors",
-            f"correlation {all_of.spell()}; without random weights {trained.spell()}",
+            f"correlation {_relate(probes).spell()}; without random weights {trained.spell()}",
             judge_interval(trained.middle, trained.low, trained.high),
         ),
         Claim(
@@ -212,8 +219,24 @@ def claim_discrimination(probes: Sequence[Probe]) -> tuple[Claim, ...]:
     )
 
 
+def _choose(probes: Sequence[Probe], labels: bool) -> list[Probe]:
+    """The trained networks that learned from labels, or the others."""
+    return [
+        one for one in probes if one.family != RANDOM and (one.row.group not in supervision.SELF) == labels
+    ]
+
+
 def _relate(probes: Sequence[Probe]) -> Correlation:
-    return correlate([one.row.count("object") for one in probes], [one.accuracy for one in probes])
+    objects, kinds = [one.row.count("object") for one in probes], [one.row.group for one in probes]
+    return correlate(objects, [one.accuracy for one in probes], kinds)
+
+
+def spell_clusters(probes: Sequence[Probe]) -> str:
+    """The correlation within the two clusters, as a Markdown table."""
+    lines = ["| among networks | correlation |", "|---|---|"]
+    for name, labels in (("taught with labels", True), ("taught without", False)):
+        lines.append(f"| {name} | {_relate(_choose(probes, labels)).spell()} |")
+    return "\n".join(lines)
 
 
 def _range(values: Values) -> str:
@@ -258,11 +281,12 @@ def compare_discrimination(setting: Setting) -> tuple[Finding, list[Probe]]:
             "discrimination",
             QUESTION,
             claim_discrimination(probes),
-            spell_probes(probes),
+            f"{spell_clusters(probes)}\n\n{spell_probes(probes)}",
             {"discrimination.csv": probe_rows(probes)},
             f"{1 + max(one.row.seed for one in probes)} of each network",
             0.0,
             setting.quick,
+            RULE,
         ),
         probes,
     )

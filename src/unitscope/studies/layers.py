@@ -9,7 +9,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.networks.network import Network
 from unitscope.networks.zoo.students import COURSE, LAYERS, Pupil, open_student, seconds_of, teach_pupils
-from unitscope.studies.claims import Claim, judge_order, spread
+from unitscope.studies.claims import Claim, judge_all, judge_order, spread
 from unitscope.studies.cohort import (
     Representation,
     Setting,
@@ -47,12 +47,17 @@ def share(row: Representation, categories: Sequence[str]) -> float:
 
 
 def claim_layers(rows: Sequence[Representation]) -> tuple[Claim, ...]:
-    """Colors and textures dominate early layers, objects and parts emerge in the last."""
+    """Colors and textures dominate early layers, objects and parts emerge in the last.
+
+    Emerge: there are more in the last than in the early ones, and than in the one before it.
+    """
     names = list(dict.fromkeys(row.layer for row in rows))
     early = names[: max(1, len(names) // 3)]
     low_early = _means(rows, early, LOW)
     low_last = _means(rows, names[-1:], LOW)
     objects_early = _counts(rows, early)
+    before = names[-2:-1] or early
+    objects_before = _counts(rows, before)
     objects_last = _counts(rows, names[-1:])
     told = ", ".join(early)
     return (
@@ -66,8 +71,9 @@ def claim_layers(rows: Sequence[Representation]) -> tuple[Claim, ...]:
         Claim(
             "fig. 5",
             "objects and parts emerge in the last layer",
-            f"{spread(objects_early)} concepts in {told}, {spread(objects_last)} in {names[-1]}",
-            judge_order(objects_last, objects_early),
+            f"{spread(objects_early)} concepts in {told}, {spread(objects_before)} in {before[0]}, "
+            f"{spread(objects_last)} in {names[-1]}",
+            judge_all(judge_order(objects_last, some) for some in (objects_early, objects_before)),
         ),
     )
 

@@ -1,7 +1,7 @@
 """What an attack does inside: which units it moves, the important ones of both classes or all alike?
 
 Paper B, fig. 5: images are attacked until they pass for another class; the peaks of the units that matter
-most to the class they had fall, those of the class they get rise, and the rest stays.
+most to the class they had, and to the class they get, change more (absolute change) than the rest.
 """
 
 import difflib

@@ -1,10 +1,11 @@
 """The study of movement as rows, files and text."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from unitscope.studies.movement import GROUPS, MOST, AttackStudy, Estimate
+from unitscope.studies.movement import GROUPS, MOST, AttackStudy, Estimate, Movement
 from unitscope.studies.tables import lay_out, write_tables
 
 MOVEMENT_COLUMNS = ("source", "target", "group", "units", "images", "change", "change_low", "change_high",
@@ -59,28 +60,41 @@ def write_attacks(study: AttackStudy, out: Path) -> None:
 
 
 def spell_attacks(study: AttackStudy) -> str:
-    """The study in short: how many attacks succeeded, and a Markdown table of the changes by target."""
+    """The study in short: how many attacks succeeded, and Markdown tables of the changes by target.
+
+    The absolute change is the measure of paper B, fig. 5; the change says which way.
+    """
     done, names = study.success, study.network.classes
     lines = [f"{int(done.sum())} of {len(done)} attacks succeeded"]
     if done.any():
         kept = [one for one in study.attacked if one.success]
         l2, linf = np.mean([one.l2 for one in kept]), np.mean([one.linf for one in kept])
         lines[0] += f"; mean L2 {l2:.3g}, mean Linf {linf:.3g} of pixels in [0, 1]"
-        heads = " | ".join(GROUP_NAMES[group] for group in GROUPS)
-        lines += ["", f"| change of peak | {heads} | images |"]
-        lines.append(f"|---|{'---:|' * (len(GROUPS) + 1)}")
-    for target in dict.fromkeys(row.target for row in study.movements if row.source is None):
-        rows = [row for row in study.movements if row.source is None and row.target == target]
-        cells = [f"{_sign(row.change.mean)} ± {_half(row.change)}" for row in rows]
-        to = "all" if target is None else f"to {names[target]}"
-        lines.append(f"| {to} | {' | '.join(cells)} | {rows[0].images} |")
-    if done.any():
+        lines += _spell_changes("absolute change of peak", study.movements, names, lambda row: row.size, "")
+        lines += _spell_changes("change of peak", study.movements, names, lambda row: row.change, "+")
         lines += ["", INTERVALS]
     return "\n".join(lines)
 
 
-def _sign(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+def _spell_changes(
+    title: str,
+    movements: Sequence[Movement],
+    names: Sequence[str],
+    pick: Callable[[Movement], Estimate],
+    sign: str,
+) -> list[str]:
+    heads = " | ".join(GROUP_NAMES[group] for group in GROUPS)
+    lines = ["", f"| {title} | {heads} | images |", f"|---|{'---:|' * (len(GROUPS) + 1)}"]
+    for target in dict.fromkeys(row.target for row in movements if row.source is None):
+        rows = [row for row in movements if row.source is None and row.target == target]
+        cells = [f"{_number(pick(row).mean, sign)} ± {_half(pick(row))}" for row in rows]
+        to = "all" if target is None else f"to {names[target]}"
+        lines.append(f"| {to} | {' | '.join(cells)} | {rows[0].images} |")
+    return lines
+
+
+def _number(value: float, sign: str) -> str:
+    return format(value, f"{sign}.3f").replace("-", "−")
 
 
 def _half(one: Estimate) -> str:

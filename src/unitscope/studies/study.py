@@ -11,7 +11,8 @@ from unitscope.studies.tables import Cells
 class Finding:
     """What a study found: claims beside the paper's, tables for the eye (`text`) and for machines (`tables`).
 
-    `seeds` says how often everything was repeated, `seconds` what teaching its networks took on one core.
+    `seeds` says how often everything was repeated, `seconds` what teaching its networks took on one core,
+    `rule` how verdicts of this study are reached that are no orders and no correlations.
     """
 
     study: str
@@ -22,11 +23,12 @@ class Finding:
     seeds: str = ""
     seconds: float = 0.0
     quick: bool = False
+    rule: str = ""
 
     def spell(self) -> str:
         """The finding as Markdown: claims, numbers, seeds and time."""
         parts = ["*A quick look, not a result.*"] if self.quick else []
-        parts += [spell_claims(self.claims), RULE, self.text]
+        parts += [spell_claims(self.claims), " ".join([RULE, self.rule]).strip(), self.text]
         told = f"Seeds: {self.seeds}." if self.seeds else ""
         if self.seconds:
             told += (

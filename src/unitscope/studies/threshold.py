@@ -26,6 +26,10 @@ USUAL = (0.04, 0.005)
 GROUPS: Groups = {**architectures.GROUPS, **{k: v for k, v in supervision.GROUPS.items() if k != "scenes"}}
 STABLE = 0.8
 """An order is called stable where Kendall's tau to the usual one is at least this."""
+RULE = (
+    f"An order is *stable* where Kendall's tau to the usual one is at least {STABLE:g} at every other value, "
+    f"is not where it falls below {STABLE / 2:g} at one, and is *unclear* in between."
+)
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,8 @@ def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
     seeds = f"{len(dict.fromkeys(pupil.seed for _, pupil in members))} of each network"
     tables = {"threshold.csv": count_rows(counts)}
     return (
-        Finding("threshold", QUESTION, claim_threshold(orders), text, tables, seeds, 0.0, setting.quick),
+        Finding(
+            "threshold", QUESTION, claim_threshold(orders), text, tables, seeds, 0.0, setting.quick, RULE
+        ),
         counts,
     )

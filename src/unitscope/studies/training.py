@@ -41,6 +41,7 @@ LOW, HIGH = ("color", "texture", "material"), ("object", "part")
 """Categories that paper A expects early, and late."""
 SEEDS = 5
 _FEW = 0.05
+RULE = f"*No* unit turns where at most {_FEW:.0%} of the object detectors of all seeds have."
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +230,7 @@ def judge_training(trainings: Sequence[Training], quick: bool = False) -> Findin
         str(len(trainings)),
         sum(row.seconds for row in rows),
         quick,
+        RULE,
     )
 
 

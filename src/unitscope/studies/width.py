@@ -22,6 +22,10 @@ GROUPS: Groups = {
     for width in WIDTHS
 }
 _LITTLE, _POINTS = 0.1, 2.0
+RULE = (
+    f"Wider still *gains no more* where it is no order or a gain of less than {_LITTLE:.0%}; accuracy is "
+    f"*much the same* within {_POINTS:g} points."
+)
 
 
 def claim_width(rows: Sequence[Representation]) -> tuple[Claim, ...]:
@@ -65,4 +69,4 @@ def _mean(values: Values) -> float:
 def compare_width(setting: Setting) -> tuple[Finding, list[Representation]]:
     """Teaches, dissects and judges the widths."""
     rows = compare_cohort(GROUPS, setting)
-    return judge_cohort("width", QUESTION, "width", rows, claim_width(rows), setting), rows
+    return judge_cohort("width", QUESTION, "width", rows, claim_width(rows), setting, rule=RULE), rows

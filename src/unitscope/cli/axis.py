@@ -15,7 +15,7 @@ def axis(
     concepts: Source = "drawn:count=1000,seed=2000,size=64",
     weights: tuple[Path, ...] = (),
     rotations: int = 5,
-    seeds: Seeds = 3,
+    seeds: Seeds = None,
     images: Scenes = 1000,
     jobs: Jobs = 2,
     convention: Arithmetic = "netdissect",

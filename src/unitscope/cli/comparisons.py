@@ -102,13 +102,15 @@ COMPARISONS: dict[str, Comparison] = {
 """The studies over students, in the order of the paper."""
 
 
-def set_study(kept: Path, seeds: int, images: int, jobs: int, convention: str, quick: bool) -> "Setting":
+def set_study(
+    kept: Path, seeds: int | None, images: int, jobs: int, convention: str, quick: bool
+) -> "Setting":
     """The setting of a study. Raises `UsageError` for numbers below 1, and where figures cannot be drawn."""
     from unitscope.studies.cohort import Setting
     from unitscope.views.figures import load_matplotlib
 
     for option, value in (("seeds", seeds), ("images", images), ("jobs", jobs)):
-        if value < 1:
+        if value is not None and value < 1:
             raise UsageError(f"--{option} is {value}; wanted 1 or more")
     load_matplotlib()  # what is missing is told before the work, not after it
     return Setting(kept, images, seeds, jobs, quick, convention)
@@ -135,7 +137,7 @@ def _make_command(name: str, study: Comparison) -> Command:
     """The command of a study that has no options of its own."""
 
     def command(
-        seeds: Seeds = 3,
+        seeds: Seeds = None,
         images: Scenes = 1000,
         jobs: Jobs = 2,
         convention: Arithmetic = "netdissect",
@@ -272,7 +274,7 @@ def _expand(patterns: tuple[str, ...]) -> list[Path]:
 
 def everything(
     images: Scenes = 1000,
-    seeds: Seeds = 3,
+    seeds: Seeds = None,
     jobs: Jobs = 2,
     convention: Arithmetic = "netdissect",
     kept: Kept = KEPT,

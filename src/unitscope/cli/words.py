@@ -27,7 +27,7 @@ Source = Annotated[
 ]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 
-Seeds = Annotated[int, arg(help="networks of each kind")]
+Seeds = Annotated[int | None, arg(help="networks of each kind; by default 3, of axis, layers and training 5")]
 Scenes = Annotated[int, arg(help="how many drawn scenes students are dissected over")]
 Jobs = Annotated[int, arg(help="how many students are taught at a time, each on one core")]
 Arithmetic = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]

@@ -30,13 +30,13 @@ from unitscope.studies.study import Finding
 NAME = "Taught scenes"
 BEFORE = f"{LAST}.1"
 """What the rectification of the last stage takes in."""
-ROTATIONS = 5
+SEEDS, ROTATIONS = 5, 5
 
 
 def compare_axis(setting: Setting) -> tuple[Finding, tuple[list[Fall], list[Step]]]:
     """Teaches students, rotates their last layer, and judges what falls."""
     rotations = 2 if setting.quick else ROTATIONS
-    pupils = [Pupil(setting.course(COURSE), seed) for seed in range(1 if setting.quick else setting.seeds)]
+    pupils = [Pupil(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     wide = [other for pupil in pupils for other in _widths(pupil, setting)]
     teach_pupils([*pupils, *wide], setting.networks, jobs=setting.jobs)
     falls: list[Fall] = []

@@ -40,15 +40,20 @@ RULES: tuple[UniqueRule, ...] = ("label", "category")
 class Setting:
     """How a study is run: over which pictures, in which folder, how many seeds, how many cores.
 
+    Without `seeds` a study takes as many as it is used to: 3, or 5 where its networks are few.
     `quick` shrinks pictures, training and seeds to a first look, which is no result.
     """
 
     folder: Path
     images: int = 1000
-    seeds: int = 3
+    seeds: int | None = None
     jobs: int = 2
     quick: bool = False
     convention: str = "netdissect"
+
+    def repetitions(self, usual: int = 3) -> range:
+        """The seeds of a study that usually has so many."""
+        return range(1 if self.quick else self.seeds or usual)
 
     @property
     def networks(self) -> Path:
@@ -190,12 +195,11 @@ Groups = Mapping[str, Course]
 """What a cohort compares: courses by the names that people read."""
 
 
-def pupils_of(groups: Groups, setting: Setting, seeds: int | None = None) -> list[tuple[str, Pupil]]:
+def pupils_of(groups: Groups, setting: Setting) -> list[tuple[str, Pupil]]:
     """Every group's pupils, a seed after the other, so that a study that is stopped has whole seeds."""
-    count = 1 if setting.quick else (seeds or setting.seeds)
     return [
         (group, Pupil(setting.course(course), seed))
-        for seed in range(count)
+        for seed in setting.repetitions()
         for group, course in groups.items()
     ]
 

@@ -125,7 +125,7 @@ def judge_layers(cohorts: Mapping[str, Sequence[Representation]], quick: bool = 
 
 def compare_depths(setting: Setting) -> tuple[Finding, dict[str, list[Representation]]]:
     """All five layers of the baseline, and of the same network with random weights."""
-    pupils = [Pupil(setting.course(COURSE), seed) for seed in range(1 if setting.quick else SEEDS)]
+    pupils = [Pupil(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     teach_pupils(pupils, setting.networks, jobs=setting.jobs)
     source = setting.source()
     cohorts: dict[str, list[Representation]] = {"Taught scenes": [], "Random weights": []}

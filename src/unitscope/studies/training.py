@@ -236,7 +236,7 @@ def judge_training(trainings: Sequence[Training], quick: bool = False) -> Findin
 
 def compare_training(setting: Setting) -> tuple[Finding, list[Training]]:
     """Teaches the baseline from five seeds and judges its checkpoints."""
-    seeds = range(1 if setting.quick else SEEDS)
+    seeds = setting.repetitions(SEEDS)
     teach_pupils([Pupil(setting.course(COURSE), seed) for seed in seeds], setting.networks, jobs=setting.jobs)
     source = setting.source()
     trainings = [follow_student(seed, setting, source) for seed in seeds]

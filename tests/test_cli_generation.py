@@ -150,3 +150,5 @@ def test_numbers_out_of_range_and_missing_gradients_are_told(place, capsys):
     assert_refused(main(plain.split()), capsys, "segmenter plain", "without a `score`", wanted=2)
     units = INSERT.replace("--units 2", "--units 11")
     assert_refused(main(units.split()), capsys, "set 1 to 10, not 11", wanted=2)
+    across = f"{INSERT} --across 0"
+    assert_refused(main(across.split()), capsys, "0 cells across were asked for", wanted=2)

@@ -163,6 +163,8 @@ def show(
     """
     from unitscope.views.terminal import describe_dissection, show_dissection
 
+    if unit is not None and concept is not None:
+        raise UsageError("--unit and --concept ask for two things; give one of them")
     found = us.load(run)
     if json:
         print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))

@@ -120,6 +120,8 @@ def grade(
     """
     from unitscope.networks.zoo.cards import grade as grade_network
 
+    if count < 1:
+        raise UsageError(f"--count is {count}; wanted 1 picture or more")
     card = grade_network(name, pictures, count=count, weights=weights, early=early)
     if json:
         print_json(card.figures)

@@ -191,9 +191,13 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
     """How many units a layer has. Raises `UsageError` where their removal would say nothing about classes.
 
     That is so where the layer is what the network gives, and where the output stays as it is without all
-    units.
+    units. Raises `SourceError` where there is no image.
     """
     units = count_units(network, layer)
+    if not len(trial):
+        raise SourceError(
+            "no image is left to remove units on: every class needs two, one to rank its units; give more"
+        )
     seen: list[Tensor] = []
 
     def note(raw: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def dissect_by_quality(
     rules = rules if quantile is None else replace(rules, quantile=quantile)
     check_source(network, source)
     _check_sources(source, heldout, rules)
-    plan, _ = plan_scan(network, source, tuple(dict.fromkeys(layers)), rules, {}, None, fit)
+    plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
     reader, _ = pair_generator(network, heldout)
     choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
     pairs, areas = count_pairs(network, source, plan, rules, choices, machine)

@@ -15,6 +15,7 @@ from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import ActivationError, NetworkError, SourceError, UsageError
+from unitscope.networks.feeding import read_peaks
 from unitscope.networks.fields import find_fields
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
@@ -321,6 +322,20 @@ for network, fit in ((Network(module), "bogus"), (module, "crop")):
     assert fit == "UsageError fit is 'bogus'; it is one of stretch, crop"
     assert module.startswith("UsageError the network is a Sequential")
     assert "unitscope.Network(module, " in module
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_precision_is_fed_in_it_and_read_as_float32(kind):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.BatchNorm2d(4), nn.ReLU()).to(kind).eval()
+    source, network = made.make_source(6), Network(module, Preprocessing(mean=(0.5,) * 3))
+    run = dissect(network, source, ["0", "2"], convention="pnas", quantile=0.05, confidences=QUIET)
+    with torch.no_grad():
+        batch = network.preprocessing.tensor(np.stack([source[i].image for i in range(6)])).to(kind)
+        maps = module(batch).to(torch.float32).numpy()
+    check_against_twin(run["2"], maps, source, run.convention)
+    peaks = read_peaks(network, "2", source, range(6))
+    np.testing.assert_array_equal(peaks, maps.max((2, 3)))
 
 
 def test_images_of_different_sizes_need_one_input_size():

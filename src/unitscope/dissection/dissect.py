@@ -368,7 +368,7 @@ def _recipe(
     machine: Machine,
 ) -> dict[str, object]:
     """What made a run, in values that JSON knows."""
-    given = {layer: values.tolist() for layer, values in plan.thresholds.items()}
+    given = {layer: [_spell_number(v) for v in values.tolist()] for layer, values in plan.thresholds.items()}
     return {
         "network": {
             "name": network.name,
@@ -391,3 +391,10 @@ def _recipe(
         "version": __version__,
         "torch": torch.__version__,
     }
+
+
+def _spell_number(value: float) -> float | str:
+    """The number, or the text Infinity or -Infinity, for which JSON has no number."""
+    if np.isfinite(value):
+        return value
+    return "Infinity" if value > 0 else "-Infinity"

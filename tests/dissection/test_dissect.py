@@ -338,6 +338,21 @@ def test_a_network_of_another_precision_is_fed_in_it_and_read_as_float32(kind):
     np.testing.assert_array_equal(peaks, maps.max((2, 3)))
 
 
+def test_a_run_is_asked_as_a_list_and_a_dictionary_are():
+    source = made.make_source(3)
+    run = dissect(made.wire(source, make_maps(3, 4, 4, 0)), source, ["maps"], confidences=QUIET)
+    assert repr(run) == "<Dissection of lookup over 3 images: maps (4 units)>"
+    assert repr(run["maps"]) == "<LayerDissection maps: 4 units over 3 images>"
+    assert len(run) == 1
+    assert "maps" in run
+    assert (repr(run["maps"][-1]), run["maps"][-4].unit) == (repr(run["maps"][3]), 0)
+    for unit in (4, -5):
+        with pytest.raises(IndexError):
+            run["maps"][unit]
+    with pytest.raises(UsageError, match="no layer 'nope'; its layers are maps"):
+        run["nope"]
+
+
 def test_images_of_different_sizes_need_one_input_size():
     source = made.make_source(3)
     source.examples[1] = Example("odd.png", np.zeros((10, 24, 3), np.uint8))

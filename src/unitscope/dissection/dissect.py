@@ -71,14 +71,33 @@ def dissect(
 ) -> Dissection:
     """Name every unit of some layers by the concept its active region overlaps best.
 
-    The network runs once over the source. `convention` is a preset's name or a `Convention`;
-    `quantile` replaces its quantile; `thresholds` (layer -> float32[unit]) replace those found. `pairs`, by
-    layer, name the units instead, and `quality` records how they came about: see `dissect_by_quality`.
-    With `cache`, decoded images and labels are packed into that folder and reused. With `out` the
-    run can be resumed after a kill (`resume=True`) and is saved there.
+    The network runs once over the source.
+
+    - `layers`: their names, as `list_layers` gives them.
+    - `convention`: a preset's name or a `Convention`; `quantile` replaces its quantile.
+    - `thresholds` (layer -> float32[unit]) replace those found.
+    - `pairs`, by layer, name the units instead, and `quality` records how they came about: see
+      `dissect_by_quality`.
+    - `size`: the network's input in pixels, a side or (height, width); by default what its preprocessing
+      states, else that of the images.
+    - `fit`: "stretch" the whole image to that size, or "crop" its center as the network's library does.
+    - `seed` of the null draws and bootstrap replicates, whose numbers `confidences` says.
+    - `ranks`: how many top images a unit keeps.
+    - `batch_size`: images that the network is given at once.
+    - `shard_size`: images between two points that a killed run can go on from.
+    - `machine`: device, precision, threads and memory.
+    - `cache`: a folder where decoded images and labels are packed, and taken from by later runs.
+    - `out`: a folder where the run is saved, and can be resumed after a kill (`resume=True`).
 
     Raises `UsageError`, `SourceError`, `NetworkError` or `RunError` before work starts where that can
     be known.
+
+    >>> from unitscope.concepts.drawn import open_drawn
+    >>> network = Network(torch.nn.Sequential(torch.nn.Conv2d(3, 5, kernel_size=8, stride=4)))
+    >>> source = open_drawn(count=4, size=64)
+    >>> run = dissect(network, source, ["0"], convention="pnas", confidences=Confidences(shifts=0))
+    >>> len(run["0"]), run["0"].map_size, run["0"].mask_size
+    (5, (15, 15), (16, 16))
     """
     rules = find_convention(convention) if isinstance(convention, str) else convention
     rules = rules if quantile is None else replace(rules, quantile=quantile)

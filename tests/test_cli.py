@@ -187,6 +187,13 @@ def test_thresholds_of_another_run_give_its_counts(tmp_path):
         np.testing.assert_array_equal(given[layer].active, found[layer].active)
 
 
+def test_thresholds_of_more_layers_serve_for_some(tmp_path):
+    assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--thresholds", "first/units.csv") == 0
+    run = load(tmp_path / "run")
+    np.testing.assert_array_equal(run["1"].intersections, load("first")["1"].intersections)
+    assert list(run.recipe["thresholds"]) == ["1"]
+
+
 def test_a_limit_takes_the_first_images(tmp_path):
     assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--limit", "3") == 0
     run = load(tmp_path / "run")

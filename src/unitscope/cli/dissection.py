@@ -100,7 +100,9 @@ def dissect(
         others = others if shuffle_labels is None else us.shuffle_labels(others, shuffle_labels)
         chosen = partial(dissect_by_quality, loaded, source, others, layers)
     elif thresholds is not None:
-        chosen = partial(chosen, thresholds=read_thresholds(thresholds))
+        given = read_thresholds(thresholds)
+        wanted = {layer: values for layer, values in given.items() if layer in layers}
+        chosen = partial(chosen, thresholds=wanted or given)  # another run's table may have more layers
     run = chosen(
         convention=convention,
         quantile=quantile,

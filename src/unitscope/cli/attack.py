@@ -60,7 +60,8 @@ def attack(
         json: print JSON instead of a table.
     """
     from unitscope.interventions.ablation import find_targets
-    from unitscope.studies.movement import attack_units, find_class
+    from unitscope.interventions.classes import find_class
+    from unitscope.studies.movement import attack_units
     from unitscope.studies.movement_tables import describe_attacks, spell_attacks
     from unitscope.views.figures import load_matplotlib
 

@@ -102,14 +102,11 @@ def _choose_attack(method: Method, steps: int | None, eps: float | None, start: 
 
 
 def _read_labels(run: us.Dissection, network: us.Network, layer: str) -> "Mapping[int, us.Concept]":
-    """The labels of a layer's detectors. Raises `RunError` for a run of another network or layer."""
-    made = run.recipe["network"]
-    assert isinstance(made, Mapping)
-    if made.get("digest") != network.digest:
-        raise RunError(f"the run dissected {made.get('name')}, not {network.name} with these weights")
-    if layer not in run.layers:
-        raise RunError(f"the run has no layer {layer!r}; it has {', '.join(run.layers)}")
-    return {unit.unit: unit.concept for unit in run[layer] if unit.detector and unit.concept is not None}
+    """The labels of a layer's detectors. Raises `UsageError` for a run of another network or layer."""
+    from unitscope.dissection.matching import find_layer
+
+    found = find_layer(run, network, layer)
+    return {unit.unit: unit.concept for unit in found if unit.detector and unit.concept is not None}
 
 
 def _write(study: "AttackStudy", labels: "Mapping[int, us.Concept]", out: Path) -> dict[str, Path]:

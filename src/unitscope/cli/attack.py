@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.words import Flag, Network, Source, print_json
-from unitscope.errors import RunError, UnitscopeError, UsageError
+from unitscope.errors import UnitscopeError, UsageError, writing
 from unitscope.parsing import Command
 
 if TYPE_CHECKING:
@@ -119,12 +119,10 @@ def _write(study: "AttackStudy", labels: "Mapping[int, us.Concept]", out: Path) 
     figure, files["pictures"] = out / "movement.svg", out / "pictures.png"
     if study.movements:
         files["figure"] = draw_movements(study, figure)
-    try:
+    with writing(out):
         if not study.movements:
             figure.unlink(missing_ok=True)  # one of an earlier run
         draw_attacks(study, labels).save(files["pictures"])
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     return files
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.interventions.insertion import (
     Cell,
@@ -114,11 +114,9 @@ def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
     """Writes a picture as JPEG. Raises `RunError` where it cannot be written."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path, quality=_QUALITY)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
 
 
 def write_page(template: str, out: Path, **told: Any) -> Path:
@@ -126,13 +124,11 @@ def write_page(template: str, out: Path, **told: Any) -> Path:
     environment = page_environment()
     environment.filters["share"] = spell_share
     text = environment.get_template(template).render(**told)
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         style = files("unitscope.views.report") / "look.css"
         (out / "look.css").write_bytes(style.read_bytes())
         (out / "index.html").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     return out / "index.html"
 
 

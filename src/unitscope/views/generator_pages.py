@@ -1,7 +1,6 @@
 """The pages of units taken out of a generator, and put in: figures, pictures before and after, tables."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from unitscope.views.generator_figures import (
     draw_placement,
     mark_place,
 )
-from unitscope.views.pages import page_environment
+from unitscope.views.pages import page_environment, write_page
 
 SHOWN = 8
 """So many pictures of a concept are shown before and after."""
@@ -109,7 +108,7 @@ def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
                 "units": study.rankings["iou"][target.concept.id][: study.many],
             }
         )
-    return write_page("erasure.html", out, study=study, parts=parts, words=WORDS)
+    return write_page(_render("erasure.html", study=study, parts=parts, words=WORDS), out)
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
@@ -119,17 +118,10 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
         sheet.save(path, quality=_QUALITY)
 
 
-def write_page(template: str, out: Path, **told: Any) -> Path:
-    """Renders a template to `index.html` with the style of all pages beside it."""
+def _render(template: str, **told: Any) -> str:
     environment = page_environment()
     environment.filters["share"] = spell_share
-    text = environment.get_template(template).render(**told)
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        style = files("unitscope.views.report") / "look.css"
-        (out / "look.css").write_bytes(style.read_bytes())
-        (out / "index.html").write_text(text, encoding="utf-8")
-    return out / "index.html"
+    return environment.get_template(template).render(**told)
 
 
 def paint_insertion(
@@ -190,4 +182,4 @@ def write_placement_page(
                 "units": study.rankings["iou"][target.concept.id],
             }
         )
-    return write_page("placement.html", out, study=study, parts=parts, words=WORDS)
+    return write_page(_render("placement.html", study=study, parts=parts, words=WORDS), out)

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ from unitscope.interventions.sweeps import Level
 from unitscope.studies.removal import Removal
 from unitscope.studies.removal_tables import table_kinds
 from unitscope.views.figures import load_matplotlib
-from unitscope.views.pages import page_environment
+from unitscope.views.pages import page_environment, write_page
 from unitscope.views.removal_figures import draw_classes, draw_correlations, draw_labelling, draw_sweep
 from unitscope.views.strips import draw_strip
 
@@ -111,11 +110,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
         shared_count=len(shared),
         labelling=labelling,
     )
-    with writing(out):
-        style = files("unitscope.views.report") / "look.css"
-        (folder / "look.css").write_bytes(style.read_bytes())
-        (folder / "index.html").write_text(text, encoding="utf-8")
-    return folder / "index.html"
+    return write_page(text, folder)
 
 
 def _progress(study: Removal) -> "tqdm[int]":

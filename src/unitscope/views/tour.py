@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
@@ -10,7 +9,7 @@ from PIL import Image
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import writing
-from unitscope.views.pages import page_environment
+from unitscope.views.pages import page_environment, write_page
 from unitscope.views.strips import draw_strip, pick_units
 
 
@@ -65,10 +64,4 @@ def write_tour(chapters: Sequence[Chapter], out: Path, *, title: str, lead: str)
     Links and pictures are relative to `out`, so the folder can be moved as a whole.
     """
     page = page_environment().get_template("tour.html")
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        style = files("unitscope.views.report") / "look.css"
-        (out / "look.css").write_bytes(style.read_bytes())
-        text = page.render(chapters=chapters, title=title, lead=lead)
-        (out / "index.html").write_text(text, encoding="utf-8")
-    return out / "index.html"
+    return write_page(page.render(chapters=chapters, title=title, lead=lead), out)

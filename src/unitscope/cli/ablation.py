@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, find_device, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def ablate(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UnitscopeError, UsageError, writing
-from unitscope.parsing import Command
 
 if TYPE_CHECKING:
     from unitscope.interventions.attacks import Attack

@@ -7,9 +7,9 @@ from typing import Annotated
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def detect(

@@ -9,9 +9,9 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, find_device, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 if TYPE_CHECKING:
     from unitscope.axes import Pixels

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import ConventionName, Flag, Network, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def raters(

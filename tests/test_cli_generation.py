@@ -125,7 +125,7 @@ def test_units_are_inserted_by_context(place, capsys):
         (" ball", " ball object/ball", ["named twice"], 2),
         ("--images", "--first 60 --images", ["overlap those that ranked", "start from 64"], 2),
         ("--images", "--seed -1 --images", ["--seed is -1"], 2),
-        ("net.py:generator", "net.py:other", ["other weights", "the run of this generator"], 2),
+        ("net.py:generator", "net.py:other", ["other weights", "the run of this network"], 2),
         ("net.py:generator", "zoo:segmenter", ["makes no images", "zoo:generator"], 2),
         ("--run run", "--run gone", ["gone"], 1),
         ("--run run", "--run drawn", ["not over a generator's images", "segmenter:NAME"], 2),

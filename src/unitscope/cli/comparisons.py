@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unitscope.cli.parsing import Command
 from unitscope.cli.raters_study import raters
 from unitscope.cli.words import (
     Arithmetic,
@@ -22,7 +23,6 @@ from unitscope.cli.words import (
     print_json,
 )
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 if TYPE_CHECKING:
     from unitscope.studies.cohort import Setting

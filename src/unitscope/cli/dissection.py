@@ -10,9 +10,9 @@ from tyro.conf import Positional, arg
 
 import unitscope as us
 from unitscope.cli.demo import demo
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, find_device, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def dissect(

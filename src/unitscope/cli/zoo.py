@@ -5,9 +5,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 Masked = Annotated[
     str | None,

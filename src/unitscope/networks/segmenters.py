@@ -16,6 +16,7 @@ from unitscope.concepts.colors import name_colors
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Network
+from unitscope.networks.trace import evaluation
 
 
 @runtime_checkable
@@ -102,7 +103,8 @@ class NetworkSegmenter:
 
     def _groups(self, batch: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
         """The logits of every plane at that size."""
-        logits = self.network.module(batch)
+        with evaluation(self.network.module):
+            logits = self.network.module(batch)
         wanted = sum(len(plane) for plane in self.planes)
         if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

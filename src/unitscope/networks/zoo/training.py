@@ -141,7 +141,7 @@ def _identity(recipe: Recipe, seed: int, data: str) -> str:
 
 
 def _save(lesson: Lesson, path: Path, identity: str, step: int) -> None:
-    state: dict[str, Any] = {"recipe": identity, "step": step}
+    state: dict[str, Any] = {"recipe": identity, "step": step, "dice": torch.get_rng_state()}
     state["modules"] = {name: module.state_dict() for name, module in lesson.modules.items()}
     state["optimizers"] = {name: one.state_dict() for name, one in lesson.optimizers.items()}
     beside = path.with_suffix(".part")
@@ -161,6 +161,8 @@ def _resume(lesson: Lesson, out: Path, identity: str) -> int:
         module.load_state_dict(state["modules"][name])
     for name, one in lesson.optimizers.items():
         one.load_state_dict(state["optimizers"][name])
+    if "dice" in state:  # older checkpoints were written without
+        torch.set_rng_state(state["dice"])
     step = int(state["step"])
     _cut_log(out / CURVE, step)
     return step

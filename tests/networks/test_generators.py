@@ -108,6 +108,19 @@ def test_a_generator_is_not_dissected_over_foreign_images(generator):
         dissect(generator, make_source(), ["layer"])
 
 
+def test_a_source_stays_with_the_weights_that_make_its_images(generator):
+    source = SegmentedSource(GeneratedImages(generator, 4), Brightness())
+    before, digest = source[0].image.tobytes(), source.digest
+    with torch.no_grad():
+        generator.module.last.weight.mul_(2)
+    assert (source[0].image.tobytes(), source.digest) == (before, digest)
+    with pytest.raises(UsageError, match="its weights were changed"):
+        dissect(generator, source, ["layer"])
+    again = SegmentedSource(GeneratedImages(generator, 4), Brightness())
+    assert again.digest != digest
+    dissect(generator, again, ["layer"], confidences=Confidences(shifts=0))
+
+
 def test_what_made_a_source_is_found(generator):
     images = GeneratedImages(generator, 4)
     assert find_generated(SegmentedSource(images, Brightness())) is images

@@ -81,3 +81,7 @@ def test_the_digest_changes_with_weights_and_meaning():
         moved.network.module.weight.add_(1)
     assert make().digest == make().digest
     assert len({make().digest, moved.digest, make(colors=0).digest}) == 3
+    before = moved.digest
+    with torch.no_grad():
+        moved.network.module.weight.add_(1)
+    assert moved.digest != before

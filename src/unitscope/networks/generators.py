@@ -124,10 +124,10 @@ class GeneratedImages:
         """The text that opens this source again, where the generator has a name that does."""
         return f"generator:{self.generator.name},count={self.count},seed={self.generator.seed}"
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """Changes with the generator's weights, the seed and the count."""
-        return f"{self.generator.digest}-{self.generator.seed}-{self.count}"
+        """Changes with the weights that make the images, the seed and the count."""
+        return f"{self._painter.digest}-{self.generator.seed}-{self.count}"
 
     def __len__(self) -> int:
         return self.count
@@ -181,5 +181,8 @@ def check_source(network: Network, source: ConceptSource) -> None:
             f"{network.name} makes its own images, and the source holds others; "
             "dissect it over GeneratedImages that a segmenter labels"
         )
-    if (images.generator.digest, images.generator.seed) != (network.digest, network.seed):
-        raise UsageError("the images come from another generator or seed than the one to be dissected")
+    if images.digest != f"{network.digest}-{network.seed}-{images.count}":
+        raise UsageError(
+            "the images come from another generator or seed than the one to be dissected, or its weights "
+            "were changed since the source was made; make the source again"
+        )

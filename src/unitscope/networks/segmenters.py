@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -51,7 +50,7 @@ class NetworkSegmenter:
         """What opens the network."""
         return self.network.name
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Changes with the network's weights and with what its channels stand for."""
         words = [(concept.id, concept.name, concept.category) for concept in self.vocabulary]

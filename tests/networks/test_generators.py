@@ -127,6 +127,35 @@ def test_what_made_a_source_is_found(generator):
     assert find_generated(images) is images
 
 
+def test_images_are_made_in_evaluation_mode_and_the_mode_comes_back(generator):
+    generator.module.last = nn.Sequential(generator.module.last, nn.Dropout(0.5))
+    assert np.array_equal(generator.generate(0, 2), generator.generate(0, 2))
+    assert all(part.training for part in generator.module.modules())
+
+
+def test_latents_go_where_the_parameters_are(generator, monkeypatch):
+    # No other device can be counted on here; that of abstract tensors tells what it is given.
+    fed = []
+
+    def feed(images, first, device="cpu"):
+        fed.append(device)
+        return (torch.zeros(len(images), 6), torch.zeros(len(images)))
+
+    class Abstract(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(1, device="meta"))
+
+        def forward(self, latents, kinds):
+            return torch.zeros(len(latents), 3, 2, 2)
+
+    abstract = Generator(Abstract(), latent=(6,))
+    object.__setattr__(abstract, "feed", feed)
+    abstract.generate(0, 2)
+    abstract.blank()
+    assert fed == ["meta", "meta"]
+
+
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_images_are_refused(generator, count):
     with pytest.raises(UsageError, match="nothing to look at"):

@@ -67,9 +67,9 @@ class NetworkSegmenter:
         height, width = images.shape[1:3]
         size = self.network.preprocessing.size or (height, width)
         seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
-        groups = self._groups(self.network.preprocessing.tensor(seen), (height, width))
+        groups = self._groups(self.network.preprocessing.tensor(seen, self.network.device), (height, width))
         found = [
-            np.array(plane, np.uint16)[group.argmax(1).numpy()]
+            np.array(plane, np.uint16)[group.argmax(1).cpu().numpy()]
             for plane, group in zip(self.planes, groups, strict=True)
         ]
         if self.colors:
@@ -89,7 +89,7 @@ class NetworkSegmenter:
             raise UsageError(
                 f"{self.name} has no channel for concept {concept}, so it gives no gradient for it"
             )
-        seen = pixels
+        seen = pixels = pixels.to(self.network.device)
         if size != (height, width):
             seen = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
         missing = torch.ones_like(pixels[:, 0])

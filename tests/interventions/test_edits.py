@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from unitscope.errors import UsageError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Edit, count_units, edited, set_units
 from unitscope.networks.network import Network, Preprocessing
 
@@ -96,6 +96,38 @@ def test_the_input_of_a_layer_and_one_of_its_calls_can_be_edited(network):
     with edited(twice, set_units("inner#2", [0], 1, value=2.0)):
         assert twice.module(torch.ones(1, 1, 1, 1)).item() == 21
         assert twice.module(torch.ones(1, 1, 1, 1)).item() == 21
+
+
+class Branching(nn.Module):
+    """Calls one layer by keyword and never calls the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.idle = nn.Identity(), nn.Identity()
+
+    def forward(self, x):
+        return 10 * self.used(input=x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [("idle", "never runs"), ("used#3", "runs only 1 times"), ("used@in#2", "only 1 times")],
+)
+def test_an_edit_that_never_happens_is_told_when_the_block_ends(layer, said):
+    module = Branching()
+    with pytest.raises(NetworkError, match=said), edited(Network(module), set_units(layer, [0], 1)):
+        module(torch.ones(1, 1, 1, 1))
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
+    with pytest.raises(RuntimeError, match="shape"), edited(Network(module), set_units(layer, [0], 1)):
+        module(torch.ones(1, 1, 1, 1)).reshape(7)
+    with edited(Network(module), set_units(layer, [0], 1)):
+        pass  # nobody ran the network, so nothing is amiss
+
+
+def test_the_input_of_a_layer_that_is_called_by_keyword_can_be_edited():
+    module = Branching()
+    with edited(Network(module), set_units("used@in", [0], 1, value=2.0)):
+        assert module(torch.ones(1, 1, 1, 1)).item() == 20
 
 
 def test_tokens_keep_their_class_token():

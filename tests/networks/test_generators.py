@@ -108,10 +108,52 @@ def test_a_generator_is_not_dissected_over_foreign_images(generator):
         dissect(generator, make_source(), ["layer"])
 
 
+def test_a_source_stays_with_the_weights_that_make_its_images(generator):
+    source = SegmentedSource(GeneratedImages(generator, 4), Brightness())
+    before, digest = source[0].image.tobytes(), source.digest
+    with torch.no_grad():
+        generator.module.last.weight.mul_(2)
+    assert (source[0].image.tobytes(), source.digest) == (before, digest)
+    with pytest.raises(UsageError, match="its weights were changed"):
+        dissect(generator, source, ["layer"])
+    again = SegmentedSource(GeneratedImages(generator, 4), Brightness())
+    assert again.digest != digest
+    dissect(generator, again, ["layer"], confidences=Confidences(shifts=0))
+
+
 def test_what_made_a_source_is_found(generator):
     images = GeneratedImages(generator, 4)
     assert find_generated(SegmentedSource(images, Brightness())) is images
     assert find_generated(images) is images
+
+
+def test_images_are_made_in_evaluation_mode_and_the_mode_comes_back(generator):
+    generator.module.last = nn.Sequential(generator.module.last, nn.Dropout(0.5))
+    assert np.array_equal(generator.generate(0, 2), generator.generate(0, 2))
+    assert all(part.training for part in generator.module.modules())
+
+
+def test_latents_go_where_the_parameters_are(generator, monkeypatch):
+    # No other device can be counted on here; that of abstract tensors tells what it is given.
+    fed = []
+
+    def feed(images, first, device="cpu"):
+        fed.append(device)
+        return (torch.zeros(len(images), 6), torch.zeros(len(images)))
+
+    class Abstract(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(1, device="meta"))
+
+        def forward(self, latents, kinds):
+            return torch.zeros(len(latents), 3, 2, 2)
+
+    abstract = Generator(Abstract(), latent=(6,))
+    object.__setattr__(abstract, "feed", feed)
+    abstract.generate(0, 2)
+    abstract.blank()
+    assert fed == ["meta", "meta"]
 
 
 @pytest.mark.parametrize("count", [0, -1])

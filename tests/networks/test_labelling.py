@@ -1,5 +1,7 @@
 """Sources that take a network: their spelling, and what is said of a wrong one."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,16 @@ class Bright:
 def bright(): return Bright()
 def number(): return 3
 def broken(): raise ValueError("first\\nsecond")
+"""
+
+DRAWN = """
+from torch import nn
+from unitscope import Concept, Network, Vocabulary
+from unitscope.networks.segmenters import NetworkSegmenter
+
+def drawn():
+    words = Vocabulary((Concept(1, "bright", "object"),))
+    return NetworkSegmenter(Network(nn.Conv2d(3, 2, 1)), words, ((0, 1),))
 """
 
 
@@ -88,14 +100,37 @@ def test_a_wrong_spelling_is_told(spec, said):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    ("factory", "said"), [("number", "returned int"), ("broken", "first"), ("none", "none")]
-)
+@pytest.mark.parametrize(("factory", "said"), [("number", "returned int"), ("broken", "first")])
 def test_a_factory_that_fails_is_told_in_one_line(own, factory, said):
     with pytest.raises(NetworkError) as told:
         load_segmenter(f"{own}:{factory}")
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_factory_that_the_file_does_not_have_is_told_with_near_names(own):
+    with pytest.raises(UsageError, match="no function 'brigt'; near names: bright"):
+        load_segmenter(f"{own}:brigt")
+
+
+def test_a_segmenter_of_ones_own_draws_the_same_weights_again(tmp_path):
+    (tmp_path / "drawn.py").write_text(DRAWN)
+    torch.manual_seed(3)
+    wanted = torch.rand(1)
+    torch.manual_seed(3)
+    first, second = (load_segmenter(f"{tmp_path / 'drawn.py'}:drawn") for _ in range(2))
+    assert first.digest == second.digest
+    assert torch.equal(torch.rand(1), wanted)
+
+
+def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path):
+    made = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(OWN)
+        made.append(load_segmenter(f"{tmp_path / folder / 'own.py'}:bright"))
+    for one in made:
+        assert sys.modules[type(one).__module__].Bright is type(one)
 
 
 def test_loading_leaves_the_dice_alone():

@@ -50,6 +50,24 @@ def test_images_of_another_size_come_back_at_their_own():
     assert make(size=(16, 16))(np.zeros((2, 9, 7, 3), np.uint8)).shape == (2, 3, 9, 7)
 
 
+def test_a_network_in_training_mode_is_asked_as_in_evaluation_and_left_as_it_was():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Dropout(0.5))
+    segmenter = NetworkSegmenter(Network(module, name="net"), WORDS, PLANES)
+    images = np.random.default_rng(2).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    pixels = segmenter.network.preprocessing.tensor(images)
+    buffers = {name: value.clone() for name, value in module.named_buffers()}
+    module[1].eval()
+    modes = [part.training for part in module.modules()]
+    np.testing.assert_array_equal(segmenter(images), segmenter(images))
+    assert torch.equal(segmenter.score(pixels, 20), segmenter.score(pixels, 20))
+    assert [part.training for part in module.modules()] == modes
+    module.train()
+    segmenter(images)
+    assert all(torch.equal(value, buffers[name]) for name, value in module.named_buffers())
+    assert all(part.training for part in module.modules())
+
+
 def test_wrong_channels_and_unknown_concepts_are_refused():
     with pytest.raises(NetworkError, match="6 channels"):
         make(channels=5)(np.zeros((1, 8, 8, 3), np.uint8))
@@ -63,3 +81,7 @@ def test_the_digest_changes_with_weights_and_meaning():
         moved.network.module.weight.add_(1)
     assert make().digest == make().digest
     assert len({make().digest, moved.digest, make(colors=0).digest}) == 3
+    before = moved.digest
+    with torch.no_grad():
+        moved.network.module.weight.add_(1)
+    assert moved.digest != before

@@ -164,6 +164,17 @@ def test_the_first_basis_is_the_layer_itself(network, pictures):
     assert (turned.intersections != plain.intersections).any()
 
 
+def test_a_network_in_training_mode_is_read_in_evaluation_and_left_as_it_was(network, pictures):
+    bases = draw_bases(6, 1, 0)
+    own = dissect_bases(network, "1", pictures, bases).layers[0]
+    network.module.insert(1, nn.Dropout(0.5))
+    network.module.train()
+    again = dissect_bases(network, "2", pictures, bases).layers[0]
+    assert (own.intersections == again.intersections).all()
+    assert measure_undoing(Subject(network, "2", "small"), pictures) < 1e-4
+    assert all(part.training for part in network.module.modules())
+
+
 @pytest.mark.parametrize("cutoff", [0.01, 0.04, 0.1])
 @pytest.mark.parametrize("rule", ["label", "category"])
 def test_counts_at_a_cutoff_are_those_of_such_a_convention(network, pictures, cutoff, rule):

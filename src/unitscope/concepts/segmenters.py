@@ -63,7 +63,7 @@ class SegmentedSource:
         """The text that opens this source again."""
         return f"segmenter:{self.opened or self.segmenter.name},images={source_spec(self.source)}"
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Changes with the images and with the segmenter."""
         text = f"{source_digest(self.source)} {self.segmenter.digest}"

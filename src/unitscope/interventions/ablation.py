@@ -131,7 +131,7 @@ def read_images(
     network: Network, trial: Trial, size: int
 ) -> Iterator[tuple[Int64[np.ndarray, "some"], Input]]:
     """Batches of a trial as the network reads them, with their targets."""
-    device = str(next(network.module.parameters(), torch.empty(0)).device)
+    device = network.device
     for start in range(0, len(trial), size):
         chosen = slice(start, start + size)
         pictures = _load(network, trial, chosen)

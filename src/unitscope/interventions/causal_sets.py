@@ -218,12 +218,13 @@ class _Work:
         value[: lot.removing] = 0
         place = cell_region(lot.place, self.studio.layer(self.layer).map_size)[:, None]
         edit = Edit(self.layer, alpha[None, :, None, None] * place, value)
-        fed = [generator.feed(np.zeros((1, 1, 1, 3), np.uint8), number) for number in lot.images]
+        blank = np.zeros((1, 1, 1, 3), np.uint8)
+        fed = [generator.feed(blank, number, generator.device) for number in lot.images]
         batches = [one if isinstance(one, tuple) else (one,) for one in fed]
         with edited(generator, edit):
             images = generator.module(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
         pixels = ((images - generator.low) / (generator.high - generator.low)).clamp(0, 1)
-        probability = self.scorer.score(pixels.float(), self.places.concept.id)
+        probability = self.scorer.score(pixels.float(), self.places.concept.id).cpu()
         weights = cell_region(lot.region, (probability.shape[1], probability.shape[2]))
         return (probability * weights).sum((1, 2)) / weights.sum((1, 2))
 

@@ -47,7 +47,7 @@ class Easel:
         """
         generator = self.generator
         edits = merge_strokes(painting.strokes, self.levels, self.shapes, painting.off)
-        batch = generator.feed(np.zeros((1, 1, 1, 3), np.uint8), painting.image)
+        batch = generator.feed(np.zeros((1, 1, 1, 3), np.uint8), painting.image, generator.device)
         with evaluation(generator.module), edited(generator, *edits):
             images = generator.module(*batch)
         if not (images.ndim == 4 and images.shape[:2] == (1, 3)):

@@ -95,7 +95,8 @@ def merge_edits(edits: Sequence[Edit]) -> dict[str, Edit]:
 def edited(network: Network, *edits: Edit) -> Iterator[None]:
     """Inside the block the network runs with the edits; afterwards, also after an error, as before.
 
-    Raises `UsageError` for a layer that does not exist or an edit that does not fit its maps.
+    Raises `UsageError` for a layer that does not exist or an edit that does not fit its maps, `NetworkError`
+    at the end of the block where the network ran and an edited layer never did.
     """
     with ExitStack() as hooks:
         for layer, edit in merge_edits(edits).items():

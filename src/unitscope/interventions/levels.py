@@ -110,7 +110,7 @@ def measure_layers(
 
     def noting(layer: str) -> Callable[[Tensor], Tensor]:
         def note(raw: Tensor) -> Tensor:
-            seen[layer] = read_units(raw, generator.prefix_tokens, layer).float()
+            seen[layer] = read_units(raw, generator.prefix_tokens, layer).float().cpu()
             return raw
 
         return note
@@ -124,7 +124,7 @@ def measure_layers(
             hooks.enter_context(hook_layer(generator, layer, noting(layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
-            batch = generator.feed(np.zeros((count, 1, 1, 3), np.uint8), start)
+            batch = generator.feed(np.zeros((count, 1, 1, 3), np.uint8), start, generator.device)
             pictures = to_pixels(generator.module(*batch), generator.low, generator.high)
             planes = segmenter(pictures)
             for layer, tally in tallies.items():

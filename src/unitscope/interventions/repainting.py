@@ -64,7 +64,7 @@ def repaint_pixels(
     title: str = "",
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "version y x 3"]]]:
     """The pictures that `repaint` looks at: of every image the unedited one, then one an edit."""
-    device = str(next(generator.module.parameters(), torch.empty(0)).device)
+    device = generator.device
     with (
         replay(generator, layer) as rest,
         tqdm(

@@ -49,7 +49,7 @@ def feed_images(
     wanted = network.preprocessing.size
     height, width = wanted or source[int(images[0])].image.shape[:2]
     frame = Frame((height, width), (height, width))
-    device = str(next(network.module.parameters(), torch.empty(0)).device)
+    device = network.device
     with tqdm(total=len(images), desc=title, unit=" images", disable=None) as bar:
         for start in range(0, len(images), size):
             parts = []

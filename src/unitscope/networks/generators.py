@@ -14,6 +14,7 @@ from unitscope.concepts.blocks import Blocks
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Input, Network
+from unitscope.networks.trace import evaluation
 
 BLOCK = 16
 
@@ -55,18 +56,17 @@ class Generator(Network):
 
     def blank(self, size: tuple[int, int] | None = None) -> Input:
         """The first latent, on the device of the parameters."""
-        parameter = next(self.module.parameters(), torch.empty(0))
-        return self.feed(np.zeros((1, 1, 1, 3), np.uint8), 0, str(parameter.device))
+        return self.feed(np.zeros((1, 1, 1, 3), np.uint8), 0, self.device)
 
     @torch.inference_mode()
     def generate(self, first: int, count: int) -> UInt8[np.ndarray, "image y x 3"]:
-        """Images number `first` and on, in whole colors.
+        """Images number `first` and on, in whole colors, made in evaluation mode.
 
         Raises `NetworkError` where the module does not return images.
         """
-        self.module.eval()
-        batch = self.feed(np.zeros((count, 1, 1, 3), np.uint8), first)
-        images = self.module(*batch)
+        batch = self.feed(np.zeros((count, 1, 1, 3), np.uint8), first, self.device)
+        with evaluation(self.module):
+            images = self.module(*batch)
         if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             raise NetworkError(
@@ -124,10 +124,10 @@ class GeneratedImages:
         """The text that opens this source again, where the generator has a name that does."""
         return f"generator:{self.generator.name},count={self.count},seed={self.generator.seed}"
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """Changes with the generator's weights, the seed and the count."""
-        return f"{self.generator.digest}-{self.generator.seed}-{self.count}"
+        """Changes with the weights that make the images, the seed and the count."""
+        return f"{self._painter.digest}-{self.generator.seed}-{self.count}"
 
     def __len__(self) -> int:
         return self.count
@@ -181,5 +181,8 @@ def check_source(network: Network, source: ConceptSource) -> None:
             f"{network.name} makes its own images, and the source holds others; "
             "dissect it over GeneratedImages that a segmenter labels"
         )
-    if (images.generator.digest, images.generator.seed) != (network.digest, network.seed):
-        raise UsageError("the images come from another generator or seed than the one to be dissected")
+    if images.digest != f"{network.digest}-{network.seed}-{images.count}":
+        raise UsageError(
+            "the images come from another generator or seed than the one to be dissected, or its weights "
+            "were changed since the source was made; make the source again"
+        )

@@ -1,20 +1,17 @@
 """Sources of concepts that take a network to open: a segmenter's labels, a generator's images."""
 
-import importlib.util
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 from unitscope.concepts import sources
 from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.segmenters import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import NetworkError, UnitscopeError, UsageError
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.factories import call_factory
 from unitscope.networks.generators import GeneratedImages, Generator, find_generated, with_seed
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
-from unitscope.networks.weights import one_line
 
 GENERATED_COUNT = 1000
 
@@ -101,27 +98,10 @@ def load_segmenter(name: str) -> Segmenter:
         wanted = "zoo:segmenter, FILE.safetensors, hf:FOLDER, FILE.onnx or FILE.py:FACTORY"
         raise UsageError(f"no segmenter {name!r}; wanted {wanted}")
     file, _, factory = name.rpartition(":")
-    made = _call_factory(Path(file), factory)
+    made = call_factory(file, factory)
     if isinstance(made, Segmenter):
         return made
     raise NetworkError(f"{name} returned {type(made).__name__}; wanted a segmenter, such as NetworkSegmenter")
-
-
-def _call_factory(file: Path, factory: str) -> object:
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
-    found = importlib.util.spec_from_file_location(f"unitscope_user_{file.stem}", file)
-    if found is None or found.loader is None:
-        raise UsageError(f"{file} is not a Python file")
-    code = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = code
-    try:
-        found.loader.exec_module(code)
-        return getattr(code, factory)()
-    except UnitscopeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise NetworkError(f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}") from error
 
 
 def _open_generator(rest: str, network: Network | None) -> GeneratedImages:

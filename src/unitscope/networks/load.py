@@ -1,11 +1,8 @@
 """A network from a name: library, folder or file; its preprocessing; its class names."""
 
-import difflib
 import importlib
-import importlib.util
 import inspect
 import re
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UnitscopeError, UsageError
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.factories import call_factory, say_near
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.weights import (
     ADVICE,
@@ -209,27 +207,7 @@ def _load_lite(path: Path | None, random: int | None) -> Network:
 
 def _load_file(file: str, factory: str, path: Path | None, random: int | None) -> Network:
     """What the user's own function returns. Its code runs, with a fixed seed, because it was named."""
-    source = Path(file)
-    if not source.is_file():
-        raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
-    loader = importlib.util.spec_from_file_location(f"unitscope_user_{source.stem}", source)
-    if loader is None or loader.loader is None:
-        raise UsageError(f"{file} is not a Python file")
-    code = importlib.util.module_from_spec(loader)
-    sys.modules[loader.name] = code
-    with random_weights(random or 0):
-        try:
-            loader.loader.exec_module(code)
-            if not callable(getattr(code, factory, None)):
-                names = [n for n, value in vars(code).items() if callable(value) and not n.startswith("_")]
-                raise UsageError(f"{file} has no function {factory!r}{_near(factory, names)}")
-            made = getattr(code, factory)()
-        except UnitscopeError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise NetworkError(
-                f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}"
-            ) from error
+    made = call_factory(file, factory, random or 0)
     if isinstance(made, nn.Module):
         made = Network(made)
     if not isinstance(made, Network):
@@ -295,12 +273,7 @@ def _import(package: str, extra: str) -> ModuleType:
 
 def _check_name(library: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        raise UsageError(f"{library} has no network {name!r}{_near(name, known)}")
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
-    return f"; near names: {', '.join(near)}" if near else ""
+        raise UsageError(f"{library} has no network {name!r}{say_near(name, known)}")
 
 
 def _known(spec: str) -> str:

@@ -1,8 +1,8 @@
 """A network as a value: the module, how its input is prepared, what its outputs are called."""
 
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+import pickle
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -60,6 +60,15 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, eq=False)
+class _Digested:
+    """A digest, and what it was worked out from."""
+
+    stamp: dict[str, object]
+    state: dict[str, Tensor | bytes]
+    found: str
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """What is dissected: any `nn.Module` with its preprocessing and class names.
 
@@ -72,6 +81,12 @@ class Network:
     classes: tuple[str, ...] = ()
     name: str = "network"
     prefix_tokens: int | None = None
+    _digested: list[_Digested] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def device(self) -> str:
+        """Where the parameters are, and so what the module is called with must be."""
+        return str(next(self.module.parameters(), torch.empty(0)).device)
 
     def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
         """What the module is called with for a batch of images, the first of them number `first`."""
@@ -84,12 +99,49 @@ class Network:
         height, width = size or self.preprocessing.size or _DEFAULT_SIZE
         return torch.zeros(1, 3, height, width, device=first.device, dtype=dtype)
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """A SHA-256 over names, shapes and values of all parameters and buffers, in hexadecimal."""
-        hasher = hashlib.sha256()
-        for key, value in sorted(self.module.state_dict().items()):
-            array = value.detach().cpu().contiguous()
-            hasher.update(f"{key}{tuple(array.shape)}{array.dtype}".encode())
-            hasher.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return hasher.hexdigest()
+        """A SHA-256 over names, shapes and values of all parameters and buffers, in hexadecimal.
+
+        What a module keeps besides (`get_extra_state`) counts as it is pickled. Worked out again once a
+        weight was changed in place or exchanged; what is written past torch, into `weight.data` or the memory
+        of a numpy array, is not noticed.
+        """
+        state = {key: _freeze(value) for key, value in sorted(self.module.state_dict().items())}
+        stamp = {key: _stamp(value) for key, value in state.items()}
+        if self._digested and None not in stamp.values() and self._digested[0].stamp == stamp:
+            return self._digested[0].found
+        found = _hash(state)
+        # The tensors are kept with it: freed, their memory could become that of other weights.
+        self._digested[:] = [_Digested(stamp, state, found)]
+        return found
+
+
+def _freeze(value: object) -> Tensor | bytes:
+    if isinstance(value, Tensor):
+        return value.detach()
+    try:
+        return pickle.dumps(value, protocol=4)
+    except Exception:  # pickle raises whatever the object's methods raise
+        return type(value).__qualname__.encode()
+
+
+def _stamp(value: Tensor | bytes) -> object:
+    """Differs once a tensor was changed; None where torch does not count its changes."""
+    if isinstance(value, bytes):
+        return value
+    if value.is_inference():
+        return None
+    return value.data_ptr(), value._version, value.dtype, value.device, value.shape, value.stride()
+
+
+def _hash(state: dict[str, Tensor | bytes]) -> str:
+    hasher = hashlib.sha256()
+    for key, value in state.items():
+        if isinstance(value, bytes):
+            hasher.update(f"{key} {len(value)} bytes".encode() + value)
+            continue
+        array = value.cpu().contiguous()
+        hasher.update(f"{key}{tuple(array.shape)}{array.dtype}".encode())
+        hasher.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return hasher.hexdigest()

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +15,7 @@ from unitscope.concepts.colors import name_colors
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Network
+from unitscope.networks.trace import evaluation
 
 
 @runtime_checkable
@@ -50,7 +50,7 @@ class NetworkSegmenter:
         """What opens the network."""
         return self.network.name
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Changes with the network's weights and with what its channels stand for."""
         words = [(concept.id, concept.name, concept.category) for concept in self.vocabulary]
@@ -67,9 +67,9 @@ class NetworkSegmenter:
         height, width = images.shape[1:3]
         size = self.network.preprocessing.size or (height, width)
         seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
-        groups = self._groups(self.network.preprocessing.tensor(seen), (height, width))
+        groups = self._groups(self.network.preprocessing.tensor(seen, self.network.device), (height, width))
         found = [
-            np.array(plane, np.uint16)[group.argmax(1).numpy()]
+            np.array(plane, np.uint16)[group.argmax(1).cpu().numpy()]
             for plane, group in zip(self.planes, groups, strict=True)
         ]
         if self.colors:
@@ -89,7 +89,7 @@ class NetworkSegmenter:
             raise UsageError(
                 f"{self.name} has no channel for concept {concept}, so it gives no gradient for it"
             )
-        seen = pixels
+        seen = pixels = pixels.to(self.network.device)
         if size != (height, width):
             seen = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
         missing = torch.ones_like(pixels[:, 0])
@@ -102,7 +102,8 @@ class NetworkSegmenter:
 
     def _groups(self, batch: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
         """The logits of every plane at that size."""
-        logits = self.network.module(batch)
+        with evaluation(self.network.module):
+            logits = self.network.module(batch)
         wanted = sum(len(plane) for plane in self.planes)
         if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):
             shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

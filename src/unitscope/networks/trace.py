@@ -98,7 +98,8 @@ def hook_layer(
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
-    `NetworkError` where it gives no tensor.
+    `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
+    or that call of it, never did: then nothing was changed.
     """
     module, name = _unwrap(network)
     modules = dict(module.named_modules(remove_duplicate=False))
@@ -106,32 +107,45 @@ def hook_layer(
     if address.module not in modules or not address.module:
         raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
     target = modules[address.module]
-    calls = 0
+    calls = most = 0
+    ran = changed = False
 
     def start(_module: nn.Module, _args: object) -> None:
-        nonlocal calls
-        calls = 0
+        nonlocal calls, ran
+        calls, ran = 0, True
 
     def replace(value: object) -> Tensor | None:
-        nonlocal calls
+        nonlocal calls, most, changed
         calls += 1
+        most = max(most, calls)
         if address.call not in (None, calls):
             return None
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
+        changed = True
         return change(value)
 
-    def enter(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        new = replace(args[0] if args else None)
-        return None if new is None else (new, *args[1:])
+    def enter(
+        _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        new = replace(_first(args, kwargs))
+        if new is None:
+            return None
+        if args:
+            return (new, *args[1:]), kwargs
+        return args, {**kwargs, next(iter(kwargs)): new}
 
     with ExitStack() as hooks:
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
-            hooks.callback(target.register_forward_pre_hook(enter).remove)
+            hooks.callback(target.register_forward_pre_hook(enter, with_kwargs=True).remove)
         else:
             hooks.callback(target.register_forward_hook(lambda _m, _a, output: replace(output)).remove)
         yield
+    if ran and not changed:
+        raise NetworkError(
+            f"layer {layer} of {name} {_say_calls(most)}, so nothing was edited; edit another layer"
+        )
 
 
 class _Pass:
@@ -206,8 +220,7 @@ class _Pass:
     def _result(self, address: _Address) -> Tensor:
         text, calls = address.text, self.calls[address.module, address.input]
         if text not in self.seen:
-            ran = f"runs only {calls} times" if calls else "never runs"
-            raise NetworkError(f"layer {text} of {self.name} {ran} in a forward pass; read another layer")
+            raise NetworkError(f"layer {text} of {self.name} {_say_calls(calls)}; read another layer")
         if calls > 1 and address.call is None:
             raise UsageError(
                 f"layer {text} of {self.name} runs {calls} times in a forward pass; "
@@ -338,6 +351,10 @@ def _failure(name: str, batch: Input, error: Exception) -> NetworkError:
         return NetworkError(f"{name} failed on an input of {shapes}: {one_line(error)}")
     size = " x ".join(map(str, batch.shape[-2:]))
     return NetworkError(f"{name} failed on an input of {size} pixels: {one_line(error)}; try another size")
+
+
+def _say_calls(calls: int) -> str:
+    return f"runs only {calls} times in a forward pass" if calls else "never runs in a forward pass"
 
 
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:

@@ -15,7 +15,7 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
-from unitscope.networks.trace import list_layers
+from unitscope.networks.trace import evaluation, list_layers
 from unitscope.studies.rotations import Bases, draw_rotations, turn_part, turned_and_undone
 
 PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -131,7 +131,7 @@ def dissect_bases(
 
     Raises `UsageError` for a layer that does not exist or whose maps cannot be turned.
     """
-    module = Bases(network.module, layer, bases, pool).eval()
+    module = Bases(network.module, layer, bases, pool)
     places = [f"bases.{number}" for number in range(len(bases))]
     wrapped = replace(network, module=module)
     return Turned(
@@ -357,7 +357,7 @@ def measure_undoing(subject: Subject, pictures: PackedSource, count: int = 16) -
     units = count_units(network, subject.layer)
     images = np.ascontiguousarray(pictures.images[:count])
     batch = network.preprocessing.tensor(images)
-    with torch.no_grad():
+    with evaluation(network.module), torch.no_grad():
         before = network.module(batch)
         with turned_and_undone(network.module, subject.layer, draw_rotations(units, 1, subject.seed)[0]):
             after = network.module(batch)

@@ -1,6 +1,7 @@
 """Students: every style and task learns, the same again, and goes on from where another ended."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 from unitscope.concepts.drawn.names import SCENES
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.trace import list_layers
+from unitscope.networks.zoo import training
 from unitscope.networks.zoo.pictures import PictureSet, paint_pictures
 from unitscope.networks.zoo.students import (
     COURSE,
@@ -23,6 +25,7 @@ from unitscope.networks.zoo.students import (
     teach_pupils,
 )
 from unitscope.networks.zoo.styles import STYLES, UNITS
+from unitscope.networks.zoo.training import CHECKPOINT, find_rate, teach
 
 SMALL = replace(COURSE, pictures=24, steps=4, batch=8, keep=(1, 4))
 
@@ -89,6 +92,34 @@ def test_a_pupil_is_taught_once_and_always_the_same(folder, tmp_path):
     assert seconds_of(pupil, folder) > 0
     assert seconds_of(Pupil(SMALL, 4), folder) == 0
     assert Pupil(replace(SMALL, dropout=0.5), 3).key != pupil.key != Pupil(SMALL, 4).key
+
+
+def test_a_student_with_dropout_goes_on_after_a_stop_as_if_undisturbed(pictures, tmp_path, monkeypatch):
+    assert SMALL.dropout > 0
+
+    def learn(name):
+        begin = partial(StudentLesson, SMALL, pictures, 3)
+        found = teach(SMALL, begin, tmp_path / name, seed=3, every=2, quiet=True).network
+        return {key: value.clone() for key, value in found.state_dict().items()}
+
+    def stop(recipe, step):
+        if step == 3:
+            raise KeyboardInterrupt
+        return find_rate(recipe, step)
+
+    whole = learn("whole")
+    for name in ("cut", "old"):
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "find_rate", stop)
+            with pytest.raises(KeyboardInterrupt):
+                learn(name)
+    cut = learn("cut")
+    assert all(torch.equal(value, cut[key]) for key, value in whole.items())
+
+    state = torch.load(tmp_path / "old" / CHECKPOINT, weights_only=True)
+    del state["dice"]
+    torch.save(state, tmp_path / "old" / CHECKPOINT)
+    assert learn("old").keys() == whole.keys()
 
 
 def test_checkpoints_open_and_the_last_is_the_whole(folder):

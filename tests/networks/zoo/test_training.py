@@ -1,17 +1,22 @@
 """Trainings of the zoo: the same again, and the same after a stop."""
 
+import subprocess
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.utils import deterministic
 
 from unitscope.errors import NetworkError, RunError, UsageError
 from unitscope.networks.zoo.lessons import draw_batch
 from unitscope.networks.zoo.pictures import PictureSet, paint_one, paint_pictures
 from unitscope.networks.zoo.recipes import RECIPES
 from unitscope.networks.zoo.shelf import find_recipe, load_zoo, read_module, save_weights
-from unitscope.networks.zoo.training import find_rate, train
+from unitscope.networks.zoo.training import find_rate, teach, train
 
 SMALL = {"pictures": 24, "steps": 6, "batch": 8}
 
@@ -62,6 +67,103 @@ def test_another_recipe_does_not_go_on_in_the_same_folder(folder):
     train(recipe, folder / "mine", seed=0)
     with pytest.raises(RunError, match="another training"):
         train(replace(recipe, batch=4), folder / "mine", seed=0)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(RunError, match=r"cannot write .*; name another folder"):
+        train(replace(RECIPES["scene-classifier"], **SMALL), tmp_path / "file")
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", "half", {"step": 2}, [1]], ids=str)
+def test_a_damaged_checkpoint_is_told(content, folder):
+    recipe = replace(RECIPES["scene-classifier"], **SMALL)
+    whole = folder / "whole-checkpoint"
+    train(recipe, whole, seed=0)
+    path = folder / "damaged" / "checkpoint.pt"
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(content, dict | list):
+        torch.save(content, path)
+    else:
+        written = (whole / "checkpoint.pt").read_bytes()
+        path.write_bytes(written[: len(written) // 2] if content == "half" else content)
+    with pytest.raises(RunError, match=r"is damaged .*; delete it to begin again"):
+        train(recipe, path.parent, seed=0)
+
+
+def settings():
+    return (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        deterministic.fill_uninitialized_memory,
+        float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0,
+    )
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize("other", [False, True])
+def test_every_setting_of_torch_comes_back(other, failing, tmp_path):
+    class Quiet:
+        modules, optimizers = {}, {}
+
+        def learn(self, step, rate):
+            assert settings()[:4] == (1, True, False, False)
+            if failing:
+                raise ValueError("stop")
+            return {"loss": 0.0}
+
+        def result(self):
+            return nn.Identity()
+
+    recipe = replace(RECIPES["scene-classifier"], **SMALL, threads=1)
+    threads, *_ = settings()
+    try:
+        if other:
+            torch.set_num_threads(2)
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.set_flush_denormal(True)
+        deterministic.fill_uninitialized_memory = not other
+        before = settings()
+        with pytest.raises(ValueError, match="stop") if failing else nullcontext():
+            teach(recipe, Quiet, tmp_path / "quiet", quiet=True)
+        assert settings() == before
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+        torch.set_flush_denormal(False)
+        deterministic.fill_uninitialized_memory = True
+
+
+def test_text_files_are_utf_8_everywhere(tmp_path):
+    code = """if True:
+        import sys, warnings
+        from pathlib import Path
+        import numpy as np
+        from unitscope.networks.zoo import pictures, shelf, students, training
+
+        warnings.filterwarnings("error", category=EncodingWarning, module="unitscope")
+        folder, pupil = Path(sys.argv[1]), students.Pupil(students.COURSE, 0)
+        shelf.shipped_digests()
+        training._log(folder / "curve.csv", 0, {"loss": 0.0})
+        training._cut_log(folder / "curve.csv", 1)
+
+        def paint(wanted, home, workers):
+            np.save(home / "images.npy", np.zeros((1, 8, 8, 3), np.uint8))
+            np.save(home / "labels.npy", np.zeros((1, 3, 8, 8), np.uint8))
+
+        pictures._paint_into = paint
+        pictures.paint_pictures(pictures.PictureSet(("park",), 1, 0, 8), folder)
+        (folder / pupil.key).mkdir()
+        (folder / pupil.key / "taught.json").write_text('{"seconds": 1}', encoding="utf-8")
+        students.seconds_of(pupil, folder)
+    """
+    done = subprocess.run(
+        [sys.executable, "-X", "warn_default_encoding", "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_torch_is_left_as_it_was(folder):

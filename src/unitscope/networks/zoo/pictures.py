@@ -57,7 +57,9 @@ def paint_pictures(wanted: PictureSet, folder: Path, *, workers: int = 0) -> Pic
     if not (home / "set.json").is_file():
         home.mkdir(parents=True, exist_ok=True)
         _paint_into(wanted, home, workers or min(4, os.cpu_count() or 1))
-        (home / "set.json").write_text(json.dumps({**asdict(wanted), "edition": EDITION}) + "\n")
+        (home / "set.json").write_text(
+            json.dumps({**asdict(wanted), "edition": EDITION}) + "\n", encoding="utf-8"
+        )
     kinds = np.arange(wanted.count, dtype=np.int64) % len(wanted.scenes)
     return Pictures(
         np.load(home / "images.npy", mmap_mode="r"), kinds, np.load(home / "labels.npy", mmap_mode="r")

@@ -94,7 +94,7 @@ def read_module(recipe: Recipe, path: Path) -> nn.Module:
 @cache
 def shipped_digests() -> dict[str, str]:
     """The SHA-256 of every file of weights that ships with the package."""
-    found: dict[str, str] = json.loads(_shelf(_DIGESTS).read_text())
+    found: dict[str, str] = json.loads(_shelf(_DIGESTS).read_text(encoding="utf-8"))
     return found
 
 

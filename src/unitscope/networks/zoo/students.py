@@ -227,7 +227,7 @@ def teach_pupil(pupil: Pupil, folder: Path, *, quiet: bool = False) -> Path:
     )
     said = {"course": course.name, "seed": pupil.seed, "seconds": round(time.perf_counter() - begun, 1)}
     (target.parent / "taught.json").write_text(
-        json.dumps({**said, "recipe": asdict(course)}, indent=1) + "\n"
+        json.dumps({**said, "recipe": asdict(course)}, indent=1) + "\n", encoding="utf-8"
     )
     beside = target.with_suffix(".part")
     save_weights(done.network, beside)
@@ -243,7 +243,7 @@ def _weights(pupil: Pupil, folder: Path) -> Path:
 def seconds_of(pupil: Pupil, folder: Path) -> float:
     """How long a pupil was taught; 0 for one that never was."""
     path = _weights(pupil, folder).with_name("taught.json")
-    return float(json.loads(path.read_text())["seconds"]) if path.is_file() else 0.0
+    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
 
 
 def open_student(pupil: Pupil, folder: Path | None, step: int | None = None) -> Network:

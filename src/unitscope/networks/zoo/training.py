@@ -3,7 +3,8 @@
 import csv
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils import deterministic
 from tqdm import tqdm
 
 from unitscope.errors import RunError, UsageError
+from unitscope.networks.weights import one_line
 from unitscope.networks.zoo.lessons import LESSONS, Lesson
 from unitscope.networks.zoo.pictures import paint_pictures
 from unitscope.networks.zoo.recipes import Recipe
@@ -52,14 +54,15 @@ def train(
     after each of the steps in `keep` as `step-N.safetensors`. The same recipe, seed and torch on the same
     kind of processor give the same weights, stopped in between or not.
 
-    Raises `UsageError` for fewer pictures than a batch has, `RunError` where `out` holds another training.
+    Raises `UsageError` for fewer pictures than a batch has, `RunError` where `out` cannot be written, holds
+    another training, or a damaged checkpoint.
     """
     if recipe.pictures < recipe.batch or recipe.steps < 1:
         raise UsageError(
             f"{recipe.steps} steps over {recipe.pictures} pictures; wanted 1 step and a batch of "
             f"{recipe.batch} pictures, or more"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    _open_folder(out)
     pictures = paint_pictures(recipe.picture_set, out.parent / "pictures")
     return teach(
         recipe, lambda: LESSONS[recipe.lesson](recipe, pictures, seed), out, seed=seed, every=every, keep=keep
@@ -80,29 +83,44 @@ def teach(
     """Trains what `begin` returns as `train` does; `data` tells trainings on other data apart,
     `quiet` shows no progress.
 
-    Raises `RunError` where `out` cannot be written, or holds another training.
+    Raises `RunError` where `out` cannot be written, or holds another training or a damaged checkpoint.
     """
+    _open_folder(out)
+    with _repeatable(recipe.threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        lesson = begin()
+        _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep, quiet)
+    return Trained(lesson.result(), out)
+
+
+def _open_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot write {out}: {error.strerror}; name another folder") from error
-    threads = torch.get_num_threads()
+
+
+@contextmanager
+def _repeatable(threads: int) -> Iterator[None]:
+    """Torch computes with so many threads, the same again every time; afterwards it is as it was."""
+    before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(recipe.threads)
-    torch.use_deterministic_algorithms(True)
-    # Filling fresh memory would take a seventh of the time, and nothing here reads what it has not written.
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.set_flush_denormal(True)
+    warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    # Torch does not say whether it takes the smallest numbers for 0; multiplying one shows it.
+    flushing = float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            lesson = begin()
-            _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep, quiet)
-    finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
-        torch.set_flush_denormal(False)
-    return Trained(lesson.result(), out)
+        torch.use_deterministic_algorithms(True)
+        # Filling fresh memory takes a seventh of the time, and nothing here reads what it has not written.
+        deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.set_flush_denormal(True)
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict, warn_only=warning)
+        deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
+        torch.set_flush_denormal(flushing)
 
 
 def _run(
@@ -141,7 +159,7 @@ def _identity(recipe: Recipe, seed: int, data: str) -> str:
 
 
 def _save(lesson: Lesson, path: Path, identity: str, step: int) -> None:
-    state: dict[str, Any] = {"recipe": identity, "step": step}
+    state: dict[str, Any] = {"recipe": identity, "step": step, "dice": torch.get_rng_state()}
     state["modules"] = {name: module.state_dict() for name, module in lesson.modules.items()}
     state["optimizers"] = {name: one.state_dict() for name, one in lesson.optimizers.items()}
     beside = path.with_suffix(".part")
@@ -154,21 +172,34 @@ def _resume(lesson: Lesson, out: Path, identity: str) -> int:
     if not path.is_file():
         (out / CURVE).unlink(missing_ok=True)
         return 0
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != identity:
-        raise RunError(f"{out} holds another training ({state['recipe']}); choose another folder")
-    for name, module in lesson.modules.items():
-        module.load_state_dict(state["modules"][name])
-    for name, one in lesson.optimizers.items():
-        one.load_state_dict(state["optimizers"][name])
-    step = int(state["step"])
+    try:
+        state = torch.load(path, weights_only=True)
+        held = state["recipe"]
+        step = _restore(lesson, state) if held == identity else 0
+    except Exception as error:  # torch.load raises whatever its readers raise
+        raise RunError(
+            f"{path} is damaged and cannot be gone on from ({one_line(error)}); delete it to begin again"
+        ) from error
+    if held != identity:
+        raise RunError(f"{out} holds another training ({held}); choose another folder")
     _cut_log(out / CURVE, step)
     return step
 
 
+def _restore(lesson: Lesson, state: dict[str, Any]) -> int:
+    """Puts a lesson, and torch's dice, where a checkpoint was written; the step to go on with."""
+    for name, module in lesson.modules.items():
+        module.load_state_dict(state["modules"][name])
+    for name, one in lesson.optimizers.items():
+        one.load_state_dict(state["optimizers"][name])
+    if "dice" in state:  # older checkpoints were written without
+        torch.set_rng_state(state["dice"])
+    return int(state["step"])
+
+
 def _log(path: Path, step: int, losses: dict[str, float]) -> None:
     new = not path.is_file()
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["step", *losses])
@@ -178,6 +209,6 @@ def _log(path: Path, step: int, losses: dict[str, float]) -> None:
 def _cut_log(path: Path, step: int) -> None:
     """Drops what was logged after the checkpoint that the training goes on from."""
     if path.is_file():
-        head, *rows = path.read_text().splitlines()
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
         kept = [row for row in rows if int(row.partition(",")[0]) < step]
-        path.write_text("\n".join([head, *kept]) + "\n")
+        path.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")

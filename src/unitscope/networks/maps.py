@@ -4,11 +4,15 @@ import math
 
 import torch
 from jaxtyping import Float32
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from unitscope.errors import NetworkError
 
 _MOST_PREFIX_TOKENS = 16
+_CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d, nn.Upsample)
+_CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
 
 
 def read_units(
@@ -16,7 +20,7 @@ def read_units(
 ) -> Float32[Tensor, "image unit cell_y cell_x"]:
     """A layer's raw output as one map a unit, float32, contiguous.
 
-    - 4-D: channels first, as it is; channels last (Swin) where axes 1 and 2 are equal and differ from axis 3.
+    - 4-D: channels first, as it is. What reads and edits layers has turned channels last (Swin) before.
     - 3-D, token grids [image, token, feature]: the `prefix_tokens` class and register tokens in front are
       dropped and the patches put back on their square grid. Without a number it is the fewest, 16 at most,
       that leave a square.
@@ -30,8 +34,7 @@ def read_units(
     if not tensor.is_floating_point():
         raise NetworkError(f"layer {layer or '?'} gives {tensor.dtype}, not real numbers; read another layer")
     if tensor.ndim == 4:
-        _, first, second, third = tensor.shape
-        maps = tensor.permute(0, 3, 1, 2) if first == second != third else tensor
+        maps = tensor
     elif tensor.ndim == 3:
         patches = tensor[:, _prefix(tensor.shape[1], prefix_tokens, layer) :]
         side = math.isqrt(patches.shape[1])
@@ -44,6 +47,73 @@ def read_units(
             "tokens (3-D) or features (2-D)"
         )
     return maps.to(torch.float32).contiguous()
+
+
+def has_channels_last(
+    tensor: Tensor, part: nn.Module, network: nn.Module, size: tuple[int, int], layer: str = ""
+) -> bool:
+    """Whether the 4-D output (or input) `tensor` of `part` is [image, row, column, unit], as in Swin.
+
+    Channels come first but where there is evidence. Convolutions, pools and batch normalization have them
+    first, `Linear` and a `LayerNorm` over one axis last. The output of anything else in a network that has
+    a `LayerNorm` is told by its shape: the grid has the proportions of the input, `size` (height, width).
+
+    Raises `NetworkError`, naming `layer`, where both readings have them.
+
+    >>> has_channels_last(torch.zeros(1, 8, 8, 96), nn.LayerNorm(96), nn.LayerNorm(96), (32, 32))
+    True
+    >>> has_channels_last(torch.zeros(1, 8, 8, 96), nn.Conv2d(3, 8, 3), nn.LayerNorm(96), (32, 32))
+    False
+    """
+    if tensor.ndim != 4 or isinstance(part, _CHANNELS_FIRST):
+        return False
+    if _has_features_last(part):
+        return True
+    _, first, second, third = tensor.shape
+    if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
+        return False
+    if not _fits(first, second, size):
+        return False
+    if _fits(second, third, size):
+        raise NetworkError(
+            f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}, whose units may be "
+            f"{first} (channels first) or {third} (channels last); read one of its parts, or give the "
+            "network another input size"
+        )
+    return True
+
+
+def _has_features_last(module: nn.Module) -> bool:
+    # Subclasses may turn their input first, as ConvNeXt's LayerNorm2d does.
+    return type(module) in _CHANNELS_LAST and len(getattr(module, "normalized_shape", (0,))) == 1
+
+
+def _is_layer_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.LayerNorm | nn.RMSNorm) and "2d" not in type(module).__name__.lower()
+
+
+def _fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
+    """Whether a grid has the proportions of the input, give or take less than one cell."""
+    return abs(rows * size[1] - columns * size[0]) < max(size)
+
+
+def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
+    """Raises `NetworkError`, naming `layer`, where the first axis of a layer's output is not the images.
+
+    So it is inside of windowed attention, where every window is an entry of the batch.
+
+    >>> check_batch(torch.zeros(64, 49, 96), 1, "attn")
+    Traceback (most recent call last):
+    ...
+    unitscope.errors.NetworkError: layer attn gives 64 arrays (49 x 96) for 1 image; ...
+    """
+    if tensor.ndim and len(tensor) != images:
+        each = " x ".join(map(str, tensor.shape[1:])) or "single numbers"
+        raise NetworkError(
+            f"layer {layer or '?'} gives {len(tensor)} arrays ({each}) for {images} image"
+            f"{'s' * (images != 1)}; wanted one an image: its first axis is not the batch, as inside of "
+            "windowed attention; read a layer around it"
+        )
 
 
 def _prefix(tokens: int, given: int | None, layer: str) -> int:
@@ -72,8 +142,7 @@ def write_units(
     """
     count = len(maps)
     if raw.ndim == 4:
-        _, first, second, third = raw.shape
-        new = maps.permute(0, 2, 3, 1) if first == second != third else maps
+        new = maps
     elif raw.ndim == 3:
         patches = maps.flatten(2).transpose(1, 2)
         front = raw[:, : raw.shape[1] - patches.shape[1]]

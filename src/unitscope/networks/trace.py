@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.maps import read_units
+from unitscope.networks.maps import check_batch, has_channels_last, read_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.weights import one_line
 
@@ -49,8 +49,8 @@ def tap(
     A layer is addressed by its module's name as in `named_modules()`: `name` is the module's output,
     `name@in` its first input, `name#2` (or `name@in#2`) its second call where one forward pass calls it
     several times. `read` runs in evaluation mode without gradients. With `stop` the forward pass ends
-    right after the last layer asked for. What is returned is what the layer gave at that moment:
-    in-place operations after it do not show.
+    right after the last layer asked for. What is returned is what the layer gave at that moment (4-D with
+    the channels first): in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
     layer gives and how often it runs; `checked` says that this has been done before.
@@ -59,7 +59,8 @@ def tap(
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
 
     Raises `UsageError` for an unknown layer (with near names) or one that runs several times; from `read`,
-    `NetworkError` where a layer never runs or gives no tensor, or where the network fails on the input.
+    `NetworkError` where a layer never runs, gives no tensor or another batch than that of the images, or
+    where the network fails on the input.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
     >>> with tap(net, ["0", "1"]) as read:
@@ -97,6 +98,7 @@ def hook_layer(
 ) -> Iterator[None]:
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
+    `change` gets and gives 4-D tensors with the channels first, whatever the layer does.
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
     `NetworkError` where it gives no tensor.
     """
@@ -106,11 +108,11 @@ def hook_layer(
     if address.module not in modules or not address.module:
         raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
     target = modules[address.module]
-    calls = 0
+    calls, size = 0, (1, 1)
 
-    def start(_module: nn.Module, _args: object) -> None:
-        nonlocal calls
-        calls = 0
+    def start(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        nonlocal calls, size
+        calls, size = 0, input_size(args)
 
     def replace(value: object) -> Tensor | None:
         nonlocal calls
@@ -119,6 +121,8 @@ def hook_layer(
             return None
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
+        if has_channels_last(value, target, module, size, layer):
+            return change(value.movedim(-1, 1)).movedim(1, -1)
         return change(value)
 
     def enter(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -167,7 +171,7 @@ class _Pass:
                 # What lies behind the last layer asked for may fail: nobody reads it.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
-        return {address.text: self._result(address) for address in self.addresses}
+        return {address.text: self._result(address, _parts(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
         module = self.modules[name]
@@ -203,7 +207,7 @@ class _Pass:
         if isinstance(value, Tensor):
             self.seen |= {text: value.detach().clone() for text in caught}
 
-    def _result(self, address: _Address) -> Tensor:
+    def _result(self, address: _Address, given: tuple[Tensor, ...]) -> Tensor:
         text, calls = address.text, self.calls[address.module, address.input]
         if text not in self.seen:
             ran = f"runs only {calls} times" if calls else "never runs"
@@ -219,7 +223,9 @@ class _Pass:
             raise NetworkError(
                 f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{self._tensor_parts()}"
             )
-        return value.detach()
+        check_batch(value, len(given[0]), text)
+        part = self.modules[address.module]
+        return _turned(value.detach(), part, self.module, input_size(given), text)
 
     def _tensor_parts(self) -> str:
         parts = list(dict.fromkeys(reversed(self.tensors)))
@@ -268,9 +274,10 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     with ExitStack() as stack:
         stack.enter_context(evaluation(module))
         stack.enter_context(torch.no_grad())
-        for key, part in modules.items():
-            stack.callback(part.register_forward_hook(_measuring(seen[key], prefix, key)).remove)
         batch = blank(network, size)
+        for key, part in modules.items():
+            measure = _measuring(seen[key], prefix, key, module, input_size(_parts(batch)))
+            stack.callback(part.register_forward_hook(measure).remove)
         try:
             module(*_parts(batch))
         except Exception as error:
@@ -287,13 +294,27 @@ def _parts(batch: Input) -> tuple[Tensor, ...]:
     return batch if isinstance(batch, tuple) else (batch,)
 
 
-def _measuring(seen: list[tuple[object, str]], prefix: int | None, name: str) -> Callable[..., None]:
-    def measure(_module: nn.Module, _args: object, output: object) -> None:
+def input_size(parts: tuple[Any, ...]) -> tuple[int, int]:
+    """Height and width of the images a network is called with; a latent stands for a square image."""
+    first = parts[0] if parts else None
+    return (first.shape[2], first.shape[3]) if isinstance(first, Tensor) and first.ndim == 4 else (1, 1)
+
+
+def _turned(raw: Tensor, part: nn.Module, network: nn.Module, size: tuple[int, int], layer: str) -> Tensor:
+    return raw.movedim(-1, 1) if has_channels_last(raw, part, network, size, layer) else raw
+
+
+def _measuring(
+    seen: list[tuple[object, str]], prefix: int | None, name: str, network: nn.Module, size: tuple[int, int]
+) -> Callable[..., None]:
+    def measure(part: nn.Module, _args: object, output: object) -> None:
         raw = _describe(output)
         if not isinstance(output, Tensor):
             seen.append((None, raw))
             return
         try:
+            check_batch(output, 1, name)
+            output = _turned(output, part, network, size, name)
             seen.append((tuple(read_units(output, prefix, name).shape[1:]), raw))
         except NetworkError as error:
             seen.append((str(error), raw))

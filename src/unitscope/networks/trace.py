@@ -108,11 +108,11 @@ def hook_layer(
     if address.module not in modules or not address.module:
         raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
     target = modules[address.module]
-    calls, size = 0, (1, 1)
+    calls = 0
 
-    def start(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        nonlocal calls, size
-        calls, size = 0, input_size(args)
+    def start(_module: nn.Module, _args: object) -> None:
+        nonlocal calls
+        calls = 0
 
     def replace(value: object) -> Tensor | None:
         nonlocal calls
@@ -121,8 +121,6 @@ def hook_layer(
             return None
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
-        if has_channels_last(value, target, module, size, layer):
-            return change(value.movedim(-1, 1)).movedim(1, -1)
         return change(value)
 
     def enter(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -130,12 +128,36 @@ def hook_layer(
         return None if new is None else (new, *args[1:])
 
     with ExitStack() as hooks:
+        change = hooks.enter_context(_channels_first(change, target, module, layer))
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
             hooks.callback(target.register_forward_pre_hook(enter).remove)
         else:
             hooks.callback(target.register_forward_hook(lambda _m, _a, output: replace(output)).remove)
         yield
+
+
+@contextmanager
+def _channels_first(
+    change: Callable[[Tensor], Tensor], part: nn.Module, network: nn.Module, layer: str
+) -> Iterator[Callable[[Tensor], Tensor]]:
+    """The change, as one of what the part gives, which may have its channels last."""
+    size = (1, 1)
+
+    def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        nonlocal size
+        size = input_size(args)
+
+    def turned(value: Tensor) -> Tensor:
+        if has_channels_last(value, part, network, size, layer):
+            return change(value.movedim(-1, 1)).movedim(1, -1)
+        return change(value)
+
+    handle = network.register_forward_pre_hook(note)
+    try:
+        yield turned
+    finally:
+        handle.remove()
 
 
 class _Pass:

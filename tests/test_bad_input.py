@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -306,6 +307,13 @@ def test_layers_of_another_size_are_a_damaged_run(finished, capsys):
     assert_refused(main(["show", str(finished)]), capsys, "is damaged", "shape")
 
 
+def test_a_run_with_impossible_cutoffs_is_damaged(finished, capsys):
+    about = json.loads((finished / "run.json").read_text())
+    about["recipe"]["convention"]["iou_cutoff"] = 7.5
+    (finished / "run.json").write_text(json.dumps(about))
+    assert_refused(main(["show", str(finished)]), capsys, "is damaged")
+
+
 def test_what_a_run_does_not_hold_is_wrong_usage(finished, capsys):
     run = str(finished)
     assert_refused(main(["show", run, "--layer", "11"]), capsys, "did you mean 1?", wanted=2)
@@ -313,6 +321,8 @@ def test_what_a_run_does_not_hold_is_wrong_usage(finished, capsys):
     assert_refused(main(["show", run, "--unit", "-1"]), capsys, "0 to 7", wanted=2)
     assert_refused(main(["show", run, "--concept", "gras"]), capsys, "grass", wanted=2)
     assert_refused(main(["show", run, "--limit", "-1"]), capsys, "0 for all", wanted=2)
+    two = ["show", run, "--unit", "1", "--concept", "grass"]
+    assert_refused(main(two), capsys, "give one of them", wanted=2)
     assert_refused(main(["compare", run, "gone"]), capsys, "gone holds no run.json")
     assert_refused(main(["report", run, "--out", "net.py"]), capsys, "cannot write the report")
 

@@ -12,6 +12,7 @@ import torch
 import unitscope
 from commands import DRAWN, assert_refused, dissect, write_folder, write_networks
 from unitscope.cli import COMMANDS, GROUPS, main
+from unitscope.cli.words import print_json
 from unitscope.dissection.storage import load
 
 MENU = [[name] for name in COMMANDS]
@@ -187,6 +188,13 @@ def test_thresholds_of_another_run_give_its_counts(tmp_path):
         np.testing.assert_array_equal(given[layer].active, found[layer].active)
 
 
+def test_thresholds_of_more_layers_serve_for_some(tmp_path):
+    assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--thresholds", "first/units.csv") == 0
+    run = load(tmp_path / "run")
+    np.testing.assert_array_equal(run["1"].intersections, load("first")["1"].intersections)
+    assert list(run.recipe["thresholds"]) == ["1"]
+
+
 def test_a_limit_takes_the_first_images(tmp_path):
     assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--limit", "3") == 0
     run = load(tmp_path / "run")
@@ -225,3 +233,9 @@ def test_sources_are_united_checked_and_dissected(tmp_path, capsys):
     assert "nothing is wrong" in capsys.readouterr().out
     with open(tmp_path / "run" / "units.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
+
+
+def test_json_has_null_for_a_number_that_is_none(capsys):
+    print_json({"iou": (float("nan"), 0.5), "units": [{"auroc": float("inf"), "unit": 3}], "label": "sky"})
+    said = {"iou": [None, 0.5], "units": [{"auroc": None, "unit": 3}], "label": "sky"}
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == said

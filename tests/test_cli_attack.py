@@ -72,6 +72,7 @@ def test_an_attack_that_never_succeeds_says_so_and_writes_what_it_has(place, cap
     ("words", "parts", "status"),
     [
         ("--targets kitchn", ("no class 'kitchn'", "near names: kitchen"), 2),
+        ("--targets 24", ("classes 0 to 23, not 24",), 2),
         ("--targets kitchen --layer layr5", ("no layer 'layr5'", "near names: layer5"), 2),
         ("--targets kitchen --layer head", ("layer head", "gives the logits"), 2),
         ("--targets kitchen --count 100", ("images can be attacked", "--count"), 1),
@@ -83,7 +84,7 @@ def test_an_attack_that_never_succeeds_says_so_and_writes_what_it_has(place, cap
         ("--targets kitchen --method cv", ("cv",), 2),
         ("--targets kitchen --seed -1", ("--seed is -1",), 2),
         ("--targets kitchen --out file", ("file is a file",), 2),
-        ("--targets kitchen --run run --layer layer4", ("no layer 'layer4'", "layer5"), 1),
+        ("--targets kitchen --run run --layer layer4", ("no layer 'layer4'", "layer5"), 2),
         ("--targets kitchen --run nowhere", ("nowhere",), 1),
         ("--targets kitchen --weights nowhere", ("nowhere",), 1),
         ("", ("--targets",), 2),
@@ -107,6 +108,5 @@ def test_a_run_of_other_weights_is_told(place, capsys):
     more = "--out other --shifts 0 --no-report --threads 1"
     assert main([*words.split(), *more.split()]) == 0
     capsys.readouterr()
-    assert_refused(
-        run("--targets", "kitchen", "--run", "other"), capsys, "not zoo:scene-classifier with these"
-    )
+    status = run("--targets", "kitchen", "--run", "other")
+    assert_refused(status, capsys, "the run is of zoo:scene-classifier with other weights", wanted=2)

@@ -62,8 +62,10 @@ def test_one_unit_with_its_label_of_a_run(place, capsys):
     assert labels.keys() == named.keys()
     assert {one[:4] for one in labels.values()} == {one[:4] for one in named.values()}
     assert (place / "one" / "jitter.svg").read_text().count("unit 4") >= 2
-    status = main(f"{DETECT} sky {SCENES} --run run --random-weights 0".replace("layer5", "layer4").split())
+    status = main(f"{DETECT} sky {SCENES} --run run".replace("layer5", "layer4").split())
     assert_refused(status, capsys, "no layer 'layer4'", "layer5", wanted=2)
+    status = main(f"{DETECT} sky {SCENES} --run run --random-weights 0".split())  # of as many units
+    assert_refused(status, capsys, "of zoo:scene-classifier with other weights", wanted=2)
     status = main(f"detect net.py:build --layer layer5 --concept sky {SCENES} --run none".split())
     assert_refused(status, capsys, "net.py", wanted=2)
 

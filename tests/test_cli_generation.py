@@ -125,7 +125,7 @@ def test_units_are_inserted_by_context(place, capsys):
         (" ball", " ball object/ball", ["named twice"], 2),
         ("--images", "--first 60 --images", ["overlap those that ranked", "start from 64"], 2),
         ("--images", "--seed -1 --images", ["--seed is -1"], 2),
-        ("net.py:generator", "net.py:other", ["other weights", "the run of this generator"], 2),
+        ("net.py:generator", "net.py:other", ["other weights", "the run of this network"], 2),
         ("net.py:generator", "zoo:segmenter", ["makes no images", "zoo:generator"], 2),
         ("--run run", "--run gone", ["gone"], 1),
         ("--run run", "--run drawn", ["not over a generator's images", "segmenter:NAME"], 2),
@@ -150,3 +150,5 @@ def test_numbers_out_of_range_and_missing_gradients_are_told(place, capsys):
     assert_refused(main(plain.split()), capsys, "segmenter plain", "without a `score`", wanted=2)
     units = INSERT.replace("--units 2", "--units 11")
     assert_refused(main(units.split()), capsys, "set 1 to 10, not 11", wanted=2)
+    across = f"{INSERT} --across 0"
+    assert_refused(main(across.split()), capsys, "0 cells across were asked for", wanted=2)

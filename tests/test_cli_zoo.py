@@ -93,6 +93,12 @@ def test_a_head_is_fitted_opened_and_used(place, capsys):
     assert_refused(status, capsys, "fitted on zoo:scene-classifier with digest")
 
 
+def test_no_pictures_grade_nothing(capsys):
+    assert_refused(
+        main(["zoo", "grade", "scene-classifier", "--count", "0"]), capsys, "--count is 0", wanted=2
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "parts", "wanted"),
     [

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unitscope.concepts.vocabulary import Vocabulary as Vocabulary
     from unitscope.dissection.conventions import CONVENTIONS as CONVENTIONS
     from unitscope.dissection.conventions import Convention as Convention
+    from unitscope.dissection.dissect import Confidences as Confidences
     from unitscope.dissection.dissect import dissect as dissect
     from unitscope.dissection.result import Dissection as Dissection
     from unitscope.dissection.result import LayerDissection as LayerDissection
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from unitscope.networks.network import Network as Network
     from unitscope.networks.network import Preprocessing as Preprocessing
     from unitscope.networks.trace import list_layers as list_layers
+    from unitscope.networks.trace import tap as tap
     from unitscope.statistics.scan import Machine as Machine
     from unitscope.views.comparison import compare_runs as compare_runs
     from unitscope.views.report import write_report as write_report
@@ -46,6 +48,7 @@ _HOMES = {
     "CONVENTIONS": "dissection.conventions",
     "Concept": "concepts.vocabulary",
     "ConceptSource": "concepts.vocabulary",
+    "Confidences": "dissection.dissect",
     "Convention": "dissection.conventions",
     "Dissection": "dissection.result",
     "Example": "concepts.vocabulary",
@@ -68,6 +71,7 @@ _HOMES = {
     "pack_source": "concepts.packed",
     "save": "dissection.storage",
     "shuffle_labels": "concepts.sources",
+    "tap": "networks.trace",
     "unite_sources": "concepts.union",
     "write_report": "views.report",
 }
@@ -76,6 +80,7 @@ __all__ = [
     "CONVENTIONS",
     "Concept",
     "ConceptSource",
+    "Confidences",
     "Convention",
     "Dissection",
     "Example",
@@ -99,6 +104,7 @@ __all__ = [
     "pack_source",
     "save",
     "shuffle_labels",
+    "tap",
     "unite_sources",
     "write_report",
 ]

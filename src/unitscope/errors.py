@@ -14,6 +14,10 @@ A message says what was seen, what was wanted, and what to do next, in one line.
 The command line exits with 2 for a `UsageError` and with 1 for every other.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class UnitscopeError(Exception):
     """The root of all errors that unitscope raises on purpose."""
@@ -41,3 +45,18 @@ class RunError(UnitscopeError):
 
 class DownloadError(UnitscopeError):
     """A file that cannot be fetched, verified or unpacked safely."""
+
+
+@contextmanager
+def writing(what: str | Path, hint: str = "name another folder") -> Iterator[None]:
+    """Tells a file or folder that cannot be written as a `RunError`: which, why, and what to do.
+
+    >>> with writing("runs/sky", "free some space"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    unitscope.errors.RunError: cannot write runs/sky: No space left on device; free some space
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {what}: {error.strerror or error}; {hint}") from error

@@ -3,13 +3,16 @@
 import errno
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from unitscope.concepts import packed as module
+from unitscope.concepts.folders import open_folder
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import cache_name, open_packed, pack_source
 from unitscope.concepts.sources import limit, source_digest
@@ -25,19 +28,26 @@ class Random:
     vocabulary = Vocabulary((Concept(3, "cat", "object"), Concept(60_000, "<i>leg</i>", "part")))
     name = "a/b c"
 
-    def __init__(self) -> None:
+    def __init__(self, changed: int | None = None) -> None:
         self.reads = 0
+        self.changed = changed
 
     def __len__(self) -> int:
         return 6
 
     def __getitem__(self, index: int, /) -> Example:
         self.reads += 1
-        random = np.random.default_rng(index)
+        random = np.random.default_rng(100 if index == self.changed else index)
         planes = random.choice(np.array([0, 3, 60_000], np.uint16), (index % 3, 20, 30))
         void = random.random((20, 30)) < 0.3 if index % 2 and index % 3 else None
         image = random.integers(0, 256, (20, 30, 3), np.uint8)
         return Example(f"k/{index}", image, planes, (3,) * (index == 4), void)
+
+
+class Known(Random):
+    """Says itself what it holds."""
+
+    digest = "known"
 
 
 class Killed(Random):
@@ -67,10 +77,42 @@ def test_packed_examples_are_the_framed_ones(tmp_path: Path, frame: Frame) -> No
 
 
 def test_a_second_packing_decodes_nothing(tmp_path: Path) -> None:
+    pack_source(Known(), FRAME, tmp_path)
+    source = Known()
+    pack_source(source, FRAME, tmp_path)
+    assert source.reads == 0
+
+
+def test_without_a_digest_the_ends_of_a_source_are_looked_at(tmp_path: Path) -> None:
     pack_source(Random(), FRAME, tmp_path)
     source = Random()
     pack_source(source, FRAME, tmp_path)
-    assert source.reads == 0
+    assert source.reads == 2
+    for change in (0, 5):
+        other = Random(change)
+        for made in (other, limit(other, 4)):
+            assert np.array_equal(pack_source(made, FRAME, tmp_path)[1].image, FRAME.fit(made[1]).image)
+        assert cache_name(other, FRAME) != cache_name(source, FRAME)
+        assert cache_name(limit(other, 4), FRAME) != cache_name(limit(source, 4), FRAME)
+        assert source_digest(other) == source_digest(source)
+
+
+@pytest.mark.parametrize("wrap", [lambda source: source, lambda source: limit(source, 1)])
+def test_a_picture_overwritten_in_place_is_packed_again(
+    tmp_path: Path, wrap: Callable[[ConceptSource], ConceptSource]
+) -> None:
+    file = tmp_path / "pictures" / "a.bmp"
+    file.parent.mkdir()
+    digests = set()
+    for second, color in enumerate((10, 200)):
+        Image.new("RGB", (8, 6), (color,) * 3).save(file)
+        os.utime(file, (second, second))
+        source = wrap(open_folder(file.parent))
+        assert (pack_source(source, FRAME, tmp_path / "cache")[0].image == color).all()
+        assert (pack_source(source, FRAME, tmp_path / "cache")[0].image == color).all()
+        digests.add(source_digest(source))
+    assert len(digests) == 1
+    assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_the_digest_and_spec_are_those_of_the_source(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from unitscope.errors import UsageError
 from unitscope.networks.generators import find_generated
 from unitscope.networks.labelling import hold_out, open_source
 from unitscope.networks.load import load_network
+from unitscope.networks.network import Network
 from unitscope.statistics.ladders import climb, empty_ladder, lay_labels
 from unitscope.statistics.scan import Machine
 
@@ -186,6 +187,21 @@ def test_a_planted_unit_gets_the_level_that_was_planted():
     )
     unit = run["maps"][2]
     assert (unit.concept.name, unit.iou, unit.threshold) == ("cat", 1.0, 1.0)
+
+
+def test_thresholds_are_chosen_in_the_precision_that_is_counted_in():
+    torch.manual_seed(0)
+    source = made.make_source(12)
+    network = Network(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, 2)))
+    kinds = []
+    network.module[0].register_forward_hook(
+        lambda _module, args, output: kinds.append(output.dtype) if len(output) > 1 else None
+    )
+    heldout, rest = made.Stored(source.examples[:5]), made.Stored(source.examples[5:])
+    options = {"convention": replace(find_convention("pnas"), reduction=2), "confidences": Confidences(0)}
+    machine = Machine(mixed_precision=True)
+    dissect_by_quality(network, rest, heldout, ["0"], rule=RULE, machine=machine, **options)
+    assert kinds == [torch.bfloat16] * 3
 
 
 def test_a_run_keeps_its_pairs(tmp_path):

@@ -15,6 +15,7 @@ from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import ActivationError, NetworkError, SourceError, UsageError
+from unitscope.networks.feeding import read_peaks
 from unitscope.networks.fields import find_fields
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
@@ -268,6 +269,88 @@ def test_thresholds_of_another_network_are_refused():
         dissect(network, source, ["maps"], thresholds={"maps": np.zeros(2, np.float32)})
     with pytest.raises(UsageError, match="do not cover layer maps"):
         dissect(network, source, ["maps"], thresholds={"other": np.zeros(2, np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"maps": np.array([1, np.nan, 1])}, "unit 1 of layer maps is nan"),
+        ({"maps": np.zeros((3, 1))}, r"layer maps are float64 of shape \(3, 1\); wanted a list of numbers"),
+        ({"maps": np.zeros(3), "mops": np.zeros(3)}, r"layer mops, which is not among the layers .*\(maps\)"),
+    ],
+)
+def test_thresholds_that_are_none_are_refused(given, told):
+    source = made.make_source(2)
+    network = made.wire(source, make_maps(2, 3, 4, 0))
+    with pytest.raises(UsageError, match=told):
+        dissect(network, source, ["maps"], thresholds=given)
+
+
+def test_a_text_is_no_list_of_layers():
+    source = made.make_source(2)
+    with pytest.raises(UsageError, match=r"text 'maps'; give a list, such as \['maps'\]"):
+        dissect(made.wire(source, make_maps(2, 3, 4, 0)), source, "maps")
+
+
+def test_a_resumed_run_needs_its_folder():
+    source = made.make_source(2)
+    with pytest.raises(UsageError, match="give the folder as out"):
+        dissect(made.wire(source, make_maps(2, 3, 4, 0)), source, ["maps"], resume=True)
+
+
+def test_a_size_is_a_side_or_both():
+    source, network = made.make_source(3), Network(nn.Sequential(nn.Conv2d(3, 4, 3)))
+    assert dissect(network, source, ["0"], size=16, confidences=QUIET).frame.size == (16, 16)
+    with pytest.raises(UsageError, match=r"size is 0; give the side of a square or \(height, width\)"):
+        dissect(network, source, ["0"], size=0)
+
+
+def test_a_fit_and_a_module_that_cannot_be_used_are_told():
+    # In a process of its own: the tests' type checks would refuse them first.
+    program = """
+from torch import nn
+from unitscope import Network, UnitscopeError, dissect, open_source
+module = nn.Sequential(nn.Conv2d(3, 4, 3))
+for network, fit in ((Network(module), "bogus"), (module, "crop")):
+    try:
+        dissect(network, open_source("drawn:count=2,size=64"), ["0"], fit=fit)
+    except UnitscopeError as error:
+        print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    fit, module = done.stdout.splitlines()
+    assert fit == "UsageError fit is 'bogus'; it is one of stretch, crop"
+    assert module.startswith("UsageError the network is a Sequential")
+    assert "unitscope.Network(module, " in module
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_precision_is_fed_in_it_and_read_as_float32(kind):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.BatchNorm2d(4), nn.ReLU()).to(kind).eval()
+    source, network = made.make_source(6), Network(module, Preprocessing(mean=(0.5,) * 3))
+    run = dissect(network, source, ["0", "2"], convention="pnas", quantile=0.05, confidences=QUIET)
+    with torch.no_grad():
+        batch = network.preprocessing.tensor(np.stack([source[i].image for i in range(6)])).to(kind)
+        maps = module(batch).to(torch.float32).numpy()
+    check_against_twin(run["2"], maps, source, run.convention)
+    peaks = read_peaks(network, "2", source, range(6))
+    np.testing.assert_array_equal(peaks, maps.max((2, 3)))
+
+
+def test_a_run_is_asked_as_a_list_and_a_dictionary_are():
+    source = made.make_source(3)
+    run = dissect(made.wire(source, make_maps(3, 4, 4, 0)), source, ["maps"], confidences=QUIET)
+    assert repr(run) == "<Dissection of lookup over 3 images: maps (4 units)>"
+    assert repr(run["maps"]) == "<LayerDissection maps: 4 units over 3 images>"
+    assert len(run) == 1
+    assert "maps" in run
+    assert (repr(run["maps"][-1]), run["maps"][-4].unit) == (repr(run["maps"][3]), 0)
+    for unit in (4, -5):
+        with pytest.raises(IndexError):
+            run["maps"][unit]
+    with pytest.raises(UsageError, match="no layer 'nope'; its layers are maps"):
+        run["nope"]
 
 
 def test_images_of_different_sizes_need_one_input_size():

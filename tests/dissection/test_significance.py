@@ -14,7 +14,7 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.labels import information_quality
 from unitscope.dissection.significance import p_values, q_values
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
-from unitscope.statistics.exemplars import rank_images
+from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
 from unitscope.statistics.overlap import measure_overlap
 from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
@@ -89,7 +89,7 @@ def test_null_draws_are_those_of_shifted_labels_by_the_definition():
             tail = update_tail(empty_tail(plan), torch.from_numpy(maps), 0, threads)
             areas = labels.concept_pixels(made.WORDS.size)
             index = LabelIndex(labels, made.WORDS)
-            tops = rank_images(maps.max((2, 3)), 0, 2)
+            tops = empty_tops(maps.shape[1], 2).add(maps.max((2, 3)), 0)
             _, evidence = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
         twin = reference.dissect(maps, examples, made.WORDS, replace(rules, quantile=0.1), masks)
         for place, shift in enumerate(draws.shifts):

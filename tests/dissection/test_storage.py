@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,77 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "save_file", write)
     run = dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2, resume=True)
     assert run["maps"].images == 10
+
+
+def refuse_constant(text):
+    raise AssertionError(f"{text} is not JSON")
+
+
+def test_infinite_thresholds_are_json_and_read_back(tmp_path):
+    source = made.make_source(6)
+    network = made.wire(source, np.random.default_rng(0).normal(size=(6, 3, 4, 4)))
+    given = {"maps": np.array([0.5, np.inf, -np.inf])}
+    run = dissect(network, source, ["maps"], thresholds=given, out=tmp_path / "a", confidences=Confidences(0))
+    text = (tmp_path / "a" / "run.json").read_text()
+    assert json.loads(text, parse_constant=refuse_constant)["recipe"]["thresholds"] == {
+        "maps": [0.5, "Infinity", "-Infinity"]
+    }
+    again = load(tmp_path / "a")
+    assert again.recipe == json.loads(json.dumps(run.recipe))
+    np.testing.assert_array_equal(again["maps"].thresholds, given["maps"])
+
+
+def test_infinite_thresholds_as_once_written_still_load_and_resume(tmp_path):
+    source = made.make_source(6)
+    network = made.wire(source, np.random.default_rng(0).normal(size=(6, 3, 4, 4)))
+    options = {"thresholds": {"maps": np.array([0.5, np.inf, 1])}, "confidences": Confidences(0)}
+    run = dissect(network, source, ["maps"], out=tmp_path / "a", **options)
+    file = tmp_path / "a" / "run.json"
+    new = file.read_text()
+    file.write_text(new.replace('"Infinity"', "Infinity"))
+    save(load(tmp_path / "a"), tmp_path / "b")
+    assert (tmp_path / "b" / "run.json").read_text() == new
+    (tmp_path / "c" / "shards").mkdir(parents=True)
+    recipe = json.dumps(run.recipe).replace('"Infinity"', "Infinity")
+    (tmp_path / "c" / "shards" / "recipe.json").write_text(recipe)
+    assert dissect(network, source, ["maps"], out=tmp_path / "c", resume=True, **options).recipe == run.recipe
+
+
+def test_a_run_saved_over_another_leaves_nothing_of_it(run, tmp_path, monkeypatch):
+    other = replace(run, layers={"first": run["maps"], "maps": run["maps"]})
+    save(other, tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"mine")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fill_up(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unitscope.dissection.storage.save_file", fill_up)
+        with pytest.raises(RunError, match="No space left"):
+            save(run, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    save(run, tmp_path)
+    names = {"maps.safetensors", "run.json", "units.csv", "weights.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert list(load(tmp_path)) == ["maps"]
+
+
+def test_layers_are_not_seen_before_they_are_whole(run, tmp_path, monkeypatch):
+    from unitscope.dissection import storage
+
+    written = []
+    write = storage.save_file
+
+    def note(arrays, path):
+        written.append(path.name in {one.name for one in tmp_path.iterdir()})
+        write(arrays, path)
+        written.append(path.name in {one.name for one in tmp_path.iterdir()})
+
+    monkeypatch.setattr(storage, "save_file", note)
+    save(run, tmp_path)
+    assert written == [False, False]
+    assert (tmp_path / "maps.safetensors").exists()
 
 
 def start(folder: Path, out: str, *more: str) -> "subprocess.Popen[bytes]":

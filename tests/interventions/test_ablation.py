@@ -20,7 +20,7 @@ from unitscope.interventions.importance import (
     measure_importance,
 )
 from unitscope.interventions.replay import replay
-from unitscope.interventions.scores import ClassScores, empty_scores, score_logits
+from unitscope.interventions.scores import ClassScores, add_logits, empty_scores
 from unitscope.interventions.sweeps import sweep_removals
 from unitscope.networks.network import Network, Preprocessing
 
@@ -176,7 +176,9 @@ logits = st.lists(st.lists(st.floats(-5, 5), min_size=3, max_size=3), min_size=2
 
 @given(st.lists(st.tuples(logits, st.integers(0, 2)), min_size=1, max_size=12), st.randoms())
 def test_scores_are_plain_counts_and_merge_in_any_order(images, chance):
-    parts = [score_logits(np.array(rows), target) for rows, target in images]
+    parts = [empty_scores(2, 3) for _ in images]
+    for part, (rows, target) in zip(parts, images, strict=True):
+        add_logits(part, np.array(rows), target)
     chance.shuffle(parts)
     total = empty_scores(2, 3)
     for part in parts:
@@ -195,7 +197,7 @@ def test_scores_are_plain_counts_and_merge_in_any_order(images, chance):
 
 def test_a_class_that_there_is_not_is_told():
     with pytest.raises(UsageError, match="no class 3"):
-        score_logits(np.zeros((1, 3)), 3)
+        add_logits(empty_scores(1, 3), np.zeros((1, 3)), 3)
 
 
 def test_images_find_their_class_by_name(network):

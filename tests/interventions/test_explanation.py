@@ -252,8 +252,12 @@ def test_classes_are_found_by_name_and_number():
     assert [find_class(network, one) for one in ("Living room", "kitchen", "2")] == [0, 1, 2]
     with pytest.raises(UsageError, match="no class 'kitchn'; near names: kitchen"):
         find_class(network, "kitchn")
+    with pytest.raises(UsageError, match="no class 'qqqqqq'; it has living_room, "):
+        find_class(network, "qqqqqq")
     with pytest.raises(UsageError, match="classes 0 to 2, not 3"):
         find_class(network, "3")
+    twice = make(Pooled, classes=("kitchen", "beach", "kitchen"))
+    assert find_class(twice, "Kitchen") == 0
     nameless = make(Pooled, classes=())
     assert find_class(nameless, "3") == 3
     with pytest.raises(UsageError, match="no names of classes"):

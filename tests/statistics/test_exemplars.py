@@ -2,7 +2,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unitscope.statistics.exemplars import rank_images
+from unitscope.statistics.exemplars import TopImages, empty_tops
+
+
+def rank_images(peaks: np.ndarray, first_image: int, ranks: int) -> TopImages:
+    return empty_tops(peaks.shape[1], ranks).add(peaks, first_image)
 
 
 @settings(deadline=None)  # the first call compiles

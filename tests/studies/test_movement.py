@@ -16,7 +16,6 @@ from unitscope.studies.movement import (
     MOST,
     attack_units,
     choose_aims,
-    find_class,
     measure_movements,
     measure_peaks,
 )
@@ -185,14 +184,6 @@ def test_tables_hold_every_attack_and_movement(study, tmp_path):
     text = spell_attacks(study)
     assert text.startswith("8 of 8 attacks succeeded")
     assert "| to deep_blue | −" in text
-
-
-def test_classes_are_found_by_name(network):
-    assert find_class(network, "deep blue") == find_class(network, "Deep_Blue") == 0
-    with pytest.raises(UsageError, match="no class 'gren'; near names: green"):
-        find_class(network, "gren")
-    with pytest.raises(UsageError, match="near names: deep_blue, green, red"):
-        find_class(network, "qqqqqq")
 
 
 @pytest.mark.parametrize(

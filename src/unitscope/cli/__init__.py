@@ -14,11 +14,11 @@ from unitscope.cli.dissection import DISSECTION
 from unitscope.cli.explanation import EXPLANATION
 from unitscope.cli.generation import GENERATION
 from unitscope.cli.paint import PAINT
+from unitscope.cli.parsing import Command, parse_command
 from unitscope.cli.rating import RATING
 from unitscope.cli.studies import STUDIES
 from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
-from unitscope.parsing import Command, parse_command
 
 COMMANDS: dict[str, Command] = {
     **DISSECTION,

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, find_device, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def ablate(
@@ -49,7 +49,8 @@ def ablate(
         seed: seed of the draws and of the intervals.
         json: print JSON instead of the table.
     """
-    from unitscope.studies.removal import find_named, pair_trials, study_removal
+    from unitscope.dissection.matching import find_layer
+    from unitscope.studies.removal import pair_trials, study_removal
     from unitscope.studies.removal_tables import (
         describe_removal,
         spell_findings,
@@ -68,7 +69,7 @@ def ablate(
     pictures = None
     if run is not None:
         found = us.load(run)
-        find_named(found, loaded, layer)
+        find_layer(found, loaded, layer)
         pictures = Pictures(found, us.open_source(found.source, loaded), run)
     loaded.module.to(find_device(device))
     ranking, testing = pair_trials(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
-from unitscope.errors import RunError, UnitscopeError, UsageError
-from unitscope.parsing import Command
+from unitscope.errors import UnitscopeError, UsageError, writing
 
 if TYPE_CHECKING:
     from unitscope.interventions.attacks import Attack
@@ -60,7 +60,8 @@ def attack(
         json: print JSON instead of a table.
     """
     from unitscope.interventions.ablation import find_targets
-    from unitscope.studies.movement import attack_units, find_class
+    from unitscope.interventions.classes import find_class
+    from unitscope.studies.movement import attack_units
     from unitscope.studies.movement_tables import describe_attacks, spell_attacks
     from unitscope.views.figures import load_matplotlib
 
@@ -101,14 +102,11 @@ def _choose_attack(method: Method, steps: int | None, eps: float | None, start: 
 
 
 def _read_labels(run: us.Dissection, network: us.Network, layer: str) -> "Mapping[int, us.Concept]":
-    """The labels of a layer's detectors. Raises `RunError` for a run of another network or layer."""
-    made = run.recipe["network"]
-    assert isinstance(made, Mapping)
-    if made.get("digest") != network.digest:
-        raise RunError(f"the run dissected {made.get('name')}, not {network.name} with these weights")
-    if layer not in run.layers:
-        raise RunError(f"the run has no layer {layer!r}; it has {', '.join(run.layers)}")
-    return {unit.unit: unit.concept for unit in run[layer] if unit.detector and unit.concept is not None}
+    """The labels of a layer's detectors. Raises `UsageError` for a run of another network or layer."""
+    from unitscope.dissection.matching import find_layer
+
+    found = find_layer(run, network, layer)
+    return {unit.unit: unit.concept for unit in found if unit.detector and unit.concept is not None}
 
 
 def _write(study: "AttackStudy", labels: "Mapping[int, us.Concept]", out: Path) -> dict[str, Path]:
@@ -121,12 +119,10 @@ def _write(study: "AttackStudy", labels: "Mapping[int, us.Concept]", out: Path) 
     figure, files["pictures"] = out / "movement.svg", out / "pictures.png"
     if study.movements:
         files["figure"] = draw_movements(study, figure)
-    try:
+    with writing(out):
         if not study.movements:
             figure.unlink(missing_ok=True)  # one of an earlier run
         draw_attacks(study, labels).save(files["pictures"])
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     return files
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from unitscope.cli.comparisons import COMPARISONS, KEPT, set_study, show_finding, write_finding
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Arithmetic, Jobs, Json, Kept, Quick, Results, Scenes, Seeds, Source
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def axis(

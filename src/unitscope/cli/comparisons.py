@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unitscope.cli.parsing import Command
 from unitscope.cli.raters_study import raters
 from unitscope.cli.words import (
     Arithmetic,
@@ -22,7 +23,6 @@ from unitscope.cli.words import (
     print_json,
 )
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 if TYPE_CHECKING:
     from unitscope.studies.cohort import Setting
@@ -182,7 +182,7 @@ def layers(
     from unitscope.studies.layers import dissect_layers, judge_layers
     from unitscope.views.study_figures import draw_layers
 
-    setting = set_study(kept, 1, images, jobs, convention, quick)
+    setting = set_study(kept, None, images, jobs, convention, quick)
     if network is None:
         if layers or weights:
             raise UsageError(
@@ -238,7 +238,7 @@ def training(
     from unitscope.studies.training import follow_checkpoints, judge_training, order_checkpoints
     from unitscope.views.study_figures import draw_trainings
 
-    setting = set_study(kept, 1, images, jobs, convention, quick)
+    setting = set_study(kept, None, images, jobs, convention, quick)
     if not checkpoints:
         if network or layer:
             raise UsageError("--network and --layer go with --checkpoints, the weights of its training")

@@ -6,8 +6,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, print_json
-from unitscope.parsing import Command
 
 
 def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Flag = False) -> int:

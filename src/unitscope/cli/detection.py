@@ -6,9 +6,10 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def detect(
@@ -50,7 +51,6 @@ def detect(
         random_weights: a seed: the architecture with random weights.
         json: print JSON instead of a table.
     """
-    import unitscope as us
     from unitscope.interventions.detection import check_units, detect_concept, score_units, shuffle_control
     from unitscope.networks.generators import find_generated, pair_generator
     from unitscope.views.detection import Findings, describe_findings, show_findings, write_findings
@@ -59,7 +59,7 @@ def detect(
         raise UsageError(f"--top is {top}; wanted 1 unit or more")
     loaded = us.load_network(network, weights=weights, random=random_weights, size=size)
     count = check_units(loaded, layer, unit)
-    labels = [""] * count if run is None else _read_labels(run, layer, count)
+    labels = [""] * count if run is None else _read_labels(us.load(run), loaded, layer)
     loaded, source = pair_generator(loaded, us.open_source(images, loaded))
     if share is None:
         share = 0.01 if find_generated(source) is None else 0.05
@@ -78,16 +78,11 @@ def detect(
             print(path, file=sys.stderr if json else sys.stdout)
 
 
-def _read_labels(run: Path, layer: str, count: int) -> list[str]:
-    """The labels of a layer's detectors in a run, empty for other units."""
-    import unitscope as us
-    from unitscope.views.terminal import choose_layers
+def _read_labels(run: us.Dissection, network: us.Network, layer: str) -> list[str]:
+    """The labels of a layer's detectors, empty for other units; `UsageError` for a run of another network."""
+    from unitscope.dissection.matching import find_layer
 
-    (found,) = choose_layers(us.load(run), layer, None)
-    if len(found) != count:
-        raise UsageError(
-            f"{layer} has {len(found)} units in {run} and {count} here; give a run of this network"
-        )
+    found = find_layer(run, network, layer)
     return [row.concept.label if row.concept and row.detector else "" for row in found]
 
 

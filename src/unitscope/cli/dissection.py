@@ -10,9 +10,9 @@ from tyro.conf import Positional, arg
 
 import unitscope as us
 from unitscope.cli.demo import demo
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, find_device, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def dissect(
@@ -100,7 +100,9 @@ def dissect(
         others = others if shuffle_labels is None else us.shuffle_labels(others, shuffle_labels)
         chosen = partial(dissect_by_quality, loaded, source, others, layers)
     elif thresholds is not None:
-        chosen = partial(chosen, thresholds=read_thresholds(thresholds))
+        given = read_thresholds(thresholds)
+        wanted = {layer: values for layer, values in given.items() if layer in layers}
+        chosen = partial(chosen, thresholds=wanted or given)  # another run's table may have more layers
     run = chosen(
         convention=convention,
         quantile=quantile,
@@ -163,6 +165,8 @@ def show(
     """
     from unitscope.views.terminal import describe_dissection, show_dissection
 
+    if unit is not None and concept is not None:
+        raise UsageError("--unit and --concept ask for two things; give one of them")
     found = us.load(run)
     if json:
         print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))

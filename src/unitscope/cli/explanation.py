@@ -9,9 +9,9 @@ from tqdm import tqdm
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, find_device, print_json
-from unitscope.errors import RunError, UsageError
-from unitscope.parsing import Command
+from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
     from unitscope.axes import Pixels
@@ -122,6 +122,7 @@ def _choose_layer(
     network: us.Network, layer: str | None, run: Path | None, pixels: "Pixels | None"
 ) -> tuple[str, Mapping[int, us.Concept]]:
     """The layer, and the labels that a run gives its detectors."""
+    from unitscope.dissection.matching import check_network
     from unitscope.interventions.explanation import find_last_layer, fix_size
     from unitscope.views.terminal import choose_layers
 
@@ -129,13 +130,7 @@ def _choose_layer(
         sized = network if pixels is None else fix_size(network, pixels)
         return layer or find_last_layer(sized), {}
     found = us.load(run)
-    made = found.recipe["network"]
-    assert isinstance(made, Mapping)
-    if made["digest"] != network.digest:
-        other = "with other weights" if made["name"] == network.name else f"not {network.name}"
-        raise RunError(
-            f"{run} dissected {made['name']}, {other}; give a run of the network that is explained"
-        )
+    check_network(found, network)
     layers = choose_layers(found, layer, None)
     if len(layers) > 1:
         raise UsageError(f"{run} holds the layers {', '.join(found)}; choose one with --layer")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 if TYPE_CHECKING:
     from unitscope.interventions.causal_sets import CausalSet, Recipe

@@ -1,15 +1,14 @@
 """The command that runs the human evaluation with scripted raters."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import arg
 
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import ConventionName, Flag, Network, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def raters(
@@ -62,21 +61,10 @@ def raters(
     write_tables(out, {"layers.csv": described_rows(panels), "raters.csv": judged_rows(panels)})
     figure = draw_raters(panels, out / "figure.svg")
     if json:
-        print_json(_finite([asdict(panel) for panel in panels]))
+        print_json([asdict(panel) for panel in panels])
     else:
         print("A quick look, not a result.\n" if quick else "", end="")
         print(f"{spell_panels(panels)}\n\nfigure: {figure}")
-
-
-def _finite(value: Any) -> Any:
-    """The value with None for what is not a number: JSON has no NaN."""
-    if isinstance(value, float):
-        return value if value == value else None
-    if isinstance(value, dict):
-        return {str(name): _finite(part) for name, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(part) for part in value]
-    return value
 
 
 RATERS: dict[str, Command] = {"raters": raters}

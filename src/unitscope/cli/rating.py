@@ -6,10 +6,10 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.parsing import Command
 from unitscope.cli.serving import bind, needing_servers, serve
 from unitscope.cli.words import Flag, Run, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 
 def rate(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from unitscope.cli.axis import AXIS
 from unitscope.cli.comparisons import COMPARING
+from unitscope.cli.parsing import Command
 from unitscope.cli.raters_study import RATERS
 from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
-from unitscope.parsing import Command
 
 
 def grade(

@@ -51,5 +51,7 @@ def find_device(name: str) -> str:
 
 
 def print_json(value: object) -> None:
-    """Prints a value as JSON."""
-    print(json.dumps(value, indent=1))
+    """Prints a value as JSON, null for a number that is none."""
+    from unitscope.views.summary import all_known
+
+    print(json.dumps(all_known(value), indent=1, allow_nan=False))

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UsageError
-from unitscope.parsing import Command
 
 Masked = Annotated[
     str | None,
@@ -120,6 +120,8 @@ def grade(
     """
     from unitscope.networks.zoo.cards import grade as grade_network
 
+    if count < 1:
+        raise UsageError(f"--count is {count}; wanted 1 picture or more")
     card = grade_network(name, pictures, count=count, weights=weights, early=early)
     if json:
         print_json(card.figures)

@@ -69,12 +69,16 @@ class BrodenSource:
         """The split of every image, `train` or `val` in Broden."""
         return tuple(row.split for row in self.rows)
 
+    def list_files(self) -> list[Path]:
+        """All images, each followed by its labels."""
+        return [self.root / "images" / name for row in self.rows for name in (row.image, *row.files)]
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over options, names and sizes of all images and labels, and the tables' contents."""
-        names = [name for row in self.rows for name in (row.image, *row.files)]
-        files = (self.root / "images" / name for name in names)
-        return digest_files(self.root, files, sorted(self.root.glob("*.csv")), f"broden {self.options}")
+        return digest_files(
+            self.root, self.list_files(), sorted(self.root.glob("*.csv")), f"broden {self.options}"
+        )
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading tolerates: images of another size than index.csv says, as key and remark."""

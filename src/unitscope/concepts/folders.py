@@ -84,14 +84,17 @@ class FolderSource:
         place = self.image_root if paired else self.root
         return ",".join([f"folder:{place}", *(f"{key}={value}" for key, value in self.options)])
 
+    def list_files(self) -> list[Path]:
+        """All images, then all masks."""
+        files = [self.image_root / image for image in self.images]
+        return files + [mask for masks in self.masks for mask in masks.values()]
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over options, names and sizes of all files, and the contents of the .json files."""
-        files = [self.image_root / image for image in self.images]
-        files += [mask for masks in self.masks for mask in masks.values()]
         texts = [self.root / name for name in (FILE_NAME, SPLITS_FILE)]
         options = sorted(option for option in self.options if option[0] != "masks")  # a place, no choice
-        return digest_files(self.root, files, texts, f"folder {options}")
+        return digest_files(self.root, self.list_files(), texts, f"folder {options}")
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading never meets: masks that belong to no image, as pairs of file and remark."""

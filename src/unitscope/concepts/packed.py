@@ -1,6 +1,6 @@
 """A packed cache: examples at the size a network reads, decoded once.
 
-One folder a source and frame, named by the digests of both::
+One folder a source and frame, named by the digests of both and by what `stamp_source` sees besides::
 
     CACHE/NAME-DIGEST-FRAME/images.bin    uint8[image, height, width, 3], memory-mapped
                             labels.bin    planes and void of all images, zlib
@@ -164,10 +164,40 @@ def open_packed(folder: str | Path) -> PackedSource:
 
 
 def cache_name(source: ConceptSource, frame: Frame) -> str:
-    """The name of the folder that holds this source at this frame."""
+    """The name of the folder that holds this source, as it is now, at this frame."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", str(getattr(source, "name", "") or "source"))[:40]
     geometry = hashlib.sha256(json.dumps([VERSION, asdict(frame)]).encode()).hexdigest()
-    return f"{name}-{source_digest(source)[:16]}-{geometry[:12]}"
+    content, stamp = source_digest(source), stamp_source(source)
+    if stamp:
+        content = hashlib.sha256(f"{content} {stamp}".encode()).hexdigest()
+    return f"{name}-{content[:16]}-{geometry[:12]}"
+
+
+def stamp_source(source: ConceptSource) -> str:
+    """What tells that a source has changed though its digest has not, on this machine; may be empty.
+
+    SHA-256 over the modification times of the files that it, or a source it is made from, lists
+    (`list_files()`); for a source without `digest` also over its first and last examples.
+    """
+    digest, seen = hashlib.sha256(), False
+    inner: object = source
+    while isinstance(inner, ConceptSource):
+        files = inner.list_files() if hasattr(inner, "list_files") else []
+        for path in files:
+            digest.update(f"{path.stat().st_mtime_ns if path.is_file() else -1}\n".encode())
+        plain = not isinstance(getattr(inner, "digest", None), str)
+        for index in sorted({0, len(inner) - 1}) if plain and len(inner) else ():
+            _add_example(digest, inner[index])
+        seen |= bool(files) or plain
+        inner = getattr(inner, "source", None) or getattr(inner, "whole", None)
+    return digest.hexdigest() if seen else ""
+
+
+def _add_example(digest: "hashlib._Hash", example: Example) -> None:
+    digest.update(f"{example.key!r} {example.ids}".encode("utf-8", "surrogateescape"))
+    for array in (example.image, example.planes, example.void):
+        if array is not None:
+            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
 
 
 def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:

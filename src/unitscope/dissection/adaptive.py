@@ -23,12 +23,11 @@ from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source, pair_generator
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.ladders import Ladder, climb, empty_ladder, find_levels, lay_labels
-from unitscope.statistics.scan import Batch, Machine, ScanPlan, check_maps
+from unitscope.statistics.scan import Batch, Machine, ScanPlan, read_maps
 
 _BATCH = 32
 _AT_ONCE = 16_000_000
@@ -123,7 +122,7 @@ def dissect_by_quality(
     rules = rules if quantile is None else replace(rules, quantile=quantile)
     check_source(network, source)
     _check_sources(source, heldout, rules)
-    plan, _ = plan_scan(network, source, tuple(dict.fromkeys(layers)), rules, {}, None, fit)
+    plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
     reader, _ = pair_generator(network, heldout)
     choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
     pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
@@ -336,12 +335,8 @@ def _read(
             images = np.stack([example.image for example in examples])
             notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]
             areas = np.stack([note.concept_pixels(words.size) for note in notes])
-            outputs = read(network.feed(images, start, machine.device))
-            maps = {}
-            keys = tuple(example.key for example in examples)
-            for layer, output in outputs.items():
-                maps[layer] = read_units(output, network.prefix_tokens, layer).cpu()
-                check_maps(maps[layer], plan.tails[layer], layer, Batch(start, keys, images, notes[0], False))
+            batch = Batch(start, tuple(example.key for example in examples), images, notes[0], False)
+            maps = {layer: one.cpu() for layer, one in read_maps(network, read, plan, batch, machine)}
             laid = [lay_labels(example, frame.mask_size, rules.doubles) for example in examples]
             valid = np.stack([one for _, one in laid])
             yield _Part(maps, [one for one, _ in laid], valid, _enter(areas, words, rules), areas.sum(0))

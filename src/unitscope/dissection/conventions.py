@@ -59,6 +59,10 @@ class Convention:
                 f"quantile is {self.quantile}; it is the fraction of values above the threshold, "
                 "between 0 and 1 (0.005 is usual)"
             )
+        if not (0 <= self.iou_cutoff <= 1 and 0 <= self.iqr_cutoff <= 1):
+            raise UsageError(
+                f"cut-offs are {self.iou_cutoff} of IoU and {self.iqr_cutoff} of information; wanted 0 to 1"
+            )
         if self.reduction < 1:
             raise UsageError(f"reduction is {self.reduction}; it must be at least 1")
 

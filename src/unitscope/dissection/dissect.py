@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from unitscope.dissection.result import Dissection, Exemplars, LayerDissection, 
 from unitscope.dissection.significance import judge_units
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
+from unitscope.networks.feeding import match_parameters
 from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.generators import check_source
 from unitscope.networks.maps import read_units
@@ -34,6 +35,8 @@ from unitscope.statistics.resampling import Resampling, draw_resampling
 from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
 from unitscope.statistics.threads import Threads, open_threads
 from unitscope.version import __version__
+
+Fit = Literal["stretch", "crop"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ def dissect(
     thresholds: Mapping[str, np.ndarray] | None = None,
     pairs: Mapping[str, Pairs] | None = None,
     quality: Mapping[str, object] | None = None,
-    size: tuple[int, int] | None = None,
-    fit: Literal["stretch", "crop"] = "stretch",
+    size: int | tuple[int, int] | None = None,
+    fit: Fit = "stretch",
     seed: int = 0,
     ranks: int = 10,
     batch_size: int = 8,
@@ -68,26 +71,43 @@ def dissect(
 ) -> Dissection:
     """Name every unit of some layers by the concept its active region overlaps best.
 
-    The network runs once over the source. `convention` is a preset's name or a `Convention`;
-    `quantile` replaces its quantile; `thresholds` (layer -> float32[unit]) replace those found. `pairs`, by
-    layer, name the units instead, and `quality` records how they came about: see `dissect_by_quality`.
-    With `cache`, decoded images and labels are packed into that folder and reused. With `out` the
-    run can be resumed after a kill (`resume=True`) and is saved there.
+    The network runs once over the source.
+
+    - `layers`: their names, as `list_layers` gives them.
+    - `convention`: a preset's name or a `Convention`; `quantile` replaces its quantile.
+    - `thresholds` (layer -> float32[unit]) replace those found.
+    - `pairs`, by layer, name the units instead, and `quality` records how they came about: see
+      `dissect_by_quality`.
+    - `size`: the network's input in pixels, a side or (height, width); by default what its preprocessing
+      states, else that of the images.
+    - `fit`: "stretch" the whole image to that size, or "crop" its center as the network's library does.
+    - `seed` of the null draws and bootstrap replicates, whose numbers `confidences` says.
+    - `ranks`: how many top images a unit keeps.
+    - `batch_size`: images that the network is given at once.
+    - `shard_size`: images between two points that a killed run can go on from.
+    - `machine`: device, precision, threads and memory.
+    - `cache`: a folder where decoded images and labels are packed, and taken from by later runs.
+    - `out`: a folder where the run is saved, and can be resumed after a kill (`resume=True`).
 
     Raises `UsageError`, `SourceError`, `NetworkError` or `RunError` before work starts where that can
     be known.
+
+    >>> from unitscope.concepts.drawn import open_drawn
+    >>> network = Network(torch.nn.Sequential(torch.nn.Conv2d(3, 5, kernel_size=8, stride=4)))
+    >>> source = open_drawn(count=4, size=64)
+    >>> run = dissect(network, source, ["0"], convention="pnas", confidences=Confidences(shifts=0))
+    >>> len(run["0"]), run["0"].map_size, run["0"].mask_size
+    (5, (15, 15), (16, 16))
     """
     rules = find_convention(convention) if isinstance(convention, str) else convention
     rules = rules if quantile is None else replace(rules, quantile=quantile)
-    if not layers:
-        raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
+    if resume and out is None:
+        raise UsageError("resume goes on with a run in a folder, and none was named; give the folder as out")
     _check_least(1, ranks=ranks, batch_size=batch_size, shard_size=shard_size)
     _check_least(1, replicates=confidences.replicates)
     _check_least(0, seed=seed, shifts=confidences.shifts)
     check_source(network, source)
-    plan, warnings = plan_scan(
-        network, source, tuple(dict.fromkeys(layers)), rules, thresholds or {}, size, fit
-    )
+    plan, warnings = plan_scan(network, source, layers, rules, thresholds or {}, size, fit)
     plan = replace(plan, ranks=min(ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
     recipe = _recipe(network, source, plan, rules, seed, confidences, machine)
     recipe |= {} if quality is None else {"quality": dict(quality)}
@@ -112,26 +132,29 @@ def dissect(
 def plan_scan(
     network: Network,
     source: ConceptSource,
-    layers: tuple[str, ...],
+    layers: Sequence[str],
     rules: Convention,
     thresholds: Mapping[str, np.ndarray],
-    size: tuple[int, int] | None,
-    fit: Literal["stretch", "crop"],
+    size: int | tuple[int, int] | None,
+    fit: Fit,
 ) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
     """What a scan will do, and warnings by layer, found out with one blank image."""
+    _check_network(network)
+    layers = _check_layers(layers)
+    _check_fit(fit)
     if len(source) == 0:
         raise SourceError("the source has no images; there is nothing to dissect over")
     _check_vocabulary(source.vocabulary)
-    _check_covered(layers, thresholds)
+    _check_thresholds(layers, thresholds)
     prepared = network.preprocessing
-    wanted = size or prepared.size
+    wanted = _check_size(size) or prepared.size
     frame_size = wanted or source[0].image.shape[:2]
     mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
     tails: dict[str, TailPlan] = {}
     warnings: dict[str, tuple[str, ...]] = {}
     with tap(network.module, layers) as read:
-        outputs = read(network.blank(frame.size))
+        outputs = read(match_parameters(network, network.blank(frame.size)))
     fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
     for layer in layers:
         maps = read_units(outputs[layer], network.prefix_tokens, layer)
@@ -155,7 +178,7 @@ def plan_scan(
             warnings[layer] = (
                 "the receptive fields of this layer could not be derived; half-pixel centers are used",
             )
-    given = {layer: thresholds[layer].astype(np.float32) for layer in layers if layer in thresholds}
+    given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
     return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
 
 
@@ -163,6 +186,34 @@ def _check_least(least: int, **values: int) -> None:
     for name, value in values.items():
         if value < least:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
+
+
+def _check_network(network: object) -> None:
+    if not isinstance(network, Network):
+        raise UsageError(
+            f"the network is a {type(network).__name__}, which does not say how its input is prepared; give "
+            "unitscope.Network(module, unitscope.Preprocessing(...))"
+        )
+
+
+def _check_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(layers, str):
+        raise UsageError(f"layers is the text {layers!r}; give a list, such as [{layers!r}]")
+    if not layers:
+        raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
+    return tuple(dict.fromkeys(layers))
+
+
+def _check_fit(fit: str) -> None:
+    if fit not in get_args(Fit):
+        raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
+
+
+def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+        raise UsageError(f"size is {size}; give the side of a square or (height, width), in pixels")
+    return sides
 
 
 def _check_vocabulary(vocabulary: Vocabulary) -> None:
@@ -175,12 +226,30 @@ def _check_vocabulary(vocabulary: Vocabulary) -> None:
         )
 
 
-def _check_covered(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarray]) -> None:
+def _check_thresholds(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarray]) -> None:
     missing = [layer for layer in layers if thresholds and layer not in thresholds]
     if missing:
         raise UsageError(
             f"the thresholds given do not cover layer {missing[0]}; they cover {', '.join(thresholds)}"
         )
+    for layer, given in thresholds.items():
+        values = np.asarray(given)
+        if layer not in layers:
+            raise UsageError(
+                f"thresholds are given for layer {layer}, which is not among the layers to dissect "
+                f"({', '.join(layers)}); name it or leave its thresholds out"
+            )
+        if values.ndim != 1 or values.dtype.kind not in "fiu":
+            raise UsageError(
+                f"the thresholds given for layer {layer} are {values.dtype} of shape {values.shape}; "
+                "wanted a list of numbers, one a unit"
+            )
+        if np.isnan(values).any():
+            unit = int(np.isnan(values).argmax())
+            raise UsageError(
+                f"the threshold given for unit {unit} of layer {layer} is nan; a threshold must be a number, "
+                "inf for a unit that is never active"
+            )
 
 
 def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Field | None) -> Grid:
@@ -318,7 +387,7 @@ def _recipe(
     machine: Machine,
 ) -> dict[str, object]:
     """What made a run, in values that JSON knows."""
-    given = {layer: values.tolist() for layer, values in plan.thresholds.items()}
+    given = {layer: [_spell_number(v) for v in values.tolist()] for layer, values in plan.thresholds.items()}
     return {
         "network": {
             "name": network.name,
@@ -341,3 +410,10 @@ def _recipe(
         "version": __version__,
         "torch": torch.__version__,
     }
+
+
+def _spell_number(value: float) -> float | str:
+    """The number, or the text Infinity or -Infinity, for which JSON has no number."""
+    if np.isfinite(value):
+        return value
+    return "Infinity" if value > 0 else "-Infinity"

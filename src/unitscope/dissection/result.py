@@ -12,6 +12,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, spread_active, unique_detectors
+from unitscope.errors import UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,11 @@ class LayerDissection:
     def __len__(self) -> int:
         return len(self.thresholds)
 
+    def __repr__(self) -> str:
+        return f"<LayerDissection {self.layer}: {len(self)} units over {self.images} images>"
+
     def __getitem__(self, unit: int) -> Unit:
+        unit = range(len(self))[unit]
         labels, sure = self.labels, self.confidence
         best, second = int(labels.best[unit]), int(labels.runner_up[unit])
 
@@ -202,8 +207,21 @@ class Dissection:
     keys: Mapping[int, str]
     times: Mapping[str, float] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.layers)
+
     def __getitem__(self, layer: str) -> LayerDissection:
+        """One layer; raises `UsageError` for a name that is none of them."""
+        if layer not in self.layers:
+            raise UsageError(f"the run has no layer {layer!r}; its layers are {', '.join(self.layers)}")
         return self.layers[layer]
+
+    def __repr__(self) -> str:
+        described = self.recipe.get("network")
+        name = described.get("name") if isinstance(described, Mapping) else described
+        images = max((layer.images for layer in self.layers.values()), default=0)
+        layers = ", ".join(f"{layer.layer} ({len(layer)} units)" for layer in self.layers.values())
+        return f"<Dissection of {name} over {images} images: {layers}>"
 
     @property
     def source(self) -> str:

@@ -82,7 +82,7 @@ def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> 
     """
     workspace = Workspace(folder)
     plan_file = workspace.shards / "recipe.json"
-    text = json.dumps(recipe, indent=1)
+    text = _spell_json(recipe)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; name a folder with --out")
     if (folder / "run.json").exists():
@@ -107,7 +107,7 @@ def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> 
 
 def _read_recipe(path: Path) -> dict[str, object]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(_read_json(path))
     except (OSError, TypeError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}; delete {path.parent} and begin again") from error
 
@@ -119,15 +119,60 @@ def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str
 def save(run: Dissection, folder: str | Path) -> None:
     """Write a run: `run.json`, `units.csv` and one `.safetensors` a layer. See docs/files.md.
 
+    A run that the folder holds is replaced whole, its layers' files too; until all of the new one is written
+    the old one stays. A report beside it is left alone: write it again.
+
     Raises `RunError` where it cannot be written.
     """
     path = Path(folder)
+    new = path / ".part"
+    about = _spell_json(_about(run))
     with _writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        for name, layer in zip(_file_names(list(run.layers)), run.layers.values(), strict=True):
-            _save_layer(layer, path / name)
-        _write_units(run, path / "units.csv")
-        _write_text(path / "run.json", json.dumps(_about(run), indent=1))
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            new.mkdir(parents=True)
+            names = _file_names(list(run.layers))
+            for name, layer in zip(names, run.layers.values(), strict=True):
+                _save_layer(layer, new / name)
+            _write_units(run, new / "units.csv")
+            (new / "run.json").write_text(about + "\n", encoding="utf-8")
+            _replace_run(path, new, [*names, "units.csv", "run.json"])
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _replace_run(folder: Path, new: Path, names: list[str]) -> None:
+    # The old run.json goes first and the new one comes last: no folder passes for a run with parts of two.
+    stale = [name for name in _list_layer_files(folder) if name not in names]
+    (folder / "run.json").unlink(missing_ok=True)
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    for name in names:
+        os.replace(new / name, folder / name)
+
+
+def _list_layer_files(folder: Path) -> list[str]:
+    """The files that the run in a folder keeps its layers in; none where there is no run that can be read."""
+    try:
+        about = _read_json(folder / "run.json")
+        names = [str(entry["file"]) for entry in about["layers"]]
+    except (OSError, LookupError, TypeError, ValueError):
+        return []
+    return [name for name in names if name == Path(name).name and name.endswith(".safetensors")]
+
+
+def _read_json(path: Path) -> Any:
+    # Infinite thresholds were once written as a bare Infinity, which is not JSON; now they are that text.
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=str)
+
+
+def _spell_json(value: object) -> str:
+    try:
+        return json.dumps(value, indent=1, allow_nan=False)
+    except ValueError as error:
+        raise RunError(
+            f"the run holds a number that JSON does not know ({error}); give finite ones"
+        ) from error
 
 
 def load(folder: str | Path) -> Dissection:
@@ -137,7 +182,7 @@ def load(folder: str | Path) -> Dissection:
     """
     path = Path(folder)
     try:
-        about = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        about = _read_json(path / "run.json")
     except FileNotFoundError as error:
         hint = "an unfinished run; go on with --resume" if (path / "shards").exists() else "no run.json"
         raise RunError(f"{path} holds {hint}") from error
@@ -317,13 +362,11 @@ def _number(text: str) -> float:
 
 
 def _write_units(run: Dissection, path: Path) -> None:
-    unfinished = path.with_suffix(".part")
-    with open(unfinished, "w", encoding="utf-8", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for layer in run.layers.values():
             writer.writerows(unit_row(unit) for unit in layer)
-    os.replace(unfinished, path)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -75,20 +75,6 @@ def empty_scores(removals: int, classes: int) -> ClassScores:
     return ClassScores(np.zeros(classes, np.int64), table, table.copy(), sums, sums.copy())
 
 
-def score_logits(logits: Float[np.ndarray, "removal classes"], target: int) -> ClassScores:
-    """The scores of one image of class `target`, from its logits with each set of units removed.
-
-    Raises `UsageError` for a class that the network does not have.
-
-    >>> one = score_logits(np.array([[3.0, 1.0], [0.0, 1.0]]), target=0)
-    >>> one.right[:, 0].tolist(), one.margin[:, 0].tolist()
-    ([1, 0], [2.0, -1.0])
-    """
-    scores = empty_scores(*logits.shape)
-    add_logits(scores, logits, target)
-    return scores
-
-
 def add_logits(scores: ClassScores, logits: Float[np.ndarray, "removal classes"], target: int) -> None:
     """Counts one more image of class `target` into scores, in place: merging would copy the tables each time.
 

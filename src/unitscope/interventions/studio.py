@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from unitscope.concepts.segmenters import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
+from unitscope.dissection.matching import check_network, pick_layer
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 from unitscope.interventions.detection import find_named
@@ -38,9 +39,7 @@ class Studio:
 
     def layer(self, name: str) -> LayerDissection:
         """A layer of the run. Raises `UsageError` for one that it does not have."""
-        if name not in self.run.layers:
-            raise UsageError(f"the run has no layer {name!r}; it has {', '.join(self.run.layers)}")
-        return self.run[name]
+        return pick_layer(self.run, name)
 
     def rank(self, concept: Concept, layer: str) -> list[int]:
         """The layer's units by their IoU with a concept, the highest first.
@@ -83,13 +82,7 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
     """
     if not isinstance(network, Generator):
         raise UsageError(f"{network.name} makes no images; name a generator, such as zoo:generator")
-    about = run.recipe["network"]
-    assert isinstance(about, Mapping)
-    if about.get("digest") != network.digest:
-        raise UsageError(
-            f"the run is of {about.get('name')} with other weights than {network.name} here has; "
-            "give the run of this generator"
-        )
+    check_network(run, network)
     opened = open_source(run.source, network) if source is None else source
     images, segmenter = find_generated(opened), find_segmenter(opened)
     if images is None or segmenter is None:

@@ -15,8 +15,8 @@ class TopImages:
     `images` is -1 and `peaks` is -inf where fewer images were seen. Merge is associative and
     commutative, as long as no image is seen twice.
 
-    >>> a = rank_images(np.array([[1.0], [3.0]], np.float32), first_image=0, ranks=2)
-    >>> b = rank_images(np.array([[2.0]], np.float32), first_image=2, ranks=2)
+    >>> a = empty_tops(units=1, ranks=2).add(np.array([[1.0], [3.0]], np.float32), first_image=0)
+    >>> b = empty_tops(units=1, ranks=2).add(np.array([[2.0]], np.float32), first_image=2)
     >>> a.merge(b).images.tolist()
     [[1, 2]]
     """
@@ -40,11 +40,6 @@ class TopImages:
 def empty_tops(units: int, ranks: int) -> TopImages:
     """The top images where none has been seen."""
     return TopImages(np.full((units, ranks), -1, np.int32), np.full((units, ranks), -np.inf, np.float32))
-
-
-def rank_images(peaks: Float32[np.ndarray, "image unit"], first_image: int, ranks: int) -> TopImages:
-    """The top images of one batch, whose images are numbered from `first_image`."""
-    return empty_tops(peaks.shape[1], ranks).add(peaks, first_image)
 
 
 @compiled

@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError, SourceError
+from unitscope.networks.feeding import feed_batch
 from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, tap
@@ -197,11 +199,7 @@ def _scan_span(
     for batch in batches:
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
-        with _precision(machine):
-            outputs = read(network.feed(batch.images, batch.first, machine.device))
-        for layer, output in outputs.items():
-            maps = read_units(output, network.prefix_tokens, layer)
-            check_maps(maps, plan.tails[layer], layer, batch)
+        for layer, maps in read_maps(network, read, plan, batch, machine):
             # Sums and peaks at once, while the maps are still near: to fetch them takes longer than to add.
             before = tops[layer] if layer in tops else empty_tops(maps.shape[1], plan.ranks)
             tops[layer] = before.add(maps.amax((2, 3)).cpu().numpy(), batch.first)
@@ -213,6 +211,22 @@ def _scan_span(
     shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
     # Only the first shard started without a bound; the others hold little that pruning would drop.
     return shard.prune(threads) if total is None else shard
+
+
+def read_maps(
+    network: Network, read: Reader, plan: ScanPlan, batch: Batch, machine: Machine
+) -> Iterator[tuple[str, Float32[Tensor, "image unit cell_y cell_x"]]]:
+    """The maps of every layer on a batch, one layer after the other, in the precision of the machine.
+
+    Raises `NetworkError` for maps of another shape than planned, `ActivationError` for values that are not
+    finite.
+    """
+    with _precision(machine):
+        outputs = read(feed_batch(network, batch.images, batch.first, machine.device))
+    for layer, output in outputs.items():
+        maps = read_units(output, network.prefix_tokens, layer)
+        check_maps(maps, plan.tails[layer], layer, batch)
+        yield layer, maps
 
 
 def _update(tail: Tail, maps: Tensor, first: int, threads: Threads) -> Tail:

@@ -1,7 +1,7 @@
 """The tables of a study of erasure: CSV, JSON, and what the terminal prints."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unitscope.dissection.storage import guard_cell
@@ -17,8 +17,9 @@ def write_erasure(study: Erasure, out: Path) -> list[Path]:
 
     Raises `RunError` where they cannot be written.
     """
-    tables = {"erasure": erasure_rows, "others": other_rows, "units": unit_rows}
-    return write_tables(out, {f"{name}.csv": rows(study) for name, rows in tables.items()})
+    units = unit_rows(study.targets, study.rankings, max(study.counts))
+    tables = {"erasure": erasure_rows(study), "others": other_rows(study), "units": units}
+    return write_tables(out, {f"{name}.csv": rows for name, rows in tables.items()})
 
 
 def erasure_rows(study: Erasure) -> Iterator[Cells]:
@@ -74,12 +75,14 @@ def other_rows(study: Erasure) -> Iterator[Cells]:
                     ]
 
 
-def unit_rows(study: Erasure) -> Iterator[Cells]:
-    """The units in the order in which they were removed."""
+def unit_rows(
+    targets: Iterable[Target], rankings: Mapping[By, Mapping[int, Sequence[int]]], count: int
+) -> Iterator[Cells]:
+    """The first `count` units of every ranking, in the order in which they were removed or set."""
     yield ["concept", "layer", "by", "rank", "unit"]
-    for target in study.targets:
-        for by, orders in study.rankings.items():
-            for rank, unit in enumerate(orders[target.concept.id][: max(study.counts)], 1):
+    for target in targets:
+        for by, orders in rankings.items():
+            for rank, unit in enumerate(orders[target.concept.id][:count], 1):
                 yield [guard_cell(target.concept.name), guard_cell(target.layer), by, str(rank), str(unit)]
 
 

@@ -4,7 +4,6 @@ Paper B, fig. 5: images are attacked until they pass for another class; the peak
 most to the class they had, and to the class they get, change more (absolute change) than the rest.
 """
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,17 +94,6 @@ class AttackStudy:
     def success(self) -> Bool[np.ndarray, "attack"]:
         """Which attacks reached their target."""
         return np.array([one.success for one in self.attacked], bool)
-
-
-def find_class(network: Network, name: str) -> int:
-    """The class of that name. Raises `UsageError` for an unknown one, with near names."""
-    names = {one.replace("_", " ").lower(): place for place, one in enumerate(network.classes)}
-    plain = name.replace("_", " ").lower()
-    if plain not in names:
-        near = difflib.get_close_matches(plain, names, n=4, cutoff=0.5) or list(names)[:4]
-        told = f"near names: {', '.join(network.classes[names[one]] for one in near)}"
-        raise UsageError(f"{network.name} has no class {name!r}; {told}")
-    return names[plain]
 
 
 def attack_units(

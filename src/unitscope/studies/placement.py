@@ -96,10 +96,9 @@ def study_placement(
     numbers = studio.fresh(images, first)
     if not targets:
         raise UsageError("no concept was named; say which, as in: --concepts tree")
-    if min(places, draws, across or 1) < 1:
-        raise UsageError(
-            f"{places} places of a grid {across} across and {draws} draws try nothing; wanted 1 or more"
-        )
+    for what, number in (("places", places), ("draws", draws), ("cells across", across)):
+        if number is not None and number < 1:
+            raise UsageError(f"{number} {what} were asked for; wanted 1 or more")
     for one in targets:
         units = len(studio.layer(one.layer))
         if not 1 <= count <= units:

@@ -7,7 +7,7 @@ from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.storage import guard_cell
 from unitscope.interventions.insertion import Trials
 from unitscope.studies.erasure import By, Target
-from unitscope.studies.erasure_tables import WORDS, describe_share, spell_share
+from unitscope.studies.erasure_tables import WORDS, describe_share, spell_share, unit_rows
 from unitscope.studies.placement import LEAST, Placement
 from unitscope.studies.tables import Cells, short, write_tables
 
@@ -20,8 +20,9 @@ def write_placement(study: Placement, out: Path) -> list[Path]:
 
     Raises `RunError` where they cannot be written.
     """
-    tables = {"placement": context_rows, "trials": trial_rows, "units": unit_rows}
-    return write_tables(out, {f"{name}.csv": rows(study) for name, rows in tables.items()})
+    units = unit_rows(study.targets, study.rankings, study.count)
+    tables = {"placement": context_rows(study), "trials": trial_rows(study), "units": units}
+    return write_tables(out, {f"{name}.csv": rows for name, rows in tables.items()})
 
 
 def name_context(context: Concept | None) -> str:
@@ -58,15 +59,6 @@ def trial_rows(study: Placement) -> Iterator[Cells]:
                     *(guard_cell(target.concept.name), by, str(int(trials.image[row])), guard_cell(named)),
                     *(str(int(trials.change[row])), *(short(float(one)) for one in figures)),
                 ]
-
-
-def unit_rows(study: Placement) -> Iterator[Cells]:
-    """The units that were set."""
-    yield ["concept", "layer", "by", "rank", "unit"]
-    for target in study.targets:
-        for by, orders in study.rankings.items():
-            for rank, unit in enumerate(orders[target.concept.id], 1):
-                yield [guard_cell(target.concept.name), guard_cell(target.layer), by, str(rank), str(unit)]
 
 
 def spell_placement(study: Placement, least: int = LEAST) -> str:

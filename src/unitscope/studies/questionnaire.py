@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.matching import pick_layer
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 
@@ -144,8 +145,8 @@ def draw_questions(
     Raises `UsageError` for layers that the run does not have and numbers that cannot be.
     """
     names = list(run) if layers is None else list(dict.fromkeys(layers))
-    if missing := [name for name in names if name not in run.layers]:
-        raise UsageError(f"the run has no layer {missing[0]!r}; it has {', '.join(run)}")
+    for name in names:
+        pick_layer(run, name)
     for option, value, least in (
         ("units", 1 if units is None else units, 1),
         ("repeats", repeats, 0),

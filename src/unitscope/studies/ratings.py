@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int8
 
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import RunError, UsageError, writing
 from unitscope.studies.questionnaire import Question, Questionnaire, parse_questionnaire
 
 Answers = Mapping[str, Mapping[int, bool]]
@@ -95,13 +95,10 @@ class Ledger:
         if not self._seen:
             table.writerow(HEAD)
         table.writerow([guard_cell(rater), question, word])
-        try:
-            with self.path.open("ab") as file:
-                file.write(lines.getvalue().encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error.strerror or error}; free some space") from error
+        with writing(self.path, "free some space"), self.path.open("ab") as file:
+            file.write(lines.getvalue().encode())
+            file.flush()
+            os.fsync(file.fileno())
         self.read()
 
 
@@ -120,13 +117,11 @@ def open_ledger(questionnaire: Questionnaire, folder: Path) -> Ledger:
                 "give the same options as then, or another folder with --out"
             )
     else:
-        try:
+        with writing(folder, "name another --out"):
             folder.mkdir(parents=True, exist_ok=True)
             unfinished = place.with_suffix(".part")
             unfinished.write_text(told, encoding="utf-8")
             os.replace(unfinished, place)
-        except OSError as error:
-            raise RunError(f"cannot write {folder}: {error.strerror or error}; name another --out") from error
     ledger = Ledger(folder / _ANSWERS, len(questionnaire))
     ledger.repair()
     ledger.read()

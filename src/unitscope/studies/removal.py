@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unitscope.concepts.sources import source_spec
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.result import Dissection, LayerDissection
+from unitscope.dissection.result import LayerDissection
 from unitscope.errors import SourceError, UsageError
 from unitscope.interventions.ablation import Method, Trial, find_targets, read_images
 from unitscope.interventions.classes import find_class
@@ -173,27 +173,17 @@ def find_classes(
     return targets
 
 
-def find_named(run: Dissection, network: Network, layer: str) -> LayerDissection:
-    """The dissection of that layer of that network. Raises `UsageError` for a run of another one."""
-    about = run.recipe["network"]
-    assert isinstance(about, dict)
-    if about.get("digest") != network.digest:
-        raise UsageError(
-            f"the run is of {about.get('name')} with other weights than {network.name} here has; "
-            "give the run of this network, or the weights of that run"
-        )
-    if layer not in run.layers:
-        raise UsageError(f"the run has no layer {layer!r}; it has {', '.join(run.layers)}")
-    return run[layer]
-
-
 def check_layer(network: Network, layer: str, trial: Trial) -> int:
     """How many units a layer has. Raises `UsageError` where their removal would say nothing about classes.
 
     That is so where the layer is what the network gives, and where the output stays as it is without all
-    units.
+    units. Raises `SourceError` where there is no image.
     """
     units = count_units(network, layer)
+    if not len(trial):
+        raise SourceError(
+            "no image is left to remove units on: every class needs two, one to rank its units; give more"
+        )
     seen: list[Tensor] = []
 
     def note(raw: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.importance import TOP, By, list_edges, shared_units
 from unitscope.interventions.sweeps import Kind, Span
 from unitscope.studies.removal import Removal
@@ -38,10 +38,8 @@ def write_removal(study: Removal, out: Path) -> list[Path]:
     tables = {"importance": importance_rows, "removal": removal_rows, "classes": class_rows}
     graph = json.dumps(describe_graph(study), indent=1)
     written = write_tables(out, {f"{name}.csv": rows(study) for name, rows in tables.items()})
-    try:
+    with writing(out):
         (out / "graph.json").write_text(f"{graph}\n", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     return [*written, out / "graph.json"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError
+from unitscope.errors import writing
 
 Cells = list[str]
 
@@ -16,23 +16,19 @@ def write_tables(out: Path, tables: Mapping[str, Iterable[Cells]]) -> list[Path]
 
     Raises `RunError` where they cannot be written.
     """
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
             with (out / name).open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file, lineterminator="\n").writerows(rows)
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     return [out / name for name in tables]
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file into a folder, which is made. Raises `RunError` where it cannot be written."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
 
 
 def lay_out(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[Cells]:

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unitscope.concepts.contact_sheet import outline
 from unitscope.concepts.vocabulary import ConceptSource, Example
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.detection import Answers, Sample
 
 SIDE, GAP, CAPTION = 96, 4, 20
@@ -42,11 +42,9 @@ def draw_answers(
         for place, index in enumerate(images[:count].tolist()):
             picture = _draw_example(source[index], sample)
             sheet.paste(picture, (GAP + place * (SIDE + GAP), top + CAPTION))
-    try:
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(out, "PNG", optimize=True)
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     return out
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -14,10 +14,9 @@ from unitscope.interventions.attacks import Pixels
 from unitscope.networks.maps import read_units
 from unitscope.networks.trace import Reader, tap
 from unitscope.studies.movement import MOST, AttackStudy
-from unitscope.views.palette import category_color
+from unitscope.views.pens import FAINT, INK, PAPER, find_edge, fit, open_font, write_label
 from unitscope.views.strips import SILENT
 
-PAPER, INK, FAINT = (255, 255, 255), (27, 27, 25), (102, 102, 95)
 FELL, ROSE = (213, 94, 0), (0, 114, 178)
 TILE, GAP, EDGE, HEAD, CAPTION = 132, 10, 18, 30, 64
 FACTORS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -94,11 +93,11 @@ def _draw_row(
     labels: Mapping[int, Concept],
 ) -> None:
     one, names = study.attacked[place], study.network.classes
-    pen = ImageDraw.Draw(sheet)
+    pen, small = ImageDraw.Draw(sheet), open_font(11)
     said = "" if one.success else "  failed: this is the best try"
-    pen.text((EDGE, top), f"{names[one.source]} to {names[one.target]}{said}", INK, _font(16))
-    pen.text((_left(3), top + 3), "fell most, on the original", FAINT, _font(13))
-    pen.text((_left(3 + SIDE_UNITS), top + 3), "rose most, on the attacked image", FAINT, _font(13))
+    pen.text((EDGE, top), f"{names[one.source]} to {names[one.target]}{said}", INK, open_font(16))
+    pen.text((_left(3), top + 3), "fell most, on the original", FAINT, open_font(13))
+    pen.text((_left(3 + SIDE_UNITS), top + 3), "rose most, on the attacked image", FAINT, open_font(13))
     shown = (
         (one.original, "original", one.key),
         (0.5 + factor * (one.image - one.original), f"change, {factor} times", f"L2 {one.l2:.2g}"),
@@ -107,8 +106,8 @@ def _draw_row(
     for column, (pixels, name, told) in enumerate(shown):
         corner = (_left(column), top + HEAD)
         sheet.paste(Image.fromarray(_enlarge(pixels)), corner)
-        pen.text((corner[0], corner[1] + TILE + 5), name, INK, _font(13))
-        pen.text((corner[0], corner[1] + TILE + 22), _fit(pen, told, TILE), FAINT, _font(11))
+        pen.text((corner[0], corner[1] + TILE + 5), name, INK, open_font(13))
+        pen.text((corner[0], corner[1] + TILE + 22), fit(pen, told, TILE, small), FAINT, small)
     moved = study.after[place] - study.before[place]
     order = np.argsort(moved, kind="stable")
     fell, rose = order[:SIDE_UNITS], order[::-1][:SIDE_UNITS]
@@ -140,13 +139,8 @@ def _enlarge(pixels: Pixels) -> Tile:
 def _light(image: Tile, region: Bool[np.ndarray, "row column"], color: tuple[int, int, int]) -> Tile:
     """An image, dimmed outside the region, which has an edge of the color."""
     shown = np.where(region[..., None], image, image * SILENT).astype(np.uint8)
-    wider = region.copy()
-    for _ in range(2):
-        wider[1:] |= wider[:-1].copy()
-        wider[:-1] |= wider[1:].copy()
-        wider[:, 1:] |= wider[:, :-1].copy()
-        wider[:, :-1] |= wider[:, 1:].copy()
-    shown[wider & ~region] = color
+    edge = find_edge(region)
+    shown[edge | find_edge(region | edge) & ~region] = color
     return shown
 
 
@@ -160,26 +154,11 @@ def _write_unit(
 ) -> None:
     (x, y), one = corner, study.attacked[place]
     before, after = study.before[place, unit], study.after[place, unit]
-    if label is None:
-        pen.text((x, y), f"unit {unit}", INK, _font(13))
-    else:
-        pen.rounded_rectangle((x, y + 3, x + 9, y + 12), 3, category_color(label.category))
-        pen.text((x + 14, y), _fit(pen, label.label, TILE - 64), INK, _font(13))
-        pen.text((x + TILE, y + 1), f"unit {unit}", FAINT, _font(11), anchor="ra")
-    moved = f"{after - before:+.2f}"
-    pen.text((x, y + 16), moved, FELL if after < before else ROSE, _font(13))
-    pen.text((x + TILE, y + 17), f"{before:.2f} to {after:.2f}", FAINT, _font(11), anchor="ra")
+    write_label(pen, corner, TILE, unit, label, 13)
+    moved, small = f"{after - before:+.2f}", open_font(11)
+    pen.text((x, y + 16), moved, FELL if after < before else ROSE, open_font(13))
+    pen.text((x + TILE, y + 17), f"{before:.2f} to {after:.2f}", FAINT, small, anchor="ra")
     needed = [c for c in (one.source, one.target) if unit in study.order[c, :MOST]]
     if needed:
         told = " and ".join(study.network.classes[c] for c in needed)
-        pen.text((x, y + 32), _fit(pen, f"matters to {told}", TILE), FAINT, _font(11))
-
-
-def _fit(pen: ImageDraw.ImageDraw, text: str, room: int) -> str:
-    while len(text) > 1 and pen.textlength(text, _font(13)) > room:
-        text = f"{text[:-2]}…"
-    return text
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+        pen.text((x, y + 32), fit(pen, f"matters to {told}", TILE, small), FAINT, small)

@@ -9,7 +9,7 @@ from pathlib import Path
 from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import guard_cell
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import UsageError, writing
 from unitscope.views.pages import page_environment
 from unitscope.views.summary import LayerSummary, summarize_layer
 from unitscope.views.terminal import align, clean
@@ -114,18 +114,13 @@ class Comparison:
         Raises `RunError` where the folder cannot be written.
         """
         folder = Path(out)
-        try:
+        with writing(f"the comparison to {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             style = files("unitscope.views.report") / "look.css"
             (folder / "look.css").write_bytes(style.read_bytes())
             (folder / "index.html").write_text(render_comparison(self), encoding="utf-8")
             write_rows(folder / "layers.csv", layer_rows(self))
             write_rows(folder / "changes.csv", change_rows(self))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise RunError(
-                f"cannot write the comparison to {folder}: {reason}; name another folder"
-            ) from error
         return folder / "index.html"
 
 

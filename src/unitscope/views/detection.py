@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.detection import Answers, Detectors, Peaks, Sample, sort_answers
 from unitscope.views.answers import draw_answers
 from unitscope.views.figures import Jitter, draw_jitter
@@ -103,7 +103,7 @@ def write_findings(findings: Findings, source: ConceptSource, out: Path) -> tupl
     Raises `UsageError` where matplotlib is missing, `RunError` where a file cannot be written.
     """
     table = out / "detectors.csv"
-    try:
+    with writing(table):
         out.mkdir(parents=True, exist_ok=True)
         with table.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -111,8 +111,6 @@ def write_findings(findings: Findings, source: ConceptSource, out: Path) -> tupl
             for unit in findings.detectors.order.tolist():
                 cells = _row(findings, unit)
                 writer.writerow([f"{one:.9g}" if isinstance(one, float) else one for one in cells])
-    except OSError as error:
-        raise RunError(f"cannot write {table}: {error.strerror or error}; name another folder") from error
     jitter = draw_jitter(_plan_jitter(findings, findings.units[0]), out / "jitter.svg")
     pictures = draw_answers(findings.answers, findings.sample, source, out / "answers.png")
     return table, jitter, pictures

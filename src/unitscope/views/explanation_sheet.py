@@ -2,16 +2,17 @@
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from unitscope.axes import Pixels
 from unitscope.concepts.vocabulary import Concept
 from unitscope.interventions.explanation import Explanation
 from unitscope.views.explanation_text import Exhibit, signed
 from unitscope.views.palette import category_color
+from unitscope.views.pens import FAINT, INK, PAPER, find_edge, open_font, write_label
 from unitscope.views.strips import SILENT
 
-PAPER, INK, FAINT, RULE = (255, 255, 255), (27, 27, 25), (102, 102, 95), (230, 230, 225)
+RULE = (230, 230, 225)
 TILE, GAP, EDGE = 168, 14, 18
 COLUMNS = 3
 CAPTION = 50
@@ -57,7 +58,7 @@ def draw_region(image: Pixels, region: Bool[np.ndarray, "row column"]) -> Image.
     high, wide = region.shape
     pixels = np.asarray(_enlarge(image, (wide, high)), np.float32)
     shown = np.where(region[..., None], pixels, pixels * SILENT).astype(np.uint8)
-    shown[_find_edge(region)] = 255
+    shown[find_edge(region)] = 255
     return Image.fromarray(shown)
 
 
@@ -70,19 +71,9 @@ def _enlarge(image: Pixels, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
 
 
-def _find_edge(region: Bool[np.ndarray, "row column"]) -> Bool[np.ndarray, "row column"]:
-    """The pixels just outside of the region."""
-    wider = region.copy()
-    wider[1:] |= region[:-1]
-    wider[:-1] |= region[1:]
-    wider[:, 1:] |= region[:, :-1]
-    wider[:, :-1] |= region[:, 1:]
-    return np.asarray(wider & ~region)
-
-
 def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int | None) -> None:
     target, chances = explanation.target, explanation.probabilities
-    pen.text((EDGE, 12), f"{explanation.name(target)}  {chances[target]:.0%}", INK, _font(22))
+    pen.text((EDGE, 12), f"{explanation.name(target)}  {chances[target]:.0%}", INK, open_font(22))
     told = []
     if target != explanation.predicted:
         named = explanation.predicted
@@ -97,7 +88,7 @@ def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int |
     if explanation.method != "exact":
         told.append(f"an approximation: {explanation.method}")
     left = EDGE + _LEFT + 2 * GAP
-    pen.text((left, 20), "  ·  ".join(told), FAINT, _font(14))
+    pen.text((left, 20), "  ·  ".join(told), FAINT, open_font(14))
 
 
 def _write_sums(pen: ImageDraw.ImageDraw, sums: list[tuple[str, str]], top: int) -> None:
@@ -106,8 +97,8 @@ def _write_sums(pen: ImageDraw.ImageDraw, sums: list[tuple[str, str]], top: int)
         if last:
             pen.line((EDGE, y - 1, EDGE + _LEFT, y - 1), RULE)
             y += 4
-        pen.text((EDGE, y), name, INK if last else FAINT, _font(14))
-        pen.text((EDGE + _LEFT, y), figure, INK, _font(14), anchor="ra")
+        pen.text((EDGE, y), name, INK if last else FAINT, open_font(14))
+        pen.text((EDGE + _LEFT, y), figure, INK, open_font(14), anchor="ra")
 
 
 def _write_unit(
@@ -120,23 +111,8 @@ def _write_unit(
 ) -> None:
     (x, y), value = corner, float(explanation.contributions[unit])
     color = category_color(label.category if label else "")
-    if label is not None:
-        pen.rounded_rectangle((x, y + 4, x + 9, y + 13), 3, color)
-        pen.text((x + 15, y), _fit(pen, label.label, TILE - 70), INK, _font(14))
-        pen.text((x + TILE, y), f"unit {unit}", FAINT, _font(12), anchor="ra")
-    else:
-        pen.text((x, y), f"unit {unit}", INK, _font(14))
+    write_label(pen, corner, TILE, unit, label, 14)
     room = TILE - 44
     long = max(2, round(room * abs(value) / most))
     pen.rectangle((x, y + 24, x + long, y + 29), color if value > 0 else FAINT)
-    pen.text((x + TILE, y + 18), signed(value), INK, _font(13), anchor="ra")
-
-
-def _fit(pen: ImageDraw.ImageDraw, text: str, room: int) -> str:
-    while len(text) > 1 and pen.textlength(text, _font(14)) > room:
-        text = f"{text[:-2]}…"
-    return text
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    pen.text((x + TILE, y + 18), signed(value), INK, open_font(13), anchor="ra")

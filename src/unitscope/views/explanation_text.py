@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unitscope.axes import Pixels
 from unitscope.concepts.vocabulary import Concept
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.deletion import KINDS, Deletion, DeletionTest
 from unitscope.interventions.explanation import Explanation
 from unitscope.views.figures import Panel, draw_panels
@@ -156,11 +156,9 @@ def describe_deletion(test: DeletionTest, rows: Sequence[Deletion]) -> dict[str,
 
 def write_json(told: Mapping[str, object], path: Path) -> None:
     """Writes JSON. Raises `RunError` where it cannot be written."""
-    try:
+    with writing(path, "name another --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another --out") from error
 
 
 def write_deletion(rows: Sequence[Deletion], folder: Path) -> Path:
@@ -168,14 +166,12 @@ def write_deletion(rows: Sequence[Deletion], folder: Path) -> Path:
 
     Raises `RunError` where they cannot be written, `UsageError` where matplotlib is missing.
     """
-    try:
+    with writing(f"to {folder}", "name another --out"):
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "deletion.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([column.name for column in fields(Deletion)])
             writer.writerows(astuple(row) for row in rows)
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror or error}; name another --out") from error
     panels = []
     for title, name in (("logit", "logit"), ("probability", "probability")):
         lines = {KIND_NAMES[kind]: [_point(row, name) for row in rows if row.kind == kind] for kind in KINDS}

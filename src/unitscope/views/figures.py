@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import UsageError, writing
 
 INKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's colors: told apart by everyone."""
@@ -144,10 +144,9 @@ def smooth_density(
 
 def _save(plots: ModuleType, figure: Any, out: Path) -> None:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(out, format="svg", metadata={"Date": None})
     finally:
         plots.close(figure)
 
@@ -180,11 +179,9 @@ def open_figure(
             figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
         finally:
             plots.close(figure)
-    try:
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(_dress(written.getvalue()), encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
 
 
 def _dress(svg: str) -> str:

@@ -1,7 +1,6 @@
 """The pages of units taken out of a generator, and put in: figures, pictures before and after, tables."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.interventions.insertion import (
     Cell,
@@ -35,7 +34,7 @@ from unitscope.views.generator_figures import (
     draw_placement,
     mark_place,
 )
-from unitscope.views.pages import page_environment
+from unitscope.views.pages import page_environment, write_page
 
 SHOWN = 8
 """So many pictures of a concept are shown before and after."""
@@ -109,31 +108,20 @@ def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
                 "units": study.rankings["iou"][target.concept.id][: study.many],
             }
         )
-    return write_page("erasure.html", out, study=study, parts=parts, words=WORDS)
+    return write_page(_render("erasure.html", study=study, parts=parts, words=WORDS), out)
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
     """Writes a picture as JPEG. Raises `RunError` where it cannot be written."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path, quality=_QUALITY)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
 
 
-def write_page(template: str, out: Path, **told: Any) -> Path:
-    """Renders a template to `index.html` with the style of all pages beside it."""
+def _render(template: str, **told: Any) -> str:
     environment = page_environment()
     environment.filters["share"] = spell_share
-    text = environment.get_template(template).render(**told)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        style = files("unitscope.views.report") / "look.css"
-        (out / "look.css").write_bytes(style.read_bytes())
-        (out / "index.html").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-    return out / "index.html"
+    return environment.get_template(template).render(**told)
 
 
 def paint_insertion(
@@ -194,4 +182,4 @@ def write_placement_page(
                 "units": study.rankings["iou"][target.concept.id],
             }
         )
-    return write_page("placement.html", out, study=study, parts=parts, words=WORDS)
+    return write_page(_render("placement.html", study=study, parts=parts, words=WORDS), out)

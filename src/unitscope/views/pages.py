@@ -1,7 +1,11 @@
 """How every page is made from its template."""
 
+from importlib.resources import files
+from pathlib import Path
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from unitscope.errors import writing
 from unitscope.views.palette import category_color
 
 
@@ -17,3 +21,16 @@ def page_environment(folder: str = "templates") -> Environment:
     environment.filters["category_color"] = category_color
     environment.filters["thousands"] = lambda number: f"{number:,}"
     return environment
+
+
+def write_page(text: str, out: Path) -> Path:
+    """Writes `index.html` and the style of all pages beside it into the folder `out`; the path of the page.
+
+    Raises `RunError` where they cannot be written.
+    """
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        style = files("unitscope.views.report") / "look.css"
+        (out / "look.css").write_bytes(style.read_bytes())
+        (out / "index.html").write_text(text, encoding="utf-8")
+    return out / "index.html"

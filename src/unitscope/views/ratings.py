@@ -1,13 +1,12 @@
 """Ratings as aligned text for a terminal, and as JSON with the same content."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from unitscope.studies.questionnaire import Questionnaire
 from unitscope.studies.raters import RatingResult
 from unitscope.studies.rating_tables import spell_agreement, spell_layers, spell_raters
-from unitscope.views.summary import known
+from unitscope.views.summary import all_known
 from unitscope.views.terminal import align
 
 SCHEMA = 1
@@ -38,18 +37,7 @@ def describe_ratings(questionnaire: Questionnaire, result: RatingResult) -> dict
         "repeats": len(questionnaire.of("repeat")),
         "decoys": len(questionnaire.of("decoy")),
     }
-    found: dict[str, Any] = _clean(asdict(result))
+    found: dict[str, Any] = all_known(asdict(result))
     for row in found["layers"]:
         row["above"] = [{"cutoff": cutoff, **measure} for cutoff, measure in row["above"]]
     return {**about, **found}
-
-
-def _clean(value: Any) -> Any:
-    """The value with None for what is not a number."""
-    if isinstance(value, float):
-        return known(value)
-    if isinstance(value, Mapping):
-        return {name: _clean(part) for name, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_clean(part) for part in value]
-    return value

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,13 +9,13 @@ from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.interventions.importance import TOP, shared_units
 from unitscope.interventions.sweeps import Level
 from unitscope.studies.removal import Removal
 from unitscope.studies.removal_tables import table_kinds
 from unitscope.views.figures import load_matplotlib
-from unitscope.views.pages import page_environment
+from unitscope.views.pages import page_environment, write_page
 from unitscope.views.removal_figures import draw_classes, draw_correlations, draw_labelling, draw_sweep
 from unitscope.views.strips import draw_strip
 
@@ -111,13 +110,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
         shared_count=len(shared),
         labelling=labelling,
     )
-    try:
-        style = files("unitscope.views.report") / "look.css"
-        (folder / "look.css").write_bytes(style.read_bytes())
-        (folder / "index.html").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-    return folder / "index.html"
+    return write_page(text, folder)
 
 
 def _progress(study: Removal) -> "tqdm[int]":
@@ -141,15 +134,13 @@ def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | Non
     told = study.named[unit]
     strip = draw_strip(pictures.run, pictures.source, study.layer, unit, count=TILES, side=SIDE)
     tiles = []
-    try:
+    with writing(folder):
         (folder / "pictures").mkdir(parents=True, exist_ok=True)
         for rank, index in enumerate(study.named.exemplars.images[unit, :TILES].tolist()):
             if index >= 0:
                 left = rank * (SIDE + 4)
                 tiles.append(f"pictures/{unit}-{rank}.jpg")
                 strip.crop((left, 0, left + SIDE, SIDE)).save(folder / tiles[-1], quality=QUALITY)
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror or error}; name another folder") from error
     report = pictures.folder / "report" / "index.html"
     link = ""
     if report.is_file():

@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.conventions import Convention
@@ -197,3 +198,18 @@ def count_images(dissection: Dissection) -> int:
 def known(value: float) -> float | None:
     """The value, None where it is not a number: JSON has no NaN."""
     return value if math.isfinite(value) else None
+
+
+def all_known(value: Any) -> Any:
+    """A value of mappings, sequences and numbers with None for every number that is none.
+
+    >>> all_known({"iou": [0.5, float("nan")], "unit": 3})
+    {'iou': [0.5, None], 'unit': 3}
+    """
+    if isinstance(value, float):
+        return known(value)
+    if isinstance(value, Mapping):
+        return {name: all_known(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [all_known(part) for part in value]
+    return value

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.matching import pick_layer
 from unitscope.dissection.result import Dissection, LayerDissection, Unit
 from unitscope.errors import UsageError
 from unitscope.views.summary import (
@@ -61,11 +62,7 @@ def show_dissection(
 
 def choose_layers(dissection: Dissection, layer: str | None, unit: int | None) -> list[LayerDissection]:
     """The layers asked for, all for None; checks that the unit is in range."""
-    if layer is not None and layer not in dissection.layers:
-        near = get_close_matches(layer, list(dissection.layers), 1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(dissection.layers)}"
-        raise UsageError(f"the run has no layer {layer!r}; {hint}")
-    chosen = [dissection[name] for name in dissection if layer is None or name == layer]
+    chosen = list(dissection.layers.values()) if layer is None else [pick_layer(dissection, layer)]
     if unit is None:
         return chosen
     fitting = [one for one in chosen if 0 <= unit < len(one)]

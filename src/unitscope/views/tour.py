@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
-from unitscope.errors import RunError
-from unitscope.views.pages import page_environment
+from unitscope.errors import writing
+from unitscope.views.pages import page_environment, write_page
 from unitscope.views.strips import draw_strip, pick_units
 
 
@@ -54,11 +53,9 @@ def draw_rows(
 
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Writes a PNG. Raises `RunError` where it cannot be written."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path, "PNG", optimize=True)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another folder") from error
 
 
 def write_tour(chapters: Sequence[Chapter], out: Path, *, title: str, lead: str) -> Path:
@@ -67,12 +64,4 @@ def write_tour(chapters: Sequence[Chapter], out: Path, *, title: str, lead: str)
     Links and pictures are relative to `out`, so the folder can be moved as a whole.
     """
     page = page_environment().get_template("tour.html")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        style = files("unitscope.views.report") / "look.css"
-        (out / "look.css").write_bytes(style.read_bytes())
-        text = page.render(chapters=chapters, title=title, lead=lead)
-        (out / "index.html").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror or error}; name another folder") from error
-    return out / "index.html"
+    return write_page(page.render(chapters=chapters, title=title, lead=lead), out)

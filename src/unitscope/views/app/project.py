@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from unitscope.concepts.vocabulary import Concept, ConceptSource
+from unitscope.dissection.matching import check_network
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.easel import Easel
@@ -147,13 +148,7 @@ def open_project(
     that were dissected. Raises `UsageError` where the run is of another network or images, or finds nothing
     to paint with, and what the generator and the segmenter raise.
     """
-    about = run.recipe["network"]
-    assert isinstance(about, dict)
-    if about.get("digest") != generator.digest:
-        raise UsageError(
-            f"the run is of {about.get('name')} with other weights than {generator.name} here has; "
-            "give the run of this network, or the weights of that run"
-        )
+    check_network(run, generator)
     segmenter, generated = find_segmenter(source), find_generated(source)
     if segmenter is None or generated is None:
         raise UsageError(

@@ -4,15 +4,11 @@ import math
 
 import torch
 from jaxtyping import Float32
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch import Tensor
 
 from unitscope.errors import NetworkError
 
 _MOST_PREFIX_TOKENS = 16
-_CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm, nn.MaxPool2d, nn.AvgPool2d, nn.Upsample)
-_CHANNELS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm)
 
 
 def read_units(
@@ -47,54 +43,6 @@ def read_units(
             "tokens (3-D) or features (2-D)"
         )
     return maps.to(torch.float32).contiguous()
-
-
-def has_channels_last(
-    tensor: Tensor, part: nn.Module, network: nn.Module, size: tuple[int, int], layer: str = ""
-) -> bool:
-    """Whether the 4-D output (or input) `tensor` of `part` is [image, row, column, unit], as in Swin.
-
-    Channels come first but where there is evidence. Convolutions, pools and batch normalization have them
-    first, `Linear` and a `LayerNorm` over one axis last. The output of anything else in a network that has
-    a `LayerNorm` is told by its shape: the grid has the proportions of the input, `size` (height, width).
-
-    Raises `NetworkError`, naming `layer`, where both readings have them.
-
-    >>> has_channels_last(torch.zeros(1, 8, 8, 96), nn.LayerNorm(96), nn.LayerNorm(96), (32, 32))
-    True
-    >>> has_channels_last(torch.zeros(1, 8, 8, 96), nn.Conv2d(3, 8, 3), nn.LayerNorm(96), (32, 32))
-    False
-    """
-    if tensor.ndim != 4 or isinstance(part, _CHANNELS_FIRST):
-        return False
-    if _has_features_last(part):
-        return True
-    _, first, second, third = tensor.shape
-    if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
-        return False
-    if not _fits(first, second, size):
-        return False
-    if _fits(second, third, size):
-        raise NetworkError(
-            f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}, whose units may be "
-            f"{first} (channels first) or {third} (channels last); read one of its parts, or give the "
-            "network another input size"
-        )
-    return True
-
-
-def _has_features_last(module: nn.Module) -> bool:
-    # Subclasses may turn their input first, as ConvNeXt's LayerNorm2d does.
-    return type(module) in _CHANNELS_LAST and len(getattr(module, "normalized_shape", (0,))) == 1
-
-
-def _is_layer_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.LayerNorm | nn.RMSNorm) and "2d" not in type(module).__name__.lower()
-
-
-def _fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
-    """Whether a grid has the proportions of the input, give or take less than one cell."""
-    return abs(rows * size[1] - columns * size[0]) < max(size)
 
 
 def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.maps import check_batch, has_channels_last, read_units
+from unitscope.networks.layouts import input_size, put_channels_first, turn_channels
+from unitscope.networks.maps import check_batch, read_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.weights import one_line
 
@@ -128,36 +129,13 @@ def hook_layer(
         return None if new is None else (new, *args[1:])
 
     with ExitStack() as hooks:
-        change = hooks.enter_context(_channels_first(change, target, module, layer))
+        change = hooks.enter_context(put_channels_first(change, target, module, layer))
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
             hooks.callback(target.register_forward_pre_hook(enter).remove)
         else:
             hooks.callback(target.register_forward_hook(lambda _m, _a, output: replace(output)).remove)
         yield
-
-
-@contextmanager
-def _channels_first(
-    change: Callable[[Tensor], Tensor], part: nn.Module, network: nn.Module, layer: str
-) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The change, as one of what the part gives, which may have its channels last."""
-    size = (1, 1)
-
-    def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        nonlocal size
-        size = input_size(args)
-
-    def turned(value: Tensor) -> Tensor:
-        if has_channels_last(value, part, network, size, layer):
-            return change(value.movedim(-1, 1)).movedim(1, -1)
-        return change(value)
-
-    handle = network.register_forward_pre_hook(note)
-    try:
-        yield turned
-    finally:
-        handle.remove()
 
 
 class _Pass:
@@ -247,7 +225,7 @@ class _Pass:
             )
         check_batch(value, len(given[0]), text)
         part = self.modules[address.module]
-        return _turned(value.detach(), part, self.module, input_size(given), text)
+        return turn_channels(value.detach(), part, self.module, input_size(given), text)
 
     def _tensor_parts(self) -> str:
         parts = list(dict.fromkeys(reversed(self.tensors)))
@@ -316,16 +294,6 @@ def _parts(batch: Input) -> tuple[Tensor, ...]:
     return batch if isinstance(batch, tuple) else (batch,)
 
 
-def input_size(parts: tuple[Any, ...]) -> tuple[int, int]:
-    """Height and width of the images a network is called with; a latent stands for a square image."""
-    first = parts[0] if parts else None
-    return (first.shape[2], first.shape[3]) if isinstance(first, Tensor) and first.ndim == 4 else (1, 1)
-
-
-def _turned(raw: Tensor, part: nn.Module, network: nn.Module, size: tuple[int, int], layer: str) -> Tensor:
-    return raw.movedim(-1, 1) if has_channels_last(raw, part, network, size, layer) else raw
-
-
 def _measuring(
     seen: list[tuple[object, str]], prefix: int | None, name: str, network: nn.Module, size: tuple[int, int]
 ) -> Callable[..., None]:
@@ -336,7 +304,7 @@ def _measuring(
             return
         try:
             check_batch(output, 1, name)
-            output = _turned(output, part, network, size, name)
+            output = turn_channels(output, part, network, size, name)
             seen.append((tuple(read_units(output, prefix, name).shape[1:]), raw))
         except NetworkError as error:
             seen.append((str(error), raw))

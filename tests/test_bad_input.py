@@ -133,8 +133,21 @@ def test_empty_and_unknown_sources_are_refused(place, capsys):
     assert_refused(dissect(concepts="folder:gone"), capsys, "gone is not a folder", wanted=2)
     assert_refused(dissect(concepts="drawn:count=0"), capsys, "at least 1", wanted=2)
     assert_refused(dissect(concepts="broden:empty"), capsys, "is not Broden")
-    assert_refused(dissect(concepts="drawing"), capsys, "no source of concepts", wanted=2)
+    assert_refused(
+        dissect(concepts="drawing"), capsys, "no source of concepts", "segmenter:NAME,images=SOURCE", wanted=2
+    )
     assert not (place / "run").exists()
+
+
+def test_sources_that_take_a_network_are_checked_and_shown(place, capsys):
+    write_folder(place / "set", images=2)
+    seen = "segmenter:zoo:segmenter,images=folder:set"
+    assert main(["concepts", "check", seen]) == 0
+    assert "2 images, 2 with labels" in capsys.readouterr().out
+    assert main(["concepts", "check", "generator:zoo:generator,count=3"]) == 0
+    assert "3 images, 0 with labels" in capsys.readouterr().out
+    assert main(["concepts", "preview", seen, "--out", "seen.png"]) == 0
+    assert_refused(main(["concepts", "check", "segmenter:zoo:segmenter"]), capsys, "images=SOURCE", wanted=2)
 
 
 def test_one_image_works_with_a_note(place, capsys):

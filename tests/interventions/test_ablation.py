@@ -139,6 +139,20 @@ def test_what_lies_before_the_layer_runs_once_an_image(trial):
     assert network.module.training
 
 
+def test_a_replay_of_channels_last_takes_units_away():
+    class Turning(nn.Sequential):
+        def forward(self, images):
+            maps = self[1](self[0](images).permute(0, 2, 3, 1))
+            return maps.amax((1, 2))
+
+    module = Turning(nn.Conv2d(3, 6, 1), nn.LayerNorm(6))
+    with replay(Network(module, Preprocessing((8, 8))), "1") as rest:
+        maps, output = rest.start(torch.rand(1, 3, 8, 8))
+        without = rest.finish(maps * (torch.arange(6) != 2)[:, None, None])
+    assert maps.shape == (1, 6, 8, 8)
+    assert without.tolist() == [[0.0 if unit == 2 else x for unit, x in enumerate(output[0].tolist())]]
+
+
 def test_a_replay_leaves_the_network_alone_after_an_error(network):
     layer = LAYERS[type(network.module)][0]
     with pytest.raises(RuntimeError), replay(network, layer) as rest:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.trace import list_layers, tap
+from unitscope.networks.trace import hook_layer, list_layers, tap
 
 
 class Odd(nn.Module):
@@ -234,11 +234,78 @@ def test_maps_stay_as_they_are() -> None:
     assert torch.equal(read_units(maps), maps)
 
 
-def test_channels_last_maps_are_turned() -> None:
-    maps = torch.rand(2, 7, 3, 3)
-    turned = read_units(maps.permute(0, 2, 3, 1))
+class Turning(nn.Module):
+    """Channels last between two modules, as in Swin; `act` and the whole tell nothing by their kind."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, channels, 1)
+        self.norm = nn.LayerNorm(channels)
+        self.act = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x).permute(0, 2, 3, 1)))
+
+
+@pytest.mark.parametrize("size", [(3, 3), (6, 10), (4, 8)])
+def test_channels_last_maps_are_turned(size: tuple[int, int]) -> None:
+    module, images = Turning(7), torch.rand(2, 3, *size)
+    maps = module(images).detach().permute(0, 3, 1, 2)
+    with tap(module, ["conv", "norm", "act"]) as read:
+        seen = read(images)
+    turned = read_units(seen["act"])
     assert torch.equal(turned, maps)
     assert turned.is_contiguous()
+    assert seen["conv"].shape == seen["norm"].shape == maps.shape
+    assert {layer.shape for layer in list_layers(module, size)} == {(7, *size)}
+
+
+def test_as_many_channels_as_rows_stay_channels() -> None:
+    module, images = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), torch.rand(1, 3, 4, 8)
+    with tap(module, ["0", "1"]) as read:
+        seen = read(images)
+    assert torch.equal(read_units(seen["1"]), module(images))
+    assert [layer.shape for layer in list_layers(module, (4, 8))] == [(4, 4, 8)] * 2
+
+
+def test_units_that_may_be_either_axis_are_refused() -> None:
+    with tap(Turning(4), ["act"]) as read, pytest.raises(NetworkError, match=r"layer act .* may be"):
+        read(torch.rand(1, 3, 4, 4))
+
+
+def test_edits_of_channels_last_are_of_units() -> None:
+    module, images = Turning(7), torch.rand(2, 3, 3, 3)
+    seen = []
+
+    def change(raw: Tensor) -> Tensor:
+        seen.append(raw.shape)
+        return raw * (torch.arange(7) != 5)[:, None, None]
+
+    with hook_layer(module, "norm", change):
+        output = module(images)
+    assert seen == [(2, 7, 3, 3)]
+    assert output.shape == (2, 3, 3, 7)
+    assert (output.abs().amax((0, 1, 2)) == 0).tolist() == [unit == 5 for unit in range(7)]
+
+
+class Windows(nn.Module):
+    """Attention in windows: every quarter of the image is an entry of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = nn.Linear(3, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        quarters = x.unflatten(2, (2, -1)).unflatten(4, (2, -1)).permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+        return self.attn(quarters.flatten(0, 2)).unflatten(0, (len(x), 4)).mean((1, 2))
+
+
+def test_layer_of_windows_is_not_listed_and_not_read() -> None:
+    (layer,) = list_layers(Windows(), (8, 8))
+    assert layer.shape is None
+    assert layer.reason.startswith("layer attn gives 4 arrays (16 x 5) for 1 image;")
+    with tap(Windows(), ["attn"]) as read, pytest.raises(NetworkError, match="for 1 image; wanted one an im"):
+        read(batch())
 
 
 @pytest.mark.parametrize(("prefix", "given"), [(0, None), (1, None), (5, None), (5, 5), (0, 5)])

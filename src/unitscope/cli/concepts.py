@@ -19,7 +19,7 @@ def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Flag 
     """
     from unitscope.concepts.inspection import check_source
 
-    found = check_source(source)
+    found = check_source(us.open_source(source))
     if json:
         print_json(found.json())
     else:

@@ -19,6 +19,7 @@ _OPTIONS = {
     "broden": ("split", "categories"),
     "drawn": ("count", "seed", "size"),
 }
+KINDS = tuple(_OPTIONS)
 _COMMON = ("limit", "shuffle", "half", "quadrants")
 HALVES = ("train", "test")
 _OPTION = re.compile(r"^(?P<head>.*),\s*(?P<key>[a-z_]+)\s*=(?P<value>[^,]*)$", re.DOTALL)

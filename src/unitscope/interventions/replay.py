@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.layouts import has_channels_last, input_size
 from unitscope.networks.maps import read_units, write_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation
@@ -36,6 +37,8 @@ class Replay:
     given: dict[str, list[Any]] = field(default_factory=dict)
     reached: bool = False
     raw: Tensor | None = None
+    last: bool = False
+    """Whether the layer has its channels last; `raw` has them first all the same."""
     batch: tuple[Tensor, ...] = ()
     copies: bool = False
 
@@ -53,7 +56,12 @@ class Replay:
                 patches.enter_context(_patched(module, self._recording(name)))
             patches.enter_context(_patched(self._target, self._reaching()))
             output = self._call(self.batch)
-        maps = read_units(self._reached_maps(), self.network.prefix_tokens, self.layer)
+        raw = self._reached_maps()
+        size = input_size(self.batch)
+        self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
+        if self.last:
+            self.raw = raw = raw.movedim(-1, 1)
+        maps = read_units(raw, self.network.prefix_tokens, self.layer)
         again = self.finish(maps)
         if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             far = float((again - output).abs().max())
@@ -66,6 +74,7 @@ class Replay:
     def finish(self, maps: Maps) -> Tensor:
         """The network's outputs, one a version of the layer's maps."""
         edited = write_units(self._reached_maps(), maps, self.network.prefix_tokens)
+        edited = edited.movedim(1, -1) if self.last else edited
         try:
             return self._rest(edited)
         except RuntimeError as error:

@@ -33,8 +33,13 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     kind, _, rest = spec.partition(":")
     if kind == "generator":
         return _open_generator(rest, network)
-    if kind != "segmenter":
+    if kind in sources.KINDS:
         return sources.open_source(spec)
+    if kind != "segmenter":
+        raise UsageError(
+            f"{spec!r} is no source of concepts; wanted folder:DIR, broden:DIR, drawn, "
+            "segmenter:NAME,images=SOURCE or generator:NAME"
+        )
     split = re.search(r",quadrants=([^,]*)$", rest)
     if split:
         whole = open_source(f"{kind}:{rest[: split.start()]}", network)

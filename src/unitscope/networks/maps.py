@@ -16,7 +16,7 @@ def read_units(
 ) -> Float32[Tensor, "image unit cell_y cell_x"]:
     """A layer's raw output as one map a unit, float32, contiguous.
 
-    - 4-D: channels first, as it is; channels last (Swin) where axes 1 and 2 are equal and differ from axis 3.
+    - 4-D: channels first, as it is. What reads and edits layers has turned channels last (Swin) before.
     - 3-D, token grids [image, token, feature]: the `prefix_tokens` class and register tokens in front are
       dropped and the patches put back on their square grid. Without a number it is the fewest, 16 at most,
       that leave a square.
@@ -30,8 +30,7 @@ def read_units(
     if not tensor.is_floating_point():
         raise NetworkError(f"layer {layer or '?'} gives {tensor.dtype}, not real numbers; read another layer")
     if tensor.ndim == 4:
-        _, first, second, third = tensor.shape
-        maps = tensor.permute(0, 3, 1, 2) if first == second != third else tensor
+        maps = tensor
     elif tensor.ndim == 3:
         patches = tensor[:, _prefix(tensor.shape[1], prefix_tokens, layer) :]
         side = math.isqrt(patches.shape[1])
@@ -44,6 +43,25 @@ def read_units(
             "tokens (3-D) or features (2-D)"
         )
     return maps.to(torch.float32).contiguous()
+
+
+def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
+    """Raises `NetworkError`, naming `layer`, where the first axis of a layer's output is not the images.
+
+    So it is inside of windowed attention, where every window is an entry of the batch.
+
+    >>> check_batch(torch.zeros(64, 49, 96), 1, "attn")
+    Traceback (most recent call last):
+    ...
+    unitscope.errors.NetworkError: layer attn gives 64 arrays (49 x 96) for 1 image; ...
+    """
+    if tensor.ndim and len(tensor) != images:
+        each = " x ".join(map(str, tensor.shape[1:])) or "single numbers"
+        raise NetworkError(
+            f"layer {layer or '?'} gives {len(tensor)} arrays ({each}) for {images} image"
+            f"{'s' * (images != 1)}; wanted one an image: its first axis is not the batch, as inside of "
+            "windowed attention; read a layer around it"
+        )
 
 
 def _prefix(tokens: int, given: int | None, layer: str) -> int:
@@ -72,8 +90,7 @@ def write_units(
     """
     count = len(maps)
     if raw.ndim == 4:
-        _, first, second, third = raw.shape
-        new = maps.permute(0, 2, 3, 1) if first == second != third else maps
+        new = maps
     elif raw.ndim == 3:
         patches = maps.flatten(2).transpose(1, 2)
         front = raw[:, : raw.shape[1] - patches.shape[1]]

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.maps import read_units
+from unitscope.networks.layouts import input_size, put_channels_first, turn_channels
+from unitscope.networks.maps import check_batch, read_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.weights import one_line
 
@@ -49,8 +50,8 @@ def tap(
     A layer is addressed by its module's name as in `named_modules()`: `name` is the module's output,
     `name@in` its first input, `name#2` (or `name@in#2`) its second call where one forward pass calls it
     several times. `read` runs in evaluation mode without gradients. With `stop` the forward pass ends
-    right after the last layer asked for. What is returned is what the layer gave at that moment:
-    in-place operations after it do not show.
+    right after the last layer asked for. What is returned is what the layer gave at that moment (4-D with
+    the channels first): in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
     layer gives and how often it runs; `checked` says that this has been done before.
@@ -59,7 +60,8 @@ def tap(
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
 
     Raises `UsageError` for an unknown layer (with near names) or one that runs several times; from `read`,
-    `NetworkError` where a layer never runs or gives no tensor, or where the network fails on the input.
+    `NetworkError` where a layer never runs, gives no tensor or another batch than that of the images, or
+    where the network fails on the input.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
     >>> with tap(net, ["0", "1"]) as read:
@@ -97,6 +99,7 @@ def hook_layer(
 ) -> Iterator[None]:
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
+    `change` gets and gives 4-D tensors with the channels first, whatever the layer does.
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
     `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
     or that call of it, never did: then nothing was changed.
@@ -136,6 +139,7 @@ def hook_layer(
         return args, {**kwargs, next(iter(kwargs)): new}
 
     with ExitStack() as hooks:
+        change = hooks.enter_context(put_channels_first(change, target, module, layer))
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
             hooks.callback(target.register_forward_pre_hook(enter, with_kwargs=True).remove)
@@ -181,7 +185,7 @@ class _Pass:
                 # What lies behind the last layer asked for may fail: nobody reads it.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
-        return {address.text: self._result(address) for address in self.addresses}
+        return {address.text: self._result(address, _parts(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
         module = self.modules[name]
@@ -217,7 +221,7 @@ class _Pass:
         if isinstance(value, Tensor):
             self.seen |= {text: value.detach().clone() for text in caught}
 
-    def _result(self, address: _Address) -> Tensor:
+    def _result(self, address: _Address, given: tuple[Tensor, ...]) -> Tensor:
         text, calls = address.text, self.calls[address.module, address.input]
         if text not in self.seen:
             raise NetworkError(f"layer {text} of {self.name} {_say_calls(calls)}; read another layer")
@@ -232,7 +236,9 @@ class _Pass:
             raise NetworkError(
                 f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{self._tensor_parts()}"
             )
-        return value.detach()
+        check_batch(value, len(given[0]), text)
+        part = self.modules[address.module]
+        return turn_channels(value.detach(), part, self.module, input_size(given), text)
 
     def _tensor_parts(self) -> str:
         parts = list(dict.fromkeys(reversed(self.tensors)))
@@ -281,9 +287,10 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     with ExitStack() as stack:
         stack.enter_context(evaluation(module))
         stack.enter_context(torch.no_grad())
-        for key, part in modules.items():
-            stack.callback(part.register_forward_hook(_measuring(seen[key], prefix, key)).remove)
         batch = blank(network, size)
+        for key, part in modules.items():
+            measure = _measuring(seen[key], prefix, key, module, input_size(_parts(batch)))
+            stack.callback(part.register_forward_hook(measure).remove)
         try:
             module(*_parts(batch))
         except Exception as error:
@@ -300,13 +307,17 @@ def _parts(batch: Input) -> tuple[Tensor, ...]:
     return batch if isinstance(batch, tuple) else (batch,)
 
 
-def _measuring(seen: list[tuple[object, str]], prefix: int | None, name: str) -> Callable[..., None]:
-    def measure(_module: nn.Module, _args: object, output: object) -> None:
+def _measuring(
+    seen: list[tuple[object, str]], prefix: int | None, name: str, network: nn.Module, size: tuple[int, int]
+) -> Callable[..., None]:
+    def measure(part: nn.Module, _args: object, output: object) -> None:
         raw = _describe(output)
         if not isinstance(output, Tensor):
             seen.append((None, raw))
             return
         try:
+            check_batch(output, 1, name)
+            output = turn_channels(output, part, network, size, name)
             seen.append((tuple(read_units(output, prefix, name).shape[1:]), raw))
         except NetworkError as error:
             seen.append((str(error), raw))

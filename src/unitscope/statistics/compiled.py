@@ -1,4 +1,4 @@
-"""How inner loops are compiled: once, kept on disk, and free of the interpreter lock."""
+"""How inner loops are compiled: once, kept on disk where that can be, and free of the interpreter lock."""
 
 import inspect
 from collections.abc import Callable
@@ -13,7 +13,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The test run wraps functions to check shapes; the compiler wants the one underneath.
     """
-    return njit(cache=True, nogil=True)(inspect.unwrap(function))  # type: ignore[no-any-return]
+    plain = inspect.unwrap(function)
+    try:
+        return njit(cache=True, nogil=True)(plain)  # type: ignore[no-any-return]
+    except RuntimeError:  # neither the package nor the user's cache can be written to: nothing is kept
+        return njit(nogil=True)(plain)  # type: ignore[no-any-return]
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -49,6 +49,31 @@ def test_weights_of_another_network_are_refused(tmp_path):
         read_module(RECIPES["scene-classifier"], tmp_path / "a.safetensors")
 
 
+def test_weights_of_another_network_are_named(tmp_path):
+    save_weights(load_zoo("segmenter").module, tmp_path / "a.safetensors")
+    with pytest.raises(NetworkError, match=r"does not fit zoo:scene-classifier: .* missing: "):
+        load_zoo("scene-classifier", tmp_path / "a.safetensors")
+
+
+def test_a_state_dict_of_torch_serves_as_weights(tmp_path):
+    one = load_zoo("scene-classifier")
+    torch.save(one.module.state_dict(), tmp_path / "a.pt")
+    assert load_zoo("scene-classifier", tmp_path / "a.pt").digest == one.digest
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.csv"])
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 9, b"layer,unit\n1,2\n"])
+def test_files_that_hold_no_weights_are_refused(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(NetworkError, match=f"{name} (is|carries|holds)"):
+        load_zoo("scene-classifier", tmp_path / name)
+
+
+def test_a_folder_is_no_file_of_weights(tmp_path):
+    with pytest.raises(UsageError, match=f"there is no weights file {tmp_path}"):
+        load_zoo("scene-classifier", tmp_path)
+
+
 def test_random_weights_are_those_of_their_seed():
     torch.manual_seed(1)
     before = torch.get_rng_state()

@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from unitscope.concepts.drawn.names import (
@@ -23,6 +23,7 @@ from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.segmenters import NetworkSegmenter
+from unitscope.networks.weights import put_weights, read_weights
 from unitscope.networks.zoo.classifier import SceneClassifier
 from unitscope.networks.zoo.generator import LATENT, SceneGenerator
 from unitscope.networks.zoo.recipes import RECIPES, Recipe
@@ -73,21 +74,20 @@ def save_weights(module: nn.Module, path: Path, said: dict[str, str] | None = No
 def read_module(recipe: Recipe, path: Path) -> nn.Module:
     """The network of a recipe with the weights of a file that `save_weights` wrote, ready to use.
 
-    Raises `NetworkError` where the file is missing or belongs to another architecture.
+    Any file serves that `read_weights` reads. Raises what it raises, and `NetworkError` where the file is
+    missing or belongs to another architecture.
     """
-    if not path.is_file():
+    if not path.exists():
         raise NetworkError(
             f"there are no weights at {path}; train them with: unitscope zoo train {recipe.name} --out FOLDER"
         )
     with torch.random.fork_rng(devices=[]):
         module = build_module(recipe)
-    state = {
-        name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()
-    }
+    state = read_weights(path)
     try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise NetworkError(f"{path} does not fit zoo:{recipe.name}: {str(error).splitlines()[0]}") from error
+        put_weights(module, state, str(path))
+    except NetworkError as error:
+        raise NetworkError(f"{path} does not fit zoo:{recipe.name}: {error}") from error
     return module.eval()
 
 

@@ -213,6 +213,33 @@ def test_a_folder_that_holds_something_is_left_alone(place, capsys):
     assert Path("run/units.csv").read_bytes() == before
 
 
+def test_what_is_in_the_way_is_told_before_a_network_is_opened(place, capsys):
+    assert dissect() == 0
+    capsys.readouterr()
+    assert_refused(dissect("fails"), capsys, "holds a finished run")
+    assert_refused(dissect("fails", out="net.py/deep"), capsys, "net.py is a file", wanted=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"detect net.py:fails --layer 1 --concept sky --images {DRAWN}",
+        f"explain net.py:fails {DRAWN}#0",
+        f"dissect net.py:fails --layers 1 --concepts {DRAWN}",
+        f"ablate net.py:fails --layer 1 --images {DRAWN}",
+        f"attack net.py:fails --layer 1 --images {DRAWN} --targets 0",
+    ],
+)
+def test_results_that_cannot_be_written_are_told_before_the_work(words, place, capsys, monkeypatch):
+    if not words.startswith("dissect"):
+        assert_refused(main([*words.split(), "--out", "net.py"]), capsys, "net.py is a file", wanted=2)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert_refused(
+        main([*words.split(), "--out", "new/deep"]), capsys, "cannot write new/deep: . is read-only"
+    )
+    assert not (place / "new").exists()
+
+
 def full(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 

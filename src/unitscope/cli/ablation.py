@@ -7,7 +7,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.parsing import Command
-from unitscope.cli.words import Flag, Network, Source, find_device, print_json
+from unitscope.cli.words import Flag, Network, Source, check_out, find_device, print_json
 from unitscope.errors import UsageError
 
 
@@ -63,8 +63,7 @@ def ablate(
     load_matplotlib()  # what is missing is told before the work
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must be 0 or more")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; name a folder with --out")
+    check_out(out)
     loaded = us.load_network(network, weights=weights)
     pictures = None
     if run is not None:

@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.parsing import Command
-from unitscope.cli.words import Flag, Network, Source, print_json
+from unitscope.cli.words import Flag, Network, Source, check_out, print_json
 from unitscope.errors import UnitscopeError, UsageError, writing
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def attack(
     load_matplotlib()  # what is missing is told before the work
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must be 0 or more")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; name a folder with --out")
+    check_out(out)
     way = _choose_attack(method, steps, eps, seed if random_start else None)
     loaded = us.load_network(network, weights=weights)
     labels = {} if run is None else _read_labels(us.load(run), loaded, layer)

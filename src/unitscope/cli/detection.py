@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.parsing import Command
-from unitscope.cli.words import Flag, Network, Source, print_json
+from unitscope.cli.words import Flag, Network, Source, check_out, print_json
 from unitscope.errors import UsageError
 
 
@@ -57,6 +57,8 @@ def detect(
 
     if top < 1:
         raise UsageError(f"--top is {top}; wanted 1 unit or more")
+    if out is not None:
+        check_out(out)
     loaded = us.load_network(network, weights=weights, random=random_weights, size=size)
     count = check_units(loaded, layer, unit)
     labels = [""] * count if run is None else _read_labels(us.load(run), loaded, layer)

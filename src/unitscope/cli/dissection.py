@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 import unitscope as us
 from unitscope.cli.demo import demo
 from unitscope.cli.parsing import Command
-from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, find_device, print_json
+from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, check_out, find_device, print_json
 from unitscope.errors import UsageError
 
 
@@ -76,11 +76,13 @@ def dissect(
     """
     from unitscope.dissection.adaptive import dissect_by_quality
     from unitscope.dissection.dissect import Confidences
-    from unitscope.dissection.storage import read_thresholds
+    from unitscope.dissection.storage import check_folder, read_thresholds
     from unitscope.networks.generators import pair_generator
     from unitscope.networks.labelling import hold_out
     from unitscope.views.terminal import show_dissection
 
+    check_folder(out, resume)  # what is in the way is told before anything is opened
+    check_out(out)
     if threads is not None:
         import torch
 

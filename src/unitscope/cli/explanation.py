@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 import unitscope as us
 from unitscope.cli.parsing import Command
-from unitscope.cli.words import Flag, Network, find_device, print_json
+from unitscope.cli.words import Flag, Network, check_out, find_device, print_json
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def explain(
         raise UsageError("no image was named; give a file or SOURCE#INDEX, or --deletion SOURCE")
     if units < 1:
         raise UsageError(f"--units is {units}; show 1 or more")
+    if out is not None:
+        check_out(out)
     loaded = us.load_network(network, weights=weights)
     source = None if deletion is None else us.open_source(deletion)
     pictures = [_open_image(name, loaded) for name in images]

@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.parsing import Command
-from unitscope.cli.words import Flag, Network, print_json
+from unitscope.cli.words import Flag, Network, check_out, print_json
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ def _prepare(
     load_matplotlib()
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must be 0 or more")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; name a folder with --out")
+    check_out(out)
     loaded = us.load_network(network, weights=weights)
     studio = open_studio(loaded, us.load(run))
     studio.fresh(images, first)

@@ -1,12 +1,13 @@
 """The words that commands share: how arguments are written and what their help says."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from unitscope.errors import UsageError
+from unitscope.errors import RunError, UsageError
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
 Flag = FlagCreatePairsOff[bool]
@@ -48,6 +49,20 @@ def find_device(name: str) -> str:
     except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
         raise UsageError(f"torch cannot use a device {name!r} here; use --device cpu") from error
     return name
+
+
+def check_out(folder: Path) -> None:
+    """Tells before the work that a folder of results cannot be written; nothing is made.
+
+    Raises `UsageError` where the folder, or one around it, is a file, `RunError` where it is read-only.
+    """
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UsageError(f"{place} is a file; name a folder with --out")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RunError(f"cannot write {folder}: {place} is read-only for you; name another folder with --out")
 
 
 def print_json(value: object) -> None:

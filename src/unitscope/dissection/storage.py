@@ -74,6 +74,19 @@ class Workspace:
         shutil.rmtree(self.shards, ignore_errors=True)
 
 
+def check_folder(folder: Path, resume: bool) -> None:
+    """Raises `RunError` where no run can begin, or with `resume` go on, in a folder; nothing is written."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; name a folder with --out")
+    if (folder / "run.json").exists():
+        raise RunError(f"{folder} holds a finished run; name another folder with --out, or delete it")
+    if (Workspace(folder).shards / "recipe.json").exists():
+        if not resume:
+            raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
+    elif folder.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+
+
 def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> Workspace:
     """The folder of a new or a resumed run.
 
@@ -83,20 +96,13 @@ def open_workspace(folder: Path, recipe: Mapping[str, object], resume: bool) -> 
     workspace = Workspace(folder)
     plan_file = workspace.shards / "recipe.json"
     text = _spell_json(recipe)
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; name a folder with --out")
-    if (folder / "run.json").exists():
-        raise RunError(f"{folder} holds a finished run; name another folder with --out, or delete it")
+    check_folder(folder, resume)
     if plan_file.exists():
-        if not resume:
-            raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
         differing = _differing(_read_recipe(plan_file), json.loads(text))
         if differing:
             raise RunError(
                 f"{folder} was begun with another {', '.join(differing)}; give the same, or another --out"
             )
-    elif folder.exists() and any(folder.iterdir()):
-        raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
     with _writing(folder):
         shutil.rmtree(workspace.shards / "spilled", ignore_errors=True)
         workspace.shards.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
-"""A network's digest: of its weights as they are now."""
+"""A network: its digest, of its weights as they are now, and what it is fed."""
 
 import hashlib
 import io
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -111,3 +112,11 @@ def test_what_a_module_keeps_besides_its_tensors_counts_too():
     before = network.digest
     network.module.kept["scale"] = 5.0
     assert network.digest != before
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_what_a_network_is_fed_has_the_precision_of_its_parameters(kind):
+    network = Network(nn.Conv2d(3, 2, 3).to(kind))
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    assert network.feed(images, 0).dtype == network.blank((8, 8)).dtype == network.module.weight.dtype == kind
+    assert network.module(network.feed(images, 0)).shape == (1, 2, 6, 6)

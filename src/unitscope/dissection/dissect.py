@@ -21,7 +21,6 @@ from unitscope.dissection.result import Dissection, Exemplars, LayerDissection, 
 from unitscope.dissection.significance import judge_units
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
-from unitscope.networks.feeding import match_parameters
 from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.generators import check_source
 from unitscope.networks.maps import read_units
@@ -154,7 +153,7 @@ def plan_scan(
     tails: dict[str, TailPlan] = {}
     warnings: dict[str, tuple[str, ...]] = {}
     with tap(network.module, layers) as read:
-        outputs = read(match_parameters(network, network.blank(frame.size)))
+        outputs = read(network.blank(frame.size))
     fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
     for layer in layers:
         maps = read_units(outputs[layer], network.prefix_tokens, layer)

@@ -195,8 +195,7 @@ def fix_size(network: Network, image: Pixels) -> Network:
 def feed_image(network: Network, image: Pixels) -> Input:
     """A batch of one image as the network reads it, on the device of its parameters."""
     size = network.preprocessing.size or image.shape[:2]
-    first = next(network.module.parameters(), torch.empty(0))
-    return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, str(first.device))
+    return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, network.device)
 
 
 def find_last_layer(network: Network) -> str:

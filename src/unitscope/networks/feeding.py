@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
@@ -14,24 +14,6 @@ from unitscope.errors import ActivationError, SourceError
 from unitscope.networks.maps import read_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import tap
-
-
-def feed_batch(
-    network: Network, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu"
-) -> Input:
-    """What `network.feed` gives, its numbers in the floating dtype of the parameters, such as bfloat16."""
-    return match_parameters(network, network.feed(images, first, device))
-
-
-def match_parameters(network: Network, batch: Input) -> Input:
-    """The batch with its real numbers in the floating dtype of the network's parameters, if it has any."""
-    first = next(network.module.parameters(), None)
-    if first is None or not first.is_floating_point():
-        return batch
-    kind = first.dtype
-    parts = batch if isinstance(batch, tuple) else (batch,)
-    matched = tuple(part.to(kind) if part.is_floating_point() else part for part in parts)
-    return matched if isinstance(batch, tuple) else matched[0]
 
 
 def feed_images(
@@ -61,7 +43,7 @@ def feed_images(
                         f"it {height}x{width}; give the network one input size (--size)"
                     )
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
-                parts.append(feed_batch(network, image, int(index), device))
+                parts.append(network.feed(image, int(index), device))
             yield _join(parts)
             bar.update(len(parts))
 

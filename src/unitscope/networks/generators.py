@@ -49,7 +49,7 @@ class Generator(Network):
 
     def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
         """The latents, and kinds, of the images number `first` and on; the images themselves are not read."""
-        latents = self.draw_latents(first, len(images)).to(device)
+        latents = self.draw_latents(first, len(images)).to(device, self.dtype)
         if not self.kinds:
             return (latents,)
         return latents, self.pick_kinds(first, len(images)).to(device)

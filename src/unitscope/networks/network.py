@@ -88,16 +88,20 @@ class Network:
         """Where the parameters are, and so what the module is called with must be."""
         return str(next(self.module.parameters(), torch.empty(0)).device)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating dtype of the parameters, such as bfloat16, which the module is called with too."""
+        first = next(self.module.parameters(), torch.empty(0))
+        return first.dtype if first.is_floating_point() else torch.float32
+
     def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
         """What the module is called with for a batch of images, the first of them number `first`."""
-        return self.preprocessing.tensor(images, device)
+        return self.preprocessing.tensor(images, device).to(self.dtype)
 
     def blank(self, size: tuple[int, int] | None = None) -> Input:
         """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
-        first = next(self.module.parameters(), torch.empty(0))
-        dtype = first.dtype if first.is_floating_point() else torch.float32
         height, width = size or self.preprocessing.size or _DEFAULT_SIZE
-        return torch.zeros(1, 3, height, width, device=first.device, dtype=dtype)
+        return torch.zeros(1, 3, height, width, device=self.device, dtype=self.dtype)
 
     @property
     def digest(self) -> str:

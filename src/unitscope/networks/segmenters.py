@@ -67,7 +67,10 @@ class NetworkSegmenter:
         height, width = images.shape[1:3]
         size = self.network.preprocessing.size or (height, width)
         seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
-        groups = self._groups(self.network.preprocessing.tensor(seen, self.network.device), (height, width))
+        groups = self._groups(
+            self.network.preprocessing.tensor(seen, self.network.device).to(self.network.dtype),
+            (height, width),
+        )
         found = [
             np.array(plane, np.uint16)[group.argmax(1).cpu().numpy()]
             for plane, group in zip(self.planes, groups, strict=True)

@@ -19,7 +19,6 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError, SourceError
-from unitscope.networks.feeding import feed_batch
 from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, tap
@@ -222,7 +221,7 @@ def read_maps(
     finite.
     """
     with _precision(machine):
-        outputs = read(feed_batch(network, batch.images, batch.first, machine.device))
+        outputs = read(network.feed(batch.images, batch.first, machine.device))
     for layer, output in outputs.items():
         maps = read_units(output, network.prefix_tokens, layer)
         check_maps(maps, plan.tails[layer], layer, batch)

@@ -194,7 +194,7 @@ def choose_aims(
 def measure_peaks(network: Network, layer: str, images: Sequence[Pixels]) -> Peaks:
     """The largest activation of every unit of a layer, image by image."""
     peaks = []
-    device = next(network.module.parameters(), torch.empty(0)).device
+    device = network.device
     with tap(network, [layer]) as read:
         for image in tqdm(images, f"reading {layer}", unit="image", disable=None):
             raw = read(network.preprocessing.normalize(image[None].to(device)))[layer]

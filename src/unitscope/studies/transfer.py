@@ -221,7 +221,13 @@ def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training
     seconds = sum(row.seconds for row in rows)
     return (
         Finding(
-            *("transfer", QUESTION, claims, text, tables, f"{len(trainings[TO_SCENES])}", seconds),
+            "transfer",
+            QUESTION,
+            claims,
+            text,
+            tables,
+            str(len(trainings[TO_SCENES])),
+            seconds,
             setting.quick,
             RULE,
         ),

@@ -78,7 +78,7 @@ def _choose(study: AttackStudy, rows: int) -> list[int]:
 
 def _read_maps(study: AttackStudy, read: Reader, image: Pixels) -> Maps:
     network = study.network
-    device = next(network.module.parameters(), image).device
+    device = network.device
     raw = read(network.preprocessing.normalize(image[None].to(device)))[study.layer]
     return read_units(raw, network.prefix_tokens, study.layer)[0].cpu()
 

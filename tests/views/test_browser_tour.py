@@ -18,6 +18,12 @@ CHAPTERS = [
 ]
 
 
+def see_pictures(page):
+    """Load every picture, also one that waits to be scrolled to: going away would cut it off, which is no fault."""
+    page.evaluate("Promise.all([...document.images].map(one => (one.loading = 'eager', one.decode())))")
+    page.wait_for_load_state("networkidle")
+
+
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
@@ -40,7 +46,9 @@ def test_a_visitor_walks_the_tour(browser, tour):
     for link in links:
         page.goto(link)
         assert page.locator("h1, h2").first.is_visible()
+        see_pictures(page)
         page.go_back()
+        see_pictures(page)
     page.wait_for_timeout(100)
     assert watched.errors == []
     inside = tour.parent.as_uri() + "/"

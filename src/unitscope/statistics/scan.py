@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -30,11 +30,11 @@ from unitscope.statistics.threads import Threads, open_threads
 
 T = TypeVar("T")
 
-_SOME = 8
-"""So many packed images are read by one call: to hand over each by itself takes longer."""
-
 ENOUGH = 32
 """Maps of so many images are packed at once, however small the batches, and packed images read together."""
+
+_SPARE = 256 << 20
+"""So many bytes may wait to be pruned: to copy what is kept takes longer than a few bytes are worth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,8 @@ def scan_shards(
     numbers = range((images + plan.shard_size - 1) // plan.shard_size)
     total: Scan | None = None
     settled = 0
-    # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down.
+    # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
+    # and in its pauses they wait for each other.
     ahead = 0 if _packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
     with (
         tap(network.module, tuple(plan.tails), checked=True) as read,
@@ -170,7 +171,7 @@ def scan_shards(
                 bar.update(len(span))
             settled = shard.bytes if total is None else settled
             total = shard if total is None else total.merge(shard)
-            if total.bytes > 2 * settled + (8 << 20):
+            if total.bytes > 2 * settled + _SPARE:
                 total = total.prune(threads)
                 settled = total.bytes
             if total.bytes > machine.memory and machine.scratch is not None:
@@ -276,16 +277,10 @@ def load_batches(
 def _load_in_turn(
     load: Callable[[int], T], span: range, loaders: ThreadPoolExecutor, ahead: int
 ) -> Iterator[T]:
-    """What is loaded for every number of a span: so many ahead, or with 0, `ENOUGH` together beforehand."""
-
-    def load_some(numbers: range) -> list[T]:
-        return [load(number) for number in numbers]
-
+    """What is loaded for every number of a span: so many ahead, or with 0, `ENOUGH` together by this thread."""
     if not ahead:
         for start in range(0, len(span), ENOUGH):
-            group = span[start : start + ENOUGH]
-            parts = [group[first : first + _SOME] for first in range(0, len(group), _SOME)]
-            yield from chain(*list(loaders.map(load_some, parts)))
+            yield from [load(number) for number in span[start : start + ENOUGH]]
     upcoming = iter(span if ahead else ())
     waiting = deque(loaders.submit(load, number) for number in islice(upcoming, ahead))
     while waiting:

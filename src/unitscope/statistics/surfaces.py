@@ -162,6 +162,7 @@ def collect_pixels(size, cells, values, floor, ceiling, rows, columns):
     width = len(columns[3]) - 1
     flat, top, bottom, spans, extremes = make_scratch(rows, columns)
     inside = np.empty(4096, np.float32)
+    line, chosen = np.empty_like(top), np.empty(len(top), np.uint8)
     edge = lower(floor)
     n, above, p = 0, 0, 0
     for r in range(len(size)):
@@ -188,11 +189,18 @@ def collect_pixels(size, cells, values, floor, ceiling, rows, columns):
                     if extremes[s, 1] * h0 + extremes[s, 3] * h1 > ceiling:
                         above += j1 - j0
                         continue
+                    over = np.int32(0)
                     for j in between(j0, j1):
                         v = top[j] * h0 + bottom[j] * h1
-                        above += v > ceiling
-                        inside[n] = v
-                        n += (v > floor) & (v <= ceiling)
+                        line[j] = v
+                        chosen[j] = (v > floor) & (v <= ceiling)
+                        over += np.int32(v > ceiling)
+                    above += over
+                    m = np.uint64(n)
+                    for j in between(j0, j1):
+                        inside[m] = line[j]
+                        m += np.uint64(chosen[j])
+                    n = np.int64(m)
         for i in between(start, p):
             flat[cells[i]] = -np.inf
     return above, inside[:n]

@@ -19,7 +19,7 @@ CHAPTERS = [
 
 
 def see_pictures(page):
-    """Load every picture, also one that waits to be scrolled to: going away would cut it off, which is no fault."""
+    """Load every picture, also one that waits to be scrolled to: to go away would cut it off."""
     page.evaluate("Promise.all([...document.images].map(one => (one.loading = 'eager', one.decode())))")
     page.wait_for_load_state("networkidle")
 

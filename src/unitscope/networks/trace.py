@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.layouts import input_size, put_channels_first, turn_channels
 from unitscope.networks.maps import check_batch, read_units
+from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network
 from unitscope.networks.weights import one_line
 
@@ -345,12 +346,16 @@ def _unwrap(network: Network | nn.Module) -> tuple[nn.Module, str]:
 
 @contextmanager
 def evaluation(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while. Flags are set one by one: an overridden `train()` may do more."""
+    """Evaluation mode for a while, and passes one after the other in the same memory.
+
+    Flags are set one by one: an overridden `train()` may do more.
+    """
     modes = [(part, part.training) for part in module.modules()]
     try:
         for part, _ in modes:
             part.training = False
-        yield
+        with hold_memory():
+            yield
     finally:
         for part, training in modes:
             part.training = training

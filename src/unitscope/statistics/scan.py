@@ -277,7 +277,7 @@ def load_batches(
 def _load_in_turn(
     load: Callable[[int], T], span: range, loaders: ThreadPoolExecutor, ahead: int
 ) -> Iterator[T]:
-    """What is loaded for every number of a span: so many ahead, or with 0, `ENOUGH` together by this thread."""
+    """What is loaded for every number of a span: so many ahead, or with 0, `ENOUGH` by this thread."""
     if not ahead:
         for start in range(0, len(span), ENOUGH):
             yield from [load(number) for number in span[start : start + ENOUGH]]

@@ -164,7 +164,7 @@ def collect_pixels(size, cells, values, floor, ceiling, rows, columns):
     inside = np.empty(4096, np.float32)
     line, chosen = np.empty_like(top), np.empty(len(top), np.uint8)
     edge = lower(floor)
-    n, above, p = 0, 0, 0
+    n, above, p = np.int64(0), np.int64(0), 0
     for r in range(len(size)):
         start, p = p, p + size[r]
         if not any_above(values, start, p, edge):
@@ -189,6 +189,7 @@ def collect_pixels(size, cells, values, floor, ceiling, rows, columns):
                     if extremes[s, 1] * h0 + extremes[s, 3] * h1 > ceiling:
                         above += j1 - j0
                         continue
+                    # In two loops: one that many pixels take together, and one that only moves them.
                     over = np.int32(0)
                     for j in between(j0, j1):
                         v = top[j] * h0 + bottom[j] * h1

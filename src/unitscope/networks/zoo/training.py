@@ -15,6 +15,7 @@ from torch.utils import deterministic
 from tqdm import tqdm
 
 from unitscope.errors import RunError, UsageError
+from unitscope.networks.memory import hold_memory
 from unitscope.networks.weights import one_line
 from unitscope.networks.zoo.lessons import LESSONS, Lesson
 from unitscope.networks.zoo.pictures import paint_pictures
@@ -86,7 +87,7 @@ def teach(
     Raises `RunError` where `out` cannot be written, or holds another training or a damaged checkpoint.
     """
     _open_folder(out)
-    with _repeatable(recipe.threads), torch.random.fork_rng(devices=[]):
+    with _repeatable(recipe.threads), torch.random.fork_rng(devices=[]), hold_memory():
         torch.manual_seed(seed)
         lesson = begin()
         _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep, quiet)

@@ -1,0 +1,96 @@
+"""Memory of passes: kept inside a block, given back after it, and only where glibc's limits are its own."""
+
+import ctypes
+import resource
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+import torch
+from torch import nn
+
+from unitscope.networks import memory
+from unitscope.networks.memory import hold_memory
+from unitscope.networks.trace import evaluation
+
+PAGES = (96 << 20) // resource.getpagesize()
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is left to the system")
+
+
+def count_faults(blocks: int = 1) -> int:
+    """How many pages the system hands out while so many times 96 MB are taken and freed, four times."""
+    size = blocks * PAGES * resource.getpagesize()
+    torch.ones(size, dtype=torch.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(size, dtype=torch.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def keeps() -> bool:
+    """Whether large blocks are used again; the second may still lie elsewhere than the first."""
+    return count_faults() <= PAGES
+
+
+def gives_back() -> bool:
+    """Whether large blocks are the system's again once they are free; larger than what was free before."""
+    return count_faults(4) > 3 * 4 * PAGES
+
+
+@on_linux
+def test_freed_memory_is_kept_inside_the_block_and_given_back_after_it():
+    assert gives_back()
+    with hold_memory():
+        assert keeps()
+    assert gives_back()
+
+
+@on_linux
+def test_the_last_of_several_blocks_ends_it_also_after_an_error():
+    with hold_memory(), ThreadPoolExecutor(4) as pool:
+        with suppress(KeyError), hold_memory():
+            raise KeyError
+        blocks = [hold_memory() for _ in range(8)]
+        list(pool.map(lambda block: block.__enter__(), blocks))
+        assert memory._holders == 9
+    for block in blocks:
+        assert keeps()
+        block.__exit__(None, None, None)
+    assert memory._holders == 0
+    assert gives_back()
+
+
+@on_linux
+def test_passes_hold_memory():
+    with evaluation(nn.Identity()):
+        assert keeps()
+    assert gives_back()
+
+
+@pytest.fixture
+def _asked_again():
+    memory._allocator.cache_clear()
+    yield
+    memory._allocator.cache_clear()
+
+
+@pytest.mark.usefixtures("_asked_again")
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_limits_that_somebody_chose_stay(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    with hold_memory():
+        assert memory._allocator() is None
+
+
+@pytest.mark.usefixtures("_asked_again")
+@pytest.mark.parametrize("found", [TypeError, OSError, object()])
+def test_other_allocators_are_left_alone(monkeypatch, found):
+    def load(_name):
+        if isinstance(found, type):
+            raise found
+        return found
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    with hold_memory():
+        assert memory._allocator() is None

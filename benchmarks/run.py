@@ -4,9 +4,9 @@
 
 Every round runs, over the same packed images and in the same process, the bare network (normalize, full
 forward pass) in batches of 8 and of 32, and the dissection with the raw and with the upsampled quantile, in
-turn. Ratios are taken round by round, to the bare pass whose batches are faster by the median. The bare pass
-is given what a dissection gives itself, memory that stays with the process (`hold_memory`); "plain" is the
-same pass without, as any program runs it. Weights are random: trained networks will differ a little.
+turn. Ratios are taken round by round, to the bare pass whose batches are faster by the median. A dissection
+holds memory between batches; "held" is the bare pass with that too (`hold_memory`), in batches of 8 like the
+dissection. Weights are random: trained networks will differ a little.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +39,11 @@ from unitscope.statistics.scan import load_batches
 SHAPES = [
     ("AlexNet conv5", "torchvision:alexnet", "features.11", 768),
     ("ResNet-18 layer4", "torchvision:resnet18", "layer4", 1024),
-    ("VGG-16 conv5_3", "torchvision:vgg16", "features.29", 128),
+    ("VGG-16 conv5_3", "torchvision:vgg16", "features.29", 96),
 ]
 RAW = replace(CONVENTIONS["gandissect"], name="raw", iou_cutoff=0.04, iqr_cutoff=0.0)
 UPSAMPLED = replace(CONVENTIONS["pnas"], name="upsampled", reduction=2)
 CONCEPTS = 1000
-WARM = 32
-"""So many images go through the network unmeasured where memory begins to be held."""
 QUIET = Confidences(shifts=0)
 
 
@@ -95,16 +94,18 @@ class Photographs:
         return f"benchmark-{self.count}"
 
 
-def measure(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def measure(work: Callable[[], object], held: bool = False) -> float:
+    """Seconds of the work, with memory held around it or as it comes."""
+    with hold_memory() if held else nullcontext():
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
 
 
-def run_bare(network: Network, source: PackedSource, batch: int, count: int | None = None) -> None:
-    """Read the packed images, or so many, normalize, run the whole network, nothing else."""
+def run_bare(network: Network, source: PackedSource, batch: int) -> None:
+    """Read the packed images, normalize, run the whole network, nothing else."""
     with torch.no_grad():
-        for start in range(0, len(source) if count is None else min(count, len(source)), batch):
+        for start in range(0, len(source), batch):
             images = np.ascontiguousarray(source.images[start : start + batch])
             network.module(network.preprocessing.tensor(images))
 
@@ -128,37 +129,29 @@ def measure_ratios(pairs: int, scale: float, folder: Path) -> list[dict[str, obj
             network.preprocessing.resample,
         )
         source = pack_source(photographs, frame, folder / "cache")
-        held = {
+        works = {
             "bare 8": lambda: run_bare(network, source, 8),  # noqa: B023
             "bare 32": lambda: run_bare(network, source, 32),  # noqa: B023
+            "held": lambda: run_bare(network, source, 8),  # noqa: B023
             "raw": lambda: run_dissection(network, source, layer, RAW),  # noqa: B023
             "upsampled": lambda: run_dissection(network, source, layer, UPSAMPLED),  # noqa: B023
         }
-        plain = {name.replace("bare", "plain"): held[name] for name in ("bare 8", "bare 32")}
-        for work in held.values():
+        for work in works.values():
             work()
-        times: list[dict[str, float]] = []
-        for _ in range(pairs):
-            with hold_memory():
-                run_bare(network, source, 8, WARM)
-                times.append({name: measure(work) for name, work in held.items()})
-            times[-1] |= {name: measure(work) for name, work in plain.items()}
-        row: dict[str, object] = {"network": title, "images": count, "seconds": times}
-        for kind in ("bare", "plain"):
-            row[kind], middle = min(
-                ((f"{kind} {n}", statistics.median(t[f"{kind} {n}"] for t in times)) for n in (8, 32)),
-                key=lambda pair: pair[1],
-            )
-            row[f"{kind} ms an image"] = 1000 * middle / count
-        bare = str(row["bare"])
+        times = [{name: measure(work, name == "held") for name, work in works.items()} for _ in range(pairs)]
+        bare = min(("bare 8", "bare 32"), key=lambda name: statistics.median(t[name] for t in times))
+        row: dict[str, object] = {"network": title, "images": count, "bare": bare, "seconds": times}
+        for name in ("bare", "held"):
+            middle = statistics.median(t[bare if name == "bare" else name] for t in times)
+            row[f"{name} ms an image"] = 1000 * middle / count
         for name in ("raw", "upsampled"):
             ratios = sorted(t[name] / t[bare] for t in times)
             row[name] = statistics.median(ratios)
             row[f"{name} range"] = (ratios[0], ratios[-1])
         rows.append(row)
         print(
-            f"{title:<18} {count:4d} images  {row['plain']:<8} {row['plain ms an image']:6.1f} ms an image  "
-            f"{bare:<7} {row['bare ms an image']:6.1f} ms an image  "
+            f"{title:<18} {count:4d} images  {bare:<7} {row['bare ms an image']:6.1f} ms an image  "
+            f"held {row['held ms an image']:6.1f}  "
             f"raw {row['raw']:.3f} ({row['raw range'][0]:.3f}-{row['raw range'][1]:.3f})  "  # type: ignore[index]
             f"upsampled {row['upsampled']:.3f} "
             f"({row['upsampled range'][0]:.3f}-{row['upsampled range'][1]:.3f})",  # type: ignore[index]

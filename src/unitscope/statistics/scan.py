@@ -33,8 +33,8 @@ T = TypeVar("T")
 ENOUGH = 32
 """Maps of so many images are packed at once, however small the batches, and packed images read together."""
 
-_SPARE = 256 << 20
-"""So many bytes may wait to be pruned: to copy what is kept takes longer than a few bytes are worth."""
+_SPARE = 16
+"""So small a part of the memory may fill before it is pruned: to copy all costs more than that saves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +171,7 @@ def scan_shards(
                 bar.update(len(span))
             settled = shard.bytes if total is None else settled
             total = shard if total is None else total.merge(shard)
-            if total.bytes > 2 * settled + _SPARE:
+            if total.bytes > 2 * settled + machine.memory // _SPARE:
                 total = total.prune(threads)
                 settled = total.bytes
             if total.bytes > machine.memory and machine.scratch is not None:

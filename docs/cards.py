@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from unitscope.lab.zoo.cards import grade
+from unitscope.lab.zoo.weights_files import load_zoo
 from unitscope.networks.generators import Generator
-from unitscope.networks.zoo.cards import grade
-from unitscope.networks.zoo.shelf import load_zoo
 from unitscope.views.figures import Panel, draw_panels
 
 HOME = Path(__file__).parent

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 import unitscope as us
-from unitscope.concepts.segmenters import Segmenter
+from unitscope.concepts.segmented import Segmenter
 from unitscope.interventions.edits import edited, set_units
-from unitscope.interventions.studio import Studio, open_studio
+from unitscope.interventions.generator_run import Studio, open_studio
 
 HOME = Path(__file__).parent / "_static"
 SHADES = {

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from unitscope.cli.comparisons import COMPARISONS
+from unitscope.lab.commands.comparisons import COMPARISONS
 
 HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from unitscope.concepts.drawn.names import OBJECT_IDS, PART_IDS, SCENES
-from unitscope.concepts.drawn.scenes import paint
-from unitscope.concepts.drawn.shading import read_labels, render
+from unitscope.lab.world.names import OBJECT_IDS, PART_IDS, SCENES
+from unitscope.lab.world.scenes import paint
+from unitscope.lab.world.shading import read_labels, render
+from unitscope.lab.zoo.weights_files import load_zoo
 from unitscope.networks.generators import Generator
-from unitscope.networks.zoo.shelf import load_zoo
-from unitscope.views.strips import draw_sheet
+from unitscope.views.exemplar_strip import draw_sheet
 
 HOME = Path(__file__).parent / "_static"
 SIDE = 112

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from unitscope.concepts.segmenters import SegmentedSource
+from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.interventions.studio import open_studio
+from unitscope.interventions.generator_run import open_studio
 from unitscope.networks.generators import GeneratedImages, Generator
 from unitscope.networks.network import Network
-from unitscope.networks.segmenters import NetworkSegmenter
+from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
 
 WORDS = Vocabulary(
     (

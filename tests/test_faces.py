@@ -8,8 +8,8 @@ import pytest
 import unitscope as us
 from test_docs import DOCS, read_blocks
 from unitscope.concepts.sources import open_source
-from unitscope.networks.zoo.masked import halve_masked
-from unitscope.networks.zoo.parser import grade_parser, save_parser, train_parser
+from unitscope.lab.zoo.masked import halve_masked
+from unitscope.lab.zoo.parser import grade_parser, save_parser, train_parser
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unitscope.concepts.packed import pack_source as pack_source
     from unitscope.concepts.sources import limit as limit
     from unitscope.concepts.sources import shuffle_labels as shuffle_labels
-    from unitscope.concepts.union import unite_sources as unite_sources
+    from unitscope.concepts.union.union import unite_sources as unite_sources
     from unitscope.concepts.vocabulary import Concept as Concept
     from unitscope.concepts.vocabulary import ConceptSource as ConceptSource
     from unitscope.concepts.vocabulary import Example as Example
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from unitscope.dissection.storage import save as save
     from unitscope.errors import UnitscopeError as UnitscopeError
     from unitscope.networks.generators import Generator as Generator
-    from unitscope.networks.labelling import open_source as open_source
     from unitscope.networks.load import load_network as load_network
     from unitscope.networks.network import Network as Network
     from unitscope.networks.network import Preprocessing as Preprocessing
+    from unitscope.networks.open_source import open_source as open_source
     from unitscope.networks.trace import list_layers as list_layers
     from unitscope.networks.trace import tap as tap
     from unitscope.statistics.scan import Machine as Machine
@@ -67,12 +67,12 @@ _HOMES = {
     "list_layers": "networks.trace",
     "load": "dissection.storage",
     "load_network": "networks.load",
-    "open_source": "networks.labelling",
+    "open_source": "networks.open_source",
     "pack_source": "concepts.packed",
     "save": "dissection.storage",
     "shuffle_labels": "concepts.sources",
     "tap": "networks.trace",
-    "unite_sources": "concepts.union",
+    "unite_sources": "concepts.union.union",
     "write_report": "views.report",
 }
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unitscope.concepts.contact_sheet import CATEGORY_RGB, OTHER_RGB
-from unitscope.concepts.folders import open_folder
-from unitscope.concepts.inspection import check_source, preview_source
+from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.inspection import check_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import RunError, UsageError
+from unitscope.views.contact_sheet import CATEGORY_RGB, OTHER_RGB, preview_source
 from unitscope.views.palette import category_color
 
 

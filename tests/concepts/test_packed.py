@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from unitscope.concepts import packed as module
-from unitscope.concepts.folders import open_folder
+from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import cache_name, open_packed, pack_source
 from unitscope.concepts.sources import limit, source_digest

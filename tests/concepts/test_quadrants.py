@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unitscope.concepts.drawn import open_drawn
 from unitscope.concepts.quadrants import SIDES, split_halves, split_quadrants
 from unitscope.concepts.sources import open_source
 from unitscope.errors import UsageError
+from unitscope.lab.world import open_drawn
 
 PLANES = arrays.arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 2))
 

@@ -21,10 +21,10 @@ from unitscope.dissection.dissect import Confidences
 from unitscope.dissection.storage import load, save
 from unitscope.errors import UsageError
 from unitscope.networks.generators import find_generated
-from unitscope.networks.labelling import hold_out, open_source
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
-from unitscope.statistics.ladders import climb, empty_ladder, lay_labels
+from unitscope.networks.open_source import hold_out, open_source
+from unitscope.statistics.level_counts import climb, empty_ladder, lay_labels
 from unitscope.statistics.scan import Machine
 
 RULE = QualityRule(levels=12, least_fraction=0.01, coverage=0.02, agreement=0.5)

@@ -16,8 +16,8 @@ from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import ActivationError, NetworkError, SourceError, UsageError
 from unitscope.networks.feeding import read_peaks
-from unitscope.networks.fields import find_fields
 from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.receptive_fields import find_fields
 from unitscope.statistics.scan import Machine
 
 QUIET = Confidences(shifts=0)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import transformers
 
-from unitscope.concepts.drawn import open_drawn
 from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.lab.world import open_drawn
 from unitscope.networks.load import load_network
 
 

@@ -8,9 +8,9 @@ from generated import PAINTS, UNITS, WORDS, Plain, planted_segmenter, planted_st
 from unitscope.errors import SourceError, UsageError
 from unitscope.interventions.causal_sets import Places, Recipe, find_places, optimize_units
 from unitscope.interventions.edits import Edit, edited
-from unitscope.interventions.levels import Levels, measure_levels
+from unitscope.interventions.unit_values import Levels, measure_levels
 from unitscope.networks.generators import to_pixels
-from unitscope.networks.segmenters import NetworkSegmenter, Scorer
+from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter, Scorer
 
 QUICK = Recipe(steps=40, batch=4, rate=0.05)
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from unitscope.concepts.drawn import open_drawn
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.deletion import KINDS, DeletionTest, measure_deletion
 from unitscope.interventions.edits import edited, set_units
 from unitscope.interventions.explanation import explain_image, feed_image
+from unitscope.lab.world import open_drawn
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.trace import evaluation

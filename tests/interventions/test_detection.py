@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import nn
 
 from made import WORDS, Stored
-from unitscope.concepts.segmenters import SegmentedSource
+from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import ActivationError, SourceError, UsageError
 from unitscope.interventions.detection import (

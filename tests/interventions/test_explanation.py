@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from unitscope.concepts.drawn import open_drawn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.classes import find_class, match_classes
 from unitscope.interventions.edits import edited, set_units
@@ -18,6 +17,7 @@ from unitscope.interventions.explanation import (
     find_last_layer,
     soften,
 )
+from unitscope.lab.world import open_drawn
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.trace import evaluation

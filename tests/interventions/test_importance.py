@@ -9,6 +9,7 @@ from test_ablation import CLASSES, Noise, Pooled, Shortcut
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.ablation import Trial, find_targets, read_images, score_removals
+from unitscope.interventions.class_scores import add_logits, empty_scores
 from unitscope.interventions.importance import (
     Importance,
     correlate_ranks,
@@ -17,8 +18,7 @@ from unitscope.interventions.importance import (
     measure_importance,
     shared_units,
 )
-from unitscope.interventions.peaks import correlate_peaks, count_signs
-from unitscope.interventions.scores import add_logits, empty_scores
+from unitscope.interventions.peak_correlation import correlate_peaks, count_signs
 from unitscope.interventions.sweeps import Sweep, average_sweeps, sweep_removals
 from unitscope.networks.network import Network, Preprocessing
 

@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 import reference
-from unitscope.concepts.segmenters import SegmentedSource
+from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.generators import GeneratedImages, Generator, find_generated, with_seed
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import list_layers, tap
+from unitscope.networks.unit_maps import read_units
 
 
 class Painter(nn.Module):

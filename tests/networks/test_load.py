@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.load import load_network
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
+from unitscope.networks.receptive_fields import Field, find_fields
 from unitscope.networks.trace import list_layers, tap
+from unitscope.networks.unit_maps import read_units
 from unitscope.networks.weights import random_weights, read_weights
 
 FACTORY = """

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.trace import hook_layer, list_layers, tap
+from unitscope.networks.unit_maps import read_units
 
 
 class Odd(nn.Module):

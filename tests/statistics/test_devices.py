@@ -4,7 +4,7 @@ from test_quantiles import KINDS, make_maps, tail_results
 
 from unitscope.statistics.devices import pack_on_device, update_on_device
 from unitscope.statistics.grids import make_grid
-from unitscope.statistics.packing import pack_cells
+from unitscope.statistics.kernels.packing import pack_cells
 from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
 from unitscope.statistics.threads import open_threads
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from unitscope.experiments.removal import Removal, choose_counts
 from unitscope.interventions.importance import Importance
 from unitscope.interventions.sweeps import Sweep
-from unitscope.studies.removal import Removal, choose_counts
 
 CLASSES = ("street", "mountain_lake", "<b>bold</b>", "=SUM(1)", "never", "beach")
 

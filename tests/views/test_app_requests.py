@@ -13,15 +13,15 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from generated import PAINTS, planted_studio
-from unitscope.concepts.segmenters import SegmentedSource
+from unitscope.concepts.segmented import SegmentedSource
 from unitscope.errors import UsageError
-from unitscope.interventions.edit_lists import describe_painting
-from unitscope.interventions.strokes import Bitmap, Painting, Stroke
+from unitscope.interventions.painting.edit_lists import describe_painting
+from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.networks.generators import GeneratedImages, with_seed
-from unitscope.views.app.desk import Desk, FloodError, Shelf
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import open_project
 from unitscope.views.app.server import make_app
+from unitscope.views.app.work_queue import Desk, FloodError, Shelf
 
 REQUESTS = int(os.environ.get("UNITSCOPE_FUZZ", "5000"))
 HOME = "http://127.0.0.1"

@@ -8,9 +8,9 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import RunError
+from unitscope.experiments.movement import Aim, AttackStudy, measure_movements, measure_peaks
 from unitscope.interventions.attacks import Attacked
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.studies.movement import Aim, AttackStudy, measure_movements, measure_peaks
 from unitscope.views.attack_sheet import TILE, choose_factor, draw_attacks, find_region
 from unitscope.views.movement_figure import draw_movements
 

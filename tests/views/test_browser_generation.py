@@ -5,9 +5,9 @@ from test_browser import browser, watch
 
 from generated import PAINTS, planted_studio
 from unitscope.concepts.vocabulary import Concept
-from unitscope.interventions.levels import measure_levels
-from unitscope.studies.erasure import Target, study_erasure
-from unitscope.studies.placement import study_placement
+from unitscope.experiments.erasure import Target, study_erasure
+from unitscope.experiments.placement import study_placement
+from unitscope.interventions.unit_values import measure_levels
 from unitscope.views.generator_pages import write_erasure_page, write_placement_page
 
 __all__ = ["browser"]

@@ -8,9 +8,9 @@ from test_browser import browser
 from test_browser_paint import served
 
 from unitscope.cli import main
-from unitscope.studies.oracle import Coin
-from unitscope.studies.questionnaire import draw_questions
-from unitscope.views.rating.booth import open_booth
+from unitscope.experiments.questionnaire import draw_questions
+from unitscope.lab.studies.scripted_raters import Coin
+from unitscope.views.rating.rating_session import open_booth
 from unitscope.views.rating.server import make_app
 
 __all__ = ["browser"]

@@ -8,9 +8,9 @@ from made_dissection import MadeSource, made_dissection
 from starlette.testclient import TestClient
 from test_app_requests import BODIES, METHODS, NAMES, ODD, VALUES, WRONG, mutate
 
-from unitscope.studies.questionnaire import draw_questions
-from unitscope.studies.ratings import load_ratings
-from unitscope.views.rating.booth import open_booth
+from unitscope.experiments.questionnaire import draw_questions
+from unitscope.experiments.ratings import load_ratings
+from unitscope.views.rating.rating_session import open_booth
 from unitscope.views.rating.server import make_app
 
 HOME = "http://127.0.0.1"

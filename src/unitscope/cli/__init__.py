@@ -16,9 +16,9 @@ from unitscope.cli.generation import GENERATION
 from unitscope.cli.paint import PAINT
 from unitscope.cli.parsing import Command, parse_command
 from unitscope.cli.rating import RATING
-from unitscope.cli.studies import STUDIES
-from unitscope.cli.zoo import ZOO
 from unitscope.errors import UnitscopeError, UsageError
+from unitscope.lab.commands.studies import STUDIES
+from unitscope.lab.commands.zoo import ZOO
 
 COMMANDS: dict[str, Command] = {
     **DISSECTION,

@@ -50,8 +50,8 @@ def ablate(
         json: print JSON instead of the table.
     """
     from unitscope.dissection.matching import find_layer
-    from unitscope.studies.removal import pair_trials, study_removal
-    from unitscope.studies.removal_tables import (
+    from unitscope.experiments.removal import pair_trials, study_removal
+    from unitscope.experiments.removal_tables import (
         describe_removal,
         spell_findings,
         spell_removal,

@@ -13,8 +13,8 @@ from unitscope.cli.words import Flag, Network, Source, check_out, print_json
 from unitscope.errors import UnitscopeError, UsageError, writing
 
 if TYPE_CHECKING:
+    from unitscope.experiments.movement import AttackStudy
     from unitscope.interventions.attacks import Attack
-    from unitscope.studies.movement import AttackStudy
 
 Method = Literal["cw", "pgd-l2", "pgd-linf"]
 
@@ -59,10 +59,10 @@ def attack(
         out: folder of the results.
         json: print JSON instead of a table.
     """
+    from unitscope.experiments.movement import attack_units
+    from unitscope.experiments.movement_tables import describe_attacks, spell_attacks
     from unitscope.interventions.ablation import find_targets
     from unitscope.interventions.classes import find_class
-    from unitscope.studies.movement import attack_units
-    from unitscope.studies.movement_tables import describe_attacks, spell_attacks
     from unitscope.views.figures import load_matplotlib
 
     load_matplotlib()  # what is missing is told before the work
@@ -109,7 +109,7 @@ def _read_labels(run: us.Dissection, network: us.Network, layer: str) -> "Mappin
 
 
 def _write(study: "AttackStudy", labels: "Mapping[int, us.Concept]", out: Path) -> dict[str, Path]:
-    from unitscope.studies.movement_tables import write_attacks
+    from unitscope.experiments.movement_tables import write_attacks
     from unitscope.views.attack_sheet import draw_attacks
     from unitscope.views.movement_figure import draw_movements
 

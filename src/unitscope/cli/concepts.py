@@ -41,7 +41,7 @@ def preview(
         count: how many images.
         seed: which ones.
     """
-    from unitscope.concepts.inspection import preview_source
+    from unitscope.views.contact_sheet import preview_source
 
     preview_source(us.open_source(source), out, count=count, seed=seed)
     print(out)
@@ -93,7 +93,7 @@ def fetch(
         url: where to take it from instead.
         sha256: the digest that it must have.
     """
-    from unitscope.concepts.fetching import fetch_dataset
+    from unitscope.concepts.formats.fetching import fetch_dataset
 
     print(fetch_dataset(name, out, url=url, sha256=sha256))
 

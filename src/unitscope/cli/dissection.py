@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
-from unitscope.cli.demo import demo
 from unitscope.cli.parsing import Command
 from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, check_out, find_device, print_json
 from unitscope.errors import UsageError
+from unitscope.lab.commands.demo import demo
 
 
 def dissect(
@@ -78,7 +78,7 @@ def dissect(
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import check_folder, read_thresholds
     from unitscope.networks.generators import pair_generator
-    from unitscope.networks.labelling import hold_out
+    from unitscope.networks.open_source import hold_out
     from unitscope.views.terminal import show_dissection
 
     check_folder(out, resume)  # what is in the way is told before anything is opened

@@ -104,7 +104,7 @@ def explain(
 
 def _open_image(name: str, network: us.Network) -> "tuple[Pixels, int | None]":
     """The pixels of an image, and its class where its source tells one that the network has."""
-    from unitscope.concepts.pictures import read_image
+    from unitscope.concepts.formats.pictures import read_image
     from unitscope.interventions.classes import match_classes
 
     spec, sign, place = name.rpartition("#")
@@ -152,8 +152,8 @@ def _explain(
 
 
 def _write_sheets(exhibits: "Sequence[Exhibit]", out: Path) -> list[Path]:
+    from unitscope.views.drawing import save_picture
     from unitscope.views.explanation_sheet import draw_explanation
-    from unitscope.views.tour import save_picture
 
     many = len(exhibits) > 1
     files = [out / f"explanation{f'-{place}' if many else ''}.png" for place in range(1, len(exhibits) + 1)]

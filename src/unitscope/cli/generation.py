@@ -12,10 +12,10 @@ from unitscope.cli.words import Flag, Network, check_out, print_json
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
+    from unitscope.experiments.erasure import Target
     from unitscope.interventions.causal_sets import CausalSet, Recipe
-    from unitscope.interventions.levels import Levels
-    from unitscope.interventions.studio import Studio
-    from unitscope.studies.erasure import Target
+    from unitscope.interventions.generator_run import Studio
+    from unitscope.interventions.unit_values import Levels
 
 Concepts = Annotated[tuple[str, ...], arg(metavar="NAME[@LAYER] [NAME[@LAYER] ...]")]
 
@@ -59,8 +59,8 @@ def erase(
         seed: seed of the draws and of the optimization.
         json: print JSON instead of the table.
     """
-    from unitscope.studies.erasure import study_erasure
-    from unitscope.studies.erasure_tables import describe_erasure, spell_erasure, write_erasure
+    from unitscope.experiments.erasure import study_erasure
+    from unitscope.experiments.erasure_tables import describe_erasure, spell_erasure, write_erasure
     from unitscope.views.generator_pages import write_erasure_page
 
     studio, targets = _prepare(network, weights, run, concepts, layer, out, seed, images, first)
@@ -130,9 +130,9 @@ def insert(
         seed: seed of the places, the draws and the optimization.
         json: print JSON instead of the table.
     """
-    from unitscope.interventions.levels import measure_levels
-    from unitscope.studies.placement import study_placement
-    from unitscope.studies.placement_tables import describe_placement, spell_placement, write_placement
+    from unitscope.experiments.placement import study_placement
+    from unitscope.experiments.placement_tables import describe_placement, spell_placement, write_placement
+    from unitscope.interventions.unit_values import measure_levels
     from unitscope.views.generator_pages import write_placement_page
 
     studio, targets = _prepare(network, weights, run, concepts, layer, out, seed, images, first)
@@ -171,8 +171,8 @@ def _prepare(
     first: int | None,
 ) -> "tuple[Studio, list[Target]]":
     """What both commands begin with; whatever is wrong is told here, before the work."""
-    from unitscope.interventions.studio import open_studio
-    from unitscope.studies.erasure import Target, choose_layers
+    from unitscope.experiments.erasure import Target, choose_layers
+    from unitscope.interventions.generator_run import open_studio
     from unitscope.views.figures import load_matplotlib
 
     load_matplotlib()

@@ -45,9 +45,9 @@ def rate(
         port: the port to serve at; 0 takes a free one.
     """
     with needing_servers("rating"):
-        from unitscope.views.rating.booth import open_booth
+        from unitscope.views.rating.rating_session import open_booth
         from unitscope.views.rating.server import make_app
-    from unitscope.studies.questionnaire import draw_questions
+    from unitscope.experiments.questionnaire import draw_questions
 
     with bind(host, port) as bound:
         found = us.load(run)
@@ -90,9 +90,9 @@ def ratings(
         seed: seed of the draws.
         json: print JSON instead of tables.
     """
-    from unitscope.studies.raters import measure_ratings
-    from unitscope.studies.rating_tables import write_ratings
-    from unitscope.studies.ratings import find_folder, load_ratings
+    from unitscope.experiments.raters import measure_ratings
+    from unitscope.experiments.rating_tables import write_ratings
+    from unitscope.experiments.ratings import find_folder, load_ratings
     from unitscope.views.ratings import describe_ratings, show_ratings
 
     if draws < 1:

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.concepts.contact_sheet import preview_source
 from unitscope.concepts.sources import open_source, source_digest, source_spec
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import UnitscopeError
 
-__all__ = ["ConceptCount", "Problem", "Report", "check_source", "preview_source"]
+__all__ = ["ConceptCount", "Problem", "Report", "check_source"]
 
 _SHOWN = 20
 

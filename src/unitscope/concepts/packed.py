@@ -108,7 +108,7 @@ def pack_source(source: ConceptSource, frame: Frame, folder: str | Path) -> Pack
     Raises what reading the source raises, and `RunError` where `folder` cannot be written.
 
     >>> import tempfile
-    >>> from unitscope.concepts.folders import open_folder
+    >>> from unitscope.concepts.formats.folders import open_folder
     >>> from PIL import Image
     >>> with tempfile.TemporaryDirectory() as place:
     ...     Image.new("RGB", (8, 6)).save(Path(place) / "a.png")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unitscope.concepts.broden import open_broden
-from unitscope.concepts.folders import open_folder
+from unitscope.concepts.formats.broden import open_broden
+from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
 
@@ -106,7 +106,7 @@ def split_source(source: ConceptSource, half: str, *, share: float = 0.5, seed: 
 
     Raises `UsageError` for another name, a share that is not between 0 and 1, or a part without images.
 
-    >>> from unitscope.concepts.drawn import open_drawn
+    >>> from unitscope.lab.world import open_drawn
     >>> world = open_drawn(count=10, size=64)
     >>> len(split_source(world, "train", share=0.7)), len(split_source(world, "test", share=0.7))
     (7, 3)
@@ -317,7 +317,7 @@ def _split_options(text: str, spec: str) -> tuple[str, list[tuple[str, str]]]:
 def _open_drawn(_: str, options: dict[str, str]) -> ConceptSource:
     numbers = {"count": 200, "seed": 0, "size": 224}
     numbers |= {key: _number(value, key) for key, value in options.items()}
-    from unitscope.concepts.drawn import open_drawn  # only here: painting scenes needs more than reading
+    from unitscope.lab.world import open_drawn  # only here: painting scenes needs more than reading
 
     return open_drawn(numbers["count"], numbers["seed"], numbers["size"])
 

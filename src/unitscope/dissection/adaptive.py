@@ -26,7 +26,7 @@ from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.statistics.annotations import annotate
-from unitscope.statistics.ladders import Ladder, climb, empty_ladder, find_levels, lay_labels
+from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, read_maps
 
 _BATCH = 32

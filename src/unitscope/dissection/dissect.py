@@ -21,11 +21,11 @@ from unitscope.dissection.result import Dissection, Exemplars, LayerDissection, 
 from unitscope.dissection.significance import judge_units
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
-from unitscope.networks.fields import Field, find_fields
 from unitscope.networks.generators import check_source
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
+from unitscope.networks.receptive_fields import Field, find_fields
 from unitscope.networks.trace import tap
+from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.annotations import MAX_CATEGORIES, LabelIndex
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import Evidence, Overlap, measure_overlap
@@ -91,7 +91,7 @@ def dissect(
     Raises `UsageError`, `SourceError`, `NetworkError` or `RunError` before work starts where that can
     be known.
 
-    >>> from unitscope.concepts.drawn import open_drawn
+    >>> from unitscope.lab.world import open_drawn
     >>> network = Network(torch.nn.Sequential(torch.nn.Conv2d(3, 5, kernel_size=8, stride=4)))
     >>> source = open_drawn(count=4, size=64)
     >>> run = dissect(network, source, ["0"], convention="pnas", confidences=Confidences(shifts=0))

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, SourceError, UsageError
+from unitscope.interventions.class_scores import ClassScores, add_logits, empty_scores
 from unitscope.interventions.classes import match_classes
 from unitscope.interventions.edits import count_units, edited
-from unitscope.interventions.readout import LinearHead, find_head, read_head, read_logits, remove_units
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits, remove_units
 from unitscope.interventions.replay import replay
-from unitscope.interventions.scores import ClassScores, add_logits, empty_scores
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import SourceError, UsageError
 from unitscope.interventions.edits import Edit, edited
+from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import cell_region, choose_grid
-from unitscope.interventions.levels import Levels, cover_cells
-from unitscope.interventions.studio import Studio
-from unitscope.networks.segmenters import Scorer
+from unitscope.interventions.unit_values import Levels, cover_cells
+from unitscope.networks.segmentation.network_segmenter import Scorer
 from unitscope.networks.trace import evaluation
 
 Term = Literal["both", "removal", "insertion"]

@@ -24,11 +24,11 @@ from unitscope.interventions.explanation import (
     soften,
     weigh_gradient,
 )
-from unitscope.interventions.readout import LinearHead, find_head, read_head, read_logits
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits
 from unitscope.interventions.replay import replay
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
+from unitscope.networks.unit_maps import read_units
 
 Kind = Literal["top", "active", "random"]
 KINDS: tuple[Kind, ...] = ("top", "active", "random")

@@ -12,9 +12,9 @@ from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocab
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.generators import check_source
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
+from unitscope.networks.unit_maps import read_units
 
 LEAST = 10
 """The fewest images with a concept, and without, that a detector is judged by."""

@@ -9,9 +9,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from unitscope.errors import UsageError
-from unitscope.networks.maps import read_units, write_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import hook_layer, list_layers
+from unitscope.networks.unit_maps import read_units, write_units
 
 Maps = Float32[Tensor, "image unit cell_y cell_x"]
 

@@ -13,10 +13,10 @@ from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import edited
-from unitscope.interventions.readout import find_head, read_head, read_logits, remove_units
-from unitscope.networks.maps import read_units, write_units
+from unitscope.interventions.linear_head import find_head, read_head, read_logits, remove_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
+from unitscope.networks.unit_maps import read_units, write_units
 from unitscope.statistics.grids import make_grid
 
 Method = Literal["exact", "gradient times activation"]

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from unitscope.interventions.ablation import Method, Trial, score_removals, single_units
+from unitscope.interventions.class_scores import ClassScores
 from unitscope.interventions.edits import count_units
-from unitscope.interventions.scores import ClassScores
 from unitscope.networks.network import Network
 
 By = Literal["contrast", "margin", "accuracy"]

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64, UInt8, UInt16
 from torch import Tensor
 from tqdm import tqdm
 
-from unitscope.concepts.segmenters import Segmenter
+from unitscope.concepts.segmented import Segmenter
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.replay import replay
 from unitscope.networks.generators import Generator, to_pixels

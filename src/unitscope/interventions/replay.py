@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.layouts import has_channels_last, input_size
-from unitscope.networks.maps import read_units, write_units
+from unitscope.networks.channel_order import has_channels_last, input_size
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation
+from unitscope.networks.unit_maps import read_units, write_units
 
 Maps = Float32[Tensor, "version unit cell_y cell_x"]
 _CLOSE = 1e-4

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from unitscope.errors import UsageError
 from unitscope.interventions.ablation import Masks, Method, Trial, score_removals
+from unitscope.interventions.class_scores import ClassScores
 from unitscope.interventions.importance import Importance
-from unitscope.interventions.scores import ClassScores
 from unitscope.networks.network import Network
 
 Kind = Literal["none", "most", "only", "least", "random"]

@@ -11,9 +11,9 @@ from tqdm import tqdm
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import tap
+from unitscope.networks.unit_maps import read_units
 
 
 def feed_images(

@@ -227,7 +227,7 @@ def _load_transformers(name: str, path: Path | None, random: int | None, downloa
 
 
 def _load_zoo(name: str, path: Path | None, random: int | None, download: bool) -> Network:
-    from unitscope.networks.zoo.shelf import load_zoo
+    from unitscope.lab.zoo.weights_files import load_zoo
 
     return load_zoo(name, path, random)
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.layouts import input_size, put_channels_first, turn_channels
-from unitscope.networks.maps import check_batch, read_units
+from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network
+from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
 Reader = Callable[[Input], dict[str, Tensor]]

@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt16
 from unitscope.axes import ConceptAreas
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
-from unitscope.statistics import planes as loops
+from unitscope.statistics.kernels import label_runs as loops
 
 Doubles = Literal["twice", "truth-twice", "once"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unitscope.statistics import bounds
+from unitscope.statistics.kernels import bounds
 from unitscope.statistics.quantiles import Cells, Tail
 
 _ROUNDING = 2.0**-18

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from unitscope.statistics.compiled import compiled
+from unitscope.statistics.kernels.compiled import compiled
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from jaxtyping import Float64, Int64
 from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds, UnitIds
-from unitscope.statistics import tallies
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.exemplars import TopImages
+from unitscope.statistics.kernels import tallies
 from unitscope.statistics.quantiles import Tail
 from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.threads import Threads

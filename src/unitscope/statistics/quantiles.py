@@ -19,8 +19,9 @@ from torch import Tensor
 
 from unitscope.axes import Thresholds
 from unitscope.errors import RunError
-from unitscope.statistics import bounds, packing, surfaces
 from unitscope.statistics.grids import Axis, Grid
+from unitscope.statistics.kernels import bilinear as surfaces
+from unitscope.statistics.kernels import bounds, packing
 from unitscope.statistics.threads import Threads
 
 Population = Literal["cells", "pixels", "given"]

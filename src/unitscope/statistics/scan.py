@@ -19,9 +19,9 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError, SourceError
-from unitscope.networks.maps import read_units
 from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, tap
+from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
 from unitscope.statistics.devices import update_on_device
 from unitscope.statistics.exemplars import TopImages, empty_tops

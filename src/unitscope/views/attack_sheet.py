@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.experiments.movement import MOST, AttackStudy
 from unitscope.interventions.attacks import Pixels
-from unitscope.networks.maps import read_units
 from unitscope.networks.trace import Reader, tap
-from unitscope.studies.movement import MOST, AttackStudy
-from unitscope.views.pens import FAINT, INK, PAPER, find_edge, fit, open_font, write_label
-from unitscope.views.strips import SILENT
+from unitscope.networks.unit_maps import read_units
+from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, fit, open_font, write_label
+from unitscope.views.exemplar_strip import SILENT
 
 FELL, ROSE = (213, 94, 0), (0, 114, 178)
 TILE, GAP, EDGE, HEAD, CAPTION = 132, 10, 18, 30, 64

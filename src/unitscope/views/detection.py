@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import writing
 from unitscope.interventions.detection import Answers, Detectors, Peaks, Sample, sort_answers
-from unitscope.views.answers import draw_answers
+from unitscope.views.detector_sheet import draw_answers
 from unitscope.views.figures import Jitter, draw_jitter
 from unitscope.views.terminal import align, clean
 

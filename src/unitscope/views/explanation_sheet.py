@@ -7,10 +7,10 @@ from PIL import Image, ImageDraw
 from unitscope.axes import Pixels
 from unitscope.concepts.vocabulary import Concept
 from unitscope.interventions.explanation import Explanation
+from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, open_font, write_label
+from unitscope.views.exemplar_strip import SILENT
 from unitscope.views.explanation_text import Exhibit, signed
 from unitscope.views.palette import category_color
-from unitscope.views.pens import FAINT, INK, PAPER, find_edge, open_font, write_label
-from unitscope.views.strips import SILENT
 
 RULE = (230, 230, 225)
 TILE, GAP, EDGE = 168, 14, 18

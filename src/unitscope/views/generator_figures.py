@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from unitscope.experiments.erasure import By, Erasure, Target
+from unitscope.experiments.erasure_tables import WORDS
+from unitscope.experiments.placement import LEAST, Placement
+from unitscope.experiments.placement_tables import name_context
 from unitscope.interventions.areas import Share
-from unitscope.studies.erasure import By, Erasure, Target
-from unitscope.studies.erasure_tables import WORDS
-from unitscope.studies.placement import LEAST, Placement
-from unitscope.studies.placement_tables import name_context
 from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
 
 KIND_INKS: dict[By, str] = {"iou": INKS[0], "effect": INKS[1], "random": MUTED}

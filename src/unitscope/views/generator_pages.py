@@ -10,7 +10,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from unitscope.errors import writing
+from unitscope.experiments.erasure import By, Erasure, Target
+from unitscope.experiments.erasure_tables import WORDS, spell_share
+from unitscope.experiments.placement import LEAST, Placement
+from unitscope.experiments.placement_tables import name_context
 from unitscope.interventions.edits import Edit, set_units
+from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import (
     Cell,
     choose_grid,
@@ -19,13 +24,8 @@ from unitscope.interventions.insertion import (
     find_pixels,
     set_at,
 )
-from unitscope.interventions.levels import Levels
 from unitscope.interventions.repainting import repaint_pixels
-from unitscope.interventions.studio import Studio
-from unitscope.studies.erasure import By, Erasure, Target
-from unitscope.studies.erasure_tables import WORDS, spell_share
-from unitscope.studies.placement import LEAST, Placement
-from unitscope.studies.placement_tables import name_context
+from unitscope.interventions.unit_values import Levels
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.generator_figures import (
     draw_erasure,

@@ -3,8 +3,8 @@
 from pathlib import Path
 from textwrap import fill
 
-from unitscope.studies.movement import GROUPS, AttackStudy
-from unitscope.studies.movement_tables import GROUP_NAMES
+from unitscope.experiments.movement import GROUPS, AttackStudy
+from unitscope.experiments.movement_tables import GROUP_NAMES
 from unitscope.views.figures import INKS, MUTED, open_figure
 
 COLORS = {"source": INKS[1], "target": INKS[0], "rest": "#999999", "random": "#c9c9c4"}

@@ -9,10 +9,10 @@ from unitscope.errors import writing
 from unitscope.views.palette import category_color
 
 
-def page_environment(folder: str = "templates") -> Environment:
-    """Jinja for a folder of templates: everything is escaped, an unknown name is an error."""
+def page_environment(folder: str = "templates", package: str = "unitscope.views") -> Environment:
+    """Jinja for a package's folder of templates: everything is escaped, an unknown name is an error."""
     environment = Environment(
-        loader=PackageLoader("unitscope.views", folder),
+        loader=PackageLoader(package, folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from unitscope.studies.questionnaire import Questionnaire
-from unitscope.studies.raters import RatingResult
-from unitscope.studies.rating_tables import spell_agreement, spell_layers, spell_raters
+from unitscope.experiments.questionnaire import Questionnaire
+from unitscope.experiments.raters import RatingResult
+from unitscope.experiments.rating_tables import spell_agreement, spell_layers, spell_raters
 from unitscope.views.summary import all_known
 from unitscope.views.terminal import align
 

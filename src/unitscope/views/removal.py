@@ -10,14 +10,14 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import writing
+from unitscope.experiments.removal import Removal
+from unitscope.experiments.removal_tables import table_kinds
 from unitscope.interventions.importance import TOP, shared_units
 from unitscope.interventions.sweeps import Level
-from unitscope.studies.removal import Removal
-from unitscope.studies.removal_tables import table_kinds
+from unitscope.views.exemplar_strip import draw_strip
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.pages import page_environment, write_page
 from unitscope.views.removal_figures import draw_classes, draw_correlations, draw_labelling, draw_sweep
-from unitscope.views.strips import draw_strip
 
 TILES = 6
 SIDE = 128

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from unitscope.experiments.removal import Labelling, Removal
 from unitscope.interventions.importance import Group
 from unitscope.interventions.sweeps import Kind, Span
-from unitscope.studies.removal import Labelling, Removal
 from unitscope.views.figures import INKS, MUTED, TEXT, TICKS, open_figure
 
 KIND_INKS: dict[Kind, str] = {

@@ -14,11 +14,11 @@ from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import check_network
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
-from unitscope.interventions.easel import Easel
-from unitscope.interventions.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
-from unitscope.interventions.levels import measure_layers
-from unitscope.interventions.paints import Paint, find_paints, try_paints
-from unitscope.interventions.studio import find_segmenter
+from unitscope.interventions.generator_run import find_segmenter
+from unitscope.interventions.painting.easel import Easel
+from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
+from unitscope.interventions.painting.paints import Paint, find_paints, try_paints
+from unitscope.interventions.unit_values import measure_layers
 from unitscope.networks.generators import Generator, find_generated, with_seed
 from unitscope.networks.trace import list_layers
 from unitscope.views.app.icons import cut_icons, draw_unit

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from unitscope.interventions.easel import compare_planes
-from unitscope.interventions.edit_lists import MOST_TEXT, parse_painting
-from unitscope.interventions.strokes import Bitmap, Painting
-from unitscope.views.app.desk import Desk, FloodError, Shelf
+from unitscope.interventions.painting.easel import compare_planes
+from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_painting
+from unitscope.interventions.painting.strokes import Bitmap, Painting
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, Project, describe_concept
 from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, send_file
+from unitscope.views.app.work_queue import Desk, FloodError, Shelf
 
 SHOWN_CHANGES = 24
 

@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from unitscope.errors import UsageError
-from unitscope.studies.ratings import parse_name
+from unitscope.experiments.ratings import parse_name
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, send_file
-from unitscope.views.rating.booth import Booth, ConflictError
+from unitscope.views.rating.rating_session import Booth, ConflictError
 
 MOST_TEXT = 4_000
 """Bytes of a request; an answer has about a hundred."""

@@ -1,0 +1,1 @@
+"""How labelled images lie on disk, and how published sets are fetched."""

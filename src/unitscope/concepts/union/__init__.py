@@ -1,0 +1,1 @@
+"""Several sources become one densely labelled set, as Broden was made."""

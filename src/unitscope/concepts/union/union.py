@@ -1,0 +1,358 @@
+"""Several sources as one densely labelled set, on disk in Broden's format.
+
+What the authors of Network Dissection did to make Broden (Bau, Zhou, Khosla, Oliva, Torralba, CVPR 2017,
+section 2.1, and their code), for any sources: names are merged (`unitscope.concepts.union.synonyms`), every
+pixel gets one of 11 color names (`unitscope.concepts.union.colors`), rare labels are dropped, and what is
+left is numbered by frequency (`unitscope.concepts.union.label_numbers`).
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt32
+from PIL import Image
+from tqdm import tqdm
+
+from unitscope.concepts.formats.pictures import read_size
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.union.broden_writer import write_index, write_labels, write_readme
+from unitscope.concepts.union.colors import COLOR_CONCEPTS, name_colors
+from unitscope.concepts.union.filenames import StemNames, distinct_name, safe_name
+from unitscope.concepts.union.label_numbers import Census, Label, number_labels, settle_planes
+from unitscope.concepts.union.planes_on_disk import Spool, Stored
+from unitscope.concepts.union.recoding import Recoding, check_categories, recode_source
+from unitscope.concepts.union.synonyms import open_thesaurus
+from unitscope.concepts.vocabulary import ConceptSource, Example
+from unitscope.errors import RunError, SourceError, UnitscopeError, UsageError
+
+TRAIN_SHARE = 0.7
+"""The share of images in the split `train`; the others are `val`."""
+
+_QUALITY = 95
+_COPIED = frozenset({".jpg", ".jpeg", ".png"})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a union holds.
+
+    `sources` is images by source, `concepts` labels by primary category, `merged` the names that a label
+    stands for besides its own, `dropped` the images of every name that was too rare.
+    """
+
+    folder: Path
+    images: int
+    train: int
+    sources: dict[str, int]
+    concepts: dict[str, int]
+    merged: dict[str, tuple[str, ...]]
+    dropped: dict[str, int]
+
+    def text(self) -> str:
+        """The summary in a few lines for a terminal."""
+        lines = [f"{self.folder}: {self.images:,} images, {self.train:,} of them in split train"]
+        lines += [f"  {count:6,} images of {name}" for name, count in self.sources.items()]
+        lines += [f"  {count:6,} concepts of category {name}" for name, count in self.concepts.items()]
+        lines.append(f"  {len(self.dropped):6,} names were too rare")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    image: str
+    stem: str
+    size: tuple[int, int]
+    mask_size: tuple[int, int]
+    planes: dict[str, Stored]
+    whole: dict[str, tuple[int, ...]]
+
+
+def unite_sources(
+    sources: Sequence[ConceptSource],
+    out: str | Path,
+    *,
+    names: Sequence[str] | None = None,
+    min_images: int = 10,
+    min_coverage: float = 0.5,
+    size: int | None = 224,
+    split_seed: int = 0,
+    synonyms: Mapping[str, Sequence[str]] | str | Path | None = None,
+) -> Summary:
+    """Unites sources into one set in the folder `out`, in the format of Broden.
+
+    - Names are folded, positional adjectives dropped, synonyms merged: by a short list of its own and by
+      `synonyms`, a mapping `{name: [other names]}` or a JSON file of one. Scenes end in `-s`, colors in
+      `-c`. A name in two categories is one label in both.
+    - Every pixel of every image gets a color name, taken from the mean color of its mask cell; color
+      labels of the sources are replaced by these.
+    - Labels of fewer than `min_images` images, or that cover less than `min_coverage` whole images in
+      sum, are dropped. The rest is numbered by frequency, then coverage.
+    - Images are stretched to `size` x `size` and stored as JPEG; with `size=None` files are copied, or
+      stored as PNG where a source has no JPEG or PNG file. Label masks have half the image's size.
+    - The split and the order of the images follow from the MD5 of their paths (and `split_seed`, if not
+      0), so they do not change when a source is added.
+    - The format has no void: pixels of unknown truth become unlabelled, so a unit that is active there
+      is counted as being wrong.
+
+    `names` of the sources are those of their folders by default. The result appears in `out` only when
+    it is complete. Memory grows with the number of images, not with their pixels.
+
+    Raises `UsageError` for arguments out of range, `RunError` where `out` holds something or cannot be
+    written, and `SourceError` where an image cannot be read (nothing is written then) or no label is
+    frequent enough.
+
+    >>> from unitscope.concepts.vocabulary import Concept, Vocabulary
+    >>> class Skies:
+    ...     vocabulary = Vocabulary((Concept(1, "Sky", "object"),))
+    ...     def __len__(self):
+    ...         return 12
+    ...     def __getitem__(self, index):
+    ...         image = np.full((40, 60, 3), (135, 206, 235), np.uint8)
+    ...         return Example(f"{index}.png", image, np.ones((1, 40, 60), np.uint16))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     summary = unite_sources([Skies()], Path(folder) / "union", size=32)
+    ...     sorted(path.name for path in summary.folder.iterdir())
+    ['README.txt', 'c_color.csv', 'c_object.csv', 'category.csv', 'images', 'index.csv', 'label.csv']
+    >>> summary.images, summary.concepts
+    (12, {'color': 1, 'object': 1})
+    """
+    _check_arguments(sources, names, min_images, min_coverage, size)
+    out = Path(out)
+    _check_free(out)
+    thesaurus = open_thesaurus(synonyms)
+    census = Census()
+    colors = np.array([0, *(census.enter(color.name, color.name) for color in COLOR_CONCEPTS)], np.uint32)
+    recodings = [
+        recode_source(source.vocabulary, name, census, thesaurus)
+        for source, name in zip(sources, _name_sources(sources, names), strict=True)
+    ]
+    check_categories(recodings)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+            folder = Path(scratch) / "union"
+            (folder / "images").mkdir(parents=True)
+            with Spool(Path(scratch) / "planes") as spool:
+                rows = _gather(sources, recodings, colors, census, spool, folder / "images", size)
+                labels = number_labels(census, min_images, min_coverage)
+                _refuse_empty(labels, recodings, min_images, min_coverage)
+                rows.sort(key=lambda row: _hash(row.image, split_seed))
+                train = _write_masks(rows, labels, census, spool, folder, split_seed)
+            summary = _summarize(out, rows, train, recodings, labels, census)
+            write_readme(folder, summary.sources, labels, size, (min_images, min_coverage))
+            if out.exists():
+                out.rmdir()
+            folder.rename(out)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror or error}); nothing was kept") from error
+    return summary
+
+
+def _check_arguments(
+    sources: Sequence[ConceptSource],
+    names: Sequence[str] | None,
+    min_images: int,
+    min_coverage: float,
+    size: int | None,
+) -> None:
+    if not sources:
+        raise UsageError("nothing to unite; name at least one source, such as folder:DIR")
+    if names is not None and len(names) != len(sources):
+        raise UsageError(f"{len(names)} names for {len(sources)} sources; give one name a source")
+    if min_images < 0 or not min_coverage >= 0:
+        raise UsageError(
+            f"the minimum is {min_images} images and a coverage of {min_coverage}; wanted 0 or more"
+        )
+    if size is not None and not 2 <= size <= 65_500:
+        raise UsageError(f"images of {size} pixels; wanted a size from 2 to 65500")
+    if not any(len(source) for source in sources):
+        raise SourceError("the sources hold no images; there is nothing to unite")
+
+
+def _check_free(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()):
+        raise RunError(f"{out} is not empty; choose another folder, or remove it first")
+    if out.exists() and not out.is_dir():
+        raise RunError(f"{out} is a file; choose the name of a folder")
+
+
+def _name_sources(sources: Sequence[ConceptSource], names: Sequence[str] | None) -> list[str]:
+    taken: set[str] = set()
+    wanted = names if names is not None else [_find(source, "name") or "source" for source in sources]
+    return [distinct_name(safe_name(str(name)).replace(".", "_"), taken) for name in wanted]
+
+
+def _find(source: object, attribute: str) -> Any:
+    """The attribute of a source, or of the one that it wraps."""
+    while source is not None:
+        if hasattr(source, attribute):
+            return getattr(source, attribute)
+        source = getattr(source, "source", None)
+    return None
+
+
+def _gather(
+    sources: Sequence[ConceptSource],
+    recodings: Sequence[Recoding],
+    colors: np.ndarray,
+    census: Census,
+    spool: Spool,
+    images: Path,
+    size: int | None,
+) -> list[_Row]:
+    """Stores the images, counts their labels, and puts the planes aside."""
+    stems = StemNames({category for recoding in recodings for category in recoding.categories} | {"color"})
+    rows: list[_Row] = []
+    with tqdm(total=sum(map(len, sources)), desc="uniting", unit="image", disable=None) as progress:
+        for source, recoding in zip(sources, recodings, strict=True):
+            for example in _read_examples(source, recoding.name):
+                fitted = _frame(example, size).fit(example)
+                stem = stems.place(recoding.name, example.key)
+                image = stem + _store_image(source, example, fitted, images / stem, size)
+                labels = recoding.split(fitted)
+                mask_size = _frame(example, size).mask_size
+                labels["color"] = (colors[_name_cells(fitted.image, mask_size)][None], ())
+                census.count(labels)
+                planes = {name: spool.put(planes) for name, (planes, _) in labels.items() if len(planes)}
+                whole = {name: ids for name, (_, ids) in labels.items() if ids}
+                height, width = fitted.image.shape[:2]
+                rows.append(_Row(image, stem, (height, width), mask_size, planes, whole))
+                progress.update()
+    return rows
+
+
+def _read_examples(source: ConceptSource, name: str) -> Iterator[Example]:
+    for index in range(len(source)):
+        try:
+            yield source[index]
+        except (UnitscopeError, OSError) as error:
+            raise SourceError(f"{name}, image {index}: {error}; nothing was written") from error
+
+
+def _frame(example: Example, size: int | None) -> Frame:
+    height, width = example.image.shape[:2] if size is None else (size, size)
+    return Frame((height, width), (max(1, height // 2), max(1, width // 2)))
+
+
+def _name_cells(image: np.ndarray, mask_size: tuple[int, int]) -> np.ndarray:
+    """The colors of the mask's cells, each the name of the mean of its pixels."""
+    small = Image.fromarray(image).resize((mask_size[1], mask_size[0]), Image.Resampling.BOX)
+    return name_colors(np.asarray(small))
+
+
+def _store_image(
+    source: ConceptSource, example: Example, fitted: Example, stem: Path, size: int | None
+) -> str:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    if size is not None:
+        Image.fromarray(fitted.image).save(f"{stem}.jpg", quality=_QUALITY)
+        return ".jpg"
+    stored = _stored_file(source, example)
+    if stored is None:
+        Image.fromarray(example.image).save(f"{stem}.png")
+        return ".png"
+    shutil.copyfile(stored, f"{stem}{stored.suffix.lower()}")
+    return stored.suffix.lower()
+
+
+def _stored_file(source: ConceptSource, example: Example) -> Path | None:
+    root = _find(source, "image_root") or _find(source, "root")
+    if not isinstance(root, Path):
+        return None
+    for path in (root / example.key, root / "images" / example.key):
+        if path.suffix.lower() in _COPIED and path.is_file() and read_size(path) == example.image.shape[:2]:
+            return path
+    return None
+
+
+def _refuse_empty(
+    labels: Sequence[Label], recodings: Sequence[Recoding], min_images: int, min_coverage: float
+) -> None:
+    named = any(recoding.categories for recoding in recodings)
+    if not labels or (named and all(set(label.shares) == {"color"} for label in labels)):
+        raise SourceError(
+            f"no concept of the sources is in at least {min_images} images and covers {min_coverage} whole "
+            "images in sum; lower the minimum, or add images"
+        )
+
+
+def _hash(image: str, seed: int) -> str:
+    text = f"{seed}:{image}" if seed else image
+    return hashlib.md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+
+
+def _write_masks(
+    rows: Sequence[_Row], labels: Sequence[Label], census: Census, spool: Spool, folder: Path, seed: int
+) -> int:
+    """Writes label files and tables; returns how many images are for training."""
+    numbers = np.zeros(len(census.codes) + 1, np.uint32)
+    for label in labels:
+        numbers[census.codes[label.name]] = label.number
+    lines: list[tuple[_Row, str, dict[str, str]]] = []
+    images: Counter[str] = Counter()
+    for row in tqdm(rows, desc="labelling", unit="image", disable=None):
+        split = "train" if int(_hash(row.image, seed), 16) < TRAIN_SHARE * 2**128 else "val"
+        cells = _write_cells(row, numbers, spool, folder / "images")
+        images.update(cells.keys())
+        lines.append((row, split, cells))
+    categories = write_labels(folder, labels, images)
+    write_index(
+        folder,
+        categories,
+        (
+            (row.image, split, *row.size, *row.mask_size, *(cells.get(name, "") for name in categories))
+            for row, split, cells in lines
+        ),
+    )
+    return sum(split == "train" for _, split, _ in lines)
+
+
+def _write_cells(row: _Row, numbers: np.ndarray, spool: Spool, images: Path) -> dict[str, str]:
+    """The cells of a row that are not empty, by category; writes the label files they name."""
+    cells: dict[str, list[str]] = {}
+    for category, ids in row.whole.items():
+        known = [str(numbers[code]) for code in ids if numbers[code]]
+        cells.setdefault(category, []).extend(known)
+    for category, stored in row.planes.items():
+        planes = settle_planes(numbers[spool.get(stored)])
+        for place, plane in enumerate(planes, start=1):
+            name = f"{row.stem}_{category}_{place}.png" if len(planes) > 1 else f"{row.stem}_{category}.png"
+            _write_plane(plane, images / name)
+            cells.setdefault(category, []).append(name)
+    return {category: ";".join(items) for category, items in cells.items() if items}
+
+
+def _write_plane(plane: UInt32[np.ndarray, "row column"], path: Path) -> None:
+    picture = np.zeros((*plane.shape, 3), np.uint8)
+    picture[..., 0], picture[..., 1] = plane % 256, plane // 256
+    Image.fromarray(picture).save(path)
+
+
+def _summarize(
+    out: Path,
+    rows: Sequence[_Row],
+    train: int,
+    recodings: Sequence[Recoding],
+    labels: Sequence[Label],
+    census: Census,
+) -> Summary:
+    kept = {label.name for label in labels}
+    found = {name: census.totals[code] for name, code in census.codes.items()}
+    counted = Counter(row.image.partition("/")[0] for row in rows)
+    concepts = Counter(label.primary for label in labels)
+    return Summary(
+        out,
+        len(rows),
+        train,
+        {recoding.name: counted[recoding.name] for recoding in recodings},
+        dict(sorted(concepts.items())),
+        {label.name: label.others for label in labels if label.others},
+        {name: images for name, images in found.items() if images and name not in kept},
+    )

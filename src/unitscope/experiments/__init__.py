@@ -1,0 +1,1 @@
+"""What units of your network do: removal, erasure, placement, movement, raters."""

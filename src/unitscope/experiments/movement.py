@@ -1,0 +1,297 @@
+"""What an attack does inside: which units it moves, the important ones of both classes or all alike?
+
+Paper B, fig. 5: images are attacked until they pass for another class; the peaks of the units that matter
+most to the class they had, and to the class they get, change more (absolute change) than the rest.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from tqdm import tqdm
+
+from unitscope.axes import Pixels as Picture
+from unitscope.concepts.frames import Frame
+from unitscope.errors import SourceError, UsageError
+from unitscope.interventions.ablation import Trial
+from unitscope.interventions.attacks import Attack, Attacked, Pixels, attack_images, classify_pixels
+from unitscope.interventions.edits import count_units
+from unitscope.interventions.importance import measure_importance
+from unitscope.networks.network import Network
+from unitscope.networks.trace import evaluation, hook_layer, tap
+from unitscope.networks.unit_maps import read_units
+
+Group = Literal["source", "target", "rest", "random"]
+GROUPS: tuple[Group, ...] = ("source", "target", "rest", "random")
+MOST = 4
+"""So many units count as most important to a class, as in fig. 5."""
+ERRORS = 2.58
+"""Standard errors to either side of a mean: 99 %."""
+Peaks = Float64[np.ndarray, "attack unit"]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """An image and the class it is to pass for; `truth` is its label, `source` what the network names it."""
+
+    key: str
+    truth: int
+    source: int
+    target: int
+    image: Pixels
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 99 % interval, NaN where there is only one value."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How far the peaks of some units moved, on average over images that pass for `target` after an attack.
+
+    `source` None stands for all sources, `target` None for all targets, where an image counts once with the
+    mean over its targets. `group` says which units: the `MOST` important ones of the class that the image
+    had ("source"), of the one that it got ("target"; a unit may be in both), all others ("rest"), or `MOST`
+    by lot ("random"); `units` is their number, on average over images. `change` is the change of the peak,
+    the largest activation in the map, in the layer's own units; `size` is its absolute value.
+
+    Intervals are 2.58 standard errors over images, whose units are averaged first; for "random" they are
+    2.58 standard deviations over draws: where 99 % of random groups lie.
+    """
+
+    source: int | None
+    target: int | None
+    group: Group
+    units: float
+    images: int
+    change: Estimate
+    size: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class AttackStudy:
+    """Attacks on a network, and the peaks of a layer's units before and after each."""
+
+    network: Network
+    layer: str
+    aims: tuple[Aim, ...]
+    attacked: tuple[Attacked, ...]
+    before: Peaks
+    after: Peaks
+    order: Int64[np.ndarray, "classes unit"]
+    movements: tuple[Movement, ...]
+
+    @property
+    def success(self) -> Bool[np.ndarray, "attack"]:
+        """Which attacks reached their target."""
+        return np.array([one.success for one in self.attacked], bool)
+
+
+def attack_units(
+    network: Network,
+    layer: str,
+    trial: Trial,
+    targets: Sequence[int],
+    attack: Attack,
+    *,
+    count: int = 20,
+    draws: int = 10,
+    seed: int = 0,
+) -> AttackStudy:
+    """Attacks `count` images a target, drawn by `seed`, and measures which units of a layer moved.
+
+    Units are ranked on one half of the images and the other half is attacked: images whose label is not the
+    target and that the network does not take for it (as in paper B, fig. 5).
+
+    Raises `UsageError` for a layer that is unknown, too small, or the logits themselves, `SourceError` where
+    too few images can be attacked or a target has none to rank its units with.
+    """
+    if count < 1 or draws < 2:
+        raise UsageError(f"{count} images and {draws} draws were asked for; wanted at least 1 and 2")
+    ranking, testing = trial.split()
+    ranked = set(ranking.targets.tolist())
+    for target in targets:
+        if target not in ranked:
+            name = network.classes[target]
+            raise SourceError(f"no image of class {name!r} is there to rank its units with; add at least 2")
+    _check_layer(network, layer, read_pixels(network, trial.source[int(trial.images[0])].image))
+    aims = choose_aims(network, testing, targets, ranked, count, seed)
+    importance = measure_importance(network, layer, ranking)
+    if not importance.margin[sorted(ranked)].any():
+        raise UsageError(f"the logits of {network.name} do not depend on {layer}; take another layer")
+    attacked = attack_images(
+        network, [a.image for a in aims], [a.target for a in aims], attack, keys=[a.key for a in aims]
+    )
+    before = measure_peaks(network, layer, [one.original for one in attacked])
+    after = measure_peaks(network, layer, [one.image for one in attacked])
+    rows = measure_movements(attacked, before, after, importance.order, draws=draws, seed=seed)
+    return AttackStudy(
+        network, layer, tuple(aims), tuple(attacked), before, after, importance.order, tuple(rows)
+    )
+
+
+def _check_layer(network: Network, layer: str, image: Pixels) -> None:
+    given: list[torch.Tensor] = []
+
+    def note(raw: torch.Tensor) -> torch.Tensor:
+        given.append(raw)
+        return raw
+
+    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
+        logits = classify_pixels(network, image)
+    if given and given[-1].shape == (1, *logits.shape) and torch.equal(given[-1][0], logits):
+        raise UsageError(f"layer {layer} of {network.name} gives the logits; take a layer in front of them")
+    if (units := count_units(network, layer)) <= 2 * MOST:
+        raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
+
+
+def read_pixels(network: Network, picture: Picture) -> Pixels:
+    """An image at the network's input size, as pixels in [0, 1]."""
+    size = network.preprocessing.size or picture.shape[:2]
+    fitted = np.ascontiguousarray(Frame(size, size).fit_image(picture))
+    return torch.from_numpy(fitted.copy()).permute(2, 0, 1).to(torch.float32).contiguous() / 255
+
+
+def choose_aims(
+    network: Network, trial: Trial, targets: Sequence[int], ranked: set[int], count: int, seed: int
+) -> list[Aim]:
+    """`count` images a target: of another class, and taken for another class, one of those ranked.
+
+    Every target gets the first ones that serve of the same order by lot. Raises `SourceError` where they are
+    too few.
+    """
+    found: dict[int, list[Aim]] = {target: [] for target in targets}
+    order = np.random.default_rng(seed).permutation(len(trial)).tolist()
+    with evaluation(network.module), torch.no_grad():
+        for place in tqdm(order, "choosing images", unit="image", disable=None):
+            if all(len(aims) == count for aims in found.values()):
+                break
+            example = trial.source[int(trial.images[place])]
+            image, truth = read_pixels(network, example.image), int(trial.targets[place])
+            source = int(classify_pixels(network, image).argmax())
+            for target, aims in found.items():
+                if source in ranked and target not in (truth, source) and len(aims) < count:
+                    aims.append(Aim(example.key, truth, source, target, image))
+    for target, aims in found.items():
+        if len(aims) < count:
+            name = network.classes[target]
+            raise SourceError(
+                f"{len(aims)} images can be attacked towards {name!r}; wanted {count} "
+                "(half of the images rank units): give more images, or a lower --count"
+            )
+    return [aim for aims in found.values() for aim in aims]
+
+
+def measure_peaks(network: Network, layer: str, images: Sequence[Pixels]) -> Peaks:
+    """The largest activation of every unit of a layer, image by image."""
+    peaks = []
+    device = network.device
+    with tap(network, [layer]) as read:
+        for image in tqdm(images, f"reading {layer}", unit="image", disable=None):
+            raw = read(network.preprocessing.normalize(image[None].to(device)))[layer]
+            peaks.append(read_units(raw, network.prefix_tokens, layer).amax((2, 3))[0].double().cpu().numpy())
+    return np.stack(peaks)
+
+
+def measure_movements(
+    attacked: Sequence[Attacked],
+    before: Peaks,
+    after: Peaks,
+    order: Int64[np.ndarray, "classes unit"],
+    *,
+    draws: int = 10,
+    seed: int = 0,
+) -> list[Movement]:
+    """The movements of the attacks that succeeded: over all targets, of every target, of every pair.
+
+    `order` gives every class's units, the most important first. A random group is the same for all images.
+
+    >>> import torch
+    >>> image = torch.zeros(3, 1, 1)
+    >>> attacked = [Attacked("a", source=0, target=1, success=True, original=image, image=image)]
+    >>> before, order = np.zeros((1, 9)), np.stack([np.arange(9), np.arange(9)[::-1]])
+    >>> rows = measure_movements(attacked, before, before + np.arange(9.0), order)
+    >>> [(row.group, row.change.mean) for row in rows][:3]
+    [('source', 1.5), ('target', 6.5), ('rest', 4.0)]
+    """
+    done = [place for place, one in enumerate(attacked) if one.success]
+    kept = [attacked[place] for place in done]
+    change, masks = (after - before)[done], _mask_groups(kept, order, draws, seed)
+    rows = []
+    for source, target, places in _select(kept):
+        _, images = np.unique([kept[place].key for place in places], return_inverse=True)
+        for group in GROUPS if places else ():
+            chosen = masks[group][places]
+            estimates = [
+                _estimate(_average(_mean_units(values[places], chosen), images), over_draws=group == "random")
+                for values in (change, np.abs(change))
+            ]
+            units = float(chosen.sum(2).mean())
+            rows.append(Movement(source, target, group, units, int(images.max()) + 1, *estimates))
+    return rows
+
+
+Masks = Bool[np.ndarray, "attack set unit"]
+
+
+def _mask_groups(
+    attacked: Sequence[Attacked], order: Int64[np.ndarray, "classes unit"], draws: int, seed: int
+) -> dict[Group, Masks]:
+    """The units of every group, attack by attack; of a random group every draw."""
+    units, rng = order.shape[1], np.random.default_rng(seed)
+    tops = np.zeros(order.shape, bool)
+    np.put_along_axis(tops, order[:, :MOST], True, 1)
+    own = tops[np.array([one.source for one in attacked], int)][:, None]
+    got = tops[np.array([one.target for one in attacked], int)][:, None]
+    lots = np.zeros((draws, units), bool)
+    for lot in lots:
+        lot[rng.choice(units, MOST, replace=False)] = True
+    drawn = np.broadcast_to(lots, (len(attacked), draws, units))
+    return {"source": own, "target": got, "rest": ~(own | got), "random": drawn}
+
+
+def _select(attacked: Sequence[Attacked]) -> list[tuple[int | None, int | None, list[int]]]:
+    """Which attacks a movement is over: (source, target, places), None for all."""
+    targets = sorted({one.target for one in attacked})
+    pairs = sorted({(one.target, one.source) for one in attacked})
+    chosen: list[tuple[int | None, int | None]] = [(None, None)] if len(targets) > 1 else []
+    chosen += [(None, target) for target in targets] + [(source, target) for target, source in pairs]
+    return [
+        (s, t, [k for k, one in enumerate(attacked) if s in (None, one.source) and t in (None, one.target)])
+        for s, t in chosen
+    ]
+
+
+def _mean_units(
+    values: Float64[np.ndarray, "attack unit"], masks: Masks
+) -> Float64[np.ndarray, "attack set"]:
+    return np.asarray(np.einsum("au,asu->as", values, masks) / masks.sum(2))
+
+
+def _average(
+    values: Float64[np.ndarray, "attack set"], images: Int64[np.ndarray, "attack"]
+) -> Float64[np.ndarray, "image set"]:
+    """The mean over the attacks on every image."""
+    sums = np.zeros((int(images.max()) + 1, values.shape[1]))
+    np.add.at(sums, images, values)
+    return np.asarray(sums / np.bincount(images)[:, None])
+
+
+def _estimate(values: Float64[np.ndarray, "image set"], *, over_draws: bool) -> Estimate:
+    if over_draws:
+        means = values.mean(0)
+        half = ERRORS * float(means.std(ddof=1))
+    else:
+        means = values[:, 0]
+        half = ERRORS * float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else math.nan
+    mean = float(means.mean())
+    return Estimate(mean, mean - half, mean + half)

@@ -1,0 +1,1 @@
+"""Strokes on a generator's picture become edits of units."""

@@ -1,0 +1,198 @@
+"""A painting as JSON, ready for a file: written, and read back strictly.
+
+::
+
+    {"format": "unitscope edits", "version": 1,
+     "generator": {"name": "zoo:generator", "digest": "c534...", "seed": 0},
+     "image": 3,
+     "strokes": [{"layer": "layer2", "units": [4, 17], "mode": "draw", "rule": "mean", "strength": 1.0,
+                  "concept": {"name": "tree", "category": "object"},
+                  "mask": {"rows": 64, "columns": 64, "runs": [2080, 5, 2011]}}],
+     "off": [{"layer": "layer2", "unit": 17}]}
+
+All keys are there, and no others. docs/files.md describes them.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.errors import UsageError
+from unitscope.interventions.painting.easel import Easel
+from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
+
+FORMAT = "unitscope edits"
+VERSION = 1
+MOST_STROKES = 200
+MOST_UNITS = 256
+MOST_SIDE = 256
+MOST_IMAGE = 9_999_999
+MOST_TEXT = 1_000_000
+"""How many bytes an edit list may have."""
+
+
+def describe_painting(painting: Painting, easel: Easel) -> dict[str, object]:
+    """The edit list of a painting, ready for JSON."""
+    generator = easel.generator
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "generator": {"name": generator.name, "digest": generator.digest, "seed": generator.seed},
+        "image": painting.image,
+        "strokes": [_describe_stroke(stroke) for stroke in painting.strokes],
+        "off": [{"layer": layer, "unit": unit} for layer, unit in sorted(painting.off)],
+    }
+
+
+def _describe_stroke(stroke: Stroke) -> dict[str, object]:
+    concept, mask = stroke.concept, stroke.mask
+    return {
+        "layer": stroke.layer,
+        "units": list(stroke.units),
+        "mode": stroke.mode,
+        "rule": stroke.rule,
+        "strength": stroke.strength,
+        "concept": None if concept is None else {"name": concept.name, "category": concept.category},
+        "mask": {"rows": mask.rows, "columns": mask.columns, "runs": list(mask.runs)},
+    }
+
+
+def parse_painting(text: str | bytes, easel: Easel) -> Painting:
+    """The painting of an edit list's JSON, the one that was described.
+
+    Raises `UsageError`, in one line, for anything that is not exactly an edit list of this version, for this
+    generator.
+    """
+    if len(text) > MOST_TEXT:
+        raise UsageError(f"an edit list of {len(text)} bytes; wanted {MOST_TEXT} at most")
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise UsageError(f"an edit list must be JSON: {reason.splitlines()[0]}") from None
+    return read_painting(value, easel)
+
+
+def read_painting(value: object, easel: Easel) -> Painting:
+    """The painting of an edit list that is already parsed; raises what `parse_painting` raises."""
+    keys = ("format", "version", "generator", "image", "strokes", "off")
+    found = _members(value, keys, "the edit list")
+    if (found["format"], found["version"]) != (FORMAT, VERSION) or isinstance(found["version"], bool):
+        raise UsageError(f"the format must be {FORMAT!r}, version {VERSION}")
+    _check_generator(found["generator"], easel)
+    strokes = _items(found["strokes"], MOST_STROKES, "strokes")
+    off = _items(found["off"], MOST_UNITS * len(easel.shapes), "units that are off")
+    return Painting(
+        _whole(found["image"], MOST_IMAGE, "image"),
+        tuple(_read_stroke(stroke, place, easel) for place, stroke in enumerate(strokes)),
+        frozenset(_read_off(entry, easel) for entry in off),
+    )
+
+
+def _check_generator(value: object, easel: Easel) -> None:
+    generator = easel.generator
+    found = _members(value, ("name", "digest", "seed"), "generator")
+    wanted: Mapping[str, object] = {
+        "name": generator.name,
+        "digest": generator.digest,
+        "seed": generator.seed,
+    }
+    for key in ("digest", "seed"):
+        if found[key] != wanted[key] or isinstance(found[key], bool):
+            raise UsageError(
+                f"the edit list is for another {'seed' if key == 'seed' else 'generator'} than "
+                f"{wanted['name']} with seed {wanted['seed']}; open it with that one"
+            )
+    if not isinstance(found["name"], str):
+        raise UsageError("the generator's name must be text")
+
+
+def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:
+    at = f"stroke {place + 1}"
+    keys = ("layer", "units", "mode", "rule", "strength", "concept", "mask")
+    found = _members(value, keys, at)
+    layer = _one_of(found["layer"], tuple(easel.shapes), f"{at}: layer")
+    units = _items(found["units"], MOST_UNITS, f"{at}: units")
+    most = easel.shapes[layer][0] - 1
+    stroke = Stroke(
+        layer,
+        tuple(_whole(unit, most, f"{at}: a unit of {layer}") for unit in units),
+        _read_mask(found["mask"], at),
+        "draw" if _one_of(found["mode"], ("draw", "erase"), f"{at}: mode") == "draw" else "erase",
+        _read_concept(found["concept"], easel.segmenter.vocabulary, at),
+        "mean" if _one_of(found["rule"], ("mean", "quantile"), f"{at}: rule") == "mean" else "quantile",
+        _share(found["strength"], f"{at}: strength"),
+    )
+    if len(set(stroke.units)) != len(stroke.units):
+        raise UsageError(f"{at}: a unit stands there twice")
+    stroke.values(easel.levels[layer], list(stroke.units))
+    return stroke
+
+
+def _read_mask(value: object, at: str) -> Bitmap:
+    found = _members(value, ("rows", "columns", "runs"), f"{at}: mask")
+    rows, columns = (_whole(found[key], MOST_SIDE, f"{at}: {key} of the mask") for key in ("rows", "columns"))
+    if not rows * columns:
+        raise UsageError(f"{at}: a mask of {rows} by {columns} pixels; wanted 1 or more each way")
+    runs = _items(found["runs"], rows * columns + 1, f"{at}: runs of the mask")
+    return Bitmap(
+        rows, columns, tuple(_whole(run, rows * columns, f"{at}: a run of the mask") for run in runs)
+    )
+
+
+def _read_concept(value: object, vocabulary: Vocabulary, at: str) -> Concept | None:
+    if value is None:
+        return None
+    found = _members(value, ("name", "category"), f"{at}: concept")
+    for concept in vocabulary:
+        if (concept.name, concept.category) == (found["name"], found["category"]):
+            return concept
+    raise UsageError(f"{at}: the segmenter has no such concept; take one of the palette")
+
+
+def _read_off(value: object, easel: Easel) -> tuple[str, int]:
+    found = _members(value, ("layer", "unit"), "a unit that is off")
+    layer = _one_of(found["layer"], tuple(easel.shapes), "a unit that is off: layer")
+    return layer, _whole(found["unit"], easel.shapes[layer][0] - 1, "a unit that is off")
+
+
+def _members(value: object, keys: tuple[str, ...], what: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != set(keys):
+        raise UsageError(f"{what} must be an object with {', '.join(keys)} and nothing else")
+    return value
+
+
+def _items(value: object, most: int, what: str) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise UsageError(f"{what} must be a list of {most} at most")
+    return value
+
+
+def _whole(value: object, most: int, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise UsageError(f"{what} must be a whole number from 0 to {most}")
+    return value
+
+
+def _share(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"{what} must be a number from 0 to 1")
+    return float(value)
+
+
+def _one_of(value: object, known: tuple[str, ...], what: str) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise UsageError(f"{what} must be one of {', '.join(known)}")
+    return value
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return found

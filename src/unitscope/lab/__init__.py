@@ -1,0 +1,1 @@
+"""The laboratory: a drawn world, networks trained on it, and the studies of the papers over them."""

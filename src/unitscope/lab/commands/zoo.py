@@ -1,0 +1,175 @@
+"""Commands for the zoo."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from unitscope.cli.parsing import Command
+from unitscope.cli.words import Flag, Network, Source, print_json
+from unitscope.errors import UsageError
+
+Masked = Annotated[
+    str | None,
+    arg(help="of the segmenter: your own pictures, a folder or a SOURCE with masks", metavar="SOURCE"),
+]
+Name = Annotated[Positional[str], arg(metavar="NAME", help="scene-classifier, segmenter or generator")]
+
+
+def train(
+    name: Name,
+    out: Path = Path("runs/zoo"),
+    seed: int = 0,
+    steps: int | None = None,
+    pictures: int | None = None,
+    keep: tuple[int, ...] = (),
+    images: Masked = None,
+    masks: Path | None = None,
+    split: float | None = None,
+    json: Flag = False,
+) -> None:
+    """Train a network of the zoo from its recipe; goes on where it was stopped.
+
+    With --images, a small segmenter of your own is fitted on pictures with masks, and measured on those that
+    were held out. It opens as segmenter:FILE.
+
+    Args:
+        name: the network.
+        out: folder of trainings: OUT/NAME-SEED, with --images OUT/FOLDER-SEED; drawn pictures: OUT/pictures.
+        seed: decides the initial weights and the order of the pictures.
+        steps: fewer or more steps than the recipe says.
+        pictures: fewer or more drawn pictures to learn from.
+        keep: also write the weights after these steps, as OUT/NAME-SEED/step-N.safetensors.
+        masks: the folder of the masks, where --images is one of pictures alone.
+        split: share of your pictures to train on; without it splits.json says, or else it is 0.75.
+        json: print the figures of your segmenter as JSON.
+    """
+    if images is not None:
+        _train_own(name, images, masks, out, seed, steps, pictures, keep, split, json)
+        return
+    if masks is not None or split is not None or json:
+        raise UsageError("--masks, --split and --json go with --images: pictures of your own")
+    from dataclasses import replace
+
+    from unitscope.lab.zoo.training import train as train_network
+    from unitscope.lab.zoo.weights_files import find_recipe, save_weights
+
+    recipe = find_recipe(name)
+    recipe = replace(recipe, steps=steps or recipe.steps, pictures=pictures or recipe.pictures)
+    done = train_network(recipe, out / f"{name}-{seed}", seed=seed, keep=keep)
+    file = done.folder / f"{name}.safetensors"
+    print(f"weights: {file}  sha256 {save_weights(done.network, file)}")
+
+
+def _train_own(
+    name: str,
+    images: str,
+    masks: Path | None,
+    out: Path,
+    seed: int,
+    steps: int | None,
+    pictures: int | None,
+    keep: tuple[int, ...],
+    split: float | None,
+    json: bool,
+) -> None:
+    import unitscope as us
+    from unitscope.concepts.sources import source_spec
+    from unitscope.lab.zoo import parser as own
+    from unitscope.lab.zoo.masked import halve_masked
+
+    if name != "segmenter" or pictures is not None:
+        what = (
+            f"the {name} learns from drawn pictures" if name != "segmenter" else "--pictures are drawn ones"
+        )
+        raise UsageError(f"{what}; with --images only the segmenter is fitted, on all of them")
+    spec = images if ":" in images or not Path(images).is_dir() else f"folder:{images}"
+    source = us.open_source(spec if masks is None else f"{spec},masks={masks}")
+    train_half, test_half = halve_masked(source, split, seed)
+    folder = out / f"{getattr(source, 'name', 'own')}-{seed}"
+    parser, done = own.train_parser(train_half, folder, seed=seed, steps=steps or own.STEPS, keep=keep)
+    scores = own.grade_parser(parser, test_half)
+    file = done.folder / "segmenter.safetensors"
+    digest = own.save_parser(own.record_scores(parser, scores, test_half), file)
+    if json:
+        rows = [{"concept": s.concept.label, "iou": s.iou, "pixels": s.pixels} for s in scores]
+        halves = {"train": source_spec(train_half), "test": source_spec(test_half)}
+        print_json({"file": str(file), "sha256": digest, **halves, "classes": rows})
+    else:
+        print(own.spell_scores(parser, scores, len(test_half)))
+        print(f"segmenter: {file}  sha256 {digest}\nuse: segmenter:{file} as SOURCE for a generator")
+
+
+def grade(
+    name: Name,
+    pictures: Path = Path("runs/zoo/pictures"),
+    count: int = 2400,
+    weights: Path | None = None,
+    early: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Grade a network of the zoo on pictures that nothing was trained on: what its model card says.
+
+    Args:
+        name: the network.
+        pictures: folder where the held-out pictures are kept.
+        count: how many pictures.
+        weights: other weights than the shipped ones.
+        early: weights of an earlier generator, for scale.
+        json: print only the main figures, as JSON.
+    """
+    from unitscope.lab.zoo.cards import grade as grade_network
+
+    if count < 1:
+        raise UsageError(f"--count is {count}; wanted 1 picture or more")
+    card = grade_network(name, pictures, count=count, weights=weights, early=early)
+    if json:
+        print_json(card.figures)
+    else:
+        print(card.text)
+
+
+def head(
+    network: Network,
+    images: Source,
+    out: Path = Path("runs/head.safetensors"),
+    split: float = 0.5,
+    seed: int = 0,
+    c: float = 0.01,
+    category: str | None = None,
+    weights: Path | None = None,
+    json: Flag = False,
+) -> None:
+    """Fit a linear head on frozen features: a classifier of your own images on a network that is there.
+
+    The head reads what the network's last linear layer reads. It opens as head:FILE, where that layer is
+    replaced and all other layers keep their names.
+
+    Args:
+        network: the network whose features are used; it is not trained.
+        images: images that are labelled as a whole.
+        out: the file to write, as safetensors.
+        split: share of every class's images to fit on; the others measure the accuracy.
+        seed: which images these are.
+        c: inverse strength of the penalty on the weights; smaller is smoother.
+        category: which labels, where images carry several kinds.
+        weights: a weights file of the network, such as one of torchvision's; nothing in it is executed.
+        json: print JSON with the accuracy of every class.
+    """
+    import unitscope as us
+    from unitscope.concepts.sources import source_spec, split_source
+    from unitscope.networks.heads import fit_head, save_head, spell_head
+
+    source = us.open_source(images)
+    loaded = us.load_network(network, weights=weights)
+    made = fit_head(loaded, source, share=split, seed=seed, c=c, category=category)
+    save_head(made, out)
+    test = source_spec(split_source(source, "test", share=split, seed=seed))
+    if json:
+        print_json({"file": str(out), "network": network, "layer": made.layer, "test": test, **made.record})
+    else:
+        print(spell_head(made))
+        print(f"head: {out}\nuse: head:{out} as NETWORK, {test} as images it has not seen")
+
+
+ZOO: dict[str, Command] = {"train": train, "grade": grade, "head": head}

@@ -1,0 +1,132 @@
+"""What a captioner says about a picture, beside the object units that fired on it (paper A, section 4.3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+
+from unitscope.concepts.packed import PackedSource
+from unitscope.dissection.result import LayerDissection
+from unitscope.experiments.tables import Cells
+from unitscope.lab.world.names import OBJECT_PARTS
+from unitscope.lab.zoo.captions import spell_sentence
+from unitscope.lab.zoo.trained_models import Student
+from unitscope.networks.network import Network
+
+
+@dataclass(frozen=True)
+class Told:
+    """One picture: its key, the caption, the objects it names, and the objects whose units fired.
+
+    `fired` are the concepts of the object detectors that pass their thresholds in the picture, the one that
+    passes it by most first. `truth` are the objects that the picture shows.
+    """
+
+    index: int
+    key: str
+    caption: str
+    named: tuple[str, ...]
+    fired: tuple[str, ...]
+    truth: tuple[str, ...]
+
+
+def tell_pictures(network: Network, layer: LayerDissection, pictures: PackedSource, count: int) -> list[Told]:
+    """The captions of the first pictures, and the object units that fire on each."""
+    student = network.module
+    assert isinstance(student, Student)
+    words = layer.vocabulary
+    named = [words[int(one)] if one else None for one in layer.labels.best]
+    objects = layer.labels.detector & np.array(
+        [one is not None and one.category == "object" for one in named]
+    )
+    told = []
+    for start in range(0, min(count, len(pictures)), 64):
+        images = np.ascontiguousarray(pictures.images[start : min(start + 64, count)])
+        with torch.no_grad():
+            maps = student.features(network.preprocessing.tensor(images))
+            captions = [spell_sentence(row) for row in student.head(maps).tolist()]
+        peaks = maps.amax((2, 3)).numpy()
+        for place, caption in enumerate(captions):
+            example = pictures[start + place]
+            there = {int(one) for one in np.unique(example.planes[0]) if one}
+            fired = rank_fired(peaks[place], layer.thresholds, objects)
+            known = [concept.name for unit in fired if (concept := named[unit])]
+            told.append(
+                Told(
+                    start + place,
+                    example.key,
+                    caption,
+                    tuple(
+                        name for name in OBJECT_PARTS if name in caption.rstrip(".").replace(",", "").split()
+                    ),
+                    tuple(dict.fromkeys(known)),
+                    tuple(words[one].name for one in sorted(there)),
+                )
+            )
+    return told
+
+
+def rank_fired(
+    peaks: Float32[np.ndarray, "unit"],
+    thresholds: Float32[np.ndarray, "unit"],
+    chosen: Bool[np.ndarray, "unit"],
+) -> list[int]:
+    """The chosen units whose peak passes their threshold, by how many times it does."""
+    over = np.where(chosen & (peaks > thresholds), peaks / np.maximum(np.abs(thresholds), 1e-6), 0.0)
+    return [int(unit) for unit in np.argsort(-over, kind="stable") if over[unit] > 0]
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How far captions and units speak of the same: shares of the object words of all captions.
+
+    `true` are words for objects that are there, `fired` those that a unit detects which fires on the picture,
+    `chance` the same with the units of another picture.
+    """
+
+    words: int
+    true: float
+    fired: float
+    chance: float
+
+
+def measure_hold(told: Sequence[Told]) -> Hold:
+    """Over all captions; the control pairs every caption with the picture after it."""
+    pairs = [
+        (word, one, other)
+        for one, other in zip(told, [*told[1:], told[0]], strict=True)
+        for word in one.named
+    ]
+    count = max(1, len(pairs))
+    return Hold(
+        len(pairs),
+        sum(word in one.truth for word, one, _ in pairs) / count,
+        sum(word in one.fired for word, one, _ in pairs) / count,
+        sum(word in other.fired for word, _, other in pairs) / count,
+    )
+
+
+def spell_told(told: Sequence[Told], hold: Hold, shown: int = 8) -> str:
+    """Some captions beside the units that fired, as a Markdown table, and how far they agree over all."""
+    lines = ["| picture | caption | object units that fired |", "|---|---|---|"]
+    lines += [f"| {one.key} | {one.caption} | {', '.join(one.fired[:6])} |" for one in told[:shown]]
+    lines += [
+        "",
+        f"Of {hold.words} object words in {len(told)} captions {hold.true:.0%} name what the picture shows; "
+        f"for {hold.fired:.0%} a unit fired that detects it, for {hold.chance:.0%} one on another picture.",
+    ]
+    return "\n".join(lines)
+
+
+def told_rows(told: Sequence[Told]) -> list[Cells]:
+    """A row a picture."""
+    head = ["picture", "caption", "named", "fired", "truth"]
+    return [
+        head,
+        *(
+            [one.key, one.caption, *(" ".join(names) for names in (one.named, one.fired, one.truth))]
+            for one in told
+        ),
+    ]

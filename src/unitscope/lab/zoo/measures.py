@@ -1,0 +1,159 @@
+"""How good a network of the zoo is on pictures that nothing was trained on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unitscope.lab.zoo.classifier import SceneClassifier
+from unitscope.lab.zoo.generator import LATENT, SceneGenerator
+from unitscope.lab.zoo.pictures import Pictures
+from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
+
+Images = Float32[Tensor, "n 3 y x"]
+_BATCH = 50
+
+
+def to_input(images: UInt8[np.ndarray, "n y x 3"]) -> Images:
+    """Pictures as the zoo's networks read them: channels first, from -1 to 1."""
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _batches(images: Images) -> Iterator[Images]:
+    for start in range(0, len(images), _BATCH):
+        yield images[start : start + _BATCH]
+
+
+@torch.inference_mode()
+def classify(network: nn.Module, images: Images) -> Float32[Tensor, "n scenes"]:
+    """The scene logits of pictures."""
+    return torch.cat([network(batch) for batch in _batches(images)])
+
+
+@torch.inference_mode()
+def segment(network: SceneSegmenter, images: Images, plane: int = 0) -> UInt8[Tensor, "n y x"]:
+    """The class of every pixel in one category: 0 objects, 1 parts, 2 materials; class 0 is none."""
+    found = [network(batch).split(CLASSES, 1)[plane].argmax(1).byte() for batch in _batches(images)]
+    return torch.cat(found)
+
+
+@torch.inference_mode()
+def read_features(network: SceneClassifier, images: Images) -> Float64[np.ndarray, "n units"]:
+    """What the classifier's head reads: the mean of every unit of its last convolution."""
+    features = []
+    for batch in _batches(images):
+        x = batch
+        for layer in (network.layer1, network.layer2, network.layer3, network.layer4, network.layer5):
+            x = layer(x)
+        features.append(x.mean((2, 3)))
+    return torch.cat(features).double().numpy()
+
+
+def measure_frechet(one: Float64[np.ndarray, "n units"], other: Float64[np.ndarray, "m units"]) -> float:
+    """The Fréchet distance of two sets of features, each taken for a normal distribution.
+
+    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel et al., NeurIPS 2017), here in the features of
+    the zoo's classifier, so comparable among its numbers only.
+
+    >>> points = np.random.default_rng(0).normal(size=(500, 3))
+    >>> round(measure_frechet(points, points + [1, 0, 0]), 6)
+    1.0
+    """
+    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+    values, vectors = np.linalg.eigh(first)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    # S1 S2 has the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2).
+    shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ second @ root), 0, None)).sum()
+    apart = np.square(one.mean(0) - other.mean(0)).sum()
+    return float(apart + np.trace(first) + np.trace(second) - 2 * shared)
+
+
+@dataclass(frozen=True)
+class PixelScores:
+    """Intersection and union of every class of one category, in pixels."""
+
+    intersection: Int64[np.ndarray, "classes"]
+    union: Int64[np.ndarray, "classes"]
+    wanted: Int64[np.ndarray, "classes"]
+
+    @property
+    def iou(self) -> Float64[np.ndarray, "classes"]:
+        """Intersection over union; NaN for a class that neither truth nor prediction holds."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.intersection / self.union)
+
+    @property
+    def coverage(self) -> Float64[np.ndarray, "classes"]:
+        """The fraction of all pixels that truly belong to a class."""
+        return np.asarray(self.wanted / self.wanted.sum())
+
+
+def score_pixels(
+    found: UInt8[Tensor, "n y x"], wanted: UInt8[np.ndarray, "n y x"], classes: int
+) -> PixelScores:
+    """Compares segmentation and truth over all pixels; class 0 counts for no class's intersection."""
+    pairs = torch.from_numpy(wanted.astype(np.int64)).reshape(-1) * classes + found.reshape(-1).long()
+    table = torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes).numpy()
+    same = np.diagonal(table).astype(np.int64)
+    return PixelScores(same, table.sum(0) + table.sum(1) - same, table.sum(1))
+
+
+@torch.inference_mode()
+def generate(
+    network: SceneGenerator, count: int, kinds: int, seed: int = 0
+) -> tuple[Images, Int64[Tensor, "n"]]:
+    """`count` generated pictures, every kind of scene in turn, and their kinds.
+
+    Rounded to whole colors as a stored picture is, so that no measure sees what a viewer cannot.
+    """
+    images, wanted = [], torch.arange(count) % kinds
+    for start in range(0, count, _BATCH):
+        some = wanted[start : start + _BATCH]
+        dice = torch.Generator().manual_seed(seed * 1_000_003 + start)
+        latents = torch.randn(len(some), LATENT, generator=dice)
+        images.append(((network(latents, some) + 1) * 127.5).round().div(127.5).sub(1))
+    return torch.cat(images), wanted
+
+
+def blur(images: Images, times: int = 4) -> Images:
+    """Pictures without detail: shrunk so many times and enlarged again."""
+    small = functional.avg_pool2d(images, times)
+    return functional.interpolate(small, scale_factor=times, mode="bilinear", align_corners=False)
+
+
+@dataclass(frozen=True)
+class GeneratorScores:
+    """How generated (or blurred, or other painted) pictures compare with painted ones."""
+
+    frechet: float
+    accuracy: float
+    areas: Float64[np.ndarray, "objects"]
+    """The fraction of pixels that the segmenter gives each object."""
+
+
+def score_pictures(
+    images: Images,
+    kinds: Int64[Tensor, "n"],
+    *,
+    reference: Float64[np.ndarray, "m units"],
+    classifier: SceneClassifier,
+    segmenter: SceneSegmenter,
+) -> GeneratorScores:
+    """Scores pictures against the features of painted ones; `kinds` are the classifier's classes."""
+    features = read_features(classifier, images)
+    right = classify(classifier, images).argmax(1) == kinds
+    counts = torch.bincount(segment(segmenter, images).reshape(-1).long(), minlength=CLASSES[0]).double()
+    return GeneratorScores(
+        measure_frechet(features, reference), float(right.float().mean()), (counts / counts.sum()).numpy()
+    )
+
+
+def measure_accuracy(network: nn.Module, pictures: Pictures) -> Float64[np.ndarray, "scenes"]:
+    """The fraction of each scene's pictures that the classifier names right."""
+    found = classify(network, to_input(pictures.images)).argmax(1).numpy()
+    right = found == pictures.kinds
+    return np.array([right[pictures.kinds == kind].mean() for kind in np.unique(pictures.kinds)])

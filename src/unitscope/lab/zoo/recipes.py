@@ -1,0 +1,68 @@
+"""What each network of the zoo is trained on, and for how long."""
+
+from dataclasses import dataclass
+
+from unitscope.lab.world.names import SCENES
+from unitscope.lab.zoo.pictures import PictureSet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One network of the zoo.
+
+    `rate` is the highest learning rate, `threads` how many cores the arithmetic is split over: another
+    number sums in another order, and gives other weights in the last digits. `seed` is where the
+    training pictures come from; that of `unitscope zoo train --seed` decides the initial weights and
+    the order.
+    """
+
+    name: str
+    lesson: str
+    scenes: tuple[str, ...]
+    pictures: int
+    steps: int
+    batch: int
+    rate: float
+    threads: int = 1
+    pictures_seed: int = 1000
+
+    @property
+    def picture_set(self) -> PictureSet:
+        """The pictures that it learns from."""
+        return PictureSet(self.scenes, self.pictures, self.pictures_seed)
+
+
+@dataclass(frozen=True)
+class Course(Recipe):
+    """How a student of the studies is taught: a recipe whose network, task and conditions can be chosen.
+
+    `style` is one of `styles.STYLES`, `task` one of `students.TASKS`, `width` multiplies the units of the
+    last stage. `start` is the course whose student, of the same seed, this one goes on from (fine-tuning);
+    `keep` names steps after which the weights are kept. `decay` is AdamW's weight decay.
+    """
+
+    style: str = "vgg"
+    task: str = "scenes"
+    width: float = 1.0
+    norm: bool = True
+    dropout: float = 0.0
+    decay: float = 1e-2
+    augment: bool = False
+    start: "Course | None" = None
+    keep: tuple[int, ...] = ()
+
+
+GENERATED = ("street", "park", "beach", "mountain_lake", "harbor")
+"""The kinds of scene that the generator paints."""
+
+HELD_OUT = 2000
+"""The seed of the pictures that nothing in the zoo is trained on."""
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("scene-classifier", "classifier", SCENES, 36_000, 2_500, 64, 2e-3),
+        Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3),
+        Recipe("generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, pictures_seed=1001),
+    )
+}

@@ -1,0 +1,153 @@
+"""What a student can be taught with labels: scenes, objects, both, captions; `puzzles` need none."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unitscope.lab.world.names import OBJECT_PARTS, SCENES
+from unitscope.lab.zoo.captions import Captioner, write_sentences
+from unitscope.lab.zoo.training_steps import Batch
+
+OBJECTS = tuple(OBJECT_PARTS)
+PRESENT = 0.005
+"""An object counts as present from this share of the pixels on."""
+
+Dice = np.random.Generator
+Figures = dict[str, float]
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A student as its task sees it: maps of the last stage, and the head that reads them."""
+
+    head: nn.Module
+
+    def features(self, images: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n unit cell_y cell_x"]:
+        """The maps of the last stage."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A task: the head it needs on so many units, and its loss over a batch.
+
+    `split` tasks read two half networks, one a half of the colors' channels; `see` turns a picture into what
+    a student of this task looks at.
+    """
+
+    split: bool
+    pictures: float
+
+    def see(self) -> nn.Module:
+        """What a picture goes through before the first stage."""
+
+    def head(self, units: int, dropout: float) -> nn.Module:
+        """What reads the maps of the last stage."""
+
+    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+        """The loss of a batch, and figures for the curve."""
+
+
+class Labels:
+    """Tasks answered by a list of numbers for a picture: a linear layer over the mean of the maps."""
+
+    split = False
+    pictures = 1.0
+    answers = 0
+
+    def see(self) -> nn.Module:
+        """The picture as it is."""
+        return nn.Identity()
+
+    def head(self, units: int, dropout: float) -> nn.Module:
+        """The mean over the cells, dropout, a linear layer."""
+        return pooled(units, self.answers, dropout)
+
+
+def pooled(units: int, answers: int, dropout: float = 0.0) -> nn.Sequential:
+    """A linear layer over the mean of every unit's map."""
+    mean = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*mean, *([nn.Dropout(dropout)] if dropout else []), nn.Linear(units, answers))
+
+
+def classify(
+    logits: Float[Tensor, "n answer *place"], wanted: Int64[Tensor, "n *place"], smoothing: float = 0.0
+) -> tuple[Tensor, Figures]:
+    """Cross-entropy of classes, and the share that is right."""
+    loss = functional.cross_entropy(logits.float(), wanted, label_smoothing=smoothing)
+    return loss, {"loss": loss.item(), "accuracy": (logits.argmax(1) == wanted).float().mean().item()}
+
+
+def find_objects(labels: UInt8[Tensor, "n planes y x"]) -> Bool[Tensor, "n object"]:
+    """Which of `OBJECTS` every picture shows, by the plane of objects."""
+    return measure_objects(labels) >= PRESENT
+
+
+def measure_objects(labels: UInt8[Tensor, "n planes y x"]) -> Float[Tensor, "n object"]:
+    """The share of the pixels of every picture that every object has."""
+    flat = labels[:, 0].flatten(1).long()
+    areas = torch.zeros(len(flat), len(OBJECTS) + 1)
+    areas.scatter_add_(1, flat, torch.ones((), dtype=torch.float32).expand_as(flat))
+    return areas[:, 1:] / flat.shape[1]
+
+
+class Scenes(Labels):
+    """The kind of scene."""
+
+    answers = len(SCENES)
+
+    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+        """Cross-entropy over the kinds of scene."""
+        return classify(student.head(student.features(batch.images)), batch.kinds, 0.05)
+
+
+class Objects(Labels):
+    """Which objects are there."""
+
+    answers = len(OBJECTS)
+
+    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+        """Binary cross-entropy over the objects."""
+        logits = student.head(student.features(batch.images)).float()
+        return detect(logits, find_objects(batch.labels))
+
+
+def detect(logits: Float[Tensor, "n object"], there: Bool[Tensor, "n object"]) -> tuple[Tensor, Figures]:
+    """Binary cross-entropy, summed to the size of a cross-entropy, and the share found of what is there."""
+    loss = 10 * functional.binary_cross_entropy_with_logits(logits, there.float())
+    found = (logits > 0)[there].float().mean().item()
+    return loss, {"loss": loss.item(), "recall": found}
+
+
+class Both(Labels):
+    """The kind of scene and the objects that are there."""
+
+    answers = len(SCENES) + len(OBJECTS)
+
+    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+        """The sum of both losses."""
+        logits = student.head(student.features(batch.images)).float()
+        scene, figures = classify(logits[:, : len(SCENES)], batch.kinds, 0.05)
+        objects, found = detect(logits[:, len(SCENES) :], find_objects(batch.labels))
+        return scene + objects, {**figures, "recall": found["recall"]}
+
+
+class Captions(Labels):
+    """A sentence about the picture, word by word."""
+
+    def head(self, units: int, dropout: float) -> nn.Module:
+        """A recurrent network that starts from the mean of the maps."""
+        return Captioner(units, dropout)
+
+    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+        """Cross-entropy of every next word."""
+        words = write_sentences(dice, [SCENES[kind] for kind in batch.kinds], measure_objects(batch.labels))
+        assert isinstance(student.head, Captioner)
+        logits = student.head.follow(student.features(batch.images), words)
+        loss = functional.cross_entropy(logits.float().transpose(1, 2), words, ignore_index=-1)
+        asked = words >= 0
+        right = (logits.argmax(2) == words)[asked].float().mean().item()
+        return loss, {"loss": loss.item(), "accuracy": right}

@@ -1,0 +1,279 @@
+"""Students: small networks of one scale, each taught by a course, kept where a second study finds them."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from unitscope.errors import NetworkError, UsageError
+from unitscope.lab.world.names import SCENES
+from unitscope.lab.world.source import EDITION
+from unitscope.lab.zoo import self_supervised as puzzles
+from unitscope.lab.zoo import tasks
+from unitscope.lab.zoo.pictures import Pictures, paint_pictures
+from unitscope.lab.zoo.recipes import Course
+from unitscope.lab.zoo.styles import STYLES, UNITS, Make
+from unitscope.lab.zoo.tasks import Figures, Task
+from unitscope.lab.zoo.training import CHECKPOINT, teach
+from unitscope.lab.zoo.training_steps import Batch, draw_batch, half, set_rate
+from unitscope.lab.zoo.view_transforms import vary
+from unitscope.lab.zoo.weights_files import INPUT, save_weights
+from unitscope.networks.network import Network
+
+LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
+LAST = LAYERS[-1]
+
+TEACHING = 1
+"""Goes up whenever the same course gives other weights, so that what is kept is not taken for them."""
+
+TASKS: dict[str, Callable[[], Task]] = {
+    "scenes": tasks.Scenes,
+    "objects": tasks.Objects,
+    "both": tasks.Both,
+    "captions": tasks.Captions,
+    "jigsaw": puzzles.Jigsaw,
+    "rotation": puzzles.Turns,
+    "colorization": puzzles.Colorize,
+    "cross-channel": puzzles.CrossChannel,
+    "autoencoding": puzzles.Autoencode,
+    "contrastive": puzzles.Contrast,
+    "frame order": puzzles.FrameOrder,
+    "egomotion": puzzles.Egomotion,
+}
+"""What a student may be taught."""
+
+
+class Student(nn.Module):
+    """Five stages, `layer1` to `layer5`, and a head over the maps of the last."""
+
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+    layer5: nn.Module
+
+    def __init__(self, see: nn.Module, stages: Sequence[nn.Module], head: nn.Module) -> None:
+        super().__init__()
+        self.see = see
+        for name, stage in zip(LAYERS, stages, strict=True):
+            self.add_module(name, stage)
+        self.head = head
+
+    def features(self, images: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n unit cell_y cell_x"]:
+        """The maps of the last stage."""
+        maps = self.see(images).contiguous(memory_format=torch.channels_last)
+        for name in LAYERS:
+            maps = getattr(self, name)(maps)
+        return cast("Tensor", maps)
+
+    def forward(self, images: Float[Tensor, "n 3 y x"]) -> Tensor:
+        return cast("Tensor", self.head(self.features(images)))
+
+
+class _Pair(nn.Module):
+    """Two stages side by side, each with its half of the channels."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, maps: Float[Tensor, "n c y x"]) -> Float[Tensor, "n k v u"]:
+        one, other = maps.chunk(2, 1)
+        return torch.cat([self.first(one), self.second(other)], 1)
+
+
+def build_student(course: Course) -> Student:
+    """An untaught student, with the weights that torch's random numbers give it.
+
+    Raises `UsageError` for a style or task that there is not.
+
+    >>> build_student(COURSE)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 24])
+    """
+    for name, known in ((course.style, STYLES), (course.task, TASKS)):
+        if name not in known:
+            raise UsageError(f"there is no {name!r} to teach; there are {', '.join(known)}")
+    task, units = TASKS[course.task](), round(UNITS * course.width)
+    style = STYLES[course.style]
+    if task.split:
+        make = Make(units // 2, course.norm)
+        stages: list[nn.Module] = [_Pair(a, b) for a, b in zip(style(make), style(make), strict=True)]
+    else:
+        stages = style(Make(units, course.norm))
+    return Student(task.see(), stages, task.head(units, course.dropout))
+
+
+class StudentLesson:
+    """A student in training, by its task."""
+
+    def __init__(self, course: Course, pictures: Pictures, seed: int, start: Path | None = None) -> None:
+        self.course, self.pictures, self.seed = course, pictures, seed
+        self.task = TASKS[course.task]()
+        self.count = max(2, round(course.batch * self.task.pictures))
+        self.network = build_student(course)
+        if start is not None:
+            _take_stages(self.network, start)
+        self.network.to(memory_format=torch.channels_last)
+        self.modules: dict[str, nn.Module] = {"network": self.network}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "network": torch.optim.AdamW(self.network.parameters(), course.rate, weight_decay=course.decay)
+        }
+
+    def learn(self, step: int, rate: float) -> Figures:
+        """One step; its figures."""
+        batch = draw_batch(self.pictures, self.count, self.seed, step)
+        dice = np.random.default_rng((self.seed, step, 1))
+        if self.course.augment:
+            batch = Batch(vary(dice, batch.images), batch.kinds, batch.labels)
+        self.network.train()
+        with half():
+            loss, figures = self.task.lose(self.network, batch, dice)
+        optimizer = self.optimizers["network"]
+        set_rate(optimizer, rate)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        return figures
+
+    def result(self) -> nn.Module:
+        """The student as it is now."""
+        return self.network.eval()
+
+
+def _take_stages(network: Student, path: Path) -> None:
+    """Gives a student the stages of another one, not its head."""
+    state = {name: value for name, value in load_file(path).items() if not name.startswith("head.")}
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    missing, unexpected = network.load_state_dict(floats, strict=False)
+    if unexpected or any(not name.startswith("head.") for name in missing):
+        raise NetworkError(f"{path} has other stages than the student that is to go on from it")
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """One network of a study: a course and the seed of its weights and of its order."""
+
+    course: Course
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """A name for the folder of its weights, made from all that they depend on."""
+        torched = torch.__version__.split("+")[0]
+        said = f"{self.course} seed={self.seed} edition={EDITION}.{TEACHING} torch={torched}"
+        digest = hashlib.sha256(said.encode()).hexdigest()[:12]
+        return f"{self.course.name.replace(' ', '-')}-{self.seed}-{digest}"
+
+    @property
+    def start(self) -> "Pupil | None":
+        """The pupil that this one goes on from."""
+        return None if self.course.start is None else Pupil(self.course.start, self.seed)
+
+
+def teach_pupils(pupils: Sequence[Pupil], folder: Path, *, jobs: int = 1) -> dict[Pupil, Path]:
+    """The weights of every pupil, taught into `folder` unless they are there already.
+
+    `jobs` are taught at a time, each on a core of its own. What was stopped goes on where it was.
+    """
+    wanted = list(dict.fromkeys(pupils))
+    starts = list(dict.fromkeys(start for one in wanted if (start := one.start)))
+    for some in (starts, wanted):
+        left = [one for one in some if not _weights(one, folder).is_file()]
+        if not left:
+            continue
+        for pictures in dict.fromkeys(one.course.picture_set for one in left):
+            paint_pictures(pictures, folder / "pictures")
+        if jobs == 1 or len(left) == 1:
+            for one in left:
+                teach_pupil(one, folder)
+        else:
+            _teach_together(left, folder, jobs)
+    return {one: _weights(one, folder) for one in wanted}
+
+
+def _teach_together(pupils: Sequence[Pupil], folder: Path, jobs: int) -> None:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(teach_pupil, one, folder, quiet=True) for one in pupils]
+        for done in tqdm(as_completed(waiting), "teaching", len(waiting), unit="network"):
+            done.result()
+
+
+def teach_pupil(pupil: Pupil, folder: Path, *, quiet: bool = False) -> Path:
+    """Teaches one pupil into a folder of its own, where its weights are kept with what they cost."""
+    course, target = pupil.course, _weights(pupil, folder)
+    start = None if pupil.start is None else _weights(pupil.start, folder)
+    begun = time.perf_counter()
+    pictures = paint_pictures(course.picture_set, folder / "pictures")
+    done = teach(
+        course,
+        lambda: StudentLesson(course, pictures, pupil.seed, start),
+        target.parent,
+        seed=pupil.seed,
+        keep=course.keep,
+        data="students",
+        quiet=quiet,
+    )
+    said = {"course": course.name, "seed": pupil.seed, "seconds": round(time.perf_counter() - begun, 1)}
+    (target.parent / "taught.json").write_text(
+        json.dumps({**said, "recipe": asdict(course)}, indent=1) + "\n", encoding="utf-8"
+    )
+    beside = target.with_suffix(".part")
+    save_weights(done.network, beside)
+    os.replace(beside, target)
+    (target.parent / CHECKPOINT).unlink(missing_ok=True)
+    return target
+
+
+def _weights(pupil: Pupil, folder: Path) -> Path:
+    return folder / pupil.key / "weights.safetensors"
+
+
+def seconds_of(pupil: Pupil, folder: Path) -> float:
+    """How long a pupil was taught; 0 for one that never was."""
+    path = _weights(pupil, folder).with_name("taught.json")
+    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
+
+
+def open_student(pupil: Pupil, folder: Path | None, step: int | None = None) -> Network:
+    """A taught pupil as a network, or as it was after `step`; with folder None, its random weights.
+
+    Raises `NetworkError` where the file is missing.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(pupil.seed)
+        module = build_student(pupil.course)
+    name = f"{pupil.course.name} {pupil.seed}"
+    if folder is not None:
+        path = _weights(pupil, folder)
+        path = path if step is None else path.with_name(f"step-{step}.safetensors")
+        if not path.is_file():
+            raise NetworkError(f"there are no weights at {path}; run the study again")
+        state = {
+            key: value.float() if value.is_floating_point() else value
+            for key, value in load_file(path).items()
+        }
+        module.load_state_dict(state)
+    classes = SCENES if pupil.course.task == "scenes" else ()
+    return Network(module.eval(), INPUT, classes, name)
+
+
+STEPS = 1024
+COURSE = Course(
+    *("baseline", "student", SCENES, 16_000, STEPS, 64, 2e-3),
+    dropout=0.3,
+    keep=tuple(2**power for power in range(11)),
+)
+"""What all studies start from: VGG-style, taught scenes, its weights kept at powers of two."""

@@ -1,0 +1,215 @@
+"""Trains a network of the zoo: deterministic, logged, and resumed where it was stopped."""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import deterministic
+from tqdm import tqdm
+
+from unitscope.errors import RunError, UsageError
+from unitscope.lab.zoo.pictures import paint_pictures
+from unitscope.lab.zoo.recipes import Recipe
+from unitscope.lab.zoo.training_steps import LESSONS, Lesson
+from unitscope.lab.zoo.weights_files import save_weights
+from unitscope.networks.memory import hold_memory
+from unitscope.networks.weights import one_line
+
+CURVE = "curve.csv"
+CHECKPOINT = "checkpoint.pt"
+_WARM_UP = 200
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the network and the folder with its curve."""
+
+    network: nn.Module
+    folder: Path
+
+
+def find_rate(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step: a short rise, then level, then down along half a cosine to a hundredth.
+
+    The generator's game wants a level rate for long; the other networks fall from the start.
+    """
+    level = 0.55 if recipe.lesson == "generator" else 0.0
+    share = max(0.0, (step / recipe.steps - level) / (1 - level))
+    warm_up = min(_WARM_UP, max(1, recipe.steps // 10))
+    return recipe.rate * min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+def train(
+    recipe: Recipe, out: Path, *, seed: int = 0, every: int = 250, keep: tuple[int, ...] = ()
+) -> Trained:
+    """Trains `recipe` from `seed` in the folder `out`, going on from its last checkpoint.
+
+    Writes `curve.csv` (losses every 25 steps), `checkpoint.pt` every `every` steps, and the weights
+    after each of the steps in `keep` as `step-N.safetensors`. The same recipe, seed and torch on the same
+    kind of processor give the same weights, stopped in between or not.
+
+    Raises `UsageError` for fewer pictures than a batch has, `RunError` where `out` cannot be written, holds
+    another training, or a damaged checkpoint.
+    """
+    if recipe.pictures < recipe.batch or recipe.steps < 1:
+        raise UsageError(
+            f"{recipe.steps} steps over {recipe.pictures} pictures; wanted 1 step and a batch of "
+            f"{recipe.batch} pictures, or more"
+        )
+    _open_folder(out)
+    pictures = paint_pictures(recipe.picture_set, out.parent / "pictures")
+    return teach(
+        recipe, lambda: LESSONS[recipe.lesson](recipe, pictures, seed), out, seed=seed, every=every, keep=keep
+    )
+
+
+def teach(
+    recipe: Recipe,
+    begin: Callable[[], Lesson],
+    out: Path,
+    *,
+    seed: int = 0,
+    every: int = 250,
+    keep: tuple[int, ...] = (),
+    data: str = "",
+    quiet: bool = False,
+) -> Trained:
+    """Trains what `begin` returns as `train` does; `data` tells trainings on other data apart,
+    `quiet` shows no progress.
+
+    Raises `RunError` where `out` cannot be written, or holds another training or a damaged checkpoint.
+    """
+    _open_folder(out)
+    with _repeatable(recipe.threads), torch.random.fork_rng(devices=[]), hold_memory():
+        torch.manual_seed(seed)
+        lesson = begin()
+        _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep, quiet)
+    return Trained(lesson.result(), out)
+
+
+def _open_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}; name another folder") from error
+
+
+@contextmanager
+def _repeatable(threads: int) -> Iterator[None]:
+    """Torch computes with so many threads, the same again every time; afterwards it is as it was."""
+    before = torch.get_num_threads()
+    strict = torch.are_deterministic_algorithms_enabled()
+    warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    filling = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    # Torch does not say whether it takes the smallest numbers for 0; multiplying one shows it.
+    flushing = float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 0
+    try:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True)
+        # Filling fresh memory takes a seventh of the time, and nothing here reads what it has not written.
+        deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.set_flush_denormal(True)
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict, warn_only=warning)
+        deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
+        torch.set_flush_denormal(flushing)
+
+
+def _run(
+    recipe: Recipe,
+    lesson: Lesson,
+    out: Path,
+    identity: str,
+    every: int,
+    keep: tuple[int, ...],
+    quiet: bool,
+) -> None:
+    start = _resume(lesson, out, identity)
+    with tqdm(
+        range(start, recipe.steps),
+        recipe.name,
+        recipe.steps,
+        initial=start,
+        unit="step",
+        disable=True if quiet else None,
+    ) as bar:
+        for step in bar:
+            losses = lesson.learn(step, find_rate(recipe, step))
+            if step % 25 == 0:
+                bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
+                _log(out / CURVE, step, losses)
+            if not all(math.isfinite(value) for value in losses.values()):
+                raise RunError(f"{recipe.name}: the losses at step {step} are {losses}; lower the rate")
+            if (step + 1) % every == 0 or step + 1 == recipe.steps:
+                _save(lesson, out / CHECKPOINT, identity, step + 1)
+            if step + 1 in keep:
+                save_weights(lesson.result(), out / f"step-{step + 1}.safetensors")
+
+
+def _identity(recipe: Recipe, seed: int, data: str) -> str:
+    return f"{recipe} seed={seed}" + (f" data={data}" if data else "")
+
+
+def _save(lesson: Lesson, path: Path, identity: str, step: int) -> None:
+    state: dict[str, Any] = {"recipe": identity, "step": step, "dice": torch.get_rng_state()}
+    state["modules"] = {name: module.state_dict() for name, module in lesson.modules.items()}
+    state["optimizers"] = {name: one.state_dict() for name, one in lesson.optimizers.items()}
+    beside = path.with_suffix(".part")
+    torch.save(state, beside)
+    os.replace(beside, path)
+
+
+def _resume(lesson: Lesson, out: Path, identity: str) -> int:
+    path = out / CHECKPOINT
+    if not path.is_file():
+        (out / CURVE).unlink(missing_ok=True)
+        return 0
+    try:
+        state = torch.load(path, weights_only=True)
+        held = state["recipe"]
+        step = _restore(lesson, state) if held == identity else 0
+    except Exception as error:  # torch.load raises whatever its readers raise
+        raise RunError(
+            f"{path} is damaged and cannot be gone on from ({one_line(error)}); delete it to begin again"
+        ) from error
+    if held != identity:
+        raise RunError(f"{out} holds another training ({held}); choose another folder")
+    _cut_log(out / CURVE, step)
+    return step
+
+
+def _restore(lesson: Lesson, state: dict[str, Any]) -> int:
+    """Puts a lesson, and torch's dice, where a checkpoint was written; the step to go on with."""
+    for name, module in lesson.modules.items():
+        module.load_state_dict(state["modules"][name])
+    for name, one in lesson.optimizers.items():
+        one.load_state_dict(state["optimizers"][name])
+    if "dice" in state:  # older checkpoints were written without
+        torch.set_rng_state(state["dice"])
+    return int(state["step"])
+
+
+def _log(path: Path, step: int, losses: dict[str, float]) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *losses])
+        writer.writerow([step, *(f"{value:.6g}" for value in losses.values())])
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drops what was logged after the checkpoint that the training goes on from."""
+    if path.is_file():
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if int(row.partition(",")[0]) < step]
+        path.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")

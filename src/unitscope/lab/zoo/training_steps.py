@@ -1,0 +1,258 @@
+"""What a network of the zoo learns from a batch: one lesson a kind of network.
+
+A lesson holds its modules and optimizers, learns one step at a time, and draws every dice of a step
+from the seed and the step alone, so that a training that was stopped goes on as if it never had been.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unitscope.lab.zoo.classifier import SceneClassifier
+from unitscope.lab.zoo.generator import LATENT, Critic, SceneGenerator
+from unitscope.lab.zoo.pictures import Pictures
+from unitscope.lab.zoo.recipes import Recipe
+from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
+
+R1 = 1.0
+R1_EVERY = 16
+AVERAGE = 0.999
+
+
+@runtime_checkable
+class Lesson(Protocol):
+    """A network in training."""
+
+    modules: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+
+    def learn(self, step: int, rate: float) -> dict[str, float]:
+        """One step at a learning rate; the losses come back."""
+
+    def result(self) -> nn.Module:
+        """The network as it is now, to be used."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as tensors: images in [-1, 1], kinds of scene, labels of every pixel."""
+
+    images: Float32[Tensor, "n 3 y x"]
+    kinds: Int64[Tensor, "n"]
+    labels: UInt8[Tensor, "n planes y x"]
+
+
+def draw_batch(pictures: Pictures, count: int, seed: int, step: int) -> Batch:
+    """`count` pictures by lot, every other one mirrored, for one step of a seed."""
+    dice = np.random.default_rng((seed, step))
+    chosen = np.sort(dice.choice(len(pictures), count, replace=False))
+    mirrored = torch.from_numpy(dice.random(count) < 0.5)
+    images = torch.from_numpy(pictures.images[chosen]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    labels = torch.from_numpy(pictures.labels[chosen])
+    images[mirrored] = images[mirrored].flip(3)
+    labels[mirrored] = labels[mirrored].flip(3)
+    return Batch(images, torch.from_numpy(pictures.kinds[chosen]), labels)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def half() -> torch.autocast:
+    """Convolutions in bfloat16: half the time where the processor knows it, weights stay float32."""
+    return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+class ClassifierLesson:
+    """Cross-entropy of the scene."""
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.network = SceneClassifier(len(recipe.scenes)).to(memory_format=torch.channels_last)
+        self.modules: dict[str, nn.Module] = {"network": self.network}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "network": torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=1e-2)
+        }
+
+    def learn(self, step: int, rate: float) -> dict[str, float]:
+        batch = draw_batch(self.pictures, self.batch, self.seed, step)
+        self.network.train()
+        with half():
+            logits = self.network(batch.images)
+        loss = functional.cross_entropy(logits.float(), batch.kinds, label_smoothing=0.05)
+        optimizer = self.optimizers["network"]
+        set_rate(optimizer, rate)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        right = (logits.argmax(1) == batch.kinds).float().mean()
+        return {"loss": loss.item(), "accuracy": right.item()}
+
+    def result(self) -> nn.Module:
+        return self.network.eval()
+
+
+class SegmenterLesson:
+    """Every pixel's object, part and material: cross-entropy, and the overlap of every class.
+
+    In the cross-entropy rare classes weigh a little more; the overlap gives every class of a batch the
+    same say, however few its pixels are. The network that is kept is the exponential moving average.
+    """
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.network = SceneSegmenter(CLASSES).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval()
+        self.modules: dict[str, nn.Module] = {"network": self.network, "average": self.average}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "network": torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=1e-4)
+        }
+        self.weights = [
+            weigh_classes(pictures.labels[:3000, plane], classes) for plane, classes in enumerate(CLASSES)
+        ]
+
+    def learn(self, step: int, rate: float) -> dict[str, float]:
+        batch = draw_batch(self.pictures, self.batch, self.seed, step)
+        self.network.train()
+        with half():
+            logits = self.network(batch.images)
+        pixels = logits.permute(0, 2, 3, 1).reshape(-1, sum(CLASSES))
+        losses = []
+        for plane, group in enumerate(pixels.split(CLASSES, 1)):
+            wanted, named = batch.labels[:, plane].reshape(-1).long(), group.float()
+            entropy = functional.cross_entropy(named, wanted, weight=self.weights[plane])
+            losses.append(entropy + miss_overlap(named, wanted))
+        loss = losses[0] + 0.5 * losses[1] + 0.25 * losses[2]
+        optimizer = self.optimizers["network"]
+        set_rate(optimizer, rate)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        move_average(self.average, self.network, step)
+        names = ("object", "part", "material")
+        return {name: loss.item() for name, loss in zip(names, losses, strict=True)}
+
+    def result(self) -> nn.Module:
+        return self.average
+
+
+def miss_overlap(logits: Float32[Tensor, "pixel classes"], wanted: Int64[Tensor, "pixel"]) -> Tensor:
+    """What the soft overlap 2 |A and B| / (|A| + |B|) lacks to 1, the mean over the classes that occur."""
+    named = logits.softmax(1)
+    right = named.gather(1, wanted[:, None])[:, 0]
+    there = torch.bincount(wanted, minlength=named.shape[1])
+    shared = torch.zeros(named.shape[1]).index_add(0, wanted, right)
+    overlap = (2 * shared + 1) / (named.sum(0) + there + 1)
+    return 1 - overlap[there > 0].mean()
+
+
+def move_average(average: nn.Module, network: nn.Module, step: int) -> None:
+    """Moves the average towards the network; a young average forgets faster."""
+    keep = min(AVERAGE, (step + 1) / (step + 50))
+    with torch.no_grad():
+        for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+            mean.lerp_(now, 1 - keep)
+        for kept, newest in zip(average.buffers(), network.buffers(), strict=True):
+            kept.copy_(newest)
+
+
+def weigh_classes(labels: np.ndarray, classes: int) -> Float32[Tensor, "classes"]:
+    """Weights that grow as a class gets rarer, one on average over the classes."""
+    counts = torch.from_numpy(np.bincount(labels.reshape(-1), minlength=classes)).float()
+    weights = (counts.sum() / (counts + counts.sum() * 1e-4)).pow(0.25)
+    return weights / weights.mean()
+
+
+class GeneratorLesson:
+    """The non-saturating game of a generator and a critic, with lazy R1 (Mescheder et al., ICML 2018).
+
+    The critic also labels the painted pictures' pixels, which makes it look at objects. The network
+    that is kept is the exponential moving average of the generator's weights.
+    """
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.kinds = len(recipe.scenes)
+        self.generator = SceneGenerator(self.kinds).to(memory_format=torch.channels_last)
+        self.critic = Critic(self.kinds, CLASSES[0]).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.generator).eval()
+        self.modules = {"generator": self.generator, "critic": self.critic, "average": self.average}
+        adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+        self.optimizers = {
+            "generator": adam(self.generator.parameters(), recipe.rate, betas=(0.0, 0.99)),
+            "critic": adam(self.critic.parameters(), recipe.rate, betas=(0.0, 0.99)),
+        }
+
+    def learn(self, step: int, rate: float) -> dict[str, float]:
+        batch = draw_batch(self.pictures, self.batch, self.seed, step)
+        dice = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        latents = torch.randn(self.batch, LATENT, generator=dice)
+        kinds = torch.randint(self.kinds, (self.batch,), generator=dice)
+        for optimizer in self.optimizers.values():
+            set_rate(optimizer, rate)
+        with half():
+            generated = self.generator(latents, kinds)
+        generated = generated.float()
+        losses = self._teach_critic(batch, generated.detach(), kinds, step)
+        losses["generator"] = self._teach_generator(generated, kinds)
+        move_average(self.average, self.generator, step)
+        return losses
+
+    def _teach_critic(
+        self, batch: Batch, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"], step: int
+    ) -> dict[str, float]:
+        images, penalized = batch.images, step % R1_EVERY == 0
+        with half():
+            painted, labels = self.critic(images, batch.kinds)
+            fake, _ = self.critic(generated, kinds)
+        painted, fake, labels = painted.float(), fake.float(), labels.float()
+        game = functional.softplus(-painted).mean() + functional.softplus(fake).mean()
+        # each cell of the map stands for four by four pixels; the one in the middle gives its label
+        named = functional.cross_entropy(labels, batch.labels[:, 0, 2::4, 2::4].long())
+        loss = game + 0.5 * named
+        if penalized:
+            loss = loss + R1 / 2 * R1_EVERY * self._steepness(batch)
+        self.optimizers["critic"].zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizers["critic"].step()
+        return {
+            "critic": game.item(),
+            "labels": named.item(),
+            "margin": (painted.mean() - fake.mean()).item(),
+        }
+
+    def _steepness(self, batch: Batch) -> Tensor:
+        """The mean squared gradient of the critic's opinion at painted pictures."""
+        images = batch.images.clone().requires_grad_(True)
+        opinion, _ = self.critic(images, batch.kinds)
+        (slope,) = torch.autograd.grad(opinion.sum(), images, create_graph=True)
+        return slope.pow(2).sum((1, 2, 3)).mean()
+
+    def _teach_generator(self, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"]) -> float:
+        self.critic.requires_grad_(False)
+        with half():
+            opinion, _ = self.critic(generated, kinds)
+        loss = functional.softplus(-opinion.float()).mean()
+        self.optimizers["generator"].zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizers["generator"].step()
+        self.critic.requires_grad_(True)
+        return loss.item()
+
+    def result(self) -> nn.Module:
+        return self.average
+
+
+LESSONS: dict[str, Callable[[Recipe, Pictures, int], Lesson]] = {
+    "classifier": ClassifierLesson,
+    "segmenter": SegmenterLesson,
+    "generator": GeneratorLesson,
+}

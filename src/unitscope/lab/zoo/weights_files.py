@@ -1,0 +1,145 @@
+"""The networks that ship with the package, and how a trained one becomes a file."""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.errors import NetworkError, UsageError
+from unitscope.lab.world.names import (
+    COLOR_IDS,
+    COLORS,
+    MATERIAL_IDS,
+    OBJECT_IDS,
+    PART_IDS,
+    drawn_vocabulary,
+)
+from unitscope.lab.zoo.classifier import SceneClassifier
+from unitscope.lab.zoo.generator import LATENT, SceneGenerator
+from unitscope.lab.zoo.recipes import RECIPES, Recipe
+from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
+from unitscope.networks.generators import Generator
+from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
+from unitscope.networks.weights import put_weights, read_weights
+
+INPUT = Preprocessing((64, 64), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""How a picture enters every network of the zoo: 64 by 64 pixels, colors from -1 to 1."""
+
+_DIGESTS = "digests.json"
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of a network of the zoo; raises `UsageError` for an unknown name.
+
+    >>> find_recipe("segmenter").lesson
+    'segmenter'
+    """
+    if name not in RECIPES:
+        raise UsageError(f"the zoo has no network {name!r}; it has {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def build_module(recipe: Recipe) -> nn.Module:
+    """The architecture that a recipe trains, with the weights that torch's random numbers give it."""
+    if recipe.lesson == "generator":
+        return SceneGenerator(len(recipe.scenes))
+    if recipe.lesson == "segmenter":
+        return SceneSegmenter(CLASSES)
+    return SceneClassifier(len(recipe.scenes))
+
+
+def save_weights(module: nn.Module, path: Path, said: dict[str, str] | None = None) -> str:
+    """Writes a network as safetensors, trained weights in half precision; the file's SHA-256 comes back.
+
+    `said` goes into the file's metadata. Running means and variances stay in single precision: they are few,
+    and their range is wide.
+    """
+    trained = {name for name, _ in module.named_parameters()}
+    state = {
+        name: (value.half() if name in trained else value).contiguous().clone()
+        for name, value in sorted(module.state_dict().items())
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, path, said)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_module(recipe: Recipe, path: Path) -> nn.Module:
+    """The network of a recipe with the weights of a file that `save_weights` wrote, ready to use.
+
+    Any file serves that `read_weights` reads. Raises what it raises, and `NetworkError` where the file is
+    missing or belongs to another architecture.
+    """
+    if not path.exists():
+        raise NetworkError(
+            f"there are no weights at {path}; train them with: unitscope zoo train {recipe.name} --out FOLDER"
+        )
+    with torch.random.fork_rng(devices=[]):
+        module = build_module(recipe)
+    state = read_weights(path)
+    try:
+        put_weights(module, state, str(path))
+    except NetworkError as error:
+        raise NetworkError(f"{path} does not fit zoo:{recipe.name}: {error}") from error
+    return module.eval()
+
+
+@cache
+def shipped_digests() -> dict[str, str]:
+    """The SHA-256 of every file of weights that ships with the package."""
+    found: dict[str, str] = json.loads(_shelf(_DIGESTS).read_text(encoding="utf-8"))
+    return found
+
+
+def load_zoo_module(name: str) -> nn.Module:
+    """The shipped network of that name, verified against its digest.
+
+    Raises `UsageError` for an unknown name, `NetworkError` for a file that was changed.
+    """
+    recipe = find_recipe(name)
+    file = f"{name}.safetensors"
+    path = _shelf(file)
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != shipped_digests().get(file):
+        raise NetworkError(f"{path} is not the file that was shipped; install unitscope again")
+    return read_module(recipe, path)
+
+
+def load_zoo(name: str, weights: Path | None = None, random: int | None = None) -> Network:
+    """A network of the zoo: as shipped, or with the weights of a file, or with random ones from a seed.
+
+    The generator comes as a `Generator`, the classifier with its class names.
+
+    >>> load_zoo("scene-classifier").classes[:2]
+    ('street', 'park')
+    """
+    recipe = find_recipe(name)
+    if random is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random)
+            module = build_module(recipe).eval()
+    else:
+        module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
+    if recipe.lesson == "generator":
+        return Generator(module, INPUT, (), f"zoo:{name}", latent=(LATENT,), kinds=recipe.scenes)
+    classes = recipe.scenes if recipe.lesson == "classifier" else ()
+    return Network(module, INPUT, classes, f"zoo:{name}")
+
+
+def load_zoo_segmenter(weights: Path | None = None) -> NetworkSegmenter:
+    """The zoo's segmenter with the drawn world's concepts: planes of objects, parts, materials, colors."""
+    planes = tuple((0, *ids.values()) for ids in (OBJECT_IDS, PART_IDS, MATERIAL_IDS))
+    named = {*OBJECT_IDS.values(), *PART_IDS.values(), *MATERIAL_IDS.values(), *COLOR_IDS.values()}
+    words = Vocabulary(tuple(concept for concept in drawn_vocabulary() if concept.id in named))
+    return NetworkSegmenter(load_zoo("segmenter", weights), words, planes, COLOR_IDS[COLORS[0]])
+
+
+def _shelf(file: str) -> Path:
+    with as_file(files("unitscope.lab.zoo") / "weights" / file) as path:
+        return path

@@ -1,0 +1,160 @@
+"""Where in the input each cell of a layer's map looks: receptive fields from the layers' own numbers."""
+
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from unitscope.errors import NetworkError
+from unitscope.networks.network import Network
+from unitscope.networks.trace import blank, tap
+from unitscope.networks.unit_maps import read_units
+
+_PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
+_ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+_WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a layer's cells lie in the input: cell i is centered at pixel `center + i * step`.
+
+    Both are (rows, columns) in pixels of the network's input; pixel 0 is the first, its center at 0.
+    """
+
+    step: tuple[float, float]
+    center: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One axis of receptive fields: cell 0 sees `size` pixels from `offset` on, the next `step` further."""
+
+    size: int = 1
+    offset: int = 0
+    step: int = 1
+
+    def then(self, inner: "_Window") -> "_Window":
+        """This window's cells seen through another: the composition of paper A's released code."""
+        return _Window(
+            (inner.size - 1) * self.step + self.size,
+            inner.offset * self.step + self.offset,
+            inner.step * self.step,
+        )
+
+    @property
+    def center(self) -> float:
+        return float(self.offset + self.size // 2)
+
+
+_Windows = tuple[_Window, _Window]
+
+
+def find_fields(
+    network: Network | nn.Module, layers: Sequence[str], size: tuple[int, int] | None = None
+) -> dict[str, Field]:
+    """The field of each layer, for an input of `size` (height, width).
+
+    Windows compose along the network as in the released code of paper A (Bau et al., CVPR 2017)::
+
+        size = (size2 - 1) * step1 + size1,  offset = offset2 * step1 + offset1,  step = step2 * step1
+
+    with offset = -padding, and cell i centered at i * step + offset + size // 2. They are followed through
+    convolutions, pools and padding of one forward pass, by the size of the maps between them. Where a network
+    pads outside its layers ("same" padding as in TensorFlow), half of what is missing, rounded down, is
+    padded in front.
+
+    A layer whose maps have a size that cannot be followed (flat features, pooling outside of modules) is
+    absent from the result. Raises what `tap` raises.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 7, stride=2, padding=3), nn.MaxPool2d(3, 2, 1))
+    >>> find_fields(net, ["1"], (32, 32))
+    {'1': Field(step=(4.0, 4.0), center=(0.0, 0.0))}
+    """
+    module = network.module if isinstance(network, Network) else network
+    prefix = network.prefix_tokens if isinstance(network, Network) else None
+    batch = blank(network, size)
+    if isinstance(batch, tuple):
+        return {}  # nothing that a latent enters has a place in an input image
+    height, width = batch.shape[2:]
+    found: dict[tuple[int, int], _Windows] = {(height, width): (_Window(), _Window())}
+    with ExitStack() as stack:
+        read = stack.enter_context(tap(network, layers))
+        for part in _outermost(module):
+            stack.callback(part.register_forward_hook(_following(found)).remove)
+        outputs = read(batch)
+    fields = {}
+    for layer, output in outputs.items():
+        try:
+            shape = read_units(output, prefix, layer).shape[2:]
+        except NetworkError:
+            continue
+        windows = found.get((shape[0], shape[1]))
+        if windows is not None and tuple(shape) != (1, 1):
+            rows, columns = windows
+            fields[layer] = Field((float(rows.step), float(columns.step)), (rows.center, columns.center))
+    return fields
+
+
+def _outermost(module: nn.Module) -> list[nn.Module]:
+    """Convolutions, pools and pads, but not the parts of one (some convolutions hold their padding)."""
+    if isinstance(module, (*_WINDOWED, *_ADAPTIVE, *_PADS)):
+        return [module]
+    parts = [part for child in module.children() for part in _outermost(child)]
+    return list(dict.fromkeys(parts))
+
+
+def _following(found: dict[tuple[int, int], _Windows]) -> Any:
+    def follow(module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        if not (args and isinstance(args[0], Tensor) and isinstance(output, Tensor)):
+            return
+        before, after = args[0].shape[-2:], output.shape[-2:]
+        outer = found.get((before[0], before[1]))
+        key = (after[0], after[1])
+        if outer is None or key in found:
+            return
+        rows, columns = (_window(module, axis, before[axis], after[axis]) for axis in (0, 1))
+        if rows is not None and columns is not None:
+            found[key] = (outer[0].then(rows), outer[1].then(columns))
+
+    return follow
+
+
+def _window(module: nn.Module, axis: int, before: int, after: int) -> _Window | None:
+    """The window of one layer on one axis (0 rows, 1 columns), None where its sizes cannot be explained."""
+    if isinstance(module, _PADS):
+        left, _, top, _ = _four(module.padding)
+        return _Window(offset=-(left if axis else top))
+    if isinstance(module, _ADAPTIVE):
+        return _Window(before // after, 0, before // after) if before % after == 0 else None
+    kernel, stride = _pair(module.kernel_size)[axis], _pair(module.stride or module.kernel_size)[axis]
+    extent = (kernel - 1) * _pair(getattr(module, "dilation", 1))[axis] + 1
+    stated = getattr(module, "padding", 0)
+    if not isinstance(stated, str):
+        padding = _pair(stated)[axis]
+        rounded = math.ceil if getattr(module, "ceil_mode", False) else math.floor
+        steps = rounded((before + 2 * padding - extent) / stride)
+        # A last window that would start in the padding on the right is dropped.
+        if after == steps + 1 or (rounded is math.ceil and after == steps):
+            return _Window(extent, -padding, stride)
+    elif stated == "valid":
+        return _Window(extent, 0, stride)
+    if after != math.ceil(before / stride):
+        return None
+    return _Window(extent, -(max((after - 1) * stride + extent - before, 0) // 2), stride)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = (value, value) if isinstance(value, int) else value
+    return int(first), int(second)
+
+
+def _four(value: Any) -> tuple[int, int, int, int]:
+    left, right, top, bottom = (value,) * 4 if isinstance(value, int) else value
+    return int(left), int(right), int(top), int(bottom)
+
+
+__all__ = ["Field", "find_fields"]

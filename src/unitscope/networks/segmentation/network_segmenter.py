@@ -1,0 +1,120 @@
+"""Segmentation networks as a source of labels."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8, UInt16
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from unitscope.concepts.union.colors import name_colors
+from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.network import Network
+from unitscope.networks.trace import evaluation
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A segmenter that says how likely a concept is at every pixel, with gradients back to the pixels."""
+
+    def score(self, pixels: Float32[Tensor, "n 3 y x"], concept: int, /) -> Float32[Tensor, "n y x"]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkSegmenter:
+    """A segmentation network and the concepts its channels stand for.
+
+    The network gives logits [n, channel, y, x]. `planes` cuts the channels into groups, one a label plane:
+    for every channel of the group the id of its concept, 0 for "none of them"; the highest logit of
+    a group names the pixel. With `colors`, the id of the first of the 11 colors, one more plane holds the
+    color of every pixel, which takes no network (`name_colors`).
+    """
+
+    network: Network
+    vocabulary: Vocabulary
+    planes: tuple[tuple[int, ...], ...]
+    colors: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = {i for plane in self.planes for i in plane if i and i not in self.vocabulary}
+        if unknown:
+            raise UsageError(f"the planes name concept {min(unknown)}, which the vocabulary does not hold")
+
+    @property
+    def name(self) -> str:
+        """What opens the network."""
+        return self.network.name
+
+    @property
+    def digest(self) -> str:
+        """Changes with the network's weights and with what its channels stand for."""
+        words = [(concept.id, concept.name, concept.category) for concept in self.vocabulary]
+        text = f"{self.network.digest} {self.planes} {self.colors} {words}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @torch.inference_mode()
+    def __call__(self, images: UInt8[np.ndarray, "n y x 3"], /) -> UInt16[np.ndarray, "n plane y x"]:
+        """The concept ids of every pixel, at the size of the images.
+
+        Images of another size than the network's are resized for it; its logits are brought back
+        bilinearly. Raises `NetworkError` where the network gives other channels than the planes need.
+        """
+        height, width = images.shape[1:3]
+        size = self.network.preprocessing.size or (height, width)
+        seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
+        groups = self._groups(
+            self.network.preprocessing.tensor(seen, self.network.device).to(self.network.dtype),
+            (height, width),
+        )
+        found = [
+            np.array(plane, np.uint16)[group.argmax(1).cpu().numpy()]
+            for plane, group in zip(self.planes, groups, strict=True)
+        ]
+        if self.colors:
+            found.append(np.stack([name_colors(image) for image in images]) + np.uint16(self.colors - 1))
+        return np.stack(found, 1)
+
+    def score(self, pixels: Float32[Tensor, "n 3 y x"], concept: int, /) -> Float32[Tensor, "n y x"]:
+        """The probability that the concept is at a pixel, from 0 to 1, of RGB pixels in [0, 1].
+
+        The softmax over the channels of its plane; where several planes name it, the probability that one
+        of them does, 1 - (1 - p)(1 - q). Gradients flow back to the pixels. Raises `UsageError` for a concept
+        that no channel stands for, such as a color.
+        """
+        height, width = pixels.shape[2:]
+        size = self.network.preprocessing.size or (height, width)
+        if not any(concept in plane for plane in self.planes):
+            raise UsageError(
+                f"{self.name} has no channel for concept {concept}, so it gives no gradient for it"
+            )
+        seen = pixels = pixels.to(self.network.device)
+        if size != (height, width):
+            seen = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
+        missing = torch.ones_like(pixels[:, 0])
+        groups = self._groups(self.network.preprocessing.normalize(seen), (height, width))
+        for plane, group in zip(self.planes, groups, strict=True):
+            channels = [channel for channel, found in enumerate(plane) if found == concept]
+            if channels:
+                missing = missing * (1 - group.float().softmax(1)[:, channels].sum(1))
+        return 1 - missing
+
+    def _groups(self, batch: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """The logits of every plane at that size."""
+        with evaluation(self.network.module):
+            logits = self.network.module(batch)
+        wanted = sum(len(plane) for plane in self.planes)
+        if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise NetworkError(f"{self.name} gave {shape}; wanted logits of {wanted} channels")
+        if logits.shape[2:] != size:
+            logits = functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return torch.split(logits, [len(plane) for plane in self.planes], 1)
+
+
+def _resize(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -1,0 +1,200 @@
+"""The compiled loops that count pixels where masks and labels meet; both are runs along rows.
+
+A set of labels is passed as one tuple (`LabelIndex.arrays`):
+plane_starts[image + 1], row_starts[plane * height + 1], segment ends, segment ids,
+scalar_starts[image + 1], scalars, category bits of every image, category bits and category place of
+every concept id, and the mask height. The id after the last concept's marks void pixels.
+"""
+
+import numpy as np
+
+from unitscope.statistics.kernels.compiled import compiled
+
+ALL, CATEGORY, TOUCHED = 0, 1, 2
+"""Which images' active pixels enter a union: see `Convention.union`."""
+
+
+@compiled
+def meet_plane(runs, start, stop, labels, plane, counts):
+    """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
+    row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[7], labels[9]
+    met = np.uint64(0)
+    for k in range(start, stop):
+        x, last = np.int64(runs[k, 1]), np.int64(runs[k, 2])
+        s = row_starts[plane * height + runs[k, 0]]
+        while ends[s] <= x:
+            s += 1
+        while x < last:
+            e = min(np.int64(ends[s]), last)
+            counts[ids[s]] += e - x
+            met |= bits_of[ids[s]]
+            x = e
+            s += 1
+    return met
+
+
+@compiled
+def meet_image(runs, start, stop, pixels, labels, image, counts):
+    """Add to counts[id] what one mask of so many pixels shares with one image's labels.
+
+    Returns the mask's pixels that are not void, and the category bits met inside them.
+    """
+    void = len(counts) - 1
+    before = counts[void]
+    met = np.uint64(0)
+    for plane in range(labels[0][image], labels[0][image + 1]):
+        met |= meet_plane(runs, start, stop, labels, plane, counts)
+    valid = pixels - (counts[void] - before)
+    if valid > 0:
+        for k in range(labels[4][image], labels[4][image + 1]):
+            counts[labels[5][k]] += valid
+            met |= labels[7][labels[5][k]]
+    return valid, met
+
+
+@compiled
+def mask_pixels(mask_size, runs):
+    """The pixels of every mask."""
+    pixels = np.zeros(len(mask_size), np.int64)
+    k = 0
+    for m in range(len(mask_size)):
+        for _ in range(mask_size[m]):
+            pixels[m] += np.int64(runs[k, 2]) - np.int64(runs[k, 1])
+            k += 1
+    return pixels
+
+
+@compiled
+def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
+    """Count one unit's masks, each against the labels of image `target[mask]` (-1: leave out).
+
+    Fills counts[id] and active[category]; returns all active pixels that are not void.
+    """
+    total, k = np.int64(0), 0
+    for m in range(len(mask_size)):
+        stop = k + mask_size[m]
+        image = target[m]
+        if image >= 0:
+            valid, met = meet_image(runs, k, stop, pixels[m], labels, image, counts)
+            total += valid
+            bits = labels[6][image] if rule == CATEGORY else met
+            for c in range(len(active)):
+                if rule == ALL or (bits >> np.uint64(c)) & np.uint64(1):
+                    active[c] += valid
+        k = stop
+    counts[0] = 0
+    counts[-1] = 0
+    return total
+
+
+@compiled
+def tally_units(mask_counts, mask_size, runs, pixels, target, labels, rule, concepts, categories):
+    """`tally_masks` for every unit of a block, mask_counts[unit] masks each.
+
+    Returns counts[unit, id], active[unit, category] and all active pixels of every unit that are not void.
+    """
+    counts = np.zeros((len(mask_counts), concepts + 1), np.int64)
+    active = np.zeros((len(mask_counts), categories), np.int64)
+    total = np.zeros(len(mask_counts), np.int64)
+    m, k = 0, 0
+    for u in range(len(mask_counts)):
+        first, start = m, k
+        m += mask_counts[u]
+        k += mask_size[first:m].sum()
+        total[u] = tally_masks(
+            mask_size[first:m],
+            runs[start:k],
+            pixels[first:m],
+            target[first:m],
+            labels,
+            rule,
+            counts[u],
+            active[u],
+        )
+    return counts, active, total
+
+
+@compiled
+def pick_masks(mask_counts, mask_image, mask_size, runs, images):
+    """The masks of images[unit, rank] out of all of a block's: their numbers of runs, and the runs."""
+    units, ranks = images.shape
+    sizes = np.zeros((units, ranks), np.int64)
+    picked = np.empty((256, 3), runs.dtype)
+    m, k, n = 0, 0, 0
+    for u in range(units):
+        first, start = m, k
+        m += mask_counts[u]
+        k += mask_size[first:m].sum()
+        for rank in range(ranks):
+            begin = start
+            for i in range(first, m):
+                if mask_image[i] == images[u, rank]:
+                    sizes[u, rank] = mask_size[i]
+                    while n + mask_size[i] > len(picked):
+                        picked = np.concatenate((picked, np.empty_like(picked)))
+                    picked[n : n + mask_size[i]] = runs[begin : begin + mask_size[i]]
+                    n += mask_size[i]
+                    break
+                begin += mask_size[i]
+    return sizes, picked[:n].copy()
+
+
+@compiled
+def best_overlap(counts, active, concept_pixels, category_of):
+    """The largest IoU over concepts, and its id."""
+    best, best_id = 0.0, 0
+    for c in range(1, len(concept_pixels)):
+        if counts[c] > 0:
+            iou = counts[c] / (active[category_of[c]] + concept_pixels[c] - counts[c])
+            if iou > best:
+                best, best_id = iou, c
+    return best, best_id
+
+
+@compiled
+def null_overlaps(
+    mask_image, mask_size, runs, pixels, order, place, shifts, labels, rule, concept_pixels, categories
+):
+    """The best IoU of one unit when image order[k] is given the labels of image order[k + shift]."""
+    counts = np.zeros(len(concept_pixels) + 1, np.int64)
+    active = np.zeros(categories, np.int64)
+    target = np.empty(len(mask_image), np.int64)
+    out = np.empty(len(shifts), np.float64)
+    for s in range(len(shifts)):
+        counts[:] = 0
+        active[:] = 0
+        for m in range(len(mask_image)):
+            position = place[mask_image[m]] + shifts[s]
+            target[m] = order[position if position < len(order) else position - len(order)]
+        tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active)
+        out[s], _ = best_overlap(counts, active, concept_pixels, labels[8])
+    return out
+
+
+@compiled
+def concept_by_image(mask_image, mask_size, runs, pixels, labels, rule, concept):
+    """For each mask: pixels shared with one concept, and pixels that enter the union with it."""
+    counts = np.zeros(len(labels[7]), np.int64)
+    shared, entering = np.zeros(len(mask_image), np.int64), np.zeros(len(mask_image), np.int64)
+    k = 0
+    for m in range(len(mask_image)):
+        stop = k + mask_size[m]
+        before = counts[concept]
+        valid, met = meet_image(runs, k, stop, pixels[m], labels, mask_image[m], counts)
+        shared[m] = counts[concept] - before
+        bits = labels[6][mask_image[m]] if rule == CATEGORY else met
+        if rule == ALL or (bits & labels[7][concept]) != 0:
+            entering[m] = valid
+        k = stop
+    return shared, entering
+
+
+@compiled
+def weigh_images(weights, images, values, sums):
+    """sums[replicate] += weights[image, replicate] * value, over images."""
+    for i in range(len(images)):
+        value = values[i]
+        if value != 0:
+            row = weights[images[i]]
+            for b in range(len(sums)):
+                sums[b] += np.int64(row[b]) * value

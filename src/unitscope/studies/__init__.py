@@ -1,1 +1,0 @@
-"""Experiments: each module one study, saved as tables and figures."""

@@ -1,0 +1,62 @@
+"""Images in which a unit is high, silent though its concept is there, or high where it is not."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from unitscope.concepts.vocabulary import ConceptSource, Example
+from unitscope.errors import writing
+from unitscope.interventions.detection import Answers, Sample
+from unitscope.views.contact_sheet import outline
+
+SIDE, GAP, CAPTION = 96, 4, 20
+_INK, _PAPER, _OUTLINE = (27, 27, 25), (255, 255, 255), (255, 221, 0)
+
+
+def draw_answers(
+    answers: Answers, sample: Sample, source: ConceptSource, out: Path, *, count: int = 8
+) -> Path:
+    """A PNG of three rows of at most `count` images; its path.
+
+    Images with the concept in which the unit is high, the highest first; with it and the unit silent, the
+    lowest first (paper B, fig. 3g); without it and the unit high. The concept is outlined where it labels
+    pixels.
+
+    Raises `RunError` where the file cannot be written.
+    """
+    unit, name = answers.unit, _shorten(sample.name)
+    having = len(answers.hits) + len(answers.silent)
+    lacking = len(answers.alarms) + len(answers.quiet)
+    rows = (
+        (f"{name}, unit {unit} is high: {len(answers.hits)} of {having}", answers.hits),
+        (f"{name}, unit {unit} is silent: {len(answers.silent)} of {having}", answers.silent),
+        (f"no {name}, unit {unit} is high: {len(answers.alarms)} of {lacking}", answers.alarms),
+    )
+    height = SIDE + CAPTION + 2 * GAP
+    sheet = Image.new("RGB", (count * (SIDE + GAP) + GAP, len(rows) * height + GAP), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for row, (caption, images) in enumerate(rows):
+        top = row * height + GAP
+        draw.text((GAP, top), caption, _INK, font)
+        for place, index in enumerate(images[:count].tolist()):
+            picture = _draw_example(source[index], sample)
+            sheet.paste(picture, (GAP + place * (SIDE + GAP), top + CAPTION))
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(out, "PNG", optimize=True)
+    return out
+
+
+def _draw_example(example: Example, sample: Sample) -> Image.Image:
+    picture = Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    drawn = np.array(picture)
+    for concept in sample.concepts:
+        there = (example.planes == concept.id).any(0).astype(np.uint8)
+        mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+        drawn[outline(mask > 0)] = _OUTLINE
+    return Image.fromarray(drawn)
+
+
+def _shorten(text: str, letters: int = 40) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"

@@ -1,0 +1,148 @@
+"""What raters are shown: the pictures of all questions, ready to be sent, and where everybody stands."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.result import Dissection
+from unitscope.errors import UnitscopeError, UsageError
+from unitscope.experiments.questionnaire import Question, Questionnaire
+from unitscope.experiments.ratings import Ledger, open_ledger
+from unitscope.views.app.work_queue import Shelf
+from unitscope.views.palette import category_color
+from unitscope.views.report.pictures import QUALITY, find_example, shrink
+
+MOST_RATERS = 500
+KINDS = {
+    "object": "an object",
+    "part": "a part of something",
+    "scene": "a kind of place",
+    "material": "a material",
+    "texture": "a texture",
+    "color": "a color",
+}
+"""Categories as people call them."""
+
+
+class ConflictError(UnitscopeError):
+    """An answer to a question that is not the rater's next, or a different one to a question answered."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture with the region where the unit is active: number of the picture, size, runs of the mask."""
+
+    picture: int
+    width: int
+    height: int
+    runs: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Booth:
+    """All that is shown; `tiles` and `masks` (height, width) by question, `pictures` as JPEG by number."""
+
+    questionnaire: Questionnaire
+    ledger: Ledger
+    pictures: dict[int, bytes]
+    tiles: tuple[tuple[Tile, ...], ...]
+    masks: tuple[tuple[int, int], ...]
+    orders: Shelf[tuple[int, ...]] = field(default_factory=lambda: Shelf(64))
+
+    def describe(self, rater: str) -> dict[str, Any]:
+        """Where a rater stands and the question that comes next, ready for JSON."""
+        self.ledger.read()
+        order, place = self._order(rater), self._place(rater)
+        ahead = [tile.picture for number in order[place + 1 : place + 2] for tile in self.tiles[number]]
+        return {
+            "name": rater,
+            "place": place,
+            "total": len(order),
+            "question": self._describe_question(order[place]) if place < len(order) else None,
+            "ahead": ahead,
+        }
+
+    def answer(self, rater: str, place: int, yes: bool) -> None:
+        """Keeps the answer to question `place` of the rater's order; the same again changes nothing.
+
+        Raises `ConflictError` where another question is next, `UsageError` where there are too many raters.
+        """
+        self.ledger.read()
+        order, next_place = self._order(rater), self._place(rater)
+        given = self.ledger.answers.get(rater, {})
+        if place == next_place - 1 and given[order[place]] == yes:
+            return  # the answer was lost on its way, not the question
+        if place != next_place or place >= len(order):
+            raise ConflictError(f"{rater} is at question {next_place + 1}, not {place + 1}")
+        if not given and len(self.ledger.answers) >= MOST_RATERS:
+            raise UsageError(f"{MOST_RATERS} people have answered; no more can")
+        self.ledger.write(rater, order[place], yes)
+
+    def take_back(self, rater: str, place: int) -> None:
+        """Takes back the last of `place` answers; what is back already stays so. Raises `ConflictError`."""
+        self.ledger.read()
+        order, next_place = self._order(rater), self._place(rater)
+        if place == next_place + 1:
+            return
+        if place != next_place or place == 0:
+            raise ConflictError(f"{rater} has answered {next_place} questions, not {place}")
+        self.ledger.write(rater, order[place - 1], None)
+
+    def _order(self, rater: str) -> tuple[int, ...]:
+        return self.orders.get(rater, lambda: self.questionnaire.order(rater))
+
+    def _place(self, rater: str) -> int:
+        """How many questions the rater has answered in a row."""
+        given = self.ledger.answers.get(rater, {})
+        order = self._order(rater)
+        return next((place for place, number in enumerate(order) if number not in given), len(order))
+
+    def _describe_question(self, number: int) -> dict[str, Any]:
+        """A question without what would give the answer away: its kind, unit, IoU."""
+        concept = self.questionnaire[number].concept
+        return {
+            "phrase": concept.label,
+            "category": KINDS.get(concept.category, concept.category),
+            "color": category_color(concept.category),
+            "mask": self.masks[number],
+            "tiles": [vars(tile) for tile in self.tiles[number]],
+        }
+
+
+def open_booth(
+    run: Dissection, source: ConceptSource, questionnaire: Questionnaire, folder: str | Path
+) -> Booth:
+    """Everything ready to be asked; answers are kept in `folder`, and those that it has count.
+
+    Raises `SourceError` where the source no longer holds the images, `RunError` where the folder has answers
+    to other questions or cannot be written.
+    """
+    ledger = open_ledger(questionnaire, Path(folder))
+    shown = [_list_images(run, one, questionnaire.images) for one in questionnaire.questions]
+    pictures: dict[int, bytes] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+    wanted = sorted({image for images in shown for _, image in images})
+    for index in tqdm(wanted, "pictures", unit="image", disable=None):
+        picture = shrink(find_example(source, index, run.keys.get(index)).image, run.frame)
+        written = io.BytesIO()
+        picture.save(written, "JPEG", quality=QUALITY)
+        pictures[index], sizes[index] = written.getvalue(), picture.size
+    tiles = tuple(
+        tuple(
+            Tile(image, *sizes[image], run[one.layer].exemplars.mask_runs(one.unit, rank).ravel().tolist())
+            for rank, image in images
+        )
+        for one, images in zip(questionnaire.questions, shown, strict=True)
+    )
+    masks = tuple(run[one.layer].mask_size for one in questionnaire.questions)
+    return Booth(questionnaire, ledger, pictures, tiles, masks)
+
+
+def _list_images(run: Dissection, question: Question, most: int) -> list[tuple[int, int]]:
+    """Rank and number of the top images of a question's unit."""
+    images = run[question.layer].exemplars.images[question.unit, :most].tolist()
+    return [(rank, image) for rank, image in enumerate(images) if image >= 0]

@@ -1,0 +1,67 @@
+"""Every study over students, quick: it runs, says that it is quick, leaves tables, a page and a figure."""
+
+import csv
+import json
+import re
+
+import pytest
+
+from unitscope.cli import main
+from unitscope.lab.commands.axis import AXIS
+from unitscope.lab.commands.comparisons import COMPARING, COMPARISONS
+
+TABLES = {
+    "axis": ("conditions.csv", "parts.csv"),
+    "layers": ("layers.csv", "layers-1.csv"),
+    "supervision": ("supervision.csv", "captions.csv"),
+    "training": ("training.csv", "changes.csv", "tracks.csv"),
+    "transfer": ("transfer.csv", "tracks.csv"),
+}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """One folder for all: a study finds what another taught."""
+    return tmp_path_factory.mktemp("study")
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_a_quick_study_says_so_and_leaves_its_results(name, kept, capsys):
+    assert main(["study", name, "--quick", "--jobs", "1", "--kept", str(kept)]) == 0
+    printed = capsys.readouterr().out
+    assert "*A quick look, not a result.*" in printed
+    assert "| the paper found | measured here | verdict |" in printed
+    # One seed, few steps: nothing may be called replicated by an order.
+    for table in TABLES.get(name, (f"{name}.csv",)):
+        rows = list(csv.reader((kept / name / table).read_text().splitlines()))
+        assert len(rows) > 1
+        assert len({len(row) for row in rows}) == 1
+    figure = (kept / name / "figure.svg").read_text()
+    assert figure.startswith("<?xml")
+    assert not re.search(r"\bnan\b", figure)
+    assert (kept / name / "finding.md").read_text() in printed
+
+
+def test_json_holds_the_claims(kept, capsys):
+    assert main(["study", "width", "--quick", "--jobs", "1", "--kept", str(kept), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["study"] == "width"
+    assert found["quick"] is True
+    assert {"source", "paper", "ours", "verdict"} == set(found["claims"][0])
+
+
+def test_what_goes_with_what_is_told(kept, capsys):
+    for words, said in (
+        (["layers", "--layers", "a"], "go with --network"),
+        (["training", "--network", "zoo:segmenter"], "go with --checkpoints"),
+        (["training", "--checkpoints", "none-*.pt", "--network", "n", "--layer", "l"], "no file is named"),
+        (["training", "--checkpoints", "a.pt"], "name it with --network"),
+        (["layers", "--network", "zoo:scene-classifier"], "no layer was named"),
+        (["width", "--seeds", "0"], "wanted 1 or more"),
+    ):
+        assert main(["study", *words]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_all_is_every_study():
+    assert {*COMPARING, *AXIS} == {*COMPARISONS, "all"}

@@ -1,0 +1,168 @@
+"""Comparisons of networks: their counts, orders and correlations against slow twins."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import pack_source
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.errors import UsageError
+from unitscope.lab.commands.comparisons import set_study
+from unitscope.lab.studies.captioning import Told, measure_hold, rank_fired
+from unitscope.lab.studies.claims import (
+    Claim,
+    judge_change,
+    judge_interval,
+    judge_order,
+    spell_claims,
+    spread,
+)
+from unitscope.lab.studies.discrimination import LEAST, SCENERY, correlate, set_exam
+from unitscope.lab.studies.layers import claim_layers, dissect_layers
+from unitscope.lab.studies.study import Finding, spell_summary
+from unitscope.lab.studies.threshold import Count, compare_orders, count_network
+from unitscope.lab.studies.trained_groups import Setting, describe_layer, dissect_kept
+from unitscope.lab.world import open_drawn
+from unitscope.lab.world.names import OBJECT_IDS
+from unitscope.networks.network import Network, Preprocessing
+
+VALUES = st.lists(st.integers(0, 9), min_size=1, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def source():
+    return open_drawn(count=24, seed=1, size=64)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 12, 5, 4), nn.ReLU(), nn.Conv2d(12, 6, 3, 2), nn.ReLU())
+    return Network(module.eval(), Preprocessing((64, 64)), (), "small")
+
+
+@given(VALUES, VALUES)
+def test_an_order_is_judged_by_every_pair(high, low):
+    pairs = [a > b for a in high for b in low]
+    verdict = judge_order(high, low)
+    if verdict == "replicates":
+        assert all(pairs)
+        assert min(len(high), len(low)) > 1
+    if verdict == "does not replicate at this scale":
+        assert not all(pairs) or sum(high) / len(high) <= sum(low) / len(low)
+    if verdict == "unclear":
+        assert np.mean(high) > np.mean(low)
+    # Who is above cannot be above in both directions.
+    assert not (verdict == "replicates" and judge_order(low, high) == "replicates")
+
+
+def test_other_verdicts():
+    assert judge_order([], [1]) == "not tested"
+    assert judge_change([10, 10], [8, 8], 0.5) == "unclear"
+    assert judge_interval(float("nan"), 0.0, 0.0) == "not tested"
+    assert spread([]) == "none"
+    claim = Claim("fig. 1", "more", "less", "unclear")
+    assert spell_claims([claim]).splitlines()[-1] == "| fig. 1 | more | less | **unclear** |"
+    finding = Finding("width", "Wider?", (claim,), "table", seeds="3", seconds=180.0, quick=True)
+    assert finding.spell().startswith("*A quick look, not a result.*")
+    assert "Seeds: 3. Teaching the networks: 3 min" in finding.spell()
+    assert "| [width](width.md): fig. 1 | more | less | **unclear** |" in spell_summary([finding])
+
+
+def test_a_network_is_counted_at_every_cutoff_and_quantile(network, source):
+    counts = list(
+        count_network(network, "3", source, group="one", cutoffs=(0.02, 0.04), quantiles=(0.005, 0.02))
+    )
+    assert len(counts) == 2 * 2 * 2
+    found = dissect(network, source, ["3"], quantile=0.02, confidences=Confidences(0, 20))["3"]
+    [one] = [c.unique for c in counts if (c.cutoff, c.quantile, c.rule) == (0.04, 0.02, "label")]
+    assert one == sum(found.unique["label"].values())
+
+
+def test_orders_are_compared_by_the_share_of_pairs_that_agree():
+    usual, other = {"a": 3, "b": 2, "c": 1}, {"a": 2, "b": 3, "c": 1}
+    counts = [Count(group, 0, 0.04, 0.005, "label", count) for group, count in usual.items()]
+    counts += [Count(group, 0, 0.1, 0.005, "label", count) for group, count in other.items()]
+    taus = {order.cutoff: order.tau for order in compare_orders(counts)}
+    assert taus == {0.04: pytest.approx(1), 0.1: pytest.approx(1 / 3)}
+    assert next(order.first for order in compare_orders(counts) if order.cutoff == 0.1) == "b"
+
+
+def test_rows_count_as_the_dissection_does(network, source):
+    found = dissect(network, source, ["3"], confidences=Confidences(20, 20))["3"]
+    row = describe_layer(found, "g", 2, step=7)
+    assert (row.units, row.detectors, row.unique) == (len(found), found.detectors, found.unique)
+    sure = {unit.concept for unit in found if unit.detector and unit.q_value < 0.05}
+    assert sum(row.sure_unique.values()) == len(sure)
+    assert row.count() == sum(found.unique["label"].values())
+
+
+def test_a_kept_dissection_is_not_made_again(network, source, tmp_path, monkeypatch):
+    setting = Setting(tmp_path)
+    first = dissect_kept(network, ["3"], source, setting, "one")
+    monkeypatch.setattr("unitscope.lab.studies.trained_groups.dissect", None)
+    again = dissect_kept(network, ["3"], source, setting, "one")
+    assert (again["3"].intersections == first["3"].intersections).all()
+
+
+def test_layers_of_any_network_are_judged(network, source):
+    rows = dissect_layers(network, ["1", "3"], source)
+    assert [row.layer for row in rows] == ["1", "3"]
+    low, high = claim_layers(rows)
+    assert low.verdict in ("unclear", "does not replicate at this scale")  # one seed is no replication
+    assert "in 1" in low.ours
+    assert "in 3" in high.ours
+
+
+def test_the_exam_asks_for_the_largest_thing(source, tmp_path):
+    pictures = pack_source(source, Frame((64, 64), (32, 32), "stretch"), tmp_path)
+    exam = set_exam(pictures)
+    for place in range(len(pictures)):
+        planes = pictures[place].planes
+        areas = {name: int((planes == i).sum()) for name, i in OBJECT_IDS.items() if name not in SCENERY}
+        name = max(areas, key=lambda one: areas[one])
+        expected = OBJECT_IDS[name] if areas[name] >= LEAST * planes[0].size else 0
+        assert exam.answers[place] == expected
+    assert (exam.answers[exam.chosen] > 0).all()
+
+
+def test_correlations_have_intervals_that_hold_them():
+    dice = np.random.default_rng(0)
+    x = dice.normal(size=40)
+    y = x + dice.normal(size=40)
+    found = correlate(x.tolist(), y.tolist())
+    assert found.low < found.middle < found.high
+    assert found.middle == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert np.isnan(correlate([1, 1, 1], [1, 2, 3]).middle)
+    # four copies of ten kinds tell no more than the ten kinds
+    few = correlate(x[:10].tolist(), y[:10].tolist())
+    copied = correlate(np.tile(x[:10], 4).tolist(), np.tile(y[:10], 4).tolist(), [*"abcdefghij"] * 4)
+    assert (copied.middle, copied.low, copied.high) == pytest.approx((few.middle, few.low, few.high))
+    assert (copied.networks, copied.kinds) == (40, 10)
+    assert np.isnan(correlate([1, 2], [1, 2]).middle)
+
+
+def test_fired_units_are_those_above_their_thresholds():
+    peaks = np.array([2.0, 5.0, 0.5, 9.0], np.float32)
+    thresholds = np.array([1.0, 1.0, 1.0, 1.0], np.float32)
+    assert rank_fired(peaks, thresholds, np.array([True, True, True, False])) == [1, 0]
+
+
+def test_captions_and_units_agree_as_counted_by_hand():
+    told = [
+        Told(0, "a", "a cow.", ("cow",), ("cow", "sky"), ("cow",)),
+        Told(1, "b", "a dog and a tree.", ("dog", "tree"), ("tree",), ("tree",)),
+    ]
+    hold = measure_hold(told)
+    assert (hold.words, hold.true, hold.fired, hold.chance) == (3, 2 / 3, 2 / 3, 0)
+
+
+def test_settings_are_checked():
+    with pytest.raises(UsageError, match="--seeds is 0; wanted 1 or more"):
+        set_study(Path("kept"), 0, 10, 1, "netdissect", False)

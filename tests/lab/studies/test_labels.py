@@ -1,0 +1,70 @@
+"""Units named twice: with true labels, and with those of somebody else."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unitscope.errors import RunError
+from unitscope.lab.studies.labels import compare_labels, spell_labels, write_labels
+from unitscope.lab.world import open_drawn
+from unitscope.networks.network import Network, Preprocessing
+
+
+class Oracle:
+    """Gives the true labels of the drawn pictures that it is shown, or none."""
+
+    name, digest = "oracle", "0"
+
+    def __init__(self, source, blind=()):
+        self.vocabulary = source.vocabulary
+        self.planes = {source[i].image.tobytes(): source[i].planes for i in range(len(source))}
+        self.blind = blind
+
+    def __call__(self, images, /):
+        planes = np.stack([self.planes[image.tobytes()] for image in images])
+        return np.where(np.isin(planes, self.blind), 0, planes).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def source():
+    return open_drawn(count=24, seed=1, size=64)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 6, 5, 4), nn.ReLU())
+    return Network(module.eval(), Preprocessing((64, 64)), (), "small")
+
+
+def test_true_labels_agree_with_themselves(network, source):
+    (row,) = compare_labels(network, ["0"], source, Oracle(source))
+    # Only what stands in the planes can be given again: scenes belong to images as a whole.
+    assert row.agreement.same == pytest.approx(1)
+    assert row.agreement.correlation == pytest.approx(1)
+    assert 0 < row.agreement.chance <= 1
+
+
+def test_who_sees_less_agrees_less(network, source):
+    best = {
+        concept.id for concept in source.vocabulary if concept.category in ("object", "material", "color")
+    }
+    (row,) = compare_labels(network, ["0"], source, Oracle(source, tuple(best)))
+    (whole,) = compare_labels(network, ["0"], source, Oracle(source))
+    assert row.agreement.concepts < whole.agreement.concepts
+    assert row.segmented_unique <= whole.segmented_unique
+
+
+def test_rows_become_a_table_and_a_file(network, source, tmp_path):
+    rows = compare_labels(network, ["0", "1"], source, Oracle(source), name="mine")
+    assert spell_labels(rows).count("| mine |") == 2
+    write_labels(rows, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert [line["layer"] for line in read] == ["0", "1"]
+    assert float(read[0]["same"]) == pytest.approx(rows[0].agreement.same, rel=1e-5)
+    with pytest.raises(RunError, match="cannot write"):
+        write_labels(rows, tmp_path / "a.csv" / "b.csv")

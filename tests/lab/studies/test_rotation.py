@@ -1,0 +1,284 @@
+"""Rotated bases: right angles, parts of a rotation, an untouched network, counts of a plain dissection."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from unitscope.cli import main
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import pack_source
+from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.errors import UsageError
+from unitscope.lab.studies.random_rotations import Bases, draw_rotations, turn_part, turned_and_undone
+from unitscope.lab.studies.rotation import (
+    Chosen,
+    Fall,
+    Subject,
+    count_detectors,
+    count_unique,
+    count_units,
+    dissect_bases,
+    draw_bases,
+    measure_undoing,
+    split_crowded,
+    sweep_conditions,
+    turn_steps,
+)
+from unitscope.lab.studies.rotation_finding import judge_axis, relate_falls
+from unitscope.lab.world import open_drawn
+from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.trace import tap
+
+SIZES = st.integers(2, 9)
+PARTS = st.floats(-1, 1)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 6, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 225, 4))
+    return Network(module.eval(), Preprocessing((64, 64)), (), "small")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    source = open_drawn(count=24, seed=1, size=64)
+    return pack_source(source, Frame((64, 64), (32, 32), "stretch"), tmp_path_factory.mktemp("packed"))
+
+
+@pytest.mark.parametrize("units", [2, 7])
+def test_rotations_keep_lengths_and_handedness(units):
+    bases = draw_rotations(units, 4, 0)
+    assert np.allclose(bases @ bases.transpose(0, 2, 1), np.eye(units))
+    assert np.allclose(np.linalg.det(bases), 1)
+    assert np.array_equal(bases, draw_rotations(units, 4, 0))
+    assert not np.allclose(bases[0], bases[1])
+
+
+def test_rotations_point_everywhere_alike():
+    first = draw_rotations(3, 4000, 0)[:, 0, :]
+    assert np.abs(first.mean(0)).max() < 0.05
+    assert np.abs((first**2).mean(0) - 1 / 3).max() < 0.02
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(0, 50), PARTS, PARTS)
+def test_parts_of_a_rotation_add_up(units, seed, first, second):
+    [rotation] = draw_rotations(units, 1, seed)
+    one, other = turn_part(rotation, first), turn_part(rotation, second)
+    assert np.allclose(one @ one.T, np.eye(units), atol=1e-9)
+    assert np.linalg.det(one) == pytest.approx(1)
+    assert np.allclose(one @ other, turn_part(rotation, first + second), atol=1e-8)
+    assert np.allclose(turn_part(rotation, 0.0), np.eye(units), atol=1e-10)
+    assert np.allclose(turn_part(rotation, 1.0), rotation, atol=1e-9)
+
+
+@pytest.mark.parametrize("units", [2, 5, 8])
+def test_a_part_turns_every_plane_by_that_part_of_its_angle(units):
+    """The slow twin: complex eigenvalues, each turned by a part of its angle."""
+    [rotation] = draw_rotations(units, 1, 3)
+    values, vectors = np.linalg.eig(rotation)
+    powered = vectors @ np.diag(np.exp(0.3j * np.angle(values))) @ np.linalg.inv(vectors)
+    assert np.allclose(turn_part(rotation, 0.3), powered.real, atol=1e-8)
+
+
+def test_mirrored_axes_turn_in_pairs():
+    half = np.diag([-1.0, -1.0, 1.0])
+    quarter = turn_part(half, 0.5)
+    assert np.allclose(quarter @ quarter, half)
+    assert np.linalg.det(quarter) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("basis", [np.diag([1.0, -1.0]), np.ones((2, 2))])
+def test_only_rotations_are_turned(basis):
+    with pytest.raises(UsageError, match="only a rotation"):
+        turn_part(basis, 0.5)
+
+
+def test_turned_maps_are_the_units_mixed_and_the_network_gives_the_same(network):
+    bases = draw_bases(6, 1, 0)
+    module = Bases(network.module, "0", bases)
+    batch = torch.rand(3, 3, 64, 64)
+    with tap(replace(network, module=module), ["module.0", "bases.0", "bases.1"]) as read:
+        maps = read(batch)
+    wanted = np.einsum("ij,njyx->niyx", bases[1], maps["module.0"].numpy())
+    assert np.allclose(maps["bases.1"].numpy(), wanted, atol=1e-5)
+    assert torch.equal(maps["bases.0"], maps["module.0"])
+    assert torch.equal(module(batch), network.module(batch))
+    assert not network.module[0]._forward_hooks
+
+
+def test_logits_are_the_same_where_a_rotation_is_undone(network, pictures):
+    assert measure_undoing(Subject(network, "1", "small"), pictures) < 1e-4
+    batch = torch.rand(2, 3, 64, 64)
+    [rotation] = draw_rotations(6, 1, 0)
+    with torch.no_grad():
+        before = network.module(batch)
+        with turned_and_undone(network.module, "1", rotation):
+            during = network.module(batch)
+    assert torch.allclose(before, during, atol=1e-4)
+    assert not torch.equal(before, during)
+    assert torch.equal(network.module(batch), before)
+
+
+def test_a_module_that_is_called_twice_is_turned_where_it_is_named():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.act, self.second = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3)
+
+        def forward(self, x):
+            return self.act(self.second(self.act(self.first(x))))
+
+    module = Twice().eval()
+    wrapped = Bases(module, "act#2", draw_bases(5, 1, 0))
+    batch = torch.rand(1, 3, 16, 16)
+    with tap(wrapped, ["module.act#2", "bases.0", "bases.1"]) as read:
+        maps = read(batch)
+    assert torch.equal(maps["bases.0"], maps["module.act#2"])
+    assert maps["bases.1"].shape == (1, 5, 12, 12)
+    with torch.no_grad(), turned_and_undone(module, "act#2", draw_rotations(5, 1, 0)[0]):
+        assert torch.allclose(module(batch), maps["module.act#2"], atol=1e-4)
+
+
+def test_no_hook_stays_after_an_error(network):
+    module = Bases(network.module, "0", draw_rotations(6, 1, 0))
+    with pytest.raises(RuntimeError):
+        module(torch.rand(1, 3, 8, 8))
+    with pytest.raises(RuntimeError), turned_and_undone(network.module, "0", np.eye(6)):
+        network.module(torch.rand(1, 3, 8, 8))
+    assert not network.module[0]._forward_hooks
+
+
+def test_the_first_basis_is_the_layer_itself(network, pictures):
+    own, turned = dissect_bases(network, "1", pictures, draw_bases(6, 1, 0)).layers
+    plain = dissect(network, pictures, ["1"], confidences=Confidences(0, 20))["1"]
+    assert (own.intersections == plain.intersections).all()
+    assert (own.thresholds == plain.thresholds).all()
+    assert (turned.intersections != plain.intersections).any()
+
+
+def test_a_network_in_training_mode_is_read_in_evaluation_and_left_as_it_was(network, pictures):
+    bases = draw_bases(6, 1, 0)
+    own = dissect_bases(network, "1", pictures, bases).layers[0]
+    network.module.insert(1, nn.Dropout(0.5))
+    network.module.train()
+    again = dissect_bases(network, "2", pictures, bases).layers[0]
+    assert (own.intersections == again.intersections).all()
+    assert measure_undoing(Subject(network, "2", "small"), pictures) < 1e-4
+    assert all(part.training for part in network.module.modules())
+
+
+@pytest.mark.parametrize("cutoff", [0.01, 0.04, 0.1])
+@pytest.mark.parametrize("rule", ["label", "category"])
+def test_counts_at_a_cutoff_are_those_of_such_a_convention(network, pictures, cutoff, rule):
+    found = dissect(network, pictures, ["1"], confidences=Confidences(0, 20))["1"]
+    rules = replace(CONVENTIONS["netdissect"], iou_cutoff=cutoff)
+    again = dissect(network, pictures, ["1"], convention=rules, confidences=Confidences(0, 20))["1"]
+    assert count_unique(found, cutoff, rule) == sum(again.unique[rule].values())
+    assert count_detectors(found, cutoff) == again.detectors
+
+
+def test_fewer_concepts_are_counted_as_by_hand(network, pictures):
+    found = dissect(network, pictures, ["1"], confidences=Confidences(50, 20))["1"]
+    chosen = np.random.default_rng(0).random(found.vocabulary.size) < 0.3
+    best = set()
+    for unit in found.iou:
+        allowed = [(iou, -place) for place, iou in enumerate(unit) if chosen[place] and iou > 0.02]
+        best |= {max(allowed)[1]} if allowed else set()
+    assert count_unique(found, 0.02, "label", chosen) == len(best)
+    sure = {u.concept for u in found if u.detector and u.q_value < 0.05}
+    assert count_unique(found, 0.04, "label", sure=True) == len(sure)
+
+
+def test_chosen_pictures_are_those_pictures(pictures):
+    some = Chosen(pictures, np.array([3, 1]))
+    assert [example.key for example in (some[0], some[1])] == [pictures[3].key, pictures[1].key]
+    shifted = Chosen(pictures, np.arange(len(pictures)), 2)
+    assert shifted[0].key == pictures[0].key
+    assert (shifted[len(pictures) - 1].planes == pictures[1].planes).all()
+
+
+def test_crowded_pictures_have_more_objects(pictures):
+    few, many = split_crowded(pictures).values()
+    words = pictures.vocabulary
+
+    def objects(place):
+        return sum(words[int(i)].category == "object" for i in np.unique(pictures[int(place)].planes) if i)
+
+    assert max(map(objects, few)) <= min(map(objects, many))
+    assert len(few) == len(many) == 8
+
+
+def test_a_layer_without_maps_is_refused(network):
+    with pytest.raises(UsageError, match="no maps to turn"):
+        count_units(network, "9")
+
+
+def fall(own, turned, seed=0):
+    return Fall("one", seed, "center", "all", own, turned, own, turned, own, turned)
+
+
+def test_ratios_and_their_verdicts():
+    three = relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1), fall(10, (2, 2), 2)])
+    assert three.verdict == "falls by more than half"
+    # Student's, 2 degrees of freedom; two networks tell less
+    assert three.high - three.middle == pytest.approx(4.303 * 0.05 / np.sqrt(3), rel=1e-3)
+    assert relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1)]).verdict == "falls"
+    alone = relate_falls([fall(10, (2,))])
+    assert (alone.verdict, alone.spell()) == ("unclear", "0.20")
+    assert relate_falls([fall(10, (7, 7, 8))]).verdict == "falls"
+    assert relate_falls([fall(10, (13, 13))]).verdict == "rises"
+    assert relate_falls([fall(10, (8, 12))]).verdict == "unclear"
+    nothing = relate_falls([fall(0, (3,))])
+    assert nothing.verdict == "no detectors"
+    assert nothing.spell() == "–"
+    ratio = relate_falls([fall(10, (4, 6)), fall(20, (30, 10), 1)])
+    assert ratio.middle == pytest.approx((0.5 + 1.0) / 2)
+    assert ratio.low <= ratio.middle <= ratio.high
+
+
+def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
+    subject = Subject(network, "1", "small", before="0", others=("0",))
+    falls = list(
+        sweep_conditions(subject, pictures, rotations=2, images=(12,), quantiles=(0.02,), pools=(2,))
+    )
+    factors = {fall.factor for fall in falls}
+    assert factors == {
+        *("center", "control", "IoU cut-off", "detectors", "concepts", "images", "objects an image"),
+        *("quantile", "resolution", "rectified", "layer"),
+    }
+    assert all(len(fall.turned) == 2 for fall in falls)
+    steps = list(turn_steps(subject, pictures, rotations=2, parts=(0.5, 1.0)))
+    assert [(step.rotation, step.part) for step in steps] == [
+        (0, 0.0),
+        (0, 0.5),
+        (0, 1.0),
+        (1, 0.5),
+        (1, 1.0),
+    ]
+    center = next(fall for fall in falls if fall.factor == "center")
+    assert sum(steps[0].unique.values()) == center.own
+    assert sum(steps[2].unique.values()) == center.turned[0]
+    finding = judge_axis(falls, steps, 1e-6)
+    assert [claim.source for claim in finding.claims][:2] == ["fig. 4", "fig. 4"]
+    assert len(finding.tables["conditions.csv"]) == 1 + 3 * len(falls)
+    for table in finding.tables.values():
+        assert len(set(table[0])) == len(table[0])
+
+
+def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):
+    words = ["study", "axis", "--network", "zoo:scene-classifier", "--layers", "layer5", "layer3", "--quick"]
+    assert main([*words, "--concepts", "drawn:count=40,size=64", "--kept", str(tmp_path)]) == 0
+    assert "| layer | layer3 |" in capsys.readouterr().out
+    assert (tmp_path / "axis" / "figure.svg").is_file()
+    assert main(["study", "axis", "--layers", "layer5"]) == 2
+    assert "go with --network" in capsys.readouterr().err
+    assert main(["study", "axis", "--network", "zoo:scene-classifier"]) == 2
+    assert "no layer was named" in capsys.readouterr().err

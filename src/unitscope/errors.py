@@ -14,7 +14,8 @@ A message says what was seen, what was wanted, and what to do next, in one line.
 The command line exits with 2 for a `UsageError` and with 1 for every other.
 """
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,3 +61,22 @@ def writing(what: str | Path, hint: str = "name another folder") -> Iterator[Non
         yield
     except OSError as error:
         raise RunError(f"cannot write {what}: {error.strerror or error}; {hint}") from error
+
+
+def say_near(name: str, known: Iterable[str], most: int = 4) -> str:
+    """The names near one that is unknown, as the end of a message; nothing where none is near.
+
+    >>> say_near("resnet19", ["resnet18", "vgg16"])
+    '; near names: resnet18'
+    """
+    near = difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+    return f"; near names: {', '.join(near)}" if near else ""
+
+
+def missing_extra(package: str, what: str, extra: str) -> UsageError:
+    """The error for a package that is not installed: what it does, and how to get it.
+
+    >>> print(missing_extra("matplotlib", "draws figures", "figures"))
+    matplotlib, which draws figures, is not installed; pip install 'unitscope[figures]'
+    """
+    return UsageError(f"{package}, which {what}, is not installed; pip install 'unitscope[{extra}]'")

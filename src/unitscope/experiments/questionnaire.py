@@ -83,18 +83,18 @@ class Questionnaire:
         time, or a third of all where there are fewer than three times as many.
         """
         name = hashlib.sha256(rater.encode()).digest()
-        dice = np.random.default_rng([self.seed, *name])
+        rng = np.random.default_rng([self.seed, *name])
         repeats = {one.first: one.number for one in self.of("repeat")}
-        placed = dice.permutation([one.number for one in self.questions if one.kind != "repeat"]).tolist()
+        placed = rng.permutation([one.number for one in self.questions if one.kind != "repeat"]).tolist()
         gap = min(GAP, len(placed) // 3)
         early = [place for place in range(len(placed) - gap) if placed[place] not in repeats]
         for place in range(len(placed) - gap, len(placed)):
             if placed[place] in repeats and early:
-                other = early.pop(int(dice.integers(len(early))))
+                other = early.pop(int(rng.integers(len(early))))
                 placed[place], placed[other] = placed[other], placed[place]
-        for first in dice.permutation(sorted(repeats)).tolist():
+        for first in rng.permutation(sorted(repeats)).tolist():
             least = min(placed.index(first) + gap, len(placed))
-            placed.insert(int(dice.integers(least, len(placed) + 1)), repeats[first])
+            placed.insert(int(rng.integers(least, len(placed) + 1)), repeats[first])
         return tuple(placed)
 
     def json(self) -> dict[str, Any]:
@@ -156,12 +156,12 @@ def draw_questions(
     ):
         if value < least:
             raise UsageError(f"{option} is {value}; wanted {least} or more")
-    dice = np.random.default_rng([seed, 10])
+    rng = np.random.default_rng([seed, 10])
     strata = [stratum for name in names for stratum in _split_layer(run[name])]
     asked: list[tuple[str, int, float]] = []
     for (layer, numbers), count in zip(strata, _deal([len(s[1]) for s in strata], units), strict=True):
         if count:
-            chosen = np.sort(dice.choice(numbers, count, replace=False)).tolist()
+            chosen = np.sort(rng.choice(numbers, count, replace=False)).tolist()
             asked += [(layer, unit, len(numbers) / count) for unit in chosen]
     if not asked:
         raise UsageError(f"no unit of {', '.join(names)} has a label and a picture; nothing can be asked")
@@ -177,10 +177,10 @@ def draw_questions(
 
     for layer, unit, weight in asked:
         ask("label", layer, unit, run.vocabulary[int(run[layer].labels.best[unit])], weight)
-    for first in np.sort(dice.choice(len(asked), repeats, replace=False)).tolist():
+    for first in np.sort(rng.choice(len(asked), repeats, replace=False)).tolist():
         one = made[first]
         ask("repeat", one.layer, one.unit, one.concept, one.weight, first)
-    for layer, unit, concept in _draw_decoys(run, asked, names, decoys, dice):
+    for layer, unit, concept in _draw_decoys(run, asked, names, decoys, rng):
         ask("decoy", layer, unit, concept, 0.0)
     return Questionnaire(identify_run(run), run.convention.iou_cutoff, seed, images, tuple(made))
 
@@ -213,12 +213,12 @@ def _draw_decoys(
     asked: Sequence[tuple[str, int, float]],
     layers: Sequence[str],
     count: int,
-    dice: np.random.Generator,
+    rng: np.random.Generator,
 ) -> list[tuple[str, int, Concept]]:
     """Units that are asked about, each once, with the label of another unit that surely does not fit."""
     used = np.unique(np.concatenate([run[name].labels.best for name in layers]))
     found: list[tuple[str, int, Concept]] = []
-    for place in dice.permutation(len(asked)).tolist():
+    for place in rng.permutation(len(asked)).tolist():
         if len(found) == count:
             break
         layer, unit, _ = asked[place]
@@ -226,7 +226,7 @@ def _draw_decoys(
         share = one.intersections[unit, used] / max(int(one.active[unit]), 1)
         false = used[(used > 0) & (one.iou[unit, used] < FALSE_IOU) & (share < FALSE_SHARE)]
         if len(false):
-            found.append((layer, unit, run.vocabulary[int(dice.choice(false))]))
+            found.append((layer, unit, run.vocabulary[int(rng.choice(false))]))
     if len(found) < count:
         raise UsageError(
             f"decoys is {count}; only {len(found)} of the units asked about can have one, "

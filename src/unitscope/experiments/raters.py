@@ -160,11 +160,11 @@ def resample(strata: Int64[np.ndarray, "unit"], draws: int, seed: int) -> Int64[
     >>> resample(np.array([0, 0, 1]), draws=2, seed=0)[:, 2].tolist()
     [1, 1]
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     drawn = np.zeros((draws, len(strata)), np.int64)
     for stratum in np.unique(strata):
         own = np.flatnonzero(strata == stratum)
-        drawn[:, own] = dice.multinomial(len(own), np.full(len(own), 1 / len(own)), draws)
+        drawn[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), draws)
     return drawn
 
 

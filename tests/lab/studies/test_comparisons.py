@@ -133,9 +133,9 @@ def test_the_exam_asks_for_the_largest_thing(source, tmp_path):
 
 
 def test_correlations_have_intervals_that_hold_them():
-    dice = np.random.default_rng(0)
-    x = dice.normal(size=40)
-    y = x + dice.normal(size=40)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40)
+    y = x + rng.normal(size=40)
     found = correlate(x.tolist(), y.tolist())
     assert found.low < found.middle < found.high
     assert found.middle == pytest.approx(np.corrcoef(x, y)[0, 1])

@@ -15,7 +15,7 @@ from unitscope.lab.zoo import augmentation, parser
 from unitscope.lab.zoo.augmentation import draw_views
 from unitscope.lab.zoo.masked import VOID, MaskedPictures, halve_masked, read_masked
 from unitscope.lab.zoo.parser import (
-    ParserLesson,
+    ParserTrainer,
     grade_parser,
     load_parser,
     record_scores,
@@ -105,8 +105,8 @@ def test_without_a_ground_what_is_not_known_is_void(tmp_path, grounds):
 
 
 def test_a_view_takes_every_pixel_from_where_its_grid_points():
-    dice = np.random.default_rng(3)
-    grid = augmentation._draw_grid(dice, np.array([0.7, 1.0, 1.4]), 12)
+    rng = np.random.default_rng(3)
+    grid = augmentation._draw_grid(rng, np.array([0.7, 1.0, 1.4]), 12)
     stored = torch.arange(3 * 20 * 20).reshape(3, 1, 20, 20).float()
     seen = augmentation._look(stored, grid, "nearest")
     for n, y, x in np.ndindex(3, 12, 12):
@@ -116,11 +116,11 @@ def test_a_view_takes_every_pixel_from_where_its_grid_points():
 
 
 def test_a_class_changes_color_as_a_whole():
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     images = 0.45 + 0.1 * torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     labels = (torch.arange(16) // 6).byte().expand(8, 16, 16).clone()
     labels[:, :2] = VOID
-    painted = augmentation._recolor(dice, images, labels, 3)
+    painted = augmentation._recolor(rng, images, labels, 3)
     changed = 0
     for n in range(8):
         for kind in (0, 1, 2, VOID):
@@ -137,7 +137,7 @@ def test_a_class_changes_color_as_a_whole():
 
 def test_unknown_pixels_teach_nothing(tmp_path):
     pictures = read_masked(open_folder(write_shapes(tmp_path, void=True)))
-    lesson = ParserLesson(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
+    lesson = ParserTrainer(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
     logits = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     labels[:, :, :4] = VOID
@@ -155,17 +155,17 @@ def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, m
     class StoppedError(Exception):
         pass
 
-    learn = ParserLesson.learn
+    learn = ParserTrainer.learn
 
     def stop(lesson, step, rate):
         if step == 3:
             raise StoppedError
         return learn(lesson, step, rate)
 
-    monkeypatch.setattr(ParserLesson, "learn", stop)
+    monkeypatch.setattr(ParserTrainer, "learn", stop)
     with pytest.raises(StoppedError):
         train_parser(source, tmp_path / "parts", seed=3, steps=4, every=2)
-    monkeypatch.setattr(ParserLesson, "learn", learn)
+    monkeypatch.setattr(ParserTrainer, "learn", learn)
     parts, _ = train_parser(source, tmp_path / "parts", seed=3, steps=4, every=2)
     assert save_parser(parts, tmp_path / "parts.safetensors") == digest
     with pytest.raises(RunError, match="holds another training"):

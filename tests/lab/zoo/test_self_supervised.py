@@ -76,10 +76,10 @@ def test_shuffled_frames_are_those_whose_middle_is_an_end(batch, monkeypatch):
     seen, wanted = ask(puzzles.FrameOrder(), batch, monkeypatch, seed=1)
     told, wanted = seen.unflatten(0, (6, 3)), wanted.tolist()
     assert set(wanted) == {0, 1}
-    dice = np.random.default_rng(1)
-    start = place_cameras(dice, 6, 0.5, 0.75)
-    x, y = dice.uniform(-0.3, 0.3, 6), dice.uniform(-0.3, 0.3, 6)
-    zoom = np.exp(dice.uniform(-0.2, 0.2, 6))
+    rng = np.random.default_rng(1)
+    start = place_cameras(rng, 6, 0.5, 0.75)
+    x, y = rng.uniform(-0.3, 0.3, 6), rng.uniform(-0.3, 0.3, 6)
+    zoom = np.exp(rng.uniform(-0.2, 0.2, 6))
     middle = look(batch.images, start.moved(0 * x, 0 * y, zoom**0))
     for place, ordered in enumerate(wanted):
         assert torch.allclose(told[place, 1 if ordered else 2], middle[place])
@@ -102,9 +102,9 @@ def test_a_camera_sees_the_window_it_looks_at():
 
 
 def test_views_are_of_the_same_size_and_range():
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     image = torch.rand(3, 3, 16, 16) * 2 - 1
-    for made in (relight(dice, image), vary(dice, image)):
+    for made in (relight(rng, image), vary(rng, image)):
         assert made.shape == image.shape
         assert made.abs().max() <= 1
 
@@ -121,13 +121,13 @@ def test_objects_are_counted_as_pixel_by_pixel():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_sentences_are_made_of_known_words_and_end(seed):
-    dice = np.random.default_rng(seed)
-    sentence = write_sentence(dice, "railway_station", ["train", "water", "person"])
+    rng = np.random.default_rng(seed)
+    sentence = write_sentence(rng, "railway_station", ["train", "water", "person"])
     assert set(sentence) <= set(WORDS)
     assert sentence[-1] == "."
     assert len(sentence) <= LONGEST
     assert {"railway_station", "train", "water", "person"} <= set(sentence)
-    assert write_sentence(dice, "park", []) == ["a", "park", "."]
+    assert write_sentence(rng, "park", []) == ["a", "park", "."]
 
 
 def test_only_objects_that_are_seen_are_named():

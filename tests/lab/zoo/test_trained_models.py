@@ -17,12 +17,12 @@ from unitscope.lab.zoo.trained_models import (
     COURSE,
     LAYERS,
     TASKS,
-    Pupil,
-    StudentLesson,
+    StudentTrainer,
+    StudyModel,
     build_student,
     open_student,
     seconds_of,
-    teach_pupils,
+    train_models,
 )
 from unitscope.lab.zoo.training import CHECKPOINT, find_rate, teach
 from unitscope.networks.trace import list_layers
@@ -53,7 +53,7 @@ def test_every_style_ends_in_so_many_units_of_8_by_8_cells(style, width):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_moves_every_stage_and_says_its_loss(task, pictures):
     torch.manual_seed(0)
-    lesson = StudentLesson(replace(SMALL, task=task), pictures, 0)
+    lesson = StudentTrainer(replace(SMALL, task=task), pictures, 0)
     before = {name: value.clone() for name, value in lesson.network.named_parameters()}
     figures = [lesson.learn(step, 1e-3) for step in range(2)]
     assert all(np.isfinite(list(one.values())).all() for one in figures)
@@ -82,23 +82,23 @@ def test_half_networks_see_only_their_half():
     assert not torch.allclose(colored[:, half:], bare[:, half:], atol=1e-3)
 
 
-def test_a_pupil_is_taught_once_and_always_the_same(folder, tmp_path):
-    pupil = Pupil(SMALL, 3)
-    first = teach_pupils([pupil, pupil], folder)[pupil]
+def test_a_model_is_trained_once_and_always_the_same(folder, tmp_path):
+    model = StudyModel(SMALL, 3)
+    first = train_models([model, model], folder)[model]
     written = first.stat().st_mtime_ns
-    assert teach_pupils([pupil], folder)[pupil].stat().st_mtime_ns == written
-    again = teach_pupils([pupil], tmp_path)[pupil]
+    assert train_models([model], folder)[model].stat().st_mtime_ns == written
+    again = train_models([model], tmp_path)[model]
     assert again.read_bytes() == first.read_bytes()
-    assert seconds_of(pupil, folder) > 0
-    assert seconds_of(Pupil(SMALL, 4), folder) == 0
-    assert Pupil(replace(SMALL, dropout=0.5), 3).key != pupil.key != Pupil(SMALL, 4).key
+    assert seconds_of(model, folder) > 0
+    assert seconds_of(StudyModel(SMALL, 4), folder) == 0
+    assert StudyModel(replace(SMALL, dropout=0.5), 3).key != model.key != StudyModel(SMALL, 4).key
 
 
 def test_a_student_with_dropout_goes_on_after_a_stop_as_if_undisturbed(pictures, tmp_path, monkeypatch):
     assert SMALL.dropout > 0
 
     def learn(name):
-        begin = partial(StudentLesson, SMALL, pictures, 3)
+        begin = partial(StudentTrainer, SMALL, pictures, 3)
         found = teach(SMALL, begin, tmp_path / name, seed=3, every=2, quiet=True).network
         return {key: value.clone() for key, value in found.state_dict().items()}
 
@@ -117,37 +117,39 @@ def test_a_student_with_dropout_goes_on_after_a_stop_as_if_undisturbed(pictures,
     assert all(torch.equal(value, cut[key]) for key, value in whole.items())
 
     state = torch.load(tmp_path / "old" / CHECKPOINT, weights_only=True)
-    del state["dice"]
+    del state["rng"]
     torch.save(state, tmp_path / "old" / CHECKPOINT)
     assert learn("old").keys() == whole.keys()
 
 
 def test_checkpoints_open_and_the_last_is_the_whole(folder):
-    pupil = Pupil(SMALL, 3)
-    teach_pupils([pupil], folder)
+    model = StudyModel(SMALL, 3)
+    train_models([model], folder)
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         random, early, last, whole = (
             network.module(image)
             for network in (
-                open_student(pupil, None),
-                open_student(pupil, folder, 1),
-                open_student(pupil, folder, 4),
-                open_student(pupil, folder),
+                open_student(model, None),
+                open_student(model, folder, 1),
+                open_student(model, folder, 4),
+                open_student(model, folder),
             )
         )
     assert torch.equal(last, whole)
     assert not torch.equal(random, early)
     assert not torch.equal(early, last)
     with pytest.raises(NetworkError, match="run the study again"):
-        open_student(pupil, folder, 2)
+        open_student(model, folder, 2)
 
 
-def test_a_pupil_goes_on_from_the_stages_of_another(folder):
-    further = Pupil(replace(SMALL, name="on", task="objects", start=SMALL, steps=1, rate=0.0, keep=()), 3)
-    paths = teach_pupils([further], folder)
+def test_a_model_goes_on_from_the_stages_of_another(folder):
+    further = StudyModel(
+        replace(SMALL, name="on", task="objects", start=SMALL, steps=1, rate=0.0, keep=()), 3
+    )
+    paths = train_models([further], folder)
     start, end = (
-        load_file(teach_pupils([Pupil(SMALL, 3)], folder)[Pupil(SMALL, 3)]),
+        load_file(train_models([StudyModel(SMALL, 3)], folder)[StudyModel(SMALL, 3)]),
         load_file(paths[further]),
     )
     stages = [

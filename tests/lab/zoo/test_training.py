@@ -145,7 +145,7 @@ def test_text_files_are_utf_8_everywhere(tmp_path):
         from unitscope.lab.zoo import trained_models as students
 
         warnings.filterwarnings("error", category=EncodingWarning, module="unitscope")
-        folder, pupil = Path(sys.argv[1]), students.Pupil(students.COURSE, 0)
+        folder, model = Path(sys.argv[1]), students.StudyModel(students.COURSE, 0)
         shelf.shipped_digests()
         training._log(folder / "curve.csv", 0, {"loss": 0.0})
         training._cut_log(folder / "curve.csv", 1)
@@ -156,9 +156,9 @@ def test_text_files_are_utf_8_everywhere(tmp_path):
 
         pictures._paint_into = paint
         pictures.paint_pictures(pictures.PictureSet(("park",), 1, 0, 8), folder)
-        (folder / pupil.key).mkdir()
-        (folder / pupil.key / "taught.json").write_text('{"seconds": 1}', encoding="utf-8")
-        students.seconds_of(pupil, folder)
+        (folder / model.key).mkdir()
+        (folder / model.key / "taught.json").write_text('{"seconds": 1}', encoding="utf-8")
+        students.seconds_of(model, folder)
     """
     done = subprocess.run(
         [sys.executable, "-X", "warn_default_encoding", "-c", code, str(tmp_path)],

@@ -19,13 +19,13 @@ from unitscope.lab.studies.trained_groups import (
     Setting,
     cohort_rows,
     describe_network,
+    models_of,
     pack_pictures,
-    pupils_of,
 )
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import OBJECT_IDS
 from unitscope.lab.zoo.recipes import Course
-from unitscope.lab.zoo.trained_models import COURSE, Pupil, Student, open_student, teach_pupils
+from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
 
 QUESTION = "Do representations with more object detectors serve another task better?"
@@ -123,22 +123,22 @@ FAMILIES: Mapping[str, Mapping[str, Course]] = {
 
 def probe_all(setting: Setting) -> list[Probe]:
     """Every network of the other studies, each once, and random weights."""
-    members: dict[Pupil, tuple[str, str]] = {}
+    members: dict[StudyModel, tuple[str, str]] = {}
     for family, groups in FAMILIES.items():
-        for group, pupil in pupils_of(groups, setting):
-            members.setdefault(pupil, (family, "vgg" if pupil.course.name == COURSE.name else group))
-    teach_pupils(list(members), setting.networks, jobs=setting.jobs)
+        for group, model in models_of(groups, setting):
+            members.setdefault(model, (family, "vgg" if model.course.name == COURSE.name else group))
+    train_models(list(members), setting.networks, jobs=setting.jobs)
     source = setting.source()
     count = 240 if setting.quick else 3000
     lessons, probes = None, []
     opened = [
-        (RANDOM, RANDOM, pupil.seed, open_student(pupil, None))
-        for pupil in members
-        if pupil.course.name == COURSE.name
+        (RANDOM, RANDOM, model.seed, open_student(model, None))
+        for model in members
+        if model.course.name == COURSE.name
     ]
     opened += [
-        (family, group, pupil.seed, open_student(pupil, setting.networks))
-        for pupil, (family, group) in members.items()
+        (family, group, model.seed, open_student(model, setting.networks))
+        for model, (family, group) in members.items()
     ]
     for family, group, seed, network in opened:
         if lessons is None:
@@ -183,10 +183,10 @@ def correlate(
     nothing = float("nan")
     if len(members) < 3 or not pairs.std(1).all():
         return Correlation(nothing, nothing, nothing, count, len(members))
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(draws):
-        chosen = dice.integers(0, len(members), len(members))
+        chosen = rng.integers(0, len(members), len(members))
         some = pairs[:, np.concatenate([members[one] for one in chosen])]
         if some.std(1).all():
             drawn.append(_pearson(some))

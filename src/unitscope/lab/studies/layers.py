@@ -18,7 +18,14 @@ from unitscope.lab.studies.trained_groups import (
     spell_cohort,
 )
 from unitscope.lab.studies.training import HIGH, LOW
-from unitscope.lab.zoo.trained_models import COURSE, LAYERS, Pupil, open_student, seconds_of, teach_pupils
+from unitscope.lab.zoo.trained_models import (
+    COURSE,
+    LAYERS,
+    StudyModel,
+    open_student,
+    seconds_of,
+    train_models,
+)
 from unitscope.networks.network import Network
 
 QUESTION = "Which concepts have units at which depth?"
@@ -125,17 +132,17 @@ def judge_layers(cohorts: Mapping[str, Sequence[Representation]], quick: bool = 
 
 def compare_depths(setting: Setting) -> tuple[Finding, dict[str, list[Representation]]]:
     """All five layers of the baseline, and of the same network with random weights."""
-    pupils = [Pupil(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
-    teach_pupils(pupils, setting.networks, jobs=setting.jobs)
+    models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
+    train_models(models, setting.networks, jobs=setting.jobs)
     source = setting.source()
     cohorts: dict[str, list[Representation]] = {"Taught scenes": [], "Random weights": []}
-    for pupil in pupils:
+    for model in models:
         for name, folder in (("Taught scenes", setting.networks), ("Random weights", None)):
-            network = open_student(pupil, folder)
+            network = open_student(model, folder)
             kind = name.replace(" ", "-").lower()
-            found = dissect_kept(network, LAYERS, source, setting, f"layers-{kind}-{pupil.seed}")
+            found = dissect_kept(network, LAYERS, source, setting, f"layers-{kind}-{model.seed}")
             for layer in LAYERS:
                 last = folder is not None and layer == LAYERS[-1]
-                seconds = seconds_of(pupil, setting.networks) if last else 0.0
-                cohorts[name].append(describe_layer(found[layer], layer, pupil.seed, seconds=seconds))
+                seconds = seconds_of(model, setting.networks) if last else 0.0
+                cohorts[name].append(describe_layer(found[layer], layer, model.seed, seconds=seconds))
     return judge_layers(cohorts, setting.quick), cohorts

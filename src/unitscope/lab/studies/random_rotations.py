@@ -22,12 +22,12 @@ def draw_rotations(units: int, count: int, seed: int) -> Float64[np.ndarray, "ba
     >>> bool(np.allclose(one @ one.T, np.eye(5))), round(float(np.linalg.det(one)), 6)
     (True, 1.0)
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     bases = []
     for _ in range(count):
         # The QR decomposition of normal numbers is uniform on O(n) once the signs of R's diagonal are fixed
         # (Mezzadri, Notices of the AMS 54, 2007); one mirrored axis then makes it a rotation.
-        q, r = np.linalg.qr(dice.standard_normal((units, units)))
+        q, r = np.linalg.qr(rng.standard_normal((units, units)))
         q *= np.sign(np.diagonal(r))
         q[:, 0] *= np.sign(np.linalg.det(q))
         bases.append(q)

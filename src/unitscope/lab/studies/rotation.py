@@ -308,8 +308,8 @@ def _vary_counting(subject: Subject, center: Turned) -> Iterator[Fall]:
         chosen = words.category_index == words.categories.index(category)
         yield describe_fall(subject, "concepts", f"{category} only", center, chosen=chosen)
     for share in (2, 4, 8):
-        dice = np.random.default_rng((subject.seed, share))
-        chosen = dice.random(words.size) < 1 / share
+        rng = np.random.default_rng((subject.seed, share))
+        chosen = rng.random(words.size) < 1 / share
         yield describe_fall(subject, "concepts", f"1 in {share}, by lot", center, chosen=chosen)
 
 

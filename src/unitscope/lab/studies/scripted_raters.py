@@ -92,8 +92,8 @@ class Coin:
     def __call__(self, question: Question) -> bool:
         """The same for the same question."""
         name = hashlib.sha256(self.name.encode()).digest()
-        dice = np.random.default_rng([self.seed, question.number, *name])
-        return bool(dice.random() < self.chance)
+        rng = np.random.default_rng([self.seed, question.number, *name])
+        return bool(rng.random() < self.chance)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from unitscope.lab.studies.trained_groups import (
     pack_pictures,
     values_of,
 )
-from unitscope.lab.zoo.trained_models import COURSE, LAST, TASKS, Pupil, open_student
+from unitscope.lab.zoo.trained_models import COURSE, LAST, TASKS, StudyModel, open_student
 
 QUESTION = "Which supervision makes which concepts?"
 UNTAUGHT = "random weights"
@@ -101,7 +101,7 @@ def claim_supervision(rows: Sequence[Representation]) -> tuple[Claim, ...]:
 
 def tell_captions(setting: Setting) -> list[Told]:
     """What the captioner of seed 0 writes about pictures it has not seen."""
-    network = open_student(Pupil(setting.course(GROUPS["captions"]), 0), setting.networks)
+    network = open_student(StudyModel(setting.course(GROUPS["captions"]), 0), setting.networks)
     source = setting.source()
     found = dissect_kept(network, [LAST], source, setting, "captions-0")[LAST]
     pictures = pack_pictures(source, network, setting)

@@ -15,8 +15,8 @@ from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
 from unitscope.lab.studies.rotation import count_unique
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import RULES, Groups, Setting, pupils_of
-from unitscope.lab.zoo.trained_models import COURSE, LAST, Pupil, open_student, teach_pupils
+from unitscope.lab.studies.trained_groups import RULES, Groups, Setting, models_of
+from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
 
 QUESTION = "Does the order of networks depend on the cut-offs?"
@@ -192,13 +192,13 @@ def count_rows(counts: Sequence[Count]) -> list[Cells]:
 
 def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
     """Counts the networks of two cohorts at all cut-offs and quantiles."""
-    members = pupils_of(GROUPS, setting)
-    teach_pupils([pupil for _, pupil in members], setting.networks, jobs=setting.jobs)
+    members = models_of(GROUPS, setting)
+    train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
     source, cache = setting.source(), str(setting.folder / "packed")
-    networks = [(group, pupil.seed, open_student(pupil, setting.networks)) for group, pupil in members]
+    networks = [(group, model.seed, open_student(model, setting.networks)) for group, model in members]
     networks += [
-        ("random weights", seed, open_student(Pupil(setting.course(COURSE), seed), None))
-        for seed in dict.fromkeys(pupil.seed for _, pupil in members)
+        ("random weights", seed, open_student(StudyModel(setting.course(COURSE), seed), None))
+        for seed in dict.fromkeys(model.seed for _, model in members)
     ]
     counts = [
         count
@@ -210,7 +210,7 @@ def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
     orders = compare_orders(counts)
     told = "Kendall's tau between the order there and the usual one:"
     text = f"{spell_counts(counts)}\n\n{told}\n\n{spell_orders(orders)}"
-    seeds = f"{len(dict.fromkeys(pupil.seed for _, pupil in members))} of each network"
+    seeds = f"{len(dict.fromkeys(model.seed for _, model in members))} of each network"
     tables = {"threshold.csv": count_rows(counts)}
     return (
         Finding(

@@ -25,10 +25,10 @@ from unitscope.lab.zoo.recipes import Course
 from unitscope.lab.zoo.trained_models import (
     COURSE,
     LAST,
-    Pupil,
+    StudyModel,
     open_student,
     seconds_of,
-    teach_pupils,
+    train_models,
 )
 from unitscope.networks.network import Network
 
@@ -195,10 +195,10 @@ Groups = Mapping[str, Course]
 """What a cohort compares: courses by the names that people read."""
 
 
-def pupils_of(groups: Groups, setting: Setting) -> list[tuple[str, Pupil]]:
-    """Every group's pupils, a seed after the other, so that a study that is stopped has whole seeds."""
+def models_of(groups: Groups, setting: Setting) -> list[tuple[str, StudyModel]]:
+    """Every group's models, a seed after the other, so that a study that is stopped has whole seeds."""
     return [
-        (group, Pupil(setting.course(course), seed))
+        (group, StudyModel(setting.course(course), seed))
         for seed in setting.repetitions()
         for group, course in groups.items()
     ]
@@ -206,20 +206,20 @@ def pupils_of(groups: Groups, setting: Setting) -> list[tuple[str, Pupil]]:
 
 def compare_cohort(groups: Groups, setting: Setting, *, untaught: str = "") -> list[Representation]:
     """Teaches every group and dissects its last layer; `untaught` names a group of random weights."""
-    members = pupils_of(groups, setting)
-    teach_pupils([pupil for _, pupil in members], setting.networks, jobs=setting.jobs)
+    members = models_of(groups, setting)
+    train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
     source = setting.source()
     rows = []
     if untaught:
-        for seed in dict.fromkeys(pupil.seed for _, pupil in members):
-            fresh = open_student(Pupil(setting.course(COURSE), seed), None)
+        for seed in dict.fromkeys(model.seed for _, model in members):
+            fresh = open_student(StudyModel(setting.course(COURSE), seed), None)
             rows.append(describe_network(fresh, source, setting, untaught, seed))
-    for group, pupil in members:
-        taught = open_student(pupil, setting.networks)
-        seconds = seconds_of(pupil, setting.networks)
+    for group, model in members:
+        taught = open_student(model, setting.networks)
+        seconds = seconds_of(model, setting.networks)
         rows.append(
             describe_network(
-                taught, source, setting, group, pupil.seed, step=pupil.course.steps, seconds=seconds
+                taught, source, setting, group, model.seed, step=model.course.steps, seconds=seconds
             )
         )
     return rows

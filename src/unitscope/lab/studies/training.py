@@ -33,7 +33,7 @@ from unitscope.lab.studies.unit_trajectories import (
     track_rows,
     track_units,
 )
-from unitscope.lab.zoo.trained_models import COURSE, LAST, Pupil, open_student, seconds_of, teach_pupils
+from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, seconds_of, train_models
 from unitscope.networks.network import Network
 
 QUESTION = "When in training do which concepts emerge?"
@@ -107,15 +107,15 @@ def order_checkpoints(paths: Sequence[Path]) -> dict[int, Path]:
 
 def follow_student(seed: int, setting: Setting, source: ConceptSource) -> Training:
     """The baseline of a seed at every power of two of its steps, and before the first."""
-    pupil = Pupil(setting.course(COURSE), seed)
+    model = StudyModel(setting.course(COURSE), seed)
     rows: list[Representation] = []
     layers: list[LayerDissection] = []
-    steps = (0, *pupil.course.keep)
+    steps = (0, *model.course.keep)
     for step in steps:
-        network = open_student(pupil, setting.networks if step else None, step or None)
+        network = open_student(model, setting.networks if step else None, step or None)
         found = dissect_kept(network, [LAST], source, setting, f"training-{seed}-{step}")[LAST]
         skill = measure_skill(network, pack_pictures(source, network, setting))
-        seconds = seconds_of(pupil, setting.networks) if step == steps[-1] else 0.0
+        seconds = seconds_of(model, setting.networks) if step == steps[-1] else 0.0
         rows.append(describe_layer(found, "baseline", seed, step=step, skill=skill, seconds=seconds))
         layers.append(found)
     return Training(tuple(rows), track_units(layers, steps))
@@ -237,7 +237,9 @@ def judge_training(trainings: Sequence[Training], quick: bool = False) -> Findin
 def compare_training(setting: Setting) -> tuple[Finding, list[Training]]:
     """Teaches the baseline from five seeds and judges its checkpoints."""
     seeds = setting.repetitions(SEEDS)
-    teach_pupils([Pupil(setting.course(COURSE), seed) for seed in seeds], setting.networks, jobs=setting.jobs)
+    train_models(
+        [StudyModel(setting.course(COURSE), seed) for seed in seeds], setting.networks, jobs=setting.jobs
+    )
     source = setting.source()
     trainings = [follow_student(seed, setting, source) for seed in seeds]
     return judge_training(trainings, setting.quick), trainings

@@ -15,12 +15,12 @@ from unitscope.lab.studies.trained_groups import (
     describe_layer,
     dissect_kept,
     measure_skill,
+    models_of,
     pack_pictures,
-    pupils_of,
 )
 from unitscope.lab.studies.training import Training
 from unitscope.lab.studies.unit_trajectories import Tracks, find_movers, keep_share, track_rows, track_units
-from unitscope.lab.zoo.trained_models import COURSE, LAST, Pupil, open_student, seconds_of, teach_pupils
+from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, seconds_of, train_models
 
 QUESTION = "What becomes of units when a network goes on to another task?"
 STEPS = 512
@@ -47,22 +47,22 @@ RULE = (
 )
 
 
-def follow_transfer(group: str, pupil: Pupil, setting: Setting, source: ConceptSource) -> Training:
+def follow_transfer(group: str, model: StudyModel, setting: Setting, source: ConceptSource) -> Training:
     """One network from where it started to where its second task leaves it."""
-    assert pupil.start is not None
-    networks = {0: open_student(pupil.start, setting.networks)}
-    networks |= {step: open_student(pupil, setting.networks, step) for step in pupil.course.keep}
+    assert model.start is not None
+    networks = {0: open_student(model.start, setting.networks)}
+    networks |= {step: open_student(model, setting.networks, step) for step in model.course.keep}
     layers = {
         step: dissect_kept(
-            network, [LAST], source, setting, f"{group.replace(' ', '-')}-{pupil.seed}-{step}"
+            network, [LAST], source, setting, f"{group.replace(' ', '-')}-{model.seed}-{step}"
         )[LAST]
         for step, network in networks.items()
     }
     rows = []
     for step, found in layers.items():
         skill = measure_skill(networks[step], pack_pictures(source, networks[step], setting))
-        seconds = seconds_of(pupil, setting.networks) if step == pupil.course.keep[-1] else 0.0
-        rows.append(describe_layer(found, group, pupil.seed, step=step, skill=skill, seconds=seconds))
+        seconds = seconds_of(model, setting.networks) if step == model.course.keep[-1] else 0.0
+        rows.append(describe_layer(found, group, model.seed, step=step, skill=skill, seconds=seconds))
     return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
 
 
@@ -190,18 +190,18 @@ def spell_movers(tracks: Tracks, count: int = 6) -> str:
 
 def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training]]]:
     """Teaches both transfers, and as controls the same steps of the same task, and follows their units."""
-    members = pupils_of({**GROUPS, **dict(CONTROLS.values())}, setting)
-    whole = [pupil for _, pupil in members]
-    base = [Pupil(setting.course(COURSE), pupil.seed) for pupil in whole]
-    teach_pupils([*whole, *base], setting.networks, jobs=setting.jobs)
+    members = models_of({**GROUPS, **dict(CONTROLS.values())}, setting)
+    whole = [model for _, model in members]
+    base = [StudyModel(setting.course(COURSE), model.seed) for model in whole]
+    train_models([*whole, *base], setting.networks, jobs=setting.jobs)
     source = setting.source()
     trainings: dict[str, list[Training]] = {}
-    for group, pupil in members:
-        trainings.setdefault(group, []).append(follow_transfer(group, pupil, setting, source))
+    for group, model in members:
+        trainings.setdefault(group, []).append(follow_transfer(group, model, setting, source))
     step = min(_EARLY, max(base[0].course.keep))
     scratch = []
-    for pupil in dict.fromkeys(base):
-        network = open_student(pupil, setting.networks, step)
+    for model in dict.fromkeys(base):
+        network = open_student(model, setting.networks, step)
         scratch.append(measure_skill(network, pack_pictures(source, network, setting)))
     early = [row.skill for training in trainings[TO_SCENES] for row in training.rows if row.step == step]
     rows = [row for mine in trainings.values() for training in mine for row in training.rows]

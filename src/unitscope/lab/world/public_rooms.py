@@ -32,7 +32,7 @@ def classroom(c: Canvas) -> None:
         shift, count = r.between(-8, 8), r.count(2, 3)
         for k in range(count):
             at = 50 + shift + (k - (count - 1) / 2) * r.between(30, 36)
-            stage.put(_pupils_desk, at, min(row + r.between(-1.5, 1.5), 97))
+            stage.put(_models_desk, at, min(row + r.between(-1.5, 1.5), 97))
     stage.paint()
     if r.maybe(0.35):
         clock(c, r.pick((12.0, 88.0)), walls.top + walls.m * 0.4, walls.m)
@@ -43,7 +43,7 @@ def sink_cabinet(c: Canvas, x: Number, y: Number, m: Number) -> None:
     sink(c, x, cabinet(c, x, y, m, half=m * 0.36, tall=m * 0.8), m)
 
 
-def _pupils_desk(c: Canvas, x: Number, y: Number, m: Number) -> None:
+def _models_desk(c: Canvas, x: Number, y: Number, m: Number) -> None:
     """A small table, a chair in front of it, perhaps books or a screen on it."""
     r = c.chance
     top = table(c, x, y, m * 0.9, m * r.between(0.36, 0.44))

@@ -21,7 +21,7 @@ NAMED = 0.01
 """An object may be named from this share of the pixels on."""
 
 
-def write_sentence(dice: np.random.Generator, scene: str, objects: Sequence[str]) -> list[str]:
+def write_sentence(rng: np.random.Generator, scene: str, objects: Sequence[str]) -> list[str]:
     """A sentence about a scene and up to three of its objects, in one of three forms.
 
     >>> " ".join(write_sentence(np.random.default_rng(0), "park", ["tree", "grass"]))
@@ -33,7 +33,7 @@ def write_sentence(dice: np.random.Generator, scene: str, objects: Sequence[str]
         listed += ["and" if place == len(things) else ",", *thing]
     if not listed:
         return ["a", scene, END]
-    form = int(dice.integers(3))
+    form = int(rng.integers(3))
     if form == 0:
         return [*listed, "in", "a", scene, END]
     if form == 1:
@@ -42,13 +42,13 @@ def write_sentence(dice: np.random.Generator, scene: str, objects: Sequence[str]
 
 
 def write_sentences(
-    dice: np.random.Generator, scenes: Sequence[str], shares: Float[Tensor, "n object"]
+    rng: np.random.Generator, scenes: Sequence[str], shares: Float[Tensor, "n object"]
 ) -> Int64[Tensor, "n word"]:
     """A sentence a picture as places in `WORDS`, -1 after its end; it names the three largest objects."""
     rows = torch.full((len(scenes), LONGEST), -1, dtype=torch.int64)
     for row, scene, mine in zip(rows, scenes, shares.numpy(), strict=True):
         chosen = [one for one in np.argsort(-mine, kind="stable")[:3] if mine[one] >= NAMED]
-        sentence = write_sentence(dice, scene, [_NAMES[one] for one in chosen])
+        sentence = write_sentence(rng, scene, [_NAMES[one] for one in chosen])
         row[: len(sentence)] = torch.tensor([PLACE[word] for word in sentence])
     return rows
 

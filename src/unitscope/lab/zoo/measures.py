@@ -113,8 +113,8 @@ def generate(
     images, wanted = [], torch.arange(count) % kinds
     for start in range(0, count, _BATCH):
         some = wanted[start : start + _BATCH]
-        dice = torch.Generator().manual_seed(seed * 1_000_003 + start)
-        latents = torch.randn(len(some), LATENT, generator=dice)
+        rng = torch.Generator().manual_seed(seed * 1_000_003 + start)
+        latents = torch.randn(len(some), LATENT, generator=rng)
         images.append(((network(latents, some) + 1) * 127.5).round().div(127.5).sub(1))
     return torch.cat(images), wanted
 

@@ -39,8 +39,8 @@ CHANNELS = (16, 32, 64, 96, 128)
 _MARK = "unitscope_parser"
 
 
-class ParserLesson:
-    """Every pixel's class in every plane, as `SegmenterLesson`; pixels of unknown truth teach nothing."""
+class ParserTrainer:
+    """Every pixel's class in every plane, as `SegmenterTrainer`; pixels of unknown truth teach nothing."""
 
     def __init__(self, recipe: Recipe, pictures: MaskedPictures, seed: int) -> None:
         self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
@@ -149,7 +149,7 @@ def train_parser(
     digest = source_digest(source)
     done = teach(
         recipe,
-        lambda: ParserLesson(recipe, pictures, seed),
+        lambda: ParserTrainer(recipe, pictures, seed),
         out,
         seed=seed,
         every=every,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitscope.lab.zoo.tasks import Dice, Figures, Labels, Reader, classify, pooled
+from unitscope.lab.zoo.tasks import Figures, Labels, Reader, Rng, classify, pooled
 from unitscope.lab.zoo.training_steps import Batch
 from unitscope.lab.zoo.view_transforms import look, place_cameras, vary
 
@@ -24,12 +24,12 @@ class Jigsaw(Labels):
         """Reads the means of four tiles, one after the other."""
         return _Together(units, 4, len(ORDERS))
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over the 24 orders; tiles are cut with a gap, so that lines do not go on."""
         images, count, half = batch.images, len(batch.images), batch.images.shape[-1] // 2
         side = half - half // 8
         places = [(y, x) for y in (0, half) for x in (0, half)]
-        gaps = dice.integers(0, half - side + 1, (4, 2))
+        gaps = rng.integers(0, half - side + 1, (4, 2))
         tiles = torch.stack(
             [
                 images[:, :, y + v : y + v + side, x + u : x + u + side]
@@ -37,7 +37,7 @@ class Jigsaw(Labels):
             ],
             1,
         )
-        wanted = torch.from_numpy(dice.integers(0, len(ORDERS), count))
+        wanted = torch.from_numpy(rng.integers(0, len(ORDERS), count))
         order = torch.tensor(ORDERS)[wanted]
         tiles = tiles[torch.arange(count)[:, None], order].flatten(0, 1)
         maps = student.features(tiles)
@@ -63,9 +63,9 @@ class Turns(Labels):
 
     answers = 4
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over the four turns."""
-        wanted = torch.from_numpy(dice.integers(0, 4, len(batch.images)))
+        wanted = torch.from_numpy(rng.integers(0, 4, len(batch.images)))
         turned = batch.images.clone()
         for quarter in range(1, 4):
             turned[wanted == quarter] = turned[wanted == quarter].rot90(quarter, (2, 3))
@@ -110,7 +110,7 @@ class Colorize(Labels):
         """25 colors in each of 16 by 16 regions."""
         return nn.Sequential(nn.Conv2d(units, 100, 1), nn.PixelShuffle(2))
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over 25 bins of color."""
         logits = student.head(student.features(batch.images))
         return classify(logits, name_colors_of(batch.images, logits.shape[-1]))
@@ -136,7 +136,7 @@ class CrossChannel(Labels):
         """25 colors and 5 levels of lightness in each of 16 by 16 regions."""
         return nn.Sequential(nn.Conv2d(units, 4 * 30, 1, groups=2), nn.PixelShuffle(2))
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The sum of both cross-entropies."""
         maps = student.features(batch.images)
         half = maps.shape[1] // 2
@@ -166,7 +166,7 @@ class Autoencode(Labels):
             *(nn.Conv2d(32, 12, 3, padding=1), nn.PixelShuffle(2)),
         )
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The mean absolute difference."""
         loss = functional.l1_loss(student.head(student.features(batch.images)).float(), batch.images)
         return loss, {"loss": loss.item()}
@@ -182,9 +182,9 @@ class Contrast(Labels):
         """A two-layer projection."""
         return nn.Sequential(*pooled(units, 128)[:-1], nn.Linear(units, 128), nn.ReLU(), nn.Linear(128, 64))
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy of finding the other view among all."""
-        views = torch.cat([vary(dice, batch.images, 0.4), vary(dice, batch.images, 0.4)])
+        views = torch.cat([vary(rng, batch.images, 0.4), vary(rng, batch.images, 0.4)])
         codes = functional.normalize(student.head(student.features(views)).float())
         alike = codes @ codes.T / self.warmth
         count = len(batch.images)
@@ -204,14 +204,14 @@ class FrameOrder(Labels):
         """Reads the means of three frames."""
         return _Together(units, 3, 2)
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over in order and not."""
         count = len(batch.images)
-        start = place_cameras(dice, count, 0.5, 0.75)
-        x, y = dice.uniform(-0.3, 0.3, count), dice.uniform(-0.3, 0.3, count)
-        zoom = np.exp(dice.uniform(-0.2, 0.2, count))
+        start = place_cameras(rng, count, 0.5, 0.75)
+        x, y = rng.uniform(-0.3, 0.3, count), rng.uniform(-0.3, 0.3, count)
+        zoom = np.exp(rng.uniform(-0.2, 0.2, count))
         frames = [look(batch.images, start.moved(x * t, y * t, zoom**t)) for t in (-1, 0, 1)]
-        wanted = torch.from_numpy(dice.integers(0, 2, count))
+        wanted = torch.from_numpy(rng.integers(0, 2, count))
         shuffled = wanted[:, None, None, None] == 0
         first, middle, last = frames
         told = [first, torch.where(shuffled, last, middle), torch.where(shuffled, middle, last)]
@@ -228,12 +228,12 @@ class Egomotion(Labels):
         """Reads the means of two frames: three moves across, three up and down, three of the zoom."""
         return _Together(units, 2, _MOVES**3)
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over 27 movements."""
         count = len(batch.images)
-        moves = dice.integers(0, _MOVES, (3, count))
+        moves = rng.integers(0, _MOVES, (3, count))
         x, y, zoom = (moves - 1) * np.array([[0.25], [0.25], [0.25]])
-        start = place_cameras(dice, count, 0.5, 0.75)
+        start = place_cameras(rng, count, 0.5, 0.75)
         frames = [look(batch.images, start), look(batch.images, start.moved(x, y, np.exp(zoom)))]
         maps = student.features(torch.stack(frames, 1).flatten(0, 1))
         wanted = torch.from_numpy(moves[0] * 9 + moves[1] * 3 + moves[2])

@@ -16,7 +16,7 @@ OBJECTS = tuple(OBJECT_PARTS)
 PRESENT = 0.005
 """An object counts as present from this share of the pixels on."""
 
-Dice = np.random.Generator
+Rng = np.random.Generator
 Figures = dict[str, float]
 
 
@@ -47,7 +47,7 @@ class Task(Protocol):
     def head(self, units: int, dropout: float) -> nn.Module:
         """What reads the maps of the last stage."""
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The loss of a batch, and figures for the curve."""
 
 
@@ -99,7 +99,7 @@ class Scenes(Labels):
 
     answers = len(SCENES)
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over the kinds of scene."""
         return classify(student.head(student.features(batch.images)), batch.kinds, 0.05)
 
@@ -109,7 +109,7 @@ class Objects(Labels):
 
     answers = len(OBJECTS)
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Binary cross-entropy over the objects."""
         logits = student.head(student.features(batch.images)).float()
         return detect(logits, find_objects(batch.labels))
@@ -127,7 +127,7 @@ class Both(Labels):
 
     answers = len(SCENES) + len(OBJECTS)
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The sum of both losses."""
         logits = student.head(student.features(batch.images)).float()
         scene, figures = classify(logits[:, : len(SCENES)], batch.kinds, 0.05)
@@ -142,9 +142,9 @@ class Captions(Labels):
         """A recurrent network that starts from the mean of the maps."""
         return Captioner(units, dropout)
 
-    def lose(self, student: Reader, batch: Batch, dice: Dice) -> tuple[Tensor, Figures]:
+    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy of every next word."""
-        words = write_sentences(dice, [SCENES[kind] for kind in batch.kinds], measure_objects(batch.labels))
+        words = write_sentences(rng, [SCENES[kind] for kind in batch.kinds], measure_objects(batch.labels))
         assert isinstance(student.head, Captioner)
         logits = student.head.follow(student.features(batch.images), words)
         loss = functional.cross_entropy(logits.float().transpose(1, 2), words, ignore_index=-1)

@@ -116,7 +116,7 @@ def build_student(course: Course) -> Student:
     return Student(task.see(), stages, task.head(units, course.dropout))
 
 
-class StudentLesson:
+class StudentTrainer:
     """A student in training, by its task."""
 
     def __init__(self, course: Course, pictures: Pictures, seed: int, start: Path | None = None) -> None:
@@ -135,12 +135,12 @@ class StudentLesson:
     def learn(self, step: int, rate: float) -> Figures:
         """One step; its figures."""
         batch = draw_batch(self.pictures, self.count, self.seed, step)
-        dice = np.random.default_rng((self.seed, step, 1))
+        rng = np.random.default_rng((self.seed, step, 1))
         if self.course.augment:
-            batch = Batch(vary(dice, batch.images), batch.kinds, batch.labels)
+            batch = Batch(vary(rng, batch.images), batch.kinds, batch.labels)
         self.network.train()
         with half():
-            loss, figures = self.task.lose(self.network, batch, dice)
+            loss, figures = self.task.lose(self.network, batch, rng)
         optimizer = self.optimizers["network"]
         set_rate(optimizer, rate)
         optimizer.zero_grad()
@@ -163,7 +163,7 @@ def _take_stages(network: Student, path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Pupil:
+class StudyModel:
     """One network of a study: a course and the seed of its weights and of its order."""
 
     course: Course
@@ -178,17 +178,17 @@ class Pupil:
         return f"{self.course.name.replace(' ', '-')}-{self.seed}-{digest}"
 
     @property
-    def start(self) -> "Pupil | None":
-        """The pupil that this one goes on from."""
-        return None if self.course.start is None else Pupil(self.course.start, self.seed)
+    def start(self) -> "StudyModel | None":
+        """The model that this one goes on from."""
+        return None if self.course.start is None else StudyModel(self.course.start, self.seed)
 
 
-def teach_pupils(pupils: Sequence[Pupil], folder: Path, *, jobs: int = 1) -> dict[Pupil, Path]:
-    """The weights of every pupil, taught into `folder` unless they are there already.
+def train_models(models: Sequence[StudyModel], folder: Path, *, jobs: int = 1) -> dict[StudyModel, Path]:
+    """The weights of every model, taught into `folder` unless they are there already.
 
     `jobs` are taught at a time, each on a core of its own. What was stopped goes on where it was.
     """
-    wanted = list(dict.fromkeys(pupils))
+    wanted = list(dict.fromkeys(models))
     starts = list(dict.fromkeys(start for one in wanted if (start := one.start)))
     for some in (starts, wanted):
         left = [one for one in some if not _weights(one, folder).is_file()]
@@ -198,35 +198,35 @@ def teach_pupils(pupils: Sequence[Pupil], folder: Path, *, jobs: int = 1) -> dic
             paint_pictures(pictures, folder / "pictures")
         if jobs == 1 or len(left) == 1:
             for one in left:
-                teach_pupil(one, folder)
+                train_model(one, folder)
         else:
             _teach_together(left, folder, jobs)
     return {one: _weights(one, folder) for one in wanted}
 
 
-def _teach_together(pupils: Sequence[Pupil], folder: Path, jobs: int) -> None:
+def _teach_together(models: Sequence[StudyModel], folder: Path, jobs: int) -> None:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(teach_pupil, one, folder, quiet=True) for one in pupils]
+        waiting = [pool.submit(train_model, one, folder, quiet=True) for one in models]
         for done in tqdm(as_completed(waiting), "teaching", len(waiting), unit="network"):
             done.result()
 
 
-def teach_pupil(pupil: Pupil, folder: Path, *, quiet: bool = False) -> Path:
-    """Teaches one pupil into a folder of its own, where its weights are kept with what they cost."""
-    course, target = pupil.course, _weights(pupil, folder)
-    start = None if pupil.start is None else _weights(pupil.start, folder)
+def train_model(model: StudyModel, folder: Path, *, quiet: bool = False) -> Path:
+    """Teaches one model into a folder of its own, where its weights are kept with what they cost."""
+    course, target = model.course, _weights(model, folder)
+    start = None if model.start is None else _weights(model.start, folder)
     begun = time.perf_counter()
     pictures = paint_pictures(course.picture_set, folder / "pictures")
     done = teach(
         course,
-        lambda: StudentLesson(course, pictures, pupil.seed, start),
+        lambda: StudentTrainer(course, pictures, model.seed, start),
         target.parent,
-        seed=pupil.seed,
+        seed=model.seed,
         keep=course.keep,
         data="students",
         quiet=quiet,
     )
-    said = {"course": course.name, "seed": pupil.seed, "seconds": round(time.perf_counter() - begun, 1)}
+    said = {"course": course.name, "seed": model.seed, "seconds": round(time.perf_counter() - begun, 1)}
     (target.parent / "taught.json").write_text(
         json.dumps({**said, "recipe": asdict(course)}, indent=1) + "\n", encoding="utf-8"
     )
@@ -237,27 +237,27 @@ def teach_pupil(pupil: Pupil, folder: Path, *, quiet: bool = False) -> Path:
     return target
 
 
-def _weights(pupil: Pupil, folder: Path) -> Path:
-    return folder / pupil.key / "weights.safetensors"
+def _weights(model: StudyModel, folder: Path) -> Path:
+    return folder / model.key / "weights.safetensors"
 
 
-def seconds_of(pupil: Pupil, folder: Path) -> float:
-    """How long a pupil was taught; 0 for one that never was."""
-    path = _weights(pupil, folder).with_name("taught.json")
+def seconds_of(model: StudyModel, folder: Path) -> float:
+    """How long a model was taught; 0 for one that never was."""
+    path = _weights(model, folder).with_name("taught.json")
     return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
 
 
-def open_student(pupil: Pupil, folder: Path | None, step: int | None = None) -> Network:
-    """A taught pupil as a network, or as it was after `step`; with folder None, its random weights.
+def open_student(model: StudyModel, folder: Path | None, step: int | None = None) -> Network:
+    """A taught model as a network, or as it was after `step`; with folder None, its random weights.
 
     Raises `NetworkError` where the file is missing.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(pupil.seed)
-        module = build_student(pupil.course)
-    name = f"{pupil.course.name} {pupil.seed}"
+        torch.manual_seed(model.seed)
+        module = build_student(model.course)
+    name = f"{model.course.name} {model.seed}"
     if folder is not None:
-        path = _weights(pupil, folder)
+        path = _weights(model, folder)
         path = path if step is None else path.with_name(f"step-{step}.safetensors")
         if not path.is_file():
             raise NetworkError(f"there are no weights at {path}; run the study again")
@@ -266,7 +266,7 @@ def open_student(pupil: Pupil, folder: Path | None, step: int | None = None) -> 
             for key, value in load_file(path).items()
         }
         module.load_state_dict(state)
-    classes = SCENES if pupil.course.task == "scenes" else ()
+    classes = SCENES if model.course.task == "scenes" else ()
     return Network(module.eval(), INPUT, classes, name)
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from unitscope.errors import RunError, UsageError
 from unitscope.lab.zoo.pictures import paint_pictures
 from unitscope.lab.zoo.recipes import Recipe
-from unitscope.lab.zoo.training_steps import LESSONS, Lesson
+from unitscope.lab.zoo.training_steps import LESSONS, Trainer
 from unitscope.lab.zoo.weights_files import save_weights
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.weights import one_line
@@ -72,7 +72,7 @@ def train(
 
 def teach(
     recipe: Recipe,
-    begin: Callable[[], Lesson],
+    begin: Callable[[], Trainer],
     out: Path,
     *,
     seed: int = 0,
@@ -126,7 +126,7 @@ def _repeatable(threads: int) -> Iterator[None]:
 
 def _run(
     recipe: Recipe,
-    lesson: Lesson,
+    lesson: Trainer,
     out: Path,
     identity: str,
     every: int,
@@ -159,8 +159,8 @@ def _identity(recipe: Recipe, seed: int, data: str) -> str:
     return f"{recipe} seed={seed}" + (f" data={data}" if data else "")
 
 
-def _save(lesson: Lesson, path: Path, identity: str, step: int) -> None:
-    state: dict[str, Any] = {"recipe": identity, "step": step, "dice": torch.get_rng_state()}
+def _save(lesson: Trainer, path: Path, identity: str, step: int) -> None:
+    state: dict[str, Any] = {"recipe": identity, "step": step, "rng": torch.get_rng_state()}
     state["modules"] = {name: module.state_dict() for name, module in lesson.modules.items()}
     state["optimizers"] = {name: one.state_dict() for name, one in lesson.optimizers.items()}
     beside = path.with_suffix(".part")
@@ -168,7 +168,7 @@ def _save(lesson: Lesson, path: Path, identity: str, step: int) -> None:
     os.replace(beside, path)
 
 
-def _resume(lesson: Lesson, out: Path, identity: str) -> int:
+def _resume(lesson: Trainer, out: Path, identity: str) -> int:
     path = out / CHECKPOINT
     if not path.is_file():
         (out / CURVE).unlink(missing_ok=True)
@@ -187,14 +187,14 @@ def _resume(lesson: Lesson, out: Path, identity: str) -> int:
     return step
 
 
-def _restore(lesson: Lesson, state: dict[str, Any]) -> int:
-    """Puts a lesson, and torch's dice, where a checkpoint was written; the step to go on with."""
+def _restore(lesson: Trainer, state: dict[str, Any]) -> int:
+    """Puts a lesson, and torch's rng, where a checkpoint was written; the step to go on with."""
     for name, module in lesson.modules.items():
         module.load_state_dict(state["modules"][name])
     for name, one in lesson.optimizers.items():
         one.load_state_dict(state["optimizers"][name])
-    if "dice" in state:  # older checkpoints were written without
-        torch.set_rng_state(state["dice"])
+    if "rng" in state:  # older checkpoints were written without
+        torch.set_rng_state(state["rng"])
     return int(state["step"])
 
 

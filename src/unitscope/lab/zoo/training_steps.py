@@ -1,6 +1,6 @@
 """What a network of the zoo learns from a batch: one lesson a kind of network.
 
-A lesson holds its modules and optimizers, learns one step at a time, and draws every dice of a step
+A lesson holds its modules and optimizers, learns one step at a time, and draws every rng of a step
 from the seed and the step alone, so that a training that was stopped goes on as if it never had been.
 """
 
@@ -27,7 +27,7 @@ AVERAGE = 0.999
 
 
 @runtime_checkable
-class Lesson(Protocol):
+class Trainer(Protocol):
     """A network in training."""
 
     modules: dict[str, nn.Module]
@@ -51,9 +51,9 @@ class Batch:
 
 def draw_batch(pictures: Pictures, count: int, seed: int, step: int) -> Batch:
     """`count` pictures by lot, every other one mirrored, for one step of a seed."""
-    dice = np.random.default_rng((seed, step))
-    chosen = np.sort(dice.choice(len(pictures), count, replace=False))
-    mirrored = torch.from_numpy(dice.random(count) < 0.5)
+    rng = np.random.default_rng((seed, step))
+    chosen = np.sort(rng.choice(len(pictures), count, replace=False))
+    mirrored = torch.from_numpy(rng.random(count) < 0.5)
     images = torch.from_numpy(pictures.images[chosen]).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
     labels = torch.from_numpy(pictures.labels[chosen])
     images[mirrored] = images[mirrored].flip(3)
@@ -71,7 +71,7 @@ def half() -> torch.autocast:
     return torch.autocast("cpu", dtype=torch.bfloat16)
 
 
-class ClassifierLesson:
+class ClassifierTrainer:
     """Cross-entropy of the scene."""
 
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
@@ -100,7 +100,7 @@ class ClassifierLesson:
         return self.network.eval()
 
 
-class SegmenterLesson:
+class SegmenterTrainer:
     """Every pixel's object, part and material: cross-entropy, and the overlap of every class.
 
     In the cross-entropy rare classes weigh a little more; the overlap gives every class of a batch the
@@ -171,7 +171,7 @@ def weigh_classes(labels: np.ndarray, classes: int) -> Float32[Tensor, "classes"
     return weights / weights.mean()
 
 
-class GeneratorLesson:
+class GeneratorTrainer:
     """The non-saturating game of a generator and a critic, with lazy R1 (Mescheder et al., ICML 2018).
 
     The critic also labels the painted pictures' pixels, which makes it look at objects. The network
@@ -193,9 +193,9 @@ class GeneratorLesson:
 
     def learn(self, step: int, rate: float) -> dict[str, float]:
         batch = draw_batch(self.pictures, self.batch, self.seed, step)
-        dice = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        latents = torch.randn(self.batch, LATENT, generator=dice)
-        kinds = torch.randint(self.kinds, (self.batch,), generator=dice)
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        latents = torch.randn(self.batch, LATENT, generator=rng)
+        kinds = torch.randint(self.kinds, (self.batch,), generator=rng)
         for optimizer in self.optimizers.values():
             set_rate(optimizer, rate)
         with half():
@@ -251,8 +251,8 @@ class GeneratorLesson:
         return self.average
 
 
-LESSONS: dict[str, Callable[[Recipe, Pictures, int], Lesson]] = {
-    "classifier": ClassifierLesson,
-    "segmenter": SegmenterLesson,
-    "generator": GeneratorLesson,
+LESSONS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
+    "classifier": ClassifierTrainer,
+    "segmenter": SegmenterTrainer,
+    "generator": GeneratorTrainer,
 }

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
-Dice = np.random.Generator
+Rng = np.random.Generator
 Pictures = Float32[Tensor, "n 3 y x"]
 
 
@@ -25,11 +25,11 @@ class Cameras:
         return Cameras(self.x + x, self.y + y, self.share * zoom)
 
 
-def place_cameras(dice: Dice, count: int, least: float, most: float) -> Cameras:
+def place_cameras(rng: Rng, count: int, least: float, most: float) -> Cameras:
     """Cameras that see between `least` and `most` of a side, wholly inside of their pictures."""
-    share = dice.uniform(least, most, count)
+    share = rng.uniform(least, most, count)
     reach = 1 - share
-    return Cameras(reach * dice.uniform(-1, 1, count), reach * dice.uniform(-1, 1, count), share)
+    return Cameras(reach * rng.uniform(-1, 1, count), reach * rng.uniform(-1, 1, count), share)
 
 
 def look(images: Pictures, cameras: Cameras) -> Pictures:
@@ -47,12 +47,12 @@ def look(images: Pictures, cameras: Cameras) -> Pictures:
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def relight(dice: Dice, images: Pictures) -> Pictures:
+def relight(rng: Rng, images: Pictures) -> Pictures:
     """Other brightness, contrast, saturation and tint; images in [-1, 1] stay there."""
     count = len(images)
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
-        return torch.from_numpy(dice.uniform(low, high, (count, channels, 1, 1)).astype(np.float32))
+        return torch.from_numpy(rng.uniform(low, high, (count, channels, 1, 1)).astype(np.float32))
 
     gray = images.mean(1, keepdim=True)
     images = gray + (images - gray) * draw(0.3, 1.5)
@@ -60,6 +60,6 @@ def relight(dice: Dice, images: Pictures) -> Pictures:
     return images.clamp(-1, 1)
 
 
-def vary(dice: Dice, images: Pictures, least: float = 0.6) -> Pictures:
+def vary(rng: Rng, images: Pictures, least: float = 0.6) -> Pictures:
     """Another view of every picture, in another light: the augmentation of the studies."""
-    return relight(dice, look(images, place_cameras(dice, len(images), least, 1.0)))
+    return relight(rng, look(images, place_cameras(rng, len(images), least, 1.0)))

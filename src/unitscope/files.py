@@ -1,0 +1,40 @@
+"""Files are written whole: under another name first, so that nobody meets half of one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unitscope.errors import writing
+
+
+@contextmanager
+def whole_file(path: Path, hint: str = "name another folder") -> Iterator[Path]:
+    """A path to write to, which becomes `path` once all is written; its folder is made.
+
+    What stood at `path` stays until then, and for good where the writing fails; the unfinished file is
+    removed. Raises `RunError` where it cannot be written.
+
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "found" / "units.csv"
+    >>> with whole_file(place) as unfinished:
+    ...     _ = unfinished.write_text("unit,iou")
+    >>> place.read_text(), [path.name for path in place.parent.iterdir()]
+    ('unit,iou', ['units.csv'])
+    """
+    with writing(path, hint):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"{path.name}.part")
+        try:
+            yield unfinished
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Writes a file whole, text as UTF-8; its path. Raises `RunError` where it cannot be written."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(data)
+    return path

@@ -135,15 +135,23 @@ def find_plugins(
     return found, tuple(failures)
 
 
-def spell_kinds(group: str, built_in: Sequence[str]) -> str:
-    """How things of a group are written: the built-in grammars, then those of all plug-ins that load.
+def find_kind(group: str, built_in: Mapping[str, Kind], *names: str) -> Kind | None:
+    """The kind that the first of some names stands for: one that is built in, else a package's; or None.
 
-    >>> spell_kinds("unitscope.nothing", ("folder:DIR", "broden:DIR", "FILE"))
-    'folder:DIR, broden:DIR or FILE'
+    Raises what `find_plugin` raises.
     """
-    names = {grammar.partition(":")[0] for grammar in built_in}
-    found, _ = find_plugins(group, Kind, names)
-    *most, last = *built_in, *(kind.grammar for kind in found.values())
+    found = (built_in.get(name) or find_plugin(group, name, Kind) for name in names)
+    return next((kind for kind in found if kind is not None), None)
+
+
+def spell_kinds(group: str, built_in: Mapping[str, Kind]) -> str:
+    """How things of a group are written: the grammars that are built in, then those of plug-ins that load.
+
+    >>> spell_kinds("unitscope.nothing", {"folder": Kind(print, "folder:DIR"), "file": Kind(print, "FILE")})
+    'folder:DIR or FILE'
+    """
+    found, _ = find_plugins(group, Kind, built_in)
+    *most, last = (kind.grammar for kind in (*built_in.values(), *found.values()))
     return f"{', '.join(most)} or {last}" if most else last
 
 

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unitscope.errors import RunError, UsageError
-from unitscope.networks import NETWORK_KINDS
-from unitscope.plugins import NETWORKS, SOURCES, spell_kinds
+from unitscope.networks import KINDS
+from unitscope.plugins import NETWORKS, SOURCES, Kind, spell_kinds
 
 if TYPE_CHECKING:
     import unitscope as us
 
-SOURCE_KINDS = ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+_SOURCES = {
+    grammar.partition(":")[0]: Kind("", grammar)
+    for grammar in ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+}
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
 Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
 Flag = FlagCreatePairsOff[bool]
-Network = Annotated[Positional[str], arg(help=spell_kinds(NETWORKS, NETWORK_KINDS), metavar="NETWORK")]
-Source = Annotated[str, arg(help=spell_kinds(SOURCES, SOURCE_KINDS), metavar="SOURCE")]
+Network = Annotated[Positional[str], arg(help=spell_kinds(NETWORKS, KINDS), metavar="NETWORK")]
+Source = Annotated[str, arg(help=spell_kinds(SOURCES, _SOURCES), metavar="SOURCE")]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]

@@ -11,7 +11,7 @@ import torch
 from commands import assert_refused
 from unitscope import plugins
 from unitscope.cli import COMMANDS, list_commands, main
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import UnitscopeError, UsageError
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
 from unitscope.plugins import NETWORKS, Command, Kind, find_plugin, find_plugins, list_names
@@ -97,14 +97,14 @@ def test_a_network_of_a_package_is_given_the_options_that_it_takes(packages: Pac
     [
         (
             "plain:broken",
-            "plain:broken cannot be opened by the plug-in 'plain' of package 'nets': RuntimeErr",
+            "the plug-in 'plain' of package 'nets' failed: RuntimeError: no luck",
         ),
         ("plain:number", "plain:number returned int; wanted a Network or an nn.Module"),
     ],
 )
 def test_a_network_of_a_package_that_fails_is_one_line(packages: Packages, spec: str, message: str) -> None:
     packages.add("nets", NETWORKS, plain="brought:PLAIN")
-    with pytest.raises(NetworkError, match=message) as caught:
+    with pytest.raises(UnitscopeError, match=message) as caught:
         load_network(spec)
     assert "\n" not in str(caught.value)
 

@@ -396,7 +396,7 @@ def test_factories_that_fail(code: str, factory: str, kind: type[Exception], sai
         ("resnet18", "did you mean torchvision:resnet18 or timm:resnet18"),
         ("torchvision:", "'torchvision:' does not say which network; wanted torchvision:NAME"),
         ("zoo:", "'zoo:' does not say which network; wanted zoo:NAME"),
-        ("floder:net", "unknown network 'floder:net'; wanted torchvision:NAME, .* or zoo:NAME"),
+        ("floder:net", "unknown network 'floder:net'.*; wanted torchvision:NAME, .* or zoo:NAME"),
         ("zoo:scenes", "the zoo has no network .scenes.; it has scene-classifier, segmenter, generator"),
         ("nowhere.py:make", "there is no file nowhere.py"),
     ],

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from unitscope.errors import NetworkError, UnitscopeError, UsageError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.networks import KINDS
 from unitscope.networks.factories import call_factory
 from unitscope.networks.heads import open_head
 from unitscope.networks.network import Network
-from unitscope.networks.weights import one_line, put_weights, random_weights, read_weights
-from unitscope.plugins import NETWORKS, Kind, find_kind, spell_kinds
+from unitscope.networks.weights import put_weights, random_weights, read_weights
+from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
 Size = int | tuple[int, int]
 
@@ -67,7 +67,9 @@ def _open(spec: str, options: dict[str, Any]) -> Network:
     name, _, place = spec.partition(":")
     kind = find_kind(NETWORKS, KINDS, *([".py"] if ".py:" in spec else [name]))
     if kind is None:
-        raise UsageError(f"unknown network {spec!r}; {_known(spec)}")
+        plain = re.fullmatch(r"[\w.]+", spec)  # such as a name of a library
+        guess = f"; did you mean torchvision:{spec} or timm:{spec}?" if plain else ""
+        raise UsageError(f"unknown network {spec!r}{guess or say_kinds(NETWORKS, KINDS, name)}")
     if kind is KINDS[".py"]:
         place = spec
     if not place and kind.grammar.startswith(f"{name}:"):
@@ -76,26 +78,13 @@ def _open(spec: str, options: dict[str, Any]) -> Network:
         if option in _OPTIONS and option not in kind.options:
             raise UsageError(f"{spec} takes no {_OPTIONS[option]}; open it without")
     given = {option: value for option, value in options.items() if option in kind.options}
-    made = _call(kind, spec, place, given)
+    with random_weights(options.get("random") or 0):  # also for a plug-in that draws its own weights
+        made = kind(place, **given)
     if isinstance(made, nn.Module):
         made = Network(made)
     if not isinstance(made, Network):
         raise NetworkError(f"{spec} returned {type(made).__name__}; wanted a Network or an nn.Module")
     return made
-
-
-def _call(kind: Kind, spec: str, place: str, options: dict[str, Any]) -> object:
-    """What the kind opens; what a plug-in draws from torch's random numbers comes from the seed."""
-    if not kind.origin:
-        return kind(place, **options)
-    try:
-        with random_weights(options.get("random", 0)):
-            return kind(place, **options)
-    except UnitscopeError:
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {one_line(error)}"
-        raise NetworkError(f"{spec} cannot be opened by the plug-in {kind.origin}: {why}") from error
 
 
 def load_file(spec: str, weights: Path | None = None, random: int | None = None) -> object:
@@ -111,9 +100,3 @@ def load_file(spec: str, weights: Path | None = None, random: int | None = None)
 def load_head(text: str, **options: Any) -> Network:
     """The network of `heads.open_head`, on a network that is opened with the same options."""
     return open_head(text, lambda spec: load_network(spec, **options))
-
-
-def _known(spec: str) -> str:
-    if re.fullmatch(r"[\w.]+", spec):
-        return f"did you mean torchvision:{spec} or timm:{spec}?"
-    return f"wanted {spell_kinds(NETWORKS, KINDS)}"

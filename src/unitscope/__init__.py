@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from unitscope.version import __version__
 
 if TYPE_CHECKING:
+    from unitscope.concepts.derived import limit as limit
+    from unitscope.concepts.derived import shuffle_labels as shuffle_labels
     from unitscope.concepts.frames import Frame as Frame
     from unitscope.concepts.packed import pack_source as pack_source
-    from unitscope.concepts.sources import limit as limit
-    from unitscope.concepts.sources import shuffle_labels as shuffle_labels
     from unitscope.concepts.union.union import unite_sources as unite_sources
     from unitscope.concepts.vocabulary import Concept as Concept
     from unitscope.concepts.vocabulary import ConceptSource as ConceptSource
@@ -63,14 +63,14 @@ _HOMES = {
     "Vocabulary": "concepts.vocabulary",
     "compare_runs": "views.comparison",
     "dissect": "dissection.dissect",
-    "limit": "concepts.sources",
+    "limit": "concepts.derived",
     "list_layers": "networks.trace",
     "load": "dissection.storage",
     "load_network": "networks.load",
     "open_source": "networks.open_source",
     "pack_source": "concepts.packed",
     "save": "dissection.storage",
-    "shuffle_labels": "concepts.sources",
+    "shuffle_labels": "concepts.derived",
     "tap": "networks.trace",
     "unite_sources": "concepts.union.union",
     "write_report": "views.report",

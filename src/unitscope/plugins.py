@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from unitscope.errors import UsageError
+from unitscope.errors import UsageError, say_near
 
 SOURCES, NETWORKS = "unitscope.sources", "unitscope.networks"
 SEGMENTERS, COMMANDS = "unitscope.segmenters", "unitscope.commands"
@@ -38,7 +38,8 @@ class Kind:
     - a segmenter: `open(spec)` returns a `Segmenter`. The name of the entry is what stands before the colon,
       or the ending of a file, as in `.onnx`.
 
-    `grammar` is how it is written, for people; `line` says what it is.
+    `grammar` is how it is written; a source whose grammar begins with `NAME:` must be given a place. `line`
+    says what it is.
     """
 
     open: Place
@@ -121,6 +122,23 @@ def find_plugins(group: str, wanted: type[T]) -> tuple[dict[str, T], tuple[str, 
             assert made is not None
             found[name] = made
     return found, tuple(failures)
+
+
+def find_kind(group: str, built_in: Mapping[str, Kind], *names: str) -> Kind | None:
+    """The kind that the first of some names stands for: one that is built in, else a package's; or None.
+
+    Raises what `find_plugin` raises.
+    """
+    found = (built_in.get(name) or find_plugin(group, name, Kind) for name in names)
+    return next((kind for kind in found if kind is not None), None)
+
+
+def say_kinds(group: str, built_in: Mapping[str, Kind], name: str) -> str:
+    """What could stand in place of an unknown name, as the end of a message; nothing is imported."""
+    brought = list_names(group)
+    grammars = ", ".join(kind.grammar for kind in built_in.values())
+    others = f", or of plug-ins: {', '.join(brought)}" if brought else ""
+    return f"{say_near(name, [*built_in, *brought])}; wanted {grammars}{others}"
 
 
 def _owner(entry: EntryPoint) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.factories import call_factory, say_near
+from unitscope.errors import NetworkError, UsageError, say_near
+from unitscope.networks.factories import call_factory
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.weights import (
     ADVICE,

@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from unitscope.cli.words import ConventionName, Flag, Source
+from unitscope.cli.words import Convention, Flag, Json, Source
 from unitscope.errors import UsageError
-from unitscope.lab.commands.measurements import depth as depth
-from unitscope.lab.commands.measurements import finish
-from unitscope.lab.commands.measurements import grade as grade
-from unitscope.lab.commands.measurements import labels as labels
-from unitscope.lab.commands.measurements import raters as raters
+from unitscope.lab.commands.measurements import finish, raters
 
 if TYPE_CHECKING:
     from unitscope.concepts.vocabulary import ConceptSource
@@ -36,9 +32,7 @@ class Students:
 
     images: Annotated[int, arg(help="how many drawn scenes students are dissected over")] = 1000
     jobs: Annotated[int, arg(help="how many students are taught at a time, each on one core")] = 2
-    convention: Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")] = (
-        "netdissect"
-    )
+    convention: Convention = "netdissect"
     kept: Annotated[
         Path, arg(help="folder where students and their dissections are kept, for all studies")
     ] = KEPT
@@ -68,7 +62,7 @@ class Report:
     out: Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")] = (
         None
     )
-    json: Annotated[Flag, arg(help="print JSON instead of tables")] = False
+    json: Json = False
 
     def give(self, finding: "Finding", setting: "Setting") -> None:
         """Writes the finding with its figure, and prints it."""
@@ -286,23 +280,3 @@ def _expand(patterns: tuple[str, ...]) -> list[Path]:
             raise UsageError(f"no file is named {pattern}; wanted weights such as 'runs/*.safetensors'")
         found += files
     return list(dict.fromkeys(found))
-
-
-STUDIES: dict[str, Callable[..., int | None]] = {
-    "grade": grade,
-    "axis": axis,
-    "labels": labels,
-    "depth": depth,
-    "architectures": architectures,
-    "supervision": supervision,
-    "conditions": conditions,
-    "width": width,
-    "transfer": transfer,
-    "discrimination": discrimination,
-    "threshold": threshold,
-    "layers": layers,
-    "training": training,
-    "all": everything,
-    "raters": raters,
-}
-"""The commands by name."""

@@ -52,42 +52,18 @@ def axis(
         show_finding(finding, write_finding(finding, draw, target), json)
         return
     import unitscope as us
-    from unitscope.lab.studies.rotation import (
-        Fall,
-        Step,
-        Subject,
-        measure_undoing,
-        rotate_another,
-        sweep_conditions,
-        turn_steps,
-    )
-    from unitscope.lab.studies.rotation_finding import judge_axis
-    from unitscope.lab.studies.trained_groups import pack_pictures
+    from unitscope.lab.studies.rotation_finding import compare_networks
 
-    if not layers:
-        raise UsageError(f"no layer was named; `unitscope layers {network}` lists what can be dissected")
-    if rotations < 2:
-        raise UsageError(f"--rotations is {rotations}; wanted 2 or more")
     source = us.open_source(concepts)
-    source, rotations = (us.limit(source, 100), 2) if quick else (source, rotations)
-    falls: list[Fall] = []
-    steps: list[Step] = []
-    undone = 0.0
-    for seed, file in enumerate(weights or (None,)):
-        opened = us.load_network(network, weights=file)
-        subject = Subject(opened, layers[0], network, seed, before, layers[1:])
-        pictures = pack_pictures(source, opened, setting, layers[0])
-        falls += sweep_conditions(subject, pictures, rotations=rotations, convention=convention)
-        fresh = Subject(us.load_network(network, random=seed), layers[0], network, seed)
-        falls.append(
-            rotate_another(
-                *(fresh, pictures, "training", "random weights"), rotations=rotations, convention=convention
-            )
-        )
-        steps += turn_steps(subject, pictures, rotations=rotations, convention=convention)
-        undone = max(undone, measure_undoing(subject, pictures))
-    finding = judge_axis(falls, steps, undone, quick=quick)
-    show_finding(finding, write_finding(finding, lambda path: draw_axis((falls, steps), path), target), json)
+    opened = (
+        (us.load_network(network, weights=file), us.load_network(network, random=seed))
+        for seed, file in enumerate(weights or (None,))
+    )
+    source = us.limit(source, 100) if quick else source
+    finding, found = compare_networks(
+        opened, layers, source, setting, name=network, before=before, rotations=rotations
+    )
+    show_finding(finding, write_finding(finding, lambda path: draw_axis(found, path), target), json)
 
 
 AXIS: dict[str, Command] = {"axis": axis}

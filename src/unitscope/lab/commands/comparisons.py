@@ -58,7 +58,7 @@ COMPARISONS: dict[str, Comparison] = {
         "",
     ),
     "axis": Comparison(
-        "lab.studies.rotation_groups:compare_axis", "lab.studies.figures.axis_figure:draw_axis", ""
+        "lab.studies.rotation_finding:compare_axis", "lab.studies.figures.axis_figure:draw_axis", ""
     ),
     "architectures": Comparison(
         "lab.studies.architectures:compare_architectures",

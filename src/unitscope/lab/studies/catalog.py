@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import UsageError
 from unitscope.lab.studies.architectures import study_architectures
 from unitscope.lab.studies.conditions import study_conditions
 from unitscope.lab.studies.depth import study_layers
@@ -17,21 +16,11 @@ from unitscope.lab.studies.figures.study_figures import (
     draw_training,
     draw_trainings,
 )
-from unitscope.lab.studies.rotation import (
-    Fall,
-    Step,
-    Subject,
-    measure_undoing,
-    rotate_another,
-    sweep_conditions,
-    turn_steps,
-)
-from unitscope.lab.studies.rotation_finding import judge_axis
-from unitscope.lab.studies.rotation_groups import compare_axis
+from unitscope.lab.studies.rotation_finding import compare_axis, compare_networks
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.supervision import study_supervision
 from unitscope.lab.studies.threshold import compare_threshold
-from unitscope.lab.studies.trained_groups import Setting, pack_pictures
+from unitscope.lab.studies.trained_groups import Setting
 from unitscope.lab.studies.training import compare_training, follow_checkpoints, judge_training
 from unitscope.lab.studies.transfer import compare_transfer
 from unitscope.lab.studies.width import study_width
@@ -114,29 +103,8 @@ def study_rotations(
     before: str | None = None,
     rotations: int = 5,
 ) -> Finding:
-    """Compares the units of a network of one's own, called `name`, with rotations of them.
-
-    `networks` are pairs of it and the same with random weights, a pair a repetition. The first of `layers` is
-    at the center of the study, `before` is the same before its rectification. Raises `UsageError` for fewer
-    than two rotations, and what `dissect` raises.
-    """
-    if rotations < 2:
-        raise UsageError(f"--rotations is {rotations}; wanted 2 or more")
-    rotations, convention = 2 if setting.quick else rotations, setting.convention
-    falls: list[Fall] = []
-    steps: list[Step] = []
-    undone = 0.0
-    for seed, (trained, untrained) in enumerate(networks):
-        subject = Subject(trained, layers[0], name, seed, before, tuple(layers[1:]))
-        pictures = pack_pictures(source, trained, setting, layers[0])
-        falls += sweep_conditions(subject, pictures, rotations=rotations, convention=convention)
-        other = Subject(untrained, layers[0], name, seed)
-        falls.append(
-            rotate_another(
-                other, pictures, "training", "random weights", rotations=rotations, convention=convention
-            )
-        )
-        steps += turn_steps(subject, pictures, rotations=rotations, convention=convention)
-        undone = max(undone, measure_undoing(subject, pictures))
-    finding = judge_axis(falls, steps, undone, quick=setting.quick)
-    return replace(finding, figure=partial(draw_axis, (falls, steps)))
+    """Compares the units of a network of one's own with rotations of them, as `compare_networks`."""
+    finding, measured = compare_networks(
+        networks, layers, source, setting, name=name, before=before, rotations=rotations
+    )
+    return replace(finding, figure=partial(draw_axis, measured))

@@ -80,8 +80,8 @@ def count_network(
             cache=cache,
         )[layer]
         for cutoff in cutoffs:
-            for rule in RULES:
-                yield Count(group, seed, cutoff, quantile, rule, count_unique(found, cutoff, rule))
+            for rule, unique in count_unique(found, cutoff).items():
+                yield Count(group, seed, cutoff, quantile, rule, unique)
 
 
 def rank_groups(counts: Sequence[Count]) -> dict[tuple[float, float, UniqueRule], dict[str, float]]:

@@ -10,7 +10,7 @@ from unitscope.lab.studies.discrimination import Probe
 from unitscope.lab.studies.figures.concept_bars import reach
 from unitscope.lab.studies.supervision import SELF
 from unitscope.lab.studies.threshold import USUAL, Count, rank_groups
-from unitscope.lab.studies.training import Training
+from unitscope.lab.studies.unit_trajectories import Training
 from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 

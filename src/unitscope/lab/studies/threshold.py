@@ -7,13 +7,14 @@ import numpy as np
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import UniqueRule
+from unitscope.dissection.counts import RULES
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import missing_extra
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
 from unitscope.lab.studies.rotation import count_unique
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import RULES, Groups, Setting, models_of
+from unitscope.lab.studies.trained_groups import Groups, Setting, models_of
 from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
 from unitscope.tables import Table

@@ -7,20 +7,14 @@ from typing import Any
 import numpy as np
 
 from unitscope.lab.studies.discrimination import ProbeResult
-from unitscope.lab.studies.figures.concept_bars import draw_bars, reach
+from unitscope.lab.studies.figures.concept_bars import reach
 from unitscope.lab.studies.supervision import SELF
 from unitscope.lab.studies.threshold import USUAL, Count, rank_groups
-from unitscope.lab.studies.trained_groups import Representation, group_rows
 from unitscope.lab.studies.unit_trajectories import Training
 from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 
 _SUPERVISED, _ALONE, _RANDOM = "with labels", "without labels", "random weights"
-
-
-def draw_layers(cohorts: Mapping[str, Sequence[Representation]], out: Path) -> Path:
-    """The layers of the first of some networks as bars (paper A, fig. 5). Raises as `draw_training` does."""
-    return draw_bars(group_rows(next(iter(cohorts.values()))), out)
 
 
 def draw_trainings(trainings: Sequence[Training], out: Path) -> Path:

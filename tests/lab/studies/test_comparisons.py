@@ -26,7 +26,7 @@ from unitscope.lab.studies.claims import (
     spread,
 )
 from unitscope.lab.studies.depth import claim_layers, compare_trained_layers, dissect_layers
-from unitscope.lab.studies.discrimination import LEAST, SCENERY, correlate, set_exam
+from unitscope.lab.studies.discrimination import LEAST, SCENERY, correlate, find_largest
 from unitscope.lab.studies.study import Finding, spell_summary
 from unitscope.lab.studies.threshold import Count, compare_orders, count_network
 from unitscope.lab.studies.trained_groups import Setting, describe_layer, dissect_kept
@@ -127,16 +127,16 @@ def test_layers_of_any_network_are_judged(network, source):
     assert "in 3" in high.ours
 
 
-def test_the_exam_asks_for_the_largest_thing(source, tmp_path):
+def test_the_third_task_asks_for_the_largest_thing(source, tmp_path):
     pictures = pack_source(source, Frame((64, 64), (32, 32), "stretch"), tmp_path)
-    exam = set_exam(pictures)
+    task = find_largest(pictures)
     for place in range(len(pictures)):
         planes = pictures[place].planes
         areas = {name: int((planes == i).sum()) for name, i in OBJECT_IDS.items() if name not in SCENERY}
         name = max(areas, key=lambda one: areas[one])
         expected = OBJECT_IDS[name] if areas[name] >= LEAST * planes[0].size else 0
-        assert exam.answers[place] == expected
-    assert (exam.answers[exam.chosen] > 0).all()
+        assert task.answers[place] == expected
+    assert (task.answers[task.chosen] > 0).all()
 
 
 def test_correlations_have_intervals_that_hold_them():
@@ -144,15 +144,14 @@ def test_correlations_have_intervals_that_hold_them():
     x = rng.normal(size=40)
     y = x + rng.normal(size=40)
     found = correlate(x.tolist(), y.tolist())
-    assert found.low < found.middle < found.high
-    assert found.middle == pytest.approx(np.corrcoef(x, y)[0, 1])
-    assert np.isnan(correlate([1, 1, 1], [1, 2, 3]).middle)
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert np.isnan(correlate([1, 1, 1], [1, 2, 3]).value)
     # four copies of ten kinds tell no more than the ten kinds
     few = correlate(x[:10].tolist(), y[:10].tolist())
     copied = correlate(np.tile(x[:10], 4).tolist(), np.tile(y[:10], 4).tolist(), [*"abcdefghij"] * 4)
-    assert (copied.middle, copied.low, copied.high) == pytest.approx((few.middle, few.low, few.high))
-    assert (copied.networks, copied.kinds) == (40, 10)
-    assert np.isnan(correlate([1, 2], [1, 2]).middle)
+    assert (copied.value, copied.low, copied.high) == pytest.approx((few.value, few.low, few.high))
+    assert np.isnan(correlate([1, 2], [1, 2]).value)
 
 
 def test_fired_units_are_those_above_their_thresholds():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.discrimination import Probe
+from unitscope.lab.studies.discrimination import ProbeResult
 from unitscope.lab.studies.figures.concept_bars import reach
 from unitscope.lab.studies.supervision import SELF
 from unitscope.lab.studies.threshold import USUAL, Count, rank_groups
@@ -52,7 +52,7 @@ def _draw_categories(axis: Any, trainings: Sequence[Training]) -> None:
     axis.set_ylim(bottom=0)
 
 
-def draw_discrimination(probes: Sequence[Probe], out: Path) -> Path:
+def draw_discrimination(probes: Sequence[ProbeResult], out: Path) -> Path:
     """Accuracy on the third task against unique object detectors, a point a network (paper A, fig. 12).
 
     A group's name stands by one of its points, where there is room. Raises as `draw_training` does.
@@ -82,7 +82,7 @@ def draw_discrimination(probes: Sequence[Probe], out: Path) -> Path:
     return out
 
 
-def _kind(probe: Probe) -> str:
+def _kind(probe: ProbeResult) -> str:
     if probe.family == _RANDOM:
         return _RANDOM
     return _ALONE if probe.row.group in SELF else _SUPERVISED

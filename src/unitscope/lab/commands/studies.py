@@ -138,7 +138,6 @@ def layers(
                 "--layers and --weights go with --network; the students have layers of their own"
             )
         return report.give(study_layers(setting), setting)
-    _need_layers(network, layers)
     source = _open_source(concepts, setting.quick)
     pairs = _open_pairs(network, weights)
     return report.give(compare_trained_layers(pairs, layers, source, setting, name=network), setting)
@@ -179,7 +178,6 @@ def axis(
                 "--layers, --before and --weights go with --network; the students have their own"
             )
         return report.give(study_axis(setting), setting)
-    _need_layers(network, layers)
     source = _open_source(concepts, setting.quick)
     finding = study_rotations(
         *(_open_pairs(network, weights), layers, source, setting),
@@ -236,24 +234,19 @@ def everything(seeds: Seeds = None, students: Shared = Students()) -> None:
     summary.md.
     """
     from unitscope.files import write_whole
-    from unitscope.lab.studies.catalog import STUDIES
+    from unitscope.lab.studies.catalog import study_all
     from unitscope.lab.studies.study import spell_summary
 
     setting = students.set(seeds)
     findings = []
-    for name, study in STUDIES.items():
-        finding = study(setting)
-        figure = finding.page(setting.folder / name)
+    for finding in study_all(setting):
+        figure = finding.page(setting.folder / finding.study)
         findings.append(finding)
-        print(f"{name}: {', '.join(claim.verdict for claim in finding.claims)}; {figure}", flush=True)
+        verdicts = ", ".join(claim.verdict for claim in finding.claims)
+        print(f"{finding.study}: {verdicts}; {figure}", flush=True)
     summary = write_whole(setting.folder / "summary.md", spell_summary(findings))
     raters(convention=students.convention, out=setting.folder / "raters", quick=setting.quick)
     print(f"\n{spell_summary(findings)}\nsummary: {summary}")
-
-
-def _need_layers(network: str, layers: tuple[str, ...]) -> None:
-    if not layers:
-        raise UsageError(f"no layer was named; `unitscope layers {network}` lists what can be dissected")
 
 
 def _open_source(concepts: str, quick: bool) -> "ConceptSource":

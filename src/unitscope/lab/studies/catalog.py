@@ -1,6 +1,6 @@
 """All studies as functions: students are trained as a setting says, or a network of one's own is studied."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -70,6 +70,11 @@ STUDIES: dict[str, Callable[[Setting], Finding]] = {
     "threshold": study_threshold,
 }
 """The studies over students by name, in the order of the paper."""
+
+
+def study_all(setting: Setting) -> Iterator[Finding]:
+    """Runs every study over students, in the order of the paper."""
+    return (study(setting) for study in STUDIES.values())
 
 
 def study_checkpoints(

@@ -165,9 +165,11 @@ def compare_trained_layers(
 ) -> Finding:
     """The layers of a network of one's own, called `name`, beside the same with random weights.
 
-    `networks` are pairs of the trained and the untrained one, a pair a repetition. Raises what `dissect`
-    raises.
+    `networks` are pairs of the trained and the untrained one, a pair a repetition. Raises `UsageError` where
+    no layer is named, and what `dissect` raises.
     """
+    if not layers:
+        raise UsageError(f"no layer was named; `unitscope layers {name}` lists what can be dissected")
     cohorts: dict[str, list[Representation]] = {name: [], RANDOM: []}
     for seed, pair in enumerate(networks):
         for rows, network in zip(cohorts.values(), pair, strict=True):

@@ -27,8 +27,7 @@ from unitscope.lab.studies.rotation import (
     RotationResult,
     Rotations,
     Subject,
-    count_detectors,
-    count_unique,
+    count_by_iou,
     count_units,
     dissect_bases,
     measure_undoing,
@@ -187,8 +186,8 @@ def test_counts_at_a_cutoff_are_those_of_such_a_convention(network, pictures, cu
     found = dissect(network, pictures, ["1"], confidences=Confidences(0, 20))["1"]
     rules = replace(CONVENTIONS["netdissect"], iou_cutoff=cutoff)
     again = dissect(network, pictures, ["1"], convention=rules, confidences=Confidences(0, 20))["1"]
-    assert count_unique(found, cutoff)[rule] == sum(again.unique[rule].values())
-    assert count_detectors(found, cutoff) == again.detectors
+    assert count_by_iou(found, cutoff).count(rule=rule) == sum(again.unique[rule].values())
+    assert count_by_iou(found, cutoff).detectors == again.detectors
 
 
 def test_fewer_concepts_are_counted_as_by_hand(network, pictures):
@@ -198,9 +197,9 @@ def test_fewer_concepts_are_counted_as_by_hand(network, pictures):
     for unit in found.iou:
         allowed = [(iou, -place) for place, iou in enumerate(unit) if chosen[place] and iou > 0.02]
         best |= {max(allowed)[1]} if allowed else set()
-    assert count_unique(found, 0.02, chosen)["label"] == len(best)
+    assert count_by_iou(found, 0.02, chosen).count() == len(best)
     sure = {u.concept for u in found if u.detector and u.q_value < 0.05}
-    assert count_unique(found, 0.04, sure=True)["label"] == len(sure)
+    assert count_by_iou(found).count(sure=True) == len(sure)
 
 
 def test_chosen_pictures_are_those_pictures(pictures):
@@ -278,9 +277,9 @@ def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
     assert sum(parts[2].unique.values()) == center.unique[1]
     finding = judge_axis(Rotations(tuple(results), tuple(parts), 1e-6))
     assert [claim.source for claim in finding.claims][:2] == ["fig. 4", "fig. 4"]
-    assert len(finding.tables["conditions.csv"]) == 1 + 3 * len(results)
-    for table in finding.tables.values():
-        assert len(set(table[0])) == len(table[0])
+    assert len(finding.tables()["conditions.csv"].rows) == 3 * len(results)
+    for table in finding.tables().values():
+        assert len(set(table.columns)) == len(table.columns)
 
 
 def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):

@@ -16,7 +16,7 @@ from unitscope.lab.studies.trained_groups import (
     Groups,
     Representation,
     Setting,
-    cohort_rows,
+    cohort_table,
     describe_network,
     models_of,
     pack_pictures,
@@ -26,7 +26,7 @@ from unitscope.lab.world.names import OBJECT_IDS
 from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
-from unitscope.tables import Table, short
+from unitscope.tables import Table
 
 QUESTION = "Do representations with more object detectors serve another task better?"
 SCENERY = (
@@ -241,14 +241,14 @@ def table_means(results: Sequence[ProbeResult]) -> Table:
 def compare_discrimination(setting: Setting) -> tuple[Finding, list[ProbeResult]]:
     """Probes the networks of all cohorts and relates accuracy to their object detectors."""
     results = probe_all(setting)
-    head, *cells = cohort_rows([one.row for one in results])
-    rows = [[one.family, *row, short(one.accuracy)] for one, row in zip(results, cells, strict=True)]
+    cohort = cohort_table([one.row for one in results])
+    rows = [(one.family, *cells, one.accuracy) for one, cells in zip(results, cohort.rows, strict=True)]
     finding = Finding(
         "discrimination",
         QUESTION,
         claim_discrimination(results),
         f"{table_clusters(results).markdown()}\n\n{table_means(results).markdown()}",
-        {"discrimination.csv": [["family", *head, "accuracy"], *rows]},
+        {"discrimination.csv": Table(("family", *cohort.columns, "accuracy"), tuple(rows))},
         f"{1 + max(one.row.seed for one in results)} of each network",
         0.0,
         setting.quick,

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import Example, Vocabulary
-from unitscope.dissection.conventions import UniqueRule, find_convention
+from unitscope.dissection.conventions import find_convention
+from unitscope.dissection.counts import RULES, LayerCounts, count_layer, recount
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
@@ -29,7 +30,6 @@ PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)
 CUTOFFS = (0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15)
 QUANTILES = (0.001, 0.02, 0.05)
 IMAGES = (100, 300, 1000)
-SURE = 0.05
 FEW_SHIFTS = Confidences(100, 20)
 NO_SHIFTS = Confidences(0, 20)
 
@@ -157,47 +157,15 @@ def count_units(network: Network, layer: str) -> int:
     return shape[0]
 
 
-def count_detectors(
-    layer: LayerDissection,
-    cutoff: float,
-    chosen: Bool[np.ndarray, "concept"] | None = None,
-    sure: bool = False,
-) -> int:
-    """The detectors of a dissected layer at another cut-off, among some concepts, or only sure ones."""
-    return int(_find_detectors(layer, cutoff, chosen, sure)[1].any(1).sum())
+def count_by_iou(
+    layer: LayerDissection, cutoff: float | None = None, chosen: Bool[np.ndarray, "concept"] | None = None
+) -> LayerCounts:
+    """Counts a dissected layer at another cut-off, among some concepts.
 
-
-def count_unique(
-    layer: LayerDissection,
-    cutoff: float,
-    chosen: Bool[np.ndarray, "concept"] | None = None,
-    sure: bool = False,
-) -> dict[UniqueRule, int]:
-    """The unique detectors of a dissected layer by both counting rules, as `count_detectors` chooses them."""
-    iou, found = _find_detectors(layer, cutoff, chosen, sure)
-    by_label = by_category = 0
-    for category in range(len(layer.vocabulary.categories)):
-        within = np.where(layer.vocabulary.category_index == category, iou, -1.0)
-        best = within.argmax(1)
-        passed = found[np.arange(len(iou)), best] & (within.max(1) > 0)
-        by_category += len(np.unique(best[passed]))
-        by_label += len(np.unique(best[passed & (iou.argmax(1) == best)]))
-    return {"label": by_label, "category": by_category}
-
-
-def _find_detectors(
-    layer: LayerDissection, cutoff: float, chosen: Bool[np.ndarray, "concept"] | None, sure: bool
-) -> tuple[Float64[np.ndarray, "unit concept"], Bool[np.ndarray, "unit concept"]]:
-    """IoUs with the chosen concepts, and where they pass.
-
-    They do not depend on which other concepts there are, so a smaller vocabulary needs no other pass.
+    Detectors are found by IoU alone, as in paper A: a convention's cut-off of information does not enter.
     """
-    iou = layer.iou if chosen is None else np.where(chosen, layer.iou, 0.0)
-    passed = iou > cutoff
-    if sure:
-        assert layer.confidence is not None
-        passed &= (layer.confidence.q_value < SURE)[:, None]
-    return iou, passed
+    by_iou = replace(layer, convention=replace(layer.convention, iqr_cutoff=0.0))
+    return count_layer(recount(by_iou, cutoff=cutoff, concepts=chosen))
 
 
 def describe_rotations(
@@ -210,11 +178,10 @@ def describe_rotations(
     chosen: Bool[np.ndarray, "concept"] | None = None,
     sure: bool = False,
 ) -> RotationResult:
-    """Counts every basis under one condition."""
-    limit = layers[0].convention.iou_cutoff if cutoff is None else cutoff
-    unique = [count_unique(layer, limit, chosen, sure) for layer in layers]
-    by_label, by_category = (tuple(counts[rule] for counts in unique) for rule in ("label", "category"))
-    detectors = tuple(count_detectors(layer, limit, chosen, sure) for layer in layers)
+    """Counts every basis under one condition; with `sure` only detectors with q < 0.05."""
+    counts = [count_by_iou(layer, cutoff, chosen) for layer in layers]
+    by_label, by_category = (tuple(one.count(rule=rule, sure=sure) for one in counts) for rule in RULES)
+    detectors = tuple(one.sure_detectors if sure else one.detectors for one in counts)
     return RotationResult(subject.name, subject.seed, factor, level, by_label, by_category, detectors)
 
 

@@ -236,14 +236,13 @@ def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -
     before, after = (
         [f"{name}:\n\n{table.markdown()}" for name, table in tables.items()] for tables in (steps, conditions)
     )
-    tables = {"conditions.csv": table_results(results), "parts.csv": table_bases(found.parts)}
     networks = len({result.seed for result in results if result.name == names[0]})
     return Finding(
         "axis",
         QUESTION,
         claim_axis(found),
         "\n\n".join([*before, RULE, *after]),
-        {name: list(table.cells()) for name, table in tables.items()},
+        {"conditions.csv": table_results(results), "parts.csv": table_bases(found.parts)},
         f"{networks} networks, {len(results[0].unique) - 1} rotations each",
         seconds,
         quick,
@@ -266,8 +265,6 @@ def compare_networks(
     The other layers, and `before`, the first layer before its rectification, are compared with it. Raises
     `UsageError` for no layer, fewer than two rotations, and a layer without maps.
     """
-    if not layers:
-        raise UsageError(f"no layer was named; `unitscope layers {name}` lists what can be dissected")
     if rotations < 2:
         raise UsageError(f"rotations is {rotations}; wanted 2 or more")
     subjects = (

@@ -12,7 +12,7 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import missing_extra
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
-from unitscope.lab.studies.rotation import count_unique
+from unitscope.lab.studies.rotation import count_by_iou
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Groups, Setting, models_of
 from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
@@ -79,8 +79,9 @@ def count_network(
             cache=cache,
         )[layer]
         for cutoff in cutoffs:
-            for rule, unique in count_unique(found, cutoff).items():
-                yield Count(group, seed, cutoff, quantile, rule, unique)
+            counts = count_by_iou(found, cutoff)
+            for rule in RULES:
+                yield Count(group, seed, cutoff, quantile, rule, counts.count(rule=rule))
 
 
 def rank_groups(counts: Sequence[Count]) -> dict[tuple[float, float, UniqueRule], dict[str, float]]:
@@ -185,7 +186,7 @@ def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
         QUESTION,
         claim_threshold(orders),
         "\n\n".join(parts),
-        {"threshold.csv": list(table.cells())},
+        {"threshold.csv": table},
         f"{len({model.seed for _, model in members})} of each network",
         0.0,
         setting.quick,

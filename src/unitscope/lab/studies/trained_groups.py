@@ -30,7 +30,7 @@ from unitscope.lab.zoo.trained_models import (
     train_models,
 )
 from unitscope.networks.network import Network
-from unitscope.tables import Cells, Table
+from unitscope.tables import Table
 
 
 @dataclass(frozen=True)
@@ -281,11 +281,6 @@ def spell_cohort(rows: Sequence[Representation], what: str = "network") -> str:
         ]
         lines.append(tuple(cells[: len(columns)]))
     return Table(tuple(columns), tuple(lines)).markdown()
-
-
-def cohort_rows(rows: Sequence[Representation]) -> list[Cells]:
-    """`cohort_table` as rows of text, the names of the columns first."""
-    return list(cohort_table(rows).cells())
 
 
 def _mean(values: Iterable[float]) -> str:

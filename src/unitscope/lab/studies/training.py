@@ -12,7 +12,7 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import Setting, cohort_rows
+from unitscope.lab.studies.trained_groups import Setting, cohort_table
 from unitscope.lab.studies.unit_trajectories import (
     NONE,
     Training,
@@ -165,15 +165,15 @@ def judge_training(trainings: Sequence[Training], quick: bool = False) -> Findin
     seen = [one for one in rows[0].categories if any(row.count(one) for row in rows)]
     ended = [one for one in seen if any(training.rows[-1].count(one) for training in trainings)]
     steps = table_steps({"": trainings}, ("step", "detectors", *seen, "unique", "scene right"))
-    tables = {"changes.csv": table_changes(trainings), "tracks.csv": table_tracks(trainings)}
     return Finding(
         "training",
         QUESTION,
         claim_training(trainings),
         f"{steps.markdown()}\n\n{table_pasts(trainings, ended).markdown()}",
         {
-            "training.csv": list(cohort_rows(rows)),
-            **{name: list(table.cells()) for name, table in tables.items()},
+            "training.csv": cohort_table(rows),
+            "changes.csv": table_changes(trainings),
+            "tracks.csv": table_tracks(trainings),
         },
         str(len(trainings)),
         sum(row.seconds for row in rows),

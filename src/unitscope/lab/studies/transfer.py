@@ -8,7 +8,13 @@ import numpy as np
 from unitscope.lab.studies.claims import Claim, Verdict, judge_all, judge_order, spread
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.supervision import GROUPS as TASKS
-from unitscope.lab.studies.trained_groups import Setting, cohort_rows, measure_skill, models_of, pack_pictures
+from unitscope.lab.studies.trained_groups import (
+    Setting,
+    cohort_table,
+    measure_skill,
+    models_of,
+    pack_pictures,
+)
 from unitscope.lab.studies.unit_trajectories import (
     Tracks,
     Training,
@@ -175,7 +181,7 @@ def judge_transfer(
         QUESTION,
         claims,
         "\n\n".join([table_steps(trainings, columns, "transfer").markdown(), *movers]),
-        {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": list(table_tracks(followed).cells())},
+        {"transfer.csv": cohort_table(rows), "tracks.csv": table_tracks(followed)},
         str(len(trainings[TO_SCENES])),
         sum(row.seconds for row in rows),
         quick,

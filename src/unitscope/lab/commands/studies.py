@@ -169,7 +169,7 @@ def axis(
         weights: files of weights, such as one a seed, instead of the network's own.
         rotations: how many random rotations of it.
     """
-    from unitscope.lab.studies.catalog import study_axis, study_rotations
+    from unitscope.lab.studies.rotation_finding import study_axis, study_rotations
 
     setting = students.set(seeds)
     if network is None:
@@ -209,8 +209,7 @@ def training(
         concepts: the labelled images for it.
     """
     import unitscope as us
-    from unitscope.lab.studies.catalog import study_checkpoints, study_training
-    from unitscope.lab.studies.training import order_checkpoints
+    from unitscope.lab.studies.training import order_checkpoints, study_checkpoints, study_training
 
     setting = students.set()
     if not checkpoints:

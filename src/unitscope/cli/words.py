@@ -29,16 +29,6 @@ Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metav
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]
 
-Seeds = Annotated[int | None, arg(help="networks of each kind; by default 3, of axis, layers and training 5")]
-Scenes = Annotated[int, arg(help="how many drawn scenes students are dissected over")]
-Jobs = Annotated[int, arg(help="how many students are taught at a time, each on one core")]
-Arithmetic = Convention
-Kept = Annotated[Path, arg(help="folder where students and their dissections are kept, for all studies")]
-Results = Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")]
-Quick = Annotated[
-    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
-]
-
 
 @dataclass(frozen=True)
 class Opening:

@@ -44,34 +44,9 @@ def grade(
         quick: a small version for a first look: 60 images, one seed.
         json: print JSON instead of tables.
     """
-    from unitscope.lab.studies.grade import (
-        average,
-        grade_conventions,
-        make_source,
-        spell_grades,
-        write_grades,
-    )
-    from unitscope.lab.studies.planting import DEGRADATIONS
-    from unitscope.views.figures import Panel, draw_panels
+    from unitscope.lab.studies.grade import study_grade
 
-    images, seeds = (60, 1) if quick else (images, seeds)
-    grades = grade_conventions(make_source(images), range(seeds), null_units=60 if quick else 200)
-    write_grades(grades, out)
-    means = average(grades.planted)
-    panels = []
-    for kind in DEGRADATIONS:
-        lines: dict[str, list[tuple[float, float, float]]] = {}
-        for mean, spread in means:
-            if mean.kind == kind:
-                lines.setdefault(mean.convention, []).append((mean.strength, mean.right, spread / 2))
-        panels.append(Panel(kind, "strength", lines))
-    figure = draw_panels(panels, out / "figure.svg", y="named right")
-    if json:
-        print_json(
-            {"planted": [asdict(row) for row in grades.planted], "nulls": [asdict(n) for n in grades.nulls]}
-        )
-    else:
-        print(f"{QUICK if quick else ''}{spell_grades(grades)}\n\nfigure: {figure}")
+    finish(study_grade(images, seeds, quick=quick), out, json)
 
 
 def labels(

@@ -83,12 +83,10 @@ class Grades(StudyResult):
 
     def tables(self) -> dict[str, Table]:
         """planted.csv and nulls.csv, a row a grade."""
+        kinds = (("planted.csv", Grade, self.planted), ("nulls.csv", NullGrade, self.nulls))
         return {
             name: Table.of(map(asdict, grades), [column.name for column in fields(kind)])
-            for name, kind, grades in (
-                ("planted.csv", Grade, self.planted),
-                ("nulls.csv", NullGrade, self.nulls),
-            )
+            for name, kind, grades in kinds
         }
 
     def text(self) -> str:
@@ -97,11 +95,9 @@ class Grades(StudyResult):
             (one.convention, one.kind, one.strength): f"{one.right:.0%} ± {reach / 2:.0%}"
             for one, reach in average(self.planted)
         }
-        ways = dict.fromkeys((kind, strength) for _, kind, strength in means)
-        planted = (
-            (kind, f"{strength:g}", *(means[name, kind, strength] for name in CONVENTIONS))
-            for kind, strength in ways
-        )
+        planted: list[tuple[str, ...]] = []
+        for kind, strength in dict.fromkeys((kind, strength) for _, kind, strength in means):
+            planted.append((kind, f"{strength:g}", *(means[name, kind, strength] for name in CONVENTIONS)))
         nulls = []
         for name in CONVENTIONS:
             some = [null for null in self.nulls if null.convention == name]
@@ -111,10 +107,7 @@ class Grades(StudyResult):
                 (name, *cells, *(f"{_mean(some, field):.1f}" for field in ("detectors", "predicted")))
             )
         head = ("convention", "p < .05", "p < .01", "q < .05", "distance", "detectors", "predicted")
-        tables = (
-            Table(("degradation", "strength", *CONVENTIONS), tuple(planted)),
-            Table(head, tuple(nulls)),
-        )
+        tables = (Table(("degradation", "strength", *CONVENTIONS), tuple(planted)), Table(head, tuple(nulls)))
         text = "\n\n".join(table.markdown() for table in tables)
         return f"A quick look, not a result.\n{text}" if self.quick else text
 
@@ -184,18 +177,13 @@ def _grade(
         wanted, second = other, truth.ids
     best = layer.labels.best
     place = source.vocabulary.category_index
-    named = (best > 0) & (place[best] == place[wanted])
     return Grade(
-        convention,
-        way.kind,
-        way.strength,
-        seed,
-        len(wanted),
-        float((best == wanted).mean()),
-        float(named.mean()),
-        float((best == second).mean()) if way.kind == "mixture" else 0.0,
-        float(layer.labels.detector.mean()),
-        float(layer.iou[np.arange(len(wanted)), wanted].mean()),
+        *(convention, way.kind, way.strength, seed, len(wanted)),
+        right=float((best == wanted).mean()),
+        category=float(((best > 0) & (place[best] == place[wanted])).mean()),
+        second=float((best == second).mean()) if way.kind == "mixture" else 0.0,
+        detectors=float(layer.labels.detector.mean()),
+        iou=float(layer.iou[np.arange(len(wanted)), wanted].mean()),
     )
 
 
@@ -207,15 +195,13 @@ def _grade_nothing(source: ConceptSource, maps: Maps, convention: str, seed: int
     steps = np.arange(1, len(ordered) + 1) / len(ordered)
     distance = max(np.abs(ordered - steps).max(), np.abs(ordered - steps + 1 / len(ordered)).max())
     return NullGrade(
-        convention,
-        seed,
-        len(layer),
-        float((sure.p_value < 0.05).mean()),
-        float((sure.p_value < 0.01).mean()),
-        float((sure.q_value < 0.05).mean()),
-        float(distance),
-        layer.detectors,
-        sure.chance_detectors,
+        *(convention, seed, len(layer)),
+        below_05=float((sure.p_value < 0.05).mean()),
+        below_01=float((sure.p_value < 0.01).mean()),
+        discoveries=float((sure.q_value < 0.05).mean()),
+        distance=float(distance),
+        detectors=layer.detectors,
+        predicted=sure.chance_detectors,
     )
 
 

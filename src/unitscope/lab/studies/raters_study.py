@@ -1,7 +1,7 @@
 """The human evaluation of paper A (table 3) with scripted raters, whose judgment is known: no people."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ PANEL = ("first", "second", "third")
 """Raters who see the labels and give one answer in ten wrong, each at other questions."""
 REPEATS = 24
 """Repeats, and decoys: more than people get, so that their shares can be compared."""
+MEASURES = ("described", "consistency", "detected", "agreement")
 _WIDE, _HIGH = 720.0, 300.0
 
 
@@ -150,63 +151,36 @@ def _describe(
     for row in panel.layers:
         questions = [one for one in asked.labels if row.layer in (one.layer, ALL)]
         weights = np.array([one.weight for one in questions])
-        stricter = {share: Oracle(oracle.fills, share) for share in SHARES}
-        layers = list(run) if row.layer == ALL else [row.layer]
+        shares = {}
+        for share in SHARES:
+            judge = Oracle(oracle.fills, share)
+            shares[share] = float(weights @ [judge(one) for one in questions] / weights.sum())
+        detectors = sum(run[layer].detectors for layer in (run if row.layer == ALL else [row.layer]))
         yield Described(
-            seed=seed,
-            layer=row.layer,
-            units=row.units,
-            all_units=row.all_units,
-            detectors=sum(run[layer].detectors for layer in layers),
-            described=row.described.value,
-            consistency=row.consistency.value,
-            detected=row.detected.value,
-            agreement=row.agreement.value,
+            *(seed, row.layer, row.units, row.all_units, detectors),
+            **{name: getattr(row, name).value for name in MEASURES},
             above={cutoff: measure.value for cutoff, measure in row.above},
             counts={cutoff: measure.count for cutoff, measure in row.above},
-            oracle={
-                share: float(weights @ [one(question) for question in questions] / weights.sum())
-                for share, one in stricter.items()
-            },
+            oracle=shares,
         )
 
 
 def _judge(result: RatingResult, seed: int) -> Iterator[Judged]:
     for row in result.raters:
-        yield Judged(
-            seed=seed,
-            rater=row.rater,
-            yes=row.yes,
-            others=row.others.value,
-            same=row.same / max(row.repeats, 1),
-            caught=row.caught / max(row.decoys, 1),
-            flagged=bool(row.flags),
-        )
+        same, caught = row.same / max(row.repeats, 1), row.caught / max(row.decoys, 1)
+        yield Judged(seed, row.rater, row.yes, row.others.value, same, caught, bool(row.flags))
 
 
-@dataclass(frozen=True)
-class Paper:
-    """A row of paper A, table 3: units of AlexNet, trained on Places205, whom people found interpretable."""
-
-    layer: str
-    interpretable: int
-    units: int
-    consistency: float
-    dissection: float
-
-    @property
-    def described(self) -> float:
-        """The share of all units that are interpretable and whose label people call descriptive."""
-        return self.dissection * self.interpretable / self.units
-
-
-TABLE_3 = (
-    Paper("conv1", 57, 96, 0.82, 0.37),
-    Paper("conv2", 126, 256, 0.76, 0.56),
-    Paper("conv3", 247, 384, 0.83, 0.54),
-    Paper("conv4", 258, 384, 0.82, 0.59),
-    Paper("conv5", 194, 256, 0.91, 0.71),
+PEOPLE = tuple(
+    share * interpretable / units
+    for interpretable, units, share in (
+        *((57, 96, 0.37), (126, 256, 0.56), (247, 384, 0.54), (258, 384, 0.59), (194, 256, 0.71)),
+    )
 )
+"""The shares of all units, of AlexNet's conv1 to conv5, whose label people call descriptive.
+
+Paper A, table 3: of so many units that people find interpretable, out of so many, that share.
+"""
 
 
 @dataclass(frozen=True)
@@ -225,83 +199,58 @@ class RatersStudy(StudyResult):
 
     def tables(self) -> dict[str, Table]:
         """layers.csv, a row a seed, layer and cut-off; raters.csv, a row a seed and scripted rater."""
-        before = (
-            "layer",
-            "units",
-            "all_units",
-            "detectors",
-            "described",
-            "consistency",
-            "detected",
-            "agreement",
+        names = ("seed", "layer", "units", "all_units", "detectors", *MEASURES)
+        head = (
+            *names,
+            *(f"oracle_{share:g}" for share in SHARES),
+            "cutoff",
+            "described_above",
+            "units_above",
         )
-        head = ("seed", *before, *(f"oracle_{share:g}" for share in SHARES))
-        layers = (
-            (
-                *(row.seed, *(getattr(row, name) for name in before), *row.oracle.values()),
-                *(cutoff, above, row.counts[cutoff]),
-            )
-            for panel in self.panels
-            for row in panel.layers
-            for cutoff, above in row.above.items()
-        )
-        names = ("seed", "rater", "yes", "others", "same", "caught", "flagged")
-        raters = (
-            {**asdict(row), "flagged": int(row.flagged)} for panel in self.panels for row in panel.raters
-        )
+        layers = []
+        for row in (row for panel in self.panels for row in panel.layers):
+            cells = [*(getattr(row, name) for name in names), *row.oracle.values()]
+            layers += [(*cells, cutoff, above, row.counts[cutoff]) for cutoff, above in row.above.items()]
+        raters = [asdict(row) for panel in self.panels for row in panel.raters]
         return {
-            "layers.csv": Table((*head, "cutoff", "described_above", "units_above"), tuple(layers), (1,)),
-            "raters.csv": Table.of(raters, names),
+            "layers.csv": Table(head, tuple(layers), (1,)),
+            "raters.csv": Table.of(
+                ({**row, "flagged": int(row["flagged"])} for row in raters),
+                [one.name for one in fields(Judged)],
+            ),
         }
 
     def text(self) -> str:
         """Markdown: layers as in table 3, units above cut-offs, raters; ranges are over seeds."""
-        tables = "\n\n".join(
-            table.markdown() for table in (self._table_layers(), self._table_cutoffs(), self._table_raters())
-        )
+        start = "A quick look, not a result.\n" if self.quick else ""
+        tables = [self._table_layers(), self._table_cutoffs(), self._table_raters()]
         agree = _percent(panel.agreement for panel in self.panels)
         alpha = _span([f"{panel.alpha:.2f}" for panel in self.panels])
-        start = "A quick look, not a result.\n" if self.quick else ""
         end = f"The careless three agree in {agree} % of pairs of answers; Krippendorff's alpha {alpha}."
-        return f"{start}{tables}\n\n{end}"
+        return "\n\n".join([start + tables[0].markdown(), *(one.markdown() for one in tables[1:]), end])
 
     def _table_layers(self) -> Table:
-        measures = {name: name for name in ("described", "consistency", "detected", "agreement")}
-        measures["detected"] = "detectors among them"
-        rows = (
-            (
-                *(name, _count(row.units for row in rows)),
-                *(_percent(getattr(row, measure) for row in rows) for measure in measures),
-                *(_percent(row.oracle[share] for row in rows) for share in SHARES),
-            )
-            for name, rows in self.layers.items()
-        )
-        oracles = (f"oracle, {share:.0%}" for share in SHARES)
-        return Table(("layer", "rated", *measures.values(), *oracles), tuple(rows))
+        rows = []
+        for name, some in self.layers.items():
+            cells = [name, _count(row.units for row in some), *_percents(some, MEASURES)]
+            rows.append((*cells, *(_percent(row.oracle[share] for row in some) for share in SHARES)))
+        head = ("layer", "rated", "described", "consistency", "detectors among them", "agreement")
+        return Table((*head, *(f"oracle, {share:.0%}" for share in SHARES)), tuple(rows))
 
     def _table_cutoffs(self) -> Table:
-        cutoffs = list(self.panels[0].layers[0].above)
-        rows = (
-            (
-                name,
-                *(
-                    f"{_percent(row.above[one] for row in rows)} [{_count(row.counts[one] for row in rows)}]"
-                    for one in cutoffs
-                ),
-            )
-            for name, rows in self.layers.items()
-        )
+        cutoffs, rows = list(self.panels[0].layers[0].above), []
+        for name, some in self.layers.items():
+            shares = [_percent(row.above[one] for row in some) for one in cutoffs]
+            counts = [_count(row.counts[one] for row in some) for one in cutoffs]
+            rows.append((name, *(f"{share} [{count}]" for share, count in zip(shares, counts, strict=True))))
         return Table(("layer", *(f"IoU > {cutoff:g}" for cutoff in cutoffs)), tuple(rows))
 
     def _table_raters(self) -> Table:
-        rated = [row for panel in self.panels for row in panel.raters]
-        rows = []
+        rated, rows = [row for panel in self.panels for row in panel.raters], []
         for name in dict.fromkeys(row.rater for row in rated):
             some = [row for row in rated if row.rater == name]
-            cells = [
-                _percent(getattr(row, one) for row in some) for one in ("yes", "others", "same", "caught")
-            ]
-            rows.append((name, *cells, f"{sum(row.flagged for row in some)} of {len(some)}"))
+            flagged = f"{sum(row.flagged for row in some)} of {len(some)}"
+            rows.append((name, *_percents(some, ("yes", "others", "same", "caught")), flagged))
         head = ("rater", "yes", "as the others", "same again", "decoys caught", "flagged")
         return Table(head, tuple(rows))
 
@@ -336,8 +285,8 @@ def _draw_layers(axis: Any, layers: Mapping[str, Sequence[Described]]) -> None:
     for share, style in ((SHARES[0], "--"), (SHARES[-1], ":")):
         means = [100 * np.mean([row.oracle[share] for row in rows]) for rows in found.values()]
         axis.plot(range(len(means)), means, style, color=INKS[2], lw=1.6, label=f"oracle, {share:.0%} filled")
-    if len(found) == len(TABLE_3):
-        people = [100 * row.described for row in TABLE_3]
+    if len(found) == len(PEOPLE):
+        people = [100 * share for share in PEOPLE]
         axis.plot(
             range(len(people)), people, "s-", color=MUTED, ms=5, lw=1.2, label="people, AlexNet (paper A)"
         )
@@ -373,6 +322,10 @@ def _span(numbers: Sequence[str]) -> str:
 def _percent(values: Iterable[float]) -> str:
     found = [f"{100 * value:.0f}" for value in values if not np.isnan(value)]
     return _span(found) if found else "-"
+
+
+def _percents(rows: Sequence[Described] | Sequence[Judged], measures: Sequence[str]) -> list[str]:
+    return [_percent(getattr(row, measure) for row in rows) for measure in measures]
 
 
 def _count(values: Iterable[int]) -> str:

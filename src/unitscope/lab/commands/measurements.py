@@ -1,6 +1,5 @@
 """The commands of `unitscope study` that measure what ships, or any network, and train nothing."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from unitscope.lab.studies.study import StudyResult
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
-QUICK = "A quick look, not a result.\n"
 
 
 def finish(result: "StudyResult", out: Path, json: bool, gap: str = "\n\n") -> None:
@@ -44,34 +42,9 @@ def grade(
         quick: a small version for a first look: 60 images, one seed.
         json: print JSON instead of tables.
     """
-    from unitscope.lab.studies.grade import (
-        average,
-        grade_conventions,
-        make_source,
-        spell_grades,
-        write_grades,
-    )
-    from unitscope.lab.studies.planting import DEGRADATIONS
-    from unitscope.views.figures import Panel, draw_panels
+    from unitscope.lab.studies.grade import study_grade
 
-    images, seeds = (60, 1) if quick else (images, seeds)
-    grades = grade_conventions(make_source(images), range(seeds), null_units=60 if quick else 200)
-    write_grades(grades, out)
-    means = average(grades.planted)
-    panels = []
-    for kind in DEGRADATIONS:
-        lines: dict[str, list[tuple[float, float, float]]] = {}
-        for mean, spread in means:
-            if mean.kind == kind:
-                lines.setdefault(mean.convention, []).append((mean.strength, mean.right, spread / 2))
-        panels.append(Panel(kind, "strength", lines))
-    figure = draw_panels(panels, out / "figure.svg", y="named right")
-    if json:
-        print_json(
-            {"planted": [asdict(row) for row in grades.planted], "nulls": [asdict(n) for n in grades.nulls]}
-        )
-    else:
-        print(f"{QUICK if quick else ''}{spell_grades(grades)}\n\nfigure: {figure}")
+    finish(study_grade(images, seeds, quick=quick), out, json)
 
 
 def labels(
@@ -196,25 +169,12 @@ def raters(
         json: print JSON instead of tables.
     """
     import unitscope as us
-    from unitscope.lab.studies.figures.raters_figure import draw_raters
-    from unitscope.lab.studies.raters_study import described_rows, judged_rows, spell_panels, study_raters
-    from unitscope.tables import write_tables
+    from unitscope.lab.studies.raters_study import study_raters
     from unitscope.views.figures import load_matplotlib
 
     for option, value in (("images", images), ("seeds", seeds)):
         if value < 1:
             raise UsageError(f"--{option} is {value}; wanted 1 or more")
     load_matplotlib()  # where it is missing, that is reported before the work, not after it
-    images, seeds = (100, 1) if quick else (images, seeds)
     opened = us.load_network(network)
-    size = (opened.preprocessing.size or (64, 64))[0]
-    panels = []
-    for seed in range(seeds):
-        source = us.open_source(f"drawn:count={images},seed={2000 + seed},size={size}")
-        panels.append(study_raters(opened, layers, source, convention=convention, seed=seed))
-    write_tables(out, {"layers.csv": described_rows(panels), "raters.csv": judged_rows(panels)})
-    figure = draw_raters(panels, out / "figure.svg")
-    if json:
-        print_json([asdict(panel) for panel in panels])
-    else:
-        print(f"{QUICK if quick else ''}{spell_panels(panels)}\n\nfigure: {figure}")
+    finish(study_raters(opened, layers, images, seeds, convention=convention, quick=quick), out, json)

@@ -104,6 +104,17 @@ class PartialRotation:
     detectors: int
     unique: dict[str, int]
 
+    @property
+    def total(self) -> int:
+        """The unique concepts of all categories."""
+        return sum(self.unique.values())
+
+
+def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
+    """The bases by the part of the rotation, from none to all of it."""
+    parts = sorted({basis.part for basis in bases})
+    return {part: [basis for basis in bases if basis.part == part] for part in parts}
+
 
 @dataclass(frozen=True)
 class Rotations:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.rotation import PartialRotation
+from unitscope.lab.studies.rotation import PartialRotation, group_parts
 from unitscope.statistics.intervals import Interval
 from unitscope.views.figures import INKS, LINE, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
@@ -32,16 +32,14 @@ def draw_axis(
 
 
 def _draw_parts(axis: Any, bases: Sequence[PartialRotation]) -> None:
-    parts = sorted({one.part for one in bases})
+    parts = group_parts(bases)
     floor = np.zeros(len(parts))
     for category in bases[0].unique:
-        means = np.array(
-            [np.mean([one.unique[category] for one in bases if one.part == part]) for part in parts]
-        )
+        means = np.array([np.mean([one.unique[category] for one in some]) for some in parts.values()])
         if means.any():
             axis.bar(range(len(parts)), means, 0.72, floor, color=category_color(category), label=category)
         floor += means
-    totals = [[sum(one.unique.values()) for one in bases if one.part == part] for part in parts]
+    totals = [[one.total for one in some] for some in parts.values()]
     spread = np.stack([floor - [min(one) for one in totals], [max(one) for one in totals] - floor]).clip(0)
     axis.errorbar(range(len(parts)), floor, spread, fmt="none", ecolor=TEXT, elinewidth=1.2, capsize=2.5)
     axis.set_xticks(range(len(parts)), [f"{part:g}" for part in parts])

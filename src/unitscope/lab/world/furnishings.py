@@ -20,21 +20,21 @@ def sofa(c: Canvas, x: Number, y: Number, m: Number) -> None:
     material = r.pick(("fabric", "fabric", "rubber"))
     c.shadow(x, y, half * 1.25, m * 0.18, 1.3)
     back = cloth(part="backrest", material=material, color=color, below=shade(color, 0.82), form="roll")
-    c.box(back, x - half, y - m * 0.92, x + half, y - m * 0.3)
+    c.bar(back, x, half, y - m * 0.92, y - m * 0.3)
     seat = cloth(part="seat", material=material, color=shade(color, 1.16), below=color)
-    c.box(seat, x - half * 0.9, y - m * 0.5, x + half * 0.9, y - m * 0.3)
-    c.box(
+    c.bar(seat, x, half * 0.9, y - m * 0.5, y - m * 0.3)
+    c.bar(
         cloth(part="seat", material=material, color=shade(color, 0.8)),
-        x - half * 0.9,
+        x,
+        half * 0.9,
         y - m * 0.3,
-        x + half * 0.9,
         y - m * 0.05,
     )
     arm = cloth(
         part="backrest", material=material, color=shade(color, 1.05), below=shade(color, 0.78), form="pillar"
     )
     for side in (-1, 1):
-        c.box(arm, x + side * half - m * 0.14, y - m * 0.66, x + side * half + m * 0.14, y - m * 0.04)
+        c.bar(arm, x + side * half, m * 0.14, y - m * 0.66, y - m * 0.04)
     pillow = c.ink(
         "sofa",
         "pillow",
@@ -64,8 +64,8 @@ def bathtub(c: Canvas, x: Number, y: Number, m: Number) -> None:
         r.tone((*of.WHITEWARE[:3], *of.PLASTER[3:6])),
     )
     c.shadow(x, y, half * 1.15, m * 0.15, 1.2)
-    shell = c.ink("bathtub", "basin", "ceramic", white, below=shade(white, 0.8), form="roll", grain=0.2)
-    c.polygon(shell, (x - half, y - tall), (x + half, y - tall), (x + half * 0.86, y), (x - half * 0.86, y))
+    shell = c.ink("bathtub", "basin", "ceramic", white, below=0.8, form="roll", grain=0.2)
+    c.taper(shell, x, (y - tall, half), (y, half * 0.86))
     c.oval(
         c.ink("bathtub", "basin", "ceramic", shade(white, 1.05), grain=0.2),
         x,
@@ -93,13 +93,13 @@ def toilet(c: Canvas, x: Number, y: Number, m: Number) -> None:
     """A toilet with its tank against the wall."""
     white = c.chance.tone(of.WHITEWARE[:3])
     c.shadow(x, y, m * 0.4, m * 0.1, 1.2)
-    tank = c.ink("toilet", "tank", "ceramic", white, below=shade(white, 0.85), form="pillar", grain=0.2)
-    c.box(tank, x - m * 0.26, y - m * 0.95, x + m * 0.26, y - m * 0.5)
-    c.box(
+    tank = c.ink("toilet", "tank", "ceramic", white, below=0.85, form="pillar", grain=0.2)
+    c.bar(tank, x, m * 0.26, y - m * 0.95, y - m * 0.5)
+    c.bar(
         c.ink("toilet", "tank", "ceramic", shade(white, 1.06), grain=0.2),
-        x - m * 0.29,
+        x,
+        m * 0.29,
         y - m * 0.99,
-        x + m * 0.29,
         y - m * 0.92,
     )
     bowl = c.ink(
@@ -110,9 +110,7 @@ def toilet(c: Canvas, x: Number, y: Number, m: Number) -> None:
         form="pillar",
         grain=0.2,
     )
-    c.polygon(
-        bowl, (x - m * 0.25, y - m * 0.42), (x + m * 0.25, y - m * 0.42), (x + m * 0.14, y), (x - m * 0.14, y)
-    )
+    c.taper(bowl, x, (y - m * 0.42, m * 0.25), (y, m * 0.14))
     lid = c.chance.tone((*of.WHITEWARE[:2], *of.WOOD[:2], (60, 64, 72)))
     c.oval(c.ink("toilet", "seat", "ceramic", lid, grain=0.2), x, y - m * 0.44, m * 0.28, m * 0.13)
     c.oval(
@@ -132,11 +130,11 @@ def mirror(c: Canvas, x: Number, y: Number, m: Number) -> None:
     )
     glint = c.ink("mirror", material="glass", color=(238, 246, 250), form="even")
     if round_one:
-        c.oval(frame, x, y, half, half)
-        c.oval(glass, x, y, half - edge, half - edge)
+        c.oval(frame, x, y, half)
+        c.oval(glass, x, y, half - edge)
         tall = half
     else:
-        c.box(frame, x - half, y - tall, x + half, y + tall)
+        c.bar(frame, x, half, y - tall, y + tall)
         c.box(glass, x - half + edge, y - tall + edge, x + half - edge, y + tall - edge)
     for shift in (-0.25, 0.1):
         c.line(
@@ -151,24 +149,20 @@ def towel(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r = c.chance
     half, tall, color = m * r.between(0.2, 0.32), m * r.between(0.3, 0.45), r.tone(of.CLOTH)
     texture = r.pick(("", "banded", "striped", "woven", "polka-dotted"))
-    c.box(
-        c.ink("towel", material="metal", color=(150, 154, 160)),
-        x - half * 1.3,
-        y - tall - m * 0.06,
-        x + half * 1.3,
-        y - tall,
+    c.bar(
+        c.ink("towel", material="metal", color=(150, 154, 160)), x, half * 1.3, y - tall - m * 0.06, y - tall
     )
     cloth = c.ink(
         "towel",
         material="fabric",
         color=color,
-        below=shade(color, 0.85),
+        below=0.85,
         texture=texture,
         accent=r.tone(of.CLOTH),
         form="pillar",
         grain=1.6,
     )
-    c.box(cloth, x - half, y - tall - m * 0.03, x + half, y + tall)
+    c.bar(cloth, x, half, y - tall - m * 0.03, y + tall)
 
 
 def blackboard(c: Canvas, x: Number, y: Number, m: Number, wide: Number = 1.3) -> None:
@@ -176,9 +170,9 @@ def blackboard(c: Canvas, x: Number, y: Number, m: Number, wide: Number = 1.3) -
     r = c.chance
     half, tall = m * wide, m * r.between(0.5, 0.62)
     wood, slate = r.tone(of.WOOD), r.pick(((44, 74, 62), (48, 50, 54), (40, 62, 70), (226, 230, 228)))
-    c.box(c.ink("blackboard", material="wood", color=wood), x - half, y - tall, x + half, y + tall)
+    c.bar(c.ink("blackboard", material="wood", color=wood), x, half, y - tall, y + tall)
     edge = m * 0.07
-    face = c.ink("blackboard", "board", "stone", slate, below=shade(slate, 1.15), grain=0.5)
+    face = c.ink("blackboard", "board", "stone", slate, below=1.15, grain=0.5)
     c.box(face, x - half + edge, y - tall + edge, x + half - edge, y + tall - edge)
     chalk = c.ink(
         "blackboard",
@@ -196,12 +190,8 @@ def blackboard(c: Canvas, x: Number, y: Number, m: Number, wide: Number = 1.3) -
             start + half * r.between(0.3, 1.3),
             y + tall * row + max(m * 0.05, 0.4),
         )
-    c.box(
-        c.ink("blackboard", material="wood", color=shade(wood, 0.8)),
-        x - half,
-        y + tall,
-        x + half,
-        y + tall + m * 0.08,
+    c.bar(
+        c.ink("blackboard", material="wood", color=shade(wood, 0.8)), x, half, y + tall, y + tall + m * 0.08
     )
 
 
@@ -215,20 +205,14 @@ def sculpture(c: Canvas, x: Number, y: Number, m: Number) -> None:
     base, half = m * r.between(0.6, 0.9), m * r.between(0.24, 0.32)
     c.shadow(x, y, half * 1.6, m * 0.12, 1.2)
     block = c.ink(
-        "sculpture",
-        "pedestal",
-        "stone",
-        stone,
-        below=shade(stone, 0.78),
-        texture=r.pick(("", "marbled")),
-        accent=shade(stone, 0.75),
+        "sculpture", "pedestal", "stone", stone, below=0.78, texture=r.pick(("", "marbled")), accent=0.75
     )
-    c.box(block, x - half, y - base, x + half, y)
-    c.box(
+    c.bar(block, x, half, y - base, y)
+    c.bar(
         c.ink("sculpture", "pedestal", "stone", shade(stone, 1.15)),
-        x - half * 1.2,
+        x,
+        half * 1.2,
         y - base - m * 0.06,
-        x + half * 1.2,
         y - base,
     )
     figure = partial(c.ink, "sculpture", "figure", r.pick(("metal", "stone")), grain=0.5)
@@ -237,10 +221,10 @@ def sculpture(c: Canvas, x: Number, y: Number, m: Number) -> None:
     kind = r.pick(("bust", "ring", "tower"))
     if kind == "bust":
         c.dome(ink, x, low, half * 1.15, tall * 0.42)
-        c.box(ink, x - half * 0.3, low - tall * 0.6, x + half * 0.3, low - tall * 0.3)
+        c.bar(ink, x, half * 0.3, low - tall * 0.6, low - tall * 0.3)
         c.oval(ink, x, low - tall * 0.72, half * 0.62, tall * 0.25)
     elif kind == "ring":
-        c.box(ink, x - half * 0.15, low - tall * 0.3, x + half * 0.15, low)
+        c.bar(ink, x, half * 0.15, low - tall * 0.3, low)
         c.oval(ink, x, low - tall * 0.62, half * 1.2, tall * 0.4)
         c.oval(figure(color=shade(bronze, 0.45)), x, low - tall * 0.62, half * 0.55, tall * 0.18)
     else:
@@ -262,26 +246,18 @@ def fireplace(c: Canvas, x: Number, y: Number, m: Number) -> None:
     material = r.pick(("brick", "stone", "plaster"))
     color = r.tone({"brick": of.BRICK, "stone": of.STONE, "plaster": of.PLASTER}[material])
     texture = r.pick(("", "cracked")) if material == "stone" else ""
-    mantel = c.ink(
-        "fireplace",
-        "mantel",
-        material,
-        color,
-        below=shade(color, 0.85),
-        texture=texture,
-        accent=shade(color, 0.6),
-    )
+    mantel = c.ink("fireplace", "mantel", material, color, below=0.85, texture=texture, accent=0.6)
     c.shadow(x, y, half * 1.2, m * 0.12)
     c.block(mantel, mantel, (x - half, y - tall, x + half, y), m, 0.3)
-    c.box(
+    c.bar(
         c.ink("fireplace", "mantel", "wood", r.tone(of.WOOD)),
-        x - half * 1.12,
+        x,
+        half * 1.12,
         y - tall - m * 0.1,
-        x + half * 1.12,
         y - tall + m * 0.03,
     )
     hole = c.ink("fireplace", material="stone", color=(34, 28, 28), below=(58, 44, 40))
-    c.box(hole, x - half * 0.6, y - tall * 0.68, x + half * 0.6, y - m * 0.02)
+    c.bar(hole, x, half * 0.6, y - tall * 0.68, y - m * 0.02)
     if r.maybe(0.75):
         c.glow(x, y - m * 0.2, m * 1.3, (255, 150, 60), 0.35)
         for place, high in ((-0.3, 0.34), (0.0, 0.5), (0.28, 0.38)):
@@ -304,13 +280,11 @@ def refrigerator(c: Canvas, x: Number, y: Number, m: Number) -> None:
     c.shadow(x, y, half * 1.3, m * 0.14, 1.2)
     body = c.ink("refrigerator", material="metal", color=shade(color, 0.8), grain=0.4)
     c.block(body, body, (x - half, y - tall, x + half, y), m, 0.6)
-    panel = c.ink(
-        "refrigerator", "door panel", "metal", color, below=shade(color, 0.88), form="lifted", grain=0.4
-    )
+    panel = c.ink("refrigerator", "door panel", "metal", color, below=0.88, form="lifted", grain=0.4)
     side = r.pick((-1, 1))
     knob = c.ink("refrigerator", "handle", "metal", (72, 76, 84))
     for high, low in ((0.985, 0.68), (0.66, 0.04)):
-        c.box(panel, x - half * 0.94, y - tall * high, x + half * 0.94, y - tall * low)
+        c.bar(panel, x, half * 0.94, y - tall * high, y - tall * low)
         middle = y - tall * (0.8 if high > 0.9 else 0.48)
         c.box(knob, x + side * half * 0.6, middle - m * 0.12, x + side * half * 0.78, middle + m * 0.12)
 
@@ -331,6 +305,6 @@ def stairs(c: Canvas, x: Number, y: Number, m: Number) -> None:
     rail = c.ink("stairs", "rail", "wood", shade(wood, 0.55))
     for k in range(0, steps + 1, 2):
         at, top = start + way * (k + 0.2) * wide, y - rise * (k + 0.7)
-        c.box(rail, at - m * 0.025, top - m * 0.75, at + m * 0.025, top)
+        c.bar(rail, at, m * 0.025, top - m * 0.75, top)
     end = start + way * steps * wide
     c.line(rail, [(start, y - m * 0.85), (end, y - rise * steps - m * 0.85)], m * 0.09)

@@ -97,7 +97,7 @@ def _counter(c: Canvas, span: tuple[Number, Number], y: Number, m: Number, wood:
     slab = r.tone(((222, 220, 214), (92, 92, 98), *of.WOOD[:4]))
     texture = r.pick(("", "marbled"))
     ink = c.ink("table", "tabletop", "stone", shade(slab, 0.86), texture=texture, accent=shade(slab, 0.6))
-    face = c.ink("table", "tabletop", "stone", slab, texture=texture, accent=shade(slab, 0.7))
+    face = c.ink("table", "tabletop", "stone", slab, texture=texture, accent=0.7)
     c.block(ink, face, (left - 0.5, y - tall - m * 0.05, right + 0.5, y - tall + m * 0.03), m, 0.6)
     if right - left < m * 1.6:
         return

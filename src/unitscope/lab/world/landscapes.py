@@ -23,15 +23,7 @@ from unitscope.lab.world.nature import (
 from unitscope.lab.world.outfit import bench, bird, chair, cow, person, street_lamp, table, umbrella
 from unitscope.lab.world.stage import Stage
 from unitscope.lab.world.town import building, house, street_wall
-from unitscope.lab.world.ways import (
-    boat,
-    car,
-    fence,
-    level_road,
-    long_road,
-    pier,
-    sidewalk,
-)
+from unitscope.lab.world.ways import boat, car, fence, level_road, long_road, pier, sidewalk
 
 
 def choose_view(c: Canvas, low: Number, high: Number, eye: tuple[Number, Number]) -> Number:

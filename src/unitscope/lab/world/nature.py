@@ -31,13 +31,13 @@ def sun(c: Canvas, bottom: Number) -> None:
     y = bottom * c.chance.between(*((0.55, 0.95) if low else (0.12, 0.4)))
     color = (255.0, 214.0, 150.0) if low else (255.0, 246.0, 206.0)
     c.glow(x, y, radius * 5, color, 0.3)
-    c.oval(c.ink("sun", color=color, form="even", shine=1), x, y, radius, radius)
+    c.oval(c.ink("sun", color=color, form="even", shine=1), x, y, radius)
 
 
 def moon(c: Canvas, bottom: Number) -> None:
     x, y, radius = c.chance.between(8, 92), bottom * c.chance.between(0.12, 0.5), c.chance.between(3.0, 4.5)
     c.glow(x, y, radius * 4, (150.0, 165.0, 210.0), 0.28)
-    c.oval(c.ink("moon", color=(240.0, 236.0, 214.0), form="even", shine=1, grain=4), x, y, radius, radius)
+    c.oval(c.ink("moon", color=(240.0, 236.0, 214.0), form="even", shine=1, grain=4), x, y, radius)
 
 
 def cloud(c: Canvas, x: Number, y: Number, width: Number) -> None:
@@ -100,7 +100,7 @@ def grass(c: Canvas, y: Number, *, swell: Number = 0.0, color: Color | None = No
 
 def sand(c: Canvas, y: Number, *, swell: Number = 0.0) -> None:
     base = c.chance.tone(of.SAND, 0.05)
-    ink = c.ink("sand", material="sand", color=base, below=shade(base, 0.93), ground=True)
+    ink = c.ink("sand", material="sand", color=base, below=0.93, ground=True)
     c.polygon(ink, *_rolling(c, y, swell), (106, 101), (-2, 101))
 
 
@@ -224,9 +224,7 @@ def bush(c: Canvas, x: Number, y: Number, m: Number) -> None:
 def _blossoms(c: Canvas, x: Number, y: Number, spread: Number, size: Number) -> None:
     ink = c.ink("plant", "blossom", "foliage", c.chance.tone(of.VIVID), form="lifted", grain=0.3)
     for _ in range(7):
-        c.oval(
-            ink, x + c.chance.between(-1, 1) * spread, y + c.chance.between(-0.6, 0.6) * spread, size, size
-        )
+        c.oval(ink, x + c.chance.between(-1, 1) * spread, y + c.chance.between(-0.6, 0.6) * spread, size)
 
 
 def plant(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -236,13 +234,7 @@ def plant(c: Canvas, x: Number, y: Number, m: Number) -> None:
     pot, top = height * 0.17, y - height * 0.3
     c.shadow(x, y, pot * 2.2, pot * 0.5)
     clay = r.tone((*of.BRICK, (230, 226, 220), (88, 108, 124)))
-    c.polygon(
-        c.ink("plant", "pot", "ceramic", clay, form="pillar", grain=0.3),
-        (x - pot, top),
-        (x + pot, top),
-        (x + pot * 0.7, y),
-        (x - pot * 0.7, y),
-    )
+    c.taper(c.ink("plant", "pot", "ceramic", clay, form="pillar", grain=0.3), x, (top, pot), (y, pot * 0.7))
     for angle in (-165, -15, -140, -40, -115, -65, -90):
         turn, long = math.radians(angle + r.between(-10, 10)), height * r.between(0.42, 0.68)
         tip = (x + math.cos(turn) * long * 0.75, top + math.sin(turn) * long)

@@ -155,8 +155,8 @@ def towel_line(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, half, tall = c.chance, m * 1.1, m * 1.6
     post = c.ink("towel", material="wood", color=r.tone(of.WOOD), form="pillar")
     for side in (-1, 1):
-        c.box(post, x + side * half - m * 0.05, y - tall, x + side * half + m * 0.05, y)
-    c.box(post, x - half, y - tall, x + half, y - tall + max(m * 0.04, 0.4))
+        c.bar(post, x + side * half, m * 0.05, y - tall, y)
+    c.bar(post, x, half, y - tall, y - tall + max(m * 0.04, 0.4))
     for place in (-0.62, -0.05, 0.5):
         color = r.tone(of.CLOTH)
         texture = r.pick(("", "banded", "striped", "chequered"))
@@ -259,11 +259,11 @@ def railway_station(c: Canvas) -> None:
 def _station_clock(c: Canvas, x: Number, y: Number, m: Number) -> None:
     """A clock on a post."""
     c.shadow(x, y, m * 0.5, m * 0.1)
-    c.box(
+    c.bar(
         c.ink("clock", material="metal", color=c.chance.tone(of.METAL), form="pillar"),
-        x - m * 0.08,
+        x,
+        m * 0.08,
         y - m * 2.6,
-        x + m * 0.08,
         y,
     )
     clock(c, x, y - m * 2.8, m * 2.1)

@@ -8,7 +8,7 @@ from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.fixtures import crate
 from unitscope.lab.world.furnishings import blackboard, mirror, refrigerator, sculpture, sofa, stairs
 from unitscope.lab.world.furniture import books, cabinet, monitor, shelf, sink
-from unitscope.lab.world.light import Number, shade
+from unitscope.lab.world.light import Number
 from unitscope.lab.world.nature import plant
 from unitscope.lab.world.outfit import bench, chair, lamp, person, table
 from unitscope.lab.world.rooms import clock, painting, room, room_window, rug
@@ -120,14 +120,7 @@ def _bar(c: Canvas, x: Number, y: Number, m: Number, *, left: Number, right: Num
     wood = r.tone((*of.WOOD, *of.PAINTED, *of.BRICK))
     cabinet(c, x, y, m, half=(right - left) / 2, tall=tall, color=wood)
     slab = r.tone((*of.STONE, *of.WOOD, (230, 228, 222)))
-    ink = c.ink(
-        "table",
-        "tabletop",
-        "stone",
-        slab,
-        texture=r.pick(("", "marbled", "speckled")),
-        accent=shade(slab, 0.6),
-    )
+    ink = c.ink("table", "tabletop", "stone", slab, texture=r.pick(("", "marbled", "speckled")), accent=0.6)
     c.box(ink, left - 1, y - tall - m * 0.08, right + 1, y - tall + m * 0.05)
     if r.maybe(0.6):
         monitor(c, x + (right - left) * r.between(-0.3, 0.3), y - tall - m * 0.05, m * 0.8)

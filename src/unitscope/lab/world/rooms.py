@@ -41,7 +41,7 @@ def room(c: Canvas) -> Room:
     wall = paint(color=color, below=shade(color, 0.92), accent=shade(color, 0.87), form="even")
     side = paint(color=shade(color, 0.84), accent=shade(color, 0.73))
     white = mix(color, (250, 250, 246), 0.7)
-    ceiling = c.ink("ceiling", material="plaster", color=white, below=shade(white, 0.94), grain=0.3)
+    ceiling = c.ink("ceiling", material="plaster", color=white, below=0.94, grain=0.3)
     c.box(ceiling, 0, 0, 100, top)
     c.box(wall, left, top, right, foot)
     for edge, end in ((left, -30.0), (right, 130.0)):
@@ -79,7 +79,7 @@ def room_window(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, light = c.chance, c.light
     half, tall = m * r.between(0.45, 0.85), m * r.between(0.5, 0.7)
     frame = c.ink("window", "window frame", "wood", r.tone(((242, 240, 234), *of.WOOD[:3]), 0.04), grain=0.4)
-    c.box(frame, x - half, y - tall, x + half, y + tall)
+    c.bar(frame, x, half, y - tall, y + tall)
     edge = m * 0.08
     pane = c.ink(
         "window", "window pane", "glass", light.zenith, below=light.horizon, shine=1, form="even", grain=0.5
@@ -90,9 +90,9 @@ def room_window(c: Canvas, x: Number, y: Number, m: Number) -> None:
         trees = c.ink("window", "window pane", "glass", mix(green, light.horizon, 0.3), shine=1)
         for place in (-0.55, 0.1, 0.6):
             c.dome(trees, x + place * half * 0.75, y + tall - edge, half * 0.24, tall * r.between(0.3, 0.8))
-    c.box(frame, x - edge * 0.3, y - tall, x + edge * 0.3, y + tall)
-    c.box(frame, x - half, y - edge * 0.3, x + half, y + edge * 0.3)
-    c.box(frame, x - half * 1.1, y + tall, x + half * 1.1, y + tall + edge)
+    c.bar(frame, x, edge * 0.3, y - tall, y + tall)
+    c.bar(frame, x, half, y - edge * 0.3, y + edge * 0.3)
+    c.bar(frame, x, half * 1.1, y + tall, y + tall + edge)
     if r.maybe(0.5):
         curtains(c, x, y, half, tall)
 
@@ -101,13 +101,7 @@ def curtains(c: Canvas, x: Number, y: Number, half: Number, tall: Number) -> Non
     r, color = c.chance, c.chance.tone(of.CLOTH)
     texture, accent = r.pick(("", "", "banded", "polka-dotted", "zigzagged")), r.tone(of.CLOTH)
     ink = c.ink(
-        "curtain",
-        material="fabric",
-        color=color,
-        below=shade(color, 0.9),
-        texture=texture,
-        accent=accent,
-        form="pillar",
+        "curtain", material="fabric", color=color, below=0.9, texture=texture, accent=accent, form="pillar"
     )
     low, fold = y + tall * r.between(1.2, 1.6), half * 0.24
     for side in (-1, 1):
@@ -133,11 +127,11 @@ def painting(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r = c.chance
     half, tall = m * r.between(0.25, 0.5), m * r.between(0.22, 0.4)
     c.shadow(x, y + tall * 0.4, half * 1.2, tall * 1.1, 0.7)
-    c.box(
+    c.bar(
         c.ink("painting", "picture frame", "wood", r.tone((*of.WOOD, (206, 170, 90), (40, 40, 44)))),
-        x - half,
+        x,
+        half,
         y - tall,
-        x + half,
         y + tall,
     )
     edge = m * 0.06
@@ -166,15 +160,14 @@ def painting(c: Canvas, x: Number, y: Number, m: Number) -> None:
             x + half * 0.35,
             y0 + tall * 0.35,
             tall * 0.16,
-            tall * 0.16,
         )
 
 
 def clock(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, radius = c.chance, m * c.chance.between(0.16, 0.24)
     c.shadow(x, y + radius * 0.4, radius * 1.2, radius * 1.2, 0.7)
-    c.oval(c.ink("clock", material="metal", color=r.tone((*of.METAL, *of.VIVID))), x, y, radius, radius)
-    c.oval(c.ink("clock", "dial", "paper", (246, 244, 236)), x, y, radius * 0.82, radius * 0.82)
+    c.oval(c.ink("clock", material="metal", color=r.tone((*of.METAL, *of.VIVID))), x, y, radius)
+    c.oval(c.ink("clock", "dial", "paper", (246, 244, 236)), x, y, radius * 0.82)
     hand = c.ink("clock", "hand", "metal", (40, 40, 44))
     c.line(hand, [(x, y), (x + radius * r.between(-0.45, 0.45), y - radius * 0.4)], radius * 0.14)
     c.line(hand, [(x, y), (x + radius * 0.62, y + radius * r.between(-0.4, 0.4))], radius * 0.12)

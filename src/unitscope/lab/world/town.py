@@ -25,7 +25,7 @@ def window(c: Canvas, x: Number, y: Number, width: Number, height: Number, frame
     )
     bar = c.ink("window", "window frame", "wood", frame, grain=0.3)
     if width * c.scale > 7:
-        c.box(bar, x + width / 2 - edge * 0.35, y + edge, x + width / 2 + edge * 0.35, y + height - edge)
+        c.bar(bar, x + width / 2, edge * 0.35, y + edge, y + height - edge)
 
 
 def _pane(c: Canvas, corners: Quad) -> None:
@@ -44,19 +44,13 @@ def door(c: Canvas, x: Number, y: Number, m: Number) -> None:
     """A closed door, with its foot at (x, y)."""
     half, height = m * 0.48, m * 2.05
     color = c.chance.tone((*of.WOOD, *of.PAINTED))
-    c.box(
-        c.ink("door", material="wood", color=shade(color, 0.75)),
-        x - half * 1.15,
-        y - height * 1.04,
-        x + half * 1.15,
-        y,
-    )
-    c.box(c.ink("door", material="wood", color=color), x - half, y - height, x + half, y)
+    c.bar(c.ink("door", material="wood", color=shade(color, 0.75)), x, half * 1.15, y - height * 1.04, y)
+    c.bar(c.ink("door", material="wood", color=color), x, half, y - height, y)
     panel = c.ink("door", "door panel", "wood", shade(color, 0.86), form="lifted")
     for low, high in ((0.1, 0.45), (0.54, 0.92)):
-        c.box(panel, x - half * 0.7, y - height * high, x + half * 0.7, y - height * low)
+        c.bar(panel, x, half * 0.7, y - height * high, y - height * low)
     knob = c.ink("door", "handle", "metal", (226, 196, 108), form="ball", shine=0.3)
-    c.oval(knob, x + half * 0.82, y - height * 0.48, max(m * 0.06, 0.35), max(m * 0.06, 0.35))
+    c.oval(knob, x + half * 0.82, y - height * 0.48, max(m * 0.06, 0.35))
 
 
 def _walls(c: Canvas) -> tuple[str, Color]:
@@ -70,7 +64,7 @@ def house(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r = c.chance
     half, height, rise = m * r.between(2.8, 4.6), m * r.between(2.8, 5.2), m * r.between(1.6, 2.8)
     (material, color), tiles = _walls(c), r.tone(of.ROOF)
-    facade = c.ink("house", "facade", material, color, below=shade(color, 0.92))
+    facade = c.ink("house", "facade", material, color, below=0.92)
     roof = c.ink("house", "roof", "ceramic", shade(tiles, 1.08), below=shade(tiles, 0.86), grain=0.8)
     top, over = y - height, half * 0.1
     c.shadow(x, y, half * 1.35, m * 0.45)
@@ -79,7 +73,7 @@ def house(c: Canvas, x: Number, y: Number, m: Number) -> None:
     gable = r.maybe(0.5)
     flank = c.ink("house", "facade", material, shade(color, 0.78))
     c.block(flank, roof, (x - half, top, x + half, y), m, half / m * 0.9)
-    c.box(facade, x - half, top, x + half, y)
+    c.bar(facade, x, half, top, y)
     if gable:
         c.polygon(roof, (x - half - over, top + over), (x, top - rise), (x + half + over, top + over))
         c.polygon(facade, (x - half, top + over), (x, top - rise * 0.78), (x + half, top + over))
@@ -95,13 +89,7 @@ def house(c: Canvas, x: Number, y: Number, m: Number) -> None:
 
 
 def _chimney(c: Canvas, x: Number, y: Number, half: Number, height: Number) -> None:
-    c.box(
-        c.ink("house", "chimney", "brick", c.chance.tone(of.BRICK), form="pillar"),
-        x - half,
-        y - height,
-        x + half,
-        y,
-    )
+    c.bar(c.ink("house", "chimney", "brick", c.chance.tone(of.BRICK), form="pillar"), x, half, y - height, y)
 
 
 def _house_front(c: Canvas, x: Number, y: Number, m: Number, half: Number, height: Number) -> None:
@@ -126,7 +114,7 @@ def building(c: Canvas, x: Number, y: Number, m: Number) -> None:
     material, color = _walls(c)
     height = floors * m * 2.9
     c.shadow(x, y, half * 1.3, m * 0.5)
-    facade = c.ink("building", "facade", material, color, below=shade(color, 0.9))
+    facade = c.ink("building", "facade", material, color, below=0.9)
     c.block(
         c.ink("building", "facade", material, shade(color, 0.74)),
         facade,
@@ -134,9 +122,9 @@ def building(c: Canvas, x: Number, y: Number, m: Number) -> None:
         m,
         5,
     )
-    c.box(facade, x - half, y - height, x + half, y)
+    c.bar(facade, x, half, y - height, y)
     roof = c.ink("building", "roof", "ceramic", r.tone(of.ROOF), form="lifted", grain=0.5)
-    c.box(roof, x - half * 1.05, y - height - m * 0.5, x + half * 1.05, y - height + m * 0.1)
+    c.bar(roof, x, half * 1.05, y - height - m * 0.5, y - height + m * 0.1)
     frame, across = r.pick(((240, 238, 232), (92, 74, 62), (64, 68, 76))), r.count(2, 4)
     for level in range(1, floors):
         for place in range(across):
@@ -175,7 +163,7 @@ def street_wall(c: Canvas, side: int, near: Number, far: Number, offset: Number)
     r = c.chance
     (material, color), floors = _walls(c), r.count(2, 5)
     height = floors * 3.0
-    facade = c.ink("building", "facade", material, color, below=shade(color, 0.86), form="even")
+    facade = c.ink("building", "facade", material, color, below=0.86, form="even")
     c.polygon(facade, *_wall_quad(c, side * offset, 0, height, near, far))
     end = c.ink("building", "facade", material, shade(color, 0.8), form="even")
     c.polygon(

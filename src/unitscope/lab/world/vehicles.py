@@ -6,8 +6,8 @@ from unitscope.lab.world.light import Color, Number, mix, shade
 
 
 def _wheel(c: Canvas, name: str, x: Number, y: Number, radius: Number) -> None:
-    c.oval(c.ink(name, "wheel", "rubber", (36, 36, 40), form="ball"), x, y, radius, radius)
-    c.oval(c.ink(name, "wheel", "metal", (176, 180, 186), form="ball"), x, y, radius * 0.5, radius * 0.5)
+    c.oval(c.ink(name, "wheel", "rubber", (36, 36, 40), form="ball"), x, y, radius)
+    c.oval(c.ink(name, "wheel", "metal", (176, 180, 186), form="ball"), x, y, radius * 0.5)
 
 
 def _glass(c: Canvas) -> Color:
@@ -24,7 +24,7 @@ def train(c: Canvas, x: Number, y: Number, m: Number, cars: int = 3, way: int = 
     for k in range(cars):
         nose = x - way * k * (long + gap)
         left, right = sorted((nose, nose - way * long))
-        body = c.ink("train", "car body", "metal", color, below=shade(color, 0.75), grain=0.4)
+        body = c.ink("train", "car body", "metal", color, below=0.75, grain=0.4)
         if k == 0:
             c.polygon(
                 body,
@@ -58,7 +58,7 @@ def train(c: Canvas, x: Number, y: Number, m: Number, cars: int = 3, way: int = 
         (x - way * m * 1.55, y - high * 0.55),
     )
     lamp = c.ink("train", "headlight", "glass", of.LAMPLIGHT, shine=0.8)
-    c.oval(lamp, x - way * m * 0.2, y - high * 0.32, m * 0.16, m * 0.16)
+    c.oval(lamp, x - way * m * 0.2, y - high * 0.32, m * 0.16)
 
 
 def truck(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -72,13 +72,13 @@ def truck(c: Canvas, x: Number, y: Number, m: Number) -> None:
         "car body",
         r.pick(("metal", "fabric", "wood")),
         load,
-        below=shade(load, 0.82),
+        below=0.82,
         texture=r.pick(("", "", "striped", "banded")),
-        accent=shade(load, 0.8),
+        accent=0.8,
     )
     ends = sorted((x - way * half, x + way * half * 0.35))
     c.box(box, ends[0], y - high, ends[1], y - m * 0.55)
-    cab = c.ink("truck", "car body", "metal", color, below=shade(color, 0.74), form="roll")
+    cab = c.ink("truck", "car body", "metal", color, below=0.74, form="roll")
     c.polygon(
         cab,
         (x + way * half * 0.4, y - m * 0.5),
@@ -96,12 +96,11 @@ def truck(c: Canvas, x: Number, y: Number, m: Number) -> None:
         (x + way * half * 0.87, y - high * 0.52),
     )
     frame = c.ink("truck", "car body", "metal", (52, 54, 60))
-    c.box(frame, x - half, y - m * 0.6, x + half, y - m * 0.42)
+    c.bar(frame, x, half, y - m * 0.6, y - m * 0.42)
     c.oval(
         c.ink("truck", "headlight", "glass", of.LAMPLIGHT, shine=0.7),
         x + way * half * 0.95,
         y - m * 0.75,
-        m * 0.14,
         m * 0.14,
     )
     for place in (-0.68, -0.36, 0.66):
@@ -173,9 +172,7 @@ def bridge(c: Canvas, left: Number, right: Number, y: Number, m: Number) -> None
     texture = r.pick(("", "cracked", "scaly")) if stone else ""
     deep, arches = m * r.between(1.7, 2.4), r.count(1, 3)
     c.shadow((left + right) / 2, y + deep, (right - left) * 0.5, m * 0.5, 1.2)
-    arch = c.ink(
-        "bridge", "arch", material, color, below=shade(color, 0.72), texture=texture, accent=shade(color, 0.7)
-    )
+    arch = c.ink("bridge", "arch", material, color, below=0.72, texture=texture, accent=0.7)
     span = (right - left) / arches
     pier, thick = span * 0.09, m * 0.35
     for k in range(arches):

@@ -59,13 +59,7 @@ def sidewalk(c: Canvas, *edges: Point) -> None:
     texture = c.chance.pick(("", "grid"))
     color = c.chance.tone(of.PAVING, 0.06)
     ink = c.ink(
-        "sidewalk",
-        material="stone",
-        color=color,
-        texture=texture,
-        accent=shade(color, 0.84),
-        grain=0.5,
-        ground=True,
+        "sidewalk", material="stone", color=color, texture=texture, accent=0.84, grain=0.5, ground=True
     )
     c.polygon(ink, *edges)
 
@@ -142,16 +136,7 @@ def _rigging(c: Canvas, x: Number, y: Number, half: Number) -> None:
     c.line(c.ink("boat", "mast", "wood", (120, 92, 66)), [(x, y), (x, y - tall)], half * 0.06)
     texture = r.pick(("", "", "banded", "striped"))
     color, accent = r.pick(((246, 242, 232), (236, 226, 204), r.tone(of.VIVID))), r.tone(of.VIVID)
-    sail = c.ink(
-        "boat",
-        "sail",
-        "fabric",
-        color,
-        below=shade(color, 0.86),
-        texture=texture,
-        accent=accent,
-        form="pillar",
-    )
+    sail = c.ink("boat", "sail", "fabric", color, below=0.86, texture=texture, accent=accent, form="pillar")
     c.polygon(
         sail,
         (x + half * 0.06, y - tall * 0.97),
@@ -177,7 +162,7 @@ def pier(c: Canvas, x: Number, near: Number, far: Number) -> None:
         y, m = far + (near - far) * share, m1 + (m0 - m1) * share
         middle = tip + (x - tip) * share
         for side in (-1.1, 1.1):
-            c.box(post, middle + side * m - m * 0.1, y - m * 0.9, middle + side * m + m * 0.1, y + m * 0.35)
+            c.bar(post, middle + side * m, m * 0.1, y - m * 0.9, y + m * 0.35)
     deck = c.ink("pier", "deck", "wood", shade(wood, 1.15), below=wood, ground=True, grain=1.3)
     c.polygon(
         deck,
@@ -203,5 +188,5 @@ def fence(c: Canvas, left: Number, right: Number, y: Number, m: Number) -> None:
     width = tall * (0.04 if iron else 0.08)
     x = left
     while x < right:
-        c.box(post, x - width, y - tall, x + width, y)
+        c.bar(post, x, width, y - tall, y)
         x += max(step, 1.5)

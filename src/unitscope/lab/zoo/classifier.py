@@ -8,11 +8,7 @@ from torch import Tensor, nn
 
 
 def _convolve(channels: int, out: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels, out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out),
-        nn.ReLU(),
-    ]
+    return [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
 
 
 class SceneClassifier(nn.Module):

@@ -125,13 +125,7 @@ def _repeatable(threads: int) -> Iterator[None]:
 
 
 def _run(
-    recipe: Recipe,
-    lesson: Trainer,
-    out: Path,
-    identity: str,
-    every: int,
-    keep: tuple[int, ...],
-    quiet: bool,
+    recipe: Recipe, lesson: Trainer, out: Path, identity: str, every: int, keep: tuple[int, ...], quiet: bool
 ) -> None:
     start = _resume(lesson, out, identity)
     with tqdm(

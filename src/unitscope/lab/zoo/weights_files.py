@@ -12,14 +12,7 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
-from unitscope.lab.world.names import (
-    COLOR_IDS,
-    COLORS,
-    MATERIAL_IDS,
-    OBJECT_IDS,
-    PART_IDS,
-    drawn_vocabulary,
-)
+from unitscope.lab.world.names import COLOR_IDS, COLORS, MATERIAL_IDS, OBJECT_IDS, PART_IDS, drawn_vocabulary
 from unitscope.lab.zoo.classifier import SceneClassifier
 from unitscope.lab.zoo.generator import LATENT, SceneGenerator
 from unitscope.lab.zoo.recipes import RECIPES, Recipe

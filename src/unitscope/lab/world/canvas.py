@@ -9,7 +9,7 @@ right. The camera looks at a level ground: a row below the horizon is a distance
 many hundredths one meter spans there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,17 @@ FORMS = {
     "lifted": (0.04, -0.14, 0.0, 0.0),
 }
 """How light falls on a shape: slope along x and y, curvature along x and y."""
+
+
+def points_from(x: Number, y: Number, wide: Number, high: Number) -> Callable[..., list[Point]]:
+    """Finds points in a frame of their own: `wide` to the right of (x, y) and `high` above it are 1.
+
+    A negative `wide` mirrors them.
+
+    >>> points_from(50, 80, 10, 20)((0, 0), (1, 0.5))
+    [(50, 80), (60, 70.0)]
+    """
+    return lambda *points: [(x + right * wide, y - up * high) for right, up in points]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.canvas import Canvas
+from unitscope.lab.world.canvas import Canvas, points_from
 from unitscope.lab.world.light import Number, mix, shade
 
 
@@ -16,10 +16,8 @@ def tent(c: Canvas, x: Number, y: Number, m: Number) -> None:
     lean = half * r.between(0.5, 0.9) * r.pick((-1, 1))
     c.shadow(x + lean / 2, y, half * 1.6, m * 0.3, 1.3)
     side = canvas(color=shade(color, 0.8))
-    edge = half if lean > 0 else -half
-    c.polygon(
-        side, (x, y - tall), (x + lean, y - tall * 0.94), (x + edge + lean, y - m * 0.15), (x + edge, y)
-    )
+    edge = x + half if lean > 0 else x - half
+    c.polygon(side, (x, y - tall), (x + lean, y - tall * 0.94), (edge + lean, y - m * 0.15), (edge, y))
     c.polygon(canvas(color=shade(color, 1.08), below=color), (x, y - tall), (x + half, y), (x - half, y))
     dark = c.ink("tent", "entrance", "fabric", shade(color, 0.3), below=shade(color, 0.45))
     c.polygon(dark, (x, y - tall * 0.82), (x + half * 0.32, y), (x - half * 0.32, y))
@@ -47,35 +45,22 @@ def stall(c: Canvas, x: Number, y: Number, m: Number) -> None:
     texture = r.pick(("striped", "striped", "", "zigzagged", "chequered"))
     roof = c.ink("stall", "canopy", "fabric", color, below=0.85, texture=texture, accent=(246, 240, 228))
     c.taper(roof, x, (y - tall * 1.12, half * 0.85), (y - tall * 0.82, half * 1.2))
-    c.bar(
-        c.ink("stall", "canopy", "fabric", shade(color, 0.72)),
-        x,
-        half * 1.2,
-        y - tall * 0.82,
-        y - tall * 0.76,
-    )
+    hem = c.ink("stall", "canopy", "fabric", shade(color, 0.72))
+    c.bar(hem, x, half * 1.2, y - tall * 0.82, y - tall * 0.76)
 
 
 def crate(c: Canvas, x: Number, y: Number, m: Number) -> None:
     """A crate of boards, or two of them stacked."""
     r = c.chance
-    half, tall, wood = (
-        m * r.between(0.35, 0.5),
-        m * r.between(0.5, 0.65),
-        r.tone((*of.WOOD[:4], *of.PAINTED[1:4])),
-    )
+    half, tall = m * r.between(0.35, 0.5), m * r.between(0.5, 0.65)
+    wood = r.tone((*of.WOOD[:4], *of.PAINTED[1:4]))
+    wooden = partial(c.ink, "crate", material="wood")
     c.shadow(x, y, half * 1.3, m * 0.12, 1.2)
     for level in range(2 if r.maybe(0.4) else 1):
         low = y - level * tall
-        face = c.ink("crate", material="wood", color=wood, below=0.85)
-        c.block(
-            face,
-            c.ink("crate", material="wood", color=shade(wood, 1.15)),
-            (x - half, low - tall, x + half, low),
-            m,
-            0.6,
-        )
-        board = c.ink("crate", material="wood", color=shade(wood, 0.6))
+        face, top = wooden(color=wood, below=0.85), wooden(color=shade(wood, 1.15))
+        c.block(face, top, (x - half, low - tall, x + half, low), m, 0.6)
+        board = wooden(color=shade(wood, 0.6))
         for share in (0.05, 0.48, 0.88):
             c.bar(board, x, half, low - tall * (share + 0.09), low - tall * share)
         c.line(board, [(x - half * 0.9, low - tall * 0.1), (x + half * 0.9, low - tall * 0.9)], half * 0.16)
@@ -93,15 +78,8 @@ def sign(c: Canvas, x: Number, y: Number, m: Number) -> None:
     if shape == "disc":
         c.oval(board, x, top, half * 0.8)
     elif shape == "arrow":
-        way = r.pick((-1, 1))
-        c.polygon(
-            board,
-            (x - way * half, top - half * 0.4),
-            (x + way * half * 0.7, top - half * 0.4),
-            (x + way * half * 1.15, top),
-            (x + way * half * 0.7, top + half * 0.4),
-            (x - way * half, top + half * 0.4),
-        )
+        at = points_from(x, top, half * r.pick((-1, 1)), half)
+        c.polygon(board, *at((-1, 0.4), (0.7, 0.4), (1.15, 0), (0.7, -0.4), (-1, -0.4)))
     else:
         c.bar(board, x, half, top - half * 0.6, top + half * 0.6)
     white = c.ink("sign", "board", material, mix(color, (250, 250, 246), 0.85), grain=0.4)
@@ -123,19 +101,11 @@ def slide(c: Canvas, x: Number, y: Number, m: Number) -> None:
     for k in range(1, 6):
         at, row = top - way * m * 0.34 * (1 - k / 6), y - tall * k / 6
         c.box(step, at - way * m * 0.48, row - m * 0.06, at, row + m * 0.05)
-    c.line(step, [(top + way * m * 0.2, y - tall), (top + way * m * 0.2, y)], m * 0.12)
+    head, foot = points_from(top, y, way * m, tall), points_from(x, y, way * long, m)
+    c.line(step, head((0.2, 1), (0.2, 0)), m * 0.12)
     chute = c.ink("slide", "chute", "metal", shade(color, 1.1), below=shade(color, 0.85), grain=0.3)
-    c.polygon(
-        chute,
-        (top - way * m * 0.5, y - tall * 1.02),
-        (top + way * m * 0.35, y - tall * 1.02),
-        (x + way * long * 0.5, y - m * 0.42),
-        (x + way * long * 0.75, y - m * 0.36),
-        (x + way * long * 0.75, y - m * 0.08),
-        (x + way * long * 0.45, y - m * 0.1),
-        (top + way * m * 0.2, y - tall * 0.86),
-        (top - way * m * 0.5, y - tall * 0.88),
-    )
+    slope = foot((0.5, 0.42), (0.75, 0.36), (0.75, 0.08), (0.45, 0.1))
+    c.polygon(chute, *head((-0.5, 1.02), (0.35, 1.02)), *slope, *head((0.2, 0.86), (-0.5, 0.88)))
 
 
 def swing(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -149,10 +119,8 @@ def swing(c: Canvas, x: Number, y: Number, m: Number) -> None:
         for foot in (-0.35, 0.35):
             c.line(post, [(x + side * half + m * foot, y), (x + side * half, y - tall)], m * 0.14)
     c.bar(post, x, half * 1.05, y - tall - m * 0.08, y - tall + m * 0.1)
-    rope, seat = (
-        c.ink("swing", "rope", "fabric", (190, 170, 130)),
-        c.ink("swing", "seat", "rubber", r.tone(of.VIVID)),
-    )
+    rope = c.ink("swing", "rope", "fabric", (190, 170, 130))
+    seat = c.ink("swing", "seat", "rubber", r.tone(of.VIVID))
     for place in (-0.45, 0.45):
         sway, low = m * r.between(-0.4, 0.4), y - m * r.between(0.5, 0.7)
         middle, width = x + place * half, half * 0.2
@@ -178,16 +146,9 @@ def fountain(c: Canvas, x: Number, y: Number, m: Number) -> None:
     jet = c.ink("fountain", "jet", "water", mix(wet, (250, 252, 255), 0.65), below=wet, shine=0.2)
     high = m * r.between(2.0, 2.6)
     for reach in (-0.75, -0.4, 0.4, 0.75):
-        c.line(
-            jet,
-            [
-                (x, y - m * 1.15),
-                (x + half * reach * 0.4, y - high),
-                (x + half * reach * 0.8, y - high * 0.75),
-                (x + half * reach, y - m * 0.5),
-            ],
-            max(m * 0.13, 0.6),
-        )
+        out = half * reach
+        bow = [(x + out * 0.4, y - high), (x + out * 0.8, y - high * 0.75), (x + out, y - m * 0.5)]
+        c.line(jet, [(x, y - m * 1.15), *bow], max(m * 0.13, 0.6))
     c.bar(jet, x, m * 0.1, y - high * 1.05, y - m * 1.1)
 
 
@@ -197,15 +158,12 @@ def dog(c: Canvas, x: Number, y: Number, m: Number) -> None:
     tall, coat = m * r.between(0.48, 0.72), r.tone((*of.FUR, (206, 172, 120), (120, 118, 116)))
     long = tall * r.between(1.25, 1.5)
     c.shadow(x, y, long * 0.7, tall * 0.12, 1.2)
+    at = points_from(x, y, way * long, tall)
     leg = c.ink("dog", "leg", "fur", shade(coat, 0.8), form="pillar")
     for place in (-0.36, -0.22, 0.24, 0.38):
         c.bar(leg, x + way * place * long, tall * 0.07, y - tall * 0.55, y)
     tail = c.ink("dog", "tail", "fur", shade(coat, 0.9))
-    c.line(
-        tail,
-        [(x - way * long * 0.4, y - tall * 0.75), (x - way * long * 0.66, y - tall * r.between(0.9, 1.25))],
-        tall * 0.13,
-    )
+    c.line(tail, at((-0.4, 0.75), (-0.66, r.between(0.9, 1.25))), tall * 0.13)
     body = c.ink("dog", "torso", "fur", coat, below=0.75, form="roll")
     c.oval(body, x, y - tall * 0.65, long * 0.46, tall * 0.25)
     head = c.ink("dog", "head", "fur", shade(coat, 1.06), below=shade(coat, 0.85), form="ball")

@@ -7,7 +7,7 @@ A thing that stands somewhere is painted by `thing(c, x, y, m)`: its foot is at 
 import math
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.canvas import Canvas, Point
+from unitscope.lab.world.canvas import Canvas, Point, points_from
 from unitscope.lab.world.light import Color, Number, mix, shade
 
 
@@ -135,22 +135,13 @@ def broad_tree(c: Canvas, x: Number, y: Number, m: Number) -> None:
     _trunk(c, x, y, height * 0.6, height * r.between(0.045, 0.07))
     radius = height * r.between(0.24, 0.32)
     middle = y - height + radius
-    for angle, tone in (
-        (200, 0.72),
-        (340, 0.76),
-        (90, 0.74),
-        (150, 0.86),
-        (30, 0.9),
-        (0, 1),
-        (240, 1.06),
-        (300, 1.04),
-    ):
+    puffs = {200: 0.72, 340: 0.76, 90: 0.74, 150: 0.86, 30: 0.9, 0: 1, 240: 1.06, 300: 1.04}
+    for angle, tone in puffs.items():
         reach = radius * (0.0 if angle == 0 else r.between(0.5, 0.75))
         turn, size = math.radians(angle + r.between(-14, 14)), radius * r.between(0.52, 0.66)
         ink = c.ink("tree", "crown", "foliage", shade(leaf, tone), form="ball")
-        c.oval(
-            ink, x + math.cos(turn) * reach * 1.1, middle + math.sin(turn) * reach * 0.85, size * 1.1, size
-        )
+        right, down = math.cos(turn) * reach * 1.1, math.sin(turn) * reach * 0.85
+        c.oval(ink, x + right, middle + down, size * 1.1, size)
 
 
 def conifer(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -161,15 +152,8 @@ def conifer(c: Canvas, x: Number, y: Number, m: Number) -> None:
         low, width = y - height * (0.12 + 0.165 * k), half * (1 - 0.17 * k)
         tip = min(low - height * 0.3, y - height * (0.42 + 0.145 * k))
         ink = c.ink("tree", "crown", "foliage", shade(leaf, 1.12), below=shade(leaf, 0.72), form="pillar")
-        c.polygon(
-            ink,
-            (x - width, low),
-            (x - width * 0.4, low - height * 0.025),
-            (x, low + height * 0.02),
-            (x + width * 0.45, low - height * 0.02),
-            (x + width, low),
-            (x, tip),
-        )
+        at = points_from(x, low, width, height)
+        c.polygon(ink, *at((-1, 0), (-0.4, 0.025), (0, -0.02), (0.45, 0.02), (1, 0)), (x, tip))
 
 
 def palm(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -190,23 +174,9 @@ def palm(c: Canvas, x: Number, y: Number, m: Number) -> None:
 
 def _trunk(c: Canvas, x: Number, y: Number, height: Number, half: Number) -> None:
     c.shadow(x, y, half * 9, half * 2.2)
-    ink = c.ink(
-        "tree",
-        "trunk",
-        "wood",
-        c.chance.tone(((104, 78, 58), (128, 104, 84), (84, 68, 58))),
-        form="pillar",
-        grain=0.4,
-    )
-    c.polygon(
-        ink,
-        (x - half * 1.5, y),
-        (x - half * 0.8, y - height * 0.3),
-        (x - half * 0.6, y - height),
-        (x + half * 0.6, y - height),
-        (x + half * 0.8, y - height * 0.3),
-        (x + half * 1.5, y),
-    )
+    color = c.chance.tone(((104, 78, 58), (128, 104, 84), (84, 68, 58)))
+    ink, at = c.ink("tree", "trunk", "wood", color, form="pillar", grain=0.4), points_from(x, y, half, height)
+    c.polygon(ink, *at((-1.5, 0), (-0.8, 0.3), (-0.6, 1), (0.6, 1), (0.8, 0.3), (1.5, 0)))
 
 
 def bush(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -241,13 +211,8 @@ def plant(c: Canvas, x: Number, y: Number, m: Number) -> None:
         side = (-math.sin(turn) * long * 0.16, math.cos(turn) * long * 0.16)
         middle = ((x + tip[0]) / 2, (top + tip[1]) / 2 - long * 0.06)
         ink = c.ink("plant", "leaves", "foliage", shade(leaf, r.between(0.8, 1.15)), form="lifted", grain=0.6)
-        c.polygon(
-            ink,
-            (x, top),
-            (middle[0] + side[0], middle[1] + side[1]),
-            tip,
-            (middle[0] - side[0], middle[1] - side[1]),
-        )
+        edges = [(middle[0] + way * side[0], middle[1] + way * side[1]) for way in (1, -1)]
+        c.polygon(ink, (x, top), edges[0], tip, edges[1])
     if r.maybe(0.3):
         _blossoms(c, x, y - height * 0.7, height * 0.25, height * 0.055)
 
@@ -260,9 +225,8 @@ def rock(c: Canvas, x: Number, y: Number, m: Number) -> None:
         (x - math.cos(t) * width * r.between(0.85, 1.05), y - math.sin(t) * width * r.between(0.55, 0.75))
         for t in turns
     ]
-    c.polygon(
-        c.ink("rock", material="stone", color=shade(color, 1.1), below=shade(color, 0.72), form="ball"), *rim
-    )
+    stone = c.ink("rock", material="stone", color=shade(color, 1.1), below=shade(color, 0.72), form="ball")
+    c.polygon(stone, *rim)
     lit = [
         (x + (px - x) * 0.5 + c.light.side * width * 0.25, y - width * 0.18 + (py - y) * 0.66)
         for px, py in rim[1:6]

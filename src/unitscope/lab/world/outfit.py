@@ -3,7 +3,7 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.canvas import Canvas, Point
+from unitscope.lab.world.canvas import Canvas, points_from
 from unitscope.lab.world.light import Color, Number, shade
 
 
@@ -35,13 +35,8 @@ def _legs(c: Canvas, x: Number, y: Number, tall: Number, w: Number) -> None:
     shoe = c.ink("person", "leg", "rubber", r.tone(((58, 50, 46), (232, 230, 226), (40, 42, 50))))
     stride = w * r.between(0.05, 0.45)
     for side in (-1, 1):
-        c.polygon(
-            leg,
-            (x + side * w * 0.7, y - tall * 0.5),
-            (x, y - tall * 0.5),
-            (x + side * stride, y),
-            (x + side * (stride + w * 0.42), y),
-        )
+        hip, foot = y - tall * 0.5, (x + side * (stride + w * 0.42), y)
+        c.polygon(leg, (x + side * w * 0.7, hip), (x, hip), (x + side * stride, y), foot)
         c.oval(shoe, x + side * (stride + w * 0.28), y, w * 0.3, tall * 0.018)
     if r.maybe(0.25):
         c.taper(leg, x, (y - tall * 0.52, w * 0.7), (y - tall * 0.26, w))
@@ -51,25 +46,14 @@ def _torso(c: Canvas, x: Number, y: Number, tall: Number, w: Number, skin: Color
     r, color = c.chance, c.chance.tone(of.CLOTH)
     texture = r.pick(("", "", "", "banded", "chequered", "polka-dotted"))
     shirt = c.ink("person", "torso", "fabric", color, texture=texture, accent=r.tone(of.CLOTH), form="pillar")
-    c.polygon(
-        shirt,
-        (x - w, y - tall * 0.8),
-        (x - w * 0.5, y - tall * 0.83),
-        (x + w * 0.5, y - tall * 0.83),
-        (x + w, y - tall * 0.8),
-        (x + w * 0.72, y - tall * 0.47),
-        (x - w * 0.72, y - tall * 0.47),
-    )
-    bare = r.maybe(0.5)
-    arm = c.ink(
-        "person", "arm", "skin" if bare else "fabric", skin if bare else shade(color, 0.88), form="pillar"
-    )
+    at = points_from(x, y, w, tall)
+    c.polygon(shirt, *at((-1, 0.8), (-0.5, 0.83), (0.5, 0.83), (1, 0.8), (0.72, 0.47), (-0.72, 0.47)))
+    sleeve = ("skin", skin) if r.maybe(0.5) else ("fabric", shade(color, 0.88))
+    arm = c.ink("person", "arm", *sleeve, form="pillar")
     for side in (-1, 1):
         out = w * r.between(1.1, 1.5)
         hand = (x + side * out * 1.05, y - tall * (0.46 if r.maybe(0.85) else 0.72))
-        c.line(
-            arm, [(x + side * w * 0.88, y - tall * 0.79), (x + side * out, y - tall * 0.63), hand], w * 0.36
-        )
+        c.line(arm, [*at((side * 0.88, 0.79)), (x + side * out, y - tall * 0.63), hand], w * 0.36)
 
 
 def cow(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -77,40 +61,22 @@ def cow(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, way = c.chance, c.chance.pick((-1, 1))
     color, long, tall = r.tone(of.FUR, 0.06), m * 1.9, m * 1.35
     c.shadow(x, y, long * 0.6, tall * 0.1, 1.3)
-
-    def at(*points: Point) -> list[Point]:
-        return [(x + way * px * long, y - py * tall) for px, py in points]
-
+    at = points_from(x, y, way * long, tall)
     leg = c.ink("cow", "leg", "fur", shade(color, 0.82), form="pillar")
     for place in (-0.4, -0.28, 0.22, 0.34):
         c.box(leg, *at((place - 0.035, 0.5))[0], *at((place + 0.035, 0))[0])
     coat = c.ink("cow", "torso", "fur", shade(color, 1.05), below=shade(color, 0.76), form="roll")
-    c.polygon(
-        coat,
-        *at(
-            (-0.47, 0.62),
-            (-0.44, 0.9),
-            (-0.3, 0.96),
-            (0.2, 0.93),
-            (0.4, 1.0),
-            (0.46, 0.7),
-            (0.34, 0.44),
-            (0, 0.36),
-            (-0.36, 0.42),
-        ),
-    )
+    spine = at((-0.47, 0.62), (-0.44, 0.9), (-0.3, 0.96), (0.2, 0.93), (0.4, 1.0))
+    c.polygon(coat, *spine, *at((0.46, 0.7), (0.34, 0.44), (0, 0.36), (-0.36, 0.42)))
     if r.maybe(0.6):
         patch = c.ink("cow", "torso", "fur", r.pick(((50, 44, 44), (240, 236, 228))), form="ball")
         for place, size in ((-0.34, 0.09), (-0.26, 0.11), (-0.02, 0.08), (0.06, 0.12), (0.3, 0.08)):
             c.oval(patch, *at((place, r.between(0.62, 0.82)))[0], long * size, tall * r.between(0.09, 0.15))
-    c.line(
-        c.ink("cow", "horn", "stone", (226, 216, 190)), at((0.46, 1.22), (0.5, 1.12), (0.58, 1.22)), m * 0.07
-    )
+    horn = c.ink("cow", "horn", "stone", (226, 216, 190))
+    c.line(horn, at((0.46, 1.22), (0.5, 1.12), (0.58, 1.22)), m * 0.07)
     face = c.ink("cow", "head", "fur", color, below=0.8, form="roll")
-    c.polygon(
-        face,
-        *at((0.38, 1.02), (0.44, 1.16), (0.56, 1.12), (0.68, 0.86), (0.62, 0.76), (0.52, 0.82), (0.42, 0.78)),
-    )
+    jaw = at((0.62, 0.76), (0.52, 0.82), (0.42, 0.78))
+    c.polygon(face, *at((0.38, 1.02), (0.44, 1.16), (0.56, 1.12), (0.68, 0.86)), *jaw)
 
 
 def bird(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -120,14 +86,8 @@ def bird(c: Canvas, x: Number, y: Number, m: Number) -> None:
     lift = span * r.between(0.25, 0.55)
     wing = c.ink("bird", "wing", "fur", shade(color, 0.9))
     for side in (-1, 1):
-        c.polygon(
-            wing,
-            (x - span * 0.1, y),
-            (x + side * span * 0.5, y - lift),
-            (x + side * span, y - lift * 0.55),
-            (x + side * span * 0.45, y - lift * 0.55),
-            (x + span * 0.1, y + span * 0.06),
-        )
+        feathers = points_from(x, y, side * span, lift)((0.5, 1), (1, 0.55), (0.45, 0.55))
+        c.polygon(wing, (x - span * 0.1, y), *feathers, (x + span * 0.1, y + span * 0.06))
     c.oval(c.ink("bird", "torso", "fur", color, form="ball"), x, y, span * 0.26, span * 0.13)
 
 
@@ -160,31 +120,23 @@ def _bulb(c: Canvas, x: Number, y: Number, radius: Number) -> None:
     if c.light.dark:
         c.glow(x, y, radius * 7, of.LAMPLIGHT, 0.5)
     color = of.LAMPLIGHT if c.light.dark else (236, 232, 214)
-    c.oval(
-        c.ink("lamp", "bulb", "glass", color, shine=0.9 if c.light.dark else 0.2, form="even"), x, y, radius
-    )
+    shine = 0.9 if c.light.dark else 0.2
+    c.oval(c.ink("lamp", "bulb", "glass", color, shine=shine, form="even"), x, y, radius)
 
 
 def lamp(c: Canvas, x: Number, y: Number, m: Number, tall: Number = 0.55) -> None:
     """A lamp with a shade: on a table, or with tall = 1.6 on the floor."""
     r, high = c.chance, m * tall
-    pole, size = (
-        c.ink("lamp", "pole", "metal", r.tone((*of.METAL, *of.WOOD)), form="pillar"),
-        m * r.between(0.15, 0.22),
-    )
+    pole = c.ink("lamp", "pole", "metal", r.tone((*of.METAL, *of.WOOD)), form="pillar")
+    size = m * r.between(0.15, 0.22)
     c.bar(pole, x, m * 0.03, y - high * 0.8, y)
     c.oval(pole, x, y - m * 0.03, size * 0.75, m * 0.05)
     lit = r.maybe(0.85 if c.light.dark else 0.3)
     color = r.tone(((250, 226, 170), (244, 200, 150), (238, 232, 214), *of.VIVID[:5]), 0.05)
     if lit:
         c.glow(x, y - high * 0.85, m * 1.3, of.LAMPLIGHT, 0.4)
-        c.oval(
-            c.ink("lamp", "bulb", "glass", (255, 244, 206), shine=1),
-            x,
-            y - high * 0.8,
-            size * 0.4,
-            size * 0.5,
-        )
+        bulb = c.ink("lamp", "bulb", "glass", (255, 244, 206), shine=1)
+        c.oval(bulb, x, y - high * 0.8, size * 0.4, size * 0.5)
     cover = c.ink("lamp", "shade", "fabric", color, below=1.1, form="pillar", shine=0.85 if lit else 0.0)
     c.taper(cover, x, (y - high, size * 0.6), (y - high + size * 1.35, size))
 
@@ -195,20 +147,11 @@ def umbrella(c: Canvas, x: Number, y: Number, m: Number) -> None:
     c.shadow(x, y, half, m * 0.22, 1.2)
     c.bar(c.ink("umbrella", "pole", "wood", (214, 206, 190)), x, m * 0.04, y - tall, y)
     texture = r.pick(("", "striped", "banded", "chequered", "polka-dotted"))
-    color = r.tone(of.VIVID)
-    ink = c.ink(
-        "umbrella",
-        "canopy",
-        "fabric",
-        color,
-        below=0.82,
-        texture=texture,
-        accent=(246, 242, 232),
-        form="ball",
-    )
-    c.dome(ink, x, y - tall * 0.72, half, tall * 0.36)
+    cloth, white = partial(c.ink, "umbrella", "canopy", "fabric"), (246, 242, 232)
+    cover = cloth(r.tone(of.VIVID), below=0.82, texture=texture, accent=white, form="ball")
+    c.dome(cover, x, y - tall * 0.72, half, tall * 0.36)
     if not texture:
-        wedge = c.ink("umbrella", "canopy", "fabric", (246, 242, 232), form="lifted")
+        wedge = cloth(white, form="lifted")
         low, top = y - tall * 0.72, y - tall * 1.07
         for a, b in ((-0.62, -0.25), (0.25, 0.62)):
             c.polygon(wedge, (x, top), (x + a * half, low), (x + b * half, low))

@@ -99,12 +99,12 @@ def slide(c: Canvas, x: Number, y: Number, m: Number) -> None:
         foot = top - way * m * (0.35 + shift)
         c.line(step, [(foot, y), (top - way * m * shift * 0.9, y - tall * 1.1)], m * 0.12)
     for k in range(1, 6):
-        at, row = top - way * m * 0.34 * (1 - k / 6), y - tall * k / 6
-        c.box(step, at - way * m * 0.48, row - m * 0.06, at, row + m * 0.05)
-    head, foot = points_from(top, y, way * m, tall), points_from(x, y, way * long, m)
+        end, row = top - way * m * 0.34 * (1 - k / 6), y - tall * k / 6
+        c.box(step, end - way * m * 0.48, row - m * 0.06, end, row + m * 0.05)
+    head, run = points_from(top, y, way * m, tall), points_from(x, y, way * long, m)
     c.line(step, head((0.2, 1), (0.2, 0)), m * 0.12)
     chute = c.ink("slide", "chute", "metal", shade(color, 1.1), below=shade(color, 0.85), grain=0.3)
-    slope = foot((0.5, 0.42), (0.75, 0.36), (0.75, 0.08), (0.45, 0.1))
+    slope = run((0.5, 0.42), (0.75, 0.36), (0.75, 0.08), (0.45, 0.1))
     c.polygon(chute, *head((-0.5, 1.02), (0.35, 1.02)), *slope, *head((0.2, 0.86), (-0.5, 0.88)))
 
 

@@ -7,9 +7,7 @@ from functools import partial
 
 from unitscope.lab.world import materials as of
 from unitscope.lab.world.canvas import Canvas, points_from
-from unitscope.lab.world.light import Color, Number, mix, shade
-
-Span = tuple[Number, Number]
+from unitscope.lab.world.light import Color, Number, Span, mix, shade
 
 
 def bed(c: Canvas, x: Number, y: Number, m: Number) -> None:

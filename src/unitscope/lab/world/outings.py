@@ -3,11 +3,12 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
+from unitscope.lab.world.arrangement import Painter, Stage
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.fixtures import crate, dog, fountain, sign, slide, stall, swing, tent
 from unitscope.lab.world.furnishings import sculpture
 from unitscope.lab.world.landscapes import choose_view, fence_across, paint_backdrop, release_birds
-from unitscope.lab.world.light import Number, mix, shade
+from unitscope.lab.world.light import Number, Span, mix, shade
 from unitscope.lab.world.nature import (
     broad_tree,
     bush,
@@ -22,7 +23,6 @@ from unitscope.lab.world.nature import (
 )
 from unitscope.lab.world.outfit import bench, chair, lamp, person, street_lamp, table, umbrella
 from unitscope.lab.world.rooms import clock
-from unitscope.lab.world.stage import Painter, Stage
 from unitscope.lab.world.town import building, house
 from unitscope.lab.world.vehicles import bicycle, bridge, rails, train, truck
 from unitscope.lab.world.ways import boat, car, road, sidewalk
@@ -74,7 +74,7 @@ def open_shore(c: Canvas, probability: Number) -> None:
         stage.paint()
 
 
-def _strew(stage: Stage, rows: tuple[Number, Number], chances: dict[Painter, Number]) -> None:
+def _strew(stage: Stage, rows: Span, chances: dict[Painter, Number]) -> None:
     """Each of some things with its probability, somewhere between two rows."""
     for painter, chance in chances.items():
         stage.maybe(chance, painter, rows)
@@ -185,8 +185,7 @@ def market(c: Canvas) -> None:
     c.haze = fog
     stage.scatter(stall, r.count(2, 3), (y + 11, y + 16), (8, 92))
     stage.scatter(stall, r.count(1, 2), (y + 22, y + 32), (12, 88))
-    if r.maybe(0.3):
-        stage.put(fountain, r.between(20, 80), r.between(y + 16, 90))
+    stage.drop(0.3, fountain, (20, 80), (y + 16, 90))
     stage.scatter(crate, r.count(1, 4), (y + 14, 98))
     stage.scatter(person, r.count(2, 5), (y + 12, 99))
     _strew(

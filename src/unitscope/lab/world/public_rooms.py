@@ -3,7 +3,7 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.arrangement import floor_lamp, hang, line_up
+from unitscope.lab.world.arrangement import Painter, Stage, floor_lamp, hang, line_up
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.fixtures import crate
 from unitscope.lab.world.furnishings import blackboard, mirror, refrigerator, sculpture, sofa, stairs
@@ -12,7 +12,6 @@ from unitscope.lab.world.light import Number
 from unitscope.lab.world.nature import plant
 from unitscope.lab.world.outfit import bench, chair, lamp, person, table
 from unitscope.lab.world.rooms import clock, painting, room, room_window, rug
-from unitscope.lab.world.stage import Painter, Stage
 from unitscope.lab.world.town import door
 
 
@@ -66,8 +65,7 @@ def library(c: Canvas) -> None:
         else:
             stage.put(shelf, x, walls.foot + r.between(0.5, 1.5))
         x, k = x + walls.m * r.between(1.05, 1.35), k + 1
-    if r.maybe(0.5):
-        stage.put(rug, r.between(30, 70), r.between(86, 98))
+    stage.drop(0.5, rug, (30, 70), (86, 98))
     for _ in range(r.count(1, 2)):
         stage.put(_reading_table, r.between(20, 80), r.between(walls.foot + 10, 94))
     stage.maybe(0.3, sofa, (walls.foot + 8, 92))

@@ -10,8 +10,6 @@ from unitscope.lab.world import materials as of
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.light import Number, mix, shade
 
-Span = tuple[Number, Number]
-
 
 @dataclass(frozen=True, slots=True)
 class Room:

@@ -22,15 +22,14 @@ def train(c: Canvas, x: Number, y: Number, m: Number, cars: int = 3, way: int = 
     color, second = r.tone(of.CARS), r.tone((*of.CARS, (240, 236, 220)))
     long, high, gap = m * r.between(6.5, 8.5), m * r.between(2.7, 3.2), m * 0.35
     c.shadow(x - way * long, y, long * 1.6, m * 0.4, 1.3)
-    lit = c.light.dark
+    lit, front = c.light.dark, points_from(x, y, -way * m, high)
     for k in range(cars):
         nose = x - way * k * (long + gap)
         left, right = sorted((nose, nose - way * long))
         body = c.ink("train", "car body", "metal", color, below=0.75, grain=0.4)
         if k == 0:
-            end = nose - way * long
-            front = points_from(x, y, -way * m, high)((0, 0.12), (0.2, 0.45), (1.4, 1))
-            c.polygon(body, *front, (end, y - high), (end, y - high * 0.12))
+            bow, tail = front((0, 0.12), (0.2, 0.45), (1.4, 1)), nose - way * long
+            c.polygon(body, *bow, (tail, y - high), (tail, y - high * 0.12))
         else:
             c.box(body, left, y - high, right, y - high * 0.12)
         band = c.ink("train", "car body", "metal", second, grain=0.4)
@@ -46,8 +45,7 @@ def train(c: Canvas, x: Number, y: Number, m: Number, cars: int = 3, way: int = 
         for share in (0.16, 0.36, 0.64, 0.84):
             _wheel(c, "train", left + (right - left) * share, y - m * 0.24, m * 0.26)
     screen = c.ink("train", "window pane", "glass", _glass(c), shine=0.9 if lit else 0.0)
-    at = points_from(x, y, -way * m, high)
-    c.polygon(screen, *at((0.45, 0.55), (1.15, 0.88), (1.55, 0.88), (1.55, 0.55)))
+    c.polygon(screen, *front((0.45, 0.55), (1.15, 0.88), (1.55, 0.88), (1.55, 0.55)))
     lamp = c.ink("train", "headlight", "glass", of.LAMPLIGHT, shine=0.8)
     c.oval(lamp, x - way * m * 0.2, y - high * 0.32, m * 0.16)
 

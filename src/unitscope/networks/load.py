@@ -229,7 +229,7 @@ def _load_transformers(name: str, path: Path | None, random: int | None, downloa
 def _load_zoo(name: str, path: Path | None, random: int | None, download: bool) -> Network:
     from unitscope.lab.zoo.weights_files import load_zoo
 
-    return load_zoo(name, path, random)
+    return load_zoo(name, weights=path, random=random)
 
 
 def _load_head(name: str, path: Path | None, random: int | None, download: bool) -> Network:

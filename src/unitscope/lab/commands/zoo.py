@@ -118,15 +118,15 @@ def grade(
         early: weights of an earlier generator, for scale.
         json: print only the main figures, as JSON.
     """
-    from unitscope.lab.zoo.cards import grade as grade_network
+    from unitscope.lab.zoo.cards import grade_zoo
 
     if count < 1:
         raise UsageError(f"--count is {count}; wanted 1 picture or more")
-    card = grade_network(name, pictures, count=count, weights=weights, early=early)
+    card = grade_zoo(name, pictures, count=count, weights=weights, early=early)
     if json:
         print_json(card.figures)
     else:
-        print(card.text)
+        print(card)
 
 
 def head(

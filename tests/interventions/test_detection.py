@@ -13,7 +13,7 @@ from torch import nn
 
 from made import WORDS, Stored
 from unitscope.concepts.segmented import SegmentedSource
-from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
+from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, find_named
 from unitscope.errors import ActivationError, SourceError, UsageError
 from unitscope.interventions.detection import (
     Sample,
@@ -21,7 +21,6 @@ from unitscope.interventions.detection import (
     check_units,
     detect_concept,
     draw_sample,
-    find_named,
     find_thresholds,
     measure_auroc,
     score_units,

@@ -100,7 +100,7 @@ def _choose_attack(method: Method, steps: int | None, eps: float | None, start: 
     return default if steps is None else ProjectedGradient(default.norm, eps, steps, seed=start)
 
 
-def _read_labels(run: us.Dissection, network: us.Network, layer: str) -> "Mapping[int, us.Concept]":
+def _read_labels(run: "us.Dissection", network: "us.Network", layer: str) -> "Mapping[int, us.Concept]":
     """The labels of a layer's detectors. Raises `UsageError` for a run of another network or layer."""
     from unitscope.dissection.matching import find_layer
 

@@ -80,7 +80,7 @@ def detect(
             print(path, file=sys.stderr if json else sys.stdout)
 
 
-def _read_labels(run: us.Dissection, network: us.Network, layer: str) -> list[str]:
+def _read_labels(run: "us.Dissection", network: "us.Network", layer: str) -> list[str]:
     """The labels of a layer's detectors, empty for other units; `UsageError` for a run of another network."""
     from unitscope.dissection.matching import find_layer
 

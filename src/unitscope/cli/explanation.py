@@ -102,7 +102,7 @@ def explain(
         )
 
 
-def _open_image(name: str, network: us.Network) -> "tuple[Pixels, int | None]":
+def _open_image(name: str, network: "us.Network") -> "tuple[Pixels, int | None]":
     """The pixels of an image, and its class where its source tells one that the network has."""
     from unitscope.concepts.formats.pictures import read_image
     from unitscope.interventions.classes import match_classes
@@ -121,8 +121,8 @@ def _open_image(name: str, network: us.Network) -> "tuple[Pixels, int | None]":
 
 
 def _choose_layer(
-    network: us.Network, layer: str | None, run: Path | None, pixels: "Pixels | None"
-) -> tuple[str, Mapping[int, us.Concept]]:
+    network: "us.Network", layer: str | None, run: Path | None, pixels: "Pixels | None"
+) -> "tuple[str, Mapping[int, us.Concept]]":
     """The layer, and the labels that a run gives its detectors."""
     from unitscope.dissection.matching import check_network
     from unitscope.interventions.explanation import find_last_layer, fix_size
@@ -142,7 +142,7 @@ def _choose_layer(
 
 
 def _explain(
-    network: us.Network, layer: str, pixels: "Pixels", target: str | None, exact: bool
+    network: "us.Network", layer: str, pixels: "Pixels", target: str | None, exact: bool
 ) -> "Explanation":
     from unitscope.interventions.classes import find_class
     from unitscope.interventions.explanation import explain_image

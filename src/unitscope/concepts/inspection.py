@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.concepts.sources import open_source, source_digest, source_spec
+from unitscope.concepts.derived import source_digest, source_spec
+from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import UnitscopeError
 
@@ -128,7 +129,7 @@ def check_source(source: ConceptSource | str) -> Report:
     >>> report.images, report.readable, report.concepts[0].images, report.problems[0].place
     (2, 1, 1, 'street/b.jpg')
     """
-    opened = open_source(source) if isinstance(source, str) else source
+    opened = open_concepts(source) if isinstance(source, str) else source
     counts = _Counts(opened.vocabulary)
     problems: list[Problem] = []
     for index in tqdm(range(len(opened)), desc="checking", unit="image", disable=None):

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.sources import source_digest, source_spec
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import RunError, SourceError
 
@@ -180,8 +180,7 @@ def stamp_source(source: ConceptSource) -> str:
     (`list_files()`); for a source without `digest` also over its first and last examples.
     """
     digest, seen = hashlib.sha256(), False
-    inner: object = source
-    while isinstance(inner, ConceptSource):
+    for inner in walk(source):
         files = inner.list_files() if hasattr(inner, "list_files") else []
         for path in files:
             digest.update(f"{path.stat().st_mtime_ns if path.is_file() else -1}\n".encode())
@@ -189,7 +188,6 @@ def stamp_source(source: ConceptSource) -> str:
         for index in sorted({0, len(inner) - 1}) if plain and len(inner) else ():
             _add_example(digest, inner[index])
         seen |= bool(files) or plain
-        inner = getattr(inner, "source", None) or getattr(inner, "whole", None)
     return digest.hexdigest() if seen else ""
 
 

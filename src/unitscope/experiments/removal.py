@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from unitscope.concepts.sources import source_spec
+from unitscope.concepts.derived import source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import SourceError, UsageError
@@ -29,7 +29,7 @@ from unitscope.interventions.importance import (
 )
 from unitscope.interventions.peak_correlation import Signs, correlate_peaks, count_signs
 from unitscope.interventions.sweeps import Kind, Level, Sweep, average_sweeps, sweep_removals
-from unitscope.networks.network import Network
+from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation, hook_layer
 
 FEW, MANY = 4, 20
@@ -191,7 +191,7 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
         return raw
 
     _, batch = next(read_images(network, trial.keep(np.arange(len(trial)) < 2), 2))
-    inputs = batch if isinstance(batch, tuple) else (batch,)
+    inputs = spread(batch)
     with evaluation(network.module), torch.no_grad():
         with hook_layer(network, layer, note):
             output = network.module(*inputs)

@@ -19,7 +19,7 @@ from unitscope.interventions.classes import match_classes
 from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits, remove_units
 from unitscope.interventions.replay import replay
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -196,7 +196,7 @@ def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(evaluation(network.module))
         for targets, batch in read_images(network, trial, _BATCH):
-            parts = batch if isinstance(batch, tuple) else (batch,)
+            parts = spread(batch)
             whole = _numbers(network.module(*parts))
             without = np.zeros((len(masks), *whole.shape))
             for place, mask in enumerate(masks):

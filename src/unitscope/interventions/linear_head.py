@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import NetworkError
 from unitscope.interventions.edits import Edit, count_units, edited
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation
 
 _CLOSE = 1e-5
@@ -115,7 +115,7 @@ def _run(network: Network, head: str, batch: Input) -> tuple[Tensor, Tensor, Ten
     module = network.module.get_submodule(head)
     hook = module.register_forward_hook(lambda _m, args, output: seen.append((args[0], output)))
     try:
-        output = network.module(*(batch if isinstance(batch, tuple) else (batch,)))
+        output = network.module(*spread(batch))
     finally:
         hook.remove()
     if not seen:

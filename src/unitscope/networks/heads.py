@@ -15,11 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unitscope.concepts.sources import HALVES, peek, source_digest, source_spec, split_source
+from unitscope.concepts.derived import HALVES, peek, source_digest, source_spec, split_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.networks.feeding import read_peaks
-from unitscope.networks.network import Network
+from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line, random_weights
 
@@ -260,7 +260,7 @@ def find_last_linear(network: Network) -> str:
     batch = network.blank()
     try:
         with evaluation(network.module), torch.no_grad():
-            output = network.module(*(batch if isinstance(batch, tuple) else (batch,)))
+            output = network.module(*spread(batch))
     except RuntimeError as error:
         raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
     finally:

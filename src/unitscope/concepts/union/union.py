@@ -20,6 +20,7 @@ from jaxtyping import UInt32
 from PIL import Image
 from tqdm import tqdm
 
+from unitscope.concepts.derived import walk
 from unitscope.concepts.formats.pictures import read_size
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.union.broden_writer import write_index, write_labels, write_readme
@@ -189,13 +190,9 @@ def _name_sources(sources: Sequence[ConceptSource], names: Sequence[str] | None)
     return [distinct_name(safe_name(str(name)).replace(".", "_"), taken) for name in wanted]
 
 
-def _find(source: object, attribute: str) -> Any:
-    """The attribute of a source, or of the one that it wraps."""
-    while source is not None:
-        if hasattr(source, attribute):
-            return getattr(source, attribute)
-        source = getattr(source, "source", None)
-    return None
+def _find(source: ConceptSource, attribute: str) -> Any:
+    """The attribute of a source, or of the nearest one that it is made from and that has it."""
+    return next((getattr(one, attribute) for one in walk(source) if hasattr(one, attribute)), None)
 
 
 def _gather(

@@ -79,13 +79,13 @@ def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) 
 
 
 def _run(
-    network: us.Network,
-    source: us.ConceptSource,
+    network: "us.Network",
+    source: "us.ConceptSource",
     layers: Sequence[str],
     out: Path,
     convention: str,
     resume: bool,
-) -> us.Dissection:
+) -> "us.Dissection":
     """One dissection with its report; one that is already there is opened."""
     done = resume and (out / "run.json").is_file()
     run = (

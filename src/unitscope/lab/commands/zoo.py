@@ -74,7 +74,7 @@ def _train_own(
     json: bool,
 ) -> None:
     import unitscope as us
-    from unitscope.concepts.sources import source_spec
+    from unitscope.concepts.derived import source_spec
     from unitscope.lab.zoo import parser as own
     from unitscope.lab.zoo.masked import halve_masked
 
@@ -157,7 +157,7 @@ def head(
         json: print JSON with the accuracy of every class.
     """
     import unitscope as us
-    from unitscope.concepts.sources import source_spec, split_source
+    from unitscope.concepts.derived import source_spec, split_source
     from unitscope.networks.heads import fit_head, save_head, spell_head
 
     source = us.open_source(images)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unitscope.concepts.derived import source_digest
 from unitscope.concepts.packed import PackedSource, pack_source
-from unitscope.concepts.sources import source_digest
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS, UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from unitscope.concepts.sources import source_digest, source_spec
+from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
 from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.lab.zoo.augmentation import draw_views, paint_grounds
@@ -295,3 +295,8 @@ def load_parser(path: str | Path) -> Parser:
     put_weights(module, state, str(path))
     module.eval()
     return Parser(module, words, classes, record)
+
+
+def open_segmenter(spec: str) -> NetworkSegmenter:
+    """The parser of a file as a segmenter. Raises what `load_parser` raises."""
+    return load_parser(spec).segmenter(spec)

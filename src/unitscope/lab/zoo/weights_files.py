@@ -124,12 +124,17 @@ def load_zoo(name: str, *, weights: Path | None = None, random: int | None = Non
     return Network(module, INPUT, classes, f"zoo:{name}")
 
 
-def load_zoo_segmenter(weights: Path | None = None) -> NetworkSegmenter:
-    """The zoo's segmenter with the drawn world's concepts: planes of objects, parts, materials, colors."""
+def open_segmenter(spec: str = "zoo:segmenter") -> NetworkSegmenter:
+    """The zoo's segmenter with the drawn world's concepts: planes of objects, parts, materials, colors.
+
+    Raises `UsageError` for another network of the zoo.
+    """
+    if spec != "zoo:segmenter":
+        raise UsageError(f"{spec!r} names no pixels; wanted zoo:segmenter")
     planes = tuple((0, *ids.values()) for ids in (OBJECT_IDS, PART_IDS, MATERIAL_IDS))
     named = {*OBJECT_IDS.values(), *PART_IDS.values(), *MATERIAL_IDS.values(), *COLOR_IDS.values()}
     words = Vocabulary(tuple(concept for concept in drawn_vocabulary() if concept.id in named))
-    return NetworkSegmenter(load_zoo("segmenter", weights=weights), words, planes, COLOR_IDS[COLORS[0]])
+    return NetworkSegmenter(load_zoo("segmenter"), words, planes, COLOR_IDS[COLORS[0]])
 
 
 def _find_shipped(file: str) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,6 +50,10 @@ class Card(Result):
     def tables(self) -> Mapping[str, Table]:
         """The figures, then the details."""
         return {"figures.csv": Table(("figure", "value"), tuple(self.figures.items())), **self.details}
+
+    def describe(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        return dict(self.figures)
 
     def text(self) -> str:
         """The card in Markdown."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -221,6 +222,11 @@ class FittedSegmenter(Result):
         """Every class with its IoU and its pixels in the pictures that were held out."""
         rows = tuple((score.concept.label, score.iou, score.pixels) for score in self.scores)
         return {"classes.csv": Table(("concept", "iou", "pixels"), rows)}
+
+    def describe(self) -> dict[str, Any]:
+        """The file, the two parts of the source, and the classes, ready for JSON."""
+        file = {"file": str(self.file), "sha256": self.sha256}
+        return {**file, "train": self.train, "test": self.test, "classes": self.rows()}
 
     def text(self) -> str:
         """The IoU of every class, the file, and how to use it."""

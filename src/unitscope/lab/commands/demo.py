@@ -268,10 +268,7 @@ def _paint_with_units(out: Path, count: int) -> "Chapter":
         ),
         "pictures/painters.jpg",
         "Pictures before and after tree units are removed, and before and after they are set at one place",
-        links=(
-            ("Removal", "erasure/index.html"),
-            ("Insertion by what stood there", "insertion/index.html"),
-        ),
+        links=(("Removal", "erasure/index.html"), ("Insertion by what stood there", "insertion/index.html")),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from unitscope.errors import UsageError
 from unitscope.plugins import find_function
@@ -18,8 +18,10 @@ NOTEBOOKS: dict[str, str] = {}
 class Result:
     """The figures of one verb. A kind of result says what its tables are and how it is told in words.
 
-    `str(result)` is what the command prints.
+    `str(result)` is what the command prints, `files` are the names of what `save` writes.
     """
+
+    files: ClassVar[tuple[str, ...]] = ()
 
     def tables(self) -> Mapping[str, Table]:
         """The tables by the names of their files, the main one first."""
@@ -32,6 +34,10 @@ class Result:
     def rows(self) -> list[dict[str, Any]]:
         """The main table, a mapping a row, ready for JSON."""
         return next(iter(self.tables().values())).records()
+
+    def describe(self) -> dict[str, Any]:
+        """What `text` says, ready for JSON."""
+        return {"rows": self.rows()}
 
     def to_frame(self) -> Any:
         """The main table as a pandas.DataFrame. Raises `UsageError` where pandas is missing."""

@@ -120,10 +120,11 @@ def set_study(
 
 def write_finding(finding: "Finding", draw: Callable[[Path], Path], out: Path) -> Path:
     """Writes tables, figure and finding.md; the path of the figure."""
-    from unitscope.experiments.tables import write_tables, write_text
+    from unitscope.files import write_whole
+    from unitscope.tables import write_tables
 
     write_tables(out, finding.tables)
-    write_text(out / "finding.md", finding.spell())
+    write_whole(out / "finding.md", finding.spell())
     return draw(out / "figure.svg")
 
 
@@ -287,7 +288,7 @@ def everything(
     Each study is run as by its own command, scripted raters last; what is there is not made again. Writes
     summary.md.
     """
-    from unitscope.experiments.tables import write_text
+    from unitscope.files import write_whole
     from unitscope.lab.studies.study import spell_summary
 
     setting = set_study(kept, seeds, images, jobs, convention, quick)
@@ -297,7 +298,7 @@ def everything(
         figure = write_finding(finding, draw, kept / name)
         findings.append(finding)
         print(f"{name}: {', '.join(claim.verdict for claim in finding.claims)}; {figure}", flush=True)
-    write_text(kept / "summary.md", spell_summary(findings))
+    write_whole(kept / "summary.md", spell_summary(findings))
     raters(convention=convention, out=kept / "raters", quick=quick)
     print(f"\n{spell_summary(findings)}\nsummary: {kept / 'summary.md'}")
 

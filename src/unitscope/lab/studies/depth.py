@@ -13,7 +13,7 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import write_tables
+from unitscope.tables import write_tables
 from unitscope.networks.network import Network
 
 RULES: tuple[UniqueRule, ...] = ("label", "category")

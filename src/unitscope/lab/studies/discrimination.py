@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells, short
+from unitscope.tables import Cells, short
 from unitscope.lab.studies import architectures, conditions, supervision, transfer, width
 from unitscope.lab.studies.claims import Claim, Values, judge_interval, judge_order
 from unitscope.lab.studies.study import Finding

@@ -12,7 +12,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
-from unitscope.experiments.tables import lay_out, write_tables
+from unitscope.tables import Table, write_tables
 from unitscope.lab.studies.planting import (
     LAYER,
     Degradation,
@@ -174,8 +174,8 @@ def write_grades(grades: Grades, out: Path) -> None:
     write_tables(
         out,
         {
-            "planted.csv": lay_out([one.name for one in fields(Grade)], map(asdict, grades.planted)),
-            "nulls.csv": lay_out([one.name for one in fields(NullGrade)], map(asdict, grades.nulls)),
+            "planted.csv": Table.of(map(asdict, grades.planted), [one.name for one in fields(Grade)]),
+            "nulls.csv": Table.of(map(asdict, grades.nulls), [one.name for one in fields(NullGrade)]),
         },
     )
 

@@ -8,7 +8,7 @@ from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.agreement import Agreement, measure_agreement
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.experiments.tables import lay_out, write_tables
+from unitscope.tables import Table, write_tables
 from unitscope.networks.network import Network
 
 
@@ -64,7 +64,7 @@ def write_labels(rows: Sequence[LabelledTwice], path: Path) -> None:
     outer = [column.name for column in fields(LabelledTwice) if column.name != "agreement"]
     names = [*outer, *(column.name for column in fields(Agreement))]
     records = ({**asdict(row), **asdict(row.agreement)} for row in rows)
-    write_tables(path.parent, {path.name: lay_out(names, records)})
+    write_tables(path.parent, {path.name: Table.of(records, names)})
 
 
 def spell_labels(rows: Sequence[LabelledTwice]) -> str:

@@ -11,9 +11,8 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import UsageError
 from unitscope.experiments.questionnaire import Question, Questionnaire, draw_questions
 from unitscope.experiments.raters import ALL, RatingResult, measure_ratings
-from unitscope.experiments.rating_tables import spell_markdown
 from unitscope.experiments.ratings import answer_all
-from unitscope.experiments.tables import Cells, short
+from unitscope.tables import Cells, Table, short
 from unitscope.lab.studies.scripted_raters import Careless, Coin, Oracle, consult_labels
 from unitscope.networks.network import Network
 
@@ -236,7 +235,9 @@ def spell_panels(panels: Sequence[Panel]) -> str:
         third.append([name, *cells, f"{sum(row.flagged for row in judged)} of {len(judged)}"])
     agree = _percent(panel.agreement for panel in panels)
     alpha = _span([f"{panel.alpha:.2f}" for panel in panels])
-    tables = "\n\n".join(map(spell_markdown, (first, second, third)))
+    tables = "\n\n".join(
+        Table(tuple(head), tuple(map(tuple, rows))).markdown() for head, *rows in (first, second, third)
+    )
     told = f"The careless three agree in {agree} % of pairs of answers; Krippendorff's alpha {alpha}."
     return f"{tables}\n\n{told}"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells, short
+from unitscope.tables import Cells, short
 from unitscope.lab.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
 from unitscope.lab.studies.rotation import Fall, Step
 from unitscope.lab.studies.study import Finding

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from unitscope.experiments.tables import Cells
+from unitscope.tables import Cells
 from unitscope.lab.studies.claims import RULE, Claim, spell_claims
 
 

@@ -10,7 +10,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells, short
+from unitscope.tables import Cells, short
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
 from unitscope.lab.studies.rotation import count_unique

@@ -16,7 +16,7 @@ from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import guard_cell, load, save
 from unitscope.errors import RunError
-from unitscope.experiments.tables import short
+from unitscope.tables import short
 from unitscope.lab.studies.claims import Claim, spread
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.world import open_drawn

@@ -12,7 +12,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells
+from unitscope.tables import Cells
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import (

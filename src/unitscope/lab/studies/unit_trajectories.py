@@ -12,7 +12,7 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.result import LayerDissection
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells
+from unitscope.tables import Cells
 
 NONE = "none"
 """The category of a unit that is no detector."""

@@ -309,3 +309,10 @@ COMPARING: dict[str, Command] = {
     "training": training,
     "all": everything,
 }
+
+
+def __getattr__(name: str) -> Command:
+    """The command of a study that has no options of its own."""
+    if name in COMPARING:
+        return COMPARING[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

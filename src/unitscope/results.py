@@ -5,14 +5,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
+from unitscope.doors import NOTEBOOKS, PAGES
 from unitscope.errors import UsageError
 from unitscope.plugins import find_function
 from unitscope.tables import Table, write_tables
-
-PAGES: dict[str, str] = {}
-"""What draws the page of a result, `"module:function"` by the result's type; the door fills it."""
-NOTEBOOKS: dict[str, str] = {}
-"""What draws a result in a notebook, likewise."""
 
 
 class Result:

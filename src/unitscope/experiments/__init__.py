@@ -1,1 +1,5 @@
 """What units of your network do: removal, erasure, placement, movement, raters."""
+
+from unitscope.doors import open_door
+
+__getattr__, __dir__, __all__ = open_door(__name__, __file__)

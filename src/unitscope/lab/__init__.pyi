@@ -1,0 +1,1 @@
+from unitscope.lab.world import open_drawn as open_drawn

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from unitscope.doors import NOTEBOOKS, PAGES
 from unitscope.errors import UsageError
@@ -14,10 +14,13 @@ from unitscope.tables import Table, write_tables
 class Result:
     """The figures of one verb. A kind of result says what its tables are and how it is told in words.
 
-    `str(result)` is what the command prints, `files` are the names of what `save` writes.
+    `str(result)` is what the command prints.
     """
 
-    files: ClassVar[tuple[str, ...]] = ()
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that `save` writes."""
+        return tuple(self.tables())
 
     def tables(self) -> Mapping[str, Table]:
         """The tables by the names of their files, the main one first."""

@@ -57,6 +57,6 @@ def ablate(
         by=by,
         draws=drawing.draws,
         seed=drawing.seed,
-        run=pictures and pictures.run,
+        run=None if pictures is None else pictures.run,
     )
     publish(study, output, pictures=pictures)

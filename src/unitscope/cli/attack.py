@@ -61,7 +61,12 @@ def attack(
     study.save(output.out)
     study.page(output.out)
     names = zip(("pictures", "figure"), study.pictures, strict=False)
-    show(study, output.json, f"\ntables: {output.out}", *(f"{kind}: {output.out / name}" for kind, name in names))
+    show(
+        study,
+        output.json,
+        f"\ntables: {output.out}",
+        *(f"{kind}: {output.out / name}" for kind, name in names),
+    )
     if not study.success.any():
         raise UnitscopeError(
             f"none of {len(study.attacked)} attacks succeeded; {output.out} has the best tries; "

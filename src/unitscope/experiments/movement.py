@@ -96,7 +96,7 @@ class Movement:
 class AttackStudy(Result):
     """Attacks on a network, and the peaks of a layer's units before and after each; made by `study_attacks`.
 
-    The main table has a row a movement. The page is a sheet of attacked images, and a figure of the movements.
+    The main table has a row a movement. The page is a sheet of attacked images and a figure of movements.
     """
 
     network: Network

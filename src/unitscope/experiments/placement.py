@@ -91,8 +91,8 @@ class Placement(Result):
 
     def tables(self) -> dict[str, Table]:
         """Effects by context, all contexts that occurred and all of them together, then trials and units."""
-        columns = ("concept", "layer", "by", "context", "trials", "effect", "low", "high", "deviation", "added",
-                   "added_low", "added_high", "causal", "causal_low", "causal_high")  # fmt: skip
+        columns = ("concept", "layer", "by", "context", "trials", "effect", "low", "high", "deviation",
+                   "added", "added_low", "added_high", "causal", "causal_low", "causal_high")  # fmt: skip
         trials = ("concept", "by", "image", "context", "change", "before", "inserted", "removed")
         return {
             "placement.csv": Table(columns, tuple(self._list_contexts()), left=(0, 1, 2, 3)),
@@ -200,8 +200,8 @@ def study_placement(
     """Sets units of a generator at one place: does a concept appear, and does what stood there matter?
 
     `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
-    IoU are set, at `places` places by lot in each of `images` pictures, one place a picture, to the level that
-    they have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
+    IoU are set, at `places` places by lot in each of `images` pictures, one at a time, to the level that they
+    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
     times, and with `optimize` those that so many steps of `optimize_units` rank highest, or those of
     `effects`. `levels` by layer are measured on the pictures that ranked the units unless given. Contexts
     with fewer than `least` trials are not shown.

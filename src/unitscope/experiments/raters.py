@@ -155,8 +155,8 @@ class RatingResult(Result):
             answers = (int(given) for given in (majority[one.number], *table[:, one.number]))
             rows.append(
                 (one.number, one.kind, one.first if one.kind == "repeat" else None, one.layer, one.unit,
-                 one.concept.name, one.concept.category, one.iou, int(one.detector), float(f"{one.weight:.6g}"),
-                 *(None if given < 0 else given for given in answers))
+                 one.concept.name, one.concept.category, one.iou, int(one.detector),
+                 float(f"{one.weight:.6g}"), *(None if given < 0 else given for given in answers))
             )  # fmt: skip
         return Table(columns, tuple(rows), left=(1, 3, 5, 6), digits=9)
 

@@ -33,6 +33,9 @@ from unitscope.tables import Table, align, plain
 FEW, MANY = 4, 20
 """How many units the paper's table removes (paper B, fig. 2b)."""
 MEASURES: tuple[By, ...] = ("accuracy", "margin", "contrast")
+REMOVAL_COLUMNS = ("class", "kind", "count", "draw", "balanced_accuracy", "recall", "overall_accuracy")
+CLASS_COLUMNS = ("class", "kind", "count", "balanced_accuracy", "balanced_low", "balanced_high",
+                 "overall_accuracy", "overall_low", "overall_high")  # fmt: skip
 MEAN = "(mean)"
 NAME_LETTERS = 24
 
@@ -73,7 +76,7 @@ class Removal(Result):
     is measured on: `sweeps`, `correlation[class, unit]` of peak and probability. `named` is the layer's
     dissection where there is one. `counts` are the numbers of units removed, among them `few` and `many`.
 
-    The main table has a row a class and unit. The page may be given `pictures`, for names and images of units.
+    The main table has a row a class and unit. The page takes `pictures`, for the names and images of units.
     """
 
     network: str
@@ -154,32 +157,25 @@ class Removal(Result):
 
     def tables(self) -> dict[str, Table]:
         """Importance by class and unit, what every removal left, and the paper's table with intervals."""
+        sweeps = (
+            (self.classes[one.target], one.kind, one.count, one.draw, one.balanced, one.recall, one.accuracy)
+            for one in self.sweeps
+        )
+        levels = (
+            (MEAN if target is None else self.classes[target], level.kind, level.count,
+             *level.balanced.ends, *level.accuracy.ends)
+            for target, level in self._levels()
+        )  # fmt: skip
         return {
             "importance.csv": self._rank_units(),
-            "removal.csv": Table(
-                ("class", "kind", "count", "draw", "balanced_accuracy", "recall", "overall_accuracy"),
-                tuple(
-                    (self.classes[row.target], row.kind, row.count, row.draw, row.balanced, row.recall, row.accuracy)
-                    for row in self.sweeps
-                ),
-                left=(0, 1),
-            ),
-            "classes.csv": Table(
-                ("class", "kind", "count", "balanced_accuracy", "balanced_low", "balanced_high",
-                 "overall_accuracy", "overall_low", "overall_high"),
-                tuple(
-                    (MEAN if target is None else self.classes[target], level.kind, level.count,
-                     *level.balanced.ends, *level.accuracy.ends)
-                    for target, level in self._levels()
-                ),
-                left=(0, 1),
-            ),
-        }  # fmt: skip
+            "removal.csv": Table(REMOVAL_COLUMNS, tuple(sweeps), left=(0, 1)),
+            "classes.csv": Table(CLASS_COLUMNS, tuple(levels), left=(0, 1)),
+        }
 
     def _rank_units(self) -> Table:
-        """A row a class and unit, the most important one first; drops on the ranking and on the test images."""
-        columns = ("class", "unit", "rank", *(f"{half}{by}_drop" for half in ("", "test_") for by in MEASURES),
-                   "peak_correlation", "concept", "category", "iou")  # fmt: skip
+        """A row a class and unit, the most important one first; drops on the images that rank, and test."""
+        drops = (f"{half}{by}_drop" for half in ("", "test_") for by in MEASURES)
+        columns = ("class", "unit", "rank", *drops, "peak_correlation", "concept", "category", "iou")
         names = [self._name(unit) for unit in range(self.units)]
         measured = [getattr(half, by) for half in (self.ranked, self.tested) for by in MEASURES]
         rows = []
@@ -190,7 +186,7 @@ class Removal(Result):
         return Table(columns, tuple(rows), left=(0, 10, 11))
 
     def _name(self, unit: int) -> tuple[str, str, float | None]:
-        """A unit's concept, its category and IoU: empty where nothing was found, None without a dissection."""
+        """A unit's concept, category and IoU: empty where nothing was found, None without a dissection."""
         if self.named is None:
             return "", "", None
         found = self.named[unit]
@@ -273,14 +269,13 @@ class Removal(Result):
     def findings(self) -> list[str]:
         """The figures beside the table, a line each."""
         levels, many = self.levels, self.many
-        whole, gone, lots, kept = (
-            levels[None, kind, count].balanced.spell(".3f")
-            for kind, count in (("none", 0), ("most", many), ("random", many), ("only", many))
-        )
+        kinds: tuple[tuple[Kind, int], ...] = (("none", 0), ("most", many), ("random", many), ("only", many))
+        whole, gone, lots, kept = (levels[None, kind, count].balanced.spell(".3f") for kind, count in kinds)
+        shared = len(shared_units(self.ranked))
         lines = [
             f"balanced accuracy {whole}; without the {many} most important units {gone}, "
             f"without {many} random ones {lots}, with nothing but the {many} {kept}",
-            f"{len(shared_units(self.ranked))} units are among the {TOP} most important ones of several classes",
+            f"{shared} units are among the {TOP} most important ones of several classes",
             f"peak and class rise together in {self.signs.important:.0%} of important pairs, "
             f"in {self.signs.every:.0%} of all",
         ]

@@ -78,7 +78,7 @@ def find_targets(network: Network, source: ConceptSource, *, least: int = 2) -> 
 
 
 def open_trial(network: Network, images: ConceptSource | Trial) -> Trial:
-    """The images of a source with the network's classes; a trial as it is. Raises what `find_targets` does."""
+    """The images of a source with the network's classes, or those given; raises what `find_targets` does."""
     return images if isinstance(images, Trial) else find_targets(network, images, least=1)
 
 

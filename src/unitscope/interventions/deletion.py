@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import UsageError
+from unitscope.errors import UsageError, check_seed
 from unitscope.interventions.ablation import Masks, Trial, read_images
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.explanation import (
@@ -119,8 +119,8 @@ class DeletionTest(Result):
             table.append([str(row.count), KIND_NAMES[row.kind], *logit, *probability, renamed])
         how = "exact contributions" if self.method == "exact" else f"{self.method}, an approximation"
         return (
-            f"predicted class without some units: {len(self):,} images, {how}, {self.draws} random draws each\n"
-            f"{align(table, left=(1,))}"
+            f"predicted class without some units: {len(self):,} images, {how}, "
+            f"{self.draws} random draws each\n{align(table, left=(1,))}"
         )
 
     def describe(self) -> dict[str, Any]:
@@ -152,8 +152,7 @@ def measure_deletion(
     """
     if draws < 1:
         raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
-    if seed < 0:
-        raise UsageError(f"the seed of random draws is {seed}; give one of 0 or more")
+    check_seed(seed)
     if not len(source):
         raise UsageError("the source has no images to delete units from; give another one")
     network = fix_size(network, source[0].image)

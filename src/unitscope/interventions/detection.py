@@ -12,7 +12,7 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.dissection.matching import find_detectors, find_layer
 from unitscope.dissection.result import Dissection
-from unitscope.errors import SourceError, UsageError
+from unitscope.errors import SourceError, UsageError, check_seed
 from unitscope.interventions.detectors import (
     Answers,
     Detectors,
@@ -97,8 +97,8 @@ class Detection(Result):
         (mean, high), answers, name = self.luck, self.answers, clean(self.sample.name)
         best = "the best unit" if len(self.units) > 1 else f"unit {self.units[0]}"
         return (
-            f"{name}: {2 * half} images with, {2 * half} without; threshold and order from one half, the rest "
-            f"from the other\n\n{align(rows, left=(1,) if named else ())}\n\n"
+            f"{name}: {2 * half} images with, {2 * half} without; threshold and order from one half, "
+            f"the rest from the other\n\n{align(rows, left=(1,) if named else ())}\n\n"
             f"unit {answers.unit} is silent in {len(answers.silent)} of {half} images with {name}, "
             f"and high in {len(answers.alarms)} of {half} without\n"
             f"a unit by lot: {self.chance:.3f}, the mean of {len(found)} units\n"
@@ -138,8 +138,8 @@ def detect(
     Every unit gets the threshold that tells best on one half of at most `most` images with and as many
     without, drawn by `seed`, and is measured on the other half (`score_units`). `layer` may be NAME@in, what
     the layer is given. Of several `concepts`, any counts; each is a name or CATEGORY/NAME. `share` is the
-    fraction of an image's pixels that a concept must have, by default 0.01, and 0.05 in images of a generator,
-    as in paper B. The result shows `unit`, or the `top` best; `run` names them.
+    fraction of an image's pixels that a concept must have, by default 0.01, in images of a generator 0.05, as
+    in paper B. The result shows `unit`, or the `top` best; `run` names them.
 
     Raises `UsageError` for a layer, unit, concept or number that cannot be, or a run of another network,
     `SourceError` for too few images.
@@ -223,8 +223,7 @@ def draw_sample(
         raise UsageError(f"the share of pixels is {share:g}; it goes from 0 (any pixel) to 1")
     if most < LEAST:
         raise UsageError(f"at most {most} images of either kind; wanted {LEAST} or more")
-    if seed < 0:
-        raise UsageError(f"the seed is {seed}; it must be 0 or more")
+    check_seed(seed)
     codes = _code_labels(source.vocabulary, concepts)
     found: list[bool | None] = [
         _judge(source[index], codes, share)

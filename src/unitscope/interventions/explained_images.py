@@ -152,8 +152,8 @@ class Explanations(Result):
 
     def text(self) -> str:
         """Every prediction as a sum over units, then the deletion test."""
-        parts = [*self.images, *([self.deletion] if self.deletion else [])]
-        return "\n\n".join(part.text() for part in parts)
+        parts = [image.text() for image in self.images]
+        return "\n\n".join([*parts, *([self.deletion.text()] if self.deletion else [])])
 
     def describe(self) -> dict[str, Any]:
         """The same, ready for JSON."""
@@ -181,13 +181,13 @@ def explain(
     draws: int = 10,
     seed: int = 0,
 ) -> Explanations:
-    """Which units of a layer speak for a class, and where in the image: predictions as sums (`explain_image`).
+    """Which units of a layer speak for a class, and where in the image: predictions as sums.
 
-    Images are pixels (uint8 [y, x, 3]), a picture's file, or SOURCE#INDEX, counted from 0. `layer` is by
-    default that of `run`, which gives units their labels, or the last one with maps; `target` the class
-    explained, a name or a number, by default the predicted one. `units` top contributors are shown; `exact`
-    refuses what is an approximation. With `deletion` top contributors, and `draws` times random units, are
-    also removed from all images of that source (`measure_deletion`).
+    Images are pixels (uint8 [y, x, 3]), a picture's file, or SOURCE#INDEX, counted from 0; each is explained
+    by `explain_image`. `layer` is by default that of `run`, which gives units their labels, or the last one
+    with maps; `target` the class explained, a name or a number, by default the predicted one. `units` top
+    contributors are shown; `exact` refuses what is an approximation. With `deletion` top contributors, and
+    `draws` times random units, are also removed from all images of that source (`measure_deletion`).
 
     Raises `UsageError` for an image, layer, class or number that cannot be, or a run of another network,
     `NetworkError` where the network cannot be explained.

@@ -120,7 +120,8 @@ class Trials:
         """The trials in one context."""
         kept = self.context == context
         columns = (self.image, self.context, self.change, self.before, self.inserted, self.removed)
-        return Trials(*(column[kept] for column in columns), self.mean_pixels)
+        image, context, change, *shares = (column[kept] for column in columns)
+        return Trials(image, context, change, *shares, self.mean_pixels)
 
     @property
     def effect(self) -> Interval:

@@ -26,7 +26,7 @@ _LEFT = 236
 _LINE = 22
 
 
-def write_explanations(found: Explanations, out: Path) -> Path:
+def write_sheets(found: Explanations, out: Path) -> Path:
     """Writes a picture of every image, and deletion.svg after a deletion test; the path of the first.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where a file cannot be written.

@@ -59,8 +59,8 @@ def serve_rating(
 ) -> None:
     """Serves a page that asks people about units, until Ctrl-C; prints where answers are, and the address.
 
-    `questionnaire` is what `draw_questions` makes of the run, `source` holds the run's images; every answer is
-    kept in `folder` at once, and those that it has count. `host` and `port` are as in `serve_painting`.
+    `questionnaire` is what `draw_questions` makes of the run, `source` holds its images; every answer is kept
+    in `folder` at once, and those that it has count. `host` and `port` are as in `serve_painting`.
 
     Raises `UsageError` where starlette and uvicorn are missing or the port cannot be had, `SourceError` where
     the source no longer holds the images, `RunError` where the folder has answers to other questions.

@@ -53,9 +53,7 @@ def open_easel(
     names, run, generator = layers or list(studio.run), studio.run, studio.generator
     find_paints(run, layers)  # raises before the work
     shapes = {
-        row.name: row.shape
-        for row in list_layers(generator)
-        if row.name in names and row.shape is not None
+        row.name: row.shape for row in list_layers(generator) if row.name in names and row.shape is not None
     }
     if missing := [layer for layer in names if layer not in shapes]:
         raise UsageError(f"layer {missing[0]} of {generator.name} cannot be edited; see `unitscope layers`")

@@ -42,9 +42,9 @@ def raters(
         json: print JSON instead of tables.
     """
     import unitscope as us
-    from unitscope.tables import write_tables
     from unitscope.lab.studies.figures.raters_figure import draw_raters
     from unitscope.lab.studies.raters_study import described_rows, judged_rows, spell_panels, study_raters
+    from unitscope.tables import write_tables
     from unitscope.views.figures import load_matplotlib
 
     for option, value in (("images", images), ("seeds", seeds)):

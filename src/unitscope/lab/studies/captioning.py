@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float32
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.dissection.result import LayerDissection
-from unitscope.tables import Cells
 from unitscope.lab.world.names import OBJECT_PARTS
 from unitscope.lab.zoo.captions import spell_sentence
 from unitscope.lab.zoo.trained_models import Student
 from unitscope.networks.network import Network
+from unitscope.tables import Cells
 
 
 @dataclass(frozen=True)

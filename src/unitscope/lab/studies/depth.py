@@ -13,8 +13,8 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
-from unitscope.tables import write_tables
 from unitscope.networks.network import Network
+from unitscope.tables import write_tables
 
 RULES: tuple[UniqueRule, ...] = ("label", "category")
 SURE = 0.05

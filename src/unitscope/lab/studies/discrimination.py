@@ -10,7 +10,6 @@ from jaxtyping import Float64, Int64
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.errors import UsageError
-from unitscope.tables import Cells, short
 from unitscope.lab.studies import architectures, conditions, supervision, transfer, width
 from unitscope.lab.studies.claims import Claim, Values, judge_interval, judge_order
 from unitscope.lab.studies.study import Finding
@@ -27,6 +26,7 @@ from unitscope.lab.world.names import OBJECT_IDS
 from unitscope.lab.zoo.recipes import Course
 from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
+from unitscope.tables import Cells, short
 
 QUESTION = "Do representations with more object detectors serve another task better?"
 SCENERY = (

@@ -12,7 +12,6 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
-from unitscope.tables import Table, write_tables
 from unitscope.lab.studies.planting import (
     LAYER,
     Degradation,
@@ -25,6 +24,7 @@ from unitscope.lab.studies.planting import (
     plant_nothing,
     read_truth,
 )
+from unitscope.tables import Table, write_tables
 
 NULL_UNITS = 200
 SHIFTS = 400

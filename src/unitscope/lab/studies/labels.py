@@ -8,8 +8,8 @@ from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.agreement import Agreement, measure_agreement
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.tables import Table, write_tables
 from unitscope.networks.network import Network
+from unitscope.tables import Table, write_tables
 
 
 @dataclass(frozen=True)

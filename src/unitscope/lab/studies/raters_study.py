@@ -12,9 +12,9 @@ from unitscope.errors import UsageError
 from unitscope.experiments.questionnaire import Question, Questionnaire, draw_questions
 from unitscope.experiments.raters import ALL, RatingResult, measure_ratings
 from unitscope.experiments.ratings import answer_all
-from unitscope.tables import Cells, Table, short
 from unitscope.lab.studies.scripted_raters import Careless, Coin, Oracle, consult_labels
 from unitscope.networks.network import Network
+from unitscope.tables import Cells, Table, short
 
 SHARES = (0.1, 0.25, 0.5)
 """How much of a picture's active pixels a concept must fill to describe it: laxer and stricter oracles."""

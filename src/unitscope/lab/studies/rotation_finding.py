@@ -8,10 +8,10 @@ import numpy as np
 
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
-from unitscope.tables import Cells, short
 from unitscope.lab.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
 from unitscope.lab.studies.rotation import Fall, Step
 from unitscope.lab.studies.study import Finding
+from unitscope.tables import Cells, short
 
 QUESTION = "Is the basis of the units special, and when?"
 HALF = 0.5

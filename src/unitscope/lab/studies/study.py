@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from unitscope.tables import Cells
 from unitscope.lab.studies.claims import RULE, Claim, spell_claims
+from unitscope.tables import Cells
 
 
 @dataclass(frozen=True)

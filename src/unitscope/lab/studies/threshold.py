@@ -10,7 +10,6 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
-from unitscope.tables import Cells, short
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
 from unitscope.lab.studies.rotation import count_unique
@@ -18,6 +17,7 @@ from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import RULES, Groups, Setting, models_of
 from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
+from unitscope.tables import Cells, short
 
 QUESTION = "Does the order of networks depend on the cut-offs?"
 CUTOFFS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1)

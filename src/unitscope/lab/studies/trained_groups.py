@@ -16,7 +16,6 @@ from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import guard_cell, load, save
 from unitscope.errors import RunError
-from unitscope.tables import short
 from unitscope.lab.studies.claims import Claim, spread
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.world import open_drawn
@@ -31,6 +30,7 @@ from unitscope.lab.zoo.trained_models import (
     train_models,
 )
 from unitscope.networks.network import Network
+from unitscope.tables import short
 
 SURE = 0.05
 RULES: tuple[UniqueRule, ...] = ("label", "category")

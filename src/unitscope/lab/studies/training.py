@@ -12,7 +12,6 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
-from unitscope.tables import Cells
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import (
@@ -35,6 +34,7 @@ from unitscope.lab.studies.unit_trajectories import (
 )
 from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, seconds_of, train_models
 from unitscope.networks.network import Network
+from unitscope.tables import Cells
 
 QUESTION = "When in training do which concepts emerge?"
 LOW, HIGH = ("color", "texture", "material"), ("object", "part")

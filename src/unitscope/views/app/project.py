@@ -129,7 +129,11 @@ def shrink(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> UInt8[np
 
 
 def open_project(
-    studio: Studio, *, layers: Sequence[str] | None = None, seed: int | None = None, images: int = LEVEL_IMAGES
+    studio: Studio,
+    *,
+    layers: Sequence[str] | None = None,
+    seed: int | None = None,
+    images: int = LEVEL_IMAGES,
 ) -> Project:
     """A generator with its dissection, ready to be painted with.
 

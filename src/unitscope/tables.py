@@ -71,7 +71,7 @@ class Table:
 
         A text that a sheet would take for a formula is guarded.
         """
-        yield list(self.columns)
+        yield [guard_cell(name) for name in self.columns]
         for row, cells in zip(self.rows, self._spelled(), strict=True):
             yield [guard_cell(t) if isinstance(cell, str) else t for cell, t in zip(row, cells, strict=True)]
 

@@ -190,7 +190,7 @@ class Erasure(Result):
                     target.concept.label,
                     target.layer,
                     f"{100 * self.cover(target):.1f}",
-                    *(self.removed(target, by, many).spell(times=100) for by in self.kinds),
+                    *(self.removed(target, by, many).spell(times=100.0) for by in self.kinds),
                     f"{100 * self.aside(target, 'iou', many):.1f}",
                     f"{100 * self.aside(target, 'random', many):.1f}",
                     f"{others[0][0].label} {100 * others[0][1].value:.1f}" if others else "-",

@@ -126,7 +126,7 @@ class Placement(Result):
             contexts = [(name_context(one), kinds) for one, kinds in self.contexts(target)]
             for where, kinds in [("everywhere", self.together(target)), *contexts]:
                 shares = [kinds[by].effect for by in self.kinds] + [kinds[by].causal for by in self.kinds]
-                cells = (share.spell(times=100) for share in shares)
+                cells = (share.spell(times=100.0) for share in shares)
                 rows.append([target.concept.label, where, f"{len(kinds['iou']):,}", *cells])
         return align(rows, left=(0, 1))
 

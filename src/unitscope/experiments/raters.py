@@ -168,7 +168,7 @@ class RatingResult(Result):
             ["layer", "rated", *_MEASURES, *(f"IoU > {cutoff:g}" for cutoff, _ in self.layers[0].above)]
         ]
         for row in self.layers:
-            shares = (getattr(row, name).spell(".0f", 100) for name in _MEASURES)
+            shares = (getattr(row, name).spell(".0f", 100.0) for name in _MEASURES)
             above = (
                 "-" if np.isnan(one.value) else f"{100 * one.value:.0f} [{one.count}]" for _, one in row.above
             )
@@ -177,7 +177,7 @@ class RatingResult(Result):
                    "decoys caught", "flagged"]]  # fmt: skip
         for one in self.raters:
             shares = (
-                measure.spell(".0f", 100) for measure in (Interval(one.yes), one.others, one.dissection)
+                measure.spell(".0f", 100.0) for measure in (Interval(one.yes), one.others, one.dissection)
             )
             again, caught = f"{one.same} of {one.repeats}", f"{one.caught} of {one.decoys}"
             flags = "; ".join(one.flags) or "-"
@@ -188,7 +188,7 @@ class RatingResult(Result):
             f"detectors have IoU > {self.questionnaire.cutoff:g}",
             align(layers, left=(0,)),
             align(raters, left=(0, 7)),
-            f"raters agree in {self.agreement.spell('.0f', 100)} % of pairs of answers; "
+            f"raters agree in {self.agreement.spell('.0f', 100.0)} % of pairs of answers; "
             f"Krippendorff's alpha {self.alpha.spell('.2f')}",
         ]
         return "\n\n".join(parts)

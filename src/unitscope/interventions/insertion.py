@@ -119,9 +119,15 @@ class Trials:
     def keep(self, context: int) -> "Trials":
         """The trials in one context."""
         kept = self.context == context
-        columns = (self.image, self.context, self.change, self.before, self.inserted, self.removed)
-        image, context, change, *shares = (column[kept] for column in columns)
-        return Trials(image, context, change, *shares, self.mean_pixels)
+        return Trials(
+            self.image[kept],
+            self.context[kept],
+            self.change[kept],
+            self.before[kept],
+            self.inserted[kept],
+            self.removed[kept],
+            self.mean_pixels,
+        )
 
     @property
     def effect(self) -> Interval:

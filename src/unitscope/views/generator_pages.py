@@ -117,7 +117,7 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
 
 def _render(template: str, **shown: Any) -> str:
     environment = page_environment()
-    environment.filters["share"] = lambda share: share.spell(times=100)
+    environment.filters["share"] = lambda share: share.spell(times=100.0)
     return environment.get_template(template).render(**shown)
 
 

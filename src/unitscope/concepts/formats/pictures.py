@@ -65,22 +65,6 @@ def find_pictures(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> li
     return sorted(name.as_posix() for name in visible if (folder / name).is_file())
 
 
-def resize_nearest(
-    array: UInt16[np.ndarray, "row column"], height: int, width: int
-) -> UInt16[np.ndarray, "height width"]:
-    """Every pixel the nearest stored one, with pixel centers at halves.
-
-    >>> resize_nearest(np.array([[1, 2], [3, 4]], np.uint16), 1, 4)
-    array([[3, 3, 4, 4]], dtype=uint16)
-    """
-    if array.shape == (height, width):
-        return array
-    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
-    resized: np.ndarray = array[rows[:, None], columns[None, :]]
-    return resized
-
-
 def _decode(path: Path, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     with _opened(path) as picture:
         return read(picture)

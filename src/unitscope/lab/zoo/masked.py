@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from unitscope.concepts.derived import split_source
 from unitscope.concepts.formats.folders import FolderSource, keep_split, list_splits
-from unitscope.concepts.formats.pictures import resize_nearest
+from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.errors import SourceError
 
@@ -130,7 +130,7 @@ def _shrink_labels(planes: np.ndarray, void: Bool[np.ndarray, "y x"] | None) -> 
     known = planes.copy()
     if void is not None:
         known[:, void] = _UNKNOWN
-    return np.stack([resize_nearest(plane, _STORED, _STORED) for plane in known])
+    return Frame((_STORED, _STORED), (_STORED, _STORED)).fit_planes(known)
 
 
 def _find_classes(labels: np.ndarray, words: Vocabulary) -> tuple[int, ...]:

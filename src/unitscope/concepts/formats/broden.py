@@ -98,7 +98,9 @@ class BrodenSource:
                 yield row.image, f"the image is {width}x{height}, index.csv says {row.size[1]}x{row.size[0]}"
 
     def _read_plane(self, path: Path, row: IndexRow) -> np.ndarray:
-        return Frame(row.mask_size, row.mask_size).fit_planes(self._known(path, read_label(path))[None])[0]
+        known = self._known(path, read_label(path))
+        plane: np.ndarray = Frame(row.mask_size, row.mask_size).fit_planes(known[None])[0]
+        return plane
 
     def _known(self, path: Path, numbers: np.ndarray) -> np.ndarray:
         ids = self.label_ids[numbers]

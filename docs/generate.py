@@ -1,13 +1,19 @@
-"""Writes docs/cli.md from the command line's own help."""
+"""Writes docs/cli.md from the command line's own help, or tells with --check whether it is as it should be.
+
+It says what unitscope brings, whatever other packages on this machine bring.
+"""
 
 import contextlib
 import io
 import os
 import re
+import sys
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from unittest import mock
 
-from unitscope.cli import main
+from unitscope import plugins
+from unitscope.cli import list_commands, main
 
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = """\
@@ -31,48 +37,6 @@ HEAD = """\
   `segmenter:NAME[,count=..,seed=..]`.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
 """
-COMMANDS = (
-    "demo",
-    "dissect",
-    "layers",
-    "show",
-    "report",
-    "compare",
-    "explain",
-    "detect",
-    "ablate",
-    "attack",
-    "erase",
-    "insert",
-    "paint",
-    "rate",
-    "ratings",
-    "concepts",
-    "concepts check",
-    "concepts unite",
-    "concepts fetch",
-    "concepts preview",
-    "zoo",
-    "zoo train",
-    "zoo grade",
-    "zoo head",
-    "study",
-    "study grade",
-    "study axis",
-    "study labels",
-    "study depth",
-    "study layers",
-    "study architectures",
-    "study supervision",
-    "study training",
-    "study conditions",
-    "study width",
-    "study transfer",
-    "study discrimination",
-    "study raters",
-    "study threshold",
-    "study all",
-)
 
 
 def help_text(command: str) -> str:
@@ -85,12 +49,22 @@ def help_text(command: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+def own_entries(**chosen: str) -> EntryPoints:
+    """The entry points of unitscope, without those of other packages."""
+    found = entry_points(**chosen)
+    return EntryPoints(entry for entry in found if entry.dist and entry.dist.name == "unitscope")
+
+
 def cli_page() -> str:
     """The page, with the help of every command."""
-    parts = [HEAD]
-    parts += [f"## {command}\n\n```text\n{help_text(command)}\n```\n" for command in COMMANDS]
+    with mock.patch.object(plugins, "entry_points", own_entries):
+        parts = [HEAD, f"```text\n{help_text('')}\n```\n"]
+        parts += [f"## {command}\n\n```text\n{help_text(command)}\n```\n" for command in list_commands()]
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(cli_page(), "utf-8")
+    if "--check" not in sys.argv:
+        PAGE.write_text(cli_page(), "utf-8")
+    elif PAGE.read_text("utf-8") != cli_page():
+        sys.exit("docs/cli.md is not what the command line says; run: .venv/bin/python docs/generate.py")

@@ -5,14 +5,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from unitscope.doors import NOTEBOOKS, PAGES
 from unitscope.errors import UsageError
 from unitscope.plugins import find_function
 from unitscope.tables import Table, write_tables
-
-PAGES: dict[str, str] = {}
-"""What draws the page of a result, `"module:function"` by the result's type; the door fills it."""
-NOTEBOOKS: dict[str, str] = {}
-"""What draws a result in a notebook, likewise."""
 
 
 class Result:
@@ -20,6 +16,11 @@ class Result:
 
     `str(result)` is what the command prints.
     """
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that `save` writes."""
+        return tuple(self.tables())
 
     def tables(self) -> Mapping[str, Table]:
         """The tables by the names of their files, the main one first."""
@@ -32,6 +33,10 @@ class Result:
     def rows(self) -> list[dict[str, Any]]:
         """The main table, a mapping a row, ready for JSON."""
         return next(iter(self.tables().values())).records()
+
+    def describe(self) -> dict[str, Any]:
+        """What `text` says, ready for JSON."""
+        return {"rows": self.rows()}
 
     def to_frame(self) -> Any:
         """The main table as a pandas.DataFrame. Raises `UsageError` where pandas is missing."""

@@ -39,7 +39,7 @@ def test_layers_of_other_size_are_counted_but_not_paired() -> None:
 
 def test_layers_of_one_run_stand_side_by_side() -> None:
     comparison = compare_runs({"x": made_dissection()})
-    assert [column.summary.layer for column in comparison.columns] == [
+    assert [column.counts.layer for column in comparison.columns] == [
         "_blocks.5",
         "_blocks.10",
         "_conv_head",

@@ -7,11 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.counts import LayerCounts, count_layer
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError, writing
 from unitscope.views.pages import page_environment
-from unitscope.views.summary import LayerSummary, summarize_layer
 from unitscope.views.terminal import align, clean
 
 SCHEMA = 1
@@ -23,7 +23,7 @@ class Column:
     """One layer of one run."""
 
     run: str
-    summary: LayerSummary
+    counts: LayerCounts
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Comparison:
         head = ["run", "layer", "units", "detectors", "unique", "by category rule", *self.categories]
         rows = [head]
         for column in self.columns:
-            told = column.summary
-            row = [column.run, told.layer, str(told.units), str(told.detectors), str(told.unique)]
-            row.append(str(told.unique_in_categories))
-            rows.append([*row, *(str(told.unique_label.get(name, 0)) for name in self.categories)])
+            counts = column.counts
+            row = [column.run, counts.layer, str(counts.units), str(counts.detectors), str(counts.count())]
+            row.append(str(counts.count(rule="category")))
+            rows.append([*row, *(str(counts.count(name)) for name in self.categories)])
         return "\n\n".join([align(rows, left=(0, 1)), *(self._pair_text(pair) for pair in self.pairs)])
 
     def _pair_text(self, pair: Pair) -> str:
@@ -101,10 +101,7 @@ class Comparison:
         """The comparison ready for JSON, all changes included; `schema` is the version of this form."""
         return {
             "schema": SCHEMA,
-            "layers": [
-                {"run": column.run, **asdict(column.summary), "unique": column.summary.unique}
-                for column in self.columns
-            ],
+            "layers": [{"run": column.run, **column.counts.record()} for column in self.columns],
             "pairs": [{**asdict(pair), "agreement": pair.agreement} for pair in self.pairs],
         }
 
@@ -131,7 +128,7 @@ def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
     unit by unit. Raises `UsageError` where there is nothing to compare.
     """
     columns = tuple(
-        Column(run, summarize_layer(layer))
+        Column(run, count_layer(layer))
         for run, dissection in dissections.items()
         for layer in dissection.layers.values()
     )
@@ -173,7 +170,7 @@ def spell(concept: Concept | None) -> str:
 
 def render_comparison(comparison: Comparison) -> str:
     """The text of the comparison's page."""
-    largest = max((column.summary.unique for column in comparison.columns), default=0) or 1
+    largest = max((column.counts.count() for column in comparison.columns), default=0) or 1
     return page_environment().get_template("comparison.html").render(comparison=comparison, largest=largest)
 
 
@@ -182,10 +179,10 @@ def layer_rows(comparison: Comparison) -> list[list[str]]:
     rows = [["run", "layer", "units", "detectors", "unique_label", "unique_category"]]
     rows[0] += [f"unique_{category}" for category in comparison.categories]
     for column in comparison.columns:
-        told = column.summary
-        counts = [told.units, told.detectors, told.unique, told.unique_in_categories]
-        counts += [told.unique_label.get(category, 0) for category in comparison.categories]
-        rows.append([column.run, told.layer, *map(str, counts)])
+        counts = column.counts
+        figures = [counts.units, counts.detectors, counts.count(), counts.count(rule="category")]
+        figures += [counts.count(category) for category in comparison.categories]
+        rows.append([column.run, counts.layer, *map(str, figures)])
     return rows
 
 

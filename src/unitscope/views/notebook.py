@@ -1,14 +1,13 @@
 """A dissection as one piece of HTML for a notebook: no script, no other file."""
 
+from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.result import Dissection, Unit
 from unitscope.views.pages import page_environment
 from unitscope.views.summary import (
     collect_warnings,
-    count_detectors,
     count_images,
     name_network,
     name_source,
-    summarize_layer,
 )
 
 BEST_UNITS = 8
@@ -22,9 +21,9 @@ def dissection_html(dissection: Dissection) -> str:
     """
     layers = []
     for layer in dissection.layers.values():
-        concepts = sorted(count_detectors(layer), key=lambda pair: -pair[1])
+        concepts = sorted(count_concepts(layer), key=lambda pair: -pair[1])
         best = sorted((row for row in layer if row.detector), key=rank)[:BEST_UNITS]
-        layers.append((summarize_layer(layer), concepts[:BEST_CONCEPTS], best))
+        layers.append((count_layer(layer), concepts[:BEST_CONCEPTS], best))
     return (
         page_environment()
         .get_template("notebook.html")

@@ -1,12 +1,9 @@
-"""The figures that every view shows of a layer and of a run, counted once."""
+"""What every view says of a run in words: its recipe, its convention, its warnings."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.result import Dissection, LayerDissection
 
@@ -33,64 +30,6 @@ UNIQUE_RULES = {
     "label": "one label a unit",
     "category": "one label a unit and category, summed",
 }
-
-
-@dataclass(frozen=True)
-class LayerSummary:
-    """One layer in numbers.
-
-    `by_category` counts detectors by the category of their label; `unique_label` and
-    `unique_category` count different concepts by category by the two rules of
-    `unitscope.dissection.labels.unique_detectors`. `chance_detectors` and `chance_discoveries` are
-    the shuffled-label controls, None without confidence; `discoveries` counts units with q < 0.05.
-    """
-
-    layer: str
-    units: int
-    detectors: int
-    dead: int
-    by_category: dict[str, int]
-    unique_label: dict[str, int]
-    unique_category: dict[str, int]
-    chance_detectors: float | None
-    chance_discoveries: float | None
-    discoveries: int | None
-
-    @property
-    def unique(self) -> int:
-        """Different concepts among the detectors' labels."""
-        return sum(self.unique_label.values())
-
-    @property
-    def unique_in_categories(self) -> int:
-        """Different concepts, one label a unit and category, summed over categories."""
-        return sum(self.unique_category.values())
-
-
-def summarize_layer(layer: LayerDissection) -> LayerSummary:
-    """Units, detectors, unique concepts and chance controls of a layer."""
-    labeled = [concept.category for concept, count in count_detectors(layer) for _ in range(count)]
-    sure = layer.confidence
-    return LayerSummary(
-        layer=layer.layer,
-        units=len(layer),
-        detectors=layer.detectors,
-        dead=int((layer.active == 0).sum()),
-        by_category={category: labeled.count(category) for category in layer.vocabulary.categories},
-        unique_label=layer.unique["label"],
-        unique_category=layer.unique["category"],
-        chance_detectors=None if sure is None else float(sure.chance_detectors),
-        chance_discoveries=None if sure is None else float(sure.chance_discoveries),
-        discoveries=None if sure is None else int((sure.q_value < 0.05).sum()),
-    )
-
-
-def count_detectors(layer: LayerDissection) -> list[tuple[Concept, int]]:
-    """Every concept that names a detector with their number: by category, most units first."""
-    counts = Counter(layer.labels.best[layer.labels.detector].tolist())
-    order = {category: place for place, category in enumerate(layer.vocabulary.categories)}
-    named = [(layer.vocabulary[concept_id], count) for concept_id, count in counts.items()]
-    return sorted(named, key=lambda pair: (order[pair[0].category], -pair[1], pair[0].label, pair[0].id))
 
 
 def spell_convention(convention: Convention) -> list[tuple[str, str]]:

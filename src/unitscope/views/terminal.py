@@ -5,17 +5,16 @@ from dataclasses import asdict
 from difflib import get_close_matches
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.matching import pick_layer
 from unitscope.dissection.result import Dissection, LayerDissection, Unit
 from unitscope.errors import UsageError
 from unitscope.views.summary import (
     collect_warnings,
-    count_detectors,
     count_images,
     known,
     name_network,
     name_source,
-    summarize_layer,
 )
 
 SCHEMA = 1
@@ -91,13 +90,13 @@ def show_layers(layers: Sequence[LayerDissection]) -> str:
     head = ["layer", "units", "detectors", *(["by chance", "q<0.05"] if confident else [])]
     head += ["unique", "by category rule", *categories]
     rows = []
-    for summary in map(summarize_layer, layers):
-        row = [summary.layer, str(summary.units), str(summary.detectors)]
+    for counts in map(count_layer, layers):
+        row = [counts.layer, str(counts.units), str(counts.detectors)]
         if confident:
-            row += ["-" if summary.chance_detectors is None else f"{summary.chance_detectors:.1f}"]
-            row += ["-" if summary.discoveries is None else str(summary.discoveries)]
-        row += [str(summary.unique), str(summary.unique_in_categories)]
-        rows.append([*row, *(str(summary.unique_label[category]) for category in categories)])
+            chance = f"{counts.chance_detectors:.1f}", str(counts.discoveries)
+            row += chance if counts.confident else ["-", "-"]
+        row += [str(counts.count()), str(counts.count(rule="category"))]
+        rows.append([*row, *(str(counts.count(category)) for category in categories)])
     return align([head, *rows], left=(0,))
 
 
@@ -211,11 +210,10 @@ def describe_dissection(
         else:
             units = [row for row in one if row.detector]
         units.sort(key=lambda row: (-row.iou, row.unit))
-        summary = summarize_layer(one)
-        told: dict[str, object] = {**asdict(summary), "unique": summary.unique}
+        told: dict[str, object] = count_layer(one).record()
         told["concepts"] = [
             {"name": found.name, "category": found.category, "detectors": count}
-            for found, count in count_detectors(one)
+            for found, count in count_concepts(one)
         ]
         told["listed"] = [describe_unit(one, row, full=unit is not None) for row in units]
         layers.append(told)

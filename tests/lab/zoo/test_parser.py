@@ -135,16 +135,16 @@ def test_a_class_changes_color_as_a_whole():
     assert 0 < changed < 8 * 4 * 3
 
 
-def test_unknown_pixels_teach_nothing(tmp_path):
+def test_nothing_is_learned_from_unknown_pixels(tmp_path):
     pictures = read_masked(open_folder(write_shapes(tmp_path, void=True)))
-    lesson = ParserTrainer(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
+    trainer = ParserTrainer(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
     logits = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     labels[:, :, :4] = VOID
     other = logits.clone()
     other[:, :, :4] += 5
-    assert lesson._miss(logits, labels) == lesson._miss(other, labels)
-    assert lesson._miss(logits, torch.full_like(labels, VOID)) == 0
+    assert trainer._miss(logits, labels) == trainer._miss(other, labels)
+    assert trainer._miss(logits, torch.full_like(labels, VOID)) == 0
 
 
 def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, monkeypatch):
@@ -157,10 +157,10 @@ def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, m
 
     learn = ParserTrainer.learn
 
-    def stop(lesson, step, rate):
+    def stop(trainer, step, rate):
         if step == 3:
             raise StoppedError
-        return learn(lesson, step, rate)
+        return learn(trainer, step, rate)
 
     monkeypatch.setattr(ParserTrainer, "learn", stop)
     with pytest.raises(StoppedError):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.result import Dissection
 from unitscope.errors import RunError
 from unitscope.views.pages import page_environment
@@ -15,13 +16,11 @@ from unitscope.views.report.data import write_data
 from unitscope.views.report.pictures import save_pictures, tile_aspect
 from unitscope.views.summary import (
     collect_warnings,
-    count_detectors,
     count_images,
     name_network,
     name_source,
     spell_convention,
     spell_recipe,
-    summarize_layer,
 )
 
 STYLES = ("look.css", "report.css", "units.css")
@@ -75,7 +74,7 @@ def copy_downloads(folder: Path, run: Path) -> list[str]:
 
 def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:
     """The text of `index.html`."""
-    summaries = [summarize_layer(layer) for layer in dissection.layers.values()]
+    counted = [count_layer(layer) for layer in dissection.layers.values()]
     return (
         page_environment("report")
         .get_template("page.html")
@@ -88,11 +87,11 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
             cutoff=dissection.convention.iou_cutoff,
             warnings=collect_warnings(dissection.layers.values()),
             categories=color_categories(dissection.vocabulary.categories),
-            summaries=summaries,
-            concepts=[count_detectors(layer) for layer in dissection.layers.values()],
+            counted=counted,
+            concepts=[count_concepts(layer) for layer in dissection.layers.values()],
             charts=[draw_concepts(layer) for layer in dissection.layers.values()],
-            layers_chart=draw_layers(summaries) if len(summaries) > 1 else None,
-            confident=any(summary.chance_detectors is not None for summary in summaries),
+            layers_chart=draw_layers(counted) if len(counted) > 1 else None,
+            confident=any(one.confident for one in counted),
             aspect=aspect,
             styles=STYLES,
             scripts=SCRIPTS,

@@ -21,8 +21,8 @@ HEAD = """\
   `unitscope zoo head` wrote, on its network), or `file.py:factory`.
 - SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..,masks=DIR]`, `broden:DIR[,split=..]`,
   `segmenter:NAME,images=SOURCE` (`zoo:segmenter`, a FILE that `zoo train segmenter --images ..` wrote,
-  or `file.py:factory`), or `generator:NAME[,count=..,seed=..]`.
-  The first three take more options, which apply in their order: `limit=N`, the first images; `half=train` or
+  or `file.py:factory`), `generator:NAME[,count=..,seed=..]`, or what a package brings by name.
+  All but `segmenter:` take more options, which apply in their order: `limit=N`, the first images; `half=train` or
   `half=test`, two halves that share no image and have the same mix of image-level labels (`half=test:0.7:1`:
   0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of another one;
   `quadrants=CATEGORY`, four more parts for each of its concepts: the top, bottom, left and right halves of

@@ -169,7 +169,7 @@ def cache_name(source: ConceptSource, frame: Frame) -> str:
 
 
 def stamp_source(source: ConceptSource) -> str:
-    """A text that changes where a source has changed here though its digest has not; may be empty.
+    """A text that changes where a source has changed on this machine though its digest has not; or nothing.
 
     SHA-256 over the modification times of the files that it, or a source it is made from, lists
     (`list_files()`); for a source without `digest` also over its first and last examples.

@@ -90,7 +90,7 @@ def erase(
         optimize=optimizing.steps if optimizing.optimize else 0,
         seed=drawing.seed,
     )
-    publish(study, output, studio=studio)
+    publish(study, output)
 
 
 def insert(
@@ -142,7 +142,7 @@ def insert(
         optimize=optimizing.steps if optimizing.optimize else 0,
         seed=drawing.seed,
     )
-    publish(study, output, studio=studio)
+    publish(study, output)
 
 
 def _open_studio(network: str, run: Path, opening: Opening, output: Output) -> "Studio":

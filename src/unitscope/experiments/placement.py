@@ -9,17 +9,30 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import UsageError, check_seed
-from unitscope.experiments.erasure import LEAST_DRAWS, choose_targets, optimize_orders, share_out
-from unitscope.experiments.erasure_result import MANY, WORDS, By, Rankings, Target, list_units
+from unitscope.experiments.erasure import (
+    LEAST_DRAWS,
+    choose_targets,
+    optimize_orders,
+    rank_targets,
+    share_out,
+)
+from unitscope.experiments.erasure_result import (
+    MANY,
+    WORDS,
+    By,
+    GeneratorStudy,
+    Rankings,
+    Target,
+    list_units,
+)
 from unitscope.interventions.causal_sets import Recipe
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import Cell, Trials, choose_grid, draw_cells, read_trials, set_at
 from unitscope.interventions.repainting import repaint, stack_edits
-from unitscope.interventions.unit_values import Levels, Rule, measure_levels
-from unitscope.results import Result
+from unitscope.interventions.unit_values import Levels, Rule, measure_layers
 from unitscope.tables import Table, align, plain
 
 LEAST = 100
@@ -31,43 +44,24 @@ Kinds = Mapping[By, Trials]
 
 
 @dataclass(frozen=True, eq=False)
-class Placement(Result):
+class Placement(GeneratorStudy):
     """Concepts put into a generator's pictures; made by `study_placement`.
 
-    `rankings[by][concept]` are the `count` units that are set, ranked on images 0 to `ranked` - 1;
-    `trials[concept, by]` what came of it on `images` others, at `places` places each: cells of the layer,
-    or of a grid `across` by `across` where that is coarser. `rule` says what units are set to, `levels` how
-    high that is, by layer. With `random` the units are by lot, at their own levels; each of `draws` draws has
-    its own run of images. Contexts with fewer than `least` trials are not shown.
-
-    The main table has a row a concept, set of units and context. The page needs `studio`, to make pictures.
+    `count` units are set; `trials[concept, by]` is what came of it at `places` places an image: cells of the
+    layer, or of a grid `across` by `across` where that is coarser. `rule` says what units are set to,
+    `levels` how high that is, by layer. Random units are set to their own levels. Contexts with fewer than
+    `least` trials are not shown. The main table has a row a concept, set of units and context.
     """
 
-    generator: str
-    segmenter: str
-    vocabulary: Vocabulary
-    targets: tuple[Target, ...]
     count: int
     places: int
     across: int | None
     rule: Rule
-    draws: int
-    ranked: int
-    first: int
-    images: int
-    latents: int
-    seed: int
-    rankings: Rankings
     trials: Mapping[tuple[int, By], Trials]
     levels: Mapping[str, Levels]
-    least: int = LEAST
+    least: int
 
     files = ("placement.csv", "trials.csv", "units.csv")
-
-    @property
-    def kinds(self) -> tuple[By, ...]:
-        """Which units were set: `iou`, where asked for `effect`, and `random`."""
-        return (*self.rankings, "random")
 
     def together(self, target: Target) -> Kinds:
         """All trials of a target, by the set of units."""
@@ -79,7 +73,7 @@ class Placement(Result):
         Of contexts with `least` trials or more, those of the study if None.
         """
         fewest = self.least if least is None else least
-        names = {one.id: one for one in self.vocabulary}
+        names = {one.id: one for one in self.studio.vocabulary}
         found = self.together(target)
         ids, counts = np.unique(found["iou"].context, return_counts=True)
         rows = [
@@ -115,7 +109,9 @@ class Placement(Result):
                 columns = (trials.image, trials.context, trials.change, trials.before, trials.inserted,
                            trials.removed)  # fmt: skip
                 for image, context, change, *shares in zip(*(one.tolist() for one in columns), strict=True):
-                    named = self.vocabulary[context].name if context in self.vocabulary else UNNAMED
+                    named = (
+                        self.studio.vocabulary[context].name if context in self.studio.vocabulary else UNNAMED
+                    )
                     yield (target.concept.name, by, image, named, change, *shares)
 
     def text(self) -> str:
@@ -134,12 +130,7 @@ class Placement(Result):
         """The study in short, ready for JSON."""
         found: dict[str, Any] = plain(
             {
-                "generator": self.generator,
-                "segmenter": self.segmenter,
-                "latents": self.latents,
-                "ranked_images": self.ranked,
-                "first_image": self.first,
-                "images": self.images,
+                **self._about(),
                 "places": self.places,
                 "across": self.across,
                 "units": self.count,
@@ -220,40 +211,29 @@ def study_placement(
         if not 1 <= count <= units:
             raise UsageError(f"layer {one.layer} has {units} units; set 1 to {units}, not {count}")
     layers = list(dict.fromkeys(one.layer for one in targets))
-    if levels is None:
-        made, segmenter = studio.generator, studio.segmenter
-        levels = {name: measure_levels(made, name, segmenter, studio.ranked) for name in layers}
-    rankings: dict[By, dict[int, tuple[int, ...]]] = {
-        "iou": {one.concept.id: tuple(studio.rank(one.concept, one.layer)[:count]) for one in targets}
-    }
+    levels = levels or measure_layers(studio.generator, layers, studio.segmenter, studio.ranked)
     if optimize:
         effects = optimize_orders(studio, targets, Recipe(steps=optimize, seed=seed), levels, across)
-    if effects is not None:
-        rankings["effect"] = {one.concept.id: tuple(effects[one.concept.id][:count]) for one in targets}
+    rankings = rank_targets(studio, targets, effects, count)
     trials: dict[tuple[int, By], Trials] = {}
     for name in layers:
         here = [one for one in targets if one.layer == name]
         work = _LayerWork(studio, levels[name], here, rankings, count, places, across, rule, draws, seed)
         trials |= work.run(numbers)
     return Placement(
-        generator=studio.generator.name,
-        segmenter=studio.segmenter.name,
-        vocabulary=studio.vocabulary,
-        targets=tuple(targets),
-        count=count,
-        places=places,
-        across=across,
-        rule=rule,
-        draws=draws,
-        ranked=studio.ranked,
-        first=numbers.start,
-        images=images,
-        latents=studio.generator.seed,
-        seed=seed,
-        rankings=rankings,
-        trials=trials,
-        levels=levels,
-        least=least,
+        studio,
+        tuple(targets),
+        numbers,
+        draws,
+        seed,
+        rankings,
+        count,
+        places,
+        across,
+        rule,
+        trials,
+        levels,
+        least,
     )
 
 

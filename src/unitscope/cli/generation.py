@@ -28,8 +28,7 @@ Layer = Annotated[
     ),
 ]
 RunOfGenerator = Annotated[
-    Path,
-    arg(help="its dissection with a segmenter; the same segmenter looks at the pictures", metavar="RUN"),
+    Path, arg(help="its dissection with a segmenter; the same segmenter looks at the pictures", metavar="RUN")
 ]
 
 

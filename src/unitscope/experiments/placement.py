@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
-from torch import Tensor
 
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import UsageError, check_seed
@@ -18,15 +16,7 @@ from unitscope.experiments.erasure import (
     rank_targets,
     share_out,
 )
-from unitscope.experiments.erasure_result import (
-    MANY,
-    WORDS,
-    By,
-    GeneratorStudy,
-    Rankings,
-    Target,
-    list_units,
-)
+from unitscope.experiments.erasure_result import MANY, WORDS, By, GeneratorStudy, Target, list_units
 from unitscope.interventions.causal_sets import Recipe
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio
@@ -216,11 +206,7 @@ def study_placement(
         effects = optimize_orders(studio, targets, Recipe(steps=optimize, seed=seed), levels, across)
     rankings = rank_targets(studio, targets, effects, count)
     trials: dict[tuple[int, By], Trials] = {}
-    for name in layers:
-        here = [one for one in targets if one.layer == name]
-        work = _LayerWork(studio, levels[name], here, rankings, count, places, across, rule, draws, seed)
-        trials |= work.run(numbers)
-    return Placement(
+    study = Placement(
         studio,
         tuple(targets),
         numbers,
@@ -235,37 +221,24 @@ def study_placement(
         levels,
         least,
     )
+    for name in layers:
+        trials |= _LayerWork(study, name).run()
+    return study
 
 
 class _LayerWork:
     """All trials of one layer: every set of units at every place of every image."""
 
-    def __init__(
-        self,
-        studio: Studio,
-        levels: Levels,
-        targets: Sequence[Target],
-        rankings: Rankings,
-        count: int,
-        places: int,
-        across: int | None,
-        rule: Rule,
-        draws: int,
-        seed: int,
-    ) -> None:
-        found = studio.layer(levels.layer)
-        self.studio, self.layer, self.cells = studio, levels.layer, found.map_size
-        self.grid = choose_grid(self.cells, across)
-        self.units, self.places, self.seed = len(found), places, seed
-        rng = np.random.default_rng(seed)
-        self.lots = [rng.permutation(self.units)[:count].tolist() for _ in range(draws)]
-        self.sets: list[tuple[int, By, Sequence[int]]] = []
-        for one in targets:
-            ranked = [(by, orders[one.concept.id]) for by, orders in rankings.items()]
-            self.sets += [(one.concept.id, by, units) for by, units in ranked]
-            self.sets.append((one.concept.id, "random", ()))
-        values = {one.concept.id: levels.value(one.concept.id, range(self.units), rule) for one in targets}
-        self.values: dict[int, Float32[Tensor, "unit"]] = values
+    def __init__(self, study: Placement, layer: str) -> None:
+        found, levels = study.studio.layer(layer), study.levels[layer]
+        self.study, self.layer, self.cells, self.units = study, layer, found.map_size, len(found)
+        self.grid = choose_grid(self.cells, study.across)
+        rng = np.random.default_rng(study.seed)
+        self.lots = [rng.permutation(self.units)[: study.count].tolist() for _ in range(study.draws)]
+        here = [one.concept.id for one in study.targets if one.layer == layer]
+        ranked = study.rankings
+        self.sets = [(one, by, ranked[by][one] if by in ranked else ()) for one in here for by in study.kinds]
+        self.values = {one: levels.value(one, range(self.units), study.rule) for one in here}
 
     def plan(self, number: int, draw: int) -> Edit:
         """For every set the places with its units inserted, then the places with them removed."""
@@ -280,21 +253,18 @@ class _LayerWork:
                             for one in edits])  # fmt: skip
 
     def draw(self, number: int) -> list[Cell]:
-        return draw_cells(self.grid, self.places, number, self.seed)
+        return draw_cells(self.grid, self.study.places, number, self.study.seed)
 
-    def run(self, numbers: Sequence[int]) -> dict[tuple[int, By], Trials]:
+    def run(self) -> dict[tuple[int, By], Trials]:
+        studio, numbers = self.study.studio, self.study.numbers
         rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in self.sets]
         shown = np.zeros(len(self.sets), np.int64)
-        title = f"inserting into {self.layer}"
-        lots = len(self.lots)
-        for image in repaint(
-            self.studio.generator,
-            self.layer,
-            self.studio.segmenter,
-            lambda number, _: self.plan(number, share_out(number, numbers, lots)),
-            numbers,
-            title=title,
-        ):
+
+        def plan(number: int, _: object) -> Edit:
+            return self.plan(number, share_out(number, numbers, len(self.lots)))
+
+        title, made, segmenter = f"inserting into {self.layer}", studio.generator, studio.segmenter
+        for image in repaint(made, self.layer, segmenter, plan, numbers, title=title):
             cells = self.draw(image.number)
             for place, (concept, _, _) in enumerate(self.sets):
                 rows[place] += read_trials(image, concept, cells, self.grid, 2 * place * len(cells))

@@ -14,14 +14,7 @@ from unitscope.experiments.erasure_result import WORDS, By, Erasure, Target
 from unitscope.experiments.placement import Placement, name_context
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.insertion import (
-    Cell,
-    choose_grid,
-    draw_cells,
-    find_context,
-    find_pixels,
-    set_at,
-)
+from unitscope.interventions.insertion import Cell, choose_grid, draw_cells, find_context, find_pixels, set_at
 from unitscope.interventions.repainting import repaint_pixels
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.generator_figures import (

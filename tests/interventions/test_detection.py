@@ -13,9 +13,9 @@ from torch import nn
 
 from made import WORDS, Stored
 from unitscope.concepts.segmented import SegmentedSource
-from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
+from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, find_named
 from unitscope.errors import ActivationError, SourceError, UsageError
-from unitscope.interventions.detection import _Kept, check_units, detect_concept, draw_sample, find_named
+from unitscope.interventions.detection import _Kept, check_units, detect_concept, draw_sample
 from unitscope.interventions.detectors import (
     Sample,
     find_thresholds,

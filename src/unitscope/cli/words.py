@@ -10,33 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unitscope.errors import RunError, UsageError
-from unitscope.networks import NETWORK_KINDS
-from unitscope.plugins import NETWORKS, SOURCES, spell_kinds
+from unitscope.networks import KINDS
+from unitscope.plugins import NETWORKS, SOURCES, Kind, spell_kinds
 
 if TYPE_CHECKING:
     import unitscope as us
     from unitscope.results import Result
 
-SOURCE_KINDS = ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+_SOURCES = {
+    grammar.partition(":")[0]: Kind("", grammar)
+    for grammar in ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+}
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
 Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
 Flag = FlagCreatePairsOff[bool]
-Network = Annotated[Positional[str], arg(help=spell_kinds(NETWORKS, NETWORK_KINDS), metavar="NETWORK")]
-Source = Annotated[str, arg(help=spell_kinds(SOURCES, SOURCE_KINDS), metavar="SOURCE")]
+Network = Annotated[Positional[str], arg(help=spell_kinds(NETWORKS, KINDS), metavar="NETWORK")]
+Source = Annotated[str, arg(help=spell_kinds(SOURCES, _SOURCES), metavar="SOURCE")]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]
-
-Seeds = Annotated[int | None, arg(help="networks of each kind; by default 3, of axis, layers and training 5")]
-Scenes = Annotated[int, arg(help="how many drawn scenes students are dissected over")]
-Jobs = Annotated[int, arg(help="how many students are taught at a time, each on one core")]
-Arithmetic = Convention
-Kept = Annotated[Path, arg(help="folder where students and their dissections are kept, for all studies")]
-Results = Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")]
-Quick = Annotated[
-    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
-]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from unitscope.concepts.sources import source_spec
+from unitscope.concepts.derived import source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.matching import find_layer
 from unitscope.dissection.result import Dissection
@@ -16,10 +16,10 @@ from unitscope.interventions.ablation import Method, Trial, open_trial, read_ima
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units, edited, set_units
 from unitscope.interventions.importance import By, measure_importance
-from unitscope.interventions.linear_head import check_hidden, read_logits, run_network
+from unitscope.interventions.linear_head import check_hidden, read_logits
 from unitscope.interventions.peak_correlation import correlate_peaks
 from unitscope.interventions.sweeps import sweep_removals
-from unitscope.networks.network import Network
+from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation
 
 LEAST_DRAWS = 10
@@ -144,7 +144,7 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
     _, batch = next(read_images(network, trial.keep(np.arange(len(trial)) < 2), 2))
     logits = check_hidden(network, layer, batch)
     with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
-        without = read_logits(run_network(network, batch))
+        without = read_logits(network.module(*spread(batch)))
     if torch.equal(logits, without):
         raise UsageError(
             f"without all units of layer {layer}, {network.name} gives the same; take a layer before its last"

@@ -17,16 +17,9 @@ from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions.class_scores import ClassScores, add_logits, empty_scores
 from unitscope.interventions.classes import match_classes
 from unitscope.interventions.edits import count_units, edited
-from unitscope.interventions.linear_head import (
-    LinearHead,
-    find_head,
-    read_head,
-    read_numbers,
-    remove_units,
-    run_network,
-)
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -208,10 +201,10 @@ def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(evaluation(network.module))
         for targets, batch in read_images(network, trial, _BATCH):
-            whole = read_numbers(run_network(network, batch))
+            whole = read_numbers(network.module(*spread(batch)))
             without = np.zeros((len(masks), *whole.shape))
             for place, mask in enumerate(masks):
                 with edited(network, remove_units(layer, mask)):
-                    without[place] = read_numbers(run_network(network, batch))
+                    without[place] = read_numbers(network.module(*spread(batch)))
             for image, target in enumerate(targets):
                 yield int(target), whole[image], without[:, image]

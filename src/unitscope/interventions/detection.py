@@ -1,6 +1,5 @@
 """A unit as a detector: its peak tells images with a concept from those without (paper B, figs 1f, 3f)."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from tqdm import tqdm
 
-from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
+from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary, find_named
 from unitscope.dissection.matching import find_detectors, find_layer
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError, UsageError, check_seed
@@ -169,37 +168,6 @@ def check_units(network: Network, layer: str, unit: int | None = None) -> int:
     if unit is not None and not 0 <= unit < count:
         raise UsageError(f"layer {layer} has units 0 to {count - 1}, not {unit}")
     return int(count)
-
-
-def find_named(vocabulary: Vocabulary, names: Sequence[str]) -> tuple[Concept, ...]:
-    """The concept of every name: its name or label in any case, or CATEGORY/NAME.
-
-    Raises `UsageError` for a name that is unknown, with near names, or that several concepts share.
-
-    >>> words = Vocabulary((Concept(1, "cat", "object"), Concept(4, "red-c", "color")))
-    >>> [concept.id for concept in find_named(words, ["Red", "object/cat"])]
-    [4, 1]
-    """
-    if not names:
-        raise UsageError("no concept was named; say which, as in: --concept tree")
-    return tuple(_find_one(vocabulary, name) for name in dict.fromkeys(names))
-
-
-def _find_one(vocabulary: Vocabulary, name: str) -> Concept:
-    wanted = name.casefold()
-    found = []
-    for one in vocabulary:
-        spelled = {one.name.casefold(), one.label.casefold()}
-        if wanted in spelled | {f"{one.category}/{text}".casefold() for text in spelled}:
-            found.append(one)
-    if not found:
-        near = difflib.get_close_matches(name, [one.label for one in vocabulary], 3)
-        hint = f"near names: {', '.join(near)}" if near else f"it has {len(vocabulary)} others"
-        raise UsageError(f"the source has no concept {name!r}; {hint}")
-    if len(found) > 1:
-        choices = " or ".join(f"{one.category}/{one.label}" for one in found)
-        raise UsageError(f"several concepts are called {name!r}; say {choices}")
-    return found[0]
 
 
 def draw_sample(

@@ -1,7 +1,6 @@
 """The last linear layer of a classifier, where every unit of a hidden layer reaches it by itself."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Edit, count_units, edited
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation, hook_layer
 
 _CLOSE = 1e-5
@@ -114,11 +113,6 @@ def read_numbers(output: object) -> Float64[np.ndarray, "image classes"]:
     return read_logits(output).detach().double().cpu().numpy()
 
 
-def run_network(network: Network, batch: Input) -> Any:
-    """What the module gives for a batch."""
-    return network.module(*(batch if isinstance(batch, tuple) else (batch,)))
-
-
 def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "image classes"]:
     """The logits of a batch. Raises `UsageError` where the layer gives them itself: its units are classes."""
     given: list[Tensor] = []
@@ -128,7 +122,7 @@ def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "i
         return raw
 
     with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
-        logits = read_logits(run_network(network, batch))
+        logits = read_logits(network.module(*spread(batch)))
     for raw in given:
         if raw.numel() == logits.numel() and torch.equal(raw.reshape(logits.shape), logits):
             raise UsageError(
@@ -144,7 +138,7 @@ def _run(network: Network, head: str, batch: Input) -> tuple[Tensor, Tensor, Ten
     module = network.module.get_submodule(head)
     hook = module.register_forward_hook(lambda _m, args, output: seen.append((args[0], output)))
     try:
-        output = run_network(network, batch)
+        output = network.module(*spread(batch))
     finally:
         hook.remove()
     if not seen:

@@ -111,8 +111,9 @@ def measure_layers(
             hooks.enter_context(hook_layer(generator, layer, noting(layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
-            batch = generator.feed(np.zeros((count, 1, 1, 3), np.uint8), start, generator.device)
-            pictures = to_pixels(generator.module(*batch), generator.low, generator.high)
+            pictures = to_pixels(
+                generator.module(*generator.inputs(start, count)), generator.low, generator.high
+            )
             planes = segmenter(pictures)
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)

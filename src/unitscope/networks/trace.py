@@ -1,6 +1,5 @@
 """Reading the layers of a network, which is left as it was found."""
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
@@ -86,7 +85,7 @@ def tap(
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
             first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(one)
             checked = True
-            if len(_parts(batch)[0]) == 1:
+            if len(spread(batch)[0]) == 1:
                 return first
         return _Pass(module, name, modules, addresses, stop=stop).run(batch)
 
@@ -179,14 +178,14 @@ class _Pass:
             if not self.stop:
                 self._hook_parts(hooks)
             try:
-                self.module(*_parts(batch))
+                self.module(*spread(batch))
             except _Stop:
                 pass
             except Exception as error:
                 # What lies behind the last layer asked for may fail: nobody reads it.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
-        return {address.text: self._result(address, _parts(batch)) for address in self.addresses}
+        return {address.text: self._result(address, spread(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
         module = self.modules[name]
@@ -290,10 +289,10 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         stack.enter_context(torch.no_grad())
         batch = blank(network, size)
         for key, part in modules.items():
-            measure = _measuring(seen[key], prefix, key, module, input_size(_parts(batch)))
+            measure = _measuring(seen[key], prefix, key, module, input_size(spread(batch)))
             stack.callback(part.register_forward_hook(measure).remove)
         try:
-            module(*_parts(batch))
+            module(*spread(batch))
         except Exception as error:
             raise _failure(name, batch, error) from error
     return [shape for key, part in modules.items() for shape in _shapes(key, part, seen[key])]
@@ -302,10 +301,6 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
 def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Input:
     """A batch of one image of zeros, or of one latent, as the network takes it."""
     return (network if isinstance(network, Network) else Network(network)).blank(size)
-
-
-def _parts(batch: Input) -> tuple[Tensor, ...]:
-    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _measuring(
@@ -396,7 +391,4 @@ def _is_container(module: nn.Module) -> bool:
 
 
 def _near(name: str, modules: dict[str, nn.Module]) -> str:
-    near = difflib.get_close_matches(name, [key for key in modules if key], n=4, cutoff=0.5)
-    if near:
-        return f"; near names: {', '.join(near)}"
-    return "; `unitscope layers NETWORK` lists them"
+    return say_near(name, filter(None, modules)) or "; `unitscope layers NETWORK` lists them"

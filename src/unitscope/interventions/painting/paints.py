@@ -145,6 +145,5 @@ def _draw(
     strength, value = torch.zeros(len(places), count, *cells), torch.zeros(1, count, 1, 1)
     strength[:, units] = functional.adaptive_max_pool2d(places[:, None], (cells[0], cells[1]))
     value[0, units, 0, 0] = easel.levels[layer].value(paint.concept.id, units)
-    batch = generator.feed(np.zeros((len(places), 1, 1, 3), np.uint8), 0, generator.device)
     with evaluation(generator.module), edited(generator, Edit(layer, strength, value)):
-        return to_pixels(generator.module(*batch), generator.low, generator.high)
+        return to_pixels(generator.module(*generator.inputs(0, len(places))), generator.low, generator.high)

@@ -79,13 +79,13 @@ def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) 
 
 
 def _run(
-    network: us.Network,
-    source: us.ConceptSource,
+    network: "us.Network",
+    source: "us.ConceptSource",
     layers: Sequence[str],
     out: Path,
     convention: str,
     resume: bool,
-) -> us.Dissection:
+) -> "us.Dissection":
     """One dissection with its report; one that is already there is opened."""
     done = resume and (out / "run.json").is_file()
     run = (
@@ -250,10 +250,7 @@ def _paint_with_units(out: Path, count: int) -> "Chapter":
         ),
         "pictures/painters.jpg",
         "Pictures before and after tree units are removed, and before and after they are set at one place",
-        links=(
-            ("Removal", "erasure/index.html"),
-            ("Insertion by what stood there", "insertion/index.html"),
-        ),
+        links=(("Removal", "erasure/index.html"), ("Insertion by what stood there", "insertion/index.html")),
     )
 
 

@@ -8,6 +8,9 @@ from typing import TypeVar
 Number = float | int
 """A length, a share or a level; whole numbers are welcome."""
 
+Span = tuple[Number, Number]
+"""From a column or a row to another."""
+
 Color = tuple[Number, Number, Number]
 T = TypeVar("T")
 

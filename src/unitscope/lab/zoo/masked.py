@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 from tqdm import tqdm
 
+from unitscope.concepts.derived import split_source
 from unitscope.concepts.formats.folders import FolderSource, keep_split, list_splits
 from unitscope.concepts.formats.pictures import resize_nearest
-from unitscope.concepts.sources import split_source
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.errors import SourceError
 

@@ -131,6 +131,15 @@ def table_conditions(results: Sequence[RotationResult]) -> Table:
     return Table(head, tuple(rows), (0, 1, 6))
 
 
+def _judge_loss(ratio: Interval) -> Verdict:
+    """Whether rotations have fewer unique detectors by more than half."""
+    if np.isnan(ratio.value):
+        return "not tested"
+    if not ratio.known or ratio.low < HALF <= ratio.high:
+        return "unclear"
+    return "replicates" if ratio.high < HALF else "does not replicate at this scale"
+
+
 def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
     """The bases by the part of the rotation, from none to all of it."""
     parts = sorted({basis.part for basis in bases})
@@ -155,11 +164,6 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
     name = found.results[0].name
     center = [result for result in found.results if result.factor == "center" and result.name == name]
     ratio = compare_ratios(center)
-    verdict: Verdict = "does not replicate at this scale"
-    if ratio.high < HALF:
-        verdict = "replicates"
-    elif ratio.low < HALF or (ratio.value == ratio.value and not ratio.known):
-        verdict = "unclear"
     parts = group_parts([basis for basis in found.parts if basis.name == name])
     means = [np.mean([basis.total for basis in some]) for some in parts.values()]
     steady = all(before >= after for before, after in pairwise(means))
@@ -173,7 +177,7 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
             "a random rotation has 80 % fewer unique detectors",
             f"{name}: {spell_ratio(ratio)} of those of the units; below half in {met} of {len(tried)} "
             "conditions",
-            verdict,
+            _judge_loss(ratio),
         ),
         Claim(
             "fig. 4",

@@ -1,25 +1,23 @@
 """The commands of `unitscope study` that measure what ships, or any network, and train nothing."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
 
-from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
+from unitscope.cli.words import Convention, Flag, Network, Output, Source, print_json
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
     from unitscope.lab.studies.study import StudyResult
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
-QUICK = "A quick look, not a result.\n"
 
 
-def finish(result: "StudyResult", out: Path, json: bool, gap: str = "\n\n") -> None:
+def finish(result: "StudyResult", output: Output, gap: str = "\n\n") -> None:
     """Writes tables and figure into a folder, and prints the result and where the figure lies."""
-    figure = result.page(out)
-    if json:
+    figure = result.page(output.out)
+    if output.json:
         record = result.record()
         print_json({**record, "figure": str(figure)} if "claims" in record else record)
     else:
@@ -27,51 +25,23 @@ def finish(result: "StudyResult", out: Path, json: bool, gap: str = "\n\n") -> N
 
 
 def grade(
-    out: Path = Path("runs/study/grade"),
     images: int = 300,
     seeds: int = 3,
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/grade")),
 ) -> None:
     """Grade dissection itself: plant units of known meaning, and see what every convention calls them.
 
     Writes planted.csv, nulls.csv and figure.svg.
 
     Args:
-        out: folder of the results.
         images: how many drawn scenes.
         seeds: how often everything is repeated, with other noise.
         quick: a small version for a first look: 60 images, one seed.
-        json: print JSON instead of tables.
     """
-    from unitscope.lab.studies.grade import (
-        average,
-        grade_conventions,
-        make_source,
-        spell_grades,
-        write_grades,
-    )
-    from unitscope.lab.studies.planting import DEGRADATIONS
-    from unitscope.views.figures import Panel, draw_panels
+    from unitscope.lab.studies.grade import study_grade
 
-    images, seeds = (60, 1) if quick else (images, seeds)
-    grades = grade_conventions(make_source(images), range(seeds), null_units=60 if quick else 200)
-    write_grades(grades, out)
-    means = average(grades.planted)
-    panels = []
-    for kind in DEGRADATIONS:
-        lines: dict[str, list[tuple[float, float, float]]] = {}
-        for mean, spread in means:
-            if mean.kind == kind:
-                lines.setdefault(mean.convention, []).append((mean.strength, mean.right, spread / 2))
-        panels.append(Panel(kind, "strength", lines))
-    figure = draw_panels(panels, out / "figure.svg", y="named right")
-    if json:
-        print_json(
-            {"planted": [asdict(row) for row in grades.planted], "nulls": [asdict(n) for n in grades.nulls]}
-        )
-    else:
-        print(f"{QUICK if quick else ''}{spell_grades(grades)}\n\nfigure: {figure}")
+    finish(study_grade(images, seeds, quick=quick), output)
 
 
 def labels(
@@ -80,10 +50,9 @@ def labels(
     concepts: Source = "drawn:count=1200,seed=2000,size=64",
     segmenter: str = "zoo:segmenter",
     weights: tuple[Path, ...] = (),
-    convention: ConventionName = "netdissect",
-    out: Path = Path("runs/study/labels"),
+    convention: Convention = "netdissect",
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/labels")),
 ) -> None:
     """Name units by true labels and by a segmenter's, and see how far the names agree.
 
@@ -95,10 +64,7 @@ def labels(
         concepts: the images with true labels.
         segmenter: who labels the images again: zoo:segmenter, hf:FOLDER, FILE.onnx, or FILE.py:FACTORY.
         weights: files of weights, such as one a seed, instead of the network's own.
-        convention: whose arithmetic: docs/theory.md has the table.
-        out: folder of the results.
         quick: a small version for a first look: 100 images.
-        json: print JSON instead of a table.
     """
     import unitscope as us
     from unitscope.lab.studies.labels import LabelComparison, compare_labels
@@ -111,8 +77,8 @@ def labels(
         opened = us.load_network(network, weights=file)
         name = f"seed {place}" if weights else network
         compared += compare_labels(opened, layers, source, namer, convention=convention, name=name)
-        compared.save(out)
-    finish(compared, out, json)
+        compared.save(output.out)
+    finish(compared, output)
 
 
 def depth(
@@ -121,12 +87,11 @@ def depth(
     concepts: Source = "segmenter:zoo:segmenter,count=1000",
     seeds: int = 3,
     weights: tuple[Path, ...] = (),
-    convention: ConventionName = "pnas",
+    convention: Convention = "pnas",
     shifts: int = 100,
     few: int = 32,
-    out: Path = Path("runs/study/depth"),
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/depth")),
 ) -> None:
     """Count the concepts of each layer by category: where in a network do objects, parts, colors have units?
 
@@ -138,12 +103,9 @@ def depth(
         concepts: the labelled images; for a generator a segmenter of its own images.
         seeds: a generator is dissected over the images of so many seeds of latents, 0 and on.
         weights: files of weights, such as one a seed of training, instead of the network's own.
-        convention: whose arithmetic: docs/theory.md has the table.
         shifts: null draws a unit.
         few: layers are also compared by the concepts expected of so many of their units.
-        out: folder of the results.
         quick: a small version for a first look: 100 images, one seed.
-        json: print JSON instead of a table.
     """
     import unitscope as us
     from unitscope.lab.studies.depth import Depth, compare_layers
@@ -167,8 +129,8 @@ def depth(
                 repeat=seed if drawn else place,
                 name=str(file or network),
             )
-            compared.save(out)
-    finish(compared, out, json, gap="\n")
+            compared.save(output.out)
+    finish(compared, output, gap="\n")
 
 
 def raters(
@@ -176,10 +138,9 @@ def raters(
     layers: Annotated[tuple[str, ...], arg(metavar="LAYER [LAYER ...]")] = LAYERS,
     images: int = 1200,
     seeds: int = 3,
-    convention: ConventionName = "netdissect",
-    out: Path = Path("runs/study/raters"),
+    convention: Convention = "netdissect",
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/raters")),
 ) -> None:
     """Rate units by scripts that see the labels, with known slips: what `unitscope ratings` makes of them.
 
@@ -190,31 +151,15 @@ def raters(
         layers: its layers.
         images: how many drawn scenes, other ones for every seed.
         seeds: how often everything is repeated.
-        convention: whose arithmetic: docs/theory.md has the table.
-        out: folder of the results.
         quick: a small version for a first look: 100 images, one seed.
-        json: print JSON instead of tables.
     """
     import unitscope as us
-    from unitscope.lab.studies.figures.raters_figure import draw_raters
-    from unitscope.lab.studies.raters_study import described_rows, judged_rows, spell_panels, study_raters
-    from unitscope.tables import write_tables
+    from unitscope.lab.studies.raters_study import study_raters
     from unitscope.views.figures import load_matplotlib
 
     for option, value in (("images", images), ("seeds", seeds)):
         if value < 1:
             raise UsageError(f"--{option} is {value}; wanted 1 or more")
     load_matplotlib()  # where it is missing, that is reported before the work, not after it
-    images, seeds = (100, 1) if quick else (images, seeds)
     opened = us.load_network(network)
-    size = (opened.preprocessing.size or (64, 64))[0]
-    panels = []
-    for seed in range(seeds):
-        source = us.open_source(f"drawn:count={images},seed={2000 + seed},size={size}")
-        panels.append(study_raters(opened, layers, source, convention=convention, seed=seed))
-    write_tables(out, {"layers.csv": described_rows(panels), "raters.csv": judged_rows(panels)})
-    figure = draw_raters(panels, out / "figure.svg")
-    if json:
-        print_json([asdict(panel) for panel in panels])
-    else:
-        print(f"{QUICK if quick else ''}{spell_panels(panels)}\n\nfigure: {figure}")
+    finish(study_raters(opened, layers, images, seeds, convention=convention, quick=quick), output)

@@ -220,13 +220,6 @@ def spell_correlation(results: Sequence[ProbeResult]) -> str:
     return f"{shown} over {len(results)} networks of {kinds} kinds"
 
 
-def table_clusters(results: Sequence[ProbeResult]) -> Table:
-    """The correlation within the two clusters, for people."""
-    names = {"taught with labels": LABELS, "taught without": PUZZLES}
-    rows = tuple((name, spell_correlation(_choose(results, kind))) for name, kind in names.items())
-    return Table(("among networks", "correlation"), rows, (0, 1))
-
-
 def table_means(results: Sequence[ProbeResult]) -> Table:
     """Means over seeds, best first, for people."""
     groups: dict[tuple[str, str], list[ProbeResult]] = {}
@@ -247,6 +240,9 @@ def table_means(results: Sequence[ProbeResult]) -> Table:
 def study_discrimination(setting: Setting) -> Finding:
     """Probes the networks of all studies and relates accuracy to object detectors (paper A, fig. 12)."""
     results = probe_all(setting)
+    names = {"taught with labels": LABELS, "taught without": PUZZLES}
+    clusters = [(name, spell_correlation(_choose(results, kind))) for name, kind in names.items()]
+    within = Table(("among networks", "correlation"), tuple(clusters), (0, 1))
     cohort = cohort_table([one.row for one in results])
     rows = [(one.family, *cells, one.accuracy) for one, cells in zip(results, cohort.rows, strict=True)]
     points = [
@@ -256,7 +252,7 @@ def study_discrimination(setting: Setting) -> Finding:
         "discrimination",
         QUESTION,
         claim_discrimination(results),
-        f"{table_clusters(results).markdown()}\n\n{table_means(results).markdown()}",
+        f"{within.markdown()}\n\n{table_means(results).markdown()}",
         {"discrimination.csv": Table(("family", *cohort.columns, "accuracy"), tuple(rows))},
         f"{1 + max(one.row.seed for one in results)} of each network",
         0.0,

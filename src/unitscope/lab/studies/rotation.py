@@ -104,6 +104,11 @@ class PartialRotation:
     detectors: int
     unique: dict[str, int]
 
+    @property
+    def total(self) -> int:
+        """The unique concepts of all categories."""
+        return sum(self.unique.values())
+
 
 @dataclass(frozen=True)
 class Rotations:

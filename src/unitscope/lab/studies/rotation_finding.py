@@ -101,9 +101,7 @@ def spell_ratio(ratio: Interval) -> str:
     return "–" if np.isnan(ratio.value) else ratio.spell(".2f")
 
 
-def group_conditions(
-    results: Sequence[RotationResult],
-) -> dict[tuple[str, str, str], list[RotationResult]]:
+def group_conditions(results: Sequence[RotationResult]) -> dict[tuple[str, str, str], list[RotationResult]]:
     """The results of every subject under every condition, over its repetitions."""
     grouped: dict[tuple[str, str, str], list[RotationResult]] = {}
     for result in results:
@@ -135,16 +133,22 @@ def table_conditions(results: Sequence[RotationResult]) -> Table:
     return Table(head, tuple(rows), (0, 1, 6))
 
 
-def table_parts(parts: Sequence[PartialRotation]) -> Table:
+def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
+    """The bases by the part of the rotation, from none to all of it."""
+    parts = sorted({basis.part for basis in bases})
+    return {part: [basis for basis in bases if basis.part == part] for part in parts}
+
+
+def table_parts(bases: Sequence[PartialRotation]) -> Table:
     """Unique concepts of one subject by part of the rotation: means over its rotations, for people."""
-    categories = [one for one in parts[0].unique if any(basis.unique[one] for basis in parts)]
+    categories = [one for one in bases[0].unique if any(basis.unique[one] for basis in bases)]
     rows = []
-    for part in dict.fromkeys(basis.part for basis in parts):
-        bases = [basis for basis in parts if basis.part == part]
-        means = [np.mean([basis.detectors for basis in bases])]
-        means += [np.mean([basis.unique[one] for basis in bases]) for one in categories]
-        unique = spread([sum(basis.unique.values()) for basis in bases])
-        rows.append((f"a = {part:g}", *(f"{mean:.1f}" for mean in means), unique))
+    for part, some in group_parts(bases).items():
+        means = [np.mean([basis.detectors for basis in some])]
+        means += [np.mean([basis.unique[one] for basis in some]) for one in categories]
+        rows.append(
+            (f"a = {part:g}", *(f"{mean:.1f}" for mean in means), spread([one.total for one in some]))
+        )
     return Table(("rotated by Q^a", "detectors", *categories, "unique"), tuple(rows))
 
 
@@ -158,7 +162,8 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
         verdict = "replicates"
     elif ratio.low < HALF or (ratio.value == ratio.value and not ratio.known):
         verdict = "unclear"
-    means = average_parts([basis for basis in found.parts if basis.name == name])
+    parts = group_parts([basis for basis in found.parts if basis.name == name])
+    means = [np.mean([basis.total for basis in some]) for some in parts.values()]
     steady = all(before >= after for before, after in pairwise(means))
     own = [result.detectors[0] for result in center]
     rotated = [count for result in center for count in result.detectors[1:]]
@@ -191,14 +196,6 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
             judge_order(own, rotated),
         ),
     )
-
-
-def average_parts(parts: Sequence[PartialRotation]) -> list[float]:
-    """The mean unique detectors by part of the rotation, from none to all of it."""
-    return [
-        float(np.mean([sum(basis.unique.values()) for basis in parts if basis.part == part]))
-        for part in sorted({basis.part for basis in parts})
-    ]
 
 
 def table_results(results: Sequence[RotationResult]) -> Table:
@@ -251,7 +248,7 @@ def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -
         VERDICTS,
         partial(
             draw_axis,
-            [basis for basis in found.parts if basis.name == names[0]],
+            group_parts([basis for basis in found.parts if basis.name == names[0]]),
             {
                 (factor, level): compare_ratios(repeated)
                 for (name, factor, level), repeated in group_conditions(results).items()

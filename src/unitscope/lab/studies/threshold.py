@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -68,21 +69,16 @@ def count_network(
     convention: str = "netdissect",
     cutoffs: Sequence[float] = CUTOFFS,
     quantiles: Sequence[float] = QUANTILES,
-    cache: str | None = None,
+    cache: str | Path | None = None,
 ) -> Iterator[Count]:
     """Dissects a layer once a quantile; cut-offs are counted from the same IoUs."""
+    few = Confidences(0, 20)
     for quantile in quantiles:
-        found = dissect(
-            network,
-            source,
-            [layer],
-            convention=convention,
-            quantile=quantile,
-            confidences=Confidences(0, 20),
-            cache=cache,
-        )[layer]
+        run = dissect(
+            network, source, [layer], convention=convention, quantile=quantile, confidences=few, cache=cache
+        )
         for cutoff in cutoffs:
-            counts = count_by_iou(found, cutoff)
+            counts = count_by_iou(run[layer], cutoff)
             for rule in RULES:
                 yield Count(group, seed, cutoff, quantile, rule, counts.count(rule=rule))
 
@@ -125,12 +121,9 @@ def claim_threshold(orders: Sequence[Order]) -> tuple[Claim, ...]:
         ("quantile", "(not asked in the paper) under other quantiles"),
         ("rule", "(not asked in the paper) under the other counting rule"),
     ):
-        # What differs from the usual order in this alone.
-        taus = [
-            one.tau
-            for one in orders
-            if [name for name, usual in wanted.items() if getattr(one, name) != usual] == [varied]
-        ]
+        kept = {name: usual for name, usual in wanted.items() if name != varied}
+        alike = [one for one in orders if all(getattr(one, name) == usual for name, usual in kept.items())]
+        taus = [one.tau for one in alike if getattr(one, varied) != wanted[varied]]
         verdict: Verdict = "replicates" if min(taus) >= STABLE else "unclear"
         verdict = "does not replicate at this scale" if min(taus) < STABLE / 2 else verdict
         ours = f"Kendall's tau {min(taus):.2f} to {max(taus):.2f}"
@@ -184,19 +177,15 @@ def study_threshold(setting: Setting) -> Finding:
     """Counts the networks of two cohorts at all cut-offs and quantiles (paper A, section 3.2)."""
     members = models_of(GROUPS, setting)
     train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
-    source, cache = setting.source(), str(setting.folder / "packed")
+    seeds = list(dict.fromkeys(model.seed for _, model in members))
     networks = [(group, model.seed, open_student(model, setting.networks)) for group, model in members]
-    networks += [
-        ("random weights", seed, open_student(StudyModel(setting.course(COURSE), seed), None))
-        for seed in dict.fromkeys(model.seed for _, model in members)
-    ]
-    counts = [
-        count
-        for group, seed, network in networks
-        for count in count_network(
-            network, LAST, source, group=group, seed=seed, convention=setting.convention, cache=cache
-        )
-    ]
+    for seed in seeds:
+        fresh = open_student(StudyModel(setting.course(COURSE), seed), None)
+        networks.append(("random weights", seed, fresh))
+    source, counts = setting.source(), list[Count]()
+    count = partial(count_network, convention=setting.convention, cache=setting.folder / "packed")
+    for group, seed, network in networks:
+        counts += count(network, LAST, source, group=group, seed=seed)
     orders = compare_orders(counts)
     parts = [table_groups(counts).markdown(), "Kendall's tau between the order there and the usual one:"]
     parts += [table_orders(orders, rule).markdown() for rule in RULES]
@@ -207,7 +196,7 @@ def study_threshold(setting: Setting) -> Finding:
         claim_threshold(orders),
         "\n\n".join(parts),
         {"threshold.csv": table},
-        f"{len({model.seed for _, model in members})} of each network",
+        f"{len(seeds)} of each network",
         0.0,
         setting.quick,
         RULE,

@@ -44,7 +44,6 @@ def follow_checkpoints(
     source: ConceptSource,
     *,
     convention: str = "netdissect",
-    seed: int = 0,
     cache: str | Path | None = None,
     group: str = "checkpoints",
 ) -> Training:
@@ -56,18 +55,12 @@ def follow_checkpoints(
         raise UsageError(
             f"{len(checkpoints)} checkpoint was given; a training is followed through two or more"
         )
-    layers = {
-        step: dissect(
-            one if isinstance(one, Network) else one(),
-            source,
-            [layer],
-            convention=convention,
-            confidences=Confidences(100, 20),
-            cache=cache,
-        )[layer]
-        for step, one in sorted(checkpoints.items())
-    }
-    return make_training(layers, group, seed)
+    layers, few = {}, Confidences(100, 20)
+    for step, one in sorted(checkpoints.items()):
+        network = one if isinstance(one, Network) else one()
+        run = dissect(network, source, [layer], convention=convention, confidences=few, cache=cache)
+        layers[step] = run[layer]
+    return make_training(layers, group, seed=0)
 
 
 def order_checkpoints(paths: Sequence[Path]) -> dict[int, Path]:

@@ -34,13 +34,10 @@ STEPS, EARLY = 512, 64
 KEPT = (1, 4, 16, 64, 128, 256, STEPS)
 SCENES, OBJECTS = TASKS["scenes"], TASKS["objects"]
 TO_OBJECTS, TO_SCENES = "scenes to objects", "objects to scenes"
+_TUNED = replace(COURSE, steps=STEPS, rate=1e-3, keep=KEPT)
 GROUPS = {
-    TO_OBJECTS: replace(
-        COURSE, name=TO_OBJECTS, task="objects", start=SCENES, steps=STEPS, rate=1e-3, keep=KEPT
-    ),
-    TO_SCENES: replace(
-        COURSE, name=TO_SCENES, task="scenes", start=OBJECTS, steps=STEPS, rate=1e-3, keep=KEPT
-    ),
+    TO_OBJECTS: replace(_TUNED, name=TO_OBJECTS, task="objects", start=SCENES),
+    TO_SCENES: replace(_TUNED, name=TO_SCENES, task="scenes", start=OBJECTS),
 }
 CONTROLS = {
     TO_OBJECTS: ("scenes to scenes", replace(GROUPS[TO_OBJECTS], name="scenes to scenes", task="scenes")),
@@ -62,44 +59,40 @@ def claim_transfer(
     `trainings` holds transfers and controls. `scratch` are the skills of the baseline from scratch, `early`
     those of the transfer, after as many steps.
     """
-    claims = [
+    tuned, fresh = ([100 * skill for skill in some] for some in (early, scratch))
+    back, away = ([one.count("object") for one in trainings[group]] for group in (TO_SCENES, TO_OBJECTS))
+    moved = {group: [100 * (1 - keep_share(one.tracks)) for one in some] for group, some in trainings.items()}
+    changes = (
+        Claim(
+            "section 4.7",
+            "units change into detectors of other things",
+            f"{group}: {spread(moved[group], '.0f')} % of the detectors have another name, or none, at the "
+            f"end; {control}: {spread(moved[control], '.0f')} %",
+            judge_order(moved[group], moved[control]),
+        )
+        for group, (control, _) in CONTROLS.items()
+    )
+    return (
         Claim(
             "section 4.7",
             "it learns faster than from scratch",
-            f"scenes right after {EARLY} steps: {spread([100 * one for one in early])} % fine-tuned, "
-            f"{spread([100 * one for one in scratch])} % from scratch",
-            judge_order(early, scratch),
-        )
-    ]
-    for group, (control, _) in CONTROLS.items():
-        moved, stayed = _moved(trainings[group]), _moved(trainings[control])
-        claims.append(
-            Claim(
-                "section 4.7",
-                "units change into detectors of other things",
-                f"{group}: {spread(moved, '.0f')} % of the detectors have another name, or none, at the end; "
-                f"{control}: {spread(stayed, '.0f')} %",
-                judge_order(moved, stayed),
-            )
-        )
-    back, away = ([one.count("object") for one in trainings[group]] for group in (TO_SCENES, TO_OBJECTS))
-    claims.append(
+            f"scenes right after {EARLY} steps: {spread(tuned)} % fine-tuned, {spread(fresh)} % from scratch",
+            judge_order(tuned, fresh),
+        ),
+        *changes,
         Claim(
             "section 4.7, from memory",
             "from objects to scenes (ImageNet to Places) object detectors first drop, then rise",
             _spell_counts(back),
             judge_dip(back),
-        )
-    )
-    claims.append(
+        ),
         Claim(
             "section 4.7, from memory",
             "from scenes to objects (Places to ImageNet) they slowly drop",
             _spell_counts(away),
             judge_order([one[0] for one in away], [one[-1] for one in away]),
-        )
+        ),
     )
-    return tuple(claims)
 
 
 def judge_dip(counts: Sequence[Sequence[int]]) -> Verdict:
@@ -112,27 +105,19 @@ def judge_dip(counts: Sequence[Sequence[int]]) -> Verdict:
     >>> judge_dip([[9, 5, 4], [8, 5, 3]])
     'does not replicate at this scale'
     """
+    start, low, end = _find_turn(counts)
+    return judge_all(judge_order(one, low) for one in (start, end))
+
+
+def _find_turn(counts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The counts at the start, at the step of the lowest mean (the first of equals), and at the end."""
     table = np.array(counts)
-    low = table[:, find_lowest(counts)].tolist()
-    return judge_all(judge_order(table[:, end].tolist(), low) for end in (0, -1))
-
-
-def find_lowest(counts: Sequence[Sequence[int]]) -> int:
-    """The place of the lowest mean over seeds, the earliest of equals."""
-    return int(np.mean(counts, 0).argmin())
-
-
-def _moved(trainings: Sequence[Training]) -> list[float]:
-    return [100 * (1 - keep_share(training.tracks)) for training in trainings]
+    return [table[:, place].tolist() for place in (0, table.mean(0).argmin(), -1)]
 
 
 def _spell_counts(counts: Sequence[Sequence[int]]) -> str:
-    place = find_lowest(counts)
-    start, low, end = ([one[at] for one in counts] for at in (0, place, -1))
-    return (
-        f"{spread(start)} object concepts at the start, {spread(low)} at the step of the lowest mean, "
-        f"{spread(end)} at the end"
-    )
+    start, low, end = map(spread, _find_turn(counts))
+    return f"{start} object concepts at the start, {low} at the step of the lowest mean, {end} at the end"
 
 
 def table_movers(tracks: Tracks, count: int = 6) -> Table:

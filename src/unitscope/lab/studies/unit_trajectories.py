@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -101,19 +101,12 @@ def make_training(
 
     Raises `UsageError` as `track_units` does.
     """
-    known, last = skills or {}, max(layers, default=0)
-    rows = (
-        describe_layer(
-            layer,
-            group,
-            seed,
-            step=step,
-            skill=known.get(step, float("nan")),
-            seconds=seconds if step == last else 0.0,
-        )
+    tracks, known = track_units(list(layers.values()), list(layers)), skills or {}
+    *rows, last = (
+        describe_layer(layer, group, seed, step=step, skill=known.get(step, float("nan")))
         for step, layer in layers.items()
     )
-    return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
+    return Training((*rows, replace(last, seconds=seconds)), tracks)
 
 
 def follow_student(
@@ -124,11 +117,9 @@ def follow_student(
     That is the network of its first course, or random weights. `name` is that of its kept dissections.
     """
     layers, skills = {}, {}
+    network = open_student(model.start or model, setting.networks if model.start else None)
     for step in (0, *model.course.keep):
-        if step:
-            network = open_student(model, setting.networks, step)
-        else:
-            network = open_student(model.start or model, setting.networks if model.start else None)
+        network = open_student(model, setting.networks, step) if step else network
         kept = dissect_kept(network, [LAST], source, setting, f"{name}-{model.seed}-{step}")
         layers[step] = kept[LAST]
         skills[step] = measure_skill(network, pack_pictures(source, network, setting))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from unitscope.cli.words import Convention, Flag, Json, Source
+from unitscope.cli.words import Convention, Flag, Json, Output, Source
 from unitscope.errors import UsageError
 from unitscope.lab.commands.measurements import finish, raters
 
@@ -66,7 +66,7 @@ class Report:
 
     def give(self, finding: "Finding", setting: "Setting") -> None:
         """Writes the finding with its figure, and prints it."""
-        finish(finding, self.out or setting.folder / finding.study, self.json)
+        finish(finding, Output(self.out or setting.folder / finding.study, self.json))
 
 
 Shared = Annotated[Students, OmitArgPrefixes]
@@ -138,7 +138,6 @@ def layers(
                 "--layers and --weights go with --network; the students have layers of their own"
             )
         return report.give(study_layers(setting), setting)
-    _need_layers(network, layers)
     source = _open_source(concepts, setting.quick)
     pairs = _open_pairs(network, weights)
     return report.give(compare_trained_layers(pairs, layers, source, setting, name=network), setting)
@@ -170,7 +169,7 @@ def axis(
         weights: files of weights, such as one a seed, instead of the network's own.
         rotations: how many random rotations of it.
     """
-    from unitscope.lab.studies.catalog import study_axis, study_rotations
+    from unitscope.lab.studies.rotation_finding import study_axis, study_rotations
 
     setting = students.set(seeds)
     if network is None:
@@ -179,7 +178,6 @@ def axis(
                 "--layers, --before and --weights go with --network; the students have their own"
             )
         return report.give(study_axis(setting), setting)
-    _need_layers(network, layers)
     source = _open_source(concepts, setting.quick)
     finding = study_rotations(
         *(_open_pairs(network, weights), layers, source, setting),
@@ -211,8 +209,7 @@ def training(
         concepts: the labelled images for it.
     """
     import unitscope as us
-    from unitscope.lab.studies.catalog import study_checkpoints, study_training
-    from unitscope.lab.studies.training import order_checkpoints
+    from unitscope.lab.studies.training import order_checkpoints, study_checkpoints, study_training
 
     setting = students.set()
     if not checkpoints:
@@ -236,24 +233,20 @@ def everything(seeds: Seeds = None, students: Shared = Students()) -> None:
     summary.md.
     """
     from unitscope.files import write_whole
-    from unitscope.lab.studies.catalog import STUDIES
+    from unitscope.lab.studies.catalog import study_all
     from unitscope.lab.studies.study import spell_summary
 
     setting = students.set(seeds)
     findings = []
-    for name, study in STUDIES.items():
-        finding = study(setting)
-        figure = finding.page(setting.folder / name)
+    for finding in study_all(setting):
+        figure = finding.page(setting.folder / finding.study)
         findings.append(finding)
-        print(f"{name}: {', '.join(claim.verdict for claim in finding.claims)}; {figure}", flush=True)
+        verdicts = ", ".join(claim.verdict for claim in finding.claims)
+        print(f"{finding.study}: {verdicts}; {figure}", flush=True)
     summary = write_whole(setting.folder / "summary.md", spell_summary(findings))
-    raters(convention=students.convention, out=setting.folder / "raters", quick=setting.quick)
+    output = Output(setting.folder / "raters")
+    raters(convention=students.convention, quick=setting.quick, output=output)
     print(f"\n{spell_summary(findings)}\nsummary: {summary}")
-
-
-def _need_layers(network: str, layers: tuple[str, ...]) -> None:
-    if not layers:
-        raise UsageError(f"no layer was named; `unitscope layers {network}` lists what can be dissected")
 
 
 def _open_source(concepts: str, quick: bool) -> "ConceptSource":

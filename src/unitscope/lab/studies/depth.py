@@ -24,6 +24,7 @@ from unitscope.lab.studies.study import Finding, StudyResult
 from unitscope.lab.studies.trained_groups import (
     Representation,
     Setting,
+    check_layers,
     cohort_table,
     describe_layer,
     dissect_kept,
@@ -165,9 +166,10 @@ def compare_trained_layers(
 ) -> Finding:
     """The layers of a network of one's own, called `name`, beside the same with random weights.
 
-    `networks` are pairs of the trained and the untrained one, a pair a repetition. Raises what `dissect`
-    raises.
+    `networks` are pairs of the trained and the untrained one, a pair a repetition. Raises `UsageError` where
+    no layer is named, and what `dissect` raises.
     """
+    check_layers(name, layers)
     cohorts: dict[str, list[Representation]] = {name: [], RANDOM: []}
     for seed, pair in enumerate(networks):
         for rows, network in zip(cohorts.values(), pair, strict=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from unitscope.concepts.packed import PackedSource
 from unitscope.errors import missing_extra
 from unitscope.lab.studies import architectures, conditions, supervision, transfer, width
 from unitscope.lab.studies.claims import Claim, Values, judge_interval, judge_order
+from unitscope.lab.studies.figures.study_figures import LABELS, PUZZLES, Point, draw_discrimination
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import (
     Groups,
@@ -171,7 +173,7 @@ def _correlate_rows(pairs: Float64[np.ndarray, "2 n"]) -> float:
 
 def claim_discrimination(results: Sequence[ProbeResult]) -> tuple[Claim, ...]:
     """More object detectors, better features; supervised and self-supervised networks are two clusters."""
-    labelled, alone = (_choose(results, labels) for labels in (True, False))
+    labelled, alone = (_choose(results, kind) for kind in (LABELS, PUZZLES))
     trained = relate(labelled + alone)
     return (
         Claim(
@@ -190,10 +192,14 @@ def claim_discrimination(results: Sequence[ProbeResult]) -> tuple[Claim, ...]:
     )
 
 
-def _choose(results: Sequence[ProbeResult], labels: bool) -> list[ProbeResult]:
-    """The trained networks that learned from labels, or the others."""
-    trained = [one for one in results if one.family != RANDOM]
-    return [one for one in trained if (one.row.group not in supervision.SELF) == labels]
+def _kind(result: ProbeResult) -> str:
+    if result.family == RANDOM:
+        return RANDOM
+    return PUZZLES if result.row.group in supervision.SELF else LABELS
+
+
+def _choose(results: Sequence[ProbeResult], kind: str) -> list[ProbeResult]:
+    return [one for one in results if _kind(one) == kind]
 
 
 def _spell_range(results: Sequence[ProbeResult]) -> str:
@@ -231,15 +237,18 @@ def table_means(results: Sequence[ProbeResult]) -> Table:
     return Table(head, tuple(rows), (0, 1))
 
 
-def compare_discrimination(setting: Setting) -> tuple[Finding, list[ProbeResult]]:
-    """Probes the networks of all cohorts and relates accuracy to their object detectors."""
+def study_discrimination(setting: Setting) -> Finding:
+    """Probes the networks of all studies and relates accuracy to object detectors (paper A, fig. 12)."""
     results = probe_all(setting)
-    names = {"taught with labels": True, "taught without": False}
-    clusters = [(name, spell_correlation(_choose(results, labels))) for name, labels in names.items()]
+    names = {"taught with labels": LABELS, "taught without": PUZZLES}
+    clusters = [(name, spell_correlation(_choose(results, kind))) for name, kind in names.items()]
     within = Table(("among networks", "correlation"), tuple(clusters), (0, 1))
     cohort = cohort_table([one.row for one in results])
     rows = [(one.family, *cells, one.accuracy) for one, cells in zip(results, cohort.rows, strict=True)]
-    finding = Finding(
+    points = [
+        Point(one.row.group, _kind(one), one.row.count("object"), 100 * one.accuracy) for one in results
+    ]
+    return Finding(
         "discrimination",
         QUESTION,
         claim_discrimination(results),
@@ -249,5 +258,5 @@ def compare_discrimination(setting: Setting) -> tuple[Finding, list[ProbeResult]
         0.0,
         setting.quick,
         RULE,
+        partial(draw_discrimination, points),
     )
-    return finding, results

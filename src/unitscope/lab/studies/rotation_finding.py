@@ -1,6 +1,7 @@
 """What rotations do to unique detectors, of students and of any network: claims, tables, verdicts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError, missing_extra
 from unitscope.lab.studies import width
 from unitscope.lab.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
+from unitscope.lab.studies.figures.axis_figure import draw_axis
 from unitscope.lab.studies.rotation import (
     PartialRotation,
     RotationResult,
@@ -19,7 +21,7 @@ from unitscope.lab.studies.rotation import (
     rotate_all,
 )
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import Setting, pack_pictures
+from unitscope.lab.studies.trained_groups import Setting, check_layers, pack_pictures
 from unitscope.lab.zoo.trained_models import (
     COURSE,
     LAST,
@@ -248,10 +250,19 @@ def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -
         seconds,
         quick,
         VERDICTS,
+        partial(
+            draw_axis,
+            group_parts([basis for basis in found.parts if basis.name == names[0]]),
+            {
+                (factor, level): compare_ratios(repeated)
+                for (name, factor, level), repeated in group_conditions(results).items()
+                if name == names[0]
+            },
+        ),
     )
 
 
-def compare_networks(
+def study_rotations(
     networks: Iterable[tuple[Network, Network]],
     layers: Sequence[str],
     source: ConceptSource,
@@ -260,12 +271,13 @@ def compare_networks(
     name: str,
     before: str | None = None,
     rotations: int = 5,
-) -> tuple[Finding, Rotations]:
+) -> Finding:
     """Rotates the first layer of a network, a network a seed, each with the same of random weights.
 
     The other layers, and `before`, the first layer before its rectification, are compared with it. Raises
     `UsageError` for no layer, fewer than two rotations, and a layer without maps.
     """
+    check_layers(name, layers)
     if rotations < 2:
         raise UsageError(f"rotations is {rotations}; wanted 2 or more")
     subjects = (
@@ -280,18 +292,18 @@ def compare_networks(
     )
     count = 2 if setting.quick else rotations
     found = rotate_all(subjects, rotations=count, convention=setting.convention)
-    return judge_axis(found, quick=setting.quick), found
+    return judge_axis(found, quick=setting.quick)
 
 
-def compare_axis(setting: Setting) -> tuple[Finding, Rotations]:
-    """Teaches students, rotates their last layer, and judges what falls."""
+def study_axis(setting: Setting) -> Finding:
+    """Trains students and compares their last layer's units with rotations of them (paper A, fig. 4)."""
     models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     wide = [other for model in models for other in _list_widths(model, setting)]
     train_models([*models, *wide], setting.networks, jobs=setting.jobs)
     subjects = _open_subjects(models, setting)
     found = rotate_all(subjects, rotations=2 if setting.quick else 5, convention=setting.convention)
     seconds = sum(seconds_of(model, setting.networks) for model in models)
-    return judge_axis(found, seconds=seconds, quick=setting.quick), found
+    return judge_axis(found, seconds=seconds, quick=setting.quick)
 
 
 def _list_widths(model: StudyModel, setting: Setting) -> list[StudyModel]:

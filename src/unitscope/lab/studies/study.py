@@ -9,7 +9,7 @@ from unitscope.errors import UsageError
 from unitscope.files import write_whole
 from unitscope.lab.studies.claims import COLUMNS, RULE, Claim, spell_claims
 from unitscope.results import Result
-from unitscope.tables import Cells, Table, write_tables
+from unitscope.tables import Table
 
 
 class StudyResult(Result):
@@ -47,7 +47,7 @@ class Finding(StudyResult):
     question: str
     claims: tuple[Claim, ...]
     details: str
-    sheets: Mapping[str, Table | list[Cells]] = field(default_factory=dict)
+    sheets: Mapping[str, Table] = field(default_factory=dict)
     seeds: str = ""
     seconds: float = 0.0
     quick: bool = False
@@ -71,21 +71,14 @@ class Finding(StudyResult):
 
     def tables(self) -> dict[str, Table]:
         """The tables by the names of their files, the main one first."""
-        return {
-            name: sheet
-            if isinstance(sheet, Table)
-            else Table(tuple(sheet[0]), tuple(tuple(row) for row in sheet[1:]))
-            for name, sheet in self.sheets.items()
-        }
+        return dict(self.sheets)
 
     def save(self, folder: str | Path) -> Path:
         """Writes every table as CSV, and finding.md, into a folder, which is made; the folder.
 
         Raises `RunError` where they cannot be written.
         """
-        write_tables(Path(folder), self.sheets)
-        write_whole(Path(folder) / "finding.md", self.spell())
-        return Path(folder)
+        return write_whole(super().save(folder) / "finding.md", self.spell()).parent
 
     def draw(self, path: Path) -> Path:
         """Draws the figure as an SVG file; its path.
@@ -104,10 +97,7 @@ class Finding(StudyResult):
             "question": self.question,
             "claims": [asdict(claim) for claim in self.claims],
             "text": self.details,
-            "tables": {
-                name: list(sheet.cells()) if isinstance(sheet, Table) else sheet
-                for name, sheet in self.sheets.items()
-            },
+            "tables": {name: list(sheet.cells()) for name, sheet in self.sheets.items()},
             "seeds": self.seeds,
             "seconds": self.seconds,
             "quick": self.quick,

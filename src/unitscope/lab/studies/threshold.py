@@ -14,12 +14,14 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import missing_extra
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
+from unitscope.lab.studies.figures.study_figures import draw_threshold
 from unitscope.lab.studies.rotation import count_by_iou
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Groups, Setting, models_of
 from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
 from unitscope.tables import Table
+from unitscope.views.figures import Panel
 
 QUESTION = "Does the order of networks depend on the cut-offs?"
 CUTOFFS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1)
@@ -150,12 +152,29 @@ def table_groups(counts: Sequence[Count]) -> Table:
     return Table(("network", *_spell_cutoffs(cutoffs)), tuple(rows))
 
 
+def plot_groups(counts: Sequence[Count]) -> list[Panel]:
+    """The groups' mean unique detectors over cut-offs and over quantiles, in the usual order."""
+    ranked = rank_groups(counts)
+    usual = ranked[(*USUAL, "label")]
+    order = sorted(usual, key=lambda group: -usual[group])
+    panels = []
+    for place, name in enumerate(("IoU cut-off", "quantile of the threshold")):
+        at = {
+            (cutoff, quantile)[place]: means
+            for (cutoff, quantile, rule), means in sorted(ranked.items())
+            if rule == "label" and (cutoff, quantile)[1 - place] == USUAL[1 - place]
+        }
+        lines = {group: [(value, means[group], 0.0) for value, means in at.items()] for group in order}
+        panels.append(Panel("", name, lines))
+    return panels
+
+
 def _spell_cutoffs(cutoffs: Sequence[float]) -> list[str]:
     return [f"IoU > {cutoff:g}" for cutoff in cutoffs]
 
 
-def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
-    """Counts the networks of two cohorts at all cut-offs and quantiles."""
+def study_threshold(setting: Setting) -> Finding:
+    """Counts the networks of two cohorts at all cut-offs and quantiles (paper A, section 3.2)."""
     members = models_of(GROUPS, setting)
     train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
     seeds = list(dict.fromkeys(model.seed for _, model in members))
@@ -171,7 +190,7 @@ def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
     parts = [table_groups(counts).markdown(), "Kendall's tau between the order there and the usual one:"]
     parts += [table_orders(orders, rule).markdown() for rule in RULES]
     table = Table.of(map(asdict, counts), [column.name for column in fields(Count)])
-    finding = Finding(
+    return Finding(
         "threshold",
         QUESTION,
         claim_threshold(orders),
@@ -181,5 +200,5 @@ def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
         0.0,
         setting.quick,
         RULE,
+        partial(draw_threshold, plot_groups(counts)),
     )
-    return finding, counts

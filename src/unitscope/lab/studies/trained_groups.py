@@ -16,7 +16,7 @@ from unitscope.dissection.counts import RULES, LayerCounts, count_concepts, coun
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import load, save
-from unitscope.errors import RunError
+from unitscope.errors import RunError, UsageError
 from unitscope.lab.studies.claims import spread
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import SCENE_IDS, SCENES
@@ -172,6 +172,12 @@ def measure_skill(network: Network, pictures: PackedSource) -> float:
             images = np.ascontiguousarray(pictures.images[start : start + 64])
             named.append(network.module(network.preprocessing.tensor(images)).argmax(1).numpy())
     return float((np.concatenate(named) == wanted).mean())
+
+
+def check_layers(name: str, layers: Sequence[str]) -> None:
+    """Raises `UsageError` where no layer of the network called `name` is named."""
+    if not layers:
+        raise UsageError(f"no layer was named; `unitscope layers {name}` lists what can be dissected")
 
 
 Groups = Mapping[str, Course]

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
+from unitscope.lab.studies.figures.study_figures import draw_training
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Setting, cohort_table
 from unitscope.lab.studies.unit_trajectories import (
@@ -172,13 +174,30 @@ def judge_training(trainings: Sequence[Training], quick: bool = False) -> Findin
         sum(row.seconds for row in rows),
         quick,
         RULE,
+        partial(draw_training, {"": trainings}),
     )
 
 
-def compare_training(setting: Setting) -> tuple[Finding, list[Training]]:
-    """Teaches the baseline from five seeds and judges its checkpoints."""
+def study_training(setting: Setting) -> Finding:
+    """Trains the baseline from five seeds and judges its checkpoints (paper A, fig. 10)."""
     models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     train_models(models, setting.networks, jobs=setting.jobs)
     source = setting.source()
     trainings = [follow_student(model, setting, source, "baseline", "training") for model in models]
-    return judge_training(trainings, setting.quick), trainings
+    return judge_training(trainings, setting.quick)
+
+
+def study_checkpoints(
+    checkpoints: Mapping[int, Network | Callable[[], Network]],
+    layer: str,
+    source: ConceptSource,
+    setting: Setting,
+    *,
+    name: str = "checkpoints",
+) -> Finding:
+    """Judges the checkpoints of a network of one's own, called `name`; as `follow_checkpoints`."""
+    cache = setting.folder / "packed"
+    followed = follow_checkpoints(
+        checkpoints, layer, source, convention=setting.convention, cache=cache, group=name
+    )
+    return judge_training([followed], setting.quick)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from unitscope.lab.studies.claims import Claim, Verdict, judge_all, judge_order, spread
+from unitscope.lab.studies.figures.study_figures import draw_training
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.supervision import GROUPS as TASKS
 from unitscope.lab.studies.trained_groups import (
@@ -128,8 +130,8 @@ def table_movers(tracks: Tracks, count: int = 6) -> Table:
     return Table(columns, tuple(rows), range(1, len(columns)))
 
 
-def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training]]]:
-    """Teaches both transfers, and as controls the same steps of the same task, and follows their units."""
+def study_transfer(setting: Setting) -> Finding:
+    """Trains both transfers, and as controls the same steps of the same task, and follows their units."""
     members = models_of({**GROUPS, **dict(CONTROLS.values())}, setting)
     models = [model for _, model in members]
     base = [StudyModel(setting.course(COURSE), seed) for seed in dict.fromkeys(one.seed for one in models)]
@@ -146,7 +148,7 @@ def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training
         scratch.append(measure_skill(network, pack_pictures(source, network, setting)))
     early = [row.skill for training in trainings[TO_SCENES] for row in training.rows if row.step == step]
     claims = claim_transfer(trainings, scratch, early)
-    return judge_transfer(trainings, claims, setting.quick), {group: trainings[group] for group in GROUPS}
+    return judge_transfer(trainings, claims, setting.quick)
 
 
 def judge_transfer(
@@ -171,4 +173,5 @@ def judge_transfer(
         sum(row.seconds for row in rows),
         quick,
         RULE,
+        partial(draw_training, {group: trainings[group] for group in GROUPS}),
     )

@@ -6,35 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.rotation import PartialRotation, RotationResult, Rotations
-from unitscope.lab.studies.rotation_finding import compare_ratios, group_conditions, group_parts
+from unitscope.lab.studies.rotation import PartialRotation
+from unitscope.statistics.intervals import Interval
 from unitscope.views.figures import INKS, LINE, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 
+Parts = Mapping[float, Sequence[PartialRotation]]
 _ROW, _MOST = 15.0, 2.2
 """The height of a row, and the ratio at which intervals leave the plot."""
 
 
-def draw_axis(found: Rotations, out: Path) -> Path:
+def draw_axis(parts: Parts, ratios: Mapping[tuple[str, str], Interval], out: Path) -> Path:
     """Left, paper A's fig. 4: concepts by category over a of Q^a. Right, rotated over own by condition.
 
-    Of the first subject. Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be
-    written.
+    `parts` are bases by a, `ratios` are by factor and level. Raises `UsageError` where matplotlib is missing,
+    `RunError` where the file cannot be written.
     """
-    name = found.results[0].name
-    conditions = group_conditions([result for result in found.results if result.name == name])
-    with open_figure(out, 900.0, max(360.0, _ROW * len(conditions) + 110), 2) as (figure, axes):
-        _draw_parts(axes[0], [basis for basis in found.parts if basis.name == name])
-        _draw_ratios(axes[1], conditions)
+    with open_figure(out, 900.0, max(360.0, _ROW * len(ratios) + 110), 2) as (figure, axes):
+        _draw_parts(axes[0], parts)
+        _draw_ratios(axes[1], ratios)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", ncols=6, handlelength=1)
     return out
 
 
-def _draw_parts(axis: Any, bases: Sequence[PartialRotation]) -> None:
-    parts = group_parts(bases)
+def _draw_parts(axis: Any, parts: Parts) -> None:
     floor = np.zeros(len(parts))
-    for category in bases[0].unique:
+    for category in next(iter(parts.values()))[0].unique:
         means = np.array([np.mean([one.unique[category] for one in some]) for some in parts.values()])
         if means.any():
             axis.bar(range(len(parts)), means, 0.72, floor, color=category_color(category), label=category)
@@ -47,12 +45,11 @@ def _draw_parts(axis: Any, bases: Sequence[PartialRotation]) -> None:
     axis.set(title="Unique concepts", xlabel="part a of the rotation")
 
 
-def _draw_ratios(axis: Any, conditions: Mapping[tuple[str, str, str], Sequence[RotationResult]]) -> None:
+def _draw_ratios(axis: Any, ratios: Mapping[tuple[str, str], Interval]) -> None:
     names, shown = [], ""
     axis.axvline(1.0, color=MUTED, lw=1)
     axis.axvline(0.2, color=INKS[1], lw=1, ls=(0, (4, 2)))
-    for place, ((_, factor, level), repeated) in enumerate(conditions.items()):
-        ratio = compare_ratios(repeated)
+    for place, ((factor, level), ratio) in enumerate(ratios.items()):
         names.append(level if factor in (shown, level) else f"{factor}: {level}")
         shown = factor
         if not np.isnan(ratio.value):

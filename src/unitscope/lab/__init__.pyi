@@ -5,7 +5,7 @@ from unitscope.lab.studies.depth import compare_layers as compare_layers
 from unitscope.lab.studies.depth import compare_trained_layers as compare_trained_layers
 from unitscope.lab.studies.depth import study_layers as study_layers
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
-from unitscope.lab.studies.grade import grade_conventions as grade_conventions
+from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis

@@ -152,11 +152,6 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
     name = found.results[0].name
     center = [result for result in found.results if result.factor == "center" and result.name == name]
     ratio = compare_ratios(center)
-    verdict: Verdict = "does not replicate at this scale"
-    if ratio.high < HALF:
-        verdict = "replicates"
-    elif ratio.low < HALF or (ratio.value == ratio.value and not ratio.known):
-        verdict = "unclear"
     parts = group_parts([basis for basis in found.parts if basis.name == name])
     means = [np.mean([basis.total for basis in some]) for some in parts.values()]
     steady = all(before >= after for before, after in pairwise(means))
@@ -170,7 +165,7 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
             "a random rotation has 80 % fewer unique detectors",
             f"{name}: {spell_ratio(ratio)} of those of the units; below half in {met} of {len(tried)} "
             "conditions",
-            verdict,
+            _judge_loss(ratio),
         ),
         Claim(
             "fig. 4",
@@ -243,7 +238,7 @@ def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -
         VERDICTS,
         partial(
             draw_axis,
-            [basis for basis in found.parts if basis.name == names[0]],
+            group_parts([basis for basis in found.parts if basis.name == names[0]]),
             {
                 (factor, level): compare_ratios(repeated)
                 for (name, factor, level), repeated in group_conditions(results).items()

@@ -12,9 +12,9 @@ from made_dissection import made_dissection
 
 from unitscope.cli import main
 from unitscope.errors import RunError, UsageError
+from unitscope.experiments.agreement import agree, agree_beyond_chance, find_majority
 from unitscope.experiments.questionnaire import GAP, draw_questions, parse_questionnaire
-from unitscope.experiments.raters import agree, agree_beyond_chance, find_majority, measure_ratings
-from unitscope.experiments.rating_tables import write_ratings
+from unitscope.experiments.raters import measure_ratings
 from unitscope.experiments.ratings import answer_all, load_ratings, open_ledger, parse_name
 from unitscope.lab.studies.scripted_raters import Coin
 
@@ -161,7 +161,7 @@ def test_answers_outlive_a_kill_and_hostile_names(asked, tmp_path):
     }
     assert "\n=1+1" not in ledger.path.read_text()
     result = measure_ratings(asked, answers, draws=5)
-    write_ratings(asked, answers, result, tmp_path)
+    result.save(tmp_path)
     with (tmp_path / "ratings.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[3]["'=1+1"] == "1"

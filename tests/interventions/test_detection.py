@@ -15,12 +15,9 @@ from made import WORDS, Stored
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, find_named
 from unitscope.errors import ActivationError, SourceError, UsageError
-from unitscope.interventions.detection import (
+from unitscope.interventions.detection import _Kept, check_units, detect_concept, draw_sample
+from unitscope.interventions.detectors import (
     Sample,
-    _Kept,
-    check_units,
-    detect_concept,
-    draw_sample,
     find_thresholds,
     measure_auroc,
     score_units,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,6 +15,7 @@ from unitscope.plugins import NETWORKS, SOURCES, Kind, spell_kinds
 
 if TYPE_CHECKING:
     import unitscope as us
+    from unitscope.results import Result
 
 _SOURCES = {
     grammar.partition(":")[0]: Kind("", grammar)
@@ -28,16 +30,6 @@ Source = Annotated[str, arg(help=spell_kinds(SOURCES, _SOURCES), metavar="SOURCE
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]
-
-Seeds = Annotated[int | None, arg(help="networks of each kind; by default 3, of axis, layers and training 5")]
-Scenes = Annotated[int, arg(help="how many drawn scenes students are dissected over")]
-Jobs = Annotated[int, arg(help="how many students are taught at a time, each on one core")]
-Arithmetic = Convention
-Kept = Annotated[Path, arg(help="folder where students and their dissections are kept, for all studies")]
-Results = Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")]
-Quick = Annotated[
-    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
-]
 
 
 @dataclass(frozen=True)
@@ -113,6 +105,13 @@ class Output:
     out: Annotated[Path, arg(help="folder of the results", metavar="DIR")]
     json: Json = False
 
+    def check(self) -> None:
+        """Fails before the work where the folder cannot be written (`check_out`) or figures not be drawn."""
+        from unitscope.views.figures import load_matplotlib
+
+        load_matplotlib()
+        check_out(self.out)
+
 
 @dataclass(frozen=True)
 class Address:
@@ -158,3 +157,21 @@ def print_json(value: object) -> None:
     from unitscope.views.summary import all_known
 
     print(json.dumps(all_known(value), indent=1, allow_nan=False))
+
+
+def show(result: "Result", json: bool, *lines: str) -> None:
+    """Prints a result, then lines about its files; as JSON the lines go to stderr."""
+    if json:
+        print_json(result.describe())
+    else:
+        print(result)
+    for line in lines:
+        print(line, file=sys.stderr if json else sys.stdout)
+
+
+def publish(result: "Result", output: Output, **shown: object) -> None:
+    """Writes a result's tables and its page, and prints it with their paths, or as JSON alone."""
+    result.save(output.out)
+    page = result.page(output.out, **shown)
+    tables = ", ".join(str(output.out / name) for name in result.files)
+    show(result, output.json, *([] if output.json else [f"\ntables: {tables}", f"page: {page}"]))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
@@ -36,3 +37,8 @@ def find_layer(run: Dissection, network: Network, layer: str) -> LayerDissection
     """That layer of that network in a run. Raises what `check_network` and `pick_layer` raise."""
     check_network(run, network)
     return pick_layer(run, layer)
+
+
+def find_detectors(layer: LayerDissection) -> dict[int, Concept]:
+    """The labels of a layer's detectors, by unit."""
+    return {unit.unit: unit.concept for unit in layer if unit.detector and unit.concept is not None}

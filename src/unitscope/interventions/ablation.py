@@ -77,6 +77,11 @@ def find_targets(network: Network, source: ConceptSource, *, least: int = 2) -> 
     return Trial(source, np.array(images, np.int64), np.array(targets, np.int64))
 
 
+def open_trial(network: Network, images: ConceptSource | Trial) -> Trial:
+    """The images of a source with the network's classes, or those given; raises what `find_targets` does."""
+    return images if isinstance(images, Trial) else find_targets(network, images, least=1)
+
+
 def single_units(units: int) -> Masks:
     """Every unit removed by itself."""
     return np.eye(units, dtype=bool)

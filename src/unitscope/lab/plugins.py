@@ -34,27 +34,32 @@ ZOO_COMMANDS = Command(
     "small networks trained on the drawn world",
     _LABORATORY,
 )
-_COMPARING = "unitscope.lab.commands.comparisons"
-_STUDYING = "unitscope.lab.commands.studies"
+_STUDIES = {
+    "studies": {
+        "axis": "compare a layer's units with random rotations of them",
+        "layers": "count the concepts of every layer of a classifier",
+        "architectures": "compare six styles of architecture",
+        "supervision": "compare labels, captions and puzzles",
+        "training": "follow units through the checkpoints of a training",
+        "conditions": "vary dropout, normalization and augmentation",
+        "width": "compare last layers of 64 to 1,024 units",
+        "transfer": "follow units through fine-tuning",
+        "discrimination": "relate detectors to linear classifiers",
+        "threshold": "vary IoU cut-off, quantile and counting rule",
+        "all": "run every study of paper A",
+    },
+    "measurements": {
+        "grade": "plant units of known meaning, and name them",
+        "labels": "name units by true labels and by a segmenter's",
+        "depth": "count the concepts of every layer, such as a generator's",
+        "raters": "rate units by scripts that err",
+    },
+}
 STUDY = Command(
     {
-        "grade": Command(f"{_STUDYING}:grade", "plant units of known meaning, and name them"),
-        "axis": Command(
-            "unitscope.lab.commands.axis:axis", "compare a layer's units with random rotations of them"
-        ),
-        "labels": Command(f"{_STUDYING}:labels", "name units by true labels and by a segmenter's"),
-        "depth": Command(f"{_STUDYING}:depth", "count the concepts of every layer, such as a generator's"),
-        "layers": Command(f"{_COMPARING}:layers", "count the concepts of every layer of a classifier"),
-        "architectures": Command(f"{_COMPARING}:architectures", "compare six styles of architecture"),
-        "supervision": Command(f"{_COMPARING}:supervision", "compare labels, captions and puzzles"),
-        "training": Command(f"{_COMPARING}:training", "follow units through the checkpoints of a training"),
-        "conditions": Command(f"{_COMPARING}:conditions", "vary dropout, normalization and augmentation"),
-        "width": Command(f"{_COMPARING}:width", "compare last layers of 64 to 1,024 units"),
-        "transfer": Command(f"{_COMPARING}:transfer", "follow units through fine-tuning"),
-        "discrimination": Command(f"{_COMPARING}:discrimination", "relate detectors to linear classifiers"),
-        "raters": Command("unitscope.lab.commands.raters_study:raters", "rate units by scripts that err"),
-        "threshold": Command(f"{_COMPARING}:threshold", "vary IoU cut-off, quantile and counting rule"),
-        "all": Command(f"{_COMPARING}:everything", "run every study of paper A"),
+        name: Command(f"unitscope.lab.commands.{module}:{'everything' if name == 'all' else name}", line)
+        for module, studies in _STUDIES.items()
+        for name, line in studies.items()
     },
     "the experiments of the papers",
     _LABORATORY,

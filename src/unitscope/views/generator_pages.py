@@ -1,6 +1,6 @@
 """The pages of units taken out of a generator, and put in: figures, pictures before and after, tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from unitscope.errors import writing
-from unitscope.experiments.erasure import By, Erasure, Target
-from unitscope.experiments.erasure_tables import WORDS, spell_share
-from unitscope.experiments.placement import LEAST, Placement
-from unitscope.experiments.placement_tables import name_context
+from unitscope.experiments.erasure_result import WORDS, By, Erasure, Target
+from unitscope.experiments.placement import Placement, name_context
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import (
@@ -25,7 +23,6 @@ from unitscope.interventions.insertion import (
     set_at,
 )
 from unitscope.interventions.repainting import repaint_pixels
-from unitscope.interventions.unit_values import Levels
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.generator_figures import (
     draw_erasure,
@@ -84,7 +81,7 @@ def paint_removal(
     return paint_pairs(studio, target.layer, numbers, lambda _: edit)
 
 
-def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
+def write_erasure_page(study: Erasure, out: Path, studio: Studio) -> Path:
     """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
@@ -118,14 +115,14 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
         sheet.save(path, quality=_QUALITY)
 
 
-def _render(template: str, **told: Any) -> str:
+def _render(template: str, **shown: Any) -> str:
     environment = page_environment()
-    environment.filters["share"] = spell_share
-    return environment.get_template(template).render(**told)
+    environment.filters["share"] = lambda share: share.spell(times=100.0)
+    return environment.get_template(template).render(**shown)
 
 
 def paint_insertion(
-    study: Placement, studio: Studio, target: Target, levels: Levels, by: By = "iou", least: int = LEAST
+    study: Placement, studio: Studio, target: Target, by: By = "iou"
 ) -> tuple[Pictures, Pictures]:
     """The first pictures without the target, with a place marked, and the same with its units set there.
 
@@ -134,11 +131,11 @@ def paint_insertion(
     """
     concept, cells = target.concept.id, studio.layer(target.layer).map_size
     grid = choose_grid(cells, study.across)
-    rows = study.contexts(target, least) or study.contexts(target, 1)
+    rows = study.contexts(target) or study.contexts(target, 1)
     contexts = [one for one, _ in rows if one != target.concept] or [target.concept]
     wanted = {one.id if one else 0 for one in contexts[: max(1, len(contexts) // 2)]}
     every = len(studio.layer(target.layer))
-    value, strength = levels.value(concept, range(every), study.rule), torch.zeros(every)
+    value, strength = study.levels[target.layer].value(concept, range(every), study.rule), torch.zeros(every)
     strength[list(study.rankings[by][concept])] = 1
     chosen: dict[int, tuple[Edit, Cell]] = {}
     for number in range(study.first, study.first + min(study.images, SEARCHED)):
@@ -157,9 +154,7 @@ def paint_insertion(
     return marked, after
 
 
-def write_placement_page(
-    study: Placement, studio: Studio, levels: Mapping[str, Levels], out: Path, least: int = LEAST
-) -> Path:
+def write_placement_page(study: Placement, out: Path, studio: Studio) -> Path:
     """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
@@ -168,17 +163,15 @@ def write_placement_page(
     parts = []
     for place, target in enumerate(study.targets):
         figure, picture = f"figures/{place}.svg", f"pictures/{place}.jpg"
-        draw_placement(study, target, out / figure, least)
-        before, after = paint_insertion(study, studio, target, levels[target.layer], least=least)
-        save_sheet(draw_pairs([before, after]), out / picture)
-        together = {by: study.trials[target.concept.id, by] for by in study.kinds}
-        rows = [(name_context(one), kinds) for one, kinds in study.contexts(target, least)]
+        draw_placement(study, target, out / figure)
+        save_sheet(draw_pairs(paint_insertion(study, studio, target)), out / picture)
+        rows = [(name_context(one), kinds) for one, kinds in study.contexts(target)]
         parts.append(
             {
                 "target": target,
                 "figure": figure,
                 "picture": picture,
-                "rows": [("everywhere", together), *rows],
+                "rows": [("everywhere", study.together(target)), *rows],
                 "units": study.rankings["iou"][target.concept.id],
             }
         )

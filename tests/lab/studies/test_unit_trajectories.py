@@ -117,8 +117,8 @@ def test_checkpoints_are_ordered_by_their_last_number(tmp_path):
 
 def test_half_is_where_half_of_the_most_is_reached():
     source = open_drawn(count=24, seed=1, size=64)
-    rows = follow_checkpoints({1: network(0), 2: network(1)}, "1", source).rows
-    counts = [row.count("color") for row in rows]
+    training = follow_checkpoints({1: network(0), 2: network(1)}, "1", source)
+    counts = training.count("color")
     expected = next(step for step, count in zip((1, 2), counts, strict=True) if count >= max(counts) / 2)
-    assert find_half(rows, ("color",)) == expected
-    assert np.isnan(find_half(rows, ("scene",))) or max(row.count("scene") for row in rows)
+    assert find_half(training, ("color",)) == expected
+    assert np.isnan(find_half(training, ("scene",))) or max(training.count("scene"))

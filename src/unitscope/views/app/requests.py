@@ -1,4 +1,4 @@
-"""What the servers of pages share: bodies that are read, files that are sent, errors that are told."""
+"""What the servers of pages share: bodies that are read, files that are sent, errors in one line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,22 +23,22 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 
-Teller = Callable[[Request, Exception], Awaitable[Response]]
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def guard_routes(routes: Sequence[Route], host: str, tellers: Mapping[Any, Teller]) -> Guard:
+def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Handler]) -> Guard:
     """The endpoints as an ASGI application that knows itself by `host`; every error becomes one line of JSON.
 
-    `tellers` say what to answer to errors of other kinds.
+    `handlers` say what to answer to errors of other kinds.
     """
-    handlers: dict[Any, Any] = {
-        HTTPException: _tell_status,
-        UsageError: _tell(400),
-        UnitscopeError: _tell(500),
-        ClientDisconnect: _tell(400),
-        **tellers,
+    every: dict[Any, Any] = {
+        HTTPException: _answer_status,
+        UsageError: _answer(400),
+        UnitscopeError: _answer(500),
+        ClientDisconnect: _answer(400),
+        **handlers,
     }
-    return Guard(_Plain(Starlette(routes=routes, exception_handlers=handlers)), host)
+    return Guard(_Plain(Starlette(routes=routes, exception_handlers=every)), host)
 
 
 class _Plain:
@@ -86,13 +86,13 @@ def send_file(page: Mapping[str, bytes], name: str) -> Response:
     return Response(page[name], media_type=kind)
 
 
-def _tell(status: int) -> Teller:
-    async def tell(_request: Request, error: Exception) -> Response:
+def _answer(status: int) -> Handler:
+    async def answer(_request: Request, error: Exception) -> Response:
         return JSONResponse({"error": one_line(error)}, status)
 
-    return tell
+    return answer
 
 
-async def _tell_status(_request: Request, error: Exception) -> Response:
+async def _answer_status(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -64,9 +64,7 @@ def test_it_runs_once_the_other_has_ended_and_then_has_nothing_to_do(checkout: P
 
 def test_the_lock_is_held_while_it_works(checkout: Path) -> None:
     with open(checkout / "python", "a") as file:  # what it starts tries to set up as well
-        file.write(
-            'if [[ "$2" == "venv" ]]; then scripts/setup 2> nested || echo $? >> nested; fi\n'
-        )
+        file.write('if [[ "$2" == "venv" ]]; then scripts/setup 2> nested || echo $? >> nested; fi\n')
     assert set_up(checkout).returncode == 0
     nested = (checkout / "nested").read_text().splitlines()
     assert "another setup is at work" in nested[0]

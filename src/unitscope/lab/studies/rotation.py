@@ -110,12 +110,6 @@ class PartialRotation:
         return sum(self.unique.values())
 
 
-def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
-    """The bases by the part of the rotation, from none to all of it."""
-    parts = sorted({basis.part for basis in bases})
-    return {part: [basis for basis in bases if basis.part == part] for part in parts}
-
-
 @dataclass(frozen=True)
 class Rotations:
     """All that was measured; `undone` is what rotating and rotating back changes in what a network gives."""

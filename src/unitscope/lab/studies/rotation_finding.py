@@ -18,7 +18,6 @@ from unitscope.lab.studies.rotation import (
     Rotations,
     Subject,
     count_units,
-    group_parts,
     rotate_all,
 )
 from unitscope.lab.studies.study import Finding
@@ -132,6 +131,21 @@ def table_conditions(results: Sequence[RotationResult]) -> Table:
         shown = factor
     head = ("varied", "", "unique, units", "unique, rotated", "rotated over own", "by category", "")
     return Table(head, tuple(rows), (0, 1, 6))
+
+
+def _judge_loss(ratio: Interval) -> Verdict:
+    """Whether rotations have fewer unique detectors by more than half."""
+    if np.isnan(ratio.value):
+        return "not tested"
+    if not ratio.known or ratio.low < HALF <= ratio.high:
+        return "unclear"
+    return "replicates" if ratio.high < HALF else "does not replicate at this scale"
+
+
+def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
+    """The bases by the part of the rotation, from none to all of it."""
+    parts = sorted({basis.part for basis in bases})
+    return {part: [basis for basis in bases if basis.part == part] for part in parts}
 
 
 def table_parts(bases: Sequence[PartialRotation]) -> Table:

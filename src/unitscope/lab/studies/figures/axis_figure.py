@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.rotation import PartialRotation, group_parts
+from unitscope.lab.studies.rotation import PartialRotation
 from unitscope.statistics.intervals import Interval
 from unitscope.views.figures import INKS, LINE, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color

@@ -8,8 +8,13 @@ The one door: sources of concepts and networks go in, `dissect` relates them in 
 True
 """
 
-from unitscope.doors import NOTEBOOKS, open_door
+from unitscope.doors import NOTEBOOKS, PAGES, TEXTS, open_door
 
 __getattr__, __dir__, __all__ = open_door(__name__, __file__)
 
-NOTEBOOKS["unitscope.dissection.result:Dissection"] = "unitscope.views.notebook:dissection_html"
+_RUN, _LAYER = "unitscope.dissection.result:Dissection", "unitscope.dissection.result:LayerDissection"
+NOTEBOOKS[_RUN] = "unitscope.views.notebook:dissection_html"
+NOTEBOOKS[_LAYER] = "unitscope.views.notebook:layer_html"
+PAGES[_RUN] = "unitscope.views.report:draw_report"
+TEXTS[_RUN] = "unitscope.views.terminal:show_dissection"
+TEXTS[_LAYER] = "unitscope.views.terminal:show_layer"

@@ -13,7 +13,7 @@ from unitscope.files import write_whole
 
 Cells = list[str]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _WIDEST = 60
 
 
@@ -22,7 +22,8 @@ class Table:
     """Named columns and rows of equal length.
 
     Cells are texts, numbers, or None where there is none. `left` says which columns are flush left where
-    people read them, by place; the others, numbers, are flush right.
+    people read them, by place; the others, numbers, are flush right. Numbers have six digits, in a CSV file
+    as many as `digits` says.
 
     >>> table = Table(("unit", "concept", "iou"), ((3, "sky", 0.25), (7, None, float("nan"))), left=(1,))
     >>> print(table.text())
@@ -41,6 +42,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     left: Collection[int] = (0,)
+    digits: int = 6
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> "Table":
@@ -67,11 +69,11 @@ class Table:
     def cells(self) -> Iterator[Cells]:
         """The rows as they stand in a CSV file, the names of the columns first.
 
-        Numbers have six digits, and a text that a sheet would take for a formula is guarded.
+        A text that a sheet would take for a formula is guarded.
         """
         yield list(self.columns)
         for row in self.rows:
-            yield [guard_cell(cell) if isinstance(cell, str) else _spell(cell) for cell in row]
+            yield [guard_cell(cell) if isinstance(cell, str) else _spell(cell, self.digits) for cell in row]
 
     def csv(self) -> str:
         """The table as CSV."""
@@ -124,7 +126,7 @@ def clean(text: str, letters: int | None = 32) -> str:
 
 
 def guard_cell(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would take it for a formula.
+    """The text with an apostrophe in front where it has one, or a spreadsheet would take it for a formula.
 
     >>> guard_cell("=1+1"), guard_cell("cat")
     ("'=1+1", 'cat')
@@ -132,13 +134,13 @@ def guard_cell(text: str) -> str:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def short(value: float) -> str:
+def short(value: float, digits: int = 6) -> str:
     """A number to six digits, empty where there is none.
 
     >>> short(1 / 3), short(float("nan"))
     ('0.333333', '')
     """
-    return "" if math.isnan(value) else f"{value:.6g}"
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def plain(value: Any) -> Any:
@@ -178,10 +180,10 @@ def write_tables(out: Path, tables: Mapping[str, "Table | Iterable[Cells]"]) -> 
     return [out / name for name in tables]
 
 
-def _spell(value: Any) -> str:
+def _spell(value: Any, digits: int = 6) -> str:
     if value is None:
         return ""
-    return short(value) if isinstance(value, float) else str(value)
+    return short(value, digits) if isinstance(value, float) else str(value)
 
 
 def _are_texts(cells: Sequence[Any]) -> bool:

@@ -67,6 +67,6 @@ def check_out(folder: Path) -> None:
 
 def print_json(value: object) -> None:
     """Prints a value as JSON, null for a number that is none."""
-    from unitscope.views.summary import all_known
+    from unitscope.tables import plain
 
-    print(json.dumps(all_known(value), indent=1, allow_nan=False))
+    print(json.dumps(plain(value), indent=1, allow_nan=False))

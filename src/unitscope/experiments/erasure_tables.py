@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from unitscope.dissection.storage import guard_cell
 from unitscope.experiments.erasure import By, Erasure, Target
 from unitscope.experiments.tables import Cells, short, write_tables
 from unitscope.interventions.areas import Share
+from unitscope.tables import guard_cell
 
 WORDS: dict[By, str] = {"iou": "by IoU", "effect": "by effect", "random": "random"}
 

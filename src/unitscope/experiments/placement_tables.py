@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unitscope.concepts.vocabulary import Concept
-from unitscope.dissection.storage import guard_cell
 from unitscope.experiments.erasure import By, Target
 from unitscope.experiments.erasure_tables import WORDS, describe_share, spell_share, unit_rows
 from unitscope.experiments.placement import LEAST, Placement
 from unitscope.experiments.tables import Cells, short, write_tables
 from unitscope.interventions.insertion import Trials
+from unitscope.tables import guard_cell
 
 UNNAMED = "(unnamed)"
 ALL = "(all)"

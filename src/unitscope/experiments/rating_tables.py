@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unitscope.dissection.storage import guard_cell
 from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.experiments.raters import Measure, RaterRatings, RatingResult, find_majority
 from unitscope.experiments.ratings import Answers, tabulate
 from unitscope.experiments.tables import Cells, short, write_tables
+from unitscope.tables import guard_cell
 
 _MEASURES = ("described", "consistency", "detected", "agreement")
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from unitscope.dissection.storage import guard_cell
 from unitscope.errors import writing
 from unitscope.experiments.removal import Removal
 from unitscope.experiments.tables import Cells, short, write_tables
 from unitscope.interventions.importance import TOP, By, list_edges, shared_units
 from unitscope.interventions.sweeps import Kind, Span
+from unitscope.tables import guard_cell
 
 MEASURES: tuple[By, ...] = ("accuracy", "margin", "contrast")
 MEAN = "(mean)"

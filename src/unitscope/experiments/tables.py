@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from unitscope.dissection.storage import guard_cell
 from unitscope.errors import writing
+from unitscope.tables import guard_cell
 
 Cells = list[str]
 

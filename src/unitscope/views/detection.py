@@ -11,9 +11,9 @@ from jaxtyping import Float64
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import writing
 from unitscope.interventions.detection import Answers, Detectors, Peaks, Sample, sort_answers
+from unitscope.tables import align, clean
 from unitscope.views.detector_sheet import draw_answers
 from unitscope.views.figures import Jitter, draw_jitter
-from unitscope.views.terminal import align, clean
 
 COLUMNS = ("unit", "label", "threshold", "fitted", "balanced_accuracy", "low", "high", "auroc")
 

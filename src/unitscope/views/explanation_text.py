@@ -11,8 +11,8 @@ from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import writing
 from unitscope.interventions.deletion import KINDS, Deletion, DeletionTest
 from unitscope.interventions.explanation import Explanation
+from unitscope.tables import align, clean
 from unitscope.views.figures import Panel, draw_panels
-from unitscope.views.terminal import align, clean
 
 SCHEMA = 1
 KIND_NAMES = {"top": "top contributors", "active": "most active", "random": "random"}

@@ -6,8 +6,7 @@ from typing import Any
 from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.experiments.raters import RatingResult
 from unitscope.experiments.rating_tables import spell_agreement, spell_layers, spell_raters
-from unitscope.views.summary import all_known
-from unitscope.views.terminal import align
+from unitscope.tables import align, plain
 
 SCHEMA = 1
 
@@ -37,7 +36,7 @@ def describe_ratings(questionnaire: Questionnaire, result: RatingResult) -> dict
         "repeats": len(questionnaire.of("repeat")),
         "decoys": len(questionnaire.of("decoy")),
     }
-    found: dict[str, Any] = all_known(asdict(result))
+    found: dict[str, Any] = plain(asdict(result))
     for row in found["layers"]:
         row["above"] = [{"cutoff": cutoff, **measure} for cutoff, measure in row["above"]]
     return {**about, **found}

@@ -11,10 +11,10 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
-from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
 from unitscope.experiments.tables import write_tables
 from unitscope.networks.network import Network
+from unitscope.tables import guard_cell
 
 RULES: tuple[UniqueRule, ...] = ("label", "category")
 SURE = 0.05

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
 from unitscope.experiments.tables import Cells, short
 from unitscope.lab.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
 from unitscope.lab.studies.rotation import Fall, Step
 from unitscope.lab.studies.study import Finding
+from unitscope.tables import guard_cell
 
 QUESTION = "Is the basis of the units special, and when?"
 HALF = 0.5

@@ -14,7 +14,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS, UniqueRule
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.dissection.storage import guard_cell, load, save
+from unitscope.dissection.storage import load, save
 from unitscope.errors import RunError
 from unitscope.experiments.tables import short
 from unitscope.lab.studies.claims import Claim, spread
@@ -31,6 +31,7 @@ from unitscope.lab.zoo.trained_models import (
     train_models,
 )
 from unitscope.networks.network import Network
+from unitscope.tables import guard_cell
 
 SURE = 0.05
 RULES: tuple[UniqueRule, ...] = ("label", "category")

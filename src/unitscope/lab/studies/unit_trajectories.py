@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.result import LayerDissection
-from unitscope.dissection.storage import guard_cell
 from unitscope.errors import UsageError
 from unitscope.experiments.tables import Cells
+from unitscope.tables import guard_cell
 
 NONE = "none"
 """The category of a unit that is no detector."""

@@ -143,7 +143,7 @@ def test_two_sources_and_no_run_do_too(place, capsys):
         (["--draws", "1"], ["1 random draws", "10 or more"], 2),
         (["--seed", "-1"], ["--seed is -1"], 2),
         (["--run", "gone"], ["gone"], 1),
-        (["--run", "run", "--layer", "layer4"], ["no layer 'layer4'", "did you mean layer5?"], 2),
+        (["--run", "run", "--layer", "layer4"], ["no layer 'layer4'", "near names: layer5"], 2),
         (["--images", "folder:gone"], ["gone"], 2),
         (["--out", "run/units.csv"], ["is a file"], 2),
     ],

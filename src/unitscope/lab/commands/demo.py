@@ -128,7 +128,7 @@ def _dissect_classifier(out: Path, count: int, resume: bool) -> "Chapter":
     seen = SegmentedSource(true, load_segmenter("zoo:segmenter"))
     one = _run(network, true, ["layer3", "layer4", "layer5"], out / "true", "netdissect", resume)
     other = _run(network, seen, ["layer3", "layer4", "layer5"], out / "segmented", "netdissect", resume)
-    us.compare_runs({"true labels": one, "segmenter": other}).write(out / "compared")
+    us.compare_runs({"true labels": one, "segmenter": other}).page(out / "compared")
     found = measure_agreement(one["layer5"], other["layer5"])
     pictures = out / "pictures"
     return Chapter(

@@ -35,6 +35,12 @@ ZOO_COMMANDS = Command(
     _LABORATORY,
 )
 _STUDIES = {
+    "measurements": {
+        "grade": "plant units of known meaning, and name them",
+        "labels": "name units by true labels and by a segmenter's",
+        "depth": "count the concepts of every layer, such as a generator's",
+        "raters": "rate units by scripts that err",
+    },
     "studies": {
         "axis": "compare a layer's units with random rotations of them",
         "layers": "count the concepts of every layer of a classifier",
@@ -47,12 +53,6 @@ _STUDIES = {
         "discrimination": "relate detectors to linear classifiers",
         "threshold": "vary IoU cut-off, quantile and counting rule",
         "all": "run every study of paper A",
-    },
-    "measurements": {
-        "grade": "plant units of known meaning, and name them",
-        "labels": "name units by true labels and by a segmenter's",
-        "depth": "count the concepts of every layer, such as a generator's",
-        "raters": "rate units by scripts that err",
     },
 }
 STUDY = Command(

@@ -1,7 +1,7 @@
+from unitscope.concepts.derived import limit as limit
+from unitscope.concepts.derived import shuffle_labels as shuffle_labels
 from unitscope.concepts.frames import Frame as Frame
 from unitscope.concepts.packed import pack_source as pack_source
-from unitscope.concepts.sources import limit as limit
-from unitscope.concepts.sources import shuffle_labels as shuffle_labels
 from unitscope.concepts.union.union import unite_sources as unite_sources
 from unitscope.concepts.vocabulary import Concept as Concept
 from unitscope.concepts.vocabulary import ConceptSource as ConceptSource
@@ -13,9 +13,9 @@ from unitscope.dissection.dissect import Confidences as Confidences
 from unitscope.dissection.dissect import dissect as dissect
 from unitscope.dissection.result import Dissection as Dissection
 from unitscope.dissection.result import LayerDissection as LayerDissection
-from unitscope.dissection.result import Unit as Unit
 from unitscope.dissection.storage import load as load
 from unitscope.dissection.storage import save as save
+from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
 from unitscope.networks.generators import Generator as Generator
 from unitscope.networks.load import load_network as load_network

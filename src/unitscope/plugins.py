@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from unitscope.errors import UsageError
+from unitscope.errors import UnitscopeError, UsageError, say_near
 
 SOURCES, NETWORKS = "unitscope.sources", "unitscope.networks"
 SEGMENTERS, COMMANDS = "unitscope.segmenters", "unitscope.commands"
@@ -36,8 +36,8 @@ class Kind:
     - a segmenter: `open(spec)` returns a `Segmenter`. The name of the entry is what stands before the colon,
       or the ending of a file, as in `.onnx`.
 
-    `grammar` is how it is written, for people; `line` says what it is. `origin` is filled by `find_plugin`:
-    its name and package, for messages.
+    `grammar` is how it is written; one that begins with `NAME:` must be given a place. `line` says what it
+    is. `origin`, its name and package for messages, is filled by `find_plugin`.
     """
 
     open: Place
@@ -47,8 +47,20 @@ class Kind:
     origin: str = field(default="", compare=False)
 
     def __call__(self, *given: Any, **options: Any) -> Any:
-        """What `open` returns; it is imported first where it is a text. Raises as `find_function`."""
-        return find_function(self.open, self.origin)(*given, **options)
+        """What `open` returns; it is imported first where it is a text.
+
+        Raises `UsageError` where a plug-in cannot be imported, `UnitscopeError` where its code fails, which
+        name it. Errors of unitscope pass as they are.
+        """
+        opener = find_function(self.open, self.origin)
+        try:
+            return opener(*given, **options)
+        except UnitscopeError:
+            raise
+        except Exception as error:
+            if not self.origin:
+                raise
+            raise UnitscopeError(f"the plug-in {self.origin} failed: {_spell(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -135,16 +147,30 @@ def find_plugins(
     return found, tuple(failures)
 
 
-def spell_kinds(group: str, built_in: Sequence[str]) -> str:
-    """How things of a group are written: the built-in grammars, then those of all plug-ins that load.
+def find_kind(group: str, built_in: Mapping[str, Kind], *names: str) -> Kind | None:
+    """The kind that the first of some names stands for: one that is built in, else a package's; or None.
 
-    >>> spell_kinds("unitscope.nothing", ("folder:DIR", "broden:DIR", "FILE"))
-    'folder:DIR, broden:DIR or FILE'
+    Raises what `find_plugin` raises.
     """
-    names = {grammar.partition(":")[0] for grammar in built_in}
-    found, _ = find_plugins(group, Kind, names)
-    *most, last = *built_in, *(kind.grammar for kind in found.values())
+    found = (built_in.get(name) or find_plugin(group, name, Kind) for name in names)
+    return next((kind for kind in found if kind is not None), None)
+
+
+def spell_kinds(group: str, built_in: Mapping[str, Kind]) -> str:
+    """How things of a group are written: the grammars that are built in, then those of plug-ins that load.
+
+    >>> spell_kinds("unitscope.nothing", {"folder": Kind(print, "folder:DIR"), "file": Kind(print, "FILE")})
+    'folder:DIR or FILE'
+    """
+    found, _ = find_plugins(group, Kind, built_in)
+    *most, last = (kind.grammar for kind in (*built_in.values(), *found.values()))
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def say_kinds(group: str, built_in: Mapping[str, Kind], name: str) -> str:
+    """What could stand in place of an unknown name, as the end of a message."""
+    near = say_near(name, [*built_in, *list_names(group)])
+    return f"{near}; wanted {spell_kinds(group, built_in)}"
 
 
 def _choose(group: str, name: str, built_in: bool = False) -> tuple[list[EntryPoint], list[EntryPoint]]:
@@ -162,10 +188,13 @@ def _load(entry: EntryPoint, origin: str) -> Any:
     except Exception as error:
         if not origin:
             raise
-        why = " ".join(f"{type(error).__name__}: {error}".split())
         raise UsageError(
-            f"the plug-in {origin} cannot be loaded: {why}; reinstall or uninstall it"
+            f"the plug-in {origin} cannot be loaded: {_spell(error)}; reinstall or uninstall it"
         ) from error
+
+
+def _spell(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _owners(entries: Sequence[EntryPoint]) -> str:

@@ -21,7 +21,7 @@ def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Json 
     if json:
         print_json(found.json())
     else:
-        print(found.text())
+        print(found)
     return 1 if found.problems else 0
 
 
@@ -74,7 +74,7 @@ def unite(
         min_coverage=min_coverage,
         synonyms=synonyms,
     )
-    print(summary.text())
+    print(summary)
 
 
 def fetch(

@@ -2,26 +2,35 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unitscope.errors import RunError, UsageError
-from unitscope.networks import NETWORK_KINDS
-from unitscope.plugins import NETWORKS, SOURCES, spell_kinds
+from unitscope.networks import KINDS
+from unitscope.plugins import NETWORKS, SOURCES, Kind, spell_kinds
 
 if TYPE_CHECKING:
     import unitscope as us
+    from unitscope.results import Result
 
-SOURCE_KINDS = ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+_SOURCES = {
+    grammar.partition(":")[0]: Kind("", grammar)
+    for grammar in ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+}
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
 Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
 Flag = FlagCreatePairsOff[bool]
-Network = Annotated[Positional[str], arg(help=spell_kinds(NETWORKS, NETWORK_KINDS), metavar="NETWORK")]
-Source = Annotated[str, arg(help=spell_kinds(SOURCES, SOURCE_KINDS), metavar="SOURCE")]
+# Texts that are made when help is printed: they ask all packages for what they bring.
+_network: Any = partial(spell_kinds, NETWORKS, KINDS)
+_source: Any = partial(spell_kinds, SOURCES, _SOURCES)
+Network = Annotated[Positional[str], arg(help=_network, metavar="NETWORK")]
+Source = Annotated[str, arg(help=_source, metavar="SOURCE")]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]
@@ -100,6 +109,13 @@ class Output:
     out: Annotated[Path, arg(help="folder of the results", metavar="DIR")]
     json: Json = False
 
+    def check(self) -> None:
+        """Fails before the work where the folder cannot be written (`check_out`) or figures not be drawn."""
+        from unitscope.views.figures import load_matplotlib
+
+        load_matplotlib()
+        check_out(self.out)
+
 
 @dataclass(frozen=True)
 class Address:
@@ -142,6 +158,24 @@ def check_out(folder: Path) -> None:
 
 def print_json(value: object) -> None:
     """Prints a value as JSON, null for a number that is none."""
-    from unitscope.views.summary import all_known
+    from unitscope.tables import plain
 
-    print(json.dumps(all_known(value), indent=1, allow_nan=False))
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
+
+
+def show(result: "Result", json: bool, *lines: str) -> None:
+    """Prints a result, then lines about its files; as JSON the lines go to stderr."""
+    if json:
+        print_json(result.describe())
+    else:
+        print(result)
+    for line in lines:
+        print(line, file=sys.stderr if json else sys.stdout)
+
+
+def publish(result: "Result", output: Output, **shown: object) -> None:
+    """Writes a result's tables and its page, and prints it with their paths, or as JSON alone."""
+    result.save(output.out)
+    page = result.page(output.out, **shown)
+    tables = ", ".join(str(output.out / name) for name in result.files)
+    show(result, output.json, *([] if output.json else [f"\ntables: {tables}", f"page: {page}"]))

@@ -6,8 +6,8 @@ own; the IoU of u and c is then counted at t(u, c), and a unit is named by the b
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt16
 from torch import Tensor
 from tqdm import tqdm
 
-from unitscope.concepts.sources import source_digest, source_spec
+from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
-from unitscope.dissection.conventions import Convention, find_convention
-from unitscope.dissection.dissect import dissect, plan_scan
+from unitscope.dissection.conventions import Convention
+from unitscope.dissection.dissect import Fit, Options, dissect_with, plan_scan, settle_convention
 from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import SourceError, UsageError
@@ -104,7 +104,7 @@ def dissect_by_quality(
     rule: QualityRule = QualityRule(),
     convention: str | Convention = "pnas",
     quantile: float | None = None,
-    fit: Literal["stretch", "crop"] = "stretch",
+    fit: Fit = "stretch",
     machine: Machine = Machine(),  # noqa: B008 - frozen
     **options: Any,
 ) -> Dissection:
@@ -118,8 +118,7 @@ def dissect_by_quality(
     Raises `UsageError` where the two sources name other concepts or are the same, or where the convention's
     union depends on the mask (`touched`), and what `dissect` raises.
     """
-    rules = find_convention(convention) if isinstance(convention, str) else convention
-    rules = rules if quantile is None else replace(rules, quantile=quantile)
+    rules = settle_convention(convention, quantile)
     check_source(network, source)
     _check_sources(source, heldout, rules)
     plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
@@ -128,18 +127,8 @@ def dissect_by_quality(
     pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
     given = {layer: pick_thresholds(found, areas, choices[layer].usual) for layer, found in pairs.items()}
     made = {**asdict(rule), "source": source_spec(heldout), "digest": source_digest(heldout)}
-    return dissect(
-        network,
-        source,
-        layers,
-        convention=rules,
-        thresholds=given,
-        fit=fit,
-        machine=machine,
-        pairs=pairs,
-        quality={**made, "images": len(heldout)},
-        **options,
-    )
+    asked = Options(thresholds=given, fit=fit, machine=machine, **options)
+    return dissect_with(network, source, layers, rules, asked, pairs, {**made, "images": len(heldout)})
 
 
 def _check_sources(source: ConceptSource, heldout: ConceptSource, rules: Convention) -> None:

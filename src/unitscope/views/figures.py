@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from unitscope.errors import UsageError, writing
+from unitscope.errors import missing_extra, writing
 
 INKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's colors: told apart by everyone."""
@@ -205,6 +205,6 @@ def load_matplotlib() -> ModuleType:
         drawing.use("Agg")
         import matplotlib.pyplot as plots
     except ImportError as error:
-        raise UsageError("matplotlib draws figures; pip install 'unitscope[figures]'") from error
+        raise missing_extra("matplotlib", "draws figures", "figures") from error
     found: ModuleType = plots
     return found

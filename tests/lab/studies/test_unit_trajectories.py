@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from unitscope.concepts.sources import open_source
+from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
@@ -98,7 +98,7 @@ def test_a_training_is_followed_as_its_dissections_say():
     with pytest.raises(UsageError, match="cannot be followed"):
         track_units([few, many], [1, 2])
     other = dissect(
-        network(0, 4), open_source("drawn:count=24,seed=1,size=64,quadrants=object"), ["1"],
+        network(0, 4), open_concepts("drawn:count=24,seed=1,size=64,quadrants=object"), ["1"],
         confidences=Confidences(0, 20),
     )["1"]  # fmt: skip
     with pytest.raises(UsageError, match="one source"):

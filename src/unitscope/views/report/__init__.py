@@ -3,12 +3,14 @@
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.result import Dissection
 from unitscope.errors import RunError
+from unitscope.networks.open_source import open_source
 from unitscope.views.pages import page_environment
 from unitscope.views.palette import color_categories
 from unitscope.views.report.charts import draw_concepts, draw_layers
@@ -16,9 +18,6 @@ from unitscope.views.report.data import write_data
 from unitscope.views.report.pictures import save_pictures, tile_aspect
 from unitscope.views.summary import (
     collect_warnings,
-    count_images,
-    name_network,
-    name_source,
     spell_convention,
     spell_recipe,
 )
@@ -63,6 +62,17 @@ def write_report(
     return folder / "index.html"
 
 
+def draw_report(
+    dissection: Dissection, folder: Path, source: ConceptSource | None = None, **options: Any
+) -> Path:
+    """`write_report`, as `Dissection.page` calls it: without a source over the one that the run names.
+
+    Raises what `open_source` and `write_report` raise.
+    """
+    opened = open_source(dissection.source) if source is None else source
+    return write_report(dissection, opened, folder, **options)
+
+
 def copy_downloads(folder: Path, run: Path) -> list[str]:
     """Copy the tables of the run into the report; the names of those there are."""
     found = [name for name in DOWNLOADS if (run / name).is_file()]
@@ -79,9 +89,9 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
         page_environment("report")
         .get_template("page.html")
         .render(
-            title=name_network(dissection),
-            source=name_source(dissection),
-            images=count_images(dissection),
+            title=dissection.recipe.network.name,
+            source=dissection.source,
+            images=dissection.images,
             recipe=spell_recipe(dissection),
             convention=spell_convention(dissection.convention),
             cutoff=dissection.convention.iou_cutoff,

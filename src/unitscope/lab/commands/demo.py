@@ -233,9 +233,9 @@ def _paint_with_units(out: Path, count: int) -> "Chapter":
     )
     for study, name in ((erasure, "erasure"), (placement, "insertion")):
         study.save(out / name)
-        study.page(out / name, studio=studio)
+        study.page(out / name)
     tree = erasure.targets[0]
-    rows = [*paint_removal(erasure, studio, tree), *paint_insertion(placement, studio, tree)]
+    rows = [*paint_removal(erasure, tree), *paint_insertion(placement, tree)]
     save_sheet(draw_pairs(rows), out / "pictures" / "painters.jpg")
     removed = {by: erasure.removed(tree, by, 20) for by in erasure.kinds}
     added = {by: placement.trials[tree.concept.id, by].effect for by in placement.kinds}

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
+from unitscope.views.explanation_text import Exhibit, show_deletion, show_explanation, write_deletion
 
 import unitscope as us
 from unitscope.interventions.classes import match_classes
 from unitscope.interventions.deletion import measure_deletion
 from unitscope.interventions.explanation import explain_image
 from unitscope.views.explanation_sheet import draw_explanation
-from unitscope.views.explanation_text import Exhibit, show_deletion, show_explanation, write_deletion
 
 HOME = Path(__file__).parent / "_static"
 RUNS = Path("runs/explain")

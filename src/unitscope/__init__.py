@@ -15,6 +15,15 @@ __getattr__, __dir__, __all__ = open_door(__name__, __file__)
 _RUN, _LAYER = "unitscope.dissection.result:Dissection", "unitscope.dissection.result:LayerDissection"
 NOTEBOOKS[_RUN] = "unitscope.views.notebook:dissection_html"
 NOTEBOOKS[_LAYER] = "unitscope.views.notebook:layer_html"
-PAGES[_RUN] = "unitscope.views.report:draw_report"
 TEXTS[_RUN] = "unitscope.views.terminal:show_dissection"
 TEXTS[_LAYER] = "unitscope.views.terminal:show_layer"
+PAGES |= {
+    _RUN: "unitscope.views.report:draw_report",
+    "unitscope.experiments.erasure_result:Erasure": "unitscope.views.generator_pages:write_erasure_page",
+    "unitscope.experiments.movement:AttackStudy": "unitscope.views.attack_sheet:write_attacks",
+    "unitscope.experiments.placement:Placement": "unitscope.views.generator_pages:write_placement_page",
+    "unitscope.experiments.removal_result:Removal": "unitscope.views.removal:write_removal_page",
+    "unitscope.interventions.deletion:DeletionTest": "unitscope.views.explanation_sheet:write_deletion",
+    "unitscope.interventions.detection:Detection": "unitscope.views.detector_sheet:write_detection",
+    "unitscope.interventions.explained_images:Explanations": "unitscope.views.explanation_sheet:write_sheets",
+}

@@ -1,7 +1,7 @@
+from unitscope.concepts.derived import limit as limit
+from unitscope.concepts.derived import shuffle_labels as shuffle_labels
 from unitscope.concepts.frames import Frame as Frame
 from unitscope.concepts.packed import pack_source as pack_source
-from unitscope.concepts.sources import limit as limit
-from unitscope.concepts.sources import shuffle_labels as shuffle_labels
 from unitscope.concepts.union.union import unite_sources as unite_sources
 from unitscope.concepts.vocabulary import Concept as Concept
 from unitscope.concepts.vocabulary import ConceptSource as ConceptSource

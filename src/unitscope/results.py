@@ -17,6 +17,11 @@ class Result:
     `str(result)` is what the command prints.
     """
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that `save` writes."""
+        return tuple(self.tables())
+
     def tables(self) -> Mapping[str, Table]:
         """The tables by the names of their files, the main one first."""
         raise NotImplementedError
@@ -28,6 +33,10 @@ class Result:
     def rows(self) -> list[dict[str, Any]]:
         """The main table, a mapping a row, ready for JSON."""
         return next(iter(self.tables().values())).records()
+
+    def describe(self) -> dict[str, Any]:
+        """What `text` says, ready for JSON."""
+        return {"rows": self.rows()}
 
     def to_frame(self) -> Any:
         """The main table as a pandas.DataFrame. Raises `UsageError` where pandas is missing."""

@@ -137,7 +137,7 @@ def test_two_sources_and_no_run_do_too(place, capsys):
         ),
         (["--images", "drawn:count=2,size=64"], ["no image is left", "every class needs two"], 1),
         (["--layer", "layer9"], ["'layer9'", "unitscope layers"], 2),
-        (["--layer", "head"], ["layer head is what", "take one before"], 2),
+        (["--layer", "head"], ["layer head of zoo:scene-classifier gives the classes", "take one before"], 2),
         (["--counts", "4", "161"], ["has 160 units", "161"], 2),
         (["--counts", "0"], ["has 160 units", "[0]"], 2),
         (["--draws", "1"], ["1 random draws", "10 or more"], 2),

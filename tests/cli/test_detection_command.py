@@ -74,7 +74,7 @@ def test_one_unit_with_its_label_of_a_run(place, capsys):
     ("words", "parts"),
     [
         ("bok", ("no concept 'bok'", "book")),
-        ("sky --top 0", ("--top is 0",)),
+        ("sky --top 0", ("top is 0",)),
         ("sky --unit 160", ("units 0 to 159, not 160",)),
         ("sky --share 2", ("share of pixels is 2",)),
         ("sky --layer layer6", ("no layer 'layer6'", "layer5")),

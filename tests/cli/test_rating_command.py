@@ -25,7 +25,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line(run, capsys, monkeypatch):
         ("--units -1", "--units is -1", 2),
         ("--repeats 99", "repeats is 99", 2),
         ("--layers layer9", "no layer 'layer9'", 2),
-        ("--port 70000", "--port is 70000", 2),
+        ("--port 70000", "port is 70000", 2),
     ):
         capsys.readouterr()
         port = [] if "--port" in words else ["--port", "0"]

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from unitscope.concepts.sources import limit, split_source
+from unitscope.concepts.derived import limit, split_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.interventions.ablation import find_targets, score_removals, single_units

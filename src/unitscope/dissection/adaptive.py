@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt16
 from torch import Tensor
 from tqdm import tqdm
 
-from unitscope.concepts.sources import source_digest, source_spec
+from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.dissect import Fit, Options, dissect_with, plan_scan, settle_convention

@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
+from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
-from unitscope.concepts.sources import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers

@@ -1,5 +1,6 @@
 """A run held against the network it is used with: units of other weights are other units."""
 
+from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError, say_near
 from unitscope.networks.network import Network
@@ -31,3 +32,8 @@ def find_layer(run: Dissection, network: Network, layer: str) -> LayerDissection
     """That layer of that network in a run. Raises what `check_network` and `pick_layer` raise."""
     check_network(run, network)
     return pick_layer(run, layer)
+
+
+def find_detectors(layer: LayerDissection) -> dict[int, Concept]:
+    """The labels of a layer's detectors, by unit."""
+    return {unit.unit: unit.concept for unit in layer if unit.detector and unit.concept is not None}

@@ -1,25 +1,27 @@
-"""Linear heads on frozen features: fitted, saved, and put in the place of a network's own."""
+"""Linear heads on frozen features: fitted, saved, and put in the place of the one a network has."""
 
 import copy
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from unitscope.concepts.sources import HALVES, peek, source_digest, source_spec, split_source
+from unitscope.concepts.derived import HALVES, peek, source_digest, source_spec, split_source
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import NetworkError, RunError, SourceError, UsageError
+from unitscope.errors import NetworkError, SourceError, UsageError, missing_extra
+from unitscope.files import whole_file
 from unitscope.networks.feeding import read_peaks
-from unitscope.networks.network import Network
+from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line, random_weights
 
@@ -44,7 +46,7 @@ class Head:
     layer: str
     network: str
     digest: str
-    record: Mapping[str, object]
+    record: Mapping[str, Any]
 
 
 def fit_head(
@@ -72,31 +74,32 @@ def fit_head(
         raise UsageError(f"c is {c:g}; it must be above 0: small for a strong penalty")
     layer = find_last_linear(network)
     classes, category = _find_classes(source, category)
-    halves = []
-    for half in HALVES:
-        part = split_source(source, half, share=share, seed=seed)
-        images, targets = _find_targets(part, classes)
-        _check_counts(half, targets, list(classes.values()))
-        halves.append((part, images, targets))
-    features = [
-        read_peaks(network, f"{layer}@in", part, images.tolist()).astype(np.float64)
-        for part, images, _ in halves
-    ]
-    weight, bias = fit_weights(features[0], halves[0][2], len(classes), c)
     names = tuple(classes.values())
-    right = [(f @ weight.T + bias).argmax(1) == t for f, (_, _, t) in zip(features, halves, strict=True)]
-    record: dict[str, object] = {
+    parts = {half: split_source(source, half, share=share, seed=seed) for half in HALVES}
+    images, targets = {}, {}
+    for half, part in parts.items():
+        images[half], targets[half] = _find_targets(part, classes)
+        _check_counts(half, targets[half], names)
+    features = {
+        half: read_peaks(network, f"{layer}@in", part, images[half].tolist()).astype(np.float64)
+        for half, part in parts.items()
+    }
+    weight, bias = fit_weights(features["train"], targets["train"], len(classes), c)
+    right = {half: (features[half] @ weight.T + bias).argmax(1) == targets[half] for half in HALVES}
+    counts = {half: np.bincount(targets[half], minlength=len(names)).tolist() for half in HALVES}
+    hits = np.bincount(targets["test"], right["test"], minlength=len(names))
+    record = {
         "source": {"spec": source_spec(source), "digest": source_digest(source)},
         "category": category,
         "split": {"share": share, "seed": seed},
         "c": c,
-        "images": {"train": len(right[0]), "test": len(right[1])},
-        "accuracy": {"train": float(right[0].mean()), "test": float(right[1].mean())},
+        "images": {half: len(right[half]) for half in HALVES},
+        "accuracy": {half: float(right[half].mean()) for half in HALVES},
         "classes": {
             name: {
-                "train": int((halves[0][2] == place).sum()),
-                "test": int((halves[1][2] == place).sum()),
-                "accuracy": float(right[1][halves[1][2] == place].mean()),
+                "train": counts["train"][place],
+                "test": counts["test"][place],
+                "accuracy": float(hits[place] / counts["test"][place]),
             }
             for place, name in enumerate(names)
         },
@@ -139,8 +142,6 @@ def fit_weights(
 def spell_head(head: Head) -> str:
     """Images and accuracy of both halves, as lines of text."""
     images, accuracy = head.record["images"], head.record["accuracy"]
-    assert isinstance(images, Mapping)
-    assert isinstance(accuracy, Mapping)
     units = head.weight.shape[1]
     rows = [f"{len(head.classes)} classes on the {units} features that {head.layer} of {head.network} reads"]
     rows += [f"{half:<5}  {images[half]:>5} images  accuracy {accuracy[half]:.1%}" for half in HALVES]
@@ -152,21 +153,12 @@ def save_head(head: Head, path: str | Path) -> None:
 
     Raises `RunError` where the file cannot be written.
     """
-    path = Path(path)
-    said = {
-        "network": head.network,
-        "digest": head.digest,
-        "layer": head.layer,
-        "classes": list(head.classes),
-        "record": head.record,
-    }
+    keys = ("network", "digest", "layer", "classes", "record")
+    described = {key: getattr(head, key) for key in keys}
     tensors = {"weight": head.weight.contiguous(), "bias": head.bias.contiguous()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(Path(path), "name another file") as unfinished:
         # One entry: several would be written in any order, and the same head would be another file.
-        save_file(tensors, path, {_MARK: json.dumps(said)})
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"cannot write {path}: {one_line(error)}; name another file") from error
+        unfinished.write_bytes(save(tensors, {_MARK: json.dumps(described)}))
 
 
 def load_head(path: str | Path) -> Head:
@@ -179,11 +171,11 @@ def load_head(path: str | Path) -> Head:
         raise UsageError(f"there is no head {path}; `unitscope zoo head NETWORK --images SOURCE` fits one")
     try:
         with safe_open(path, framework="pt") as file:
-            said = json.loads((file.metadata() or {})[_MARK])
+            described = json.loads((file.metadata() or {})[_MARK])
             tensors = {name: file.get_tensor(name).float() for name in ("weight", "bias")}
-        texts = {key: str(said[key]) for key in ("layer", "network", "digest")}
-        classes = tuple(str(name) for name in said["classes"])
-        record = dict(said["record"])
+        texts = {key: str(described[key]) for key in ("layer", "network", "digest")}
+        classes = tuple(str(name) for name in described["classes"])
+        record = dict(described["record"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise NetworkError(
             f"{path} is no head; wanted a file that `unitscope zoo head NETWORK --images SOURCE` wrote"
@@ -260,7 +252,7 @@ def find_last_linear(network: Network) -> str:
     batch = network.blank()
     try:
         with evaluation(network.module), torch.no_grad():
-            output = network.module(*(batch if isinstance(batch, tuple) else (batch,)))
+            output = network.module(*spread(batch))
     except RuntimeError as error:
         raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
     finally:
@@ -303,14 +295,14 @@ def _find_targets(
     places = {one: place for place, one in enumerate(classes)}
     pairs = []
     for index in range(len(source)):
-        own = [places[one] for one in peek(source, index)[1] if one in places]
-        if len(own) == 1:
-            pairs.append((index, own[0]))
+        found = [places[one] for one in peek(source, index)[1] if one in places]
+        if len(found) == 1:
+            pairs.append((index, found[0]))
     table = np.array(pairs, np.int64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 
-def _check_counts(half: str, targets: Int64[np.ndarray, "image"], names: list[str]) -> None:
+def _check_counts(half: str, targets: Int64[np.ndarray, "image"], names: Sequence[str]) -> None:
     counts = Counter(targets.tolist())
     for place, name in enumerate(names):
         if counts[place] < LEAST:
@@ -325,5 +317,5 @@ def _import_regression() -> tuple[type, type[Warning]]:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise UsageError("scikit-learn fits heads; pip install 'unitscope[heads]'") from error
+        raise missing_extra("scikit-learn", "fits heads", "heads") from error
     return LogisticRegression, ConvergenceWarning

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
@@ -80,7 +80,7 @@ def tap(
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
             first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(one)
             checked = True
-            if len(_parts(batch)[0]) == 1:
+            if len(spread(batch)[0]) == 1:
                 return first
         return _Pass(module, name, modules, addresses, stop=stop).run(batch)
 
@@ -169,14 +169,14 @@ class _Pass:
             if not self.stop:
                 self._hook_parts(hooks)
             try:
-                self.module(*_parts(batch))
+                self.module(*spread(batch))
             except _Stop:
                 pass
             except Exception as error:
                 # What comes after the last layer asked for may fail: it is not read.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
-        return {address.text: self._result(address, _parts(batch)) for address in self.addresses}
+        return {address.text: self._result(address, spread(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
         module = self.modules[name]
@@ -280,10 +280,10 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         stack.enter_context(torch.no_grad())
         batch = blank(network, size)
         for key, part in modules.items():
-            measure = _measuring(seen[key], prefix, key, module, input_size(_parts(batch)))
+            measure = _measuring(seen[key], prefix, key, module, input_size(spread(batch)))
             stack.callback(part.register_forward_hook(measure).remove)
         try:
-            module(*_parts(batch))
+            module(*spread(batch))
         except Exception as error:
             raise _failure(name, batch, error) from error
     return [shape for key, part in modules.items() for shape in _shapes(key, part, seen[key])]
@@ -292,10 +292,6 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
 def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Input:
     """A batch of one image of zeros, or of one latent, as the network takes it."""
     return (network if isinstance(network, Network) else Network(network)).blank(size)
-
-
-def _parts(batch: Input) -> tuple[Tensor, ...]:
-    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _measuring(

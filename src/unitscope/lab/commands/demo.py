@@ -79,13 +79,13 @@ def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) 
 
 
 def _run(
-    network: us.Network,
-    source: us.ConceptSource,
+    network: "us.Network",
+    source: "us.ConceptSource",
     layers: Sequence[str],
     out: Path,
     convention: str,
     resume: bool,
-) -> us.Dissection:
+) -> "us.Dissection":
     """One dissection with its report; one that is already there is opened."""
     done = resume and (out / "run.json").is_file()
     run = (
@@ -153,27 +153,24 @@ def _dissect_classifier(out: Path, count: int, resume: bool) -> "Chapter":
 
 
 def _remove_units(out: Path, count: int) -> "Chapter":
-    from unitscope.experiments.removal import pair_trials, study_removal
-    from unitscope.experiments.removal_tables import spell_span, write_removal
-    from unitscope.interventions.explanation import explain_image
+    from unitscope.experiments.removal import study_removal
+    from unitscope.experiments.removal_result import Pictures
+    from unitscope.interventions.explained_images import explain
     from unitscope.lab.tour import Chapter
     from unitscope.views.drawing import save_picture
     from unitscope.views.explanation_sheet import draw_explanation
-    from unitscope.views.explanation_text import Exhibit
-    from unitscope.views.removal import Pictures, write_removal_page
 
     images = max(2 * count, FEWEST)
     print(f"3 of 6: the scene classifier without some of its units, over {images} other scenes")
     network, named = us.load_network("zoo:scene-classifier"), us.load(out / "true")
-    ranking, testing = pair_trials(network, us.open_source(f"drawn:count={images},seed=4,size=64"))
-    study = study_removal(network, "layer5", ranking, testing, named=named["layer5"])
-    write_removal(study, out / "removal")
+    scenes = us.open_source(f"drawn:count={images},seed=4,size=64")
+    study = study_removal(network, "layer5", scenes, run=named)
+    study.save(out / "removal")
     seen = us.open_source(f"drawn:count={count},seed=3,size=64")
-    write_removal_page(study, out / "removal", pictures=Pictures(named, seen, out / "true"))
-    labels = {unit.unit: unit.concept for unit in named["layer5"] if unit.detector and unit.concept}
+    study.page(out / "removal", pictures=Pictures(named, seen, out / "true"))
     image = us.open_source("drawn:count=40,seed=9,size=64")[EXPLAINED].image
-    exhibit = Exhibit("a drawn scene", image, explain_image(network, "layer5", image), labels, None, 6)
-    save_picture(draw_explanation(exhibit), out / "pictures" / "explained.png")
+    found = explain(network, image, "layer5", run=named)
+    save_picture(draw_explanation(found.images[0]), out / "pictures" / "explained.png")
     levels, many = study.levels, study.many
     shown = {
         "all units": levels[None, "none", 0],
@@ -184,7 +181,7 @@ def _remove_units(out: Path, count: int) -> "Chapter":
     return Chapter(
         "What its units do",
         REMOVAL.format(images=images),
-        tuple((title, spell_span(level.balanced, ".2f")) for title, level in shown.items()),
+        tuple((title, level.balanced.spell(".2f")) for title, level in shown.items()),
         "pictures/explained.png",
         "A drawn scene and the six units that speak most for its class",
         links=(("Every class without its units", "removal/index.html"),),
@@ -220,40 +217,25 @@ def _dissect_generator(out: Path, count: int, resume: bool) -> "Chapter":
 
 
 def _paint_with_units(out: Path, count: int) -> "Chapter":
-    from unitscope.experiments.erasure import Target, study_erasure
-    from unitscope.experiments.erasure_tables import spell_share, write_erasure
+    from unitscope.experiments.erasure import study_erasure
     from unitscope.experiments.placement import study_placement
-    from unitscope.experiments.placement_tables import write_placement
     from unitscope.interventions.generator_run import open_studio
-    from unitscope.interventions.unit_values import measure_levels
     from unitscope.lab.tour import Chapter
     from unitscope.views.generator_figures import draw_pairs
-    from unitscope.views.generator_pages import (
-        paint_insertion,
-        paint_removal,
-        save_sheet,
-        write_erasure_page,
-        write_placement_page,
-    )
+    from unitscope.views.generator_pages import paint_insertion, paint_removal, save_sheet
 
     images = max(count // 4, 40)
     print(f"5 of 6: the generator without some of its units, and with them set, over {images} other images")
     studio = open_studio(us.load_network("zoo:generator"), us.load(out / "generator"))
-    targets = [Target(studio.find(name), PAINTING_LAYER) for name in PAINTED]
-    levels = {
-        PAINTING_LAYER: measure_levels(studio.generator, PAINTING_LAYER, studio.segmenter, studio.ranked)
-    }
-    erasure = study_erasure(studio, targets, counts=(4, 20), images=images)
-    placement = study_placement(studio, targets, levels, across=8, places=2, images=images)
-    write_erasure(erasure, out / "erasure")
-    write_erasure_page(erasure, studio, out / "erasure")
-    write_placement(placement, out / "insertion")
-    write_placement_page(placement, studio, levels, out / "insertion", least=images // 10)
-    tree = targets[0]
-    rows = [
-        *paint_removal(erasure, studio, tree),
-        *paint_insertion(placement, studio, tree, levels[tree.layer], least=images // 10),
-    ]
+    erasure = study_erasure(studio, PAINTED, layer=PAINTING_LAYER, counts=(4, 20), images=images)
+    placement = study_placement(
+        studio, PAINTED, layer=PAINTING_LAYER, across=8, places=2, images=images, least=images // 10
+    )
+    for study, name in ((erasure, "erasure"), (placement, "insertion")):
+        study.save(out / name)
+        study.page(out / name)
+    tree = erasure.targets[0]
+    rows = [*paint_removal(erasure, tree), *paint_insertion(placement, tree)]
     save_sheet(draw_pairs(rows), out / "pictures" / "painters.jpg")
     removed = {by: erasure.removed(tree, by, 20) for by in erasure.kinds}
     added = {by: placement.trials[tree.concept.id, by].effect for by in placement.kinds}
@@ -261,17 +243,14 @@ def _paint_with_units(out: Path, count: int) -> "Chapter":
         "Units that paint",
         PAINTERS.format(images=images, layer=PAINTING_LAYER),
         (
-            ("% of tree pixels gone without 20 tree units", spell_share(removed["iou"])),
-            ("% gone without 20 random ones", spell_share(removed["random"])),
-            ("% more of a picture's tree pixels, set at one place", spell_share(added["iou"])),
-            ("% more with random ones set there", spell_share(added["random"])),
+            ("% of tree pixels gone without 20 tree units", removed["iou"].spell(times=100.0)),
+            ("% gone without 20 random ones", removed["random"].spell(times=100.0)),
+            ("% more of a picture's tree pixels, set at one place", added["iou"].spell(times=100.0)),
+            ("% more with random ones set there", added["random"].spell(times=100.0)),
         ),
         "pictures/painters.jpg",
         "Pictures before and after tree units are removed, and before and after they are set at one place",
-        links=(
-            ("Removal", "erasure/index.html"),
-            ("Insertion by what stood there", "insertion/index.html"),
-        ),
+        links=(("Removal", "erasure/index.html"), ("Insertion by what stood there", "insertion/index.html")),
     )
 
 

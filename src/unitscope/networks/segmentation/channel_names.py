@@ -1,8 +1,7 @@
-"""What the channels of a foreign segmentation network stand for: names, categories, options."""
+"""What the channels of a foreign segmentation network stand for: names and categories."""
 
 import csv
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,19 +90,3 @@ def _parse_csv(text: str) -> list[tuple[str, str | None]]:
     if "name" not in (rows.fieldnames or ()):
         raise ValueError("it has no column 'name'")
     return [(row["name"] or "", row.get("category")) for row in rows]
-
-
-def split_options(spec: str, allowed: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """A text and the options that follow it: `net.onnx,names=n.csv` gives `net.onnx` and {names: n.csv}.
-
-    Raises `UsageError` for an option that is not allowed.
-
-    >>> split_options("hf:net,phrases=tree|old house", ("phrases",))
-    ('hf:net', {'phrases': 'tree|old house'})
-    """
-    head, *parts = re.split(r",(?=[a-z]+=)", spec)
-    options = dict(part.split("=", 1) for part in parts)
-    strange = [key for key in options if key not in allowed]
-    if strange:
-        raise UsageError(f"{head} has no option {strange[0]!r}; it has {', '.join(allowed)}")
-    return head, options

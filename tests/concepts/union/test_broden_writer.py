@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unitscope.concepts.union.filenames import StemNames, safe_name
+from unitscope.concepts.union.broden_writer import StemNames, safe_name
 
 
 @given(st.text())

@@ -15,7 +15,7 @@ PAGES: dict[str, str] = {}
 """What draws the page of a result, `"module:function"` by the result's `"module:Type"`; the door fills it."""
 NOTEBOOKS: dict[str, str] = {}
 TEXTS: dict[str, str] = {}
-"""What draws a result in a notebook, and what says it in words, likewise."""
+"""The same for a result in a notebook, and in words."""
 
 
 def open_door(

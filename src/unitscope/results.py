@@ -12,7 +12,7 @@ from unitscope.tables import Table, write_tables
 
 
 class Result:
-    """The figures of one verb. A kind of result says what its tables are and how it is told in words.
+    """The figures of one verb. Each kind of result has tables, and may have words of its own.
 
     `str(result)` is what the command prints.
     """

@@ -1,8 +1,8 @@
 """A threshold for every pair of unit and concept, chosen by information on other images than are counted.
 
 GAN Dissection (Bau et al., ICLR 2019, section 3.1): t(u, c) maximizes I(a_u > t; s_c) / H(a_u > t, s_c),
-mutual information over joint entropy of "the unit is above t" and "the concept is here", on images of their
-own; the IoU of u and c is then counted at t(u, c), and a unit is named by the best of these.
+mutual information over joint entropy of "the unit is above t" and "the concept is here", on held-out images;
+the IoU of u and c is then counted at t(u, c), and a unit is named by the best of these.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ class QualityRule:
     """Which thresholds are tried and which are passed over; as in the released code of GAN Dissection.
 
     - Tried are the values that a unit exceeds at `levels` fractions of its values, evenly spaced in their
-      logarithm from `least_fraction` to 1; the last, which all values exceed, tells nothing and is left out.
+      logarithm from `least_fraction` to 1; the last, which all values exceed, is left out.
     - `positive`: a threshold must be above 0.
     - `coverage`: a concept must have that share of the pixels that enter its union, or it gets no threshold.
     - `agreement`: unit and concept must agree, both there or both not, on more than that share of them.
@@ -110,7 +110,7 @@ def dissect_by_quality(
 ) -> Dissection:
     """A dissection whose thresholds are chosen pair by pair on `heldout`, and counted over `source`.
 
-    The network runs three times: over the held-out images, over the source to count every pair at its own
+    The network runs three times: over the held-out images, over the source to count every pair at its
     threshold, and over the source once more, each unit at the threshold of its name, for masks, top images
     and confidence. p-values and held-out IoU hold that one threshold fixed. The convention's quantile is left
     for units that no concept gives a threshold. Other `options` are those of `dissect`.
@@ -248,7 +248,7 @@ def count_pairs(
     choices: Mapping[str, Choice],
     machine: Machine = Machine(),  # noqa: B008 - frozen
 ) -> tuple[dict[str, Pairs], Int64[np.ndarray, "concept"]]:
-    """Every pair counted at its own threshold over a source, by layer; and the area of every concept."""
+    """Every pair counted at its threshold over a source, by layer; and the area of every concept."""
     words = source.vocabulary
     areas = np.zeros(words.size, np.int64)
     ladders = {}

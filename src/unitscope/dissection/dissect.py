@@ -14,7 +14,7 @@ import torch
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
-from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers
 from unitscope.dissection.recipe import NetworkRecord, Recipe, SourceRecord
@@ -28,9 +28,10 @@ from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
+from unitscope.statistics.overlap import draw_resampling
 from unitscope.statistics.quantiles import TailPlan
-from unitscope.statistics.resampling import draw_resampling
 from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
+from unitscope.statistics.shards import read_shard, write_shard
 from unitscope.tables import plain
 from unitscope.version import __version__
 
@@ -124,8 +125,8 @@ def dissect(
     - `machine`: device, precision, threads and memory.
     - `batch_size`: images that the network is given at once.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs.
-    - `out`: a folder where the run is saved, and can be gone on with after a kill (`resume=True`);
-      `shard_size`: images between two points that it can go on from.
+    - `out`: a folder where the run is saved; after a kill, `resume=True` continues it.
+    - `shard_size`: images between two points that it can continue from.
 
     Returns a `Dissection`: `run[layer][unit]` is a `Unit`, `run.to_frame()` a row a unit.
 
@@ -240,12 +241,8 @@ def plan_scan(
     fit: Fit,
 ) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
     """What a scan will do, and warnings by layer, found out with one blank image."""
-    _check_network(network)
-    layers = _check_layers(layers)
-    _check_fit(fit)
-    if len(source) == 0:
-        raise SourceError("the source has no images; there is nothing to dissect over")
-    _check_vocabulary(source.vocabulary)
+    layers = _check_asked(network, layers, fit)
+    _check_source(source)
     _check_thresholds(layers, thresholds)
     prepared = network.preprocessing
     wanted = _check_size(size) or prepared.size
@@ -259,22 +256,16 @@ def plan_scan(
     fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
     for layer in layers:
         maps = read_units(outputs[layer], network.prefix_tokens, layer)
-        units, height, width = maps.shape[1:]
-        flat = (height, width) == (1, 1)
-        grid = _grid((height, width), frame, rules, None if flat else fields.get(layer))
-        population = rules.population
+        units, *cells = maps.shape[1:]
+        map_size = (cells[0], cells[1])
+        flat = map_size == (1, 1)
         if layer in thresholds and len(thresholds[layer]) != units:
             raise UsageError(
                 f"{len(thresholds[layer])} thresholds are given for layer {layer}, which has {units} units"
             )
-        tails[layer] = TailPlan(
-            units,
-            len(source),
-            (height, width),
-            grid,
-            "given" if layer in thresholds else population,
-            rules.quantile,
-        )
+        grid = _grid(map_size, frame, rules, None if flat else fields.get(layer))
+        population = "given" if layer in thresholds else rules.population
+        tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile)
         if rules.upsampling == "receptive-field" and layer not in fields and not flat:
             warnings[layer] = (
                 "the receptive fields of this layer could not be derived; half-pixel centers are used",
@@ -289,25 +280,20 @@ def _check_least(least: int, **values: int) -> None:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
 
 
-def _check_network(network: object) -> None:
+def _check_asked(network: object, layers: Sequence[str], fit: str) -> tuple[str, ...]:
+    """The layers, each once."""
     if not isinstance(network, Network):
         raise UsageError(
             f"the network is a {type(network).__name__}, which does not say how its input is prepared; give "
             "unitscope.Network(module, unitscope.Preprocessing(...))"
         )
-
-
-def _check_layers(layers: Sequence[str]) -> tuple[str, ...]:
     if isinstance(layers, str):
         raise UsageError(f"layers is the text {layers!r}; give a list, such as [{layers!r}]")
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
-    return tuple(dict.fromkeys(layers))
-
-
-def _check_fit(fit: str) -> None:
     if fit not in get_args(Fit):
         raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
+    return tuple(dict.fromkeys(layers))
 
 
 def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -317,13 +303,15 @@ def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return sides
 
 
-def _check_vocabulary(vocabulary: Vocabulary) -> None:
-    if not len(vocabulary):
+def _check_source(source: ConceptSource) -> None:
+    if len(source) == 0:
+        raise SourceError("the source has no images; there is nothing to dissect over")
+    if not len(source.vocabulary):
         raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
-    if len(vocabulary.categories) > MAX_CATEGORIES:
+    categories = len(source.vocabulary.categories)
+    if categories > MAX_CATEGORIES:
         raise SourceError(
-            f"the source has {len(vocabulary.categories)} categories, at most {MAX_CATEGORIES} can be told "
-            "apart; merge some of them"
+            f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
         )
 
 
@@ -354,30 +342,30 @@ def _check_thresholds(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarr
 
 
 def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Field | None) -> Grid:
-    if rules.upsampling == "receptive-field":
-        if field is None:
-            return make_grid(map_size, frame.mask_size, "half-pixel")
-        return make_grid(
-            map_size,
-            frame.mask_size,
-            "receptive-field",
-            centers=field.center,
-            steps=field.step,
-            input_size=frame.size,
-        )
-    return make_grid(map_size, frame.mask_size, rules.upsampling)
+    if rules.upsampling != "receptive-field":
+        return make_grid(map_size, frame.mask_size, rules.upsampling)
+    if field is None:
+        return make_grid(map_size, frame.mask_size, "half-pixel")
+    return make_grid(
+        map_size,
+        frame.mask_size,
+        "receptive-field",
+        centers=field.center,
+        steps=field.step,
+        input_size=frame.size,
+    )
 
 
 def _scan(
     network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, workspace: Workspace | None
 ) -> Scan:
     def done(number: int) -> Scan | None:
-        return workspace.read_shard(number, plan) if workspace else None
+        return read_shard(workspace.shards, number, plan) if workspace else None
 
     scan: Scan | None = None
     for number, shard, total, new in scan_shards(network, source, plan, machine, done):
         if new and workspace is not None:
-            workspace.write_shard(number, shard)
+            write_shard(workspace.shards, number, shard)
         scan = total
     assert scan is not None
     return scan

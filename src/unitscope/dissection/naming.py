@@ -12,8 +12,7 @@ from unitscope.dissection.labels import name_pairs
 from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.statistics.annotations import LabelIndex
-from unitscope.statistics.overlap import Evidence, Overlap, measure_overlap
-from unitscope.statistics.resampling import Resampling
+from unitscope.statistics.overlap import Evidence, Overlap, Resampling, measure_overlap
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import Threads, open_threads
 

@@ -71,7 +71,7 @@ class Confidence:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The pairs of a layer's units and concepts, each at its own threshold: `dissection.adaptive`.
+    """The pairs of a layer's units and concepts, each at a threshold of its own: `dissection.adaptive`.
 
     `thresholds` are NaN where a pair has none; its counts are then 0. `quality` is the information quality
     ratio on the held-out images that the threshold was chosen on. `active` counts the pixels above it that
@@ -92,7 +92,7 @@ class LayerDissection(Units):
     the union with concepts of category k; `pixels_in[k]` all pixels of the images that enter it (under
     the union `touched`, whose images differ by unit, those with any label of the category).
 
-    With `pairs`, IoU, labels and detectors are those of the pairs at their own thresholds; `thresholds` are
+    With `pairs`, IoU, labels and detectors are those of the pairs at their thresholds; `thresholds` are
     then those of each unit with its label, and all else is counted there.
     """
 

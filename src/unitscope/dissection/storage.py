@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.run_files import FORMAT, read_json, spell_json, writing_run
 from unitscope.errors import RunError, UnitscopeError
 from unitscope.files import write_whole
-from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.shards import read_shard, write_shard
 
 _DAMAGES = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, SafetensorError, TypeError,
@@ -42,14 +41,6 @@ class Workspace:
         path = self.folder / "shards" / "spilled"
         path.mkdir(exist_ok=True)
         return path
-
-    def read_shard(self, number: int, plan: ScanPlan) -> Scan | None:
-        """One part, where it is done."""
-        return read_shard(self.shards, number, plan)
-
-    def write_shard(self, number: int, shard: Scan) -> None:
-        """Keep one more part."""
-        write_shard(self.shards, number, shard)
 
     def finish(self, run: Dissection) -> None:
         """Save the whole run and drop its parts."""
@@ -165,10 +156,7 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
                 raise RunError(f"{path} has no column {min(missing)}; layer, unit, threshold are needed")
             for row in rows:
                 try:
-                    layer, unit = row["layer"].removeprefix("'"), int(row["unit"])
-                    if unit in found.setdefault(layer, {}):
-                        raise ValueError(f"unit {unit} of layer {layer} stands here a second time")
-                    found[layer][unit] = _number(row["threshold"])
+                    _add_threshold(row, found)
                 except (ValueError, TypeError, AttributeError) as error:
                     raise RunError(f"{path} line {rows.line_num}: {error}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -179,13 +167,14 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
         if sorted(units) != list(range(len(units))):
             raise RunError(f"{path}: the units of layer {layer} are not 0 to {len(units) - 1}")
     return {
-        layer: np.array([units[unit] for unit in range(len(units))], np.float32)
-        for layer, units in found.items()
+        layer: np.array([units[unit] for unit in sorted(units)], np.float32) for layer, units in found.items()
     }
 
 
-def _number(text: str) -> float:
-    number = float(text)
-    if np.isnan(number):
+def _add_threshold(row: Mapping[str, str], found: dict[str, dict[int, float]]) -> None:
+    layer, unit, threshold = row["layer"].removeprefix("'"), int(row["unit"]), float(row["threshold"])
+    if np.isnan(threshold):
         raise ValueError("a threshold must be a number, not nan")
-    return number
+    if unit in found.setdefault(layer, {}):
+        raise ValueError(f"unit {unit} of layer {layer} stands here a second time")
+    found[layer][unit] = threshold

@@ -92,10 +92,8 @@ class Unit(Units):
         return (self,)
 
     def text(self, **chosen: Any) -> str:
-        """Every column of the unit on a line of its own."""
-        return Table(
-            ("unit", str(self.unit)), tuple(zip(COLUMNS, self.figures(), strict=True)), (0, 1)
-        ).text()
+        """The columns of the unit, a line each."""
+        return Table(("", ""), tuple(zip(COLUMNS, self.figures(), strict=True)), (0, 1)).text().lstrip()
 
     def figures(self) -> tuple[Any, ...]:
         """The values of `COLUMNS`, concepts by name, None for no label."""

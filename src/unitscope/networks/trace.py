@@ -20,7 +20,7 @@ Reader = Callable[[Input], dict[str, Tensor]]
 
 
 class _Stop(BaseException):
-    """Ends a forward pass whose rest nobody reads; no `Exception`, so that no network swallows it."""
+    """Ends a forward pass whose rest is not read; no `Exception`, so that no network swallows it."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class _Pass:
             except _Stop:
                 pass
             except Exception as error:
-                # What lies behind the last layer asked for may fail: nobody reads it.
+                # What comes after the last layer asked for may fail: it is not read.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
         return {address.text: self._result(address, spread(batch)) for address in self.addresses}

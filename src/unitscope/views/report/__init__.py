@@ -9,7 +9,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.result import Dissection
-from unitscope.errors import RunError
+from unitscope.errors import writing
 from unitscope.networks.open_source import open_source
 from unitscope.views.pages import page_environment
 from unitscope.views.palette import color_categories
@@ -36,7 +36,7 @@ def write_report(
     run: str | Path | None = None,
     ranks: int | None = 9,
 ) -> Path:
-    """Write the report of a dissection into the folder `out`; the path of its `index.html`.
+    """Writes the report of a dissection into the folder `out`; the path of its `index.html`.
 
     `source` and `frame` (by default the frame of the run) are those the dissection was made with:
     they give the pictures, each saved once. `run` is the folder of the saved run, whose `units.csv`
@@ -47,7 +47,7 @@ def write_report(
     Raises `RunError` where the folder cannot be written, `SourceError` where an image has gone.
     """
     folder = Path(out)
-    try:
+    with writing(f"the report to {folder}"):
         (folder / "assets").mkdir(parents=True, exist_ok=True)
         pictures = save_pictures(dissection, source, frame or dissection.frame, ranks, folder / "pictures")
         data = write_data(dissection, pictures, ranks, folder / "data")
@@ -57,8 +57,6 @@ def write_report(
         downloads = copy_downloads(folder, folder.parent if run is None else Path(run))
         page = render_page(dissection, data, downloads, tile_aspect(pictures))
         (folder / "index.html").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return folder / "index.html"
 
 

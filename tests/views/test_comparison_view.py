@@ -54,7 +54,7 @@ def test_one_layer_in_all_is_nothing_to_compare() -> None:
 
 def test_text_and_json_tell_the_same() -> None:
     comparison = compare_runs({"x": made_dissection(), "y": made_dissection(seed=1)})
-    told = json.loads(json.dumps(comparison.json(), allow_nan=False))
+    told = json.loads(json.dumps(comparison.describe(), allow_nan=False))
     assert told["schema"] == 1
     pair = told["pairs"][0]
     assert f"{pair['same']} of {pair['units']} units keep their label" in comparison.text()

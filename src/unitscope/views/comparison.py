@@ -117,7 +117,7 @@ class Comparison(Result):
         rest = len(pair.changes) - CHANGES_SHOWN
         return f"{title}\n{align(rows, left=(1, 2))}" + (f"\nand {rest:,} more" if rest > 0 else "")
 
-    def json(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         """The comparison ready for JSON, all changes included; `schema` is the version of this form."""
         return {
             "schema": SCHEMA,

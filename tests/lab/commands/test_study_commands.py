@@ -9,6 +9,7 @@ import pytest
 from unitscope.cli import main
 from unitscope.lab.commands.axis import AXIS
 from unitscope.lab.commands.comparisons import COMPARING, COMPARISONS
+from unitscope.lab.studies import trained_groups
 
 TABLES = {
     "axis": ("conditions.csv", "parts.csv"),
@@ -17,6 +18,14 @@ TABLES = {
     "training": ("training.csv", "changes.csv", "tracks.csv"),
     "transfer": ("transfer.csv", "tracks.csv"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    """Networks are trained for two steps, not sixteen: what a study leaves is tested, not what it finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trained_groups, "QUICK_STEPS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from unitscope.dissection.dissect import Confidences as Confidences
 from unitscope.dissection.dissect import dissect as dissect
 from unitscope.dissection.result import Dissection as Dissection
 from unitscope.dissection.result import LayerDissection as LayerDissection
-from unitscope.dissection.result import Unit as Unit
 from unitscope.dissection.storage import load as load
 from unitscope.dissection.storage import save as save
+from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
 from unitscope.networks.generators import Generator as Generator
 from unitscope.networks.load import load_network as load_network

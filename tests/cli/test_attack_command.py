@@ -74,7 +74,7 @@ def test_an_attack_that_never_succeeds_says_so_and_writes_what_it_has(place, cap
         ("--targets kitchn", ("no class 'kitchn'", "near names: kitchen"), 2),
         ("--targets 24", ("classes 0 to 23, not 24",), 2),
         ("--targets kitchen --layer layr5", ("no layer 'layr5'", "near names: layer5"), 2),
-        ("--targets kitchen --layer head", ("layer head", "gives the logits"), 2),
+        ("--targets kitchen --layer head", ("layer head", "gives the classes themselves"), 2),
         ("--targets kitchen --count 100", ("images can be attacked", "--count"), 1),
         ("--targets kitchen --count 0", ("0 images",), 2),
         ("--targets kitchen --eps 1", ("--eps", "cw"), 2),

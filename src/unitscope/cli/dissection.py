@@ -230,4 +230,4 @@ def compare(
     else:
         print(comparison.text())
     if out is not None:
-        print(f"page: {comparison.write(out)}", file=sys.stderr if json else sys.stdout)
+        print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

@@ -28,8 +28,7 @@ Layer = Annotated[
     ),
 ]
 RunOfGenerator = Annotated[
-    Path,
-    arg(help="its dissection with a segmenter; the same segmenter looks at the pictures", metavar="RUN"),
+    Path, arg(help="its dissection with a segmenter; the same segmenter looks at the pictures", metavar="RUN")
 ]
 
 
@@ -90,7 +89,7 @@ def erase(
         optimize=optimizing.steps if optimizing.optimize else 0,
         seed=drawing.seed,
     )
-    publish(study, output, studio=studio)
+    publish(study, output)
 
 
 def insert(
@@ -142,7 +141,7 @@ def insert(
         optimize=optimizing.steps if optimizing.optimize else 0,
         seed=drawing.seed,
     )
-    publish(study, output, studio=studio)
+    publish(study, output)
 
 
 def _open_studio(network: str, run: Path, opening: Opening, output: Output) -> "Studio":

@@ -4,8 +4,9 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -25,8 +26,11 @@ _SOURCES = {
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
 Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
 Flag = FlagCreatePairsOff[bool]
-Network = Annotated[Positional[str], arg(help=spell_kinds(NETWORKS, KINDS), metavar="NETWORK")]
-Source = Annotated[str, arg(help=spell_kinds(SOURCES, _SOURCES), metavar="SOURCE")]
+# Texts that are made when help is printed: they ask all packages for what they bring.
+_network: Any = partial(spell_kinds, NETWORKS, KINDS)
+_source: Any = partial(spell_kinds, SOURCES, _SOURCES)
+Network = Annotated[Positional[str], arg(help=_network, metavar="NETWORK")]
+Source = Annotated[str, arg(help=_source, metavar="SOURCE")]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]
@@ -154,9 +158,9 @@ def check_out(folder: Path) -> None:
 
 def print_json(value: object) -> None:
     """Prints a value as JSON, null for a number that is none."""
-    from unitscope.views.summary import all_known
+    from unitscope.tables import plain
 
-    print(json.dumps(all_known(value), indent=1, allow_nan=False))
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
 
 
 def show(result: "Result", json: bool, *lines: str) -> None:

@@ -32,8 +32,9 @@ from unitscope.interventions.attacks import (
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.importance import measure_importance
+from unitscope.interventions.linear_head import check_hidden
 from unitscope.networks.network import Network
-from unitscope.networks.trace import evaluation, hook_layer, tap
+from unitscope.networks.trace import evaluation, tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval
@@ -237,16 +238,7 @@ def study_attacks(
 
 
 def _check_layer(network: Network, layer: str, image: Pixels) -> None:
-    given: list[torch.Tensor] = []
-
-    def note(raw: torch.Tensor) -> torch.Tensor:
-        given.append(raw)
-        return raw
-
-    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
-        logits = classify_pixels(network, image)
-    if given and given[-1].shape == (1, *logits.shape) and torch.equal(given[-1][0], logits):
-        raise UsageError(f"layer {layer} of {network.name} gives the logits; take a layer in front of them")
+    check_hidden(network, layer, network.preprocessing.normalize(image[None].to(network.device)))
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
 

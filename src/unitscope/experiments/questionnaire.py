@@ -122,7 +122,7 @@ def parse_questionnaire(text: str) -> Questionnaire:
 
 def identify_run(run: Dissection) -> str:
     """A text that differs for other networks, weights, images or settings."""
-    told = json.dumps(run.recipe, sort_keys=True, default=str)
+    told = json.dumps(run.recipe.record(), sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

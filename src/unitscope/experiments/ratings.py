@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8
 
-from unitscope.dissection.storage import guard_cell
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.experiments.questionnaire import Question, Questionnaire, parse_questionnaire
+from unitscope.tables import guard_cell
 
 Answers = Mapping[str, Mapping[int, bool]]
 """By rater and number of the question: whether the phrase describes the unit."""

@@ -11,7 +11,7 @@ from unitscope.lab.world.outfit import chair, lamp, table
 from unitscope.lab.world.rooms import Room
 
 Painter = Callable[[Canvas, Number, Number, Number], object]
-"""Paints a thing whose foot is at (x, y), where a meter is so long: `tree(canvas, x, y, m)`."""
+"""Paints a thing whose foot is at (x, y), where a meter is `m` long: `tree(canvas, x, y, m)`."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Stage:
             self.put(painter, r.between(*columns), r.between(*rows))
 
     def scatter(self, painter: Painter, count: int, rows: Span, columns: Span = (3, 97)) -> None:
-        """So many of a thing between two rows and two columns, apart from one another."""
+        """`count` of a thing between two rows and two columns, apart from one another."""
         r = self.canvas.chance
         for k in range(count):
             width = (columns[1] - columns[0]) / count

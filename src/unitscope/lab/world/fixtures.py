@@ -67,7 +67,7 @@ def crate(c: Canvas, x: Number, y: Number, m: Number) -> None:
 
 
 def sign(c: Canvas, x: Number, y: Number, m: Number) -> None:
-    """A board on a pole that tells something."""
+    """A board with writing, on a pole."""
     r, tall, half = c.chance, m * c.chance.between(1.7, 2.3), m * c.chance.between(0.4, 0.65)
     c.shadow(x, y, half, m * 0.1)
     pole = c.ink("sign", "pole", r.pick(("wood", "metal")), r.tone((*of.WOOD, *of.METAL)), form="pillar")

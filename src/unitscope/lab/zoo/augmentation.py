@@ -112,7 +112,7 @@ def draw_views(
         labels = torch.where(outside[:, None], ground.byte(), labels)
     else:
         labels = torch.where(outside[:, None], unknown, labels)
-    # What hides a part has no class: called background it would teach that faces have holes.
+    # What hides a part has no class: if it were background, faces would be learned to have holes.
     blots = _draw_blots(rng, count, size)[:, None]
     labels = torch.where(blots, unknown, labels)
     images = torch.where(blots, _draw_grounds(rng, grounds, count, size), images)

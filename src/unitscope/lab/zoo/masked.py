@@ -1,4 +1,4 @@
-"""A user's own masks for training: read once, kept small, in memory."""
+"""Pictures with masks, to train on: read once, and kept small, in memory."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ VOID = 255
 """The label of a pixel whose truth is unknown."""
 
 GROUND = "background"
-"""The class that other grounds may take the place of, beside pixels without a label."""
+"""The class that may be replaced by other backgrounds, as may pixels without a label."""
 
 SHARE = 0.75
 """The share of the pictures that is trained on, where no split is given."""
@@ -63,7 +63,7 @@ def _is_ground(concept: int, words: Vocabulary) -> bool:
 def halve_masked(
     source: ConceptSource, share: float | None = None, seed: int = 0
 ) -> tuple[ConceptSource, ConceptSource]:
-    """What to train on and what to measure on: by `splits.json`, or by lot.
+    """What to train on and what to measure on: by `splits.json`, or at random.
 
     A folder whose `splits.json` has `train` and `test` is split so, unless a `share` is given; everything
     else as `split_source` does, `SHARE` of it for training.

@@ -118,7 +118,7 @@ def generate(
 
 
 def blur(images: Images, times: int = 4) -> Images:
-    """Pictures without detail: shrunk so many times and enlarged again."""
+    """Pictures without detail: shrunk `times` times and enlarged again."""
     small = functional.avg_pool2d(images, times)
     return functional.interpolate(small, scale_factor=times, mode="bilinear", align_corners=False)
 

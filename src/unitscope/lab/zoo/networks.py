@@ -161,12 +161,12 @@ class SceneGenerator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Tells painted pictures from generated ones: one logit a picture, high for painted.
+    """Distinguishes painted pictures from generated ones: one logit a picture, high for painted.
 
-    The sum of three opinions: on the whole picture, on whether the whole fits the kind of scene
-    (projection, Miyato and Koyama, ICLR 2018), and on patches. The spread of features within
-    groups of 8 pictures is shown to it, so that a generator that repeats itself is found out
-    (Karras et al., ICLR 2018). `label` also guesses the object at every fourth pixel.
+    The sum of three scores: of the whole picture, of how well it fits the kind of scene (projection,
+    Miyato and Koyama, ICLR 2018), and of patches. It also reads the spread of features within groups of 8
+    pictures, so that a generator that repeats itself is recognized (Karras et al., ICLR 2018). `label` also
+    predicts the object at every fourth pixel.
     """
 
     def __init__(self, kinds: int, objects: int, channels: tuple[int, ...] = (48, 96, 192, 256)) -> None:

@@ -77,10 +77,10 @@ def _paint_into(wanted: PictureSet, home: Path, workers: int) -> None:
     starts = range(0, n, _CHUNK)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = pool.map(partial(_paint_chunk, wanted), starts)
-        for start, (some, theirs) in zip(
+        for start, (some, named) in zip(
             starts, tqdm(done, "painting", len(starts), unit="chunk"), strict=True
         ):
-            images[start : start + len(some)], labels[start : start + len(some)] = some, theirs
+            images[start : start + len(some)], labels[start : start + len(some)] = some, named
     images.flush()
     labels.flush()
 

@@ -148,7 +148,7 @@ def run_trainer(
 
 @contextmanager
 def _repeatable(threads: int) -> Iterator[None]:
-    """Torch computes with so many threads, the same again every time; afterwards it is as it was."""
+    """Torch computes with `threads` threads, the same every time; its settings are restored afterwards."""
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
     warning = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -217,7 +217,7 @@ def _log(path: Path, step: int, losses: dict[str, float]) -> None:
 
 
 def _cut_log(path: Path, step: int) -> None:
-    """Drops what was logged after the checkpoint that the training goes on from."""
+    """Drops what was logged after the checkpoint from which the training is resumed."""
     if path.is_file():
         head, *rows = path.read_text(encoding="utf-8").splitlines()
         kept = [row for row in rows if int(row.partition(",")[0]) < step]

@@ -21,7 +21,6 @@ from unitscope.dissection.storage import save as save
 from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
 from unitscope.networks.generators import Generator as Generator
-from unitscope.networks.heads import fit_head as fit_head
 from unitscope.networks.load import load_network as load_network
 from unitscope.networks.network import Network as Network
 from unitscope.networks.network import Preprocessing as Preprocessing

@@ -11,7 +11,7 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.matching import check_network, find_layer, pick_layer
 from unitscope.dissection.recipe import NetworkRecord
 from unitscope.errors import UsageError
-from unitscope.networks.heads import Head, replace_head
+from unitscope.lab.zoo.heads import Head, replace_head
 from unitscope.networks.network import Network, Preprocessing
 
 

@@ -14,6 +14,12 @@ ZOO = Kind(
     "small networks trained on the drawn world: scene-classifier, segmenter, generator",
     ("weights", "random"),
 )
+HEAD = Kind(
+    "unitscope.lab.zoo.heads:open_head",
+    "head:FILE",
+    "a head that `unitscope zoo head` fitted, on its network",
+    ("weights", "random", "download"),
+)
 ZOO_SEGMENTER = Kind(
     "unitscope.lab.zoo.weights_files:open_segmenter", "zoo:segmenter", "the segmenter of the drawn world"
 )
@@ -35,6 +41,12 @@ ZOO_COMMANDS = Command(
     _LABORATORY,
 )
 _STUDIES = {
+    "measurements": {
+        "grade": "plant units of known meaning, and name them",
+        "labels": "name units by true labels and by a segmenter's",
+        "depth": "count the concepts of every layer, such as a generator's",
+        "raters": "rate units by scripts that err",
+    },
     "studies": {
         "axis": "compare a layer's units with random rotations of them",
         "layers": "count the concepts of every layer of a classifier",
@@ -47,12 +59,6 @@ _STUDIES = {
         "discrimination": "relate detectors to linear classifiers",
         "threshold": "vary IoU cut-off, quantile and counting rule",
         "all": "run every study of paper A",
-    },
-    "measurements": {
-        "grade": "plant units of known meaning, and name them",
-        "labels": "name units by true labels and by a segmenter's",
-        "depth": "count the concepts of every layer, such as a generator's",
-        "raters": "rate units by scripts that err",
     },
 }
 STUDY = Command(

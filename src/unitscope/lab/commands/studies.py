@@ -10,11 +10,10 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import arg
 
 from unitscope.cli.words import Convention, Flag, Json, Output, Source
 from unitscope.errors import UsageError
-from unitscope.lab.commands.measurements import finish, raters
 
 if TYPE_CHECKING:
     from unitscope.concepts.vocabulary import ConceptSource
@@ -66,17 +65,15 @@ class Report:
 
     def give(self, finding: "Finding", setting: "Setting") -> None:
         """Writes the finding with its figure, and prints it."""
+        from unitscope.lab.commands.measurements import finish
+
         finish(finding, Output(self.out or setting.folder / finding.study, self.json))
-
-
-Shared = Annotated[Students, OmitArgPrefixes]
-Reported = Annotated[Report, OmitArgPrefixes]
 
 
 def _study(name: str, line: str) -> Callable[..., None]:
     """The command of a study that has no options of its own."""
 
-    def command(seeds: Seeds = None, students: Shared = Students(), report: Reported = Report()) -> None:
+    def command(seeds: Seeds = None, students: Students = Students(), report: Report = Report()) -> None:
         from unitscope.lab.studies.catalog import STUDIES
 
         setting = students.set(seeds)
@@ -115,8 +112,8 @@ def layers(
     layers: tuple[str, ...] = (),
     concepts: Source = "drawn:count=1000,seed=2000,size=64",
     weights: tuple[Path, ...] = (),
-    students: Shared = Students(),
-    report: Reported = Report(),
+    students: Students = Students(),
+    report: Report = Report(),
 ) -> None:
     """Count the concepts of every layer of a classifier, by category.
 
@@ -151,8 +148,8 @@ def axis(
     weights: tuple[Path, ...] = (),
     rotations: int = 5,
     seeds: Seeds = None,
-    students: Shared = Students(),
-    report: Reported = Report(),
+    students: Students = Students(),
+    report: Report = Report(),
 ) -> None:
     """Compare a layer's units with random rotations of them, under many conditions.
 
@@ -193,8 +190,8 @@ def training(
     network: str | None = None,
     layer: str | None = None,
     concepts: Source = "drawn:count=1000,seed=2000,size=64",
-    students: Shared = Students(),
-    report: Reported = Report(),
+    students: Students = Students(),
+    report: Report = Report(),
 ) -> None:
     """Follow the units of a layer through the checkpoints of a training.
 
@@ -226,13 +223,14 @@ def training(
     return report.give(study_checkpoints(loaders, layer, source, setting, name=network), setting)
 
 
-def everything(seeds: Seeds = None, students: Shared = Students()) -> None:
+def everything(seeds: Seeds = None, students: Students = Students()) -> None:
     """Run every study of paper A, each into a folder of its own, and put all claims side by side.
 
     Each study is run as by its own command, scripted raters last; what is there is not made again. Writes
     summary.md.
     """
     from unitscope.files import write_whole
+    from unitscope.lab.commands.measurements import raters
     from unitscope.lab.studies.catalog import study_all
     from unitscope.lab.studies.study import spell_summary
 

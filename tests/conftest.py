@@ -6,6 +6,31 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
+LONG = (
+    ("lab/commands/test_study_commands.py", "cli", "experiments"),
+    ("lab/zoo", "lab/world", "test_docs.py", "views", "dissection"),
+)
+"""What takes long, for each of two processes to begin with, so that only short tests are left at the end.
+
+The first soon calls the compiled loops, the second does not: they are compiled once, and not by both.
+"""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sorts the tests for two processes; each takes a half, then some of the other's end."""
+    if not hasattr(config, "workerinput"):
+        return
+
+    def find(places: tuple[str, ...]) -> list[pytest.Item]:
+        folders = [Path(__file__).parent / place for place in places]
+        return [item for folder in folders for item in items if item.path.is_relative_to(folder)]
+
+    first, second = map(find, LONG)
+    long = {*first, *second}
+    short = [item for item in items if item not in long]
+    filling = max(0, len(items) // 2 - len(first))
+    items[:] = [*first, *short[:filling], *second, *short[filling:]]
+
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:

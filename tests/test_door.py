@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-import unitscope
+from unitscope.cli import list_commands
 from unitscope.doors import NOTEBOOKS, PAGES
 from unitscope.plugins import find_function
 
@@ -24,6 +25,8 @@ HEAVY = (
 )
 
 
+DOCS = Path(__file__).parent.parent / "docs"
+LABORATORY = ("demo", "study", "zoo")
 DOORS = ["unitscope", "unitscope.interventions", "unitscope.experiments", "unitscope.lab"]
 doors = pytest.mark.parametrize("door", [import_module(name) for name in DOORS], ids=DOORS)
 
@@ -31,7 +34,7 @@ doors = pytest.mark.parametrize("door", [import_module(name) for name in DOORS],
 @doors
 def test_names_are_sorted_and_few(door: ModuleType) -> None:
     assert list(door.__all__) == sorted(door.__all__)
-    assert 0 < len(set(door.__all__)) == len(door.__all__) <= 30
+    assert 0 < len(set(door.__all__)) == len(door.__all__) <= 40
 
 
 @doors
@@ -71,12 +74,46 @@ def test_what_draws_results_is_there() -> None:
         assert callable(find_function(drawn))
 
 
-def test_every_name_is_in_the_reference() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "reference.md").read_text("utf-8")
-    named = re.findall(r"^\.\. (?:auto\w+|py:data):: unitscope\.(\w+)$", page, re.MULTILINE)
-    public = [name for name in unitscope.__all__ if not name.startswith("_")]
+@doors
+def test_every_name_is_in_the_reference(door: ModuleType) -> None:
+    page = (DOCS / "reference.md").read_text("utf-8")
+    listed = rf"^\.\. (?:auto\w+|py:data):: {re.escape(door.__name__)}\.(\w+)$"
+    named = re.findall(listed, page, re.MULTILINE)
+    public = [name for name in door.__all__ if not name.startswith("_")]
     assert sorted(set(named) - {"errors"}) == public
     assert len(named) == len(set(named))
+
+
+def read_table() -> dict[str, list[str]]:
+    """The functions beside each command on the page that puts the two together."""
+    page = (DOCS / "commands-and-functions.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w ]+)` \| (.*) \| .* \|$", page, re.MULTILINE)
+    assert len(rows) == len({command for command, _ in rows})
+    return {command: re.findall(r"`(unitscope[\w.]*)`", functions) for command, functions in rows}
+
+
+def test_every_command_stands_beside_its_function() -> None:
+    wanted = set()
+    for words, command in list_commands().items():
+        ours = not command.origin or "'unitscope'" in command.origin or words.split()[0] in LABORATORY
+        if ours and not isinstance(command.run, Mapping):
+            wanted.add(words)
+    assert set(read_table()) == wanted
+
+
+@pytest.mark.parametrize(("command", "functions"), read_table().items())
+def test_a_function_beside_a_command_is_at_a_door(command: str, functions: list[str]) -> None:
+    assert functions, command
+    for function in functions:
+        home = max((name for name in DOORS if function.startswith(f"{name}.")), key=len)
+        name, *more = function.removeprefix(f"{home}.").split(".")
+        door = import_module(home)
+        assert name in door.__all__, function
+        found = getattr(door, name)
+        for part in more:
+            found = getattr(found, part)
+        assert callable(found)
+        assert found.__doc__
 
 
 @pytest.mark.parametrize("use", ["", "[getattr(unitscope, name) for name in unitscope.__all__]"])

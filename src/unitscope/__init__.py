@@ -8,12 +8,17 @@ The one door: sources of concepts and networks go in, `dissect` relates them in 
 True
 """
 
-from unitscope.doors import NOTEBOOKS, PAGES, open_door
+from unitscope.doors import NOTEBOOKS, PAGES, TEXTS, open_door
 
 __getattr__, __dir__, __all__ = open_door(__name__, __file__)
 
-NOTEBOOKS["unitscope.dissection.result:Dissection"] = "unitscope.views.notebook:dissection_html"
+_RUN, _LAYER = "unitscope.dissection.result:Dissection", "unitscope.dissection.result:LayerDissection"
+NOTEBOOKS[_RUN] = "unitscope.views.notebook:dissection_html"
+NOTEBOOKS[_LAYER] = "unitscope.views.notebook:layer_html"
+TEXTS[_RUN] = "unitscope.views.terminal:show_dissection"
+TEXTS[_LAYER] = "unitscope.views.terminal:show_layer"
 PAGES |= {
+    _RUN: "unitscope.views.report:draw_report",
     "unitscope.experiments.erasure_result:Erasure": "unitscope.views.generator_pages:write_erasure_page",
     "unitscope.experiments.movement:AttackStudy": "unitscope.views.attack_sheet:write_attacks",
     "unitscope.experiments.placement:Placement": "unitscope.views.generator_pages:write_placement_page",

@@ -14,7 +14,8 @@ from pathlib import Path
 PAGES: dict[str, str] = {}
 """What draws the page of a result, `"module:function"` by the result's `"module:Type"`; the door fills it."""
 NOTEBOOKS: dict[str, str] = {}
-"""What draws a result in a notebook, likewise."""
+TEXTS: dict[str, str] = {}
+"""The same for a result in a notebook, and in words."""
 
 
 def open_door(

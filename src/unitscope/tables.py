@@ -13,7 +13,7 @@ from unitscope.files import write_whole
 
 Cells = list[str]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _WIDEST = 60
 
 
@@ -133,7 +133,7 @@ def clean(text: str, letters: int | None = 32) -> str:
 
 
 def guard_cell(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would take it for a formula.
+    """The text with an apostrophe in front where it has one, or a spreadsheet would take it for a formula.
 
     >>> guard_cell("=1+1"), guard_cell("cat")
     ("'=1+1", 'cat')

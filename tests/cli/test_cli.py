@@ -204,7 +204,7 @@ def test_thresholds_of_more_layers_serve_for_some(tmp_path):
     assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--thresholds", "first/units.csv") == 0
     run = load(tmp_path / "run")
     np.testing.assert_array_equal(run["1"].intersections, load("first")["1"].intersections)
-    assert list(run.recipe["thresholds"]) == ["1"]
+    assert list(run.recipe.thresholds) == ["1"]
 
 
 def test_a_limit_takes_the_first_images(tmp_path):
@@ -224,7 +224,7 @@ def test_shuffled_labels_are_those_of_other_images(tmp_path):
 def test_mixed_precision_stays_near(tmp_path):
     assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--mixed-precision") == 0
     mixed = load(tmp_path / "run")
-    assert mixed.recipe["mixed_precision"] is True
+    assert mixed.recipe.mixed_precision is True
     np.testing.assert_allclose(mixed["1"].thresholds, load("first")["1"].thresholds, rtol=0.02)
 
 

@@ -96,6 +96,15 @@ def test_the_report_is_complete_as_json(animals: Path) -> None:
     assert data["problems"] == []
 
 
+def test_the_report_is_a_result(animals: Path, tmp_path: Path) -> None:
+    report = check_source(f"folder:{animals}")
+    assert report.rows()[1] == {"id": 2, "name": "dog", "category": "object", "images": 1, "coverage": 0.5}
+    assert str(report) == report.text()
+    report.save(tmp_path / "report")
+    assert (tmp_path / "report" / "concepts.csv").read_text().splitlines()[1] == "1,cat,object,2,1"
+    assert (tmp_path / "report" / "problems.csv").read_text() == "place,message\n"
+
+
 def test_a_contact_sheet_is_the_same_every_time(animals: Path, tmp_path: Path) -> None:
     source = open_folder(animals)
     first = preview_source(source, tmp_path / "a" / "sheet.png", count=3)

@@ -189,8 +189,8 @@ def test_tables_hold_every_attack_and_movement(study, tmp_path):
     ("layer", "told"),
     [
         ("unit", "no layer 'unit'; near names: units"),
-        ("head", "gives the logits"),
-        ("again", "gives the logits"),
+        ("head", "gives the classes themselves"),
+        ("again", "gives the classes themselves"),
         ("aside", "do not depend on aside"),
     ],
 )

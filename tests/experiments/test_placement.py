@@ -17,7 +17,7 @@ from unitscope.experiments.placement import study_placement
 from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import set_units
 from unitscope.interventions.insertion import Trials, draw_cells, find_context, find_pixels
-from unitscope.interventions.unit_values import measure_levels
+from unitscope.interventions.unit_values import measure_layers
 
 BALL, TREE, GROUND = WORDS[2], WORDS[3], WORDS[5]
 TARGETS = [Target(BALL, "maps"), Target(TREE, "maps")]
@@ -30,7 +30,7 @@ def studio():
 
 @pytest.fixture(scope="module")
 def levels(studio):
-    return {"maps": measure_levels(studio.generator, "maps", studio.segmenter, 64)}
+    return measure_layers(studio.generator, ["maps"], studio.segmenter, 64)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_layers_behind_the_classes_are_refused():
     trial, _ = pair_trials(network, Noise())
     assert check_layer(network, "0", trial) == 8
     for layer in ("4", "5"):
-        with pytest.raises(UsageError, match=f"layer {layer} is what small gives"):
+        with pytest.raises(UsageError, match=f"layer {layer} of small gives the classes"):
             check_layer(network, layer, trial)
 
     class Aside(nn.Module):

@@ -24,8 +24,8 @@ def pages(tmp_path_factory):
     for study in (erased, placed):
         object.__setattr__(study, "targets", named)
     return [
-        erased.page(folder / "erased", studio=studio),
-        placed.page(folder / "inserted", studio=studio),
+        erased.page(folder / "erased"),
+        placed.page(folder / "inserted"),
     ]
 
 

@@ -226,8 +226,8 @@ def compare(
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
     comparison = us.compare_runs({str(run): us.load(run) for run in runs})
     if json:
-        print_json(comparison.json())
+        print_json(comparison.describe())
     else:
         print(comparison.text())
     if out is not None:
-        print(f"page: {comparison.write(out)}", file=sys.stderr if json else sys.stdout)
+        print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

@@ -28,8 +28,7 @@ Layer = Annotated[
     ),
 ]
 RunOfGenerator = Annotated[
-    Path,
-    arg(help="its dissection with a segmenter; the same segmenter looks at the pictures", metavar="RUN"),
+    Path, arg(help="its dissection with a segmenter; the same segmenter looks at the pictures", metavar="RUN")
 ]
 
 
@@ -90,7 +89,7 @@ def erase(
         optimize=optimizing.steps if optimizing.optimize else 0,
         seed=drawing.seed,
     )
-    publish(study, output, studio=studio)
+    publish(study, output)
 
 
 def insert(
@@ -119,7 +118,7 @@ def insert(
     Args:
         network: a generator.
         units: how many units are set.
-        places: how many places are tried in each picture, one at a time, by lot.
+        places: how many random places are tried in each picture, one at a time.
         across: places are cells of a grid so many across, where that is coarser than the layer's own cells.
         level: set units to their mean where the concept is, or to their 0.99 quantile.
         least: contexts with fewer trials are in placement.csv only.
@@ -142,7 +141,7 @@ def insert(
         optimize=optimizing.steps if optimizing.optimize else 0,
         seed=drawing.seed,
     )
-    publish(study, output, studio=studio)
+    publish(study, output)
 
 
 def _open_studio(network: str, run: Path, opening: Opening, output: Output) -> "Studio":

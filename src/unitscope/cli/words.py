@@ -158,9 +158,9 @@ def check_out(folder: Path) -> None:
 
 def print_json(value: object) -> None:
     """Prints a value as JSON, null for a number that is none."""
-    from unitscope.views.summary import all_known
+    from unitscope.tables import plain
 
-    print(json.dumps(all_known(value), indent=1, allow_nan=False))
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
 
 
 def show(result: "Result", json: bool, *lines: str) -> None:

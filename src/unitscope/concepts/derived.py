@@ -20,7 +20,7 @@ T = TypeVar("T")
 def peek(source: ConceptSource, index: int) -> tuple[str, tuple[int, ...]]:
     """The key of an example and the labels of its whole image, without opening the image where that can be.
 
-    It can where the source has a method `peek(index)` of its own.
+    It can where the source has a method `peek(index)`.
     """
     look = getattr(source, "peek", None)
     if look is not None:

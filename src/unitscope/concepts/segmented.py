@@ -50,7 +50,7 @@ class Segmenter(Protocol):
     """Names every pixel of images.
 
     Called with uint8 images [n, y, x, 3] it returns uint16 concept ids [n, plane, y, x], 0 where it names
-    nothing. What it says of an image must not depend on the others in the batch.
+    nothing. Its labels of an image must not depend on the others in the batch.
     """
 
     @property
@@ -67,7 +67,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SegmentedSource(DerivedSource):
-    """The images of a source with the labels of a segmenter; the source's own labels are not looked at.
+    """The images of a source with the labels of a segmenter; labels of the source are ignored.
 
     Images are segmented in blocks of 16. To segment each but once over several runs, give `dissect` a cache.
     `opened` is the text that opens the segmenter again, its name if empty.

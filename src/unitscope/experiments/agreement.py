@@ -62,28 +62,6 @@ def find_majority(asked: Int8[np.ndarray, "rater unit"]) -> Int8[np.ndarray, "un
     return np.where(yes > no, 1, np.where(no > yes, 0, -1)).astype(np.int8)
 
 
-def agree_beyond_chance(asked: Int8[np.ndarray, "rater unit"]) -> float:
-    """Krippendorff's alpha of yes (1) and no (0), -1 for no answer; NaN where all answers are the same.
-
-    1 minus observed over expected disagreement of pairs of answers. With y of n answers to a unit yes, over
-    the units that have two or more, N answers and Y of them yes in all:
-    1 - (N - 1) sum(y (n - y) / (n - 1)) / (Y (N - Y)) (Krippendorff, Content Analysis, 2004, section 11.3).
-
-    >>> round(agree_beyond_chance(np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.int8)), 3)
-    0.533
-    """
-    return float(alpha(alpha_parts(asked).sum(0)))
-
-
-def agree(asked: Int8[np.ndarray, "rater unit"]) -> float:
-    """The share of pairs of answers to the same unit that are the same; NaN where there are none.
-
-    >>> agree(np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.int8))
-    0.75
-    """
-    return float(ratio(pair_parts(asked).sum(0)))
-
-
 def alpha_parts(asked: Int8[np.ndarray, "rater unit"]) -> Float64[np.ndarray, "unit 3"]:
     """By unit: disagreeing answers over answers less one, yeses, answers; zeros where only one answers."""
     n, yes = (asked >= 0).sum(0), (asked == 1).sum(0)
@@ -92,14 +70,27 @@ def alpha_parts(asked: Int8[np.ndarray, "rater unit"]) -> Float64[np.ndarray, "u
 
 
 def alpha(sums: Float64[np.ndarray, "*draw 3"]) -> Float64[np.ndarray, "*draw"]:
-    """Krippendorff's alpha of sums of `alpha_parts`; NaN where all answers are the same."""
+    """Krippendorff's alpha of sums of `alpha_parts` over units; NaN where all answers are the same.
+
+    1 minus observed over expected disagreement of pairs of answers. With y of n answers to a unit yes, over
+    the units that have two or more, N answers and Y of them yes in all:
+    1 - (N - 1) sum(y (n - y) / (n - 1)) / (Y (N - Y)) (Krippendorff, Content Analysis, 2004, section 11.3).
+
+    >>> parts = alpha_parts(np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.int8))
+    >>> round(float(alpha(parts.sum(0))), 3)
+    0.533
+    """
     differ, yes, total = np.moveaxis(sums, -1, 0)
     chance = yes * (total - yes)
     return np.asarray(1 - (total - 1) * differ / np.where(chance > 0, chance, np.nan))
 
 
 def pair_parts(asked: Int8[np.ndarray, "rater unit"]) -> Float64[np.ndarray, "unit 2"]:
-    """By unit: pairs of answers that are the same, and all pairs."""
+    """By unit: pairs of answers that are the same, and all pairs.
+
+    >>> ratio(pair_parts(np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.int8)).sum(0)).tolist()
+    0.75
+    """
     n, yes = (asked >= 0).sum(0), (asked == 1).sum(0)
     pairs = n * (n - 1) / 2
     return np.stack([pairs - yes * (n - yes), pairs], 1)

@@ -53,38 +53,19 @@ def study_erasure(
             "image or more for each"
         )
     steps = choose_counts(studio, targets, counts)
-    rankings: dict[By, dict[int, tuple[int, ...]]] = {
-        "iou": {one.concept.id: tuple(studio.rank(one.concept, one.layer)) for one in targets}
-    }
     if optimize:
         recipe = Recipe(steps=optimize, term="removal", removal="everywhere", seed=seed)
         effects = optimize_orders(studio, targets, recipe)
-    if effects is not None:
-        rankings["effect"] = {one.concept.id: tuple(effects[one.concept.id]) for one in targets}
-    layers = {}
+    rankings, layers = rank_targets(studio, targets, effects), {}
     for name in dict.fromkeys(one.layer for one in targets):
         here = [one for one in targets if one.layer == name]
         layers[name] = _erase_layer(studio, name, here, rankings, steps, draws, seed, numbers)
-    return Erasure(
-        generator=studio.generator.name,
-        segmenter=studio.segmenter.name,
-        vocabulary=studio.vocabulary,
-        targets=tuple(targets),
-        counts=steps,
-        draws=draws,
-        ranked=studio.ranked,
-        first=numbers.start,
-        images=images,
-        latents=studio.generator.seed,
-        seed=seed,
-        rankings=rankings,
-        layers=layers,
-    )
+    return Erasure(studio, targets, numbers, draws, seed, rankings, steps, layers)
 
 
 def choose_targets(
     studio: Studio, concepts: Sequence[str | Target], layer: str | None = None
-) -> list[Target]:
+) -> tuple[Target, ...]:
     """Every concept with the layer whose units are taken for it: the one named, or that of `choose_layers`.
 
     A concept is NAME or CATEGORY/NAME, with @LAYER behind it where it is not of `layer`. Raises `UsageError`
@@ -107,7 +88,22 @@ def choose_targets(
             studio.rank(concept, chosen)  # raises where no unit has to do with it
     free = [concept for concept, chosen in named.items() if not chosen]
     found = {target.concept: target for target in choose_layers(studio, free)} if free else {}
-    return [Target(concept, chosen) if chosen else found[concept] for concept, chosen in named.items()]
+    return tuple(Target(concept, chosen) if chosen else found[concept] for concept, chosen in named.items())
+
+
+def rank_targets(
+    studio: Studio,
+    targets: Sequence[Target],
+    effects: Mapping[int, Sequence[int]] | None,
+    count: int | None = None,
+) -> Rankings:
+    """The units of every target, `count` of them or all: by IoU, and in the order of `effects` if given."""
+    ranks: dict[By, dict[int, Sequence[int]]] = {
+        "iou": {one.concept.id: studio.rank(one.concept, one.layer) for one in targets}
+    }
+    if effects is not None:
+        ranks["effect"] = {one.concept.id: effects[one.concept.id] for one in targets}
+    return {by: {one: tuple(units[:count]) for one, units in orders.items()} for by, orders in ranks.items()}
 
 
 def optimize_orders(
@@ -153,7 +149,7 @@ def choose_layers(
     count: int = MANY,
     images: int = 200,
 ) -> list[Target]:
-    """For every concept the layer whose units are most its own.
+    """For every concept the layer whose units are most specific to it.
 
     That is where the `count` units of highest IoU remove the largest share of the concept, less the share of
     all other pixels that they change. Layers that have fewer than twice as many units are passed over, if
@@ -210,20 +206,16 @@ def _erase_layer(
     )
     plans = [_remove(layer, units, (*versions, *lot)) for lot in drawn or ((),)]
     areas, lots = Areas(len(versions), size), tuple(Areas(len(counts), size) for _ in drawn)
-    title = f"removing units of {layer}"
-    for image in repaint(
-        studio.generator,
-        layer,
-        studio.segmenter,
-        lambda number, _: plans[share_out(number, numbers, len(plans))],
-        numbers,
-        title=title,
-    ):
+
+    def plan(number: int, _: object) -> Edit:
+        return plans[share_out(number, numbers, len(plans))]
+
+    title, made, segmenter = f"removing units of {layer}", studio.generator, studio.segmenter
+    for image in repaint(made, layer, segmenter, plan, numbers, title=title):
         areas.add(replace(image, after=image.after[: len(versions)]))
         if lots:
-            lots[share_out(image.number, numbers, draws)].add(
-                replace(image, after=image.after[len(versions) :])
-            )
+            lot = lots[share_out(image.number, numbers, draws)]
+            lot.add(replace(image, after=image.after[len(versions) :]))
     return LayerErasure(units, versions, areas, drawn, lots)
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.concepts.vocabulary import Concept
 from unitscope.interventions.areas import Areas
+from unitscope.interventions.generator_run import Studio
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval
 from unitscope.tables import Table, align, plain
@@ -34,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Version:
-    """Which units are set to 0: `count` of them, ranked for `concept`, or by lot."""
+    """Which units are set to 0: `count` of them, ranked for `concept`, or random."""
 
     by: By
     concept: int
@@ -70,36 +71,48 @@ class LayerErasure:
 
 
 @dataclass(frozen=True, eq=False)
-class Erasure(Result):
-    """Concepts erased from a generator's pictures; made by `study_erasure`.
+class GeneratorStudy(Result):
+    """What studies of a generator's units have in common.
 
-    `rankings[by][concept]` are the units in the order in which they are removed; they were ranked on images 0
-    to `ranked` - 1, and removed on `images` others from number `first` on. Random units are drawn `draws`
-    times; a draw serves all concepts of a layer, over its own run of images.
-
-    The main table has a row a concept, ranking and count. The page needs `studio`, to make pictures with.
+    `rankings[by][concept]` are the units in their order; the studio's run ranked them, and they were tried on
+    other images, `numbers`. Random units are drawn `draws` times; each draw has its own run of images.
     """
 
-    generator: str
-    segmenter: str
-    vocabulary: Vocabulary
+    studio: Studio
     targets: tuple[Target, ...]
-    counts: tuple[int, ...]
+    numbers: range
     draws: int
-    ranked: int
-    first: int
-    images: int
-    latents: int
     seed: int
     rankings: Rankings
-    layers: Mapping[str, LayerErasure]
-
-    files = ("erasure.csv", "others.csv", "units.csv")
 
     @property
     def kinds(self) -> tuple[By, ...]:
-        """What was removed: `iou`, where asked for `effect`, and `random`."""
+        """Which units were tried: `iou`, where asked for `effect`, and `random`."""
         return (*self.rankings, "random")
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "generator": self.studio.generator.name,
+            "segmenter": self.studio.segmenter.name,
+            "latents": self.studio.generator.seed,
+            "ranked_images": self.studio.ranked,
+            "first_image": self.numbers.start,
+            "images": len(self.numbers),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Erasure(GeneratorStudy):
+    """Concepts erased from a generator's pictures; made by `study_erasure`.
+
+    `counts` are the numbers of units removed; a random draw serves all concepts of a layer. The main table
+    has a row a concept, ranking and count.
+    """
+
+    counts: tuple[int, ...]
+    layers: Mapping[str, LayerErasure]
+
+    files = ("erasure.csv", "others.csv", "units.csv")
 
     @property
     def many(self) -> int:
@@ -133,7 +146,7 @@ class Erasure(Result):
         areas = self.layers[target.layer].areas
         common = [
             one
-            for one in self.vocabulary
+            for one in self.studio.vocabulary
             if one.category == target.concept.category
             and one != target.concept
             and areas.cover(one.id) >= COMMON
@@ -172,7 +185,7 @@ class Erasure(Result):
         for target, layer, by, count in self._versions():
             areas, place = layer.find(by, target.concept.id, count)
             growth = areas.growth(place)
-            for one in self.vocabulary:
+            for one in self.studio.vocabulary:
                 if layer.areas.before[one.id]:
                     head = (target.concept.name, target.layer, by, count, one.name, one.category)
                     removed = self.removed(target, by, count, one).ends
@@ -202,12 +215,7 @@ class Erasure(Result):
         """The study in short, ready for JSON."""
         found: dict[str, Any] = plain(
             {
-                "generator": self.generator,
-                "segmenter": self.segmenter,
-                "latents": self.latents,
-                "ranked_images": self.ranked,
-                "first_image": self.first,
-                "images": self.images,
+                **self._about(),
                 "draws": self.draws,
                 "seed": self.seed,
                 "counts": self.counts,

@@ -32,8 +32,9 @@ from unitscope.interventions.attacks import (
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.importance import measure_importance
+from unitscope.interventions.linear_head import check_hidden
 from unitscope.networks.network import Network
-from unitscope.networks.trace import evaluation, hook_layer, tap
+from unitscope.networks.trace import evaluation, tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval
@@ -76,7 +77,7 @@ class Movement:
     `source` None stands for all sources, `target` None for all targets, where an image counts once with the
     mean over its targets. `group` says which units: the `MOST` important ones of the class that the image
     had ("source"), of the one that it got ("target"; a unit may be in both), all others ("rest"), or `MOST`
-    by lot ("random"); `units` is their number, on average over images. `change` is the change of the peak,
+    at random ("random"); `units` is their number, on average over images. `change` is the change of the peak,
     the largest activation in the map, in the layer's own units; `size` is its absolute value.
 
     Intervals are of 99 %: 2.58 standard errors over images, whose units are averaged first, and none where
@@ -237,16 +238,7 @@ def study_attacks(
 
 
 def _check_layer(network: Network, layer: str, image: Pixels) -> None:
-    given: list[torch.Tensor] = []
-
-    def note(raw: torch.Tensor) -> torch.Tensor:
-        given.append(raw)
-        return raw
-
-    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
-        logits = classify_pixels(network, image)
-    if given and given[-1].shape == (1, *logits.shape) and torch.equal(given[-1][0], logits):
-        raise UsageError(f"layer {layer} of {network.name} gives the logits; take a layer in front of them")
+    check_hidden(network, layer, network.preprocessing.normalize(image[None].to(network.device)))
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
 
@@ -263,7 +255,7 @@ def choose_aims(
 ) -> list[Aim]:
     """`count` images a target: of another class, and taken for another class, one of those ranked.
 
-    Every target gets the first ones that serve of the same order by lot. Raises `SourceError` where they are
+    Every target gets the first ones that serve of the same random order. Raises `SourceError` where they are
     too few.
     """
     found: dict[int, list[Aim]] = {target: [] for target in targets}

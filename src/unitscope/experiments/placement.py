@@ -6,20 +6,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
-from torch import Tensor
 
-from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import UsageError, check_seed
-from unitscope.experiments.erasure import LEAST_DRAWS, choose_targets, optimize_orders, share_out
-from unitscope.experiments.erasure_result import MANY, WORDS, By, Rankings, Target, list_units
+from unitscope.experiments.erasure import (
+    LEAST_DRAWS,
+    choose_targets,
+    optimize_orders,
+    rank_targets,
+    share_out,
+)
+from unitscope.experiments.erasure_result import MANY, WORDS, By, GeneratorStudy, Target, list_units
 from unitscope.interventions.causal_sets import Recipe
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import Cell, Trials, choose_grid, draw_cells, read_trials, set_at
 from unitscope.interventions.repainting import repaint, stack_edits
-from unitscope.interventions.unit_values import Levels, Rule, measure_levels
-from unitscope.results import Result
+from unitscope.interventions.unit_values import Levels, Rule, measure_layers
 from unitscope.tables import Table, align, plain
 
 LEAST = 100
@@ -31,43 +34,24 @@ Kinds = Mapping[By, Trials]
 
 
 @dataclass(frozen=True, eq=False)
-class Placement(Result):
+class Placement(GeneratorStudy):
     """Concepts put into a generator's pictures; made by `study_placement`.
 
-    `rankings[by][concept]` are the `count` units that are set, ranked on images 0 to `ranked` - 1;
-    `trials[concept, by]` what came of it on `images` others, at `places` places each: cells of the layer,
-    or of a grid `across` by `across` where that is coarser. `rule` says what units are set to, `levels` how
-    high that is, by layer. With `random` the units are by lot, at their own levels; each of `draws` draws has
-    its own run of images. Contexts with fewer than `least` trials are not shown.
-
-    The main table has a row a concept, set of units and context. The page needs `studio`, to make pictures.
+    `count` units are set; `trials[concept, by]` is what came of it at `places` places an image: cells of the
+    layer, or of a grid `across` by `across` where that is coarser. `rule` says what units are set to,
+    `levels` how high that is, by layer. Random units are set to their own levels. Contexts with fewer than
+    `least` trials are not shown. The main table has a row a concept, set of units and context.
     """
 
-    generator: str
-    segmenter: str
-    vocabulary: Vocabulary
-    targets: tuple[Target, ...]
     count: int
     places: int
     across: int | None
     rule: Rule
-    draws: int
-    ranked: int
-    first: int
-    images: int
-    latents: int
-    seed: int
-    rankings: Rankings
     trials: Mapping[tuple[int, By], Trials]
     levels: Mapping[str, Levels]
-    least: int = LEAST
+    least: int
 
     files = ("placement.csv", "trials.csv", "units.csv")
-
-    @property
-    def kinds(self) -> tuple[By, ...]:
-        """Which units were set: `iou`, where asked for `effect`, and `random`."""
-        return (*self.rankings, "random")
 
     def together(self, target: Target) -> Kinds:
         """All trials of a target, by the set of units."""
@@ -79,7 +63,7 @@ class Placement(Result):
         Of contexts with `least` trials or more, those of the study if None.
         """
         fewest = self.least if least is None else least
-        names = {one.id: one for one in self.vocabulary}
+        names = {one.id: one for one in self.studio.vocabulary}
         found = self.together(target)
         ids, counts = np.unique(found["iou"].context, return_counts=True)
         rows = [
@@ -115,7 +99,9 @@ class Placement(Result):
                 columns = (trials.image, trials.context, trials.change, trials.before, trials.inserted,
                            trials.removed)  # fmt: skip
                 for image, context, change, *shares in zip(*(one.tolist() for one in columns), strict=True):
-                    named = self.vocabulary[context].name if context in self.vocabulary else UNNAMED
+                    named = (
+                        self.studio.vocabulary[context].name if context in self.studio.vocabulary else UNNAMED
+                    )
                     yield (target.concept.name, by, image, named, change, *shares)
 
     def text(self) -> str:
@@ -134,12 +120,7 @@ class Placement(Result):
         """The study in short, ready for JSON."""
         found: dict[str, Any] = plain(
             {
-                "generator": self.generator,
-                "segmenter": self.segmenter,
-                "latents": self.latents,
-                "ranked_images": self.ranked,
-                "first_image": self.first,
-                "images": self.images,
+                **self._about(),
                 "places": self.places,
                 "across": self.across,
                 "units": self.count,
@@ -200,7 +181,7 @@ def study_placement(
     """Sets units of a generator at one place: does a concept appear, and does what stood there matter?
 
     `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
-    IoU are set, at `places` places by lot in each of `images` pictures, one at a time, to the level that they
+    IoU are set, at `places` random places in each of `images` pictures, one at a time, to the level that they
     have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
     times, and with `optimize` those that so many steps of `optimize_units` rank highest, or those of
     `effects`. `levels` by layer are measured on the pictures that ranked the units unless given. Contexts
@@ -220,72 +201,44 @@ def study_placement(
         if not 1 <= count <= units:
             raise UsageError(f"layer {one.layer} has {units} units; set 1 to {units}, not {count}")
     layers = list(dict.fromkeys(one.layer for one in targets))
-    if levels is None:
-        made, segmenter = studio.generator, studio.segmenter
-        levels = {name: measure_levels(made, name, segmenter, studio.ranked) for name in layers}
-    rankings: dict[By, dict[int, tuple[int, ...]]] = {
-        "iou": {one.concept.id: tuple(studio.rank(one.concept, one.layer)[:count]) for one in targets}
-    }
+    levels = levels or measure_layers(studio.generator, layers, studio.segmenter, studio.ranked)
     if optimize:
         effects = optimize_orders(studio, targets, Recipe(steps=optimize, seed=seed), levels, across)
-    if effects is not None:
-        rankings["effect"] = {one.concept.id: tuple(effects[one.concept.id][:count]) for one in targets}
+    rankings = rank_targets(studio, targets, effects, count)
     trials: dict[tuple[int, By], Trials] = {}
-    for name in layers:
-        here = [one for one in targets if one.layer == name]
-        work = _LayerWork(studio, levels[name], here, rankings, count, places, across, rule, draws, seed)
-        trials |= work.run(numbers)
-    return Placement(
-        generator=studio.generator.name,
-        segmenter=studio.segmenter.name,
-        vocabulary=studio.vocabulary,
-        targets=tuple(targets),
-        count=count,
-        places=places,
-        across=across,
-        rule=rule,
-        draws=draws,
-        ranked=studio.ranked,
-        first=numbers.start,
-        images=images,
-        latents=studio.generator.seed,
-        seed=seed,
-        rankings=rankings,
-        trials=trials,
-        levels=levels,
-        least=least,
+    study = Placement(
+        studio,
+        tuple(targets),
+        numbers,
+        draws,
+        seed,
+        rankings,
+        count,
+        places,
+        across,
+        rule,
+        trials,
+        levels,
+        least,
     )
+    for name in layers:
+        trials |= _LayerWork(study, name).run()
+    return study
 
 
 class _LayerWork:
     """All trials of one layer: every set of units at every place of every image."""
 
-    def __init__(
-        self,
-        studio: Studio,
-        levels: Levels,
-        targets: Sequence[Target],
-        rankings: Rankings,
-        count: int,
-        places: int,
-        across: int | None,
-        rule: Rule,
-        draws: int,
-        seed: int,
-    ) -> None:
-        found = studio.layer(levels.layer)
-        self.studio, self.layer, self.cells = studio, levels.layer, found.map_size
-        self.grid = choose_grid(self.cells, across)
-        self.units, self.places, self.seed = len(found), places, seed
-        rng = np.random.default_rng(seed)
-        self.lots = [rng.permutation(self.units)[:count].tolist() for _ in range(draws)]
-        self.sets: list[tuple[int, By, Sequence[int]]] = []
-        for one in targets:
-            ranked = [(by, orders[one.concept.id]) for by, orders in rankings.items()]
-            self.sets += [(one.concept.id, by, units) for by, units in ranked]
-            self.sets.append((one.concept.id, "random", ()))
-        values = {one.concept.id: levels.value(one.concept.id, range(self.units), rule) for one in targets}
-        self.values: dict[int, Float32[Tensor, "unit"]] = values
+    def __init__(self, study: Placement, layer: str) -> None:
+        found, levels = study.studio.layer(layer), study.levels[layer]
+        self.study, self.layer, self.cells, self.units = study, layer, found.map_size, len(found)
+        self.grid = choose_grid(self.cells, study.across)
+        rng = np.random.default_rng(study.seed)
+        self.lots = [rng.permutation(self.units)[: study.count].tolist() for _ in range(study.draws)]
+        here = [one.concept.id for one in study.targets if one.layer == layer]
+        ranked = study.rankings
+        self.sets = [(one, by, ranked[by][one] if by in ranked else ()) for one in here for by in study.kinds]
+        self.values = {one: levels.value(one, range(self.units), study.rule) for one in here}
 
     def plan(self, number: int, draw: int) -> Edit:
         """For every set the places with its units inserted, then the places with them removed."""
@@ -300,21 +253,18 @@ class _LayerWork:
                             for one in edits])  # fmt: skip
 
     def draw(self, number: int) -> list[Cell]:
-        return draw_cells(self.grid, self.places, number, self.seed)
+        return draw_cells(self.grid, self.study.places, number, self.study.seed)
 
-    def run(self, numbers: Sequence[int]) -> dict[tuple[int, By], Trials]:
+    def run(self) -> dict[tuple[int, By], Trials]:
+        studio, numbers = self.study.studio, self.study.numbers
         rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in self.sets]
         shown = np.zeros(len(self.sets), np.int64)
-        title = f"inserting into {self.layer}"
-        lots = len(self.lots)
-        for image in repaint(
-            self.studio.generator,
-            self.layer,
-            self.studio.segmenter,
-            lambda number, _: self.plan(number, share_out(number, numbers, lots)),
-            numbers,
-            title=title,
-        ):
+
+        def plan(number: int, _: object) -> Edit:
+            return self.plan(number, share_out(number, numbers, len(self.lots)))
+
+        title, made, segmenter = f"inserting into {self.layer}", studio.generator, studio.segmenter
+        for image in repaint(made, self.layer, segmenter, plan, numbers, title=title):
             cells = self.draw(image.number)
             for place, (concept, _, _) in enumerate(self.sets):
                 rows[place] += read_trials(image, concept, cells, self.grid, 2 * place * len(cells))

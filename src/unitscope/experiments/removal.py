@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from unitscope.concepts.derived import source_spec
 from unitscope.concepts.vocabulary import ConceptSource
@@ -17,10 +16,11 @@ from unitscope.interventions.ablation import Method, Trial, open_trial, read_ima
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units, edited, set_units
 from unitscope.interventions.importance import By, measure_importance
+from unitscope.interventions.linear_head import check_hidden, read_logits
 from unitscope.interventions.peak_correlation import correlate_peaks
 from unitscope.interventions.sweeps import sweep_removals
 from unitscope.networks.network import Network, spread
-from unitscope.networks.trace import evaluation, hook_layer
+from unitscope.networks.trace import evaluation
 
 LEAST_DRAWS = 10
 
@@ -141,25 +141,11 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
         raise SourceError(
             "no image is left to remove units on: every class needs two, one to rank its units; give more"
         )
-    seen: list[Tensor] = []
-
-    def note(raw: Tensor) -> Tensor:
-        seen.append(raw)
-        return raw
-
     _, batch = next(read_images(network, trial.keep(np.arange(len(trial)) < 2), 2))
-    inputs = spread(batch)
-    with evaluation(network.module), torch.no_grad():
-        with hook_layer(network, layer, note):
-            output = network.module(*inputs)
-        with edited(network, set_units(layer, range(units), units)):
-            without = network.module(*inputs)
-    output, without = (getattr(one, "logits", one) for one in (output, without))
-    if isinstance(output, Tensor) and any(torch.equal(raw, output) for raw in seen):
-        raise UsageError(
-            f"layer {layer} is what {network.name} gives, its units are the classes; take one before"
-        )
-    if isinstance(output, Tensor) and torch.equal(output, without):
+    logits = check_hidden(network, layer, batch)
+    with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
+        without = read_logits(network.module(*spread(batch)))
+    if torch.equal(logits, without):
         raise UsageError(
             f"without all units of layer {layer}, {network.name} gives the same; take a layer before its last"
         )

@@ -17,7 +17,7 @@ from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions.class_scores import ClassScores, add_logits, empty_scores
 from unitscope.interventions.classes import match_classes
 from unitscope.interventions.edits import count_units, edited
-from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits, remove_units
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
 from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation
@@ -177,8 +177,8 @@ def _run_replay(network: Network, layer: str, trial: Trial, masks: Masks) -> Run
             # Taking away a unit that is 0 all over the image changes nothing: what is left to run is fewer.
             live = (maps != 0).flatten(2).any(2)[0].cpu().numpy()
             some, places = _distinct(masks & live)
-            parts = [_numbers(rest.finish(_without(maps, part))) for part in _chunks(some)]
-            yield int(targets[0]), _numbers(output)[0], np.concatenate(parts)[places]
+            parts = [read_numbers(rest.finish(_without(maps, part))) for part in _chunks(some)]
+            yield int(targets[0]), read_numbers(output)[0], np.concatenate(parts)[places]
 
 
 def _distinct(masks: Masks) -> tuple[Bool[np.ndarray, "some unit"], Int64[np.ndarray, "removal"]]:
@@ -201,15 +201,10 @@ def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(evaluation(network.module))
         for targets, batch in read_images(network, trial, _BATCH):
-            parts = spread(batch)
-            whole = _numbers(network.module(*parts))
+            whole = read_numbers(network.module(*spread(batch)))
             without = np.zeros((len(masks), *whole.shape))
             for place, mask in enumerate(masks):
                 with edited(network, remove_units(layer, mask)):
-                    without[place] = _numbers(network.module(*parts))
+                    without[place] = read_numbers(network.module(*spread(batch)))
             for image, target in enumerate(targets):
                 yield int(target), whole[image], without[:, image]
-
-
-def _numbers(output: object) -> Float64[np.ndarray, "n classes"]:
-    return read_logits(output).detach().double().cpu().numpy()

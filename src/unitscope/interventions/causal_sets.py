@@ -179,7 +179,7 @@ class _Work:
         self.value = torch.zeros(len(units))
         if recipe.term != "removal":
             if levels is None:
-                raise UsageError("insertion needs the levels of the units; measure them with measure_levels")
+                raise UsageError("insertion needs the levels of the units; measure them with measure_layers")
             self.value = levels.value(places.concept.id, units)
         self.present, self.absent = places.present, places.absent
 

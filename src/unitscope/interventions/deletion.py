@@ -1,4 +1,4 @@
-"""The deletion test of explanations: a class without its top contributors, and without units by lot."""
+"""The deletion test of explanations: a class without its top contributors, and without random units."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -25,7 +25,7 @@ from unitscope.interventions.explanation import (
     soften,
     weigh_gradient,
 )
-from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers
 from unitscope.interventions.replay import replay
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
@@ -51,7 +51,7 @@ class Deletion:
     """What the predicted class loses without `count` units: means over images, with 95 % intervals.
 
     `kind` says which units: "top", those that contribute most to it; "active", those with the largest mean
-    activation, whatever they contribute; "random", units by lot. `logit` and `probability` are what was
+    activation, whatever they contribute; "random", random units. `logit` and `probability` are what was
     before minus what is after, `renamed` is the fraction of images whose predicted class becomes another.
     """
 
@@ -212,20 +212,16 @@ def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_R
         for index in range(len(source)):
             image = feed_image(network, source[index].image)
             maps, output = rest.start(image)
-            logits = _numbers(output)[0]
+            logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
 
             def remove(masks: Masks, maps: Tensor = maps) -> Float64[np.ndarray, "removal classes"]:
                 keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
                 starts = range(0, len(masks), _VERSIONS)
                 parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
-                return np.concatenate([_numbers(part) for part in parts])
+                return np.concatenate([read_numbers(part) for part in parts])
 
             yield _Run(logits, contributions, maps[0].double().mean((1, 2)).cpu().numpy(), remove)
-
-
-def _numbers(output: Tensor) -> Float64[np.ndarray, "n classes"]:
-    return read_logits(output).detach().double().cpu().numpy()
 
 
 def _choose_units(run: _Run, counts: Sequence[int], draws: int, rng: np.random.Generator) -> Masks:

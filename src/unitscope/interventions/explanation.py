@@ -13,7 +13,7 @@ from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import edited
-from unitscope.interventions.linear_head import find_head, read_head, read_logits, remove_units
+from unitscope.interventions.linear_head import check_hidden, find_head, read_head, read_logits, remove_units
 from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
@@ -169,11 +169,7 @@ def read_layer(
     """
     with tap(network, [layer]) as read:
         maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
-    with evaluation(network.module), torch.no_grad():
-        logits = read_logits(network.module(*spread(batch)))
-    if maps.shape[1:] == (logits.shape[1], 1, 1) and torch.equal(maps[:, :, 0, 0], logits.float()):
-        raise UsageError(f"layer {layer} of {network.name} gives the classes themselves; take one before it")
-    return maps, logits
+    return maps, check_hidden(network, layer, batch)
 
 
 def not_linear(network: Network, layer: str) -> NetworkError:

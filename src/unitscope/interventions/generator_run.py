@@ -1,6 +1,5 @@
 """A generator with the run that named its units and the segmenter that looked at its pictures."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from unitscope.concepts.derived import find_inside
@@ -90,10 +89,8 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
             f"the run is over {run.source}, not over a generator's images with a segmenter's labels; "
             "dissect with --concepts segmenter:NAME"
         )
-    described = run.recipe["source"]
-    assert isinstance(described, Mapping)
     seeded = with_seed(network, images.generator.seed)
-    return Studio(seeded, run, segmenter, int(described.get("images", images.count)))
+    return Studio(seeded, run, segmenter, run.recipe.source.images or images.count)
 
 
 def find_segmenter(source: ConceptSource) -> Segmenter | None:

@@ -23,7 +23,7 @@ class Sweep:
     """One class with some units removed.
 
     `kind` is "none", "most" (the `count` most important ones are gone), "only" (all but these are gone),
-    "least" (the `count` least important ones are gone), or "random" (`count` by lot, number `draw`).
+    "least" (the `count` least important ones are gone), or "random" (`count` at random, draw number `draw`).
     `balanced` is the class's balanced accuracy, `recall` its recall, `accuracy` that of all classes.
     """
 
@@ -62,7 +62,7 @@ def sweep_removals(
     lots = [rng.permutation(units) for _ in range(draws)]
     plans: list[tuple[int, Kind, int, int, Bool[np.ndarray, "unit"]]] = []
     for count in counts:
-        # One draw by lot serves all classes: it knows none of them.
+        # One random draw serves all classes: it knows none of them.
         plans += [(-1, "random", count, draw, _mask(lot[:count], units)) for draw, lot in enumerate(lots)]
         for target in present:
             order = importance.order[target]

@@ -1,3 +1,4 @@
+from unitscope.lab.demo import run_demo as run_demo
 from unitscope.lab.studies.architectures import study_architectures as study_architectures
 from unitscope.lab.studies.catalog import study_all as study_all
 from unitscope.lab.studies.conditions import study_conditions as study_conditions
@@ -5,7 +6,7 @@ from unitscope.lab.studies.depth import compare_layers as compare_layers
 from unitscope.lab.studies.depth import compare_trained_layers as compare_trained_layers
 from unitscope.lab.studies.depth import study_layers as study_layers
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
-from unitscope.lab.studies.grade import grade_conventions as grade_conventions
+from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis
@@ -20,4 +21,12 @@ from unitscope.lab.studies.transfer import study_transfer as study_transfer
 from unitscope.lab.studies.width import study_width as study_width
 from unitscope.lab.world import DrawnSource as DrawnSource
 from unitscope.lab.world import open_drawn as open_drawn
+from unitscope.lab.zoo.cards import Card as Card
+from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
+from unitscope.lab.zoo.heads import fit_head as fit_head
+from unitscope.lab.zoo.heads import save_head as save_head
+from unitscope.lab.zoo.parser import FittedSegmenter as FittedSegmenter
+from unitscope.lab.zoo.parser import fit_segmenter as fit_segmenter
+from unitscope.lab.zoo.training import TrainedFile as TrainedFile
+from unitscope.lab.zoo.training import train_zoo as train_zoo
 from unitscope.lab.zoo.weights_files import load_zoo as load_zoo

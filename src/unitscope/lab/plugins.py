@@ -14,6 +14,12 @@ ZOO = Kind(
     "small networks trained on the drawn world: scene-classifier, segmenter, generator",
     ("weights", "random"),
 )
+HEAD = Kind(
+    "unitscope.lab.zoo.heads:open_head",
+    "head:FILE",
+    "a head that `unitscope zoo head` fitted, on its network",
+    ("weights", "random", "download"),
+)
 ZOO_SEGMENTER = Kind(
     "unitscope.lab.zoo.weights_files:open_segmenter", "zoo:segmenter", "the segmenter of the drawn world"
 )

@@ -13,7 +13,6 @@ KINDS: Mapping[str, Kind] = {
     "efficientnet-lite0": Kind(
         "unitscope.networks.libraries:load_lite", "efficientnet-lite0", options=("weights", "random")
     ),
-    "head": Kind("unitscope.networks.load:load_head", "head:FILE", options=_ALL),
     ".py": Kind("unitscope.networks.load:load_file", "FILE.py:FACTORY", options=("weights", "random")),
 }
 """The networks that need no package to bring them, by what stands before the colon."""

@@ -117,7 +117,7 @@ class GeneratedImages:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """No concepts: nobody has labelled these images."""
+        """No concepts: these images have no labels."""
         return Vocabulary(())
 
     @property
@@ -175,7 +175,7 @@ def pair_generator(network: Network, source: ConceptSource) -> tuple[Network, Co
 
 
 def check_source(network: Network, source: ConceptSource) -> None:
-    """Raises `UsageError` where a generator is to be read while others' images are looked at."""
+    """Raises `UsageError` where the images that a generator is read over are not those that it makes."""
     if not isinstance(network, Generator):
         return
     images = find_generated(source)

@@ -10,7 +10,6 @@ from torch import nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks import KINDS
 from unitscope.networks.factories import call_factory
-from unitscope.networks.heads import open_head
 from unitscope.networks.network import Network
 from unitscope.networks.weights import put_weights, random_weights, read_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
@@ -30,11 +29,10 @@ def load_network(
 ) -> Network:
     """The network that a specification names, with its library's own preprocessing and class names.
 
-    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`,
-    `head:FILE` (a head that `unitscope zoo head` fitted, on its network), `FILE.py:FACTORY`: a function
-    without arguments that returns a `Network`, or an `nn.Module`, which is then fed RGB in [0, 1] at the size
-    of the stored image; or what packages bring (`unitscope.plugins.NETWORKS`), such as `zoo:NAME`. A named
-    file's code is run, because it was named.
+    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`;
+    `FILE.py:FACTORY`, a function without arguments that returns a `Network`, or an `nn.Module`, which is then
+    fed RGB in [0, 1] at the size of the stored image; or what packages bring (`unitscope.plugins.NETWORKS`),
+    such as `zoo:NAME` and `head:FILE`. A named file's code is run, because it was named.
 
     The weights are those of the file `weights` (see `read_weights`), or drawn at random from the seed
     `random`, or the pretrained ones: from the library's cache on this machine, or fetched if `download` says
@@ -95,8 +93,3 @@ def load_file(spec: str, weights: Path | None = None, random: int | None = None)
     if weights is not None and isinstance(module, nn.Module):
         put_weights(module, read_weights(weights), str(weights))
     return made
-
-
-def load_head(text: str, **options: Any) -> Network:
-    """The network of `heads.open_head`, on a network that is opened with the same options."""
-    return open_head(text, lambda spec: load_network(spec, **options))

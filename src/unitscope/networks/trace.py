@@ -20,7 +20,7 @@ Reader = Callable[[Input], dict[str, Tensor]]
 
 
 class _Stop(BaseException):
-    """Ends a forward pass whose rest nobody reads; no `Exception`, so that no network swallows it."""
+    """Ends a forward pass whose rest is not read; no `Exception`, so that no network swallows it."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,9 @@ def tap(
     >>> maps["0"].shape, bool((maps["1"] >= 0).all())
     (torch.Size([2, 4, 6, 6]), True)
     """
-    module, name = _unwrap(network)
-    modules = dict(module.named_modules(remove_duplicate=False))
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
-    addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
-    for address in addresses:
-        if address.module not in modules or not address.module:
-            raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
+    module, name, modules, addresses = _find_addresses(network, layers)
     checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
@@ -104,11 +99,7 @@ def hook_layer(
     `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
     or that call of it, never did: then nothing was changed.
     """
-    module, name = _unwrap(network)
-    modules = dict(module.named_modules(remove_duplicate=False))
-    address = _Address.parse(layer)
-    if address.module not in modules or not address.module:
-        raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
+    module, name, modules, [address] = _find_addresses(network, [layer])
     target = modules[address.module]
     calls = most = 0
     ran = changed = False
@@ -182,7 +173,7 @@ class _Pass:
             except _Stop:
                 pass
             except Exception as error:
-                # What lies behind the last layer asked for may fail: nobody reads it.
+                # What comes after the last layer asked for may fail: it is not read.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
         return {address.text: self._result(address, spread(batch)) for address in self.addresses}
@@ -390,5 +381,15 @@ def _is_container(module: nn.Module) -> bool:
     return type(module) in (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
-def _near(name: str, modules: dict[str, nn.Module]) -> str:
-    return say_near(name, filter(None, modules)) or "; `unitscope layers NETWORK` lists them"
+def _find_addresses(
+    network: Network | nn.Module, layers: Sequence[str]
+) -> tuple[nn.Module, str, dict[str, nn.Module], list[_Address]]:
+    """The module, its name for messages, its parts by name, and the addresses of the layers in it."""
+    module, name = _unwrap(network)
+    parts = dict(module.named_modules(remove_duplicate=False))
+    addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
+    for address in addresses:
+        if address.module not in parts or not address.module:
+            near = say_near(address.module, filter(None, parts)) or "; `unitscope layers NETWORK` lists them"
+            raise UsageError(f"{name} has no layer {address.module!r}{near}")
+    return module, name, parts, addresses

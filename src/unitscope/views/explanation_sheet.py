@@ -50,7 +50,7 @@ def write_deletion(test: DeletionTest, out: Path) -> Path:
         for row in test.means:
             drop: Interval = getattr(row, name)
             half = (drop.high - drop.low) / 2
-            lines[KIND_NAMES[row.kind]].append((row.count, (drop.low + drop.high) / 2, half))
+            lines[KIND_NAMES[row.kind]].append((float(row.count), (drop.low + drop.high) / 2, half))
         panels.append(Panel(name, "units removed", lines))
     return draw_panels(panels, out / "deletion.svg", y="falls by", shared=False)
 

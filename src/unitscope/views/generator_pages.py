@@ -14,14 +14,7 @@ from unitscope.experiments.erasure_result import WORDS, By, Erasure, Target
 from unitscope.experiments.placement import Placement, name_context
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.insertion import (
-    Cell,
-    choose_grid,
-    draw_cells,
-    find_context,
-    find_pixels,
-    set_at,
-)
+from unitscope.interventions.insertion import Cell, choose_grid, draw_cells, find_context, find_pixels, set_at
 from unitscope.interventions.repainting import repaint_pixels
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.generator_figures import (
@@ -43,15 +36,15 @@ _QUALITY = 88
 Pictures = list[UInt8[np.ndarray, "y x 3"]]
 
 
-def find_pictures(studio: Studio, concept: int, first: int, images: int, count: int = SHOWN) -> list[int]:
+def find_pictures(studio: Studio, concept: int, numbers: range, count: int = SHOWN) -> list[int]:
     """The first images of these that show enough of a concept; where too few do, those with most of it."""
     shares: dict[int, float] = {}
     enough: list[int] = []
-    for start in range(first, first + min(images, SEARCHED), 16):
-        block = min(16, first + images - start)
-        planes = studio.segmenter(studio.generator.generate(start, block))
+    for place in range(0, min(len(numbers), SEARCHED), 16):
+        block = numbers[place : place + 16]
+        planes = studio.segmenter(studio.generator.generate(block.start, len(block)))
         found = (planes == concept).any(1).mean((1, 2))
-        shares |= {start + place: float(share) for place, share in enumerate(found)}
+        shares |= dict(zip(block, found.tolist(), strict=True))
         enough = [number for number, share in shares.items() if share >= ENOUGH]
         if len(enough) >= count:
             return enough[:count]
@@ -71,17 +64,15 @@ def paint_pairs(
     return before, after
 
 
-def paint_removal(
-    study: Erasure, studio: Studio, target: Target, by: By = "iou"
-) -> tuple[Pictures, Pictures]:
+def paint_removal(study: Erasure, target: Target, by: By = "iou") -> tuple[Pictures, Pictures]:
     """Pictures that show the target, before and after the most units are removed."""
     units = study.rankings[by][target.concept.id][: study.many]
     edit = set_units(target.layer, units, study.layers[target.layer].units)
-    numbers = find_pictures(studio, target.concept.id, study.first, study.images)
-    return paint_pairs(studio, target.layer, numbers, lambda _: edit)
+    numbers = find_pictures(study.studio, target.concept.id, study.numbers)
+    return paint_pairs(study.studio, target.layer, numbers, lambda _: edit)
 
 
-def write_erasure_page(study: Erasure, out: Path, studio: Studio) -> Path:
+def write_erasure_page(study: Erasure, out: Path) -> Path:
     """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
@@ -92,7 +83,7 @@ def write_erasure_page(study: Erasure, out: Path, studio: Studio) -> Path:
     parts = []
     for place, target in enumerate(study.targets):
         file = f"pictures/{place}.jpg"
-        save_sheet(draw_pairs(paint_removal(study, studio, target)), out / file)
+        save_sheet(draw_pairs(paint_removal(study, target)), out / file)
         parts.append(
             {
                 "target": target,
@@ -121,15 +112,14 @@ def _render(template: str, **shown: Any) -> str:
     return environment.get_template(template).render(**shown)
 
 
-def paint_insertion(
-    study: Placement, studio: Studio, target: Target, by: By = "iou"
-) -> tuple[Pictures, Pictures]:
+def paint_insertion(study: Placement, target: Target, by: By = "iou") -> tuple[Pictures, Pictures]:
     """The first pictures without the target, with a place marked, and the same with its units set there.
 
     Places are those tried in the study that lie where the effect is largest by context, in the next pictures
     that have such a context at one of their places.
     """
-    concept, cells = target.concept.id, studio.layer(target.layer).map_size
+    studio, concept = study.studio, target.concept.id
+    cells = studio.layer(target.layer).map_size
     grid = choose_grid(cells, study.across)
     rows = study.contexts(target) or study.contexts(target, 1)
     contexts = [one for one, _ in rows if one != target.concept] or [target.concept]
@@ -138,7 +128,7 @@ def paint_insertion(
     value, strength = study.levels[target.layer].value(concept, range(every), study.rule), torch.zeros(every)
     strength[list(study.rankings[by][concept])] = 1
     chosen: dict[int, tuple[Edit, Cell]] = {}
-    for number in range(study.first, study.first + min(study.images, SEARCHED)):
+    for number in study.numbers[:SEARCHED]:
         planes = studio.segmenter(studio.generator.generate(number, 1))[0]
         for cell in draw_cells(grid, study.places, number, study.seed):
             if find_context(planes, cell, grid) in wanted:
@@ -154,7 +144,7 @@ def paint_insertion(
     return marked, after
 
 
-def write_placement_page(study: Placement, out: Path, studio: Studio) -> Path:
+def write_placement_page(study: Placement, out: Path) -> Path:
     """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
@@ -164,7 +154,7 @@ def write_placement_page(study: Placement, out: Path, studio: Studio) -> Path:
     for place, target in enumerate(study.targets):
         figure, picture = f"figures/{place}.svg", f"pictures/{place}.jpg"
         draw_placement(study, target, out / figure)
-        save_sheet(draw_pairs(paint_insertion(study, studio, target)), out / picture)
+        save_sheet(draw_pairs(paint_insertion(study, target)), out / picture)
         rows = [(name_context(one), kinds) for one, kinds in study.contexts(target)]
         parts.append(
             {

@@ -43,15 +43,8 @@ def draw_sweep(study: Removal, target: int | None, out: Path) -> Path:
         axis.set_xticks(places, [str(count) for count in study.counts])
         axis.set(xlabel="number of units", ylim=(0.38, 1.07), title="Balanced accuracy")
         axis.grid(axis="x", visible=False)
-        axis.annotate(
-            "all units",
-            (1, base),
-            (0, 3),
-            ("axes fraction", "data"),
-            "offset points",
-            ha="right",
-            fontsize=11,
-        )
+        place = ("axes fraction", "data")
+        axis.annotate("all units", (1, base), (0, 3), place, "offset points", ha="right", fontsize=11)
         figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1.4)
     return out
 

@@ -100,6 +100,10 @@ def test_a_file_is_fetched_verified_and_recorded(server: Server, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set.zip", "set.zip.json"]
     assert json.loads((tmp_path / "set.zip.json").read_text())["sha256"] == fetched.sha256
     assert fetched.sha256 in fetched.text()
+    assert fetched.rows()[0] == {"path": str(fetched.path), "url": server.url, "size": len(CONTENT)} | {
+        "sha256": fetched.sha256,
+        "md5": fetched.md5,
+    }
     assert server.agents[0].startswith("unitscope/")
 
 

@@ -157,6 +157,8 @@ def test_an_object_and_a_part_of_one_name_are_one_label_of_two_categories(tmp_pa
     assert label["category"] == "object(2);part(1)"
     assert (label["frequency"], label["coverage"]) == (2, 1.5)
     assert summary.concepts == {"color": 1, "object": 1}
+    assert summary.tables()["concepts.csv"].rows == (("color", 1), ("object", 1))
+    assert summary.rows() == [{"source": "held", "images": len(source)}]
 
 
 def test_a_label_of_the_image_is_not_repeated_in_its_pixels(tmp_path: Path) -> None:

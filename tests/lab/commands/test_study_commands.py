@@ -8,6 +8,7 @@ import pytest
 
 from unitscope.cli import main
 from unitscope.lab.plugins import STUDY
+from unitscope.lab.studies import trained_groups
 from unitscope.lab.studies.catalog import STUDIES
 from unitscope.plugins import find_function
 
@@ -18,6 +19,14 @@ TABLES = {
     "training": ("training.csv", "changes.csv", "tracks.csv"),
     "transfer": ("transfer.csv", "tracks.csv"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    """Networks are trained for two steps, not sixteen: what a study leaves is tested, not what it finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trained_groups, "QUICK_STEPS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")

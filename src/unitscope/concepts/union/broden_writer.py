@@ -114,7 +114,7 @@ def write_readme(
     size: int | None,
     minimum: tuple[int, float],
 ) -> None:
-    """Writes README.txt: what the set was made of, and what a reader has to know."""
+    """Writes README.txt: what the set was made of, and how it is read."""
     listed = "\n".join(f"  {name}: {images} images" for name, images in sources.items())
     merged = "\n".join(f"  {label.name}: {', '.join(label.others)}" for label in labels if label.others)
     text = _README.format(

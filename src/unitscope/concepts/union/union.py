@@ -36,7 +36,7 @@ from unitscope.concepts.union.label_numbers import Census, Label, number_labels,
 from unitscope.concepts.union.recoding import Recoding, Spool, Stored, check_categories, recode_source
 from unitscope.concepts.union.synonyms import open_thesaurus
 from unitscope.concepts.vocabulary import ConceptSource, Example
-from unitscope.errors import RunError, SourceError, UnitscopeError, UsageError
+from unitscope.errors import RunError, SourceError, UnitscopeError, UsageError, writing
 from unitscope.results import Result
 from unitscope.tables import Table
 
@@ -150,7 +150,7 @@ def unite_sources(
         for source, name in zip(sources, _name_sources(sources, names), strict=True)
     ]
     check_categories(recodings)
-    try:
+    with writing(out, "nothing was kept; make room or name another folder"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
             folder = Path(scratch) / "union"
@@ -167,8 +167,6 @@ def unite_sources(
             if out.exists():
                 out.rmdir()
             folder.rename(out)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror or error}); nothing was kept") from error
     return summary
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
 
-from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
+from unitscope.cli.words import Convention, Flag, Network, Output, Source, print_json
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
 
 
-def finish(result: "StudyResult", out: Path, json: bool, gap: str = "\n\n") -> None:
+def finish(result: "StudyResult", output: Output, gap: str = "\n\n") -> None:
     """Writes tables and figure into a folder, and prints the result and where the figure lies."""
-    figure = result.page(out)
-    if json:
+    figure = result.page(output.out)
+    if output.json:
         record = result.record()
         print_json({**record, "figure": str(figure)} if "claims" in record else record)
     else:
@@ -25,26 +25,23 @@ def finish(result: "StudyResult", out: Path, json: bool, gap: str = "\n\n") -> N
 
 
 def grade(
-    out: Path = Path("runs/study/grade"),
     images: int = 300,
     seeds: int = 3,
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/grade")),
 ) -> None:
     """Grade dissection itself: plant units of known meaning, and see what every convention calls them.
 
     Writes planted.csv, nulls.csv and figure.svg.
 
     Args:
-        out: folder of the results.
         images: how many drawn scenes.
         seeds: how often everything is repeated, with other noise.
         quick: a small version for a first look: 60 images, one seed.
-        json: print JSON instead of tables.
     """
     from unitscope.lab.studies.grade import study_grade
 
-    finish(study_grade(images, seeds, quick=quick), out, json)
+    finish(study_grade(images, seeds, quick=quick), output)
 
 
 def labels(
@@ -53,10 +50,9 @@ def labels(
     concepts: Source = "drawn:count=1200,seed=2000,size=64",
     segmenter: str = "zoo:segmenter",
     weights: tuple[Path, ...] = (),
-    convention: ConventionName = "netdissect",
-    out: Path = Path("runs/study/labels"),
+    convention: Convention = "netdissect",
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/labels")),
 ) -> None:
     """Name units by true labels and by a segmenter's, and see how far the names agree.
 
@@ -68,10 +64,7 @@ def labels(
         concepts: the images with true labels.
         segmenter: who labels the images again: zoo:segmenter, hf:FOLDER, FILE.onnx, or FILE.py:FACTORY.
         weights: files of weights, such as one a seed, instead of the network's own.
-        convention: whose arithmetic: docs/theory.md has the table.
-        out: folder of the results.
         quick: a small version for a first look: 100 images.
-        json: print JSON instead of a table.
     """
     import unitscope as us
     from unitscope.lab.studies.labels import LabelComparison, compare_labels
@@ -84,8 +77,8 @@ def labels(
         opened = us.load_network(network, weights=file)
         name = f"seed {place}" if weights else network
         compared += compare_labels(opened, layers, source, namer, convention=convention, name=name)
-        compared.save(out)
-    finish(compared, out, json)
+        compared.save(output.out)
+    finish(compared, output)
 
 
 def depth(
@@ -94,12 +87,11 @@ def depth(
     concepts: Source = "segmenter:zoo:segmenter,count=1000",
     seeds: int = 3,
     weights: tuple[Path, ...] = (),
-    convention: ConventionName = "pnas",
+    convention: Convention = "pnas",
     shifts: int = 100,
     few: int = 32,
-    out: Path = Path("runs/study/depth"),
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/depth")),
 ) -> None:
     """Count the concepts of each layer by category: where in a network do objects, parts, colors have units?
 
@@ -111,12 +103,9 @@ def depth(
         concepts: the labelled images; for a generator a segmenter of its own images.
         seeds: a generator is dissected over the images of so many seeds of latents, 0 and on.
         weights: files of weights, such as one a seed of training, instead of the network's own.
-        convention: whose arithmetic: docs/theory.md has the table.
         shifts: null draws a unit.
         few: layers are also compared by the concepts expected of so many of their units.
-        out: folder of the results.
         quick: a small version for a first look: 100 images, one seed.
-        json: print JSON instead of a table.
     """
     import unitscope as us
     from unitscope.lab.studies.depth import Depth, compare_layers
@@ -140,8 +129,8 @@ def depth(
                 repeat=seed if drawn else place,
                 name=str(file or network),
             )
-            compared.save(out)
-    finish(compared, out, json, gap="\n")
+            compared.save(output.out)
+    finish(compared, output, gap="\n")
 
 
 def raters(
@@ -149,10 +138,9 @@ def raters(
     layers: Annotated[tuple[str, ...], arg(metavar="LAYER [LAYER ...]")] = LAYERS,
     images: int = 1200,
     seeds: int = 3,
-    convention: ConventionName = "netdissect",
-    out: Path = Path("runs/study/raters"),
+    convention: Convention = "netdissect",
     quick: Flag = False,
-    json: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/raters")),
 ) -> None:
     """Rate units by scripts that see the labels, with known slips: what `unitscope ratings` makes of them.
 
@@ -163,10 +151,7 @@ def raters(
         layers: its layers.
         images: how many drawn scenes, other ones for every seed.
         seeds: how often everything is repeated.
-        convention: whose arithmetic: docs/theory.md has the table.
-        out: folder of the results.
         quick: a small version for a first look: 100 images, one seed.
-        json: print JSON instead of tables.
     """
     import unitscope as us
     from unitscope.lab.studies.raters_study import study_raters
@@ -177,4 +162,4 @@ def raters(
             raise UsageError(f"--{option} is {value}; wanted 1 or more")
     load_matplotlib()  # where it is missing, that is reported before the work, not after it
     opened = us.load_network(network)
-    finish(study_raters(opened, layers, images, seeds, convention=convention, quick=quick), out, json)
+    finish(study_raters(opened, layers, images, seeds, convention=convention, quick=quick), output)

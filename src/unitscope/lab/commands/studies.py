@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from unitscope.cli.words import Convention, Flag, Json, Source
+from unitscope.cli.words import Convention, Flag, Json, Output, Source
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Report:
         """Writes the finding with its figure, and prints it."""
         from unitscope.lab.commands.measurements import finish
 
-        finish(finding, self.out or setting.folder / finding.study, self.json)
+        finish(finding, Output(self.out or setting.folder / finding.study, self.json))
 
 
 def _study(name: str, line: str) -> Callable[..., None]:
@@ -242,7 +242,8 @@ def everything(seeds: Seeds = None, students: Students = Students()) -> None:
         verdicts = ", ".join(claim.verdict for claim in finding.claims)
         print(f"{finding.study}: {verdicts}; {figure}", flush=True)
     summary = write_whole(setting.folder / "summary.md", spell_summary(findings))
-    raters(convention=students.convention, out=setting.folder / "raters", quick=setting.quick)
+    output = Output(setting.folder / "raters")
+    raters(convention=students.convention, quick=setting.quick, output=output)
     print(f"\n{spell_summary(findings)}\nsummary: {summary}")
 
 

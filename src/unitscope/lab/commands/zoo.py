@@ -123,7 +123,7 @@ def head(
     """
     import unitscope as us
     from unitscope.concepts.derived import source_spec, split_source
-    from unitscope.networks.heads import fit_head, save_head, spell_head
+    from unitscope.lab.zoo.heads import fit_head, save_head, spell_head
 
     source = us.open_source(images)
     loaded = us.load_network(network, weights=weights)

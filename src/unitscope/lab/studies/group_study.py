@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from unitscope.lab.studies.trained_groups import (
     compare_cohort,
     group_rows,
     spell_cohort,
-    values_of,
 )
 from unitscope.tables import Table
 
@@ -206,7 +204,7 @@ class Study:
         return tuple(claim.judge(rows) for claim in self.claims)
 
 
-def rank_groups(rows: Rows, _setting: Any) -> tuple[str, Mapping[str, Table]]:
+def rank_groups(rows: Rows, _setting: Setting) -> tuple[str, Mapping[str, Table]]:
     """The groups by their unique detectors, the most first: `more` of a study."""
-    order = sorted(group_rows(rows), key=lambda group: -float(np.mean(values_of(rows, group))))
-    return f"By unique detectors: {', '.join(order)}.", {}
+    means = {group: np.mean([row.count() for row in some]) for group, some in group_rows(rows).items()}
+    return f"By unique detectors: {', '.join(sorted(means, key=lambda group: -means[group]))}.", {}

@@ -110,12 +110,6 @@ class PartialRotation:
         return sum(self.unique.values())
 
 
-def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
-    """The bases by the part of the rotation, from none to all of it."""
-    parts = sorted({basis.part for basis in bases})
-    return {part: [basis for basis in bases if basis.part == part] for part in parts}
-
-
 @dataclass(frozen=True)
 class Rotations:
     """All that was measured; `undone` is what rotating and rotating back changes in what a network gives."""
@@ -123,6 +117,18 @@ class Rotations:
     results: tuple[RotationResult, ...]
     parts: tuple[PartialRotation, ...]
     undone: float
+
+    def split(self) -> "dict[str, Rotations]":
+        """What was measured of every subject, by its name."""
+        names = dict.fromkeys(result.name for result in self.results)
+        return {
+            name: Rotations(
+                tuple(one for one in self.results if one.name == name),
+                tuple(one for one in self.parts if one.name == name),
+                self.undone,
+            )
+            for name in names
+        }
 
 
 def rotate_all(
@@ -229,7 +235,7 @@ def sweep_conditions(
     shifted = Chosen(pictures, np.arange(len(pictures)), len(pictures) // 2)
     yield describe("control", "labels of other images", rotate(shifted))
     yield from _vary_counting(subject, center)
-    # By lot: a folder's first images may all be of one kind.
+    # At random: a folder's first images may all be of one kind.
     drawn = np.random.default_rng((subject.seed, 1)).permutation(len(pictures))
     for count in images:
         if count < len(pictures):

@@ -18,7 +18,6 @@ from unitscope.lab.studies.rotation import (
     Rotations,
     Subject,
     count_units,
-    group_parts,
     rotate_all,
 )
 from unitscope.lab.studies.study import Finding
@@ -102,18 +101,18 @@ def spell_ratio(ratio: Interval) -> str:
     return "–" if np.isnan(ratio.value) else ratio.spell(".2f")
 
 
-def group_conditions(results: Sequence[RotationResult]) -> dict[tuple[str, str, str], list[RotationResult]]:
-    """The results of every subject under every condition, over its repetitions."""
-    grouped: dict[tuple[str, str, str], list[RotationResult]] = {}
+def group_conditions(results: Sequence[RotationResult]) -> dict[tuple[str, str], list[RotationResult]]:
+    """The results of one subject under every condition, a factor and its level, over its repetitions."""
+    grouped: dict[tuple[str, str], list[RotationResult]] = {}
     for result in results:
-        grouped.setdefault((result.name, result.factor, result.level), []).append(result)
+        grouped.setdefault((result.factor, result.level), []).append(result)
     return grouped
 
 
 def table_conditions(results: Sequence[RotationResult]) -> Table:
     """Every condition of one subject, for people."""
     rows, shown = [], ""
-    for (_, factor, level), repeated in group_conditions(results).items():
+    for (factor, level), repeated in group_conditions(results).items():
         ratio, other = compare_ratios(repeated), compare_ratios(repeated, by_category=True)
         rotated = [count for result in repeated for count in result.unique[1:]]
         without = sum(not result.unique[0] for result in repeated)
@@ -134,6 +133,21 @@ def table_conditions(results: Sequence[RotationResult]) -> Table:
     return Table(head, tuple(rows), (0, 1, 6))
 
 
+def _judge_loss(ratio: Interval) -> Verdict:
+    """Whether rotations have fewer unique detectors by more than half."""
+    if np.isnan(ratio.value):
+        return "not tested"
+    if not ratio.known or ratio.low < HALF <= ratio.high:
+        return "unclear"
+    return "replicates" if ratio.high < HALF else "does not replicate at this scale"
+
+
+def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
+    """The bases by the part of the rotation, from none to all of it."""
+    parts = sorted({basis.part for basis in bases})
+    return {part: [basis for basis in bases if basis.part == part] for part in parts}
+
+
 def table_parts(bases: Sequence[PartialRotation]) -> Table:
     """Unique concepts of one subject by part of the rotation: means over its rotations, for people."""
     categories = [one for one in bases[0].unique if any(basis.unique[one] for basis in bases)]
@@ -149,20 +163,15 @@ def table_parts(bases: Sequence[PartialRotation]) -> Table:
 
 def claim_axis(found: Rotations) -> tuple[Claim, ...]:
     """The claims of fig. 4, by the center of the first subject."""
-    name = found.results[0].name
-    center = [result for result in found.results if result.factor == "center" and result.name == name]
+    name, subjects = found.results[0].name, found.split()
+    center = [result for result in subjects[name].results if result.factor == "center"]
     ratio = compare_ratios(center)
-    verdict: Verdict = "does not replicate at this scale"
-    if ratio.high < HALF:
-        verdict = "replicates"
-    elif ratio.low < HALF or (ratio.value == ratio.value and not ratio.known):
-        verdict = "unclear"
-    parts = group_parts([basis for basis in found.parts if basis.name == name])
-    means = [np.mean([basis.total for basis in some]) for some in parts.values()]
+    means = [np.mean([one.total for one in some]) for some in group_parts(subjects[name].parts).values()]
     steady = all(before >= after for before, after in pairwise(means))
     own = [result.detectors[0] for result in center]
     rotated = [count for result in center for count in result.detectors[1:]]
-    tried = [some for some in group_conditions(found.results).values() if some[0].factor not in CONTROLS]
+    conditions = (group_conditions(one.results).items() for one in subjects.values())
+    tried = [some for group in conditions for (factor, _), some in group if factor not in CONTROLS]
     met = sum(judge_ratio(compare_ratios(some)) == "falls by more than half" for some in tried)
     return (
         Claim(
@@ -170,7 +179,7 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
             "a random rotation has 80 % fewer unique detectors",
             f"{name}: {spell_ratio(ratio)} of those of the units; below half in {met} of {len(tried)} "
             "conditions",
-            verdict,
+            _judge_loss(ratio),
         ),
         Claim(
             "fig. 4",
@@ -195,61 +204,42 @@ def claim_axis(found: Rotations) -> tuple[Claim, ...]:
 
 def table_results(results: Sequence[RotationResult]) -> Table:
     """conditions.csv: a row a basis and condition; basis 0 are the units."""
-    head = (
-        "subject",
-        "seed",
-        "factor",
-        "level",
-        "basis",
-        "detectors",
-        "unique_by_label",
-        "unique_by_category",
-    )
+    head = ("subject", "seed", "factor", "level", "basis")
     rows = [
         (one.name, one.seed, one.factor, one.level, basis, *counts)
         for one in results
         for basis, counts in enumerate(zip(one.detectors, one.unique, one.by_category, strict=True))
     ]
-    return Table(head, tuple(rows))
+    return Table((*head, "detectors", "unique_by_label", "unique_by_category"), tuple(rows))
 
 
 def table_bases(parts: Sequence[PartialRotation]) -> Table:
     """parts.csv: a row a basis of partial rotations."""
-    rows = [
+    rows = (
         (one.name, one.seed, one.rotation, one.part, one.detectors, *one.unique.values()) for one in parts
-    ]
+    )
     return Table(("subject", "seed", "rotation", "a", "detectors", *parts[0].unique), tuple(rows))
 
 
 def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -> Finding:
     """The finding, from all that was measured."""
-    results = found.results
-    names = list(dict.fromkeys(result.name for result in results))
-    steps = {name: table_parts([one for one in found.parts if one.name == name]) for name in names}
-    conditions = {name: table_conditions([one for one in results if one.name == name]) for name in names}
-    before, after = (
-        [f"{name}:\n\n{table.markdown()}" for name, table in tables.items()] for tables in (steps, conditions)
-    )
-    networks = len({result.seed for result in results if result.name == names[0]})
+    subjects = found.split()
+    parts = [f"{name}:\n\n{table_parts(one.parts).markdown()}" for name, one in subjects.items()]
+    tables = [f"{name}:\n\n{table_conditions(one.results).markdown()}" for name, one in subjects.items()]
+    first = next(iter(subjects.values()))
+    ratios = {level: compare_ratios(some) for level, some in group_conditions(first.results).items()}
+    networks, rotations = len({one.seed for one in first.results}), len(first.results[0].unique) - 1
     return Finding(
         "axis",
         QUESTION,
         claim_axis(found),
-        "\n\n".join([*before, RULE, *after]),
-        {"conditions.csv": table_results(results), "parts.csv": table_bases(found.parts)},
-        f"{networks} networks, {len(results[0].unique) - 1} rotations each",
+        "\n\n".join([*parts, RULE, *tables]),
+        {"conditions.csv": table_results(found.results), "parts.csv": table_bases(found.parts)},
+        f"{networks} networks, {rotations} rotations each",
         seconds,
         quick,
         VERDICTS,
-        partial(
-            draw_axis,
-            [basis for basis in found.parts if basis.name == names[0]],
-            {
-                (factor, level): compare_ratios(repeated)
-                for (name, factor, level), repeated in group_conditions(results).items()
-                if name == names[0]
-            },
-        ),
+        partial(draw_axis, group_parts(first.parts), ratios),
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from unitscope.concepts.derived import source_digest
 from unitscope.concepts.packed import PackedSource, pack_source
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.conventions import CONVENTIONS, UniqueRule
+from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.counts import RULES, LayerCounts, count_concepts, count_layer
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
@@ -237,13 +237,6 @@ def group_rows(rows: Sequence[Representation]) -> dict[str, list[Representation]
     for row in rows:
         grouped.setdefault(row.group, []).append(row)
     return grouped
-
-
-def values_of(
-    rows: Sequence[Representation], group: str, category: str | None = None, rule: UniqueRule = "label"
-) -> list[int]:
-    """The unique concepts of a group, a number a seed."""
-    return [row.count(category, rule) for row in rows if row.group == group]
 
 
 def cohort_table(rows: Sequence[Representation]) -> Table:

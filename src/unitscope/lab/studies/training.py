@@ -134,14 +134,8 @@ def table_pasts(trainings: Sequence[Training], categories: Sequence[str]) -> Tab
         others = ", ".join(f"{count} {name}" for name, count in pasts.most_common() if name != NONE)
         total = len(births)
         rows.append((category, total, total - pasts[NONE], others, f"{np.median(births):.0f}"))
-    columns = (
-        "detectors at the end",
-        "units",
-        "had been another category's",
-        "of these",
-        "since step (median)",
-    )
-    return Table(columns, tuple(rows), (0, 3))
+    columns = ("detectors at the end", "units", "had been another category's", "of these")
+    return Table((*columns, "since step (median)"), tuple(rows), (0, 3))
 
 
 def table_changes(trainings: Sequence[Training]) -> Table:
@@ -149,9 +143,8 @@ def table_changes(trainings: Sequence[Training]) -> Table:
     changes: Counter[tuple[str, str]] = Counter()
     for training in trainings:
         changes.update(count_changes(training.tracks))
-    return Table(
-        ("before", "after", "units"), tuple((*pair, count) for pair, count in sorted(changes.items()))
-    )
+    rows = tuple((*pair, count) for pair, count in sorted(changes.items()))
+    return Table(("before", "after", "units"), rows)
 
 
 def judge_training(trainings: Sequence[Training], quick: bool = False) -> Finding:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from tqdm import tqdm
 
+from unitscope.files import write_whole
 from unitscope.lab.world.names import FIRST_ID
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import read_labels, render
@@ -57,9 +58,7 @@ def paint_pictures(wanted: PictureSet, folder: Path, *, workers: int = 0) -> Pic
     if not (home / "set.json").is_file():
         home.mkdir(parents=True, exist_ok=True)
         _paint_into(wanted, home, workers or min(4, os.cpu_count() or 1))
-        (home / "set.json").write_text(
-            json.dumps({**asdict(wanted), "edition": EDITION}) + "\n", encoding="utf-8"
-        )
+        write_whole(home / "set.json", json.dumps({**asdict(wanted), "edition": EDITION}) + "\n")
     kinds = np.arange(wanted.count, dtype=np.int64) % len(wanted.scenes)
     return Pictures(
         np.load(home / "images.npy", mmap_mode="r"), kinds, np.load(home / "labels.npy", mmap_mode="r")

@@ -15,7 +15,7 @@ NOTHING = frozenset(
 """Names, in any case, of channels that stand for no concept."""
 
 CATEGORY = "object"
-"""The category of channels of which none is said."""
+"""The category of channels that are given none."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ def name_channels(labels: Sequence[str], categories: Mapping[str, str] | None = 
     ((0, 2, 3), 'material')
     """
     given = categories or {}
-    strange = sorted(set(given) - set(labels))
-    if strange:
+    unknown = sorted(set(given) - set(labels))
+    if unknown:
         raise UsageError(
-            f"the names file has {strange[0]!r}, which the network does not name; it names {labels[0]!r}, ..."
+            f"the names file has {unknown[0]!r}, which the network does not name; it names {labels[0]!r}, ..."
         )
     kinds = [given.get(label, "" if label.casefold() in NOTHING else CATEGORY) for label in labels]
     concepts = [
@@ -69,7 +69,7 @@ def read_names(path: Path) -> dict[str, str]:
     names = [name for name, _ in pairs]
     twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
     if twice is not None:
-        raise SourceError(f"{path} has the name {twice!r} twice; give every channel a name of its own")
+        raise SourceError(f"{path} has the name {twice!r} twice; give every channel another name")
     return {
         name: (CATEGORY if category is None else category) if name.casefold() not in NOTHING else ""
         for name, category in pairs

@@ -106,7 +106,7 @@ def load_semantic(spec: str) -> NetworkSegmenter:
         if "phrases" in options:
             raise UsageError(f"{head} is {kind}, which takes no phrases; only CLIPSeg does")
         wrapped = _wrap(module, kind, head)
-        channels = name_channels(_list_labels(config), named)
+        channels = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
     made = replace(network, module=wrapped.eval(), classes=(), name=spec, prefix_tokens=None)
     return NetworkSegmenter(made, channels.vocabulary, (channels.plane,))
 
@@ -126,11 +126,6 @@ def _wrap(module: nn.Module, kind: str, head: str) -> nn.Module:
     )
 
 
-def _list_labels(config: Any) -> list[str]:
-    names = config.id2label
-    return [str(names[key]) for key in sorted(names)]
-
-
 def _split_phrases(text: str, spec: str) -> list[str]:
     phrases = list(dict.fromkeys(part.strip() for part in text.split("|") if part.strip()))
     if not phrases:
@@ -140,7 +135,7 @@ def _split_phrases(text: str, spec: str) -> list[str]:
 
 def _tokenize(folder: str, phrases: Sequence[str], config: Any) -> tuple[Tensor, Tensor]:
     transformers = importlib.import_module("transformers")
-    # Without these files the library makes a tokenizer that knows no words, and says nothing.
+    # Without these files the library silently makes a tokenizer that knows no words.
     if Path(folder).is_dir() and not any((Path(folder) / name).is_file() for name in _TOKENIZERS):
         raise NetworkError(
             f"hf:{folder} has no tokenizer to read phrases with; save {' or '.join(_TOKENIZERS)} there too"

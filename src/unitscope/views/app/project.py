@@ -45,7 +45,8 @@ class Project:
     def id(self) -> str:
         """Differs for other generators, seeds and runs."""
         generator = self.easel.generator
-        text = f"{generator.digest} {generator.seed} {self.run.recipe} {[p.concept for p in self.paints]}"
+        concepts = [paint.concept for paint in self.paints]
+        text = f"{generator.digest} {generator.seed} {self.run.recipe.record()} {concepts}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -26,6 +26,19 @@ TYPES = {
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
+def show_page(page: Mapping[str, bytes]) -> list[Route]:
+    """The routes of a page and its files, which were read when the server started."""
+
+    async def show(request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        if name not in page:
+            raise HTTPException(404, "there is no such file")
+        kind = next(kind for ending, kind in TYPES.items() if name.endswith(ending))
+        return Response(page[name], media_type=kind)
+
+    return [Route("/", show, methods=["GET"]), Route("/assets/{name:str}", show, methods=["GET"])]
+
+
 def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Handler]) -> Guard:
     """The endpoints as an ASGI application that knows itself by `host`; every error becomes one line of JSON.
 
@@ -76,14 +89,6 @@ async def read_body(request: Request, most: int, patience: float = PATIENCE) -> 
     except TimeoutError:
         raise HTTPException(408, "the body took too long to arrive") from None
     return bytes(body)
-
-
-def send_file(page: Mapping[str, bytes], name: str) -> Response:
-    """One of the files of a page. Raises `HTTPException` where there is none of that name."""
-    if name not in page:
-        raise HTTPException(404, "there is no such file")
-    kind = next(kind for ending, kind in TYPES.items() if name.endswith(ending))
-    return Response(page[name], media_type=kind)
 
 
 def _answer(status: int) -> Handler:

@@ -18,7 +18,7 @@ from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_paintin
 from unitscope.interventions.painting.strokes import Bitmap, Painting
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, Project, describe_concept
-from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, send_file
+from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, show_page
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24
@@ -39,8 +39,7 @@ class Server:
     def routes(self) -> list[Route]:
         """All that may be asked for."""
         return [
-            Route("/", self.show_page, methods=["GET"]),
-            Route("/assets/{name:str}", self.show_page, methods=["GET"]),
+            *show_page(self.page),
             Route("/api/project", self.show_project, methods=["GET"]),
             Route("/api/icons.png", self.show_icons, methods=["GET"]),
             Route("/api/samples/{block:int}.png", self.show_samples, methods=["GET"]),
@@ -48,10 +47,6 @@ class Server:
             Route("/api/render", self.render, methods=["POST"]),
             Route("/api/changes", self.compare, methods=["POST"]),
         ]
-
-    async def show_page(self, request: Request) -> Response:
-        """The page and its two files, which were read when the server started."""
-        return send_file(self.page, request.path_params.get("name", "index.html"))
 
     async def show_project(self, request: Request) -> Response:
         """The palette, the layers, the limits."""

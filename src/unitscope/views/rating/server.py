@@ -13,7 +13,7 @@ from starlette.routing import Route
 from unitscope.errors import UsageError
 from unitscope.experiments.ratings import parse_name
 from unitscope.views.app.guard import Guard
-from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, send_file
+from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, show_page
 from unitscope.views.rating.rating_session import ConflictError, RatingSession
 
 MOST_TEXT = 4_000
@@ -34,17 +34,12 @@ class Server:
     def routes(self) -> list[Route]:
         """All that may be asked for."""
         return [
-            Route("/", self.show_page, methods=["GET"]),
-            Route("/assets/{name:str}", self.show_page, methods=["GET"]),
+            *show_page(self.page),
             Route("/api/pictures/{number:int}.jpg", self.show_picture, methods=["GET"]),
             Route("/api/begin", self.begin, methods=["POST"]),
             Route("/api/answer", self.answer, methods=["POST"]),
             Route("/api/undo", self.undo, methods=["POST"]),
         ]
-
-    async def show_page(self, request: Request) -> Response:
-        """The page and its files, which were read when the server started."""
-        return send_file(self.page, request.path_params.get("name", "index.html"))
 
     async def show_picture(self, request: Request) -> Response:
         """A picture that some question shows."""

@@ -6,22 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.rotation import PartialRotation, group_parts
+from unitscope.lab.studies.rotation import PartialRotation
 from unitscope.statistics.intervals import Interval
 from unitscope.views.figures import INKS, LINE, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 
+Parts = Mapping[float, Sequence[PartialRotation]]
 _ROW, _MOST = 15.0, 2.2
 """The height of a row, and the ratio at which intervals leave the plot."""
 
 
-def draw_axis(
-    parts: Sequence[PartialRotation], ratios: Mapping[tuple[str, str], Interval], out: Path
-) -> Path:
+def draw_axis(parts: Parts, ratios: Mapping[tuple[str, str], Interval], out: Path) -> Path:
     """Left, paper A's fig. 4: concepts by category over a of Q^a. Right, rotated over own by condition.
 
-    `ratios` are by factor and level. Raises `UsageError` where matplotlib is missing, `RunError` where the
-    file cannot be written.
+    `parts` are bases by a, `ratios` are by factor and level. Raises `UsageError` where matplotlib is missing,
+    `RunError` where the file cannot be written.
     """
     with open_figure(out, 900.0, max(360.0, _ROW * len(ratios) + 110), 2) as (figure, axes):
         _draw_parts(axes[0], parts)
@@ -31,10 +30,9 @@ def draw_axis(
     return out
 
 
-def _draw_parts(axis: Any, bases: Sequence[PartialRotation]) -> None:
-    parts = group_parts(bases)
+def _draw_parts(axis: Any, parts: Parts) -> None:
     floor = np.zeros(len(parts))
-    for category in bases[0].unique:
+    for category in next(iter(parts.values()))[0].unique:
         means = np.array([np.mean([one.unique[category] for one in some]) for some in parts.values()])
         if means.any():
             axis.bar(range(len(parts)), means, 0.72, floor, color=category_color(category), label=category)

@@ -4,7 +4,7 @@ import copy
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, SourceError, UsageError, missing_extra
 from unitscope.files import whole_file
 from unitscope.networks.feeding import read_peaks
+from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line, random_weights
@@ -214,13 +215,14 @@ def replace_head(network: Network, head: Head) -> Network:
     return replace(network, module=module, classes=head.classes)
 
 
-def open_head(text: str, load: Callable[[str], Network]) -> Network:
+def open_head(text: str, **options: Any) -> Network:
     """The network of `FILE.safetensors[,network=NETWORK]`: a head, on the network it was fitted on.
 
-    `load` opens that network: the one recorded in the file, or the one named. A file of Python code is
-    opened only where it is named here: no file decides which code is run.
+    `load_network` opens that network with the options: the one recorded in the file, or the one named. A file
+    of Python code is opened only where it is named here: no file decides which code is run.
 
-    Raises what `load_head` and `replace_head` raise, and `UsageError` where the network must be named.
+    Raises what `load_head`, `replace_head` and `load_network` raise, and `UsageError` where the network must
+    be named.
     """
     file, _, named = text.partition(_NAMED)
     head = load_head(file)
@@ -232,7 +234,7 @@ def open_head(text: str, load: Callable[[str], Network]) -> Network:
     spec = named or head.network
     if spec.startswith("head:"):
         raise UsageError(f"{file} stands on another head, {spec}; fit it on the network below that")
-    return replace_head(load(spec), head)
+    return replace_head(load_network(spec, **options), head)
 
 
 def find_last_linear(network: Network) -> str:

@@ -16,8 +16,7 @@ from unitscope.concepts.derived import limit, split_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.interventions.ablation import find_targets, score_removals, single_units
-from unitscope.networks.feeding import feed_images, read_peaks
-from unitscope.networks.heads import (
+from unitscope.lab.zoo.heads import (
     fit_head,
     fit_weights,
     load_head,
@@ -25,6 +24,7 @@ from unitscope.networks.heads import (
     replace_head,
     save_head,
 )
+from unitscope.networks.feeding import feed_images, read_peaks
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, Preprocessing
 
@@ -165,7 +165,7 @@ def load_shades():
     return Shades(12, size=64)
 
 
-def test_code_is_run_only_where_it_was_named(network, head, tmp_path):
+def test_code_is_run_only_where_it_was_named(network, head, tmp_path, monkeypatch):
     path = tmp_path / "head.safetensors"
     said = {"network": "evil.py:build", "digest": head.digest, "layer": "head", "classes": list("abc")}
     tensors = {"weight": head.weight, "bias": head.bias}
@@ -176,15 +176,16 @@ def test_code_is_run_only_where_it_was_named(network, head, tmp_path):
         opened.append(spec)
         return network
 
+    monkeypatch.setattr("unitscope.lab.zoo.heads.load_network", load)
     with pytest.raises(UsageError, match=r"say head:.*head.safetensors,network=evil.py:build"):
-        open_head(str(path), load)
+        open_head(str(path))
     assert not opened
-    assert open_head(f"{path},network=evil.py:build", load).classes == ("a", "b", "c")
+    assert open_head(f"{path},network=evil.py:build").classes == ("a", "b", "c")
     assert opened == ["evil.py:build"]
     said["network"] = f"head:{path}"
     save_file(tensors, path, {"unitscope_head": json.dumps({**said, "record": {}})})
     with pytest.raises(UsageError, match="stands on another head"):
-        open_head(str(path), load)
+        open_head(str(path))
 
 
 def test_what_is_no_head_is_told(network, head, tmp_path):

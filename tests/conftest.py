@@ -10,14 +10,14 @@ LONG = (
     ("lab/commands/test_study_commands.py", "cli", "experiments"),
     ("lab/zoo", "lab/world", "test_docs.py", "views", "dissection"),
 )
-"""What takes long, for each of two processes to begin with, so that only what is short can be left at the end.
+"""What takes long, for each of two processes to begin with, so that what is left at the end is short.
 
 The first soon calls the compiled loops, the second does not: they are compiled once, and not by both.
 """
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sorts the tests for two processes; each takes a half, and when it is through some of the other's end."""
+    """Sorts the tests for two processes: each takes a half, and once it is through, some of the other's."""
     if not hasattr(config, "workerinput"):
         return
 

@@ -47,8 +47,8 @@ def serve(run: Path) -> Iterator[str]:
     with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            said = server.stdout.readline().split()
-            yield next(word for word in said if word.startswith("http"))
+            line = server.stdout.readline().split()
+            yield next(word for word in line if word.startswith("http"))
         finally:
             server.terminate()
 
@@ -66,7 +66,7 @@ def settle(page: Page) -> None:
 
 
 def wait(page: Page, pictures: int) -> None:
-    """Until so many pictures have been shown. (The page lets no text be evaluated as its script.)"""
+    """Waits until `pictures` pictures have been shown. (The page lets no text be evaluated as its script.)"""
     for _ in range(1000):
         if page.evaluate("window.shown.length") >= pictures:
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from unitscope.lab.zoo.cards import grade
+from unitscope.lab.zoo.cards import grade_zoo
 from unitscope.lab.zoo.weights_files import load_zoo
 from unitscope.networks.generators import Generator
 from unitscope.views.figures import Panel, draw_panels
@@ -57,8 +57,8 @@ def draw_network(name: str, trainings: Path) -> None:
     panel = Panel(name, "thousand steps", read_curve(folder / "curve.csv", CURVES[name]))
     draw_panels([panel], HOME / "_static" / f"zoo-{name}.svg", y="", shared=False)
     early = folder / "step-1000.safetensors" if name == "generator" else None
-    card = grade(name, trainings / "pictures", early=early)
-    (HOME / "_cards" / f"{name}.md").write_text(card.text + "\n", "utf-8")
+    card = grade_zoo(name, trainings / "pictures", early=early)
+    (HOME / "_cards" / f"{name}.md").write_text(card.text() + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import unitscope as us
-from unitscope.interventions.classes import match_classes
-from unitscope.interventions.deletion import measure_deletion
-from unitscope.interventions.explanation import explain_image
+from unitscope.interventions import explain, explain_image, measure_deletion
 from unitscope.views.explanation_sheet import draw_explanation
-from unitscope.views.explanation_text import Exhibit, show_deletion, show_explanation, write_deletion
 
 HOME = Path(__file__).parent / "_static"
 RUNS = Path("runs/explain")
@@ -26,28 +23,26 @@ SHOWN = {"bedroom": 236, "kitchen": 446, "street": 107, "library": 929, "office"
 COUNTED = 600
 
 
-def find_labels(network: us.Network) -> us.LayerDissection:
-    """The units' labels, from a run that is made once."""
+def find_labels(network: us.Network) -> us.Dissection:
+    """The run that gives the units their labels, made once."""
     folder = RUNS / "named"
     if not folder.exists():
         us.dissect(network, us.open_source(LABELS), [LAYER], out=folder)
-    return us.load(folder)[LAYER]
+    return us.load(folder)
 
 
-def draw_pictures(network: us.Network, labels: dict[int, us.Concept], scenes: us.ConceptSource) -> None:
+def draw_pictures(network: us.Network, named: us.Dissection) -> None:
     """One sheet a picture."""
-    classes = match_classes(network, scenes.vocabulary)
     for name, index in SHOWN.items():
-        example = scenes[index]
-        found = explain_image(network, LAYER, example.image)
-        exhibit = Exhibit(f"{SCENES}#{index}", example.image, found, labels, classes[example.ids[0]])
-        print(f"{show_explanation(exhibit)}\n")
-        sheet = draw_explanation(exhibit).quantize(200, dither=Image.Dither.NONE)
+        found = explain(network, f"{SCENES}#{index}", LAYER, run=named)
+        print(f"{found}\n")
+        sheet = draw_explanation(found.images[0]).quantize(200, dither=Image.Dither.NONE)
         sheet.save(HOME / f"explain-{name}.png", optimize=True)
 
 
-def count_labels(network: us.Network, labels: dict[int, us.Concept], scenes: us.ConceptSource) -> None:
+def count_labels(network: us.Network, named: us.Dissection, scenes: us.ConceptSource) -> None:
     """How often a unit's label, an object or a part, is in the picture: of top contributors, and of all."""
+    labels = {unit.unit: unit.concept for unit in named[LAYER] if unit.detector and unit.concept}
     things = {unit: one.id for unit, one in labels.items() if one.category in ("object", "part")}
     hits: dict[str, list[bool]] = {"top contributors": [], "any unit": []}
     for index in tqdm(range(COUNTED), "explaining"):
@@ -62,16 +57,14 @@ def count_labels(network: us.Network, labels: dict[int, us.Concept], scenes: us.
 
 
 def main() -> None:
-    """All of it."""
+    """Draws the pictures, prints the figures."""
     network, scenes = us.load_network("zoo:scene-classifier"), us.open_source(SCENES)
     named = find_labels(network)
-    labels = {unit.unit: unit.concept for unit in named if unit.detector and unit.concept is not None}
-    draw_pictures(network, labels, scenes)
-    count_labels(network, labels, scenes)
+    draw_pictures(network, named)
+    count_labels(network, named, scenes)
     test = measure_deletion(network, LAYER, scenes)
-    rows = test.rows()
-    print(show_deletion(test, rows))
-    write_deletion(rows, RUNS).replace(HOME / "explain-deletion.svg")
+    print(test)
+    test.page(RUNS).replace(HOME / "explain-deletion.svg")
 
 
 if __name__ == "__main__":

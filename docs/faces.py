@@ -74,7 +74,7 @@ def draw_removal(studio: Studio, erased: Path, name: str, count: int, least: flo
 def main(run: Path, erased: Path) -> None:
     """Writes the three pictures."""
     dissection = us.load(run)
-    studio = open_studio(us.load_network(str(dissection.recipe["network"]["name"])), dissection)
+    studio = open_studio(us.load_network(dissection.recipe.network.name), dissection)
     draw_labels(studio, studio.segmenter).save(HOME / "findings-faces-masks.jpg", quality=85)
     for name, count in (("hair", 40), ("skin", 80)):
         sheet = draw_removal(studio, erased, name, count)

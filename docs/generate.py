@@ -1,13 +1,15 @@
-"""Writes docs/cli.md from the command line's own help."""
+"""Writes docs/cli.md from the command line's own help, without what other packages on this machine bring."""
 
 import contextlib
 import io
 import os
 import re
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from unittest import mock
 
-from unitscope.cli import main
+from unitscope import plugins
+from unitscope.cli import list_commands, main
 
 PAGE = Path(__file__).parent / "cli.md"
 HEAD = """\
@@ -19,60 +21,18 @@ HEAD = """\
   `unitscope zoo head` wrote, on its network), or `file.py:factory`.
 - SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..,masks=DIR]`, `broden:DIR[,split=..]`,
   `segmenter:NAME,images=SOURCE` (`zoo:segmenter`, a FILE that `zoo train segmenter --images ..` wrote,
-  or `file.py:factory`), or `generator:NAME[,count=..,seed=..]`.
-  The first three take more options, which apply in their order: `limit=N`, the first images; `half=train` or
-  `half=test`, two halves that share no image and have the same mix of image-level labels (`half=test:0.7:1`:
-  0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of another one;
-  `quadrants=CATEGORY`, four more parts for each of its concepts: the top, bottom, left and right halves of
-  every piece (`tree-t`, `tree-b`, `tree-l`, `tree-r`).
+  or `file.py:factory`), `generator:NAME[,count=..,seed=..]`, or what a package brings by name.
+  All but `segmenter:` take more options, which apply in their order: `limit=N`, the first images;
+  `half=train` or `half=test`, two halves that share no image and have the same mix of image-level labels
+  (`half=test:0.7:1`: 0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of
+  another one; `quadrants=CATEGORY`, four more parts for each of its concepts: the top, bottom, left and right
+  halves of every piece (`tree-t`, `tree-b`, `tree-l`, `tree-r`), which `segmenter:` takes too.
 - NAME of a segmenter is `zoo:segmenter`, `hf:FOLDER[,names=FILE]` (SegFormer, UperNet, Mask2Former; CLIPSeg
   with `,phrases=tree|old house`), `FILE.onnx,names=FILE[,input=imagenet|unit|centered]`, or `file.py:factory`
   ([more](how-to/segmenters.md)). A generator's own images need no source:
   `segmenter:NAME[,count=..,seed=..]`.
 - Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
 """
-COMMANDS = (
-    "demo",
-    "dissect",
-    "layers",
-    "show",
-    "report",
-    "compare",
-    "explain",
-    "detect",
-    "ablate",
-    "attack",
-    "erase",
-    "insert",
-    "paint",
-    "rate",
-    "ratings",
-    "concepts",
-    "concepts check",
-    "concepts unite",
-    "concepts fetch",
-    "concepts preview",
-    "zoo",
-    "zoo train",
-    "zoo grade",
-    "zoo head",
-    "study",
-    "study grade",
-    "study axis",
-    "study labels",
-    "study depth",
-    "study layers",
-    "study architectures",
-    "study supervision",
-    "study training",
-    "study conditions",
-    "study width",
-    "study transfer",
-    "study discrimination",
-    "study raters",
-    "study threshold",
-    "study all",
-)
 
 
 def help_text(command: str) -> str:
@@ -85,10 +45,17 @@ def help_text(command: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+def own_entries(**chosen: str) -> EntryPoints:
+    """The entry points of unitscope, without those of other packages."""
+    found = entry_points(**chosen)
+    return EntryPoints(entry for entry in found if entry.dist and entry.dist.name == "unitscope")
+
+
 def cli_page() -> str:
     """The page, with the help of every command."""
-    parts = [HEAD]
-    parts += [f"## {command}\n\n```text\n{help_text(command)}\n```\n" for command in COMMANDS]
+    with mock.patch.object(plugins, "entry_points", own_entries):
+        parts = [HEAD, f"```text\n{help_text('')}\n```\n"]
+        parts += [f"## {command}\n\n```text\n{help_text(command)}\n```\n" for command in list_commands()]
     return "\n".join(parts)
 
 

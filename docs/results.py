@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from unitscope.lab.commands.comparisons import COMPARISONS
+from unitscope.lab.studies.catalog import STUDIES
 
 HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")
@@ -17,12 +17,12 @@ REAL = ("axis-msrc", "axis-union")
 def put_results(kept: Path) -> None:
     """Copies the finding and the figure of every study, and the summary of all."""
     (HOME / "_results").mkdir(exist_ok=True)
-    for name in (*COMPARISONS, *REAL):
+    for name in (*STUDIES, *REAL):
         text = (kept / name / "finding.md").read_text("utf-8")
         if text.startswith("*A quick look"):
             raise SystemExit(f"{kept / name} holds a quick look; run: unitscope study {name}")
         (HOME / "_results" / f"{name}.md").write_text(text, "utf-8")
-        if name in COMPARISONS:
+        if name in STUDIES:
             shutil.copy(kept / name / "figure.svg", HOME / "_static" / f"findings-{name}.svg")
     shutil.copy(kept / "summary.md", HOME / "_results" / "summary.md")
 

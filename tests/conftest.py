@@ -10,14 +10,14 @@ LONG = (
     ("lab/commands/test_study_commands.py", "cli", "experiments"),
     ("lab/zoo", "lab/world", "test_docs.py", "views", "dissection"),
 )
-"""What takes long, for each of two processes to begin with, so that what is left at the end is short.
+"""What takes long, for each of two processes to begin with, so that only short tests are left at the end.
 
 The first soon calls the compiled loops, the second does not: they are compiled once, and not by both.
 """
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sorts the tests for two processes: each takes a half, and once it is through, some of the other's."""
+    """Sorts the tests for two processes; each takes a half, then some of the other's end."""
     if not hasattr(config, "workerinput"):
         return
 

@@ -29,8 +29,9 @@ COMMANDS = {
     "compare": "compare classifier generator --out compared",
     "show": "show classifier --json",
     "list": "layers zoo:scene-classifier",
-    "ablate": f"ablate {ZOO} {SCENES} --run classifier --classes street garden --counts 3 40 --out ablate",
-    "explain": f"explain {ZOO} drawn:count=2,seed=9,size=64 --run classifier --out explain --json",
+    "ablate": f"ablate {ZOO} --images drawn:count=300,seed=4,size=64 --run classifier "
+    "--classes street garden --counts 3 40 --out ablate",
+    "explain": f"explain {ZOO} drawn:count=4,seed=9,size=64#1 --run classifier --out explain --json",
     "attack": f"attack {ZOO} {SCENES} --run classifier --targets kitchen beach --count 2 --steps 4 "
     "--out attack",
     "detect": f"detect {ZOO} --concept sky {SCENES} --top 3 --share 0.05 --out detect",
@@ -38,9 +39,10 @@ COMMANDS = {
     "--counts 2 8 --optimize --steps 4 --out erase",
     "insert": "insert zoo:generator --run generator --concepts tree@layer2 --images 24 --places 2 --units 4 "
     "--least 5 --across 8 --draws 3 --out insert",
-    "head": "zoo head zoo:scene-classifier drawn:count=120,seed=5,size=64 --out head.safetensors --json",
+    "head": "zoo head zoo:scene-classifier --images drawn:count=300,seed=5,size=64 --json "
+    "--out head.safetensors",
     "check": "concepts check drawn:count=12,size=64",
-    "unite": "concepts unite drawn:count=8,size=64 --out united",
+    "unite": "concepts unite drawn:count=40,size=64 --out united",
 }
 
 

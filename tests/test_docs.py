@@ -1,13 +1,14 @@
 """What the documentation shows is executed: Python sessions, command lines, help texts, tables.
 
 In a page, in order and in one empty folder: a `pycon` block is a Python session and runs as a doctest;
-a `python` block whose first line is `# NAME.py`, or a `json` block under the line `NAME.json:`, is
-written to that file; in a `console` block every line `$ unitscope ...` is run, and the lines under it,
-where there are any, are what it prints.
+a `python` block whose first line is `# NAME.py`, or a `json` or `toml` block under the line `NAME.json:`,
+is written to that file; in a `console` block every line `$ unitscope ...` is run, and the lines under it,
+where there are any, are what it prints; `$ pip install FOLDER` builds and installs a package beside the page.
 """
 
 import contextlib
 import doctest
+import importlib
 import importlib.util
 import io
 import re
@@ -19,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from unitscope.cli import COMMANDS, GROUPS, main
+from unitscope.cli import list_commands, main
 from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.plugins import COMMANDS, list_names
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -30,6 +32,8 @@ PAGES = sorted(
     if "_build" not in path.parts
     and re.search(r"^```(pycon|console)$", path.read_text("utf-8"), re.MULTILINE)
 )
+DATA = ("json", "toml")
+INSTALLED = "installed"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -60,8 +64,8 @@ def run_session(block: Block, names: dict[str, object], path: Path) -> None:
 def run_console(block: Block, path: Path) -> None:
     for command, wanted in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE):
         program, *arguments = shlex.split(command, comments=True)
-        assert program == "unitscope", f"{path.name}, line {block.line}: only unitscope runs here"
-        status, printed = call(arguments)
+        assert program == "unitscope" or arguments[:1] == ["install"], f"{path.name}, line {block.line}"
+        status, printed = call(arguments) if program == "unitscope" else install(arguments[1])
         assert status == 0, f"{path.name}, line {block.line}: {command} ended with {status}: {printed}"
         if wanted.strip():
             same = doctest.OutputChecker().check_output(wanted, printed, FLAGS)
@@ -79,10 +83,20 @@ def call(arguments: list[str]) -> tuple[int, str]:
     return status, printed.getvalue() or complaints.getvalue()
 
 
+def install(folder: str) -> tuple[int, str]:
+    """Builds and installs a package into a folder of the page; nothing is fetched, the environment stays."""
+    alone = ["--no-index", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--target", INSTALLED]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *alone]
+    done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
+    importlib.invalidate_caches()
+    return done.returncode, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / INSTALLED)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     names: dict[str, object] = {"__name__": "__main__"}
@@ -90,7 +104,7 @@ def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest
     for block in read_blocks(path):
         above = page[block.line - 4] if block.line > 3 else ""
         own_name = re.match(r"# (\S+\.py)\n", block.text) if block.language == "python" else None
-        outer_name = re.search(r"`(\S+\.json)`:$", above) if block.language == "json" else None
+        outer_name = re.search(rf"`(\S+\.{block.language})`:$", above) if block.language in DATA else None
         if name := own_name or outer_name:
             (tmp_path / name[1]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name[1]).write_text(block.text, "utf-8")
@@ -101,7 +115,13 @@ def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest
             run_console(block, path)
 
 
-def test_command_line_page_is_the_help() -> None:
+def test_command_line_page_is_the_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "others-1.0.dist-info"  # what another package brings is not on the page
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[unitscope.commands]\nother = others:OTHER\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "other" in list_names(COMMANDS)
     place = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert place is not None
     assert place.loader is not None
@@ -113,8 +133,9 @@ def test_command_line_page_is_the_help() -> None:
 
 def test_the_manual_names_every_command() -> None:
     manual = set(re.findall(r"^## (.*)$", (DOCS / "cli.md").read_text("utf-8"), re.MULTILINE))
-    groups = {f"{group} {name}" for group, (commands, _) in GROUPS.items() for name in commands}
-    assert manual == {*COMMANDS, *GROUPS, *groups}
+    commands = list_commands()
+    others = {words for words, it in commands.items() if it.origin and "'unitscope'" not in it.origin}
+    assert manual == {words for words in commands if words.split()[0] not in others}
 
 
 def test_theory_states_every_convention() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import unitscope as us
 from test_docs import DOCS, read_blocks
-from unitscope.concepts.sources import open_source
+from unitscope.concepts.sources import open_concepts
 from unitscope.lab.zoo.masked import halve_masked
 from unitscope.lab.zoo.parser import grade_parser, save_parser, train_parser
 
@@ -41,7 +41,7 @@ def test_the_page_wraps_the_generator(faces):
 
 
 def test_few_photographs_teach_a_segmenter_for_it(faces, photographs, tmp_path):
-    learned, held_out = halve_masked(open_source(f"folder:{photographs / 'fasseg'}"), 0.8)
+    learned, held_out = halve_masked(open_concepts(f"folder:{photographs / 'fasseg'}"), 0.8)
     made, _ = train_parser(learned, tmp_path / "run", steps=40)
     scores = {score.concept.name: score.iou for score in grade_parser(made, held_out)}
     assert scores["skin"] > 0.5

@@ -28,17 +28,3 @@ Areas = Int64[np.ndarray, "unit"]
 ConceptAreas = Int64[np.ndarray, "concept"]
 CategoryAreas = Int64[np.ndarray, "unit category"]
 UnitIds = Int32[np.ndarray, "unit"]
-
-__all__ = [
-    "Areas",
-    "Array",
-    "CategoryAreas",
-    "ConceptAreas",
-    "Counts",
-    "PerUnit",
-    "Pixels",
-    "Planes",
-    "Thresholds",
-    "UnitIds",
-    "Void",
-]

@@ -80,3 +80,9 @@ def missing_extra(package: str, what: str, extra: str) -> UsageError:
     matplotlib, which draws figures, is not installed; pip install 'unitscope[figures]'
     """
     return UsageError(f"{package}, which {what}, is not installed; pip install 'unitscope[{extra}]'")
+
+
+def check_seed(seed: int) -> None:
+    """Raises `UsageError` for a seed that no generator of random numbers takes."""
+    if seed < 0:
+        raise UsageError(f"the seed is {seed}; it must be 0 or more")

@@ -1,4 +1,4 @@
-"""Files are written whole: under another name first, so that nobody meets half of one."""
+"""Files are written whole: under another name first, so that no reader finds half of one."""
 
 import os
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ from unitscope.files import write_whole
 
 Cells = list[str]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _WIDEST = 60
 
 
@@ -22,7 +22,8 @@ class Table:
     """Named columns and rows of equal length.
 
     Cells are texts, numbers, or None where there is none. `left` says which columns are flush left where
-    people read them, by place; the others, numbers, are flush right.
+    people read them, by place; the others, numbers, are flush right. Numbers have so many significant
+    `digits`, all of them for None.
 
     >>> table = Table(("unit", "concept", "iou"), ((3, "sky", 0.25), (7, None, float("nan"))), left=(1,))
     >>> print(table.text())
@@ -41,6 +42,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     left: Collection[int] = (0,)
+    digits: int | None = 6
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> "Table":
@@ -55,23 +57,30 @@ class Table:
 
     def text(self) -> str:
         """The table in columns two spaces apart, for a terminal."""
-        return align([self.columns, *([_spell(cell) for cell in row] for row in self.rows)], self.left)
+        return align([self.columns, *self._spelled()], self.left)
 
     def markdown(self) -> str:
         """The table in Markdown."""
         rules = ["---" if place in self.left else "---:" for place in range(len(self.columns))]
-        rows = [self.columns, *([_spell(cell) for cell in row] for row in self.rows)]
+        rows = [self.columns, *self._spelled()]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join([lines[0], f"|{'|'.join(rules)}|", *lines[1:]])
 
     def cells(self) -> Iterator[Cells]:
         """The rows as they stand in a CSV file, the names of the columns first.
 
-        Numbers have six digits, and a text that a sheet would take for a formula is guarded.
+        A text that a sheet would take for a formula is guarded.
         """
-        yield list(self.columns)
+        yield [guard_cell(name) for name in self.columns]
+        for row, cells in zip(self.rows, self._spelled(), strict=True):
+            yield [guard_cell(t) if isinstance(cell, str) else t for cell, t in zip(row, cells, strict=True)]
+
+    def _spelled(self) -> Iterator[Cells]:
         for row in self.rows:
-            yield [guard_cell(cell) if isinstance(cell, str) else _spell(cell) for cell in row]
+            yield ["" if cell is None else self._spell(cell) for cell in row]
+
+    def _spell(self, cell: Any) -> str:
+        return short(cell, self.digits) if isinstance(cell, float) else str(cell)
 
     def csv(self) -> str:
         """The table as CSV."""
@@ -124,7 +133,7 @@ def clean(text: str, letters: int | None = 32) -> str:
 
 
 def guard_cell(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would take it for a formula.
+    """The text with an apostrophe in front where it has one, or a spreadsheet would take it for a formula.
 
     >>> guard_cell("=1+1"), guard_cell("cat")
     ("'=1+1", 'cat')
@@ -132,13 +141,15 @@ def guard_cell(text: str) -> str:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def short(value: float) -> str:
-    """A number to six digits, empty where there is none.
+def short(value: float, digits: int | None = 6) -> str:
+    """A number to six digits, or others, all for None; empty where there is none.
 
-    >>> short(1 / 3), short(float("nan"))
-    ('0.333333', '')
+    >>> short(1 / 3), short(1 / 3, 2), short(float("nan"))
+    ('0.333333', '0.33', '')
     """
-    return "" if math.isnan(value) else f"{value:.6g}"
+    if math.isnan(value):
+        return ""
+    return repr(float(value)) if digits is None else f"{value:.{digits}g}"
 
 
 def plain(value: Any) -> Any:
@@ -176,12 +187,6 @@ def write_tables(out: Path, tables: Mapping[str, "Table | Iterable[Cells]"]) -> 
         rows = table.cells() if isinstance(table, Table) else table
         write_whole(out / name, spell_csv(rows))
     return [out / name for name in tables]
-
-
-def _spell(value: Any) -> str:
-    if value is None:
-        return ""
-    return short(value) if isinstance(value, float) else str(value)
 
 
 def _are_texts(cells: Sequence[Any]) -> bool:

@@ -10,6 +10,7 @@ from PIL import Image
 import unitscope as us
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.experiments import study_removal
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
 
@@ -137,13 +138,13 @@ def test_two_sources_and_no_run_do_too(place, capsys):
         ),
         (["--images", "drawn:count=2,size=64"], ["no image is left", "every class needs two"], 1),
         (["--layer", "layer9"], ["'layer9'", "unitscope layers"], 2),
-        (["--layer", "head"], ["layer head is what", "take one before"], 2),
+        (["--layer", "head"], ["layer head of zoo:scene-classifier gives the classes", "take one before"], 2),
         (["--counts", "4", "161"], ["has 160 units", "161"], 2),
         (["--counts", "0"], ["has 160 units", "[0]"], 2),
         (["--draws", "1"], ["1 random draws", "10 or more"], 2),
         (["--seed", "-1"], ["--seed is -1"], 2),
         (["--run", "gone"], ["gone"], 1),
-        (["--run", "run", "--layer", "layer4"], ["no layer 'layer4'", "did you mean layer5?"], 2),
+        (["--run", "run", "--layer", "layer4"], ["no layer 'layer4'", "near names: layer5"], 2),
         (["--images", "folder:gone"], ["gone"], 2),
         (["--out", "run/units.csv"], ["is a file"], 2),
     ],
@@ -172,3 +173,20 @@ def test_a_network_without_names_of_classes_is_refused(place, capsys):
     )
     words = ["ablate", "bare.py:build", "--layer", "0", "--images", IMAGES, "--out", "refused"]
     assert_refused(main(words), capsys, "no class names", wanted=2)
+
+
+def test_python_gives_what_the_command_prints_and_writes(place, done, capsys):
+    assert main([*FEW, "--draws", "3", "--counts", "2", "--out", "four"]) == 0
+    printed = capsys.readouterr().out
+    study = study_removal(
+        us.load_network("zoo:scene-classifier"),
+        "layer5",
+        us.open_source(IMAGES),
+        classes=["street", "garden"],
+        counts=[2],
+        draws=3,
+    )
+    assert printed.startswith(f"{study}\n\ntables: four/importance.csv, ")
+    study.save("five")
+    for name in study.files:
+        assert (place / "five" / name).read_bytes() == (place / "four" / name).read_bytes()

@@ -246,7 +246,7 @@ def full(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize(
     "writer",
-    ["unitscope.statistics.shards.save_file", "unitscope.dissection.storage.save_file"],
+    ["unitscope.statistics.shards.save_file", "unitscope.dissection.run_files.save_file"],
 )
 def test_a_full_disk_is_told_and_the_run_goes_on_later(writer, capsys, monkeypatch):
     with monkeypatch.context() as patch:
@@ -288,7 +288,7 @@ def test_an_output_that_is_full_or_closed_is_no_traceback(original, place):
 @pytest.mark.parametrize("damage", ["recipe", "shard"])
 def test_a_damaged_unfinished_run_is_told(damage, capsys, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("unitscope.dissection.storage.save_file", full)
+        patch.setattr("unitscope.dissection.run_files.save_file", full)
         dissect()
     capsys.readouterr()
     name = {"recipe": "recipe.json", "shard": "000000.safetensors"}[damage]
@@ -343,7 +343,7 @@ def test_a_run_with_impossible_cutoffs_is_damaged(finished, capsys):
 
 def test_what_a_run_does_not_hold_is_wrong_usage(finished, capsys):
     run = str(finished)
-    assert_refused(main(["show", run, "--layer", "11"]), capsys, "did you mean 1?", wanted=2)
+    assert_refused(main(["show", run, "--layer", "11"]), capsys, "near names: 1", wanted=2)
     assert_refused(main(["show", run, "--unit", "99"]), capsys, "0 to 7", wanted=2)
     assert_refused(main(["show", run, "--unit", "-1"]), capsys, "0 to 7", wanted=2)
     assert_refused(main(["show", run, "--concept", "gras"]), capsys, "grass", wanted=2)

@@ -11,12 +11,12 @@ import torch
 
 import unitscope
 from commands import DRAWN, assert_refused, dissect, write_folder, write_networks
-from unitscope.cli import COMMANDS, GROUPS, main
+from unitscope.cli import CHAPTERS, list_commands, main
 from unitscope.cli.words import print_json
 from unitscope.dissection.storage import load
 
-MENU = [[name] for name in COMMANDS]
-MENU += [[group, name] for group, (commands, _) in GROUPS.items() for name in commands]
+COMMANDS = list_commands()
+GROUPS = [words for words, command in COMMANDS.items() if isinstance(command.run, dict)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,14 +31,17 @@ def place(tmp_path_factory):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("command", MENU, ids=" ".join)
+@pytest.mark.parametrize("command", [words for words in COMMANDS if words not in GROUPS])
 def test_every_option_of_every_command_is_described(command, capsys):
-    assert main([*command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     said = capsys.readouterr().out
     entries: list[list[str]] = []
     for line in said.splitlines():
         if line[:2] in ("│ ", "  "):
             option, _, text = line[2:].rstrip("│ ").partition("  ")
+            if not option.strip("─-") and option:  # under what is said about a group of options
+                entries.pop()
+                continue
             if option:
                 entries.append([option, ""])
             entries[-1][1] += text.strip()
@@ -48,14 +51,21 @@ def test_every_option_of_every_command_is_described(command, capsys):
         assert len(described.strip()) > 3, option
 
 
-def test_the_menus_have_help(capsys):
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_the_menus_have_a_line_for_every_command(group, capsys):
+    assert main([*group.split(), "--help"]) == 0
+    printed = capsys.readouterr()
+    listed = [line.split(maxsplit=1) for line in printed.out.splitlines() if line.startswith("  ")]
+    wanted = [words.split()[-1] for words in COMMANDS if words.rpartition(" ")[0] == group]
+    assert sorted(name for name, _ in listed) == sorted(wanted)
+    assert all(0 < len(line) < 66 for _, line in listed)
+    assert not printed.err
+
+
+def test_the_commands_stand_in_chapters(capsys):
     assert main(["--help"]) == 0
-    said = capsys.readouterr().out
-    assert all(name in said for name in (*COMMANDS, *GROUPS))
-    for group, (commands, _) in GROUPS.items():
-        assert main([group, "--help"]) == 0
-        said = capsys.readouterr().out
-        assert all(name in said for name in commands)
+    chapters = [line for line in capsys.readouterr().out.splitlines() if line.endswith(":")]
+    assert chapters == [f"{chapter}:" for chapter in CHAPTERS]
 
 
 def test_the_version_is_printed(capsys):
@@ -66,10 +76,12 @@ def test_the_version_is_printed(capsys):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("", ["dissect", "unitscope --help"]),
-        ("concepts", ["unite", "unitscope concepts --help"]),
-        ("dissec x", ["dissec", "available subcommands"]),
-        ("concepts chek x", ["chek", "check"]),
+        ("", ["needs a command", "dissect", "unitscope --help"]),
+        ("concepts", ["needs a command", "unite", "unitscope concepts --help"]),
+        ("study", ["needs a command", "width", "unitscope study --help"]),
+        ("dissec x", ["no command 'dissec'", "near names: dissect", "unitscope --help"]),
+        ("concepts chek x", ["no command 'chek'", "near names: check", "unitscope concepts --help"]),
+        ("--jsn", ["no command '--jsn'", "unitscope --help"]),
         ("dissect", ["NETWORK", "--layers", "--concepts", "--out", "unitscope dissect --help"]),
         ("show", ["RUN"]),
         ("show first --jsn", ["--jsn", "--json"]),
@@ -192,7 +204,7 @@ def test_thresholds_of_more_layers_serve_for_some(tmp_path):
     assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--thresholds", "first/units.csv") == 0
     run = load(tmp_path / "run")
     np.testing.assert_array_equal(run["1"].intersections, load("first")["1"].intersections)
-    assert list(run.recipe["thresholds"]) == ["1"]
+    assert list(run.recipe.thresholds) == ["1"]
 
 
 def test_a_limit_takes_the_first_images(tmp_path):
@@ -212,7 +224,7 @@ def test_shuffled_labels_are_those_of_other_images(tmp_path):
 def test_mixed_precision_stays_near(tmp_path):
     assert dissect("small", "1", DRAWN, str(tmp_path / "run"), "--mixed-precision") == 0
     mixed = load(tmp_path / "run")
-    assert mixed.recipe["mixed_precision"] is True
+    assert mixed.recipe.mixed_precision is True
     np.testing.assert_allclose(mixed["1"].thresholds, load("first")["1"].thresholds, rtol=0.02)
 
 

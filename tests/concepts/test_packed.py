@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from unitscope.concepts import packed as module
+from unitscope.concepts.derived import limit, source_digest
 from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import cache_name, open_packed, pack_source
-from unitscope.concepts.sources import limit, source_digest
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import RunError, SourceError
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from unitscope.concepts.quadrants import SIDES, split_halves, split_quadrants
-from unitscope.concepts.sources import open_source
+from unitscope.concepts.sources import open_concepts
 from unitscope.errors import UsageError
 from unitscope.lab.world import open_drawn
 
@@ -62,9 +62,9 @@ def test_parts_are_named_and_placed():
 
 
 def test_a_source_is_split_by_its_text():
-    split = open_source("drawn:count=2,size=64,quadrants=object")
+    split = open_concepts("drawn:count=2,size=64,quadrants=object")
     assert split.spec == "drawn:count=2,seed=0,size=64,quadrants=object"
-    assert split.digest != open_source("drawn:count=2,size=64").digest
+    assert split.digest != open_concepts("drawn:count=2,size=64").digest
     assert split.peek(0) == open_drawn(count=2, size=64).peek(0)
     with pytest.raises(UsageError, match="no category 'animal' to split"):
-        open_source("drawn:count=2,quadrants=animal")
+        open_concepts("drawn:count=2,quadrants=animal")

@@ -1,10 +1,12 @@
 """Labels from a segmenter: the same as segmenting image by image, whatever the order."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 import made
-from unitscope.concepts.segmented import SegmentedSource
-from unitscope.concepts.sources import source_digest
+from unitscope.concepts.derived import source_digest
+from unitscope.concepts.segmented import Blocks, SegmentedSource
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 
 
@@ -61,3 +63,18 @@ def test_the_digest_changes_with_the_segmenter():
     other.segmenter.digest = "2"
     assert source_digest(one) != source_digest(other)
     assert one.spec.startswith("segmenter:brightness,images=")
+
+
+def test_a_block_is_made_once_while_it_is_remembered():
+    made = []
+    blocks = Blocks(4, lambda start: made.append(start) or [start + k for k in range(4)], keep=2)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(blocks.__getitem__, list(range(8)) * 20)) == list(range(8)) * 20
+    assert sorted(made) == [0, 4]
+
+
+def test_the_oldest_block_is_forgotten_first():
+    made = []
+    blocks = Blocks(1, lambda start: made.append(start) or [start], keep=2)
+    assert [blocks[i] for i in (0, 1, 0, 2, 0, 1)] == [0, 1, 0, 2, 0, 1]
+    assert made == [0, 1, 2, 1]

@@ -213,7 +213,7 @@ def test_a_run_keeps_its_pairs(tmp_path):
     for name in ("thresholds", "quality", "active", "intersections"):
         np.testing.assert_array_equal(getattr(again["maps"].pairs, name), getattr(run["maps"].pairs, name))
     assert again["maps"].labels.best.tolist() == run["maps"].labels.best.tolist()
-    assert again.recipe["quality"]["images"] == 10
+    assert again.recipe.quality["images"] == 10
     save(again, tmp_path / "copy")
     for name in ("units.csv", "maps.safetensors"):
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()

@@ -9,8 +9,9 @@ from torch import nn
 from made import make_source
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.matching import check_network, find_layer, pick_layer
+from unitscope.dissection.recipe import NetworkRecord
 from unitscope.errors import UsageError
-from unitscope.networks.heads import Head, replace_head
+from unitscope.lab.zoo.heads import Head, replace_head
 from unitscope.networks.network import Network, Preprocessing
 
 
@@ -59,13 +60,13 @@ def test_a_network_with_a_head_is_matched_with_its_own_run():
 
 def test_a_recipe_without_a_digest_fits_every_network():
     run = made_run(make())
-    silent = replace(run, recipe={**run.recipe, "network": {"name": "small"}})
+    silent = replace(run, recipe=replace(run.recipe, network=NetworkRecord("small")))
     assert find_layer(silent, make(seed=1), "body") is run["body"]
 
 
 def test_a_layer_that_the_run_has_not_is_told():
     run = made_run(make())
-    with pytest.raises(UsageError, match="the run has no layer 'bodi'; did you mean body"):
+    with pytest.raises(UsageError, match="the run has no layer 'bodi'; near names: body"):
         find_layer(run, make(), "bodi")
     with pytest.raises(UsageError, match="the run has no layer 'last'; it has body"):
         pick_layer(run, "last")

@@ -16,9 +16,8 @@ from unitscope.dissection.significance import p_values, q_values
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
 from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
-from unitscope.statistics.overlap import measure_overlap
+from unitscope.statistics.overlap import draw_resampling, measure_overlap
 from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
-from unitscope.statistics.resampling import draw_resampling
 from unitscope.statistics.threads import open_threads
 
 

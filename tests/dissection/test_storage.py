@@ -16,7 +16,8 @@ import made
 from commands import write_folder
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.dissection.storage import COLUMNS, load, read_thresholds, save
+from unitscope.dissection.storage import load, read_thresholds, save
+from unitscope.dissection.units import COLUMNS
 from unitscope.errors import RunError
 
 NETWORK = """
@@ -57,11 +58,8 @@ def test_a_run_survives_a_file(run, tmp_path):
         np.testing.assert_array_equal(getattr(layer.confidence, name), getattr(back.confidence, name))
     np.testing.assert_array_equal(layer.exemplars.runs, back.exemplars.runs)
     assert [tuple(map(str, vars_of(u))) for u in layer] == [tuple(map(str, vars_of(u))) for u in back]
-    assert (again.recipe, again.keys, again.frame) == (
-        json.loads(json.dumps(run.recipe)),
-        run.keys,
-        run.frame,
-    )
+    assert (again.recipe, again.keys, again.frame) == (run.recipe, run.keys, run.frame)
+    assert again.recipe.record() == json.loads((tmp_path / "run.json").read_text())["recipe"]
 
 
 def vars_of(unit):
@@ -178,7 +176,7 @@ def test_infinite_thresholds_are_json_and_read_back(tmp_path):
         "maps": [0.5, "Infinity", "-Infinity"]
     }
     again = load(tmp_path / "a")
-    assert again.recipe == json.loads(json.dumps(run.recipe))
+    assert again.recipe == run.recipe
     np.testing.assert_array_equal(again["maps"].thresholds, given["maps"])
 
 
@@ -193,7 +191,7 @@ def test_infinite_thresholds_as_once_written_still_load_and_resume(tmp_path):
     save(load(tmp_path / "a"), tmp_path / "b")
     assert (tmp_path / "b" / "run.json").read_text() == new
     (tmp_path / "c" / "shards").mkdir(parents=True)
-    recipe = json.dumps(run.recipe).replace('"Infinity"', "Infinity")
+    recipe = json.dumps(run.recipe.record()).replace('"Infinity"', "Infinity")
     (tmp_path / "c" / "shards" / "recipe.json").write_text(recipe)
     assert dissect(network, source, ["maps"], out=tmp_path / "c", resume=True, **options).recipe == run.recipe
 
@@ -208,7 +206,7 @@ def test_a_run_saved_over_another_leaves_nothing_of_it(run, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("unitscope.dissection.storage.save_file", fill_up)
+        patch.setattr("unitscope.dissection.run_files.save_file", fill_up)
         with pytest.raises(RunError, match="No space left"):
             save(run, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -219,17 +217,17 @@ def test_a_run_saved_over_another_leaves_nothing_of_it(run, tmp_path, monkeypatc
 
 
 def test_layers_are_not_seen_before_they_are_whole(run, tmp_path, monkeypatch):
-    from unitscope.dissection import storage
+    from unitscope.dissection import run_files
 
     written = []
-    write = storage.save_file
+    write = run_files.save_file
 
     def note(arrays, path):
         written.append(path.name in {one.name for one in tmp_path.iterdir()})
         write(arrays, path)
         written.append(path.name in {one.name for one in tmp_path.iterdir()})
 
-    monkeypatch.setattr(storage, "save_file", note)
+    monkeypatch.setattr(run_files, "save_file", note)
     save(run, tmp_path)
     assert written == [False, False]
     assert (tmp_path / "maps.safetensors").exists()

@@ -10,8 +10,8 @@ from generated import PAINTS, UNITS, WORDS, Plain, planted_generator, planted_st
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import RunError, UsageError
-from unitscope.experiments.erasure import Target, choose_layers, study_erasure
-from unitscope.experiments.erasure_tables import describe_erasure, spell_erasure, write_erasure
+from unitscope.experiments.erasure import choose_layers, study_erasure
+from unitscope.experiments.erasure_result import Target
 from unitscope.interventions.edits import set_units
 from unitscope.interventions.generator_run import open_studio
 from unitscope.networks.generators import GeneratedImages, with_seed
@@ -79,7 +79,7 @@ def test_a_random_draw_serves_all_concepts_and_larger_counts_hold_smaller_ones(s
 
 def test_again_gives_the_same(studio, study):
     again = study_erasure(studio, study.targets, counts=[3, 1, 2], draws=4, images=24)
-    assert json.dumps(describe_erasure(again)) == json.dumps(describe_erasure(study))
+    assert json.dumps(again.describe()) == json.dumps(study.describe())
     other = study_erasure(studio, study.targets, counts=[1], draws=4, images=24, seed=1)
     assert [lot[0].units for lot in other.layers["maps"].drawn] != [
         lot[0].units for lot in study.layers["maps"].drawn
@@ -99,7 +99,7 @@ def read(path):
 
 
 def test_tables_hold_what_was_measured(study, tmp_path):
-    files = write_erasure(study, tmp_path)
+    files = [study.save(tmp_path) / name for name in study.files]
     assert [file.name for file in files] == ["erasure.csv", "others.csv", "units.csv"]
     rows = read(files[0])
     assert len(rows) == 2 * (3 + 3 * 5)
@@ -115,11 +115,11 @@ def test_tables_hold_what_was_measured(study, tmp_path):
         0, abs=1e-6
     )
     assert {row["concept"] for row in own} == {"ball", "tree", "ground", "moss"}
-    text = spell_erasure(study)
+    text = study.text()
     assert text.splitlines()[0].startswith("concept  layer  of pixels")
     assert "100.0 (100.0 to 100.0)" in text
     with pytest.raises(RunError, match="cannot write"):
-        write_erasure(study, tmp_path / "units.csv")
+        study.save(tmp_path / "units.csv")
 
 
 def test_the_layer_is_chosen_on_the_ranking_images(studio, monkeypatch):

@@ -11,12 +11,11 @@ from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError
 from unitscope.experiments.movement import (
     MOST,
-    attack_units,
     choose_aims,
     measure_movements,
     measure_peaks,
+    study_attacks,
 )
-from unitscope.experiments.movement_tables import describe_attacks, spell_attacks, write_attacks
 from unitscope.interventions.ablation import find_targets
 from unitscope.interventions.attacks import Attacked, CarliniWagner, ProjectedGradient
 from unitscope.networks.network import Network, Preprocessing
@@ -69,14 +68,14 @@ def network():
 
 @pytest.fixture
 def study(network):
-    return attack_units(network, "units", find_targets(network, Fields()), [0, 1], CarliniWagner(), count=4)
+    return study_attacks(network, "units", find_targets(network, Fields()), [0, 1], CarliniWagner(), count=4)
 
 
 def test_attacks_move_the_units_of_both_classes(study):
     assert study.success.all()
     pooled = {row.group: row for row in study.movements if row.target is None}
     assert pooled["source"].change.high < 0 < pooled["target"].change.low
-    assert abs(pooled["random"].change.mean) < pooled["target"].change.mean
+    assert abs(pooled["random"].change.value) < pooled["target"].change.value
     assert pooled["rest"].units == 12 - 2 * MOST
     first = study.attacked[0]
     assert np.allclose(study.after[0] - study.before[0], _by_hand(study, first), atol=1e-6)
@@ -101,8 +100,8 @@ def test_images_attacked_are_of_the_other_half_and_of_another_class(study, netwo
 
 def test_the_same_seed_gives_the_same_study(network, study):
     trial = find_targets(network, Fields())
-    again = attack_units(network, "units", trial, [0, 1], CarliniWagner(), count=4)
-    other = attack_units(network, "units", trial, [0, 1], CarliniWagner(), count=4, seed=1)
+    again = study_attacks(network, "units", trial, [0, 1], CarliniWagner(), count=4)
+    other = study_attacks(network, "units", trial, [0, 1], CarliniWagner(), count=4, seed=1)
     assert repr(again.movements) == repr(study.movements)  # NaN is not itself
     assert repr(other.movements) != repr(study.movements)
 
@@ -140,13 +139,13 @@ def test_means_and_intervals_are_those_of_the_plain_loop():
                     units = {"source": own, "target": got, "rest": set(range(15)) - own - got}[row.group]
                     values.append(np.mean([change[place, unit] for unit in units]))
                 means.append(np.mean(values))
-            assert estimate.mean == pytest.approx(np.mean(means))
+            assert estimate.value == pytest.approx(np.mean(means))
             if len(means) == 1:
                 assert math.isnan(estimate.low)
             else:
                 half = 2.58 * np.std(means, ddof=1) / np.sqrt(len(means))
-                assert estimate.high - estimate.mean == pytest.approx(half)
-                assert estimate.mean - estimate.low == pytest.approx(half)
+                assert estimate.high - estimate.value == pytest.approx(half)
+                assert estimate.value - estimate.low == pytest.approx(half)
 
 
 def test_random_groups_have_as_many_units_and_the_mean_of_all():
@@ -156,10 +155,10 @@ def test_random_groups_have_as_many_units_and_the_mean_of_all():
     rows = measure_movements(attacked, change * 0, change, order, draws=400)
     random = next(row for row in rows if row.group == "random")
     assert random.units == MOST
-    assert random.change.mean == pytest.approx(19.5, abs=1.5)
+    assert random.change.value == pytest.approx(19.5, abs=1.5)
     # The mean of 4 of 40 numbers drawn without replacement.
     spread = np.arange(40).std(ddof=1) / 2 * np.sqrt(1 - 4 / 40)
-    assert (random.change.high - random.change.mean) / 2.58 == pytest.approx(spread, rel=0.15)
+    assert (random.change.high - random.change.value) / 2.58 == pytest.approx(spread, rel=0.15)
 
 
 def test_failures_take_no_part():
@@ -168,20 +167,20 @@ def test_failures_take_no_part():
     attacked = [_attacked("a", 0, 1), _attacked("b", 0, 1, success=False)]
     rows = measure_movements(attacked, change * 0, change * [[1], [5]], order)
     assert {row.images for row in rows} == {1}
-    assert {row.change.mean for row in rows} == {1.0}
+    assert {row.change.value for row in rows} == {1.0}
     assert measure_movements(attacked[1:], change[:1], change[:1], order) == []
 
 
 def test_tables_hold_every_attack_and_movement(study, tmp_path):
-    told = describe_attacks(study)
-    assert [row["key"] for row in told["attacks"]] == [aim.key for aim in study.aims]
-    assert told["movements"][0]["target"] == "all"
-    write_attacks(study, tmp_path)
+    found = study.describe()
+    assert [row["key"] for row in found["attacks"]] == [aim.key for aim in study.aims]
+    assert found["movements"][0]["target"] == "all"
+    study.save(tmp_path)
     assert len((tmp_path / "movement.csv").read_text().splitlines()) == len(study.movements) + 1
     header, first, *_ = (tmp_path / "attacks.csv").read_text().splitlines()
     assert header == "key,truth,source,target,success,l2,linf"
     assert first.split(",")[3] == "deep_blue"
-    text = spell_attacks(study)
+    text = study.text()
     assert text.startswith("8 of 8 attacks succeeded")
     assert "| to deep_blue | −" in text
 
@@ -190,33 +189,33 @@ def test_tables_hold_every_attack_and_movement(study, tmp_path):
     ("layer", "told"),
     [
         ("unit", "no layer 'unit'; near names: units"),
-        ("head", "gives the logits"),
-        ("again", "gives the logits"),
+        ("head", "gives the classes themselves"),
+        ("again", "gives the classes themselves"),
         ("aside", "do not depend on aside"),
     ],
 )
 def test_layers_that_cannot_be_watched_are_told(network, layer, told):
     trial = find_targets(network, Fields())
     with pytest.raises(UsageError, match=told):
-        attack_units(network, layer, trial, [0], CarliniWagner(), count=2)
+        study_attacks(network, layer, trial, [0], CarliniWagner(), count=2)
 
 
 def test_too_few_images_are_told(network):
     trial = find_targets(network, Fields())
     with pytest.raises(SourceError, match="8 images can be attacked towards 'deep_blue'; wanted 9"):
-        attack_units(network, "units", trial, [0], CarliniWagner(), count=9)
+        study_attacks(network, "units", trial, [0], CarliniWagner(), count=9)
     reds = trial.keep(trial.targets == 2)
     with pytest.raises(SourceError, match="no image of class 'green'"):
-        attack_units(network, "units", reds, [1], CarliniWagner(), count=1)
+        study_attacks(network, "units", reds, [1], CarliniWagner(), count=1)
     with pytest.raises(UsageError, match="0 images"):
-        attack_units(network, "units", trial, [0], CarliniWagner(), count=0)
+        study_attacks(network, "units", trial, [0], CarliniWagner(), count=0)
 
 
 def test_small_layers_are_told(network):
     network.module.units = nn.Conv2d(3, 8, 1)
     network.module.head = nn.Linear(8, 3)
     with pytest.raises(UsageError, match="8 units; wanted more than 8"):
-        attack_units(network, "units", find_targets(network, Fields()), [0], CarliniWagner(), count=1)
+        study_attacks(network, "units", find_targets(network, Fields()), [0], CarliniWagner(), count=1)
 
 
 def test_images_taken_for_classes_that_were_not_ranked_are_left_out(network):
@@ -229,7 +228,7 @@ def test_the_network_is_as_before(network):
     network.module.train()
     before = {key: value.clone() for key, value in network.module.state_dict().items()}
     attack = ProjectedGradient("linf", 0.2, 3, seed=0)
-    attack_units(network, "units", find_targets(network, Fields()), [0], attack, count=2)
+    study_attacks(network, "units", find_targets(network, Fields()), [0], attack, count=2)
     assert all(part.training for part in network.module.modules())
     assert all(torch.equal(value, before[key]) for key, value in network.module.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in network.module.parameters())

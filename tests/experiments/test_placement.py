@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,12 @@ from hypothesis import strategies as st
 
 from generated import PAINTS, UNITS, WORDS, planted_studio, segment_alone
 from unitscope.errors import RunError, UsageError
-from unitscope.experiments.erasure import Target
+from unitscope.experiments.erasure_result import Target
 from unitscope.experiments.placement import study_placement
-from unitscope.experiments.placement_tables import describe_placement, spell_placement, write_placement
 from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import set_units
 from unitscope.interventions.insertion import Trials, draw_cells, find_context, find_pixels
-from unitscope.interventions.unit_values import measure_levels
+from unitscope.interventions.unit_values import measure_layers
 
 BALL, TREE, GROUND = WORDS[2], WORDS[3], WORDS[5]
 TARGETS = [Target(BALL, "maps"), Target(TREE, "maps")]
@@ -30,12 +30,12 @@ def studio():
 
 @pytest.fixture(scope="module")
 def levels(studio):
-    return {"maps": measure_levels(studio.generator, "maps", studio.segmenter, 64)}
+    return measure_layers(studio.generator, ["maps"], studio.segmenter, 64)
 
 
 @pytest.fixture(scope="module")
 def study(studio, levels):
-    return study_placement(studio, TARGETS, levels, count=2, places=3, draws=4, images=20)
+    return study_placement(studio, TARGETS, levels=levels, count=2, places=3, draws=4, images=20)
 
 
 def test_trials_are_those_of_a_loop_over_single_edits(studio, study, levels):
@@ -95,7 +95,7 @@ def test_what_stood_there_matters(study):
 
 
 def test_places_of_a_coarser_grid_cover_several_cells(studio, levels):
-    found = study_placement(studio, TARGETS[:1], levels, count=2, places=4, across=2, images=6)
+    found = study_placement(studio, TARGETS[:1], levels=levels, count=2, places=4, across=2, images=6)
     trials = found.trials[2, "iou"]
     before = [segment_alone(studio.generator, studio.segmenter, number)[0] for number in range(64, 70)]
     quarters = [one[y : y + 8, x : x + 8] == 2 for one in before for y in (0, 8) for x in (0, 8)]
@@ -109,7 +109,7 @@ def test_a_quantile_serves_as_a_level_and_given_orders_are_measured(studio, leve
     found = study_placement(
         studio,
         TARGETS[:1],
-        levels,
+        levels=levels,
         count=2,
         places=1,
         rule="quantile",
@@ -158,24 +158,24 @@ def read(path):
 
 
 def test_again_gives_the_same_and_tables_hold_it(studio, study, levels, tmp_path):
-    again = study_placement(studio, TARGETS, levels, count=2, places=3, draws=4, images=20)
-    assert json.dumps(describe_placement(again, 1)) == json.dumps(describe_placement(study, 1))
-    files = write_placement(study, tmp_path)
+    again = study_placement(studio, TARGETS, count=2, places=3, draws=4, images=20)  # levels measured anew
+    assert json.dumps(replace(again, least=1).describe()) == json.dumps(replace(study, least=1).describe())
+    files = [study.save(tmp_path) / name for name in study.files]
     rows = read(files[0])
     [row] = [r for r in rows if (r["concept"], r["by"], r["context"]) == ("ball", "iou", "(all)")]
     assert (row["trials"], row["causal"]) == ("60", "1")
     assert len(read(files[1])) == 2 * 2 * 60
-    assert spell_placement(study, 1).splitlines()[1].split()[:3] == ["ball", "everywhere", "60"]
+    assert replace(study, least=1).text().splitlines()[1].split()[:3] == ["ball", "everywhere", "60"]
     with pytest.raises(RunError, match="cannot write"):
-        write_placement(study, tmp_path / "units.csv")
+        study.save(tmp_path / "units.csv")
 
 
 def test_what_cannot_be_is_told(studio, levels):
     with pytest.raises(UsageError, match="has 10 units; set 1 to 10, not 11"):
-        study_placement(studio, TARGETS, levels, count=11)
+        study_placement(studio, TARGETS, levels=levels, count=11)
     with pytest.raises(UsageError, match="0 places"):
-        study_placement(studio, TARGETS, levels, count=1, places=0)
+        study_placement(studio, TARGETS, levels=levels, count=1, places=0)
     with pytest.raises(UsageError, match="no concept was named"):
-        study_placement(studio, [], levels)
+        study_placement(studio, [], levels=levels)
     with pytest.raises(UsageError, match="start from 64"):
-        study_placement(studio, TARGETS, levels, count=1, first=3)
+        study_placement(studio, TARGETS, levels=levels, count=1, first=3)

@@ -12,9 +12,9 @@ from made_dissection import made_dissection
 
 from unitscope.cli import main
 from unitscope.errors import RunError, UsageError
+from unitscope.experiments.agreement import alpha, alpha_parts, find_majority, pair_parts, ratio
 from unitscope.experiments.questionnaire import GAP, draw_questions, parse_questionnaire
-from unitscope.experiments.raters import agree, agree_beyond_chance, find_majority, measure_ratings
-from unitscope.experiments.rating_tables import write_ratings
+from unitscope.experiments.raters import measure_ratings
 from unitscope.experiments.ratings import answer_all, load_ratings, open_ledger, parse_name
 from unitscope.lab.studies.scripted_raters import Coin
 
@@ -61,11 +61,13 @@ def slow_alpha(table):
 @given(tables)
 @settings(max_examples=80, deadline=None)
 def test_agreement_is_what_pair_by_pair_counting_gives(table):
-    assert agree_beyond_chance(table) == pytest.approx(slow_alpha(table), nan_ok=True)
+    assert alpha(alpha_parts(table).sum(0)) == pytest.approx(slow_alpha(table), nan_ok=True)
     pairs = [
         one == other for column in table.T for one, other in combinations([a for a in column if a >= 0], 2)
     ]
-    assert agree(table) == pytest.approx(np.mean(pairs) if pairs else float("nan"), nan_ok=True)
+    assert ratio(pair_parts(table).sum(0)) == pytest.approx(
+        np.mean(pairs) if pairs else float("nan"), nan_ok=True
+    )
     for column, found in zip(table.T, find_majority(table), strict=True):
         yes, no = (column == 1).sum(), (column == 0).sum()
         assert found == (1 if yes > no else 0 if no > yes else -1)
@@ -74,7 +76,7 @@ def test_agreement_is_what_pair_by_pair_counting_gives(table):
 def test_alpha_of_a_published_example():
     """Krippendorff, Computing Krippendorff's Alpha-Reliability, 2011: two observers, ten units, 0.095."""
     table = np.array([[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]], np.int8)
-    assert round(agree_beyond_chance(table), 3) == 0.095
+    assert round(float(alpha(alpha_parts(table).sum(0))), 3) == 0.095
 
 
 @given(st.text(min_size=1, max_size=8), st.integers(0, 3))
@@ -161,7 +163,7 @@ def test_answers_outlive_a_kill_and_hostile_names(asked, tmp_path):
     }
     assert "\n=1+1" not in ledger.path.read_text()
     result = measure_ratings(asked, answers, draws=5)
-    write_ratings(asked, answers, result, tmp_path)
+    result.save(tmp_path)
     with (tmp_path / "ratings.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows[3]["'=1+1"] == "1"

@@ -9,13 +9,8 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import RunError, SourceError, UsageError
-from unitscope.experiments.removal import check_layer, choose_counts, pair_trials, study_removal, table_counts
-from unitscope.experiments.removal_tables import (
-    describe_removal,
-    spell_findings,
-    spell_removal,
-    write_removal,
-)
+from unitscope.experiments.removal import check_layer, choose_counts, pair_trials, study_removal
+from unitscope.experiments.removal_result import table_counts
 from unitscope.networks.network import Network, Preprocessing
 
 CLASSES = ("calm", "=wild", "dull")
@@ -47,14 +42,14 @@ def build(*tail, classes=CLASSES):
 @pytest.fixture(scope="module")
 def study():
     network = build()
-    return study_removal(network, "1", *pair_trials(network, Noise()), draws=3)
+    return study_removal(network, "1", Noise(), draws=3)
 
 
 def test_a_small_layer_loses_fewer_units(study):
     assert table_counts(8) == (1, 4)
     assert study.counts == choose_counts(8) == (1, 4)
     assert (study.few, study.many, study.units) == (1, 4, 8)
-    assert spell_removal(study).splitlines()[0].endswith("  all but 4")
+    assert study.text().splitlines()[0].endswith("  all but 4")
     assert choose_counts(1280) == (1, 2, 4, 8, 20, 40, 80, 160, 320, 640)
     assert choose_counts(1) == (1,)
 
@@ -75,7 +70,7 @@ def test_layers_behind_the_classes_are_refused():
     trial, _ = pair_trials(network, Noise())
     assert check_layer(network, "0", trial) == 8
     for layer in ("4", "5"):
-        with pytest.raises(UsageError, match=f"layer {layer} is what small gives"):
+        with pytest.raises(UsageError, match=f"layer {layer} of small gives the classes"):
             check_layer(network, layer, trial)
 
     class Aside(nn.Module):
@@ -104,12 +99,12 @@ def test_classes_of_too_few_images_are_told(study):
 
 def test_without_a_dissection_there_is_no_labelling(study):
     assert study.labelling is None
-    assert len(spell_findings(study)) == 3
-    assert describe_removal(study)["iou_with_classes"] is None
+    assert len(study.findings) == 3
+    assert study.describe()["iou_with_classes"] is None
 
 
 def test_no_cell_is_a_formula_and_numbers_stay_numbers(study, tmp_path):
-    paths = write_removal(study, tmp_path / "out")
+    paths = [study.save(tmp_path / "out") / name for name in study.files]
     assert [path.name for path in paths] == ["importance.csv", "removal.csv", "classes.csv", "graph.json"]
     for path in paths[:3]:
         with path.open(newline="") as file:
@@ -120,4 +115,4 @@ def test_no_cell_is_a_formula_and_numbers_stay_numbers(study, tmp_path):
             assert all(value == "" or np.isfinite(float(value)) for value in numbers.values())
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="name another folder"):
-        write_removal(study, tmp_path / "file" / "out")
+        study.save(tmp_path / "file" / "out")

@@ -8,7 +8,7 @@ from generated import PAINTS, UNITS, WORDS, Plain, planted_segmenter, planted_st
 from unitscope.errors import SourceError, UsageError
 from unitscope.interventions.causal_sets import Places, Recipe, find_places, optimize_units
 from unitscope.interventions.edits import Edit, edited
-from unitscope.interventions.unit_values import Levels, measure_levels
+from unitscope.interventions.unit_values import Levels, measure_layers
 from unitscope.networks.generators import to_pixels
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter, Scorer
 
@@ -22,7 +22,7 @@ def studio():
 
 @pytest.fixture(scope="module")
 def levels(studio):
-    return measure_levels(studio.generator, "maps", studio.segmenter, 64)
+    return measure_layers(studio.generator, ["maps"], studio.segmenter, 64)["maps"]
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_what_cannot_be_is_told(studio, places, levels):
 
 def test_levels_are_those_of_a_plain_loop(studio):
     generator, cells, weights = studio.generator, [], []
-    found = measure_levels(generator, "maps", studio.segmenter, 21, first=3, quantile=0.9)
+    found = measure_layers(generator, ["maps"], studio.segmenter, 21, first=3, quantile=0.9)["maps"]
     for number in range(3, 24):
         seen = []
         with torch.no_grad():
@@ -163,5 +163,5 @@ def test_levels_are_those_of_a_plain_loop(studio):
     with pytest.raises(UsageError, match="concept 9 is in none of the 21 images"):
         found.value(9, [0])
     with pytest.raises(UsageError, match="wanted one from 0 to 1"):
-        measure_levels(generator, "maps", studio.segmenter, 4, quantile=99.0)
+        measure_layers(generator, ["maps"], studio.segmenter, 4, quantile=99.0)
     assert isinstance(found, Levels)

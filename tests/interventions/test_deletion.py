@@ -75,16 +75,16 @@ def test_drops_are_what_removing_the_units_by_hand_costs(make, method):
 def test_top_contributors_beat_random_units_on_the_zoo():
     network, source = load_network("zoo:scene-classifier"), open_drawn(60, 4000, 64)
     found = measure_deletion(network, "layer5", source)
-    rows = {(row.kind, row.count): row for row in found.rows(replicates=300)}
+    rows = {(row.kind, row.count): row for row in found.means}
     for count in found.counts:
         top, random = rows["top", count], rows["random", count]
-        assert top.logit_low > random.logit_high
-        assert top.probability_low > random.probability_high
-        assert top.logit >= rows["active", count].logit
-        assert top.logit_low <= top.logit <= top.logit_high
+        assert top.logit.low > random.logit.high
+        assert top.probability.low > random.probability.high
+        assert top.logit.value >= rows["active", count].logit.value
+        assert top.logit.low <= top.logit.value <= top.logit.high
     again = measure_deletion(network, "layer5", source)
     assert np.array_equal(found.logit, again.logit)
-    assert found.rows(replicates=50) == again.rows(replicates=50)
+    assert found.means == again.means
     other = measure_deletion(network, "layer5", source, seed=1)
     assert np.array_equal(found.logit[:, :2], other.logit[:, :2])
     assert not np.array_equal(found.logit[:, 2], other.logit[:, 2])
@@ -93,14 +93,14 @@ def test_top_contributors_beat_random_units_on_the_zoo():
 def test_intervals_are_those_of_images_drawn_again():
     rng = np.random.default_rng(0)
     drops = rng.normal(size=(40, 3, 2))
-    found = DeletionTest((1, 2), 10, "exact", drops, drops / 10, (drops > 0).astype(float))
-    row = found.rows(replicates=400, seed=3)[4]
-    draws = np.random.default_rng(3).integers(0, 40, (400, 40))
+    found = DeletionTest((1, 2), 10, "exact", drops, drops / 10, (drops > 0).astype(float), seed=3)
+    row = found.means[4]
+    draws = np.random.default_rng(3).integers(0, 40, (1000, 40))
     low, high = np.quantile([drops[draw, 1, 1].mean() for draw in draws], [0.025, 0.975])
     assert (row.kind, row.count) == ("active", 2)
-    assert row.logit_low == pytest.approx(low)
-    assert row.logit_high == pytest.approx(high)
-    assert row.probability_high == pytest.approx(high / 10)
+    assert row.logit.low == pytest.approx(low)
+    assert row.logit.high == pytest.approx(high)
+    assert row.probability.high == pytest.approx(high / 10)
     assert row.renamed == pytest.approx((drops[:, 1, 1] > 0).mean())
 
 

@@ -137,23 +137,20 @@ def test_latents_go_where_the_parameters_are(generator, monkeypatch):
     # No other device can be counted on here; that of abstract tensors tells what it is given.
     fed = []
 
-    def feed(images, first, device="cpu"):
-        fed.append(device)
-        return (torch.zeros(len(images), 6), torch.zeros(len(images)))
-
     class Abstract(nn.Module):
         def __init__(self):
             super().__init__()
             self.weight = nn.Parameter(torch.empty(1, device="meta"))
 
         def forward(self, latents, kinds):
+            fed.extend((latents.device.type, kinds.device.type))
             return torch.zeros(len(latents), 3, 2, 2)
 
-    abstract = Generator(Abstract(), latent=(6,))
-    object.__setattr__(abstract, "feed", feed)
+    abstract = Generator(Abstract(), latent=(6,), kinds=("dark", "bright"))
     abstract.generate(0, 2)
-    abstract.blank()
     assert fed == ["meta", "meta"]
+    assert [part.device.type for part in abstract.blank()] == ["meta", "meta"]
+    assert [part.device.type for part in abstract.inputs(0, device="cpu")] == ["cpu", "cpu"]
 
 
 @pytest.mark.parametrize("count", [0, -1])

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from unitscope.concepts.derived import source_digest
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.generators import GeneratedImages, find_generated
 from unitscope.networks.load import load_network
-from unitscope.networks.open_source import load_segmenter, open_source
+from unitscope.networks.open_source import hold_out, load_segmenter, open_source
 
 OWN = """
 import numpy as np
@@ -36,6 +37,64 @@ def drawn():
     words = Vocabulary((Concept(1, "bright", "object"),))
     return NetworkSegmenter(Network(nn.Conv2d(3, 2, 1)), words, ((0, 1),))
 """
+
+
+PACKAGE = """
+import numpy as np
+from unitscope import Concept, Example, Vocabulary
+from unitscope.plugins import Kind
+
+WORDS = Vocabulary((Concept(1, "dark", "object"),))
+
+class Shades:
+    vocabulary = WORDS
+    def __init__(self, place, count):
+        self.spec, self.count = f"shades:{place},count={count}", count
+    def __len__(self): return self.count
+    def __getitem__(self, index):
+        return Example(f"{index}", np.full((8, 8, 3), range(self.count)[index], np.uint8))
+
+class Dark:
+    name, digest, vocabulary = "dark", "1", WORDS
+    def __call__(self, images):
+        return (images.mean(3) < 3).astype(np.uint16)[:, None]
+
+def shades(place, options): return Shades(place, int(options["count"]))
+SHADES = Kind(shades, "shades:PLACE,count=N", "", ("count",))
+DARK = Kind(lambda spec: Dark(), "dark:ANY")
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that brings a source and a segmenter, by name and by the ending of a file."""
+    (tmp_path / "shades_of_gray.py").write_text(PACKAGE)
+    (tmp_path / "shades_of_gray-1.dist-info").mkdir()
+    (tmp_path / "shades_of_gray-1.dist-info" / "METADATA").write_text("Name: shades-of-gray\nVersion: 1\n")
+    (tmp_path / "shades_of_gray-1.dist-info" / "entry_points.txt").write_text(
+        "[unitscope.sources]\nshades = shades_of_gray:SHADES\n"
+        "[unitscope.segmenters]\ndark = shades_of_gray:DARK\n.dark = shades_of_gray:DARK\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("package")
+def test_packages_bring_sources_and_segmenters():
+    source = open_source("shades:x,count=9,limit=5")
+    assert (len(source), source.spec) == (5, "shades:x,count=9,limit=5")
+    for name in ("dark:any", "some/file.dark", "file.dark,option=1"):
+        seen = open_source(f"segmenter:{name},images=shades:x,count=6,half=train,quadrants=object")
+        assert len(seen) == 3
+        assert [concept.name for concept in seen.vocabulary][:2] == ["dark", "dark-t"]
+        assert source_digest(open_source(seen.spec)) == source_digest(seen)
+    with pytest.raises(UsageError, match="shades has no option 'size'; it has count, limit"):
+        open_source("shades:x,size=3")
+    with pytest.raises(UsageError, match="'shades:count=3' does not say what to open; wanted shades:PLACE"):
+        open_source("shades:count=3")
+    with pytest.raises(UsageError, match=r"near names: shades; .*, drawn\[.* or shades:PLACE,count=N"):
+        open_source("shadse:x")
+    with pytest.raises(UsageError, match=r"no segmenter 'dork:x'; near names: dark, .dark; wanted hf:"):
+        load_segmenter("dork:x")
 
 
 @pytest.fixture
@@ -73,6 +132,25 @@ def test_generated_images_are_opened_with_count_and_seed():
     assert open_source(source.spec)[4].image.tobytes() == source[4].image.tobytes()
 
 
+def test_generated_images_are_limited_as_those_of_any_source():
+    source = open_source("generator:zoo:generator,count=5,seed=3,limit=2")
+    assert (len(source), find_generated(source).count) == (2, 5)
+    assert find_generated(open_source("generator:zoo:generator,count=5,half=test")) is None
+
+
+def test_held_out_images_of_a_generator_are_labelled_alike():
+    source, others = hold_out(
+        open_source("segmenter:zoo:segmenter,count=3,quadrants=object", load_network("zoo:generator")), 2
+    )
+    assert others.vocabulary == source.vocabulary
+    assert (
+        others.spec
+        == "segmenter:zoo:segmenter,images=generator:zoo:generator,count=2,seed=1,quadrants=object"
+    )
+    with pytest.raises(UsageError, match="have no labels"):
+        hold_out(open_source("generator:zoo:generator,count=3"), 2)
+
+
 def test_a_segmenter_without_images_labels_those_of_the_generator():
     generator = load_network("zoo:generator")
     source = open_source("segmenter:zoo:segmenter,count=4", generator)
@@ -84,11 +162,17 @@ def test_a_segmenter_without_images_labels_those_of_the_generator():
     ("spec", "said"),
     [
         ("segmenter:zoo:segmenter", "images=SOURCE"),
-        ("segmenter:other,images=drawn:count=1", "FILE.onnx or FILE.py:FACTORY"),
+        ("segmentor:zoo:segmenter", "near names: segmenter"),
+        (
+            "segmenter:zoo:generator,images=drawn:count=1",
+            "'zoo:generator' names no pixels; wanted zoo:segmenter",
+        ),
+        ("segmenter:none.py,images=drawn:count=1", "which function returns a segmenter"),
+        ("segmenter:other,images=drawn:count=1", "FILE.onnx,names=FILE[,input=WAY], FILE.py:FACTORY"),
         ("segmenter:none.py:f,images=drawn:count=1", "no file none.py"),
         ("generator:zoo:scene-classifier", "no generator"),
-        ("generator:zoo:generator,many=3", "'many=3'"),
-        ("generator:zoo:generator,count=-3", "count=-3"),
+        ("generator:zoo:generator,many=3", "generator has no option 'many'; it has count, seed"),
+        ("generator:zoo:generator,count=-3", "count='-3': wanted a whole number"),
         ("generator:zoo:generator,count=0", "0 generated images"),
         ("generator:zoo:none", "the zoo has no network"),
     ],

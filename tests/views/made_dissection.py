@@ -1,6 +1,6 @@
 """A dissection made up from a seed: plausible counts, masks over painted pictures, hostile names."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.recipe import NetworkRecord, Recipe, SourceRecord
 from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection
 
 HOSTILE = (
@@ -184,22 +185,21 @@ def made_dissection(
         )
         for place, layer in enumerate(layers)
     }
-    recipe = {
-        "network": {
-            "name": "efficientnet-lite0",
-            "digest": "5f2c0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b",
-            "preprocessing": {"size": FRAME.size, "mean": (0.485, 0.456, 0.406), "channels": "rgb"},
-        },
-        "source": {"spec": "folder:photographs <b>", "digest": "91b0d5a8c1be3aa9" * 4, "images": len(source)},
-        "layers": list(layers),
-        "convention": asdict(convention),
-        "frame": asdict(FRAME),
-        "thresholds": None,
-        "seed": 0,
-        "device": "cpu",
-        "mixed_precision": False,
-        "version": "0.1.0",
-        "torch": "2.14.1",
-    }
+    recipe = Recipe(
+        network=NetworkRecord(
+            name="efficientnet-lite0",
+            digest="5f2c0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b0d5a8c1be3aa91b",
+            preprocessing={"size": FRAME.size, "mean": (0.485, 0.456, 0.406), "channels": "rgb"},
+        ),
+        source=SourceRecord("folder:photographs <b>", "91b0d5a8c1be3aa9" * 4, len(source)),
+        layers=layers,
+        convention=convention,
+        frame=FRAME,
+        seed=0,
+        device="cpu",
+        mixed_precision=False,
+        version="0.1.0",
+        torch="2.14.1",
+    )
     keys = {index: source[index].key for index in range(len(source))}
     return Dissection(made, vocabulary, convention, recipe, keys, {"scan": 12.4, "relate": 3.1})

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from unitscope.experiments.removal import Removal, choose_counts
+from unitscope.experiments.removal import choose_counts
+from unitscope.experiments.removal_result import Removal
 from unitscope.interventions.importance import Importance
 from unitscope.interventions.sweeps import Sweep
 

@@ -15,13 +15,14 @@ from starlette.testclient import TestClient
 from generated import PAINTS, planted_studio
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.errors import UsageError
+from unitscope.interventions import open_studio
 from unitscope.interventions.painting.edit_lists import describe_painting
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.networks.generators import GeneratedImages, with_seed
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import open_project
 from unitscope.views.app.server import make_app
-from unitscope.views.app.work_queue import Desk, FloodError, Shelf
+from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 REQUESTS = int(os.environ.get("UNITSCOPE_FUZZ", "5000"))
 HOME = "http://127.0.0.1"
@@ -29,9 +30,7 @@ HOME = "http://127.0.0.1"
 
 @pytest.fixture(scope="module")
 def project():
-    studio = planted_studio()
-    source = SegmentedSource(GeneratedImages(studio.generator, 64), studio.segmenter)
-    return open_project(studio.generator, studio.run, source, images=64)
+    return open_project(planted_studio(), images=64)
 
 
 @pytest.fixture(scope="module")
@@ -169,43 +168,44 @@ def endless_once(parts):
 
 
 def test_a_flood_is_slowed_and_then_served_again(project, edits):
-    desk = Desk(most=2)
+    queue = WorkQueue(most=2)
     hold, started = threading.Event(), threading.Event()
 
     async def flood():
-        first = asyncio.create_task(desk.do(lambda: (started.set(), hold.wait(5))))
-        second = asyncio.create_task(desk.do(lambda: "second"))
+        first = asyncio.create_task(queue.do(lambda: (started.set(), hold.wait(5))))
+        second = asyncio.create_task(queue.do(lambda: "second"))
         await asyncio.sleep(0.05)
-        with pytest.raises(FloodError):
-            await desk.do(lambda: "third")
+        with pytest.raises(BusyError):
+            await queue.do(lambda: "third")
         hold.set()
         await first
         return await second
 
     assert asyncio.run(flood()) == "second"
-    assert asyncio.run(Desk(most=1).do(lambda: 7)) == 7
-    with TestClient(make_app(project, desk=Desk(most=0)), base_url=HOME) as client:
+    assert asyncio.run(WorkQueue(most=1).do(lambda: 7)) == 7
+    with TestClient(make_app(project, queue=WorkQueue(most=0)), base_url=HOME) as client:
         answer = post(client, "/api/render", edits)
         assert answer.status_code == 429
         assert answer.headers["retry-after"] == "1"
 
 
 def test_shelves_forget_the_oldest():
-    shelf, made = Shelf(2), []
+    recent, made = RecentValues(2), []
     for key in ("a", "b", "a", "c", "a", "b"):
-        assert shelf.get(key, lambda key=key: made.append(key) or key) == key
+        assert recent.get(key, lambda key=key: made.append(key) or key) == key
     assert made == ["a", "b", "c", "b"]
-    assert len(shelf) == 2
+    assert len(recent) == 2
 
 
 def test_projects_that_cannot_be_are_refused(project):
     studio = planted_studio()
     other = with_seed(studio.generator, 4)
     source = SegmentedSource(GeneratedImages(studio.generator, 64), studio.segmenter)
-    assert open_project(other, studio.run, source, images=64).easel.generator.seed == 0
-    assert open_project(other, studio.run, source, images=64, seed=9).easel.generator.seed == 9
+    opened = open_studio(other, studio.run, source)
+    assert open_project(opened, images=64).easel.generator.seed == 0
+    assert open_project(opened, images=64, seed=9).easel.generator.seed == 9
     with pytest.raises(UsageError, match="labels"):
-        open_project(studio.generator, studio.run, GeneratedImages(studio.generator, 64), images=64)
+        open_studio(studio.generator, studio.run, GeneratedImages(studio.generator, 64))
 
 
 # --- fuzz -------------------------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ from unitscope.errors import RunError
 from unitscope.experiments.movement import Aim, AttackStudy, measure_movements, measure_peaks
 from unitscope.interventions.attacks import Attacked
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.views.attack_sheet import TILE, choose_factor, draw_attacks, find_region
-from unitscope.views.movement_figure import draw_movements
+from unitscope.views.attack_sheet import TILE, choose_factor, draw_attacks, draw_movements, find_region
 
 
-def make_study(count=6, fails=1):
+def make_study(count=6, fails=1, labels=None):
     torch.manual_seed(0)
     network = Network(nn.Sequential(nn.Conv2d(3, 12, 3)), Preprocessing(), ("dusk", "noon", "rain"))
     images = [torch.rand(3, 9, 7) for _ in range(count)]
@@ -28,12 +27,12 @@ def make_study(count=6, fails=1):
     order = np.stack([np.random.default_rng(k).permutation(12) for k in range(3)])
     rows = tuple(measure_movements(attacked, before, after, order))
     aims = tuple(Aim(one.key, 0, 0, one.target, one.original) for one in attacked)
-    return AttackStudy(network, "0", aims, tuple(attacked), before, after, order, rows)
+    return AttackStudy(network, "0", aims, tuple(attacked), before, after, order, rows, labels or {})
 
 
 def test_a_sheet_has_a_row_an_image_and_is_the_same_every_time():
-    study = make_study()
-    sheets = [draw_attacks(study, {3: Concept(9, "a rather long name", "part")}, rows=n) for n in (1, 2, 2)]
+    study = make_study(labels={3: Concept(9, "a rather long name", "part")})
+    sheets = [draw_attacks(study, rows=n) for n in (1, 2, 2)]
     assert sheets[1].height - sheets[0].height > TILE
     assert sheets[0].width == sheets[1].width
     assert sheets[1].tobytes() == sheets[2].tobytes()

@@ -5,10 +5,9 @@ from test_browser import browser, watch
 
 from generated import PAINTS, planted_studio
 from unitscope.concepts.vocabulary import Concept
-from unitscope.experiments.erasure import Target, study_erasure
+from unitscope.experiments.erasure import study_erasure
+from unitscope.experiments.erasure_result import Target
 from unitscope.experiments.placement import study_placement
-from unitscope.interventions.unit_values import measure_levels
-from unitscope.views.generator_pages import write_erasure_page, write_placement_page
 
 __all__ = ["browser"]
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -18,16 +17,15 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("generation")
     studio = planted_studio(48)
-    targets = [Target(studio.find("ball"), "maps"), Target(studio.find("tree"), "maps")]
-    erased = study_erasure(studio, targets, counts=[1, 2], draws=2, images=12, effects=PAINTS)
-    levels = {"maps": measure_levels(studio.generator, "maps", studio.segmenter, 48)}
-    placed = study_placement(studio, targets, levels, count=2, places=2, draws=2, images=12)
+    few = {"draws": 2, "images": 12}
+    erased = study_erasure(studio, ["ball", "tree"], counts=[1, 2], effects=PAINTS, **few)
+    placed = study_placement(studio, ["ball", "tree"], count=2, places=2, least=2, **few)
     named = (erased.targets[0], Target(Concept(3, HOSTILE, "object"), "maps"))
     for study in (erased, placed):
         object.__setattr__(study, "targets", named)
     return [
-        write_erasure_page(erased, studio, folder / "erased"),
-        write_placement_page(placed, studio, levels, folder / "inserted", least=2),
+        erased.page(folder / "erased"),
+        placed.page(folder / "inserted"),
     ]
 
 

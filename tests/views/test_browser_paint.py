@@ -15,6 +15,7 @@ from test_browser import browser
 
 import unitscope as us
 from unitscope.dissection.dissect import Confidences
+from unitscope.interventions import open_studio
 from unitscope.views.app.project import open_project
 from unitscope.views.app.server import make_app
 
@@ -43,7 +44,7 @@ def address():
     source = us.open_source("segmenter:zoo:segmenter,count=96", generator)
     quick = Confidences(shifts=0)
     run = us.dissect(generator, source, ["layer1", "layer2"], convention="pnas", confidences=quick)
-    with served(make_app(open_project(generator, run, source, images=64))) as found:
+    with served(make_app(open_project(open_studio(generator, run, source), images=64))) as found:
         yield found
 
 

@@ -10,7 +10,7 @@ from test_browser_paint import served
 from unitscope.cli import main
 from unitscope.experiments.questionnaire import draw_questions
 from unitscope.lab.studies.scripted_raters import Coin
-from unitscope.views.rating.rating_session import open_booth
+from unitscope.views.rating.rating_session import open_session
 from unitscope.views.rating.server import make_app
 
 __all__ = ["browser"]
@@ -46,7 +46,7 @@ def test_scripted_raters_at_the_keyboard_are_found_out(browser, run, tmp_path, c
         "yes": lambda one: True,
     }
     errors = []
-    with served(make_app(open_booth(run, MadeSource(), asked, tmp_path))) as address:
+    with served(make_app(open_session(run, MadeSource(), asked, tmp_path))) as address:
         for name, judge in judges.items():
             page = enter(browser, address, name, errors)
             for place, number in enumerate(asked.order(name)):
@@ -71,7 +71,7 @@ def test_scripted_raters_at_the_keyboard_are_found_out(browser, run, tmp_path, c
 
 def test_a_kill_a_reload_and_an_undo_lose_nothing(browser, run, tmp_path):
     asked, errors = draw_questions(run, units=6, repeats=1, decoys=1), []
-    app = make_app(open_booth(run, MadeSource(), asked, tmp_path))
+    app = make_app(open_session(run, MadeSource(), asked, tmp_path))
     small = {"viewport": {"width": 400, "height": 800}}
     with served(app) as address:
         page = enter(browser, address, "=Ann <b>", errors, **small)
@@ -88,7 +88,7 @@ def test_a_kill_a_reload_and_an_undo_lose_nothing(browser, run, tmp_path):
         page.reload()
         page.wait_for_selector("body[data-place='3']")
         page.close()
-    with served(make_app(open_booth(run, MadeSource(), asked, tmp_path))) as address:
+    with served(make_app(open_session(run, MadeSource(), asked, tmp_path))) as address:
         page = enter(browser, address, "=Ann <b>", errors, **small)
         assert page.locator("[data-count]").inner_text() == "4 of 8"
         page.keyboard.press("Tab")

@@ -8,7 +8,7 @@ from made_removal import made_removal
 from test_browser import browser, watch
 
 from unitscope.dissection.storage import save
-from unitscope.views.removal import Pictures, write_removal_page
+from unitscope.experiments import Pictures
 from unitscope.views.report import write_report
 
 __all__ = ["browser"]
@@ -21,7 +21,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(run, folder / "run")
     write_report(run, source, folder / "run" / "report")
     study = made_removal(run["_conv_head"])
-    write_removal_page(study, folder / "out", pictures=Pictures(run, source, folder / "run"))
+    study.page(folder / "out", pictures=Pictures(run, source, folder / "run"))
     return folder / "out" / "index.html"
 
 

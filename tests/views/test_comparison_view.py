@@ -39,7 +39,7 @@ def test_layers_of_other_size_are_counted_but_not_paired() -> None:
 
 def test_layers_of_one_run_stand_side_by_side() -> None:
     comparison = compare_runs({"x": made_dissection()})
-    assert [column.summary.layer for column in comparison.columns] == [
+    assert [column.counts.layer for column in comparison.columns] == [
         "_blocks.5",
         "_blocks.10",
         "_conv_head",
@@ -54,7 +54,7 @@ def test_one_layer_in_all_is_nothing_to_compare() -> None:
 
 def test_text_and_json_tell_the_same() -> None:
     comparison = compare_runs({"x": made_dissection(), "y": made_dissection(seed=1)})
-    told = json.loads(json.dumps(comparison.json(), allow_nan=False))
+    told = json.loads(json.dumps(comparison.describe(), allow_nan=False))
     assert told["schema"] == 1
     pair = told["pairs"][0]
     assert f"{pair['same']} of {pair['units']} units keep their label" in comparison.text()
@@ -63,7 +63,7 @@ def test_text_and_json_tell_the_same() -> None:
 
 def test_page_and_tables_are_safe(tmp_path: Path) -> None:
     comparison = compare_runs({"=x<b>": made_dissection(), "y": made_dissection(seed=1)})
-    page = comparison.write(tmp_path / "out")
+    page = comparison.page(tmp_path / "out")
     tags = []
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, attrs: tags.append(tag)  # type: ignore[method-assign]
@@ -79,5 +79,16 @@ def test_page_and_tables_are_safe(tmp_path: Path) -> None:
 
 def test_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write the comparison"):
-        compare_runs({"x": made_dissection()}).write(tmp_path / "file" / "out")
+    with pytest.raises(RunError, match=r"cannot write .*out"):
+        compare_runs({"x": made_dissection()}).page(tmp_path / "file" / "out")
+
+
+def test_rows_and_frames_have_a_row_a_layer(tmp_path: Path) -> None:
+    comparison = compare_runs({"x": made_dissection(), "y": made_dissection(seed=1)})
+    rows = comparison.rows()
+    assert [(row["run"], row["layer"]) for row in rows[:2]] == [("x", "_blocks.5"), ("x", "_blocks.10")]
+    assert rows[0]["unique_label"] == sum(made_dissection()["_blocks.5"].unique["label"].values())
+    assert len(comparison.to_frame()) == len(rows) == 6
+    assert str(comparison) == comparison.text()
+    comparison.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["changes.csv", "layers.csv"]

@@ -2,7 +2,8 @@ from html.parser import HTMLParser
 
 from made_dissection import HOSTILE, made_dissection
 
-from unitscope.views.notebook import dissection_html
+from unitscope.views.comparison import compare_runs
+from unitscope.views.notebook import dissection_html, layer_html
 
 
 def test_summary_is_self_contained_and_escaped() -> None:
@@ -33,3 +34,20 @@ def test_without_confidence_there_is_no_interval() -> None:
 def test_dissection_shows_itself() -> None:
     made = made_dissection(8, ("a",))
     assert made._repr_html_() == dissection_html(made)
+
+
+def test_a_layer_shows_itself_alone():
+    made = made_dissection(8, ("a", "b"))
+    text = made["b"]._repr_html_()
+    assert text == layer_html(made["b"])
+    assert f"{made['b'].detectors} detectors of 8 units" in " ".join(text.split())
+    assert "<strong>a</strong>" not in text
+    assert "40 images, convention netdissect" in text
+
+
+def test_units_and_comparisons_show_their_text():
+    made = made_dissection(8, ("a", "b"))
+    assert made["a"][0]._repr_html_().startswith("<pre>")
+    shown = compare_runs({"x": made})._repr_html_()
+    assert shown.startswith("<pre>run")
+    assert "detectors" in shown

@@ -10,7 +10,7 @@ from test_app_requests import BODIES, METHODS, NAMES, ODD, VALUES, WRONG, mutate
 
 from unitscope.experiments.questionnaire import draw_questions
 from unitscope.experiments.ratings import load_ratings
-from unitscope.views.rating.rating_session import open_booth
+from unitscope.views.rating.rating_session import open_session
 from unitscope.views.rating.server import make_app
 
 HOME = "http://127.0.0.1"
@@ -19,7 +19,7 @@ HOME = "http://127.0.0.1"
 @pytest.fixture
 def booth(tmp_path):
     run = made_dissection()
-    return open_booth(run, MadeSource(), draw_questions(run), tmp_path)
+    return open_session(run, MadeSource(), draw_questions(run), tmp_path)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from made_dissection import FRAME, HOSTILE, MadeSource, made_dissection
 from PIL import Image
 
 from unitscope.concepts.frames import Frame
+from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.errors import RunError
 from unitscope.views.report import write_report
 from unitscope.views.report.charts import draw_concepts, draw_layers, gridlines
 from unitscope.views.report.pictures import shrink
-from unitscope.views.summary import count_detectors, summarize_layer
 
 
 class Page(HTMLParser):
@@ -149,18 +149,18 @@ def test_bars_stand_for_detectors_and_categories_keep_together() -> None:
     layer = made_dissection()["_conv_head"]
     chart = draw_concepts(layer)
     assert sum(bar.count for bar in chart.bars) == layer.detectors
-    assert len(chart.bars) == len(count_detectors(layer))
+    assert len(chart.bars) == len(count_concepts(layer))
     categories = [bar.category for bar in chart.bars]
     assert categories == sorted(categories, key=layer.vocabulary.categories.index)
 
 
 def test_columns_stack_to_the_unique_concepts() -> None:
     dissection = made_dissection()
-    summaries = [summarize_layer(layer) for layer in dissection.layers.values()]
-    chart = draw_layers(summaries)
-    for summary in summaries:
-        stacked = [bar.count for bar in chart.bars if bar.label == summary.layer]
-        assert sum(stacked) == summary.unique == sum(dissection[summary.layer].unique["label"].values())
+    counted = [count_layer(layer) for layer in dissection.layers.values()]
+    chart = draw_layers(counted)
+    for one in counted:
+        stacked = [bar.count for bar in chart.bars if bar.label == one.layer]
+        assert sum(stacked) == one.count() == sum(dissection[one.layer].unique["label"].values())
 
 
 @pytest.mark.parametrize("largest", [0, 1, 3, 7, 40, 999, 2048])

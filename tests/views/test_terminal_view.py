@@ -4,7 +4,8 @@ import pytest
 from made_dissection import HOSTILE, made_dissection
 
 from unitscope.errors import UsageError
-from unitscope.views.terminal import align, clean, describe_dissection, show_dissection
+from unitscope.tables import align, clean
+from unitscope.views.terminal import describe_dissection, show_dissection
 
 
 def test_summary_has_a_line_a_layer_and_the_best_detectors() -> None:
@@ -74,7 +75,7 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"layer": "_conv_hed"}, "no layer '_conv_hed'; did you mean _conv_head"),
+        ({"layer": "_conv_hed"}, "no layer '_conv_hed'; near names: _conv_head"),
         ({"unit": 64}, "unit 64 is out of range; units are numbered from 0 to 63"),
         ({"concept": "cra"}, "no concept 'cra'; near names: car"),
     ],

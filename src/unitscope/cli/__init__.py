@@ -1,40 +1,48 @@
-"""The command line: parses, calls the door, prints."""
+"""The command line: finds the command, parses its words, runs it."""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-import unitscope as us
-from unitscope.cli.ablation import ABLATION
-from unitscope.cli.attack import ATTACK
-from unitscope.cli.concepts import CONCEPTS
-from unitscope.cli.detection import DETECTION
-from unitscope.cli.dissection import DISSECTION
-from unitscope.cli.explanation import EXPLANATION
-from unitscope.cli.generation import GENERATION
-from unitscope.cli.paint import PAINT
-from unitscope.cli.parsing import Command, parse_command
-from unitscope.cli.rating import RATING
-from unitscope.errors import UnitscopeError, UsageError
-from unitscope.lab.commands.studies import STUDIES
-from unitscope.lab.commands.zoo import ZOO
+from unitscope import plugins
+from unitscope.errors import UnitscopeError, UsageError, say_near
+from unitscope.plugins import Command, find_function, find_plugin, find_plugins, list_names
+from unitscope.version import __version__
+
+LOOK, UNITS = "Look at a network", "What units do"
+GENERATORS, DATA = "Generators", "Data"
+CHAPTERS = (LOOK, UNITS, GENERATORS, DATA, "Laboratory")
 
 COMMANDS: dict[str, Command] = {
-    **DISSECTION,
-    **EXPLANATION,
-    **DETECTION,
-    **ABLATION,
-    **ATTACK,
-    **GENERATION,
-    **PAINT,
-    **RATING,
+    "dissect": Command("unitscope.cli.dissection:dissect", "name the units of some layers", LOOK),
+    "layers": Command("unitscope.cli.dissection:layers", "list the layers that can be dissected", LOOK),
+    "show": Command("unitscope.cli.dissection:show", "print what a run found", LOOK),
+    "report": Command("unitscope.cli.dissection:report", "write the report of a run again", LOOK),
+    "compare": Command("unitscope.cli.dissection:compare", "put runs side by side", LOOK),
+    "rate": Command("unitscope.cli.rating:rate", "ask people whether units are what their labels say", LOOK),
+    "ratings": Command("unitscope.cli.rating:ratings", "print what people said", LOOK),
+    "explain": Command("unitscope.cli.explanation:explain", "explain predictions by units", UNITS),
+    "detect": Command("unitscope.cli.detection:detect", "take single units for detectors", UNITS),
+    "ablate": Command("unitscope.cli.ablation:ablate", "remove units of a classifier", UNITS),
+    "attack": Command("unitscope.cli.attack:attack", "fool a classifier, and see which units moved", UNITS),
+    "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
+    "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),
+    "paint": Command("unitscope.cli.paint:paint", "paint with units, in the browser", GENERATORS),
+    "concepts": Command(
+        {
+            "check": Command("unitscope.cli.concepts:check", "look for anything wrong in a source"),
+            "unite": Command("unitscope.cli.concepts:unite", "unite sources into one set"),
+            "fetch": Command("unitscope.cli.concepts:fetch", "download a published data set"),
+            "preview": Command("unitscope.cli.concepts:preview", "draw images beside their labels"),
+        },
+        "check, unite, fetch and preview labelled images",
+        DATA,
+    ),
 }
-GROUPS: dict[str, tuple[dict[str, Command], str]] = {
-    "concepts": (CONCEPTS, "Sources of concepts."),
-    "zoo": (ZOO, "Small networks trained on the drawn world."),
-    "study": (STUDIES, "Experiments."),
-}
+"""The commands of the instrument; those of the laboratory and of other packages are plug-ins."""
+
+_HELP = ("-h", "--help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def list_commands() -> dict[str, Command]:
+    """All commands by their words, a group before what is in it; those of packages after unitscope's own.
+
+    >>> [words for words in list_commands() if words.startswith("concepts")]
+    ['concepts', 'concepts check', 'concepts unite', 'concepts fetch', 'concepts preview']
+    """
+    brought, _ = find_plugins(plugins.COMMANDS, Command, COMMANDS)
+    found: dict[str, Command] = {}
+    for name, command in (COMMANDS | brought).items():
+        found[name] = command
+        if isinstance(command.run, Mapping):
+            found |= {f"{name} {inner}": part for inner, part in command.run.items()}
+    return found
+
+
 def _drop_output() -> int:
     """Send what cannot be printed nowhere, so that Python does not fail again when it ends."""
     try:
@@ -74,25 +97,52 @@ def _drop_output() -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["--version"]:
-        print(us.__version__)
+    first = words[0] if words else ""
+    if first == "--version":
+        print(__version__)
         return 0
-    if words and words[0] in GROUPS:
-        commands, described = GROUPS[words[0]]
-        call = parse_command(commands, words[1:], f"unitscope {words[0]}", described)
-    else:
-        menu = {**COMMANDS, **{name: _group(name) for name in GROUPS}}
-        described = "A microscope for the hidden units of vision networks. --version prints the version."
-        call = parse_command(menu, words, "unitscope", described)
-    return call() or 0
+    if first in _HELP:
+        _print_help()
+        return 0
+    command = COMMANDS.get(first) or find_plugin(plugins.COMMANDS, first, Command)
+    if command is None:
+        raise _unknown("unitscope", first, (*COMMANDS, *list_names(plugins.COMMANDS)))
+    origin, prog, words = command.origin, f"unitscope {first}", words[1:]
+    while isinstance(command.run, Mapping):
+        first, *words = words or [""]
+        if first in _HELP:
+            print(_spell_menu(prog, command.line, {"Commands": command.run}))
+            return 0
+        if first not in command.run:
+            raise _unknown(prog, first, command.run)
+        command, prog = command.run[first], f"{prog} {first}"
+    from unitscope.cli.parsing import parse_command
+
+    return parse_command(find_function(command.run, origin), words, prog)() or 0
 
 
-def _group(name: str) -> Command:
-    """What stands for a group of commands in the menu of all."""
-    commands, described = GROUPS[name]
+def _unknown(prog: str, name: str, known: Sequence[str] | Mapping[str, Command]) -> UsageError:
+    seen = f"{prog} has no command {name!r}{say_near(name, known)}" if name else f"{prog} needs a command"
+    return UsageError(f"{seen}; commands: {', '.join(known)}; see {prog} --help")
 
-    def ask() -> None:
-        raise UsageError(f"{name} needs one of {', '.join(commands)}")
 
-    ask.__doc__ = f"{described[:-1]}: {', '.join(commands)} (see `unitscope {name} --help`)."
-    return ask
+def _print_help() -> None:
+    """Prints all commands by chapter, and to stderr a line about every plug-in that cannot be used."""
+    brought, failures = find_plugins(plugins.COMMANDS, Command, COMMANDS)
+    chapters: dict[str, dict[str, Command]] = {chapter: {} for chapter in CHAPTERS}
+    for name, command in (COMMANDS | brought).items():
+        chapters.setdefault(command.chapter, {})[name] = command
+    print(_spell_menu("unitscope", "a microscope for the hidden units of vision networks", chapters))
+    for failure in failures:
+        print(f"unitscope: {failure}", file=sys.stderr)
+
+
+def _spell_menu(prog: str, line: str, chapters: Mapping[str, Mapping[str, Command]]) -> str:
+    width = max((len(name) for commands in chapters.values() for name in commands), default=0)
+    parts = [f"usage: {prog} COMMAND ...", f"{line[:1].upper()}{line[1:]}."]
+    for chapter, commands in chapters.items():
+        lines = [f"  {name:<{width}}  {command.line}" for name, command in commands.items()]
+        parts += ["\n".join([f"{chapter}:", *lines])] if lines else []
+    version = "; unitscope --version prints the version" if prog == "unitscope" else ""
+    parts.append(f"{prog} COMMAND --help says more{version}.")
+    return "\n\n".join(parts)

@@ -6,16 +6,14 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import unitscope as us
-from unitscope.cli.parsing import Command
-from unitscope.cli.words import Flag, print_json
+from unitscope.cli.words import Flag, Json, print_json
 
 
-def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Flag = False) -> int:
+def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Json = False) -> int:
     """Look through all images and labels of a source for anything wrong, and count its concepts.
 
     Args:
         source: the source to check.
-        json: print JSON instead.
     """
     from unitscope.concepts.inspection import check_source
 
@@ -23,7 +21,7 @@ def check(source: Annotated[Positional[str], arg(metavar="SOURCE")], json: Flag 
     if json:
         print_json(found.json())
     else:
-        print(found.text())
+        print(found)
     return 1 if found.problems else 0
 
 
@@ -76,7 +74,7 @@ def unite(
         min_coverage=min_coverage,
         synonyms=synonyms,
     )
-    print(summary.text())
+    print(summary)
 
 
 def fetch(
@@ -96,11 +94,3 @@ def fetch(
     from unitscope.concepts.formats.fetching import fetch_dataset
 
     print(fetch_dataset(name, out, url=url, sha256=sha256))
-
-
-CONCEPTS: dict[str, Command] = {
-    "check": check,
-    "preview": preview,
-    "unite": unite,
-    "fetch": fetch,
-}

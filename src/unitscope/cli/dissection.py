@@ -1,7 +1,8 @@
 """Commands that make dissections and show them."""
 
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,10 +10,71 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
-from unitscope.cli.parsing import Command
-from unitscope.cli.words import ConventionName, Flag, Network, Run, Source, check_out, find_device, print_json
+from unitscope.cli.words import (
+    Convention,
+    Flag,
+    Json,
+    Network,
+    Opening,
+    Run,
+    Running,
+    Source,
+    check_out,
+    print_json,
+)
 from unitscope.errors import UsageError
-from unitscope.lab.commands.demo import demo
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Which images, and how they are brought to the network."""
+
+    fit: Annotated[
+        Literal["stretch", "crop"],
+        arg(help="stretch the whole image to the input, or crop as the network's library does"),
+    ] = "stretch"
+    limit: Annotated[int | None, arg(help="only the first images of the source")] = None
+    shuffle_labels: Annotated[
+        int | None, arg(help="a seed: give every image the labels of another one, as a control")
+    ] = None
+    cache: Annotated[
+        Path | None, arg(help="folder for decoded images and labels, to be reused by later runs")
+    ] = None
+
+    def take(self, source: "us.ConceptSource") -> "us.ConceptSource":
+        """The images of the source that are asked for, with the labels that they get."""
+        source = source if self.limit is None else us.limit(source, self.limit)
+        return self.shuffle(source)
+
+    def shuffle(self, source: "us.ConceptSource") -> "us.ConceptSource":
+        """The source with the labels that its images get."""
+        return source if self.shuffle_labels is None else us.shuffle_labels(source, self.shuffle_labels)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured."""
+
+    convention: Convention = "netdissect"
+    quantile: Annotated[
+        float | None, arg(help="fraction of values above a unit's threshold, instead of the convention's")
+    ] = None
+    thresholds: Annotated[
+        str | None,
+        arg(
+            help="a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for "
+            "every unit and concept on other images, by the information quality ratio"
+        ),
+    ] = None
+    held_out: Annotated[
+        int,
+        arg(
+            help="with iqr, the most images to choose on: a generator's of the next seed, or half the source"
+        ),
+    ] = 500
+    shifts: Annotated[int, arg(help="null draws a unit; 0 leaves the p-values out")] = 400
+    seed: Annotated[int, arg(help="seed of null draws and bootstrap")] = 0
+    images_per_unit: Annotated[int, arg(help="how many top images are kept")] = 10
 
 
 def dissect(
@@ -20,28 +82,12 @@ def dissect(
     layers: Annotated[list[str], arg(metavar="LAYER [LAYER ...]")],
     concepts: Source,
     out: Annotated[Path, arg(metavar="RUN")],
-    convention: ConventionName = "netdissect",
-    weights: Path | None = None,
-    random_weights: int | None = None,
-    download: Flag = False,
-    device: str = "cpu",
-    mixed_precision: Flag = False,
-    quantile: float | None = None,
-    thresholds: str | None = None,
-    held_out: int = 500,
-    size: int | None = None,
-    fit: Literal["stretch", "crop"] = "stretch",
-    limit: int | None = None,
-    shuffle_labels: int | None = None,
-    seed: int = 0,
-    shifts: int = 400,
-    images_per_unit: int = 10,
-    batch_size: int = 8,
-    memory: float = 4.0,
-    threads: int | None = None,
-    cache: Path | None = None,
     resume: Flag = False,
     report: bool = True,
+    opening: Opening = Opening(),
+    pictures: Pictures = Pictures(),
+    measures: Measures = Measures(),
+    running: Running = Running(),
 ) -> None:
     """Name every unit of some layers by the concept its active region overlaps best.
 
@@ -50,71 +96,31 @@ def dissect(
         layers: layer names as in `unitscope layers NETWORK`; NAME@in reads a layer's input.
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
-        convention: whose arithmetic: docs/theory.md has the table.
-        weights: a safetensors file or a state dict; nothing in it is executed.
-        random_weights: a seed: the architecture with random weights.
-        download: allow the network's library to fetch pretrained weights.
-        device: cpu, cuda, cuda:1, ...
-        mixed_precision: run the network in the device's reduced precision.
-        quantile: fraction of values above a unit's threshold, instead of the convention's.
-        thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
-            every unit and concept on other images, by the information quality ratio.
-        held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
-        size: side of the network's input in pixels.
-        fit: stretch the whole image to the input, or crop as the network's library does.
-        limit: only the first images of the source.
-        shuffle_labels: a seed: give every image the labels of another one, as a control.
-        seed: seed of null draws and bootstrap.
-        shifts: null draws a unit; 0 leaves the p-values out.
-        images_per_unit: how many top images are kept.
-        batch_size: images a batch; small ones are quicker on a CPU, large ones on a GPU.
-        memory: gigabytes of packed activations before they go to disk.
-        threads: threads to use, all cores by default.
-        cache: folder for decoded images and labels, to be reused by later runs.
         resume: go on with a run that was interrupted.
         report: write the report as well.
     """
-    from unitscope.dissection.adaptive import dissect_by_quality
     from unitscope.dissection.dissect import Confidences
-    from unitscope.dissection.storage import check_folder, read_thresholds
+    from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
-    from unitscope.networks.open_source import hold_out
     from unitscope.views.terminal import show_dissection
 
-    check_folder(out, resume)  # what is in the way is told before anything is opened
+    check_folder(out, resume)  # before anything is opened
     check_out(out)
-    if threads is not None:
-        import torch
-
-        if threads < 1:
-            raise UsageError(f"--threads is {threads}; it must be at least 1")
-        torch.set_num_threads(threads)
-    if not 0 < memory < float("inf"):
-        raise UsageError(f"--memory is {memory}; give gigabytes above 0, such as 4")
-    loaded = us.load_network(network, weights=weights, random=random_weights, download=download, size=size)
+    machine = running.start()
+    loaded = opening.load(network)
     loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
-    source = source if limit is None else us.limit(source, limit)
-    source = source if shuffle_labels is None else us.shuffle_labels(source, shuffle_labels)
-    loaded.module.to(find_device(device))
-    chosen = partial(us.dissect, loaded, source, layers)
-    if thresholds == "iqr":
-        source, others = hold_out(source, held_out)
-        others = others if shuffle_labels is None else us.shuffle_labels(others, shuffle_labels)
-        chosen = partial(dissect_by_quality, loaded, source, others, layers)
-    elif thresholds is not None:
-        given = read_thresholds(thresholds)
-        wanted = {layer: values for layer, values in given.items() if layer in layers}
-        chosen = partial(chosen, thresholds=wanted or given)  # another run's table may have more layers
-    run = chosen(
-        convention=convention,
-        quantile=quantile,
-        fit=fit,
-        seed=seed,
-        ranks=images_per_unit,
-        batch_size=batch_size,
-        confidences=Confidences(shifts=shifts),
-        machine=us.Machine(device, mixed_precision, threads, int(memory * 2**30)),
-        cache=cache,
+    loaded.module.to(machine.device)
+    source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
+    run = dissect_layers(
+        convention=measures.convention,
+        quantile=measures.quantile,
+        fit=pictures.fit,
+        seed=measures.seed,
+        ranks=measures.images_per_unit,
+        batch_size=running.batch_size,
+        confidences=Confidences(shifts=measures.shifts),
+        machine=machine,
+        cache=pictures.cache,
         out=out,
         resume=resume,
     )
@@ -124,18 +130,36 @@ def dissect(
         print(f"report: {us.write_report(run, source, out / 'report')}")
 
 
-def layers(
-    network: Network, size: int | None = None, random_weights: int | None = None, json: Flag = False
-) -> None:
+def _choose_method(
+    network: "us.Network",
+    source: "us.ConceptSource",
+    layers: Sequence[str],
+    measures: Measures,
+    pictures: Pictures,
+) -> "tuple[us.ConceptSource, partial[us.Dissection]]":
+    """The images that are counted, and the function that dissects layers over them, as thresholds ask."""
+    from unitscope.dissection.adaptive import dissect_by_quality
+    from unitscope.dissection.storage import read_thresholds
+    from unitscope.networks.open_source import hold_out
+
+    if measures.thresholds is None:
+        return source, partial(us.dissect, network, source, layers)
+    if measures.thresholds == "iqr":
+        source, others = hold_out(source, measures.held_out)
+        return source, partial(dissect_by_quality, network, source, pictures.shuffle(others), layers)
+    given = read_thresholds(measures.thresholds)
+    asked = {layer: values for layer, values in given.items() if layer in layers}
+    # Another run's table may have more layers.
+    return source, partial(us.dissect, network, source, layers, thresholds=asked or given)
+
+
+def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:
     """List the layers of a network that can be dissected, with their shapes.
 
     Args:
         network: the network to look into.
-        size: side of its input in pixels.
-        random_weights: a seed: the architecture with random weights.
-        json: print JSON instead of a table.
     """
-    rows = us.list_layers(us.load_network(network, random=random_weights, size=size))
+    rows = us.list_layers(opening.load(network))
     if json:
         print_json([asdict(row) for row in rows])
         return
@@ -153,7 +177,7 @@ def show(
     unit: int | None = None,
     concept: str | None = None,
     limit: int = 20,
-    json: Flag = False,
+    json: Json = False,
 ) -> None:
     """Print what a run found: its layers, a layer's detectors, one unit, or one concept.
 
@@ -163,7 +187,6 @@ def show(
         unit: one unit in full, counted from 0.
         concept: the units of one concept.
         limit: rows of a table, 0 for all.
-        json: print JSON instead.
     """
     from unitscope.views.terminal import describe_dissection, show_dissection
 
@@ -191,31 +214,20 @@ def report(run: Run, out: Path | None = None) -> None:
 def compare(
     runs: Annotated[Positional[list[Path]], arg(metavar="RUN RUN [RUN ...]")],
     out: Path | None = None,
-    json: Flag = False,
+    json: Json = False,
 ) -> None:
     """Put runs side by side: detectors, unique concepts, and unit by unit what changed.
 
     Args:
         runs: the runs to compare; one run compares its layers.
         out: also write a page and a CSV into this folder.
-        json: print JSON instead.
     """
     if not runs:
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
     comparison = us.compare_runs({str(run): us.load(run) for run in runs})
     if json:
-        print_json(comparison.json())
+        print_json(comparison.describe())
     else:
         print(comparison.text())
     if out is not None:
-        print(f"page: {comparison.write(out)}", file=sys.stderr if json else sys.stdout)
-
-
-DISSECTION: dict[str, Command] = {
-    "demo": demo,
-    "dissect": dissect,
-    "layers": layers,
-    "show": show,
-    "report": report,
-    "compare": compare,
-}
+        print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

@@ -6,10 +6,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 import unitscope as us
-from unitscope.cli.parsing import Command
-from unitscope.cli.serving import bind, needing_servers, serve
-from unitscope.cli.words import Network
-from unitscope.errors import UsageError
+from unitscope.cli.words import Address, Network, Opening
 
 
 def paint(
@@ -18,14 +15,13 @@ def paint(
     layers: Annotated[tuple[str, ...], arg(metavar="LAYER [LAYER ...]")] = (),
     seed: int | None = None,
     images: int = 256,
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    weights: Path | None = None,
+    address: Address = Address(port=8765),
+    opening: Opening = Opening(),
 ) -> None:
     """Paint with the units of a generator, in the browser.
 
     Serves a local page: choose a picture, a concept and a brush; under a stroke the concept's units are set
-    to the level they have where the concept is, or to 0. A segmenter tells what changed. Ctrl-C ends it.
+    to the level they have where the concept is, or to 0. A segmenter says what changed. Ctrl-C ends it.
 
     Args:
         network: a generator.
@@ -33,32 +29,9 @@ def paint(
         layers: only the units of these layers; by default every concept gets the layer that draws most of it.
         seed: the seed of the pictures to choose from; by default that of the run.
         images: how many pictures show how high units go.
-        host: the address to serve at; others than 127.0.0.1 let other machines in, and nobody is asked who
-            they are.
-        port: the port to serve at; 0 takes a free one.
-        weights: a safetensors file or a state dict; nothing in it is executed.
     """
-    with needing_servers("paint"):
-        from unitscope.views.app.project import open_project
-        from unitscope.views.app.server import make_app
-    from unitscope.networks.generators import Generator
+    from unitscope.interventions import open_studio
+    from unitscope.views.serving import serve_painting
 
-    if images < 64:
-        raise UsageError(f"--images is {images}; wanted 64 or more")
-    with bind(host, port) as bound:
-        loaded = us.load_network(network, weights=weights)
-        if not isinstance(loaded, Generator):
-            raise UsageError(f"{loaded.name} makes no images; name a generator, such as zoo:generator")
-        found = us.load(run)
-        project = open_project(
-            loaded,
-            found,
-            us.open_source(found.source, loaded),
-            layers=layers or None,
-            seed=seed,
-            images=images,
-        )
-        serve(make_app(project, host), bound, host, "paint")
-
-
-PAINT: dict[str, Command] = {"paint": paint}
+    studio = open_studio(opening.load(network), us.load(run))
+    serve_painting(studio, layers=layers, seed=seed, images=images, host=address.host, port=address.port)

@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
 import tyro
@@ -14,44 +14,39 @@ Command = Callable[..., int | None]
 _DETAIL = " " * 10
 
 
-def parse_command(
-    menu: Mapping[str, Command], words: Sequence[str], prog: str, description: str
-) -> Callable[[], int | None]:
-    """The command of the menu that the words name, with their arguments, ready to be called.
+def parse_command(command: Command, words: Sequence[str], prog: str) -> Callable[[], int | None]:
+    """The command with the arguments that the words give it, ready to be called.
 
-    Raises `UsageError` for words that fit no command, `SystemExit` once help was printed.
+    Options that belong together may be the fields of a dataclass; their flags are named like the fields.
+
+    Raises `UsageError` for words that do not fit, `SystemExit` once help was printed.
 
     >>> def greet(name: str, loud: bool = False) -> None:
     ...     print(name.upper() if loud else name)
-    >>> parse_command({"greet": greet}, ["greet", "--name", "you", "--loud"], "talk", "Talks.")()
+    >>> parse_command(greet, ["--name", "you", "--loud"], "talk greet")()
     YOU
-    >>> parse_command({"greet": greet}, ["greet", "--name", "you", "--lout"], "talk", "Talks.")
+    >>> parse_command(greet, ["--name", "you", "--lout"], "talk greet")
     Traceback (most recent call last):
     unitscope.errors.UsageError: unrecognized options: --lout; perhaps ... see talk greet --help
     """
-    bound = {name: _defer(command) for name, command in menu.items()}
-    parse = functools.partial(
-        tyro.extras.subcommand_cli_from_dict, bound, prog=prog, description=description, args=list(words)
-    )
-    said = io.StringIO()
-    call: Callable[[], int | None]
-    try:
-        with redirect_stderr(said), redirect_stdout(io.StringIO()):  # what is no terminal gets plain text
-            call = parse()
-    except SystemExit as end:
-        if end.code:
-            known = f"{prog} {words[0]}" if words and words[0] in menu else prog
-            raise UsageError(f"{unframe(said.getvalue())}; see {known} --help") from None
-        call = parse()  # prints the help, where it is seen
-    return call
 
-
-def _defer(command: Command) -> Callable[..., Callable[[], int | None]]:
     @functools.wraps(command)
     def defer(*args: object, **options: object) -> Callable[[], int | None]:
         return functools.partial(command, *args, **options)
 
-    return defer
+    parse = functools.partial(
+        tyro.cli, defer, prog=prog, args=list(words), config=(tyro.conf.OmitArgPrefixes,)
+    )
+    printed = io.StringIO()
+    call: Callable[[], int | None]
+    try:
+        with redirect_stderr(printed), redirect_stdout(io.StringIO()):  # what is no terminal gets plain text
+            call = parse()
+    except SystemExit as end:
+        if end.code:
+            raise UsageError(f"{unframe(printed.getvalue())}; see {prog} --help") from None
+        call = parse()  # prints the help, where it is seen
+    return call
 
 
 def unframe(text: str) -> str:
@@ -61,9 +56,9 @@ def unframe(text: str) -> str:
     bad value: invalid: x
     """
     title, *parts = _sections(text)
-    said = [part for part in parts if not part.startswith(("For full help", "Argument help"))]
-    said = [part.partition(" Got errors:")[0] for part in said]
-    complaint = "; ".join(_lower(part.removeprefix(f"{title}: ").rstrip(".")) for part in said)
+    parts = [part for part in parts if not part.startswith(("For full help", "Argument help"))]
+    parts = [part.partition(" Got errors:")[0] for part in parts]
+    complaint = "; ".join(_lower(part.removeprefix(f"{title}: ").rstrip(".")) for part in parts)
     return f"{_lower(title)}: {complaint}"
 
 

@@ -1,43 +1,134 @@
-"""The words that commands share: how arguments are written and what their help says."""
+"""What commands share: how arguments are written, what their help says, options that belong together."""
 
 import json
 import os
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from unitscope.errors import RunError, UsageError
+from unitscope.networks import KINDS
+from unitscope.plugins import NETWORKS, SOURCES, Kind, spell_kinds
+
+if TYPE_CHECKING:
+    import unitscope as us
+    from unitscope.results import Result
+
+_SOURCES = {
+    grammar.partition(":")[0]: Kind("", grammar)
+    for grammar in ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+}
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
+Convention = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
 Flag = FlagCreatePairsOff[bool]
-Network = Annotated[
-    Positional[str],
-    arg(
-        help="torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, head:FILE, "
-        "or FILE.py:FACTORY",
-        metavar="NETWORK",
-    ),
-]
-Source = Annotated[
-    str,
-    arg(
-        help="drawn[:count=N,seed=N,size=N], folder:DIR, broden:DIR or segmenter:NAME,images=SOURCE",
-        metavar="SOURCE",
-    ),
-]
+# Texts that are made when help is printed: they ask all packages for what they bring.
+_network: Any = partial(spell_kinds, NETWORKS, KINDS)
+_source: Any = partial(spell_kinds, SOURCES, _SOURCES)
+Network = Annotated[Positional[str], arg(help=_network, metavar="NETWORK")]
+Source = Annotated[str, arg(help=_source, metavar="SOURCE")]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
-
-Seeds = Annotated[int | None, arg(help="networks of each kind; by default 3, of axis, layers and training 5")]
-Scenes = Annotated[int, arg(help="how many drawn scenes students are dissected over")]
-Jobs = Annotated[int, arg(help="how many students are taught at a time, each on one core")]
-Arithmetic = Annotated[ConventionName, arg(help="whose arithmetic: docs/theory.md has the table")]
-Kept = Annotated[Path, arg(help="folder where students and their dissections are kept, for all studies")]
-Results = Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")]
-Quick = Annotated[
-    Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
-]
+Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the network is opened."""
+
+    weights: Annotated[
+        Path | None, arg(help="a safetensors file or a state dict; nothing in it is executed")
+    ] = None
+    random_weights: Annotated[int | None, arg(help="a seed: the architecture with random weights")] = None
+    download: Annotated[Flag, arg(help="allow the network's library to fetch pretrained weights")] = False
+    size: Annotated[int | None, arg(help="side of the network's input in pixels")] = None
+
+    def load(self, network: str) -> "us.Network":
+        """The network of that name, opened so."""
+        from unitscope.networks.load import load_network
+
+        return load_network(
+            network,
+            weights=self.weights,
+            random=self.random_weights,
+            download=self.download,
+            size=self.size,
+        )
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the network runs, and how fast."""
+
+    device: Device = "cpu"
+    mixed_precision: Annotated[Flag, arg(help="run the network in the device's reduced precision")] = False
+    batch_size: Annotated[
+        int, arg(help="images a batch; small ones are quicker on a CPU, large ones on a GPU")
+    ] = 8
+    memory: Annotated[float, arg(help="gigabytes of packed activations before they go to disk")] = 4.0
+    threads: Annotated[int | None, arg(help="threads to use, all cores by default")] = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
+        if not 0 < self.memory < float("inf"):
+            raise UsageError(f"--memory is {self.memory}; give gigabytes above 0, such as 4")
+
+    def start(self) -> "us.Machine":
+        """Sets the number of threads; the machine that `unitscope.dissect` takes. Raises as `find_device`."""
+        import torch
+
+        from unitscope.statistics.scan import Machine
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        device = find_device(self.device)
+        return Machine(device, self.mixed_precision, self.threads, int(self.memory * 2**30))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn at random."""
+
+    draws: Annotated[int, arg(help="how often random units are drawn")] = 10
+    seed: Annotated[int, arg(help="seed of all that is drawn")] = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UsageError(f"--seed is {self.seed}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the results go."""
+
+    out: Annotated[Path, arg(help="folder of the results", metavar="DIR")]
+    json: Json = False
+
+    def check(self) -> None:
+        """Fails before the work where the folder cannot be written (`check_out`) or figures not be drawn."""
+        from unitscope.views.figures import load_matplotlib
+
+        load_matplotlib()
+        check_out(self.out)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served."""
+
+    host: Annotated[
+        str,
+        arg(
+            help="the address to serve at; others than 127.0.0.1 let other machines in, and nobody is asked "
+            "who they are"
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, arg(help="the port to serve at; 0 takes a free one")] = 0
 
 
 def find_device(name: str) -> str:
@@ -67,6 +158,24 @@ def check_out(folder: Path) -> None:
 
 def print_json(value: object) -> None:
     """Prints a value as JSON, null for a number that is none."""
-    from unitscope.views.summary import all_known
+    from unitscope.tables import plain
 
-    print(json.dumps(all_known(value), indent=1, allow_nan=False))
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
+
+
+def show(result: "Result", json: bool, *lines: str) -> None:
+    """Prints a result, then lines about its files; as JSON the lines go to stderr."""
+    if json:
+        print_json(result.describe())
+    else:
+        print(result)
+    for line in lines:
+        print(line, file=sys.stderr if json else sys.stdout)
+
+
+def publish(result: "Result", output: Output, **shown: object) -> None:
+    """Writes a result's tables and its page, and prints it with their paths, or as JSON alone."""
+    result.save(output.out)
+    page = result.page(output.out, **shown)
+    tables = ", ".join(str(output.out / name) for name in result.files)
+    show(result, output.json, *([] if output.json else [f"\ntables: {tables}", f"page: {page}"]))

@@ -1,17 +1,18 @@
 """What is in a source of concepts, and what is wrong with it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.concepts.sources import open_source, source_digest, source_spec
+from unitscope.concepts.derived import source_digest, source_spec
+from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import UnitscopeError
-
-__all__ = ["ConceptCount", "Problem", "Report", "check_source"]
+from unitscope.results import Result
+from unitscope.tables import Table, clean
 
 _SHOWN = 20
 
@@ -37,7 +38,7 @@ class ConceptCount:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Result):
     """What `check_source` found.
 
     `labelled` images have a label of any kind; `void` is the mean share of pixels of unknown truth.
@@ -57,6 +58,14 @@ class Report:
         """The concepts that never occur."""
         return tuple(count.concept for count in self.concepts if not count.images)
 
+    def tables(self) -> dict[str, Table]:
+        """The concepts with their counts, and the problems."""
+        counts = ((*astuple(one.concept), one.images, one.coverage) for one in self.concepts)
+        return {
+            "concepts.csv": Table(("id", "name", "category", "images", "coverage"), tuple(counts), (1, 2)),
+            "problems.csv": Table(("place", "message"), tuple(map(astuple, self.problems)), (0, 1)),
+        }
+
     def text(self) -> str:
         """The report for a terminal: the counts, the concepts by coverage, the problems."""
         lines = [
@@ -66,46 +75,29 @@ class Report:
             *self._concept_lines(),
         ]
         if self.empty:
-            names = ", ".join(_plain(concept.name) for concept in self.empty[:_SHOWN])
+            names = ", ".join(concept.name for concept in self.empty[:_SHOWN])
             more = f" and {len(self.empty) - _SHOWN} more" if len(self.empty) > _SHOWN else ""
             lines.append(f"never occur: {names}{more}")
         lines.append(f"{len(self.problems)} problems" if self.problems else "nothing is wrong")
-        lines += [
-            f"  {_plain(problem.place)}: {_plain(problem.message)}" for problem in self.problems[:_SHOWN]
-        ]
+        lines += [f"  {problem.place}: {problem.message}" for problem in self.problems[:_SHOWN]]
         if len(self.problems) > _SHOWN:
             lines.append(f"  and {len(self.problems) - _SHOWN} more (all of them with --json)")
-        return "\n".join(lines)
+        return "\n".join(clean(line, None) for line in lines)
 
     def json(self) -> dict[str, Any]:
         """The report as plain dictionaries and lists, complete."""
-        return {
-            "spec": self.spec,
-            "digest": self.digest,
-            "images": self.images,
-            "readable": self.readable,
-            "labelled": self.labelled,
-            "void": self.void,
-            "concepts": [
-                {
-                    "id": count.concept.id,
-                    "name": count.concept.name,
-                    "category": count.concept.category,
-                    "images": count.images,
-                    "coverage": count.coverage,
-                }
-                for count in self.concepts
-            ],
-            "empty": [concept.name for concept in self.empty],
-            "problems": [{"place": problem.place, "message": problem.message} for problem in self.problems],
-        }
+        concepts, problems = (table.records() for table in self.tables().values())
+        empty = [concept.name for concept in self.empty]
+        keys = ("spec", "digest", "images", "readable", "labelled", "void")
+        facts = {key: getattr(self, key) for key in keys}
+        return {**facts, "concepts": concepts, "empty": empty, "problems": problems}
 
     def _concept_lines(self) -> Iterator[str]:
         occurring = [count for count in self.concepts if count.images]
         if occurring:
             yield f"  {'concept':32} {'category':10} {'images':>7} {'coverage':>9}"
         for count in sorted(occurring, key=lambda count: (-count.coverage, count.concept.id)):
-            name, category = _plain(count.concept.label)[:32], _plain(count.concept.category)[:10]
+            name, category = count.concept.label[:32], count.concept.category[:10]
             yield f"  {name:32} {category:10} {count.images:7} {count.coverage:9.2f}"
 
 
@@ -128,7 +120,7 @@ def check_source(source: ConceptSource | str) -> Report:
     >>> report.images, report.readable, report.concepts[0].images, report.problems[0].place
     (2, 1, 1, 'street/b.jpg')
     """
-    opened = open_source(source) if isinstance(source, str) else source
+    opened = open_concepts(source) if isinstance(source, str) else source
     counts = _Counts(opened.vocabulary)
     problems: list[Problem] = []
     for index in tqdm(range(len(opened)), desc="checking", unit="image", disable=None):
@@ -205,8 +197,3 @@ class _Counts:
 def _key(source: ConceptSource, index: int) -> str:
     keys = getattr(source, "keys", None)
     return str(keys[index]) if keys is not None else f"image {index}"
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which could move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -21,7 +21,7 @@ import shutil
 import tempfile
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.sources import source_digest, source_spec
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
-from unitscope.errors import RunError, SourceError
+from unitscope.errors import SourceError, writing
 
 VERSION = 1
 _LEVEL = 1
@@ -121,7 +121,7 @@ def pack_source(source: ConceptSource, frame: Frame, folder: str | Path) -> Pack
     if target.is_dir():
         with contextlib.suppress(SourceError):
             return open_packed(target)
-    try:
+    with writing(f"the packed cache in {root}", "make room or name another folder"):
         root.mkdir(parents=True, exist_ok=True)
         _remove_stale(root, target.name)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
@@ -130,11 +130,6 @@ def pack_source(source: ConceptSource, frame: Frame, folder: str | Path) -> Pack
             _put(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise RunError(
-            f"{root}: the packed cache cannot be written ({error.strerror or error}); "
-            "make room or name another folder"
-        ) from None
     return open_packed(target)
 
 
@@ -174,14 +169,13 @@ def cache_name(source: ConceptSource, frame: Frame) -> str:
 
 
 def stamp_source(source: ConceptSource) -> str:
-    """What tells that a source has changed though its digest has not, on this machine; may be empty.
+    """A text that changes where a source has changed on this machine though its digest has not; or nothing.
 
     SHA-256 over the modification times of the files that it, or a source it is made from, lists
     (`list_files()`); for a source without `digest` also over its first and last examples.
     """
     digest, seen = hashlib.sha256(), False
-    inner: object = source
-    while isinstance(inner, ConceptSource):
+    for inner in walk(source):
         files = inner.list_files() if hasattr(inner, "list_files") else []
         for path in files:
             digest.update(f"{path.stat().st_mtime_ns if path.is_file() else -1}\n".encode())
@@ -189,7 +183,6 @@ def stamp_source(source: ConceptSource) -> str:
         for index in sorted({0, len(inner) - 1}) if plain and len(inner) else ():
             _add_example(digest, inner[index])
         seen |= bool(files) or plain
-        inner = getattr(inner, "source", None) or getattr(inner, "whole", None)
     return digest.hexdigest() if seen else ""
 
 
@@ -202,23 +195,17 @@ def _add_example(digest: "hashlib._Hash", example: Example) -> None:
 
 def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
     entries: list[Entry] = []
+    offset = 0
     with (folder / "images.bin").open("wb") as images, (folder / "labels.bin").open("wb") as labels:
         for index in tqdm(range(len(source)), desc="packing", unit="image", disable=None):
             example = frame.fit(source[index])
             images.write(np.ascontiguousarray(example.image).tobytes())
-            data = _packed_labels(example)
-            offset = entries[-1].offset + entries[-1].length if entries else 0
-            labels.write(data)
-            entries.append(
-                Entry(
-                    example.key,
-                    example.ids,
-                    example.planes.shape[0],
-                    example.void is not None,
-                    offset,
-                    len(data),
-                )
-            )
+            planes, void = example.planes, example.void
+            data = np.ascontiguousarray(planes, "<u2").tobytes()
+            data += b"" if void is None else np.ascontiguousarray(void).tobytes()
+            length = labels.write(zlib.compress(data, _LEVEL))
+            entries.append(Entry(example.key, example.ids, len(planes), void is not None, offset, length))
+            offset += length
         _flush(images)
         _flush(labels)
     index_data = {
@@ -227,17 +214,12 @@ def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
         "digest": source_digest(source),
         "spec": source_spec(source),
         "label_bytes": sum(entry.length for entry in entries),
-        "concepts": [(concept.id, concept.name, concept.category) for concept in source.vocabulary],
-        "entries": [(e.key, e.ids, e.planes, e.has_void, e.offset, e.length) for e in entries],
+        "concepts": list(map(astuple, source.vocabulary)),
+        "entries": list(map(astuple, entries)),
     }
     with (folder / "index.json").open("wb") as file:
         file.write(json.dumps(index_data).encode())
         _flush(file)
-
-
-def _packed_labels(example: Example) -> bytes:
-    void = b"" if example.void is None else np.ascontiguousarray(example.void).tobytes()
-    return zlib.compress(np.ascontiguousarray(example.planes, "<u2").tobytes() + void, _LEVEL)
 
 
 def _flush(file: io.BufferedWriter) -> None:

@@ -1,6 +1,5 @@
 """Halves of things as parts: top, bottom, left and right of every piece of an object (paper B, methods)."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt16
 
-from unitscope.concepts.sources import extend_spec, peek, source_digest, source_spec
+from unitscope.concepts.derived import DerivedSource
 from unitscope.concepts.vocabulary import MAX_ID, Concept, ConceptSource, Example, Vocabulary
-from unitscope.errors import UsageError
+from unitscope.errors import UsageError, missing_extra
 
 SIDES = ("t", "b", "l", "r")
 """Top, bottom, left, right: what a part's name ends in, as `tree-t`."""
@@ -35,11 +34,11 @@ def split_halves(plane: UInt16[np.ndarray, "row column"]) -> Int64[np.ndarray, "
             continue
         pieces, _ = find_pieces(plane == label)
         for number, (rows, columns) in enumerate(find_boxes(pieces), 1):
-            mine = pieces[rows, columns] == number
-            low = np.arange(mine.shape[0])[:, None] >= mine.shape[0] // 2
-            right = np.arange(mine.shape[1])[None] >= mine.shape[1] // 2
-            halves[0, rows, columns][mine] = (1 + np.broadcast_to(low, mine.shape))[mine]
-            halves[1, rows, columns][mine] = (1 + np.broadcast_to(right, mine.shape))[mine]
+            piece = pieces[rows, columns] == number
+            height, width = piece.shape
+            low, right = np.arange(height) >= height // 2, np.arange(width) >= width // 2
+            halves[0, rows, columns] += piece * (1 + low[:, None])
+            halves[1, rows, columns] += piece * (1 + right)
     return halves
 
 
@@ -47,7 +46,7 @@ def _find_tools() -> tuple[Callable[..., Any], Callable[..., Any]]:
     try:
         from scipy.ndimage import find_objects, label
     except ImportError as error:
-        raise UsageError("scipy finds the pieces of things; pip install 'unitscope[studies]'") from error
+        raise missing_extra("scipy", "finds the pieces of objects", "studies") from error
     return label, find_objects
 
 
@@ -67,15 +66,21 @@ def split_quadrants(source: ConceptSource, category: str = "object") -> ConceptS
 
 
 @dataclass(frozen=True, eq=False)
-class _Split:
-    source: ConceptSource
+class _Split(DerivedSource):
     category: str
+
+    @property
+    def option(self) -> str:
+        return f"quadrants={self.category}"
+
+    @cached_property
+    def _chosen(self) -> tuple[Concept, ...]:
+        return tuple(concept for concept in self.source.vocabulary if concept.category == self.category)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         words, first = self.source.vocabulary, self.source.vocabulary.size
-        chosen = [concept for concept in words if concept.category == self.category]
-        parts = (f"{concept.name}-{side}" for concept in chosen for side in SIDES)
+        parts = (f"{concept.name}-{side}" for concept in self._chosen for side in SIDES)
         return Vocabulary(
             (*words.concepts, *(Concept(first + i, name, "part") for i, name in enumerate(parts)))
         )
@@ -83,17 +88,13 @@ class _Split:
     @cached_property
     def _starts(self) -> Int64[np.ndarray, "concept"]:
         """By concept id the id of its top half, 0 for concepts that are not split."""
-        words = self.source.vocabulary
-        starts = np.zeros(words.size, np.int64)
-        chosen = [concept.id for concept in words if concept.category == self.category]
-        starts[chosen] = words.size + len(SIDES) * np.arange(len(chosen))
+        size = self.source.vocabulary.size
+        starts = np.zeros(size, np.int64)
+        starts[[concept.id for concept in self._chosen]] = size + len(SIDES) * np.arange(len(self._chosen))
         return starts
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __getitem__(self, index: int, /) -> Example:
-        example = self.source[index]
+        example = super().__getitem__(index)
         planes = [example.planes]
         for plane in example.planes:
             starts = self._starts[plane]
@@ -103,14 +104,3 @@ class _Split:
                 parts = np.where(halves > 0, starts[None] + offsets + halves - 1, 0)
                 planes.append(parts.astype(np.uint16))
         return replace(example, planes=np.concatenate(planes))
-
-    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
-        return peek(self.source, index)
-
-    @property
-    def spec(self) -> str:
-        return extend_spec(source_spec(self.source), f"quadrants={self.category}")
-
-    @cached_property
-    def digest(self) -> str:
-        return hashlib.sha256(f"{source_digest(self.source)} quadrants={self.category}".encode()).hexdigest()

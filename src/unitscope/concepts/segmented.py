@@ -1,19 +1,48 @@
 """Labels from a segmentation network instead of people."""
 
-import hashlib
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from threading import Lock
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from unitscope.concepts.blocks import Blocks
-from unitscope.concepts.sources import source_digest, source_spec
-from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
+from unitscope.concepts.derived import DerivedSource, source_spec
+from unitscope.concepts.vocabulary import Example, Vocabulary
 
 BLOCK = 16
+
+T = TypeVar("T")
+
+
+class Blocks(Generic[T]):
+    """Remembers the last blocks that were made.
+
+    `make(start)` gives the things number start to start + size - 1. Several threads may ask at once; a
+    block is made by one of them while the others wait.
+
+    >>> blocks = Blocks(4, lambda start: [start + k for k in range(4)])
+    >>> blocks[6]
+    6
+    """
+
+    def __init__(self, size: int, make: Callable[[int], Sequence[T]], keep: int = 16) -> None:
+        self.size, self.make, self.keep = size, make, keep
+        self._made: OrderedDict[int, Sequence[T]] = OrderedDict()
+        self._lock = Lock()
+
+    def __getitem__(self, index: int) -> T:
+        start = index - index % self.size
+        with self._lock:
+            if start not in self._made:
+                self._made[start] = self.make(start)
+                if len(self._made) > self.keep:
+                    self._made.popitem(last=False)
+            self._made.move_to_end(start)
+            return self._made[start][index - start]
 
 
 @runtime_checkable
@@ -21,7 +50,7 @@ class Segmenter(Protocol):
     """Names every pixel of images.
 
     Called with uint8 images [n, y, x, 3] it returns uint16 concept ids [n, plane, y, x], 0 where it names
-    nothing. What it says of an image must not depend on the others in the batch.
+    nothing. Its labels of an image must not depend on the others in the batch.
     """
 
     @property
@@ -37,16 +66,20 @@ class Segmenter(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentedSource:
-    """The images of a source with the labels of a segmenter; the source's own labels are not looked at.
+class SegmentedSource(DerivedSource):
+    """The images of a source with the labels of a segmenter; labels of the source are ignored.
 
     Images are segmented in blocks of 16. To segment each but once over several runs, give `dissect` a cache.
     `opened` is the text that opens the segmenter again, its name if empty.
     """
 
-    source: ConceptSource
     segmenter: Segmenter
     opened: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The segmenter's digest."""
+        return self.segmenter.digest
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -63,25 +96,20 @@ class SegmentedSource:
         """The text that opens this source again."""
         return f"segmenter:{self.opened or self.segmenter.name},images={source_spec(self.source)}"
 
-    @property
-    def digest(self) -> str:
-        """Changes with the images and with the segmenter."""
-        text = f"{source_digest(self.source)} {self.segmenter.digest}"
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __getitem__(self, index: int, /) -> Example:
         """The example with the segmenter's planes, without image-level labels and void."""
-        return self._blocks[range(len(self.source))[index]]
+        return self._blocks[self.place(index)]
+
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        """The key of an example; no image has a label as a whole."""
+        return super().peek(index)[0], ()
 
     @cached_property
     def _blocks(self) -> Blocks[Example]:
         return Blocks(BLOCK, self._segment)
 
     def _segment(self, start: int) -> Sequence[Example]:
-        examples = [self.source[i] for i in range(start, min(start + BLOCK, len(self.source)))]
+        examples = [self.source[i] for i in range(start, min(start + BLOCK, len(self)))]
         if len({example.image.shape for example in examples}) == 1:
             planes = list(self.segmenter(np.stack([example.image for example in examples])))
         else:

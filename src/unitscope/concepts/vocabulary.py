@@ -1,6 +1,6 @@
 """What a unit may mean: concepts, their vocabulary, and the sources of labelled images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from unitscope.axes import Pixels, Planes, Void
-from unitscope.errors import SourceError
+from unitscope.errors import SourceError, UsageError, say_near
 
 CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
 """The categories of Broden, in the order in which they are shown; others follow by name."""
@@ -103,6 +103,44 @@ class Vocabulary:
         return index
 
 
+def find_concepts(vocabulary: Vocabulary, name: str) -> tuple[Concept, ...]:
+    """All concepts that a text means: a name or label in any case, or CATEGORY/NAME.
+
+    Raises `UsageError`, with near names, where there is none.
+    """
+    wanted = name.casefold()
+    found = []
+    for one in vocabulary:
+        spelled = {one.name.casefold(), one.label.casefold()}
+        if wanted in spelled | {f"{one.category}/{text}".casefold() for text in spelled}:
+            found.append(one)
+    if not found:
+        near = say_near(name, [one.label for one in vocabulary], 3)
+        raise UsageError(f"there is no concept {name!r}{near or f'; there are {len(vocabulary)} others'}")
+    return tuple(found)
+
+
+def find_named(vocabulary: Vocabulary, names: Sequence[str]) -> tuple[Concept, ...]:
+    """The concept of every name, read as by `find_concepts`.
+
+    Raises `UsageError` for a name that is unknown, with near names, or that several concepts share.
+
+    >>> words = Vocabulary((Concept(1, "cat", "object"), Concept(4, "red-c", "color")))
+    >>> [concept.id for concept in find_named(words, ["Red", "object/cat"])]
+    [4, 1]
+    """
+    if not names:
+        raise UsageError("no concept was named; say which, as in: --concept tree")
+    chosen: list[Concept] = []
+    for name in dict.fromkeys(names):
+        found = find_concepts(vocabulary, name)
+        if len(found) > 1:
+            choices = " or ".join(f"{one.category}/{one.label}" for one in found)
+            raise UsageError(f"several concepts are called {name!r}; say {choices}")
+        chosen += found
+    return tuple(chosen)
+
+
 def no_planes() -> np.ndarray:
     """The planes of an image without pixel labels: uint16[0, 1, 1]."""
     return np.zeros((0, 1, 1), np.uint16)
@@ -131,8 +169,9 @@ class ConceptSource(Protocol):
 
     Examples are asked for by several threads at once, so a source that reads from one open file must
     guard it. A source may also have `digest` (a string that changes when its data do) and `spec` (the text
-    that opens it again), which runs record, and `peek(index)`, which gives the key of an example and the
-    labels of its whole image without opening it.
+    that opens it again), which runs record, `peek(index)`, which gives the key of an example and the
+    labels of its whole image without opening it, and `source`, the one that it is made from
+    (`unitscope.concepts.derived`).
     """
 
     @property

@@ -1,13 +1,13 @@
 """A threshold for every pair of unit and concept, chosen by information on other images than are counted.
 
 GAN Dissection (Bau et al., ICLR 2019, section 3.1): t(u, c) maximizes I(a_u > t; s_c) / H(a_u > t, s_c),
-mutual information over joint entropy of "the unit is above t" and "the concept is here", on images of their
-own; the IoU of u and c is then counted at t(u, c), and a unit is named by the best of these.
+mutual information over joint entropy of "the unit is above t" and "the concept is here", on held-out images;
+the IoU of u and c is then counted at t(u, c), and a unit is named by the best of these.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float32, Float64, Int64, UInt16
 from torch import Tensor
 from tqdm import tqdm
 
-from unitscope.concepts.sources import source_digest, source_spec
+from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
-from unitscope.dissection.conventions import Convention, find_convention
-from unitscope.dissection.dissect import dissect, plan_scan
+from unitscope.dissection.conventions import Convention
+from unitscope.dissection.dissect import Fit, Options, dissect_with, plan_scan, settle_convention
 from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import SourceError, UsageError
@@ -39,7 +39,7 @@ class QualityRule:
     """Which thresholds are tried and which are passed over; as in the released code of GAN Dissection.
 
     - Tried are the values that a unit exceeds at `levels` fractions of its values, evenly spaced in their
-      logarithm from `least_fraction` to 1; the last, which all values exceed, tells nothing and is left out.
+      logarithm from `least_fraction` to 1; the last, which all values exceed, is left out.
     - `positive`: a threshold must be above 0.
     - `coverage`: a concept must have that share of the pixels that enter its union, or it gets no threshold.
     - `agreement`: unit and concept must agree, both there or both not, on more than that share of them.
@@ -104,13 +104,13 @@ def dissect_by_quality(
     rule: QualityRule = QualityRule(),
     convention: str | Convention = "pnas",
     quantile: float | None = None,
-    fit: Literal["stretch", "crop"] = "stretch",
+    fit: Fit = "stretch",
     machine: Machine = Machine(),  # noqa: B008 - frozen
     **options: Any,
 ) -> Dissection:
     """A dissection whose thresholds are chosen pair by pair on `heldout`, and counted over `source`.
 
-    The network runs three times: over the held-out images, over the source to count every pair at its own
+    The network runs three times: over the held-out images, over the source to count every pair at its
     threshold, and over the source once more, each unit at the threshold of its name, for masks, top images
     and confidence. p-values and held-out IoU hold that one threshold fixed. The convention's quantile is left
     for units that no concept gives a threshold. Other `options` are those of `dissect`.
@@ -118,8 +118,7 @@ def dissect_by_quality(
     Raises `UsageError` where the two sources name other concepts or are the same, or where the convention's
     union depends on the mask (`touched`), and what `dissect` raises.
     """
-    rules = find_convention(convention) if isinstance(convention, str) else convention
-    rules = rules if quantile is None else replace(rules, quantile=quantile)
+    rules = settle_convention(convention, quantile)
     check_source(network, source)
     _check_sources(source, heldout, rules)
     plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
@@ -128,18 +127,8 @@ def dissect_by_quality(
     pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
     given = {layer: pick_thresholds(found, areas, choices[layer].usual) for layer, found in pairs.items()}
     made = {**asdict(rule), "source": source_spec(heldout), "digest": source_digest(heldout)}
-    return dissect(
-        network,
-        source,
-        layers,
-        convention=rules,
-        thresholds=given,
-        fit=fit,
-        machine=machine,
-        pairs=pairs,
-        quality={**made, "images": len(heldout)},
-        **options,
-    )
+    asked = Options(thresholds=given, fit=fit, machine=machine, **options)
+    return dissect_with(network, source, layers, rules, asked, pairs, {**made, "images": len(heldout)})
 
 
 def _check_sources(source: ConceptSource, heldout: ConceptSource, rules: Convention) -> None:
@@ -259,7 +248,7 @@ def count_pairs(
     choices: Mapping[str, Choice],
     machine: Machine = Machine(),  # noqa: B008 - frozen
 ) -> tuple[dict[str, Pairs], Int64[np.ndarray, "concept"]]:
-    """Every pair counted at its own threshold over a source, by layer; and the area of every concept."""
+    """Every pair counted at its threshold over a source, by layer; and the area of every concept."""
     words = source.vocabulary
     areas = np.zeros(words.size, np.int64)
     ladders = {}

@@ -138,8 +138,13 @@ def _argmax(iou: Float64[np.ndarray, "unit concept"]) -> tuple[UnitIds, PerUnit]
     return np.where(values > 0, ids, 0).astype(np.int32), values
 
 
-def unique_detectors(labels: UnitLabels, vocabulary: Vocabulary, rule: UniqueRule) -> dict[str, int]:
-    """How many different concepts have a detector, by category.
+def unique_detectors(
+    labels: UnitLabels,
+    vocabulary: Vocabulary,
+    rule: UniqueRule,
+    among: Bool[np.ndarray, "unit"] | None = None,
+) -> dict[str, int]:
+    """How many different concepts have a detector, by category, of all units or of those `among` them.
 
     Rule `label` (paper A's text): a unit counts for its one label. Rule `category` (its released
     plots): a unit counts for its best concept in every category.
@@ -149,5 +154,7 @@ def unique_detectors(labels: UnitLabels, vocabulary: Vocabulary, rule: UniqueRul
         passed = labels.detector_in[:, place]
         if rule == "label":
             passed = passed & labels.detector & (labels.best == labels.best_in[:, place])
+        if among is not None:
+            passed = passed & among
         counts[category] = len(set(labels.best_in[passed, place].tolist()))
     return counts

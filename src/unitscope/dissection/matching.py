@@ -1,10 +1,8 @@
 """A run held against the network it is used with: units of other weights are other units."""
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-
+from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.errors import UsageError
+from unitscope.errors import UsageError, say_near
 from unitscope.networks.network import Network
 
 
@@ -14,11 +12,10 @@ def check_network(run: Dissection, network: Network) -> None:
     What counts is the network's digest, not its name: a copy under another name has the same units. A recipe
     without a digest fits every network.
     """
-    made = run.recipe["network"]
-    assert isinstance(made, Mapping)
-    if made.get("digest") not in (None, network.digest):
+    made = run.recipe.network
+    if made.digest not in (None, network.digest):
         raise UsageError(
-            f"the run is of {made.get('name')} with other weights than {network.name} here has; "
+            f"the run is of {made.name} with other weights than {network.name} here has; "
             "give the run of this network, or the weights of that run"
         )
 
@@ -26,9 +23,8 @@ def check_network(run: Dissection, network: Network) -> None:
 def pick_layer(run: Dissection, layer: str) -> LayerDissection:
     """A layer of a run. Raises `UsageError` for one that it does not have, with a near name or all names."""
     if layer not in run.layers:
-        near = get_close_matches(layer, list(run.layers), 1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(run.layers)}"
-        raise UsageError(f"the run has no layer {layer!r}; {hint}")
+        near = say_near(layer, run.layers) or f"; it has {', '.join(run.layers)}"
+        raise UsageError(f"the run has no layer {layer!r}{near}")
     return run[layer]
 
 
@@ -36,3 +32,8 @@ def find_layer(run: Dissection, network: Network, layer: str) -> LayerDissection
     """That layer of that network in a run. Raises what `check_network` and `pick_layer` raise."""
     check_network(run, network)
     return pick_layer(run, layer)
+
+
+def find_detectors(layer: LayerDissection) -> dict[int, Concept]:
+    """The labels of a layer's detectors, by unit."""
+    return {unit.unit: unit.concept for unit in layer if unit.detector and unit.concept is not None}

@@ -1,18 +1,30 @@
 """A dissection: every unit of some layers, related to every concept; what is saved and shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, UInt16
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, spread_active, unique_detectors
+from unitscope.dissection.recipe import Recipe
+from unitscope.dissection.run_files import FORMAT, name_files, write_run
+from unitscope.dissection.units import Unit, Units
 from unitscope.errors import UsageError
+
+_COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
+_EXEMPLARS = ("images", "peaks", "offsets", "runs")
+_CONFIDENCE = ("p_value", "q_value", "low", "high", "heldout")
+_CONTROLS = ("shifts", "chance_detectors", "chance_discoveries")
+_PAIRS = ("thresholds", "quality", "active", "intersections")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +71,7 @@ class Confidence:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The pairs of a layer's units and concepts, each at its own threshold: `dissection.adaptive`.
+    """The pairs of a layer's units and concepts, each at a threshold of its own: `dissection.adaptive`.
 
     `thresholds` are NaN where a pair has none; its counts are then 0. `quality` is the information quality
     ratio on the held-out images that the threshold was chosen on. `active` counts the pixels above it that
@@ -72,41 +84,15 @@ class Pairs:
     intersections: Counts
 
 
-@dataclass(frozen=True)
-class Unit:
-    """One row of `units.csv`: a unit with its name and the evidence for it.
-
-    `concept` is None for a dead unit. `iou` and its interval are fractions, areas are in mask
-    pixels over all images.
-    """
-
-    layer: str
-    unit: int
-    concept: Concept | None
-    iou: float
-    iou_low: float
-    iou_high: float
-    p_value: float
-    q_value: float
-    heldout_iou: float
-    detector: bool
-    threshold: float
-    active_pixels: int
-    concept_pixels: int
-    intersection: int
-    runner_up: Concept | None
-    runner_up_iou: float
-
-
 @dataclass(frozen=True, eq=False)
-class LayerDissection:
+class LayerDissection(Units):
     """All that is known of the units of one layer.
 
     `active` counts the pixels above threshold, void ones left out; `active_in[u, k]` those that enter
     the union with concepts of category k; `pixels_in[k]` all pixels of the images that enter it (under
     the union `touched`, whose images differ by unit, those with any label of the category).
 
-    With `pairs`, IoU, labels and detectors are those of the pairs at their own thresholds; `thresholds` are
+    With `pairs`, IoU, labels and detectors are those of the pairs at their thresholds; `thresholds` are
     then those of each unit with its label, and all else is counted there.
     """
 
@@ -130,10 +116,10 @@ class LayerDissection:
     @cached_property
     def labels(self) -> UnitLabels:
         """The best concept of every unit, overall and by category."""
-        own = self.pairs
+        pairs = self.pairs
         return label_units(
-            self.intersections if own is None else own.intersections,
-            spread_active(self.active_in, self.vocabulary) if own is None else own.active,
+            self.intersections if pairs is None else pairs.intersections,
+            spread_active(self.active_in, self.vocabulary) if pairs is None else pairs.active,
             self.concept_pixels,
             self.pixels_in,
             self.vocabulary,
@@ -191,19 +177,103 @@ class LayerDissection:
     def __iter__(self) -> Iterator[Unit]:
         return (self[unit] for unit in range(len(self)))
 
+    def units(self) -> Iterable[Unit]:
+        """The units, from 0."""
+        return self
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by the names that they have in the layer's file: docs/files.md."""
+        kept = {name: getattr(self, name) for name in _COUNTS}
+        kept |= {f"exemplar_{name}": getattr(self.exemplars, name) for name in _EXEMPLARS}
+        if self.confidence is not None:
+            kept |= {name: getattr(self.confidence, name) for name in _CONFIDENCE}
+        if self.pairs is not None:
+            kept |= {f"pair_{name}": getattr(self.pairs, name) for name in _PAIRS}
+        return kept
+
+    def record(self, file: str) -> dict[str, Any]:
+        """The layer's entry in `run.json`; `file` is the name of the file with its arrays."""
+        sure = self.confidence
+        return {
+            "layer": self.layer,
+            "file": file,
+            "units": len(self),
+            "map_size": self.map_size,
+            "mask_size": self.mask_size,
+            "images": self.images,
+            "detectors": self.detectors,
+            "unique": self.unique,
+            **{name: getattr(sure, name) if sure else None for name in _CONTROLS},
+            "shifts": sure.shifts if sure else 0,
+            "warnings": self.warnings,
+        }
+
+    @classmethod
+    def restore(
+        cls,
+        record: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        vocabulary: Vocabulary,
+        convention: Convention,
+    ) -> "LayerDissection":
+        """The layer that `record` and `arrays` gave.
+
+        Raises `LookupError`, `TypeError` or `ValueError` for those of another run, network or vocabulary.
+        """
+        _check_shapes(arrays, record["units"], vocabulary)
+        confidence = None
+        if record["shifts"]:
+            measured: list[Any] = [arrays[name] for name in _CONFIDENCE]
+            confidence = Confidence(*measured, *(record[name] for name in _CONTROLS))
+        paired = "pair_quality" in arrays
+        return cls(
+            layer=record["layer"],
+            map_size=tuple(record["map_size"]),
+            mask_size=tuple(record["mask_size"]),
+            images=record["images"],
+            vocabulary=vocabulary,
+            convention=convention,
+            **{name: arrays[name] for name in _COUNTS},
+            exemplars=Exemplars(*(arrays[f"exemplar_{name}"] for name in _EXEMPLARS)),
+            confidence=confidence,
+            warnings=tuple(record["warnings"]),
+            pairs=Pairs(*(arrays[f"pair_{name}"] for name in _PAIRS)) if paired else None,
+        )
+
+
+def _check_shapes(arrays: Mapping[str, np.ndarray], units: int, vocabulary: Vocabulary) -> None:
+    categories, ranks = len(vocabulary.categories), arrays["exemplar_images"].shape[1]
+    shapes: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("thresholds", "active", *_CONFIDENCE), (units,)),
+        "active_in": (units, categories),
+        "pixels_in": (categories,),
+        "concept_pixels": (vocabulary.size,),
+        "intersections": (units, vocabulary.size),
+        **{f"pair_{name}": (units, vocabulary.size) for name in _PAIRS},
+        "exemplar_images": (units, ranks),
+        "exemplar_peaks": (units, ranks),
+        "exemplar_offsets": (units * ranks + 1,),
+        "exemplar_runs": (arrays["exemplar_offsets"][-1], 3),
+    }
+    for name, array in arrays.items():
+        if array.shape != shapes.get(name, array.shape):
+            raise ValueError(f"{name} has shape {array.shape} instead of {shapes[name]}")
+
 
 @dataclass(frozen=True, eq=False)
-class Dissection:
+class Dissection(Units):
     """A network's layers dissected over a source: the one value everything after reads.
 
-    `recipe` is what made it, ready for JSON: network, source, digests, convention, seed, version;
-    `keys` gives the source's key of every exemplar image by index.
+    `run[layer]` is a `LayerDissection`, `run[layer][unit]` a `Unit`. `print(run)` shows what was found,
+    `run.to_frame()` has a row a unit, `run.save(folder)` keeps it all, `run.page(folder)` writes the report.
+    `recipe` is what made it; `keys` gives the source's key of every exemplar image by index; `times` are
+    seconds.
     """
 
     layers: Mapping[str, LayerDissection]
     vocabulary: Vocabulary
     convention: Convention
-    recipe: Mapping[str, object]
+    recipe: Recipe
     keys: Mapping[int, str]
     times: Mapping[str, float] = field(default_factory=dict)
 
@@ -216,34 +286,50 @@ class Dissection:
             raise UsageError(f"the run has no layer {layer!r}; its layers are {', '.join(self.layers)}")
         return self.layers[layer]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.layers)
+
     def __repr__(self) -> str:
-        described = self.recipe.get("network")
-        name = described.get("name") if isinstance(described, Mapping) else described
-        images = max((layer.images for layer in self.layers.values()), default=0)
         layers = ", ".join(f"{layer.layer} ({len(layer)} units)" for layer in self.layers.values())
-        return f"<Dissection of {name} over {images} images: {layers}>"
+        return f"<Dissection of {self.recipe.network.name} over {self.images} images: {layers}>"
+
+    @property
+    def images(self) -> int:
+        """How many images the layers were dissected over."""
+        return max((layer.images for layer in self.layers.values()), default=0)
 
     @property
     def source(self) -> str:
         """The text that opens the source again, where it has one."""
-        described = self.recipe["source"]
-        assert isinstance(described, Mapping)
-        return str(described["spec"])
+        return self.recipe.source.spec
 
     @property
     def frame(self) -> Frame:
         """How the images were fitted to the network and the labels to the masks."""
-        described = self.recipe["frame"]
-        assert isinstance(described, Mapping)
-        sizes = {name: tuple(described[name]) for name in ("size", "mask_size")}
-        return Frame(**{**described, **sizes})
+        return self.recipe.frame
 
-    def _repr_html_(self) -> str:
-        # Views lie below in the house: a notebook asks for them only when it shows something.
-        from importlib import import_module
+    def units(self) -> Iterable[Unit]:
+        """The units of all layers, layer after layer."""
+        return chain.from_iterable(self.layers.values())
 
-        page: str = import_module("unitscope.views.notebook").dissection_html(self)
-        return page
+    def save(self, folder: str | Path) -> Path:
+        """Writes the run: `run.json`, `units.csv` and one `.safetensors` a layer; the folder (docs/files.md).
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.layers)
+        A run that the folder holds is replaced whole, its layers' files too; until all of the new one is
+        written the old one stays. A report beside it is left alone: write it again.
+
+        Raises `RunError` where it cannot be written.
+        """
+        names = name_files(self.layers)
+        named = dict(zip(names, self.layers.values(), strict=True))
+        about = {
+            "format": FORMAT,
+            "recipe": self.recipe.record(),
+            "layers": [layer.record(name) for name, layer in named.items()],
+            "times": self.times,
+            "vocabulary": [[concept.id, concept.name, concept.category] for concept in self.vocabulary],
+            "keys": self.keys,
+        }
+        arrays = {name: layer.arrays() for name, layer in named.items()}
+        write_run(Path(folder), about, arrays, self.cells())
+        return Path(folder)

@@ -1,1 +1,10 @@
-"""What units of your network do: removal, erasure, placement, movement, raters."""
+"""What units of your network do, over many images: each verb measures, and gives a result.
+
+Units are removed from a classifier (`study_removal`), erased from a generator's pictures (`study_erasure`)
+and put into them (`study_placement`), watched while images are attacked (`study_attacks`), and shown to
+people (`draw_questions`, `read_ratings`). A result has `text()`, `to_frame()`, `save()` and `page()`.
+"""
+
+from unitscope.doors import open_door
+
+__getattr__, __dir__, __all__ = open_door(__name__, __file__)

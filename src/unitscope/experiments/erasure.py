@@ -1,197 +1,133 @@
 """Units taken out of a generator: how much of a concept goes, and what else (paper B, fig. 4a and b)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
-from typing import Literal, get_args
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from unitscope.concepts.vocabulary import Concept, Vocabulary
-from unitscope.errors import UsageError
-from unitscope.interventions.areas import Areas, Share
+from unitscope.concepts.vocabulary import Concept
+from unitscope.errors import UsageError, check_seed
+from unitscope.experiments.erasure_result import MANY, By, Erasure, LayerErasure, Rankings, Target, Version
+from unitscope.interventions.areas import Areas
+from unitscope.interventions.causal_sets import Recipe, check_scorer, find_places, optimize_units
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.repainting import repaint
+from unitscope.interventions.unit_values import Levels
 
-By = Literal["iou", "effect", "random"]
-KINDS: tuple[By, ...] = get_args(By)
 COUNTS = (1, 2, 4, 8, 12, 20, 30)
-MANY = 20
-"""How many units the paper's figure is read at."""
 LEAST_DRAWS = 10
-COMMON = 0.01
-"""A concept with so many of all pixels counts among the others that a removal might hurt."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A concept and the layer whose units are taken away for it."""
-
-    concept: Concept
-    layer: str
-
-
-@dataclass(frozen=True)
-class Version:
-    """Which units are set to 0: `count` of them, ranked for `concept`, or by lot."""
-
-    by: By
-    concept: int
-    count: int
-    units: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerErasure:
-    """The removals from one layer, and the areas after each.
-
-    `areas` are those without ranked units, `versions`, over all images; `lots[draw]` those without the random
-    units of a draw, the versions `drawn[draw]`, over its own images.
-    """
-
-    units: int
-    versions: tuple[Version, ...]
-    areas: Areas
-    drawn: tuple[tuple[Version, ...], ...]
-    lots: tuple[Areas, ...]
-
-    @cached_property
-    def random(self) -> Areas:
-        """The areas without random units, over all images."""
-        return reduce(Areas.merge, self.lots)
-
-    def find(self, by: By, concept: int, count: int) -> tuple[Areas, int]:
-        """The areas that hold a removal, over all images, and its place in them."""
-        if by == "random":
-            return self.random, [one.count for one in self.drawn[0]].index(count)
-        wanted = (by, concept, count)
-        return self.areas, [(one.by, one.concept, one.count) for one in self.versions].index(wanted)
-
-
-@dataclass(frozen=True, eq=False)
-class Erasure:
-    """Concepts erased from a generator's pictures.
-
-    `rankings[by][concept]` are the units in the order in which they are removed; they were ranked on images 0
-    to `ranked` - 1, and removed on `images` others from number `first` on. Random units are drawn `draws`
-    times; a draw serves all concepts of a layer, over its own run of images.
-    """
-
-    generator: str
-    segmenter: str
-    vocabulary: Vocabulary
-    targets: tuple[Target, ...]
-    counts: tuple[int, ...]
-    draws: int
-    ranked: int
-    first: int
-    images: int
-    latents: int
-    seed: int
-    rankings: Mapping[By, Mapping[int, tuple[int, ...]]]
-    layers: Mapping[str, LayerErasure]
-
-    @property
-    def kinds(self) -> tuple[By, ...]:
-        """What was removed: `iou`, where asked for `effect`, and `random`."""
-        return (*self.rankings, "random")
-
-    @property
-    def many(self) -> int:
-        """The count that tables are read at: 20, or the largest below."""
-        return max((count for count in self.counts if count <= MANY), default=self.counts[0])
-
-    def removed(self, target: Target, by: By, count: int, of: Concept | None = None) -> Share:
-        """The share of a concept's pixels that goes with the target's units, of its own if `of` is None.
-
-        With its 99 % interval over images; that of random units from the lowest draw to the highest.
-        """
-        layer, concept = self.layers[target.layer], (of or target.concept).id
-        areas, place = layer.find(by, target.concept.id, count)
-        share = areas.removed(place, concept)
-        if by != "random":
-            return share
-        values = [lot.removed(place, concept).value for lot in layer.lots]
-        return Share(share.value, float(np.nanmin(values)), float(np.nanmax(values)))
-
-    def aside(self, target: Target, by: By, count: int) -> float:
-        """Of the pixels that were not the target, the share that is named otherwise."""
-        areas, place = self.layers[target.layer].find(by, target.concept.id, count)
-        return areas.aside(place, target.concept.id)
-
-    def cover(self, target: Target) -> float:
-        """The share of all pixels that the target had before."""
-        return self.layers[target.layer].areas.cover(target.concept.id)
-
-    def others(self, target: Target, by: By, count: int) -> list[tuple[Concept, Share]]:
-        """The share removed of every other common concept of the target's category, the largest first."""
-        areas = self.layers[target.layer].areas
-        common = [
-            one
-            for one in self.vocabulary
-            if one.category == target.concept.category
-            and one != target.concept
-            and areas.cover(one.id) >= COMMON
-        ]
-        rows = [(one, self.removed(target, by, count, one)) for one in common]
-        return sorted(rows, key=lambda row: -row[1].value)
 
 
 def study_erasure(
     studio: Studio,
-    targets: Sequence[Target],
+    concepts: Sequence[str | Target],
     *,
+    layer: str | None = None,
     counts: Sequence[int] = (),
     draws: int = LEAST_DRAWS,
     images: int = 1000,
     first: int | None = None,
+    optimize: int = 0,
     effects: Mapping[int, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> Erasure:
-    """Removes more and more units of every target's layer: those ranked for the concept, and random ones.
+    """Removes more and more units of a generator: how much of each concept goes, and what else?
 
-    Units are set to 0 everywhere. They are ranked by IoU in the studio's run, and by `effects`, where given:
-    orders of units by concept id. Measured on images that have not ranked them. Raises `UsageError` for
-    counts, draws, images or layers that cannot be, or a concept that no unit has to do with.
+    `concepts` are names, as `choose_targets` reads them: NAME, CATEGORY/NAME, NAME@LAYER; `layer` is that of
+    all others. Units are set to 0 everywhere: those that the studio's run ranks highest by IoU, and random
+    ones, `draws` times; with `optimize` also those that so many steps of `optimize_units` rank highest, or
+    those of `effects`, orders of units by concept id. Measured on `images` images from number `first` on,
+    which have not ranked them.
+
+    Raises `UsageError` for counts, draws, images or layers that cannot be, or a concept that no unit has to
+    do with.
     """
+    check_seed(seed)
     numbers = studio.fresh(images, first)
-    if not targets:
-        raise UsageError("no concept was named; say which, as in: --concepts tree")
+    targets = choose_targets(studio, concepts, layer)
     if not 2 <= draws <= images:
         raise UsageError(
             f"{draws} random draws over {images} images; take 2 draws or more, better {LEAST_DRAWS}, and an "
             "image or more for each"
         )
     steps = choose_counts(studio, targets, counts)
-    rankings: dict[By, dict[int, tuple[int, ...]]] = {
-        "iou": {one.concept.id: tuple(studio.rank(one.concept, one.layer)) for one in targets}
+    if optimize:
+        recipe = Recipe(steps=optimize, term="removal", removal="everywhere", seed=seed)
+        effects = optimize_orders(studio, targets, recipe)
+    rankings, layers = rank_targets(studio, targets, effects), {}
+    for name in dict.fromkeys(one.layer for one in targets):
+        here = [one for one in targets if one.layer == name]
+        layers[name] = _erase_layer(studio, name, here, rankings, steps, draws, seed, numbers)
+    return Erasure(studio, targets, numbers, draws, seed, rankings, steps, layers)
+
+
+def choose_targets(
+    studio: Studio, concepts: Sequence[str | Target], layer: str | None = None
+) -> tuple[Target, ...]:
+    """Every concept with the layer whose units are taken for it: the one named, or that of `choose_layers`.
+
+    A concept is NAME or CATEGORY/NAME, with @LAYER behind it where it is not of `layer`. Raises `UsageError`
+    for no concept, one named twice, one that the run does not have or no unit has to do with.
+    """
+    if not concepts:
+        raise UsageError("no concept was named; say which, as in: --concepts tree")
+    named: dict[Concept, str | None] = {}
+    for one in concepts:
+        if isinstance(one, Target):
+            concept, place = one.concept, one.layer
+        else:
+            name, _, place = one.partition("@")
+            concept = studio.find(name)
+        if concept in named:
+            raise UsageError(f"{concept.label!r} is named twice; name each concept once")
+        named[concept] = place or layer
+    for concept, chosen in named.items():
+        if chosen:
+            studio.rank(concept, chosen)  # raises where no unit has to do with it
+    free = [concept for concept, chosen in named.items() if not chosen]
+    found = {target.concept: target for target in choose_layers(studio, free)} if free else {}
+    return tuple(Target(concept, chosen) if chosen else found[concept] for concept, chosen in named.items())
+
+
+def rank_targets(
+    studio: Studio,
+    targets: Sequence[Target],
+    effects: Mapping[int, Sequence[int]] | None,
+    count: int | None = None,
+) -> Rankings:
+    """The units of every target, `count` of them or all: by IoU, and in the order of `effects` if given."""
+    ranks: dict[By, dict[int, Sequence[int]]] = {
+        "iou": {one.concept.id: studio.rank(one.concept, one.layer) for one in targets}
     }
     if effects is not None:
-        rankings["effect"] = {one.concept.id: tuple(effects[one.concept.id]) for one in targets}
-    layers = {}
-    for layer in dict.fromkeys(one.layer for one in targets):
-        here = [one for one in targets if one.layer == layer]
-        layers[layer] = _erase_layer(studio, layer, here, rankings, steps, draws, seed, numbers)
-    return Erasure(
-        studio.generator.name,
-        studio.segmenter.name,
-        studio.vocabulary,
-        tuple(targets),
-        steps,
-        draws,
-        studio.ranked,
-        numbers.start,
-        images,
-        studio.generator.seed,
-        seed,
-        rankings,
-        layers,
-    )
+        ranks["effect"] = {one.concept.id: effects[one.concept.id] for one in targets}
+    return {by: {one: tuple(units[:count]) for one, units in orders.items()} for by, orders in ranks.items()}
 
 
-def choose_counts(studio: Studio, targets: Sequence[Target], counts: Sequence[int] = ()) -> tuple[int, ...]:
+def optimize_orders(
+    studio: Studio,
+    targets: Sequence[Target],
+    recipe: Recipe,
+    levels: Mapping[str, Levels] | None = None,
+    across: int | None = None,
+) -> dict[int, tuple[int, ...]]:
+    """The units of every target's layer by what they do to its concept (`optimize_units`), by concept id.
+
+    `levels` by layer are needed unless units are only removed. Raises what `optimize_units` raises.
+    """
+    check_scorer(studio)
+    found = {}
+    for layer in dict.fromkeys(target.layer for target in targets):
+        concepts = [target.concept for target in targets if target.layer == layer]
+        for places in find_places(studio, layer, concepts, studio.ranked, across):
+            known = None if levels is None else levels[layer]
+            found[places.concept.id] = optimize_units(studio, layer, places, known, recipe).order
+    return found
+
+
+def choose_counts(studio: Studio, targets: Sequence[Target], counts: Sequence[int]) -> tuple[int, ...]:
     """How many units are removed: these, or those of the paper's figure that the layers have.
 
     Raises `UsageError` for a count that a layer does not have units for.
@@ -213,7 +149,7 @@ def choose_layers(
     count: int = MANY,
     images: int = 200,
 ) -> list[Target]:
-    """For every concept the layer whose units are most its own.
+    """For every concept the layer whose units are most specific to it.
 
     That is where the `count` units of highest IoU remove the largest share of the concept, less the share of
     all other pixels that they change. Layers that have fewer than twice as many units are passed over, if
@@ -235,10 +171,10 @@ def choose_layers(
         orders = {one.concept.id: tuple(studio.rank(one.concept, layer)) for one in here}
         tried = _erase_layer(studio, layer, here, {"iou": orders}, [taken], 0, 0, numbers)
         for place, one in enumerate(here):
-            share = tried.areas.removed(place, one.concept.id).value - tried.areas.aside(
-                place, one.concept.id
+            gain = tried.areas.removed(place, number := one.concept.id).value - tried.areas.aside(
+                place, number
             )
-            gains[one.concept.id][layer] = float(np.nan_to_num(share, nan=-np.inf))
+            gains[number][layer] = float(np.nan_to_num(gain, nan=-np.inf))
     for concept in concepts:
         if not gains[concept.id]:
             studio.rank(concept, names[-1])  # raises
@@ -249,7 +185,7 @@ def _erase_layer(
     studio: Studio,
     layer: str,
     targets: Sequence[Target],
-    rankings: Mapping[By, Mapping[int, tuple[int, ...]]],
+    rankings: Rankings,
     counts: Sequence[int],
     draws: int,
     seed: int,
@@ -270,20 +206,16 @@ def _erase_layer(
     )
     plans = [_remove(layer, units, (*versions, *lot)) for lot in drawn or ((),)]
     areas, lots = Areas(len(versions), size), tuple(Areas(len(counts), size) for _ in drawn)
-    title = f"removing units of {layer}"
-    for image in repaint(
-        studio.generator,
-        layer,
-        studio.segmenter,
-        lambda number, _: plans[share_out(number, numbers, len(plans))],
-        numbers,
-        title=title,
-    ):
+
+    def plan(number: int, _: object) -> Edit:
+        return plans[share_out(number, numbers, len(plans))]
+
+    title, made, segmenter = f"removing units of {layer}", studio.generator, studio.segmenter
+    for image in repaint(made, layer, segmenter, plan, numbers, title=title):
         areas.add(replace(image, after=image.after[: len(versions)]))
         if lots:
-            lots[share_out(image.number, numbers, draws)].add(
-                replace(image, after=image.after[len(versions) :])
-            )
+            lot = lots[share_out(image.number, numbers, draws)]
+            lot.add(replace(image, after=image.after[len(versions) :]))
     return LayerErasure(units, versions, areas, drawn, lots)
 
 

@@ -5,9 +5,9 @@ most to the class they had, and to the class they get, change more (absolute cha
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,14 +16,29 @@ from tqdm import tqdm
 
 from unitscope.axes import Pixels as Picture
 from unitscope.concepts.frames import Frame
-from unitscope.errors import SourceError, UsageError
-from unitscope.interventions.ablation import Trial
-from unitscope.interventions.attacks import Attack, Attacked, Pixels, attack_images, classify_pixels
+from unitscope.concepts.vocabulary import Concept, ConceptSource
+from unitscope.dissection.matching import find_detectors, find_layer
+from unitscope.dissection.result import Dissection
+from unitscope.errors import SourceError, UsageError, check_seed
+from unitscope.interventions.ablation import Trial, open_trial
+from unitscope.interventions.attacks import (
+    Attack,
+    Attacked,
+    CarliniWagner,
+    Pixels,
+    attack_images,
+    classify_pixels,
+)
+from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.importance import measure_importance
+from unitscope.interventions.linear_head import check_hidden
 from unitscope.networks.network import Network
-from unitscope.networks.trace import evaluation, hook_layer, tap
+from unitscope.networks.trace import evaluation, tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.results import Result
+from unitscope.statistics.intervals import Interval
+from unitscope.tables import Table
 
 Group = Literal["source", "target", "rest", "random"]
 GROUPS: tuple[Group, ...] = ("source", "target", "rest", "random")
@@ -31,6 +46,16 @@ MOST = 4
 """So many units count as most important to a class, as in fig. 5."""
 ERRORS = 2.58
 """Standard errors to either side of a mean: 99 %."""
+GROUP_NAMES: dict[Group, str] = {
+    "source": f"{MOST} of source",
+    "target": f"{MOST} of target",
+    "rest": "rest",
+    "random": f"{MOST} random",
+}
+MOVEMENT_COLUMNS = ("source", "target", "group", "units", "images", "change", "change_low", "change_high",
+                    "size", "size_low", "size_high")  # fmt: skip
+ATTACK_COLUMNS = ("key", "truth", "source", "target", "success", "l2", "linf")
+INTERVALS = "± 99 %: 2.58 standard errors over images; random: 2.58 s.d. over draws"
 Peaks = Float64[np.ndarray, "attack unit"]
 
 
@@ -46,26 +71,17 @@ class Aim:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean with its 99 % interval, NaN where there is only one value."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Movement:
     """How far the peaks of some units moved, on average over images that pass for `target` after an attack.
 
     `source` None stands for all sources, `target` None for all targets, where an image counts once with the
     mean over its targets. `group` says which units: the `MOST` important ones of the class that the image
     had ("source"), of the one that it got ("target"; a unit may be in both), all others ("rest"), or `MOST`
-    by lot ("random"); `units` is their number, on average over images. `change` is the change of the peak,
+    at random ("random"); `units` is their number, on average over images. `change` is the change of the peak,
     the largest activation in the map, in the layer's own units; `size` is its absolute value.
 
-    Intervals are 2.58 standard errors over images, whose units are averaged first; for "random" they are
-    2.58 standard deviations over draws: where 99 % of random groups lie.
+    Intervals are of 99 %: 2.58 standard errors over images, whose units are averaged first, and none where
+    there is one image; for "random" 2.58 standard deviations over draws: where 99 % of random groups lie.
     """
 
     source: int | None
@@ -73,13 +89,16 @@ class Movement:
     group: Group
     units: float
     images: int
-    change: Estimate
-    size: Estimate
+    change: Interval
+    size: Interval
 
 
 @dataclass(frozen=True, eq=False)
-class AttackStudy:
-    """Attacks on a network, and the peaks of a layer's units before and after each."""
+class AttackStudy(Result):
+    """Attacks on a network, and the peaks of a layer's units before and after each; made by `study_attacks`.
+
+    The main table has a row a movement. The page is a sheet of attacked images and a figure of movements.
+    """
 
     network: Network
     layer: str
@@ -89,67 +108,137 @@ class AttackStudy:
     after: Peaks
     order: Int64[np.ndarray, "classes unit"]
     movements: tuple[Movement, ...]
+    labels: Mapping[int, Concept] = field(default_factory=dict)
+
+    files = ("movement.csv", "attacks.csv")
 
     @property
     def success(self) -> Bool[np.ndarray, "attack"]:
         """Which attacks reached their target."""
         return np.array([one.success for one in self.attacked], bool)
 
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names of the picture and, where an attack succeeded, the figure of the page."""
+        return ("pictures.png", "movement.svg") if self.movements else ("pictures.png",)
 
-def attack_units(
+    def tables(self) -> dict[str, Table]:
+        """How far every group of units moved, and every attack."""
+        names = self.network.classes
+        movements = (
+            (
+                "all" if row.source is None else names[row.source],
+                "all" if row.target is None else names[row.target],
+                row.group,
+                row.units,
+                row.images,
+                *row.change.ends,
+                *row.size.ends,
+            )
+            for row in self.movements
+        )
+        attacks = (
+            (one.key, names[aim.truth], names[one.source], names[one.target], one.success, one.l2, one.linf)
+            for aim, one in zip(self.aims, self.attacked, strict=True)
+        )
+        return {
+            "movement.csv": Table(MOVEMENT_COLUMNS, tuple(movements), left=(0, 1, 2)),
+            "attacks.csv": Table(ATTACK_COLUMNS, tuple(attacks), left=(0, 1, 2, 3)),
+        }  # fmt: skip
+
+    def describe(self) -> dict[str, Any]:
+        """Both tables, ready for JSON."""
+        movements, attacks = self.tables().values()
+        return {"movements": movements.records(), "attacks": attacks.records()}
+
+    def text(self) -> str:
+        """How many attacks succeeded, and Markdown tables of the changes by target.
+
+        The absolute change is the measure of paper B, fig. 5; the change says which way.
+        """
+        done = self.success
+        line = f"{int(done.sum())} of {len(done)} attacks succeeded"
+        if not done.any():
+            return line
+        kept = [one for one in self.attacked if one.success]
+        l2, linf = np.mean([one.l2 for one in kept]), np.mean([one.linf for one in kept])
+        tables = (
+            self._spell_changes("absolute change of peak", ""),
+            self._spell_changes("change of peak", "+"),
+        )
+        line += f"; mean L2 {l2:.3g}, mean Linf {linf:.3g} of pixels in [0, 1]"
+        return "\n\n".join([line, *tables, INTERVALS])
+
+    def _spell_changes(self, title: str, sign: str) -> str:
+        pooled, rows = [row for row in self.movements if row.source is None], []
+        for target in dict.fromkeys(row.target for row in pooled):
+            groups = [row for row in pooled if row.target == target]
+            changes = (_spell_change(row.change if sign else row.size, sign) for row in groups)
+            name = "all" if target is None else f"to {self.network.classes[target]}"
+            rows.append((name, *changes, groups[0].images))
+        return Table((title, *GROUP_NAMES.values(), "images"), tuple(rows)).markdown()
+
+
+def _spell_change(change: Interval, sign: str) -> str:
+    half = f"{(change.high - change.low) / 2:.3f}" if change.known else "?"
+    return f"{format(change.value, f'{sign}.3f').replace('-', '−')} ± {half}"
+
+
+def study_attacks(
     network: Network,
     layer: str,
-    trial: Trial,
-    targets: Sequence[int],
-    attack: Attack,
+    images: ConceptSource | Trial,
+    targets: Sequence[str | int],
+    attack: Attack | None = None,
     *,
     count: int = 20,
     draws: int = 10,
     seed: int = 0,
+    run: Dissection | None = None,
 ) -> AttackStudy:
-    """Attacks `count` images a target, drawn by `seed`, and measures which units of a layer moved.
+    """Changes images a little until a classifier takes them for another class: which units of a layer moved?
 
-    Units are ranked on one half of the images and the other half is attacked: images whose label is not the
-    target and that the network does not take for it (as in paper B, fig. 5).
+    Units are ranked on one half of the images, labelled as a whole with the network's classes, and of the
+    other half `count` images a target are attacked, drawn by `seed`: those whose label is not the target and
+    that the network does not take for it (as in paper B, fig. 5). `targets` are names or numbers of classes,
+    `attack` is by default `CarliniWagner()`; random units are drawn `draws` times. `run` is a dissection of
+    the layer, for the labels of its units.
 
-    Raises `UsageError` for a layer that is unknown, too small, or the logits themselves, `SourceError` where
-    too few images can be attacked or a target has none to rank its units with.
+    Raises `UsageError` for a class that is unknown, a layer that is unknown, too small, or the logits
+    themselves, or a run of another network, `SourceError` where too few images can be attacked or a target
+    has none to rank its units with.
     """
+    check_seed(seed)
     if count < 1 or draws < 2:
         raise UsageError(f"{count} images and {draws} draws were asked for; wanted at least 1 and 2")
+    labels = {} if run is None else find_detectors(find_layer(run, network, layer))
+    chosen = list(dict.fromkeys(find_class(network, str(target)) for target in targets))
+    trial = open_trial(network, images)
     ranking, testing = trial.split()
     ranked = set(ranking.targets.tolist())
-    for target in targets:
+    for target in chosen:
         if target not in ranked:
             name = network.classes[target]
             raise SourceError(f"no image of class {name!r} is there to rank its units with; add at least 2")
     _check_layer(network, layer, read_pixels(network, trial.source[int(trial.images[0])].image))
-    aims = choose_aims(network, testing, targets, ranked, count, seed)
+    aims = choose_aims(network, testing, chosen, ranked, count, seed)
     importance = measure_importance(network, layer, ranking)
     if not importance.margin[sorted(ranked)].any():
         raise UsageError(f"the logits of {network.name} do not depend on {layer}; take another layer")
+    classes, keys = [aim.target for aim in aims], [aim.key for aim in aims]
     attacked = attack_images(
-        network, [a.image for a in aims], [a.target for a in aims], attack, keys=[a.key for a in aims]
+        network, [aim.image for aim in aims], classes, attack or CarliniWagner(), keys=keys
     )
     before = measure_peaks(network, layer, [one.original for one in attacked])
     after = measure_peaks(network, layer, [one.image for one in attacked])
     rows = measure_movements(attacked, before, after, importance.order, draws=draws, seed=seed)
     return AttackStudy(
-        network, layer, tuple(aims), tuple(attacked), before, after, importance.order, tuple(rows)
+        network, layer, tuple(aims), tuple(attacked), before, after, importance.order, tuple(rows), labels
     )
 
 
 def _check_layer(network: Network, layer: str, image: Pixels) -> None:
-    given: list[torch.Tensor] = []
-
-    def note(raw: torch.Tensor) -> torch.Tensor:
-        given.append(raw)
-        return raw
-
-    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
-        logits = classify_pixels(network, image)
-    if given and given[-1].shape == (1, *logits.shape) and torch.equal(given[-1][0], logits):
-        raise UsageError(f"layer {layer} of {network.name} gives the logits; take a layer in front of them")
+    check_hidden(network, layer, network.preprocessing.normalize(image[None].to(network.device)))
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
 
@@ -166,7 +255,7 @@ def choose_aims(
 ) -> list[Aim]:
     """`count` images a target: of another class, and taken for another class, one of those ranked.
 
-    Every target gets the first ones that serve of the same order by lot. Raises `SourceError` where they are
+    Every target gets the first ones that serve of the same random order. Raises `SourceError` where they are
     too few.
     """
     found: dict[int, list[Aim]] = {target: [] for target in targets}
@@ -220,7 +309,7 @@ def measure_movements(
     >>> attacked = [Attacked("a", source=0, target=1, success=True, original=image, image=image)]
     >>> before, order = np.zeros((1, 9)), np.stack([np.arange(9), np.arange(9)[::-1]])
     >>> rows = measure_movements(attacked, before, before + np.arange(9.0), order)
-    >>> [(row.group, row.change.mean) for row in rows][:3]
+    >>> [(row.group, row.change.value) for row in rows][:3]
     [('source', 1.5), ('target', 6.5), ('rest', 4.0)]
     """
     done = [place for place, one in enumerate(attacked) if one.success]
@@ -250,13 +339,13 @@ def _mask_groups(
     units, rng = order.shape[1], np.random.default_rng(seed)
     tops = np.zeros(order.shape, bool)
     np.put_along_axis(tops, order[:, :MOST], True, 1)
-    own = tops[np.array([one.source for one in attacked], int)][:, None]
+    had = tops[np.array([one.source for one in attacked], int)][:, None]
     got = tops[np.array([one.target for one in attacked], int)][:, None]
     lots = np.zeros((draws, units), bool)
     for lot in lots:
         lot[rng.choice(units, MOST, replace=False)] = True
     drawn = np.broadcast_to(lots, (len(attacked), draws, units))
-    return {"source": own, "target": got, "rest": ~(own | got), "random": drawn}
+    return {"source": had, "target": got, "rest": ~(had | got), "random": drawn}
 
 
 def _select(attacked: Sequence[Attacked]) -> list[tuple[int | None, int | None, list[int]]]:
@@ -286,7 +375,7 @@ def _average(
     return np.asarray(sums / np.bincount(images)[:, None])
 
 
-def _estimate(values: Float64[np.ndarray, "image set"], *, over_draws: bool) -> Estimate:
+def _estimate(values: Float64[np.ndarray, "image set"], *, over_draws: bool) -> Interval:
     if over_draws:
         means = values.mean(0)
         half = ERRORS * float(means.std(ddof=1))
@@ -294,4 +383,4 @@ def _estimate(values: Float64[np.ndarray, "image set"], *, over_draws: bool) -> 
         means = values[:, 0]
         half = ERRORS * float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else math.nan
     mean = float(means.mean())
-    return Estimate(mean, mean - half, mean + half)
+    return Interval(mean, mean - half, mean + half)

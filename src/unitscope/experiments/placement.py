@@ -1,81 +1,170 @@
 """Units put into a generator's pictures at one place: the effect by context (paper B, fig. 4c and d)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
-from torch import Tensor
 
-from unitscope.concepts.vocabulary import Concept, Vocabulary
-from unitscope.errors import UsageError
-from unitscope.experiments.erasure import LEAST_DRAWS, MANY, By, Target, share_out
+from unitscope.concepts.vocabulary import Concept
+from unitscope.errors import UsageError, check_seed
+from unitscope.experiments.erasure import (
+    LEAST_DRAWS,
+    choose_targets,
+    optimize_orders,
+    rank_targets,
+    share_out,
+)
+from unitscope.experiments.erasure_result import MANY, WORDS, By, GeneratorStudy, Target, list_units
+from unitscope.interventions.causal_sets import Recipe
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import Cell, Trials, choose_grid, draw_cells, read_trials, set_at
 from unitscope.interventions.repainting import repaint, stack_edits
-from unitscope.interventions.unit_values import Levels, Rule
+from unitscope.interventions.unit_values import Levels, Rule, measure_layers
+from unitscope.tables import Table, align, plain
 
 LEAST = 100
 """A context with fewer trials is not shown; the paper asks for 1,000 of its 640,000."""
 PLACES = 4
+UNNAMED, ALL = "(unnamed)", "(all)"
+
+Kinds = Mapping[By, Trials]
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
-    """Concepts put into a generator's pictures.
+class Placement(GeneratorStudy):
+    """Concepts put into a generator's pictures; made by `study_placement`.
 
-    `rankings[by][concept]` are the `count` units that are set, ranked on images 0 to `ranked` - 1;
-    `trials[concept, by]` what came of it on `images` others, at `places` places each: cells of the layer,
-    or of a grid `across` by `across` where that is coarser. `rule` says what units
-    are set to. With `random` the units are by lot, at their own levels; each of `draws` draws has its own
-    run of images.
+    `count` units are set; `trials[concept, by]` is what came of it at `places` places an image: cells of the
+    layer, or of a grid `across` by `across` where that is coarser. `rule` says what units are set to,
+    `levels` how high that is, by layer. Random units are set to their own levels. Contexts with fewer than
+    `least` trials are not shown. The main table has a row a concept, set of units and context.
     """
 
-    generator: str
-    segmenter: str
-    vocabulary: Vocabulary
-    targets: tuple[Target, ...]
     count: int
     places: int
     across: int | None
     rule: Rule
-    draws: int
-    ranked: int
-    first: int
-    images: int
-    latents: int
-    seed: int
-    rankings: Mapping[By, Mapping[int, tuple[int, ...]]]
     trials: Mapping[tuple[int, By], Trials]
+    levels: Mapping[str, Levels]
+    least: int
 
-    @property
-    def kinds(self) -> tuple[By, ...]:
-        """Which units were set: `iou`, where asked for `effect`, and `random`."""
-        return (*self.rankings, "random")
+    files = ("placement.csv", "trials.csv", "units.csv")
 
-    def contexts(self, target: Target, least: int = LEAST) -> list[tuple[Concept | None, dict[By, Trials]]]:
-        """The trials by what stood at the place, None for nothing named; the largest effect by IoU first."""
-        names = {one.id: one for one in self.vocabulary}
-        found = {by: self.trials[target.concept.id, by] for by in self.kinds}
+    def together(self, target: Target) -> Kinds:
+        """All trials of a target, by the set of units."""
+        return {by: self.trials[target.concept.id, by] for by in self.kinds}
+
+    def contexts(self, target: Target, least: int | None = None) -> list[tuple[Concept | None, Kinds]]:
+        """The trials by what stood at the place, None for nothing named; the largest effect by IoU first.
+
+        Of contexts with `least` trials or more, those of the study if None.
+        """
+        fewest = self.least if least is None else least
+        names = {one.id: one for one in self.studio.vocabulary}
+        found = self.together(target)
         ids, counts = np.unique(found["iou"].context, return_counts=True)
         rows = [
-            (
-                names.get(int(one)),
-                {by: trials.keep(int(one)) for by, trials in found.items()},
-            )
+            (names.get(int(one)), {by: trials.keep(int(one)) for by, trials in found.items()})
             for one, count in zip(ids, counts, strict=True)
-            if count >= least
+            if count >= fewest
         ]
         return sorted(rows, key=lambda row: -row[1]["iou"].effect.value)
+
+    def tables(self) -> dict[str, Table]:
+        """Effects by context, all contexts that occurred and all of them together, then trials and units."""
+        columns = ("concept", "layer", "by", "context", "trials", "effect", "low", "high", "deviation",
+                   "added", "added_low", "added_high", "causal", "causal_low", "causal_high")  # fmt: skip
+        trials = ("concept", "by", "image", "context", "change", "before", "inserted", "removed")
+        return {
+            "placement.csv": Table(columns, tuple(self._list_contexts()), left=(0, 1, 2, 3)),
+            "trials.csv": Table(trials, tuple(self._list_trials()), left=(0, 1, 3)),
+            "units.csv": list_units(self.targets, self.rankings, self.count),
+        }
+
+    def _list_contexts(self) -> Iterator[tuple[Any, ...]]:
+        for target in self.targets:
+            contexts = [(name_context(one), kinds) for one, kinds in self.contexts(target, 1)]
+            for context, kinds in [(ALL, self.together(target)), *contexts]:
+                for by, trials in kinds.items():
+                    head = (target.concept.name, target.layer, by, context, len(trials))
+                    effects = (*trials.effect.ends, trials.deviation, *trials.added.ends, *trials.causal.ends)
+                    yield (*head, *effects)
+
+    def _list_trials(self) -> Iterator[tuple[Any, ...]]:
+        for target in self.targets:
+            for by, trials in self.together(target).items():
+                columns = (trials.image, trials.context, trials.change, trials.before, trials.inserted,
+                           trials.removed)  # fmt: skip
+                for image, context, change, *shares in zip(*(one.tolist() for one in columns), strict=True):
+                    named = (
+                        self.studio.vocabulary[context].name if context in self.studio.vocabulary else UNNAMED
+                    )
+                    yield (target.concept.name, by, image, named, change, *shares)
+
+    def text(self) -> str:
+        """What units do, all contexts together and one by one, in percent."""
+        head = ["concept", "where", "trials", *(f"{self.count} {WORDS[by]}" for by in self.kinds)]
+        rows = [[*head, *(f"causal {WORDS[by]}" for by in self.kinds)]]
+        for target in self.targets:
+            contexts = [(name_context(one), kinds) for one, kinds in self.contexts(target)]
+            for where, kinds in [("everywhere", self.together(target)), *contexts]:
+                shares = [kinds[by].effect for by in self.kinds] + [kinds[by].causal for by in self.kinds]
+                cells = (share.spell(times=100.0) for share in shares)
+                rows.append([target.concept.label, where, f"{len(kinds['iou']):,}", *cells])
+        return align(rows, left=(0, 1))
+
+    def describe(self) -> dict[str, Any]:
+        """The study in short, ready for JSON."""
+        found: dict[str, Any] = plain(
+            {
+                **self._about(),
+                "places": self.places,
+                "across": self.across,
+                "units": self.count,
+                "rule": self.rule,
+                "draws": self.draws,
+                "seed": self.seed,
+                "concepts": [
+                    {
+                        "concept": target.concept.name,
+                        "layer": target.layer,
+                        "units": {by: orders[target.concept.id] for by, orders in self.rankings.items()},
+                        "everywhere": _describe(self.together(target)),
+                        "contexts": [
+                            {"context": one.name if one else UNNAMED, "by": _describe(kinds)}
+                            for one, kinds in self.contexts(target)
+                        ],
+                    }
+                    for target in self.targets
+                ],
+            }
+        )
+        return found
+
+
+def _describe(kinds: Kinds) -> dict[str, Any]:
+    return {
+        by: {
+            "trials": len(one),
+            **{name: asdict(getattr(one, name)) for name in ("effect", "added", "causal")},
+        }
+        for by, one in kinds.items()
+    }
+
+
+def name_context(context: Concept | None) -> str:
+    """What stood at a place, for people."""
+    return context.label if context else UNNAMED
 
 
 def study_placement(
     studio: Studio,
-    targets: Sequence[Target],
-    levels: Mapping[str, Levels],
+    concepts: Sequence[str | Target],
     *,
+    layer: str | None = None,
     count: int = MANY,
     places: int = PLACES,
     across: int | None = None,
@@ -83,19 +172,27 @@ def study_placement(
     draws: int = LEAST_DRAWS,
     images: int = 1000,
     first: int | None = None,
+    least: int = LEAST,
+    levels: Mapping[str, Levels] | None = None,
+    optimize: int = 0,
     effects: Mapping[int, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> Placement:
-    """Sets units to the level they have where a concept is, at places by lot, one place a picture.
+    """Sets units of a generator at one place: does a concept appear, and does what stood there matter?
 
-    `levels` are those of every target's layer. The same places are tried with the units ranked for the
-    concept by IoU, by `effects` where given, and with random ones, on images that have not ranked the units.
+    `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
+    IoU are set, at `places` random places in each of `images` pictures, one at a time, to the level that they
+    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
+    times, and with `optimize` those that so many steps of `optimize_units` rank highest, or those of
+    `effects`. `levels` by layer are measured on the pictures that ranked the units unless given. Contexts
+    with fewer than `least` trials are not shown.
+
     Raises `UsageError` for counts, places, draws, images or layers that cannot be, a concept that no unit has
     to do with, or one without a level.
     """
+    check_seed(seed)
     numbers = studio.fresh(images, first)
-    if not targets:
-        raise UsageError("no concept was named; say which, as in: --concepts tree")
+    targets = choose_targets(studio, concepts, layer)
     for what, number in (("places", places), ("draws", draws), ("cells across", across)):
         if number is not None and number < 1:
             raise UsageError(f"{number} {what} were asked for; wanted 1 or more")
@@ -103,67 +200,45 @@ def study_placement(
         units = len(studio.layer(one.layer))
         if not 1 <= count <= units:
             raise UsageError(f"layer {one.layer} has {units} units; set 1 to {units}, not {count}")
-    rankings: dict[By, dict[int, tuple[int, ...]]] = {
-        "iou": {one.concept.id: tuple(studio.rank(one.concept, one.layer)[:count]) for one in targets}
-    }
-    if effects is not None:
-        rankings["effect"] = {one.concept.id: tuple(effects[one.concept.id][:count]) for one in targets}
+    layers = list(dict.fromkeys(one.layer for one in targets))
+    levels = levels or measure_layers(studio.generator, layers, studio.segmenter, studio.ranked)
+    if optimize:
+        effects = optimize_orders(studio, targets, Recipe(steps=optimize, seed=seed), levels, across)
+    rankings = rank_targets(studio, targets, effects, count)
     trials: dict[tuple[int, By], Trials] = {}
-    for layer in dict.fromkeys(one.layer for one in targets):
-        work = _LayerWork(
-            studio, levels[layer], [one for one in targets if one.layer == layer], rankings, count, places,
-            across, rule, draws, seed,
-        )  # fmt: skip
-        trials |= work.run(numbers)
-    return Placement(
-        studio.generator.name,
-        studio.segmenter.name,
-        studio.vocabulary,
+    study = Placement(
+        studio,
         tuple(targets),
+        numbers,
+        draws,
+        seed,
+        rankings,
         count,
         places,
         across,
         rule,
-        draws,
-        studio.ranked,
-        numbers.start,
-        images,
-        studio.generator.seed,
-        seed,
-        rankings,
         trials,
+        levels,
+        least,
     )
+    for name in layers:
+        trials |= _LayerWork(study, name).run()
+    return study
 
 
 class _LayerWork:
     """All trials of one layer: every set of units at every place of every image."""
 
-    def __init__(
-        self,
-        studio: Studio,
-        levels: Levels,
-        targets: Sequence[Target],
-        rankings: Mapping[By, Mapping[int, tuple[int, ...]]],
-        count: int,
-        places: int,
-        across: int | None,
-        rule: Rule,
-        draws: int,
-        seed: int,
-    ) -> None:
-        found = studio.layer(levels.layer)
-        self.studio, self.layer, self.cells = studio, levels.layer, found.map_size
-        self.grid = choose_grid(self.cells, across)
-        self.units, self.places, self.seed = len(found), places, seed
-        rng = np.random.default_rng(seed)
-        self.lots = [rng.permutation(self.units)[:count].tolist() for _ in range(draws)]
-        self.sets: list[tuple[int, By, tuple[int, ...]]] = []
-        for one in targets:
-            ranked = [(by, orders[one.concept.id]) for by, orders in rankings.items()]
-            self.sets += [(one.concept.id, by, units) for by, units in ranked]
-            self.sets.append((one.concept.id, "random", ()))
-        values = {one.concept.id: levels.value(one.concept.id, range(self.units), rule) for one in targets}
-        self.values: dict[int, Float32[Tensor, "unit"]] = values
+    def __init__(self, study: Placement, layer: str) -> None:
+        found, levels = study.studio.layer(layer), study.levels[layer]
+        self.study, self.layer, self.cells, self.units = study, layer, found.map_size, len(found)
+        self.grid = choose_grid(self.cells, study.across)
+        rng = np.random.default_rng(study.seed)
+        self.lots = [rng.permutation(self.units)[: study.count].tolist() for _ in range(study.draws)]
+        here = [one.concept.id for one in study.targets if one.layer == layer]
+        ranked = study.rankings
+        self.sets = [(one, by, ranked[by][one] if by in ranked else ()) for one in here for by in study.kinds]
+        self.values = {one: levels.value(one, range(self.units), study.rule) for one in here}
 
     def plan(self, number: int, draw: int) -> Edit:
         """For every set the places with its units inserted, then the places with them removed."""
@@ -178,21 +253,18 @@ class _LayerWork:
                             for one in edits])  # fmt: skip
 
     def draw(self, number: int) -> list[Cell]:
-        return draw_cells(self.grid, self.places, number, self.seed)
+        return draw_cells(self.grid, self.study.places, number, self.study.seed)
 
-    def run(self, numbers: Sequence[int]) -> dict[tuple[int, By], Trials]:
+    def run(self) -> dict[tuple[int, By], Trials]:
+        studio, numbers = self.study.studio, self.study.numbers
         rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in self.sets]
         shown = np.zeros(len(self.sets), np.int64)
-        title = f"inserting into {self.layer}"
-        lots = len(self.lots)
-        for image in repaint(
-            self.studio.generator,
-            self.layer,
-            self.studio.segmenter,
-            lambda number, _: self.plan(number, share_out(number, numbers, lots)),
-            numbers,
-            title=title,
-        ):
+
+        def plan(number: int, _: object) -> Edit:
+            return self.plan(number, share_out(number, numbers, len(self.lots)))
+
+        title, made, segmenter = f"inserting into {self.layer}", studio.generator, studio.segmenter
+        for image in repaint(made, self.layer, segmenter, plan, numbers, title=title):
             cells = self.draw(image.number)
             for place, (concept, _, _) in enumerate(self.sets):
                 rows[place] += read_trials(image, concept, cells, self.grid, 2 * place * len(cells))

@@ -1,14 +1,30 @@
 """How far raters agree with a dissection, with one another and with themselves (paper A, table 3)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8, Int64
+from jaxtyping import Bool, Float64, Int8
 
 from unitscope.errors import UsageError
+from unitscope.experiments.agreement import (
+    Measure,
+    Scale,
+    alpha,
+    alpha_parts,
+    consistency_parts,
+    find_majority,
+    pair_parts,
+    ratio,
+    resample,
+)
 from unitscope.experiments.questionnaire import Questionnaire
-from unitscope.experiments.ratings import Answers, tabulate
+from unitscope.experiments.ratings import Answers, find_folder, load_ratings, tabulate
+from unitscope.results import Result
+from unitscope.statistics.intervals import Interval
+from unitscope.tables import Table, align, plain
 
 CUTOFFS = (0.02, 0.04, 0.06, 0.08, 0.1)
 LEAST = 0.75
@@ -16,19 +32,8 @@ LEAST = 0.75
 DRAWS = 1000
 ALL = "all"
 """The name of the row over all layers."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A share or coefficient, its 95 % bootstrap interval over units, and how many units it is of.
-
-    NaN where there is nothing to measure.
-    """
-
-    value: float
-    low: float
-    high: float
-    count: int
+SCHEMA = 1
+_MEASURES = ("described", "consistency", "detected", "agreement")
 
 
 @dataclass(frozen=True)
@@ -77,18 +82,165 @@ class RaterRatings:
 
 
 @dataclass(frozen=True)
-class RatingResult:
-    """Everything that the answers to a questionnaire say.
+class RatingResult(Result):
+    """Everything that the answers to a questionnaire say; made by `measure_ratings` and `read_ratings`.
 
     `agreement` is the share of pairs of answers to the same question that are the same, `alpha`
     Krippendorff's: what is left of it beyond chance. Both are over units with their own labels, answered the
-    first time.
+    first time. The main table has a row a layer and cut-off.
     """
 
     layers: tuple[LayerRatings, ...]
     raters: tuple[RaterRatings, ...]
     agreement: Measure
     alpha: Measure
+    questionnaire: Questionnaire
+    answers: Answers
+
+    files = ("layers.csv", "raters.csv", "agreement.csv", "ratings.csv")
+
+    def tables(self) -> dict[str, Table]:
+        """What raters make of every layer, the raters, their agreement, and every question."""
+        layers = tuple(
+            (
+                row.layer,
+                row.units,
+                row.all_units,
+                *(cell for name in _MEASURES for cell in _cells(getattr(row, name))),
+                cutoff,
+                *_cells(above),
+            )
+            for row in self.layers
+            for cutoff, above in row.above
+        )
+        raters = tuple(
+            (
+                row.rater,
+                row.answered,
+                row.questions,
+                row.yes,
+                row.same,
+                row.repeats,
+                row.caught,
+                row.decoys,
+                *_cells(row.others),
+                *_cells(row.dissection),
+                "; ".join(row.flags),
+            )
+            for row in self.raters
+        )
+        spread = [column for name in _MEASURES for column in _spread(name)]
+        return {
+            "layers.csv": Table(
+                ("layer", "units", "all_units", *spread, "cutoff", *_spread("described_above")), layers
+            ),
+            "raters.csv": Table(
+                ("rater", "answered", "questions", "yes", "same", "repeats", "caught", "decoys",
+                 *_spread("others"), *_spread("dissection"), "flags"), raters, left=(0, 16)
+            ),
+            "agreement.csv": Table(
+                ("measure", *_spread("value")),
+                (("agreement", *_cells(self.agreement)), ("alpha", *_cells(self.alpha))),
+            ),
+            "ratings.csv": self._list_questions(),
+        }  # fmt: skip
+
+    def _list_questions(self) -> Table:
+        """A row a question, with a column for every rater: 1 yes, 0 no, empty for no answer."""
+        columns = ("question", "kind", "repeats", "layer", "unit", "concept", "category", "iou", "detector",
+                   "weight", "majority", *self.answers)  # fmt: skip
+        table = tabulate(self.questionnaire, self.answers)
+        majority, rows = find_majority(table), []
+        for one in self.questionnaire.questions:
+            answers = (int(given) for given in (majority[one.number], *table[:, one.number]))
+            rows.append(
+                (one.number, one.kind, one.first if one.kind == "repeat" else None, one.layer, one.unit,
+                 one.concept.name, one.concept.category, one.iou, int(one.detector),
+                 float(f"{one.weight:.6g}"), *(None if given < 0 else given for given in answers))
+            )  # fmt: skip
+        return Table(columns, tuple(rows), left=(1, 3, 5, 6), digits=9)
+
+    def text(self) -> str:
+        """How much was asked, then layers, raters, and their agreement; shares in percent."""
+        kinds = [len(self.questionnaire.of(kind)) for kind in ("label", "repeat", "decoy")]
+        flagged, count = sum(bool(row.flags) for row in self.raters), len(self.raters)
+        layers = [
+            ["layer", "rated", *_MEASURES, *(f"IoU > {cutoff:g}" for cutoff, _ in self.layers[0].above)]
+        ]
+        for row in self.layers:
+            shares = (getattr(row, name).spell(".0f", 100.0) for name in _MEASURES)
+            above = (
+                "-" if np.isnan(one.value) else f"{100 * one.value:.0f} [{one.count}]" for _, one in row.above
+            )
+            layers.append([row.layer, f"{row.units} of {row.all_units}", *shares, *above])
+        raters = [["rater", "answered", "yes", "as the others", "as the dissection", "same again",
+                   "decoys caught", "flagged"]]  # fmt: skip
+        for one in self.raters:
+            shares = (
+                measure.spell(".0f", 100.0) for measure in (Interval(one.yes), one.others, one.dissection)
+            )
+            again, caught = f"{one.same} of {one.repeats}", f"{one.caught} of {one.decoys}"
+            flags = "; ".join(one.flags) or "-"
+            raters.append([one.rater, f"{one.answered} of {one.questions}", *shares, again, caught, flags])
+        parts = [
+            f"{kinds[0]} units, {kinds[1]} asked twice, {kinds[2]} decoys; {count} "
+            f"{'rater' if count == 1 else 'raters'}, {flagged} flagged; "
+            f"detectors have IoU > {self.questionnaire.cutoff:g}",
+            align(layers, left=(0,)),
+            align(raters, left=(0, 7)),
+            f"raters agree in {self.agreement.spell('.0f', 100.0)} % of pairs of answers; "
+            f"Krippendorff's alpha {self.alpha.spell('.2f')}",
+        ]
+        return "\n\n".join(parts)
+
+    def describe(self) -> dict[str, Any]:
+        """The same, ready for JSON; what could not be measured is None."""
+        layers = [asdict(row) for row in self.layers]
+        for row in layers:
+            row["above"] = [{"cutoff": cutoff, **measure} for cutoff, measure in row["above"]]
+        found: dict[str, Any] = plain(
+            {
+                "schema": SCHEMA,
+                "cutoff": self.questionnaire.cutoff,
+                "units": len(self.questionnaire.labels),
+                "repeats": len(self.questionnaire.of("repeat")),
+                "decoys": len(self.questionnaire.of("decoy")),
+                "layers": layers,
+                "raters": [asdict(row) for row in self.raters],
+                "agreement": asdict(self.agreement),
+                "alpha": asdict(self.alpha),
+            }
+        )
+        return found
+
+
+def _spread(name: str) -> tuple[str, ...]:
+    return name, f"{name}_low", f"{name}_high", f"{name}_units"
+
+
+def _cells(measure: Measure) -> tuple[float | int, ...]:
+    return *measure.ends, measure.count
+
+
+def read_ratings(
+    place: str | Path,
+    *,
+    without: Sequence[str] = (),
+    cutoffs: Sequence[float] = CUTOFFS,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> RatingResult:
+    """What raters said of a run: agreement with the dissection, with one another, and with themselves.
+
+    `place` is the folder of the run, or of its ratings; the raters `without` are left out. The rest is as in
+    `measure_ratings`. Raises `UsageError` where nobody of that name, or nobody at all, has answered,
+    `RunError` where there are no ratings.
+    """
+    questionnaire, answers = load_ratings(find_folder(Path(place)))
+    if unknown := [name for name in without if name not in answers]:
+        raise UsageError(f"nobody named {unknown[0]!r} has answered; those who have: {', '.join(answers)}")
+    kept = {rater: given for rater, given in answers.items() if rater not in without}
+    return measure_ratings(questionnaire, kept, cutoffs=cutoffs, draws=draws, seed=seed)
 
 
 def measure_ratings(
@@ -99,11 +251,13 @@ def measure_ratings(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> RatingResult:
-    """What the answers say; all raters count, the flagged ones too.
+    """What the answers to a questionnaire say; all raters count, the flagged ones too.
 
     Intervals are over `draws` bootstrap draws of the units within each layer's detectors and its other units.
-    Raises `UsageError` where nobody has answered.
+    Raises `UsageError` where nobody has answered, or for fewer than one draw.
     """
+    if draws < 1:
+        raise UsageError(f"draws is {draws}; wanted 1 or more")
     if not any(answers.values()):
         raise UsageError("nobody has answered yet; `unitscope rate` asks")
     labels = questionnaire.labels
@@ -128,110 +282,11 @@ def measure_ratings(
             _measure_rater(questionnaire, table, asked, detector, row, rater, scale)
             for row, rater in enumerate(answers)
         ),
-        scale.measure(_pair_parts(asked), _ratio, (asked >= 0).sum(0) > 1),
-        scale.measure(_alpha_parts(asked), _alpha, (asked >= 0).sum(0) > 1),
+        scale.measure(pair_parts(asked), ratio, (asked >= 0).sum(0) > 1),
+        scale.measure(alpha_parts(asked), alpha, (asked >= 0).sum(0) > 1),
+        questionnaire,
+        answers,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """Measures functions of sums over units, with intervals from how often each draw holds each unit."""
-
-    drawn: Int64[np.ndarray, "draw unit"]
-
-    def measure(
-        self,
-        parts: Float64[np.ndarray, "unit part"],
-        combine: Callable[[Float64[np.ndarray, "*draw part"]], Float64[np.ndarray, "*draw"]],
-        counted: Bool[np.ndarray, "unit"],
-    ) -> Measure:
-        """`combine` of the sums of parts over the units `counted`, and its middle 95 % over draws."""
-        kept = np.where(counted[:, None], parts, 0.0)
-        value = float(combine(kept.sum(0)))
-        values = combine(self.drawn @ kept)
-        values = values[np.isfinite(values)]
-        low, high = np.quantile(values, (0.025, 0.975)) if len(values) else (np.nan, np.nan)
-        return Measure(value, float(low), float(high), int(counted.sum()))
-
-
-def resample(strata: Int64[np.ndarray, "unit"], draws: int, seed: int) -> Int64[np.ndarray, "draw unit"]:
-    """How often each of some bootstrap draws holds each unit; a stratum always has as many as it has.
-
-    >>> resample(np.array([0, 0, 1]), draws=2, seed=0)[:, 2].tolist()
-    [1, 1]
-    """
-    rng = np.random.default_rng(seed)
-    drawn = np.zeros((draws, len(strata)), np.int64)
-    for stratum in np.unique(strata):
-        own = np.flatnonzero(strata == stratum)
-        drawn[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), draws)
-    return drawn
-
-
-def find_majority(asked: Int8[np.ndarray, "rater unit"]) -> Int8[np.ndarray, "unit"]:
-    """What most raters answer: 1 yes, 0 no; -1 where as many say either, or nobody does.
-
-    >>> find_majority(np.array([[1, 1, -1], [1, 0, -1], [0, -1, -1]], np.int8)).tolist()
-    [1, -1, -1]
-    """
-    yes, no = (asked == 1).sum(0), (asked == 0).sum(0)
-    return np.where(yes > no, 1, np.where(no > yes, 0, -1)).astype(np.int8)
-
-
-def agree_beyond_chance(asked: Int8[np.ndarray, "rater unit"]) -> float:
-    """Krippendorff's alpha of yes (1) and no (0), -1 for no answer; NaN where all answers are the same.
-
-    1 minus observed over expected disagreement of pairs of answers. With y of n answers to a unit yes, over
-    the units that have two or more, N answers and Y of them yes in all:
-    1 - (N - 1) sum(y (n - y) / (n - 1)) / (Y (N - Y)) (Krippendorff, Content Analysis, 2004, section 11.3).
-
-    >>> round(agree_beyond_chance(np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.int8)), 3)
-    0.533
-    """
-    return float(_alpha(_alpha_parts(asked).sum(0)))
-
-
-def agree(asked: Int8[np.ndarray, "rater unit"]) -> float:
-    """The share of pairs of answers to the same unit that are the same; NaN where there are none.
-
-    >>> agree(np.array([[1, 1, 0, 0], [1, 1, 0, 1]], np.int8))
-    0.75
-    """
-    return float(_ratio(_pair_parts(asked).sum(0)))
-
-
-def _alpha_parts(asked: Int8[np.ndarray, "rater unit"]) -> Float64[np.ndarray, "unit 3"]:
-    n, yes = (asked >= 0).sum(0), (asked == 1).sum(0)
-    paired = n > 1
-    return np.asarray(np.stack([yes * (n - yes) / np.maximum(n - 1, 1), yes, n], 1) * paired[:, None])
-
-
-def _alpha(sums: Float64[np.ndarray, "*draw 3"]) -> Float64[np.ndarray, "*draw"]:
-    differ, yes, total = np.moveaxis(sums, -1, 0)
-    chance = yes * (total - yes)
-    return np.asarray(1 - (total - 1) * differ / np.where(chance > 0, chance, np.nan))
-
-
-def _pair_parts(asked: Int8[np.ndarray, "rater unit"]) -> Float64[np.ndarray, "unit 2"]:
-    n, yes = (asked >= 0).sum(0), (asked == 1).sum(0)
-    pairs = n * (n - 1) / 2
-    return np.stack([pairs - yes * (n - yes), pairs], 1)
-
-
-def _ratio(sums: Float64[np.ndarray, "*draw 2"]) -> Float64[np.ndarray, "*draw"]:
-    return np.asarray(sums[..., 0] / np.where(sums[..., 1] > 0, sums[..., 1], np.nan))
-
-
-def _consistency_parts(
-    asked: Int8[np.ndarray, "rater unit"], weights: Float64[np.ndarray, "unit"]
-) -> Float64[np.ndarray, "unit 2"]:
-    """By unit: raters who say yes where most of the others do, and all whom the others would have so."""
-    yes, total = np.zeros(asked.shape[1]), np.zeros(asked.shape[1])
-    for row in range(len(asked)):
-        found = (find_majority(np.delete(asked, row, 0)) == 1) & (asked[row] >= 0)
-        yes += found & (asked[row] == 1)
-        total += found
-    return np.asarray(np.stack([yes, total], 1) * weights[:, None])
 
 
 def _measure_layer(
@@ -249,15 +304,15 @@ def _measure_layer(
 
     def share(hits: Bool[np.ndarray, "unit"], among: Bool[np.ndarray, "unit"]) -> Measure:
         among = among & answered
-        return scale.measure(np.stack([weights * hits, weights], 1), _ratio, among)
+        return scale.measure(np.stack([weights * hits, weights], 1), ratio, among)
 
-    twice = _consistency_parts(asked, weights)
+    twice = consistency_parts(asked, weights)
     return LayerRatings(
         layer=layer,
         units=int(answered.sum()),
         all_units=round(float(weights[chosen].sum())),
         described=share(yes, answered),
-        consistency=scale.measure(twice, _ratio, answered & (twice[:, 1] > 0)),
+        consistency=scale.measure(twice, ratio, answered & (twice[:, 1] > 0)),
         detected=share(detector, yes),
         agreement=share(yes == detector, answered),
         above=tuple((cutoff, share(yes, iou > cutoff)) for cutoff in cutoffs),
@@ -273,7 +328,7 @@ def _measure_rater(
     rater: str,
     scale: Scale,
 ) -> RaterRatings:
-    given, own = table[row], asked[row]
+    given, answered = table[row], asked[row]
     repeats = [one for one in questionnaire.of("repeat") if min(given[one.number], given[one.first]) >= 0]
     decoys = [one.number for one in questionnaire.of("decoy") if given[one.number] >= 0]
     same = sum(bool(given[one.number] == given[one.first]) for one in repeats)
@@ -287,16 +342,16 @@ def _measure_rater(
         if total and hits < LEAST * total
     ]
     majority = find_majority(np.delete(asked, row, 0))
-    done = own >= 0
+    done = answered >= 0
 
     def share(like: np.ndarray, among: Bool[np.ndarray, "unit"]) -> Measure:
-        return scale.measure(np.stack([own == like, np.ones(len(own))], 1), _ratio, among & done)
+        return scale.measure(np.stack([answered == like, np.ones(len(answered))], 1), ratio, among & done)
 
     return RaterRatings(
         rater=rater,
         answered=int((given >= 0).sum()),
         questions=len(questionnaire),
-        yes=float((own[done] == 1).mean()) if done.any() else float("nan"),
+        yes=float((answered[done] == 1).mean()) if done.any() else float("nan"),
         same=same,
         repeats=len(repeats),
         caught=caught,

@@ -17,9 +17,9 @@ from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions.class_scores import ClassScores, add_logits, empty_scores
 from unitscope.interventions.classes import match_classes
 from unitscope.interventions.edits import count_units, edited
-from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits, remove_units
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -75,6 +75,11 @@ def find_targets(network: Network, source: ConceptSource, *, least: int = 2) -> 
             name = network.classes[target]
             raise SourceError(f"class {name!r} has {count} image; wanted {least} or more")
     return Trial(source, np.array(images, np.int64), np.array(targets, np.int64))
+
+
+def open_trial(network: Network, images: ConceptSource | Trial) -> Trial:
+    """The images of a source with the network's classes, or those given; raises what `find_targets` does."""
+    return images if isinstance(images, Trial) else find_targets(network, images, least=1)
 
 
 def single_units(units: int) -> Masks:
@@ -172,8 +177,8 @@ def _run_replay(network: Network, layer: str, trial: Trial, masks: Masks) -> Run
             # Taking away a unit that is 0 all over the image changes nothing: what is left to run is fewer.
             live = (maps != 0).flatten(2).any(2)[0].cpu().numpy()
             some, places = _distinct(masks & live)
-            parts = [_numbers(rest.finish(_without(maps, part))) for part in _chunks(some)]
-            yield int(targets[0]), _numbers(output)[0], np.concatenate(parts)[places]
+            parts = [read_numbers(rest.finish(_without(maps, part))) for part in _chunks(some)]
+            yield int(targets[0]), read_numbers(output)[0], np.concatenate(parts)[places]
 
 
 def _distinct(masks: Masks) -> tuple[Bool[np.ndarray, "some unit"], Int64[np.ndarray, "removal"]]:
@@ -196,15 +201,10 @@ def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs
     with ExitStack() as stack, torch.no_grad():
         stack.enter_context(evaluation(network.module))
         for targets, batch in read_images(network, trial, _BATCH):
-            parts = batch if isinstance(batch, tuple) else (batch,)
-            whole = _numbers(network.module(*parts))
+            whole = read_numbers(network.module(*spread(batch)))
             without = np.zeros((len(masks), *whole.shape))
             for place, mask in enumerate(masks):
                 with edited(network, remove_units(layer, mask)):
-                    without[place] = _numbers(network.module(*parts))
+                    without[place] = read_numbers(network.module(*spread(batch)))
             for image, target in enumerate(targets):
                 yield int(target), whole[image], without[:, image]
-
-
-def _numbers(output: object) -> Float64[np.ndarray, "n classes"]:
-    return read_logits(output).detach().double().cpu().numpy()

@@ -6,18 +6,10 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt16
 
 from unitscope.interventions.repainting import Repainted, count_areas
+from unitscope.statistics.intervals import Interval
 
 SURE = 2.5758293035489004
 """Half the width of a normal 99 % interval, in standard errors."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its 99 % interval; NaN where there is nothing to have a share of."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass
@@ -64,27 +56,27 @@ class Areas:
         self.changed += differs.sum((1, 2))
         self.changed_in += _count_inside(differs, image.before, self.size)
 
-    def removed(self, version: int, concept: int) -> Share:
+    def removed(self, version: int, concept: int) -> Interval:
         """-(mean change of the concept's pixels) / (its mean pixels before): 1 where all are gone.
 
-        Negative where there are more than before. The interval is normal over images, as in paper B
-        (fig. 4a), of a ratio of two means by the delta method: the variance of 1 - A / B is the mean
-        square of a - (A / B) b over images, divided by (n - 1) and by the squared mean of b.
+        Negative where there are more than before, NaN where there were none. The interval is one of 99 %,
+        normal over images, as in paper B (fig. 4a), of a ratio of two means by the delta method: the
+        variance of 1 - A / B is the mean square of a - (A / B) b over images, divided by (n - 1) and by the
+        squared mean of b. A single image has no interval.
         """
         total = int(self.before[concept])
-        if total == 0 or self.images < 2:
-            return Share(*(float("nan"),) * 3) if total == 0 else Share(self._kept(version, concept), *_NO)
+        if total == 0:
+            return Interval(float("nan"))
         ratio = int(self.after[version, concept]) / total
+        if self.images < 2:
+            return Interval(1 - ratio)
         residual = (
             int(self.after_squares[version, concept])
             - 2 * ratio * int(self.products[version, concept])
             + ratio**2 * int(self.squares[concept])
         )
         error = (max(residual, 0.0) * self.images / (self.images - 1)) ** 0.5 / total
-        return Share(1 - ratio, 1 - ratio - SURE * error, 1 - ratio + SURE * error)
-
-    def _kept(self, version: int, concept: int) -> float:
-        return 1 - int(self.after[version, concept]) / int(self.before[concept])
+        return Interval(1 - ratio, 1 - ratio - SURE * error, 1 - ratio + SURE * error)
 
     def aside(self, version: int, concept: int) -> float:
         """Of the pixels that were not the concept, the share that the first plane now names otherwise."""
@@ -109,7 +101,6 @@ class Areas:
 
 
 _SUMS = ("before", "squares", "after", "after_squares", "products", "changed", "changed_in")
-_NO = (float("nan"), float("nan"))
 
 
 def _count_inside(

@@ -179,7 +179,7 @@ class _Work:
         self.value = torch.zeros(len(units))
         if recipe.term != "removal":
             if levels is None:
-                raise UsageError("insertion needs the levels of the units; measure them with measure_levels")
+                raise UsageError("insertion needs the levels of the units; measure them with measure_layers")
             self.value = levels.value(places.concept.id, units)
         self.present, self.absent = places.present, places.absent
 
@@ -218,9 +218,7 @@ class _Work:
         value[: lot.removing] = 0
         place = cell_region(lot.place, self.studio.layer(self.layer).map_size)[:, None]
         edit = Edit(self.layer, alpha[None, :, None, None] * place, value)
-        blank = np.zeros((1, 1, 1, 3), np.uint8)
-        fed = [generator.feed(blank, number, generator.device) for number in lot.images]
-        batches = [one if isinstance(one, tuple) else (one,) for one in fed]
+        batches = [generator.inputs(number) for number in lot.images]
         with edited(generator, edit):
             images = generator.module(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
         pixels = ((images - generator.low) / (generator.high - generator.low)).clamp(0, 1)

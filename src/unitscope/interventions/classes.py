@@ -1,9 +1,7 @@
 """The classes of a network: by name, by number, and as a source of labelled images calls them."""
 
-from difflib import get_close_matches
-
 from unitscope.concepts.vocabulary import Vocabulary
-from unitscope.errors import UsageError
+from unitscope.errors import UsageError, say_near
 from unitscope.networks.network import Network
 
 
@@ -40,9 +38,8 @@ def find_class(network: Network, name: str) -> int:
         raise UsageError(f"{network.name} has classes 0 to {len(network.classes) - 1}, not {name}")
     if not places:
         raise UsageError(f"{network.name} has no names of classes; give a number instead of {name!r}")
-    near = [network.classes[places[one]] for one in get_close_matches(wanted, places, n=4, cutoff=0.5)]
-    known = f"near names: {', '.join(near)}" if near else f"it has {', '.join(network.classes[:6])}, ..."
-    raise UsageError(f"{network.name} has no class {name!r}; {known}")
+    known = say_near(name, network.classes) or f"; it has {', '.join(network.classes[:6])}, ..."
+    raise UsageError(f"{network.name} has no class {name!r}{known}")
 
 
 def _plain(name: str) -> str:

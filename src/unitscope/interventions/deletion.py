@@ -1,9 +1,10 @@
-"""The deletion test of explanations: a class without its top contributors, and without units by lot."""
+"""The deletion test of explanations: a class without its top contributors, and without random units."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import UsageError
+from unitscope.errors import UsageError, check_seed
 from unitscope.interventions.ablation import Masks, Trial, read_images
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.explanation import (
@@ -24,15 +25,22 @@ from unitscope.interventions.explanation import (
     soften,
     weigh_gradient,
 )
-from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_logits
+from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers
 from unitscope.interventions.replay import replay
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.results import Result
+from unitscope.statistics.intervals import Interval, count_draws, draw_again, take_middle
+from unitscope.tables import Table, align
 
 Kind = Literal["top", "active", "random"]
 KINDS: tuple[Kind, ...] = ("top", "active", "random")
+KIND_NAMES = {"top": "top contributors", "active": "most active", "random": "random"}
 COUNTS = (1, 2, 4, 8, 16)
+COLUMNS = ("kind", "count", "logit", "logit_low", "logit_high", "probability", "probability_low",
+           "probability_high", "renamed")  # fmt: skip
+REPLICATES = 1000
 _BATCH = 16
 _TRIED = 4
 _VERSIONS = 128
@@ -43,28 +51,26 @@ class Deletion:
     """What the predicted class loses without `count` units: means over images, with 95 % intervals.
 
     `kind` says which units: "top", those that contribute most to it; "active", those with the largest mean
-    activation, whatever they contribute; "random", units by lot. `logit` and `probability` are what was
+    activation, whatever they contribute; "random", random units. `logit` and `probability` are what was
     before minus what is after, `renamed` is the fraction of images whose predicted class becomes another.
     """
 
     kind: Kind
     count: int
-    logit: float
-    logit_low: float
-    logit_high: float
-    probability: float
-    probability_low: float
-    probability_high: float
+    logit: Interval
+    probability: Interval
     renamed: float
 
 
 @dataclass(frozen=True, eq=False)
-class DeletionTest:
+class DeletionTest(Result):
     """The deletion test, image by image: what the predicted class loses, and whether another takes its place.
 
     The kinds are `KINDS`; the figures of "random" are means over `draws` draws of an image. `method` is that
-    of the contributions.
+    of the contributions, `seed` drew the random units and draws the images of intervals.
     """
+
+    files = ("deletion.csv",)
 
     counts: tuple[int, ...]
     draws: int
@@ -72,27 +78,55 @@ class DeletionTest:
     logit: Float64[np.ndarray, "image kind count"]
     probability: Float64[np.ndarray, "image kind count"]
     renamed: Float64[np.ndarray, "image kind count"]
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.logit)
 
-    def rows(self, *, replicates: int = 1000, seed: int = 0) -> list[Deletion]:
-        """Means with percentile intervals of a bootstrap over images."""
-        draws = np.random.default_rng(seed).integers(0, len(self), (replicates, len(self)))
-        weights = np.stack([np.bincount(draw, minlength=len(self)) for draw in draws]) / len(self)
-        bounds = [
-            np.quantile(np.einsum("ri,ikn->rkn", weights, drop), [0.025, 0.975], axis=0)
-            for drop in (self.logit, self.probability)
-        ]
+    @cached_property
+    def means(self) -> list[Deletion]:
+        """Means by count and kind, with percentile intervals of a bootstrap over images."""
+        draws = draw_again(len(self), REPLICATES, np.random.default_rng(self.seed))
+        weights = count_draws(draws) / len(self)
+        drops = (self.logit, self.probability)
+        drawn = [np.einsum("ri,ikn->rkn", weights, drop) for drop in drops]
         rows = []
         for place, count in enumerate(self.counts):
             for k, kind in enumerate(KINDS):
-                logit, probability, renamed = (
-                    float(drop[:, k, place].mean()) for drop in (self.logit, self.probability, self.renamed)
+                logit, probability = (
+                    take_middle(found[:, k, place], float(drop[:, k, place].mean()))
+                    for found, drop in zip(drawn, drops, strict=True)
                 )
-                (low, high), (below, above) = ((float(b[0, k, place]), float(b[1, k, place])) for b in bounds)
-                rows.append(Deletion(kind, count, logit, low, high, probability, below, above, renamed))
+                rows.append(
+                    Deletion(kind, count, logit, probability, float(self.renamed[:, k, place].mean()))
+                )
         return rows
+
+    def tables(self) -> dict[str, Table]:
+        """The means, a row a kind and count."""
+        rows = ((r.kind, r.count, *r.logit.ends, *r.probability.ends, r.renamed) for r in self.means)
+        return {"deletion.csv": Table(COLUMNS, tuple(rows), digits=None)}
+
+    def text(self) -> str:
+        """What the predicted class loses, by number and kind of units removed."""
+        table = [["removed", "units", "logit falls by", "95 %", "probability by", "95 %", "renamed"]]
+        for row in self.means:
+            logit, probability = (
+                [f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}"]
+                for one in (row.logit, row.probability)
+            )
+            renamed = f"{row.renamed:.1%}"
+            table.append([str(row.count), KIND_NAMES[row.kind], *logit, *probability, renamed])
+        how = "exact contributions" if self.method == "exact" else f"{self.method}, an approximation"
+        return (
+            f"predicted class without some units: {len(self):,} images, {how}, "
+            f"{self.draws} random draws each\n{align(table, left=(1,))}"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        about = {"images": len(self), "draws": self.draws, "method": self.method}
+        return {**about, "rows": self.rows()}
 
 
 def measure_deletion(
@@ -118,8 +152,7 @@ def measure_deletion(
     """
     if draws < 1:
         raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
-    if seed < 0:
-        raise UsageError(f"the seed of random draws is {seed}; give one of 0 or more")
+    check_seed(seed)
     if not len(source):
         raise UsageError("the source has no images to delete units from; give another one")
     network = fix_size(network, source[0].image)
@@ -144,7 +177,7 @@ def measure_deletion(
             masks = _choose_units(run, counts, draws, np.random.default_rng([seed, index]))
             drops[:, index] = _compare(run.logits, run.remove(masks), len(counts))
     method: Method = "gradient times activation" if head is None else "exact"
-    return DeletionTest(tuple(counts), draws, method, drops[0], drops[1], drops[2])
+    return DeletionTest(tuple(counts), draws, method, drops[0], drops[1], drops[2], seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,20 +212,16 @@ def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_R
         for index in range(len(source)):
             image = feed_image(network, source[index].image)
             maps, output = rest.start(image)
-            logits = _numbers(output)[0]
+            logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
 
             def remove(masks: Masks, maps: Tensor = maps) -> Float64[np.ndarray, "removal classes"]:
                 keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
                 starts = range(0, len(masks), _VERSIONS)
                 parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
-                return np.concatenate([_numbers(part) for part in parts])
+                return np.concatenate([read_numbers(part) for part in parts])
 
             yield _Run(logits, contributions, maps[0].double().mean((1, 2)).cpu().numpy(), remove)
-
-
-def _numbers(output: Tensor) -> Float64[np.ndarray, "n classes"]:
-    return read_logits(output).detach().double().cpu().numpy()
 
 
 def _choose_units(run: _Run, counts: Sequence[int], draws: int, rng: np.random.Generator) -> Masks:

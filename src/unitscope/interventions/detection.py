@@ -1,72 +1,161 @@
 """A unit as a detector: its peak tells images with a concept from those without (paper B, figs 1f, 3f)."""
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Float64
 from tqdm import tqdm
 
-from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
-from unitscope.errors import SourceError, UsageError
+from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary, find_named
+from unitscope.dissection.matching import find_detectors, find_layer
+from unitscope.dissection.result import Dissection
+from unitscope.errors import SourceError, UsageError, check_seed
+from unitscope.interventions.detectors import (
+    Answers,
+    Detectors,
+    Peaks,
+    Sample,
+    score_units,
+    shuffle_control,
+    sort_answers,
+)
 from unitscope.networks.feeding import read_peaks
-from unitscope.networks.generators import check_source
+from unitscope.networks.generators import check_source, find_generated, pair_generator
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.results import Result
+from unitscope.tables import Table, align, clean
 
 LEAST = 10
 """The fewest images with a concept, and without, that a detector is judged by."""
-
-Peaks = Float32[np.ndarray, "image unit"]
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """As many images with a concept as without; `images` are numbers in the source, ascending.
-
-    `present` says which have it, `fitting` in which the threshold is sought: half of either kind. All the
-    others measure what it is worth. Several concepts count as one that is any of them.
-    """
-
-    concepts: tuple[Concept, ...]
-    images: Int64[np.ndarray, "image"]
-    present: Bool[np.ndarray, "image"]
-    fitting: Bool[np.ndarray, "image"]
-
-    @property
-    def name(self) -> str:
-        """The concepts for people."""
-        return " or ".join(concept.label for concept in self.concepts)
-
-    def __len__(self) -> int:
-        return len(self.images)
+COLUMNS = ("unit", "label", "threshold", "fitted", "balanced_accuracy", "low", "high", "auroc")
 
 
 @dataclass(frozen=True, eq=False)
-class Detectors:
-    """Every unit of a layer as a detector of one concept: present where its peak is above the threshold.
+class Detection(Result):
+    """The units of a layer as detectors of a concept; made by `detect`.
 
-    `fitted` is the balanced accuracy on the half that the threshold comes from; `balanced`, with its 95 %
-    bootstrap interval `low` to `high`, and `auroc`, the area under the receiver operating characteristic,
-    are measured on the other half. Chance is 0.5 in all of them.
+    `units` are those shown, in order; `labels` are those that a run gives to detectors of its own, by unit;
+    `shuffled` are the figures of the best unit shown where labels mean nothing. `peaks` are those of the
+    images of `sample`, which are of `source`. The main table has a row a unit; the page is two `pictures`.
     """
 
-    threshold: Float64[np.ndarray, "unit"]
-    fitted: Float64[np.ndarray, "unit"]
-    balanced: Float64[np.ndarray, "unit"]
-    low: Float64[np.ndarray, "unit"]
-    high: Float64[np.ndarray, "unit"]
-    auroc: Float64[np.ndarray, "unit"]
+    layer: str
+    source: ConceptSource
+    sample: Sample
+    peaks: Peaks
+    detectors: Detectors
+    units: Sequence[int]
+    labels: Mapping[int, Concept]
+    shuffled: Float64[np.ndarray, "draw"]
 
-    def __len__(self) -> int:
-        return len(self.threshold)
+    files = ("detectors.csv",)
+    pictures = ("jitter.svg", "answers.png")
 
     @property
-    def order(self) -> Int64[np.ndarray, "unit"]:
-        """The units, the best first by `fitted`, so that none is favored where it is measured."""
-        return np.argsort(-self.fitted, kind="stable")
+    def chance(self) -> float:
+        """The balanced accuracy of a random unit of the layer."""
+        return float(self.detectors.balanced.mean())
+
+    @property
+    def luck(self) -> tuple[float, float]:
+        """The mean of the control with shuffled labels, and what 95 % of its draws stay below."""
+        return float(self.shuffled.mean()), float(np.quantile(self.shuffled, 0.95))
+
+    @property
+    def answers(self) -> Answers:
+        """How the first unit shown answers to each image measured."""
+        return sort_answers(self.peaks, self.sample, self.detectors, self.units[0])
+
+    def label(self, unit: int) -> str:
+        """What a run calls a unit, empty where it does not."""
+        return self.labels[unit].label if unit in self.labels else ""
+
+    def tables(self) -> dict[str, Table]:
+        """All units, the best first."""
+        return {"detectors.csv": self._lay_out(self.detectors.order.tolist())}
+
+    def _lay_out(self, units: Sequence[int]) -> Table:
+        found = self.detectors
+        figures = (found.threshold, found.fitted, found.balanced, found.low, found.high, found.auroc)
+        rows = ((unit, self.label(unit), *(float(one[unit]) for one in figures)) for unit in units)
+        return Table(COLUMNS, tuple(rows), left=(1,), digits=9)
+
+    def text(self) -> str:
+        """The units shown, and how far luck goes."""
+        found, half, named = self.detectors, len(self.sample) // 4, bool(self.labels)
+        head = ["unit", *(["label"] if named else []), "threshold"]
+        rows = [[*head, "balanced accuracy", "95 % interval", "AUROC"]]
+        for unit in self.units:
+            row = [str(unit), *([self.label(unit) or "-"] if named else []), f"{found.threshold[unit]:.4g}"]
+            row += [f"{found.balanced[unit]:.3f}", f"{found.low[unit]:.3f} to {found.high[unit]:.3f}"]
+            rows.append([*row, f"{found.auroc[unit]:.3f}"])
+        (mean, high), answers, name = self.luck, self.answers, clean(self.sample.name)
+        best = "the best unit" if len(self.units) > 1 else f"unit {self.units[0]}"
+        return (
+            f"{name}: {2 * half} images with, {2 * half} without; threshold and order from one half, "
+            f"the rest from the other\n\n{align(rows, left=(1,) if named else ())}\n\n"
+            f"unit {answers.unit} is silent in {len(answers.silent)} of {half} images with {name}, "
+            f"and high in {len(answers.alarms)} of {half} without\n"
+            f"a unit by lot: {self.chance:.3f}, the mean of {len(found)} units\n"
+            f"{best} with labels shuffled: {mean:.3f}, below {high:.3f} in 95 of 100 draws"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        (mean, high), answers = self.luck, self.answers
+        return {
+            "layer": self.layer,
+            "concepts": [f"{concept.category}/{concept.label}" for concept in self.sample.concepts],
+            "images": len(self.sample) // 2,
+            "units": self._lay_out(self.units).records(),
+            "silent": {"unit": answers.unit, "images": answers.silent.tolist()},
+            "alarms": {"unit": answers.unit, "images": answers.alarms.tolist()},
+            "mean_of_units": self.chance,
+            "shuffled": {"mean": mean, "quantile_95": high, "draws": len(self.shuffled)},
+        }
+
+
+def detect(
+    network: Network,
+    layer: str,
+    source: ConceptSource,
+    concepts: str | Sequence[str],
+    *,
+    unit: int | None = None,
+    top: int = 10,
+    run: Dissection | None = None,
+    most: int = 1000,
+    share: float | None = None,
+    seed: int = 0,
+) -> Detection:
+    """Does a unit's peak tell images with a concept from those without (paper B, figs 1f and 3f)?
+
+    Every unit gets the threshold that tells best on one half of at most `most` images with and as many
+    without, drawn by `seed`, and is measured on the other half (`score_units`). `layer` may be NAME@in, what
+    the layer is given. Of several `concepts`, any counts; each is a name or CATEGORY/NAME. `share` is the
+    fraction of an image's pixels that a concept must have, by default 0.01, in images of a generator 0.05, as
+    in paper B. The result shows `unit`, or the `top` best; `run` names them.
+
+    Raises `UsageError` for a layer, unit, concept or number that cannot be, or a run of another network,
+    `SourceError` for too few images.
+    """
+    if top < 1:
+        raise UsageError(f"top is {top}; wanted 1 unit or more")
+    check_units(network, layer, unit)
+    labels = {} if run is None else find_detectors(find_layer(run, network, layer))
+    network, source = pair_generator(network, source)
+    if share is None:
+        share = 0.01 if find_generated(source) is None else 0.05
+    names = [concepts] if isinstance(concepts, str) else concepts
+    sample, peaks = detect_concept(network, layer, source, names, most=most, share=share, seed=seed)
+    detectors = score_units(peaks, sample, seed=seed)
+    units = detectors.order[:top].tolist() if unit is None else [unit]
+    shuffled = shuffle_control(peaks if unit is None else peaks[:, [unit]], sample, seed=seed)
+    return Detection(layer, source, sample, peaks, detectors, units, labels, shuffled)
 
 
 def check_units(network: Network, layer: str, unit: int | None = None) -> int:
@@ -79,37 +168,6 @@ def check_units(network: Network, layer: str, unit: int | None = None) -> int:
     if unit is not None and not 0 <= unit < count:
         raise UsageError(f"layer {layer} has units 0 to {count - 1}, not {unit}")
     return int(count)
-
-
-def find_named(vocabulary: Vocabulary, names: Sequence[str]) -> tuple[Concept, ...]:
-    """The concept of every name: its name or label in any case, or CATEGORY/NAME.
-
-    Raises `UsageError` for a name that is unknown, with near names, or that several concepts share.
-
-    >>> words = Vocabulary((Concept(1, "cat", "object"), Concept(4, "red-c", "color")))
-    >>> [concept.id for concept in find_named(words, ["Red", "object/cat"])]
-    [4, 1]
-    """
-    if not names:
-        raise UsageError("no concept was named; say which, as in: --concept tree")
-    return tuple(_find_one(vocabulary, name) for name in dict.fromkeys(names))
-
-
-def _find_one(vocabulary: Vocabulary, name: str) -> Concept:
-    wanted = name.casefold()
-    found = []
-    for one in vocabulary:
-        spelled = {one.name.casefold(), one.label.casefold()}
-        if wanted in spelled | {f"{one.category}/{text}".casefold() for text in spelled}:
-            found.append(one)
-    if not found:
-        near = difflib.get_close_matches(name, [one.label for one in vocabulary], 3)
-        hint = f"near names: {', '.join(near)}" if near else f"it has {len(vocabulary)} others"
-        raise UsageError(f"the source has no concept {name!r}; {hint}")
-    if len(found) > 1:
-        choices = " or ".join(f"{one.category}/{one.label}" for one in found)
-        raise UsageError(f"several concepts are called {name!r}; say {choices}")
-    return found[0]
 
 
 def draw_sample(
@@ -133,8 +191,7 @@ def draw_sample(
         raise UsageError(f"the share of pixels is {share:g}; it goes from 0 (any pixel) to 1")
     if most < LEAST:
         raise UsageError(f"at most {most} images of either kind; wanted {LEAST} or more")
-    if seed < 0:
-        raise UsageError(f"the seed is {seed}; it must be 0 or more")
+    check_seed(seed)
     codes = _code_labels(source.vocabulary, concepts)
     found: list[bool | None] = [
         _judge(source[index], codes, share)
@@ -180,150 +237,6 @@ def _judge(example: Example, codes: np.ndarray, share: float) -> bool | None:
     if pixels:
         return True if pixels >= share * int(known.sum()) else None
     return False if whole or seen[known].any() else None
-
-
-def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: int = 0) -> Detectors:
-    """Every unit as a detector: its threshold from one half of the sample, its worth on the other half.
-
-    The threshold maximizes the balanced accuracy (true positive rate + true negative rate) / 2, midway
-    between two peaks; of several the one where misses and false alarms balance best (as paper B chooses it),
-    then the lowest. The interval resamples the images measured, those with the
-    concept and those without by themselves: as each of them is right or wrong, that is a binomial draw
-    for either.
-    """
-    fit, rest = sample.fitting, ~sample.fitting
-    thresholds, fitted = find_thresholds(peaks[fit], sample.present[fit])
-    above, truth = peaks[rest] > thresholds, sample.present[rest]
-    count_with, count_without = int(truth.sum()), int((~truth).sum())
-    hits, rejections = above[truth].mean(0), 1 - above[~truth].mean(0)
-    rng = np.random.default_rng(seed)
-    size = (replicates, len(thresholds))
-    drawn = (
-        rng.binomial(count_with, hits, size) / count_with
-        + rng.binomial(count_without, rejections, size) / count_without
-    ) / 2
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    auroc = measure_auroc(peaks[rest], truth)
-    return Detectors(thresholds, fitted, (hits + rejections) / 2, low, high, auroc)
-
-
-def find_thresholds(
-    peaks: Peaks, present: Bool[np.ndarray, "image"]
-) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
-    """The threshold of every unit with the best balanced accuracy, and that accuracy; see `score_units`.
-
-    A unit whose peaks are all the same gets that value, above which nothing lies. Raises `UsageError` where
-    all images, or none, have the concept.
-
-    >>> peaks = np.array([[0.0, 5.0], [1.0, 5.0], [3.0, 5.0], [4.0, 5.0]], np.float32)
-    >>> find_thresholds(peaks, np.array([False, False, True, True]))
-    (array([2., 5.]), array([1. , 0.5]))
-    """
-    if present.all() or not present.any():
-        raise UsageError("a threshold needs images with the concept and images without; all are of one kind")
-    return _Cuts.of(peaks).best(present)
-
-
-@dataclass(frozen=True, eq=False)
-class _Cuts:
-    """The peaks of every unit in order, and where a threshold may lie: once sorted, labels may change."""
-
-    order: Int64[np.ndarray, "image unit"]
-    values: Float64[np.ndarray, "image unit"]
-    allowed: Bool[np.ndarray, "image unit"]
-
-    @classmethod
-    def of(cls, peaks: Peaks) -> "_Cuts":
-        order = np.argsort(peaks, axis=0, kind="stable")
-        values = np.take_along_axis(peaks, order, 0).astype(np.float64)
-        allowed = np.ones(values.shape, bool)
-        allowed[:-1] = values[1:] > values[:-1]
-        return cls(order, values, allowed)
-
-    def best(
-        self, present: Bool[np.ndarray, "image"]
-    ) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
-        having, lacking = int(present.sum()), int((~present).sum())
-        missed = np.cumsum(present[self.order], 0)
-        rejected = np.arange(1, len(present) + 1)[:, None] - missed
-        # Whole numbers, so that ties are ties: 2 * having * lacking times balanced accuracy, and skew.
-        right = (having - missed) * lacking + rejected * having
-        best = np.where(self.allowed, right, -1).max(0)
-        skew = np.abs(missed * lacking - (lacking - rejected) * having)
-        place = np.where(self.allowed & (right == best), skew, 2 * having * lacking).argmin(0)
-        units = np.arange(len(place))
-        above = np.minimum(place + 1, len(self.values) - 1)  # past the last peak nothing is above
-        return (self.values[place, units] + self.values[above, units]) / 2, best / (2 * having * lacking)
-
-
-def measure_auroc(peaks: Peaks, present: Bool[np.ndarray, "image"]) -> Float64[np.ndarray, "unit"]:
-    """The chance that a random image with the concept has a higher peak than one without; ties count half.
-
-    >>> measure_auroc(np.array([[1.0], [2.0], [2.0]], np.float32), np.array([False, False, True]))
-    array([0.75])
-    """
-    having, lacking = peaks[present], np.sort(peaks[~present], axis=0)
-    areas = []
-    for own, others in zip(having.T, lacking.T, strict=True):
-        lower = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
-        areas.append(lower.mean() / (2 * len(others)))
-    return np.array(areas, np.float64)
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What one unit says of the images that it is measured on: numbers of images in the source.
-
-    `hits` have the concept and a peak above the threshold, the highest first; `silent` have it and no such
-    peak, the lowest first (paper B, fig. 3g); `alarms` lack it and have such a peak, the highest first;
-    `quiet` lack it and have none, the lowest first.
-    """
-
-    unit: int
-    hits: Int64[np.ndarray, "hit"]
-    silent: Int64[np.ndarray, "miss"]
-    alarms: Int64[np.ndarray, "alarm"]
-    quiet: Int64[np.ndarray, "rejection"]
-
-
-def sort_answers(peaks: Peaks, sample: Sample, detectors: Detectors, unit: int) -> Answers:
-    """The images of the half that no threshold was sought in, by what a unit says of them.
-
-    >>> sample = Sample((), np.arange(4), np.array([True, True, False, False]), np.zeros(4, bool))
-    >>> peaks = np.array([[3.0], [1.0], [4.0], [0.0]], np.float32)
-    >>> half = np.array([2.0])
-    >>> found = sort_answers(peaks, sample, Detectors(half, half, half, half, half, half), 0)
-    >>> found.hits.tolist(), found.silent.tolist(), found.alarms.tolist(), found.quiet.tolist()
-    ([0], [1], [2], [3])
-    """
-    rest = ~sample.fitting
-    images, own, present = sample.images[rest], peaks[rest, unit], sample.present[rest]
-    above = own > detectors.threshold[unit]
-    rising = np.argsort(own, kind="stable")
-    falling = np.argsort(-own, kind="stable")
-    kinds = [(falling, present & above), (rising, present & ~above)]
-    kinds += [(falling, ~present & above), (rising, ~present & ~above)]
-    return Answers(unit, *(images[order[chosen[order]]] for order, chosen in kinds))
-
-
-def shuffle_control(
-    peaks: Peaks, sample: Sample, *, draws: int = 100, seed: int = 0
-) -> Float64[np.ndarray, "draw"]:
-    """The balanced accuracy of the best unit where labels mean nothing: all steps with labels shuffled.
-
-    In every draw the labels of either half are shuffled among its images, thresholds sought, the best unit
-    taken, and measured on the other half: what is above 0.5 there is luck.
-    """
-    rng = np.random.default_rng(seed)
-    rest = ~sample.fitting
-    cuts, measured = _Cuts.of(peaks[sample.fitting]), peaks[rest]
-    found = []
-    for _ in range(draws):
-        thresholds, fitted = cuts.best(rng.permutation(sample.present[sample.fitting]))
-        unit = int(fitted.argmax())
-        above, truth = measured[:, unit] > thresholds[unit], rng.permutation(sample.present[rest])
-        found.append((above[truth].mean() + 1 - above[~truth].mean()) / 2)
-    return np.array(found, np.float64)
 
 
 def detect_concept(

@@ -13,8 +13,8 @@ from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import edited
-from unitscope.interventions.linear_head import find_head, read_head, read_logits, remove_units
-from unitscope.networks.network import Input, Network
+from unitscope.interventions.linear_head import check_hidden, find_head, read_head, read_logits, remove_units
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
 from unitscope.statistics.grids import make_grid
@@ -169,11 +169,7 @@ def read_layer(
     """
     with tap(network, [layer]) as read:
         maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
-    with evaluation(network.module), torch.no_grad():
-        logits = read_logits(network.module(*_parts(batch)))
-    if maps.shape[1:] == (logits.shape[1], 1, 1) and torch.equal(maps[:, :, 0, 0], logits.float()):
-        raise UsageError(f"layer {layer} of {network.name} gives the classes themselves; take one before it")
-    return maps, logits
+    return maps, check_hidden(network, layer, batch)
 
 
 def not_linear(network: Network, layer: str) -> NetworkError:
@@ -240,7 +236,7 @@ def weigh_gradient(
 
     with evaluation(network.module):
         with torch.enable_grad(), hook_layer(network, layer, branch):
-            logit = read_logits(network.module(*_parts(batch)))[0, target]
+            logit = read_logits(network.module(*spread(batch)))[0, target]
             slope = torch.autograd.grad(logit, leaves, allow_unused=True)[0] if logit.requires_grad else None
         if slope is None:
             raise NetworkError(
@@ -248,10 +244,6 @@ def weigh_gradient(
             )
         units = slope.shape[1]
         with edited(network, remove_units(layer, np.ones(units, bool))), torch.no_grad():
-            rest = read_logits(network.module(*_parts(batch)))[0, target]
+            rest = read_logits(network.module(*spread(batch)))[0, target]
     products = slope.double() * leaves[0].detach().double()
     return float(rest), products.sum((0, 2, 3)).cpu().numpy()
-
-
-def _parts(batch: Input) -> tuple[Tensor, ...]:
-    return batch if isinstance(batch, tuple) else (batch,)

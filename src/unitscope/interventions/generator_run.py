@@ -1,14 +1,13 @@
 """A generator with the run that named its units and the segmenter that looked at its pictures."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from unitscope.concepts.derived import find_inside
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
-from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
+from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary, find_named
 from unitscope.dissection.matching import check_network, pick_layer
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
-from unitscope.interventions.detection import find_named
 from unitscope.interventions.unit_values import rank_by_iou
 from unitscope.networks.generators import Generator, find_generated, with_seed
 from unitscope.networks.network import Network
@@ -90,15 +89,11 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
             f"the run is over {run.source}, not over a generator's images with a segmenter's labels; "
             "dissect with --concepts segmenter:NAME"
         )
-    described = run.recipe["source"]
-    assert isinstance(described, Mapping)
     seeded = with_seed(network, images.generator.seed)
-    return Studio(seeded, run, segmenter, int(described.get("images", images.count)))
+    return Studio(seeded, run, segmenter, run.recipe.source.images or images.count)
 
 
 def find_segmenter(source: ConceptSource) -> Segmenter | None:
     """The segmenter that labels a source's images, if one does."""
-    inner: object = source
-    while inner is not None and not isinstance(inner, SegmentedSource):
-        inner = getattr(inner, "source", None)
-    return inner.segmenter if isinstance(inner, SegmentedSource) else None
+    found = find_inside(source, SegmentedSource)
+    return None if found is None else found.segmenter

@@ -11,6 +11,7 @@ from unitscope.interventions.ablation import Method, Trial, score_removals, sing
 from unitscope.interventions.class_scores import ClassScores
 from unitscope.interventions.edits import count_units
 from unitscope.networks.network import Network
+from unitscope.statistics.intervals import Interval, draw_again, take_middle
 
 By = Literal["contrast", "margin", "accuracy"]
 TOP = 4
@@ -157,19 +158,16 @@ def _group(name: str, values: Float64[np.ndarray, "some"]) -> Group:
 
 
 @dataclass(frozen=True)
-class Correlation:
-    """Spearman's rank correlation of two values of the same units.
+class Correlation(Interval):
+    """Spearman's rank correlation of two values of the same units, with its bootstrap interval over units.
 
-    `low` and `high`: 95 % bootstrap interval over units. `chance_low` and `chance_high`: the middle 95 %
-    where one of the values is shuffled over the units; `p_value`: how often that is as far from 0.
+    `chance_low` and `chance_high`: the middle 95 % where one of the values is shuffled over the units;
+    `p_value`: how often that is as far from 0.
     """
 
-    value: float
-    low: float
-    high: float
-    chance_low: float
-    chance_high: float
-    p_value: float
+    chance_low: float = float("nan")
+    chance_high: float = float("nan")
+    p_value: float = float("nan")
 
 
 def correlate_ranks(
@@ -182,13 +180,12 @@ def correlate_ranks(
     (1.0, True)
     """
     rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(one), (replicates, len(one)))
-    value = _spearman(one, other)
-    low, high = np.quantile([_spearman(one[draw], other[draw]) for draw in draws], [0.025, 0.975])
+    draws, value = draw_again(len(one), replicates, rng), _spearman(one, other)
+    found = take_middle([_spearman(one[draw], other[draw]) for draw in draws], value)
     shuffled = np.array([_spearman(one, rng.permutation(other)) for _ in range(replicates)])
-    chance = np.quantile(shuffled, [0.025, 0.975])
+    chance = take_middle(shuffled, 0.0)
     p_value = (1 + int((np.abs(shuffled) >= abs(value)).sum())) / (1 + replicates)
-    return Correlation(value, float(low), float(high), float(chance[0]), float(chance[1]), p_value)
+    return Correlation(*found.ends, chance.low, chance.high, p_value)
 
 
 def _spearman(one: Float64[np.ndarray, "n"], other: Float64[np.ndarray, "n"]) -> float:

@@ -9,9 +9,10 @@ from jaxtyping import Float, Float32, Float64, Int64, UInt16
 from torch import Tensor
 from torch.nn import functional
 
-from unitscope.interventions.areas import SURE, Share
+from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.repainting import Repainted
+from unitscope.statistics.intervals import Interval
 
 Cell = tuple[int, int]
 
@@ -28,7 +29,7 @@ def choose_grid(cells: tuple[int, int], across: int | None = None) -> tuple[int,
 
 
 def draw_cells(cells: tuple[int, int], count: int, number: int, seed: int) -> list[Cell]:
-    """The places tried in image `number`: `count` different cells of a grid by lot, all where it has fewer.
+    """The places tried in image `number`: `count` different random cells of a grid, all where it has fewer.
 
     >>> draw_cells((2, 2), 9, number=0, seed=0)
     [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -129,34 +130,34 @@ class Trials:
         )
 
     @property
-    def effect(self) -> Share:
+    def effect(self) -> Interval:
         """The mean change of the concept's pixels, as a share of its mean pixels a picture.
 
         What paper B plots in fig. 4d. The 99 % interval is normal over images: the trials of one image
         count as one draw.
         """
-        return _average(
-            self.change / self.mean_pixels if self.mean_pixels else self.change * np.nan, self.image
-        )
+        return _average(self._changes, self.image)
 
     @property
     def deviation(self) -> float:
         """The standard deviation of that change over trials, the bars of paper B, fig. 4d."""
-        return (
-            float((self.change / self.mean_pixels).std()) if len(self) and self.mean_pixels else float("nan")
-        )
+        return float(self._changes.std()) if len(self) else float("nan")
 
     @property
-    def added(self) -> Share:
-        """How much more of the place's own pixels is the concept once the units are inserted."""
+    def _changes(self) -> Float64[np.ndarray, "trial"]:
+        return np.asarray(self.change / (self.mean_pixels or np.nan))
+
+    @property
+    def added(self) -> Interval:
+        """How much more of the place's own pixels is the concept once the units are inserted, with 99 %."""
         return _average(self.inserted - self.before, self.image)
 
     @property
-    def causal(self) -> Share:
+    def causal(self) -> Interval:
         """The average causal effect: mean s(x_i) - mean s(x_a) (GAN Dissection, eq. 4), from -1 to 1.
 
         s is the share of the place's pixels that is the concept, x_i the picture with the units inserted at
-        the place, x_a that with them removed there.
+        the place, x_a that with them removed there. The interval is one of 99 %.
         """
         return _average(self.inserted - self.removed, self.image)
 
@@ -188,14 +189,14 @@ def read_trials(
     return rows
 
 
-def _average(values: Float64[np.ndarray, "trial"], image: Int64[np.ndarray, "trial"]) -> Share:
+def _average(values: Float64[np.ndarray, "trial"], image: Int64[np.ndarray, "trial"]) -> Interval:
     """The mean over trials with a normal 99 % interval over images, whose trials hang together."""
     if not len(values):
-        return Share(*(float("nan"),) * 3)
+        return Interval(float("nan"))
     mean = float(values.mean())
     _, place = np.unique(image, return_inverse=True)
     off = np.bincount(place, values - mean)
     if len(off) < 2:
-        return Share(mean, float("nan"), float("nan"))
+        return Interval(mean)
     error = float(np.sqrt((off**2).sum() * len(off) / (len(off) - 1)) / len(values))
-    return Share(mean, mean - SURE * error, mean + SURE * error)
+    return Interval(mean, mean - SURE * error, mean + SURE * error)

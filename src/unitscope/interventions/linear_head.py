@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Edit, count_units, edited
-from unitscope.networks.network import Input, Network
-from unitscope.networks.trace import evaluation
+from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.trace import evaluation, hook_layer
 
 _CLOSE = 1e-5
 _HALVES = 3
@@ -83,7 +83,7 @@ def read_head(network: Network, layer: str, head: LinearHead, batch: Input) -> R
         with edited(network, remove_units(layer, np.ones(head.weight.shape[1], bool))):
             none, _, rest = _run(network, head.name, batch)
     lost = (read.double() - none.double()).cpu().numpy()
-    return Reading(lost, rest.double().cpu().numpy(), read_logits(output).double().cpu().numpy())
+    return Reading(lost, rest.double().cpu().numpy(), read_numbers(output))
 
 
 def remove_units(layer: str, mask: Bool[np.ndarray, "unit"]) -> Edit:
@@ -108,6 +108,29 @@ def read_logits(output: object) -> Float[Tensor, "image classes"]:
     return logits
 
 
+def read_numbers(output: object) -> Float64[np.ndarray, "image classes"]:
+    """The logits among what a network gives, in double precision. Raises what `read_logits` raises."""
+    return read_logits(output).detach().double().cpu().numpy()
+
+
+def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "image classes"]:
+    """The logits of a batch. Raises `UsageError` where the layer gives them itself: its units are classes."""
+    given: list[Tensor] = []
+
+    def note(raw: Tensor) -> Tensor:
+        given.append(raw)
+        return raw
+
+    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
+        logits = read_logits(network.module(*spread(batch)))
+    for raw in given:
+        if raw.numel() == logits.numel() and torch.equal(raw.reshape(logits.shape), logits):
+            raise UsageError(
+                f"layer {layer} of {network.name} gives the classes themselves; take one before it"
+            )
+    return logits
+
+
 @torch.no_grad()
 def _run(network: Network, head: str, batch: Input) -> tuple[Tensor, Tensor, Tensor]:
     """What a linear layer reads, what it gives, and what the network gives."""
@@ -115,7 +138,7 @@ def _run(network: Network, head: str, batch: Input) -> tuple[Tensor, Tensor, Ten
     module = network.module.get_submodule(head)
     hook = module.register_forward_hook(lambda _m, args, output: seen.append((args[0], output)))
     try:
-        output = network.module(*(batch if isinstance(batch, tuple) else (batch,)))
+        output = network.module(*spread(batch))
     finally:
         hook.remove()
     if not seen:

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from unitscope.errors import NetworkError
 from unitscope.interventions.ablation import Trial, read_images
 from unitscope.interventions.importance import Importance
-from unitscope.networks.network import Network
+from unitscope.interventions.linear_head import read_logits
+from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
 
@@ -38,10 +39,7 @@ def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.nd
         tqdm(total=len(trial), desc=f"peaks of {layer}", unit="image", disable=None) as bar,
     ):
         for targets, batch in read_images(network, trial, _BATCH):
-            output = network.module(*(batch if isinstance(batch, tuple) else (batch,)))
-            logits = getattr(output, "logits", output)
-            if not (isinstance(logits, Tensor) and logits.ndim == 2):
-                raise NetworkError(f"{network.name} gives no logits [images, classes]; take a classifier")
+            logits = read_logits(network.module(*spread(batch)))
             peaks, likely = seen.pop().cpu().numpy(), logits.double().softmax(1).cpu().numpy()
             sums = sums or _Sums(likely[0], peaks[0])
             sums.update(likely, peaks)

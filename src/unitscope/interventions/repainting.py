@@ -64,7 +64,6 @@ def repaint_pixels(
     title: str = "",
 ) -> Iterator[tuple[int, UInt8[np.ndarray, "version y x 3"]]]:
     """The pictures that `repaint` looks at: of every image the unedited one, then one an edit."""
-    device = generator.device
     with (
         replay(generator, layer) as rest,
         tqdm(
@@ -72,7 +71,7 @@ def repaint_pixels(
         ) as bar,
     ):
         for number in numbers:
-            maps, _ = rest.start(generator.feed(np.zeros((1, 1, 1, 3), np.uint8), number, device))
+            maps, _ = rest.start(generator.inputs(number))
             edit = plan(number, maps)
             painted = [rest.finish(part) for part in _versions(maps, edit, batch)]
             yield number, np.concatenate([to_pixels(one, generator.low, generator.high) for one in painted])

@@ -12,11 +12,10 @@ from unitscope.interventions.ablation import Masks, Method, Trial, score_removal
 from unitscope.interventions.class_scores import ClassScores
 from unitscope.interventions.importance import Importance
 from unitscope.networks.network import Network
+from unitscope.statistics.intervals import Interval, count_draws, draw_again, take_middle
 
 Kind = Literal["none", "most", "only", "least", "random"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-LEVEL = (0.025, 0.975)
-"""Intervals are the middle 95 %."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Sweep:
     """One class with some units removed.
 
     `kind` is "none", "most" (the `count` most important ones are gone), "only" (all but these are gone),
-    "least" (the `count` least important ones are gone), or "random" (`count` by lot, number `draw`).
+    "least" (the `count` least important ones are gone), or "random" (`count` at random, draw number `draw`).
     `balanced` is the class's balanced accuracy, `recall` its recall, `accuracy` that of all classes.
     """
 
@@ -63,7 +62,7 @@ def sweep_removals(
     lots = [rng.permutation(units) for _ in range(draws)]
     plans: list[tuple[int, Kind, int, int, Bool[np.ndarray, "unit"]]] = []
     for count in counts:
-        # One draw by lot serves all classes: it knows none of them.
+        # One random draw serves all classes: it knows none of them.
         plans += [(-1, "random", count, draw, _mask(lot[:count], units)) for draw, lot in enumerate(lots)]
         for target in present:
             order = importance.order[target]
@@ -91,27 +90,18 @@ def _row(scores: ClassScores, place: int, target: int, kind: Kind, count: int, d
 
 
 @dataclass(frozen=True)
-class Span:
-    """A mean with its 95 % interval; None where there is one value alone."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
 class Level:
     """How a class fares with some units removed; `target` None stands for the mean over classes.
 
     `balanced` and `accuracy` are means over draws: that of a class with the middle 95 % of its draws, that of
-    all classes with the bootstrap interval over classes and draws.
+    all classes with the bootstrap interval over classes and draws; a single value has no interval.
     """
 
     target: int | None
     kind: Kind
     count: int
-    balanced: Span
-    accuracy: Span
+    balanced: Interval
+    accuracy: Interval
 
 
 def average_sweeps(sweeps: Sequence[Sweep], *, replicates: int = 1000, seed: int = 0) -> list[Level]:
@@ -129,7 +119,7 @@ def average_sweeps(sweeps: Sequence[Sweep], *, replicates: int = 1000, seed: int
     for (kind, count), classes in cells.items():
         balanced = np.array([[row.balanced for row in rows] for rows in classes.values()])
         accuracy = np.array([[row.accuracy for row in rows] for rows in classes.values()])
-        drawn = [rng.integers(0, size, (replicates, size)) for size in balanced.shape]
+        drawn = [draw_again(size, replicates, rng) for size in balanced.shape]
         means.append(Level(None, kind, count, _bootstrap(balanced, drawn), _bootstrap(accuracy, drawn)))
         for target, one, other in zip(classes, balanced, accuracy, strict=True):
             singles.append(Level(target, kind, count, _spread(one), _spread(other)))
@@ -139,21 +129,13 @@ def average_sweeps(sweeps: Sequence[Sweep], *, replicates: int = 1000, seed: int
 
 def _bootstrap(
     values: Float64[np.ndarray, "class draw"], drawn: Sequence[Int64[np.ndarray, "replicate _"]]
-) -> Span:
+) -> Interval:
     if values.size == 1:
-        return Span(float(values[0, 0]))
-    weights = [_shares(picks, size) for picks, size in zip(drawn, values.shape, strict=True)]
-    means = np.einsum("rc,cd,rd->r", weights[0], values, weights[1])
-    low, high = np.quantile(means, LEVEL)
-    return Span(float(values.mean()), float(low), float(high))
+        return Interval(float(values[0, 0]))
+    shares = [count_draws(places) / places.shape[1] for places in drawn]
+    means = np.einsum("rc,cd,rd->r", shares[0], values, shares[1])
+    return take_middle(means, float(values.mean()))
 
 
-def _shares(picks: Int64[np.ndarray, "replicate n"], size: int) -> Float64[np.ndarray, "replicate size"]:
-    return np.stack([np.bincount(row, minlength=size) for row in picks]) / size
-
-
-def _spread(values: Float64[np.ndarray, "draw"]) -> Span:
-    if len(values) == 1:
-        return Span(float(values[0]))
-    low, high = np.quantile(values, LEVEL)
-    return Span(float(values.mean()), float(low), float(high))
+def _spread(values: Float64[np.ndarray, "draw"]) -> Interval:
+    return Interval(float(values[0])) if len(values) == 1 else take_middle(values, float(values.mean()))

@@ -70,23 +70,6 @@ def cover_cells(
     return functional.adaptive_avg_pool2d(masks, cells)
 
 
-def measure_levels(
-    generator: Generator,
-    layer: str,
-    segmenter: Segmenter,
-    images: int = 1000,
-    *,
-    first: int = 0,
-    quantile: float = 0.99,
-) -> Levels:
-    """The levels of a layer over images number `first` and on.
-
-    The quantile is the value that at most a share 1 - `quantile` of the cells lie above. Raises `UsageError`
-    for fewer than one image, a quantile that is none, or an unknown layer.
-    """
-    return measure_layers(generator, [layer], segmenter, images, first=first, quantile=quantile)[layer]
-
-
 @torch.no_grad()
 def measure_layers(
     generator: Generator,
@@ -97,7 +80,11 @@ def measure_layers(
     first: int = 0,
     quantile: float = 0.99,
 ) -> dict[str, Levels]:
-    """The levels of several layers, of images that are made and segmented once; see `measure_levels`."""
+    """The levels of some layers over images number `first` and on, which are made and segmented once.
+
+    The quantile is the value that at most a share 1 - `quantile` of the cells lie above. Raises `UsageError`
+    for fewer than one image, a quantile that is none, or an unknown layer.
+    """
     if images < 1:
         raise UsageError(f"{images} images show no levels; wanted 1 or more")
     if not 0 <= quantile <= 1:
@@ -124,8 +111,9 @@ def measure_layers(
             hooks.enter_context(hook_layer(generator, layer, noting(layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
-            batch = generator.feed(np.zeros((count, 1, 1, 3), np.uint8), start, generator.device)
-            pictures = to_pixels(generator.module(*batch), generator.low, generator.high)
+            pictures = to_pixels(
+                generator.module(*generator.inputs(start, count)), generator.low, generator.high
+            )
             planes = segmenter(pictures)
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)

@@ -14,6 +14,12 @@ ZOO = Kind(
     "small networks trained on the drawn world: scene-classifier, segmenter, generator",
     ("weights", "random"),
 )
+HEAD = Kind(
+    "unitscope.lab.zoo.heads:open_head",
+    "head:FILE",
+    "a head that `unitscope zoo head` fitted, on its network",
+    ("weights", "random", "download"),
+)
 ZOO_SEGMENTER = Kind(
     "unitscope.lab.zoo.weights_files:open_segmenter", "zoo:segmenter", "the segmenter of the drawn world"
 )
@@ -24,7 +30,7 @@ OWN_SEGMENTER = Kind(
 )
 
 _LABORATORY = "Laboratory"
-DEMO = Command("unitscope.lab.commands.demo:demo", "the whole story on what ships, offline", _LABORATORY)
+DEMO = Command("unitscope.lab.commands.demo:demo", "a tour of what ships, offline", _LABORATORY)
 ZOO_COMMANDS = Command(
     {
         "train": Command("unitscope.lab.commands.zoo:train", "train a network of the zoo, or a segmenter"),
@@ -34,8 +40,33 @@ ZOO_COMMANDS = Command(
     "small networks trained on the drawn world",
     _LABORATORY,
 )
+_STUDIES = {
+    "measurements": {
+        "grade": "plant units of known meaning, and name them",
+        "labels": "name units by true labels and by a segmenter's",
+        "depth": "count the concepts of every layer, such as a generator's",
+        "raters": "rate units by scripts that err",
+    },
+    "studies": {
+        "axis": "compare a layer's units with random rotations of them",
+        "layers": "count the concepts of every layer of a classifier",
+        "architectures": "compare six styles of architecture",
+        "supervision": "compare labels, captions and puzzles",
+        "training": "follow units through the checkpoints of a training",
+        "conditions": "vary dropout, normalization and augmentation",
+        "width": "compare last layers of 64 to 1,024 units",
+        "transfer": "follow units through fine-tuning",
+        "discrimination": "relate detectors to linear classifiers",
+        "threshold": "vary IoU cut-off, quantile and counting rule",
+        "all": "run every study of paper A",
+    },
+}
 STUDY = Command(
-    {},
+    {
+        name: Command(f"unitscope.lab.commands.{module}:{'everything' if name == 'all' else name}", line)
+        for module, studies in _STUDIES.items()
+        for name, line in studies.items()
+    },
     "the experiments of the papers",
     _LABORATORY,
 )

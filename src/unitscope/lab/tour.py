@@ -41,11 +41,11 @@ def draw_rows(
     """The best units of the layer's best concepts, their strips saved into `folder`."""
     rows = []
     for unit in pick_units(dissection[layer], count):
-        told = dissection[layer][unit]
-        assert told.concept is not None
-        name = f"{prefix}-{unit}.png"
-        save_picture(draw_strip(dissection, source, layer, unit), folder / name)
-        rows.append(Row(told.concept.label, told.concept.category, unit, told.iou, f"{folder.name}/{name}"))
+        found, picture = dissection[layer][unit], folder / f"{prefix}-{unit}.png"
+        assert found.concept is not None
+        save_picture(draw_strip(dissection, source, layer, unit), picture)
+        shown = f"{folder.name}/{picture.name}"
+        rows.append(Row(found.concept.label, found.concept.category, unit, found.iou, shown))
     return rows
 
 

@@ -21,7 +21,7 @@ def has_channels_last(
 
     Channels come first but where there is evidence. Convolutions, pools and batch normalization have them
     first, `Linear` and a `LayerNorm` over one axis last. The output of anything else in a network that has
-    a `LayerNorm` is told by its shape: the grid has the proportions of the input, `size` (height, width).
+    a `LayerNorm` is known by its shape: the grid has the proportions of the input, `size` (height, width).
 
     Raises `NetworkError`, naming `layer`, where both readings have them.
 

@@ -1,13 +1,11 @@
 """What a function in a user's own file returns: `FILE.py:FACTORY`."""
 
-import difflib
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from unitscope.errors import NetworkError, UnitscopeError, UsageError
+from unitscope.errors import NetworkError, UnitscopeError, UsageError, say_near
 from unitscope.networks.weights import one_line, random_weights
 
 
@@ -43,13 +41,3 @@ def call_factory(file: str | Path, factory: str, seed: int = 0) -> object:
             raise NetworkError(
                 f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}"
             ) from error
-
-
-def say_near(name: str, known: Sequence[str]) -> str:
-    """The names near one that is unknown, as the end of a message; nothing where none is near.
-
-    >>> say_near("resnet19", ["resnet18", "vgg16"])
-    '; near names: resnet18'
-    """
-    near = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
-    return f"; near names: {', '.join(near)}" if near else ""

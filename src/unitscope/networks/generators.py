@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from unitscope.concepts.blocks import Blocks
+from unitscope.concepts.derived import find_inside
+from unitscope.concepts.segmented import Blocks
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Input, Network
@@ -47,16 +48,22 @@ class Generator(Network):
         """The kinds of images number `first` and on, in turn."""
         return torch.arange(first, first + count) % max(1, len(self.kinds))
 
+    def inputs(self, first: int, count: int = 1, device: str | None = None) -> tuple[Tensor, ...]:
+        """What the module is called with for images number `first` and on: latents, and kinds.
+
+        They are where the parameters are, or on a device that is named.
+        """
+        place = device or self.device
+        latents = self.draw_latents(first, count).to(place, self.dtype)
+        return (latents, self.pick_kinds(first, count).to(place)) if self.kinds else (latents,)
+
     def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
-        """The latents, and kinds, of the images number `first` and on; the images themselves are not read."""
-        latents = self.draw_latents(first, len(images)).to(device, self.dtype)
-        if not self.kinds:
-            return (latents,)
-        return latents, self.pick_kinds(first, len(images)).to(device)
+        """The inputs of images number `first` and on; the images themselves are not read."""
+        return self.inputs(first, len(images), device)
 
     def blank(self, size: tuple[int, int] | None = None) -> Input:
         """The first latent, on the device of the parameters."""
-        return self.feed(np.zeros((1, 1, 1, 3), np.uint8), 0, self.device)
+        return self.inputs(0)
 
     @torch.inference_mode()
     def generate(self, first: int, count: int) -> UInt8[np.ndarray, "image y x 3"]:
@@ -64,9 +71,8 @@ class Generator(Network):
 
         Raises `NetworkError` where the module does not return images.
         """
-        batch = self.feed(np.zeros((count, 1, 1, 3), np.uint8), first, self.device)
         with evaluation(self.module):
-            images = self.module(*batch)
+            images = self.module(*self.inputs(first, count))
         if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             raise NetworkError(
@@ -111,7 +117,7 @@ class GeneratedImages:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """No concepts: nobody has labelled these images."""
+        """No concepts: these images have no labels."""
         return Vocabulary(())
 
     @property
@@ -156,11 +162,8 @@ def with_seed(generator: Generator, seed: int) -> Generator:
 
 
 def find_generated(source: ConceptSource) -> GeneratedImages | None:
-    """The generated images that a source is made of, if it is."""
-    inner: object = source
-    while inner is not None and not isinstance(inner, GeneratedImages):
-        inner = getattr(inner, "source", None)
-    return inner
+    """The generated images that a source is made of, under the same numbers, if it is."""
+    return find_inside(source, GeneratedImages)
 
 
 def pair_generator(network: Network, source: ConceptSource) -> tuple[Network, ConceptSource]:
@@ -172,7 +175,7 @@ def pair_generator(network: Network, source: ConceptSource) -> tuple[Network, Co
 
 
 def check_source(network: Network, source: ConceptSource) -> None:
-    """Raises `UsageError` where a generator is to be read while others' images are looked at."""
+    """Raises `UsageError` where the images that a generator is read over are not those that it makes."""
     if not isinstance(network, Generator):
         return
     images = find_generated(source)

@@ -1,6 +1,5 @@
 """Networks of the transformers library: from a folder, from its cache, or fetched when asked."""
 
-import importlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from unitscope.errors import NetworkError
+from unitscope.networks.libraries import import_library
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.weights import (
     ADVICE,
@@ -24,15 +24,18 @@ _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def load_transformers(repo: str, weights: Path | None, random: int | None, download: bool) -> Network:
+def load_transformers(
+    repo: str, weights: Path | None = None, random: int | None = None, download: bool = False
+) -> Network:
     """The network that `config.json` describes, in a local folder or a repository of the Hugging Face hub.
 
     The class is the one the configuration names. Of networks that read images and text the image tower is
     taken. No code from the folder is run. Preprocessing is that of `preprocessor_config.json`.
 
-    Raises `NetworkError` where the folder, its configuration or its weights cannot be read.
+    Raises `UsageError` without the package, `NetworkError` where the folder, its configuration or its weights
+    cannot be read.
     """
-    transformers = importlib.import_module("transformers")
+    transformers = import_library("transformers", "transformers")
     where = {"local_files_only": not download, "trust_remote_code": False}
     with _quiet(transformers):
         try:

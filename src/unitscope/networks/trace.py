@@ -1,6 +1,5 @@
 """Reading the layers of a network, which is left as it was found."""
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
@@ -21,7 +20,7 @@ Reader = Callable[[Input], dict[str, Tensor]]
 
 
 class _Stop(BaseException):
-    """Ends a forward pass whose rest nobody reads; no `Exception`, so that no network swallows it."""
+    """Ends a forward pass whose rest is not read; no `Exception`, so that no network swallows it."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,9 @@ def tap(
     >>> maps["0"].shape, bool((maps["1"] >= 0).all())
     (torch.Size([2, 4, 6, 6]), True)
     """
-    module, name = _unwrap(network)
-    modules = dict(module.named_modules(remove_duplicate=False))
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
-    addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
-    for address in addresses:
-        if address.module not in modules or not address.module:
-            raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
+    module, name, modules, addresses = _find_addresses(network, layers)
     checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
@@ -86,7 +80,7 @@ def tap(
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
             first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(one)
             checked = True
-            if len(_parts(batch)[0]) == 1:
+            if len(spread(batch)[0]) == 1:
                 return first
         return _Pass(module, name, modules, addresses, stop=stop).run(batch)
 
@@ -105,11 +99,7 @@ def hook_layer(
     `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
     or that call of it, never did: then nothing was changed.
     """
-    module, name = _unwrap(network)
-    modules = dict(module.named_modules(remove_duplicate=False))
-    address = _Address.parse(layer)
-    if address.module not in modules or not address.module:
-        raise UsageError(f"{name} has no layer {address.module!r}{_near(address.module, modules)}")
+    module, name, modules, [address] = _find_addresses(network, [layer])
     target = modules[address.module]
     calls = most = 0
     ran = changed = False
@@ -179,14 +169,14 @@ class _Pass:
             if not self.stop:
                 self._hook_parts(hooks)
             try:
-                self.module(*_parts(batch))
+                self.module(*spread(batch))
             except _Stop:
                 pass
             except Exception as error:
-                # What lies behind the last layer asked for may fail: nobody reads it.
+                # What comes after the last layer asked for may fail: it is not read.
                 if not self.tolerant or len(self.seen) < len(self.addresses):
                     raise _failure(self.name, batch, error) from error
-        return {address.text: self._result(address, _parts(batch)) for address in self.addresses}
+        return {address.text: self._result(address, spread(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
         module = self.modules[name]
@@ -290,10 +280,10 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         stack.enter_context(torch.no_grad())
         batch = blank(network, size)
         for key, part in modules.items():
-            measure = _measuring(seen[key], prefix, key, module, input_size(_parts(batch)))
+            measure = _measuring(seen[key], prefix, key, module, input_size(spread(batch)))
             stack.callback(part.register_forward_hook(measure).remove)
         try:
-            module(*_parts(batch))
+            module(*spread(batch))
         except Exception as error:
             raise _failure(name, batch, error) from error
     return [shape for key, part in modules.items() for shape in _shapes(key, part, seen[key])]
@@ -302,10 +292,6 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
 def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Input:
     """A batch of one image of zeros, or of one latent, as the network takes it."""
     return (network if isinstance(network, Network) else Network(network)).blank(size)
-
-
-def _parts(batch: Input) -> tuple[Tensor, ...]:
-    return batch if isinstance(batch, tuple) else (batch,)
 
 
 def _measuring(
@@ -395,8 +381,15 @@ def _is_container(module: nn.Module) -> bool:
     return type(module) in (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
-def _near(name: str, modules: dict[str, nn.Module]) -> str:
-    near = difflib.get_close_matches(name, [key for key in modules if key], n=4, cutoff=0.5)
-    if near:
-        return f"; near names: {', '.join(near)}"
-    return "; `unitscope layers NETWORK` lists them"
+def _find_addresses(
+    network: Network | nn.Module, layers: Sequence[str]
+) -> tuple[nn.Module, str, dict[str, nn.Module], list[_Address]]:
+    """The module, its name for messages, its parts by name, and the addresses of the layers in it."""
+    module, name = _unwrap(network)
+    parts = dict(module.named_modules(remove_duplicate=False))
+    addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
+    for address in addresses:
+        if address.module not in parts or not address.module:
+            near = say_near(address.module, filter(None, parts)) or "; `unitscope layers NETWORK` lists them"
+            raise UsageError(f"{name} has no layer {address.module!r}{near}")
+    return module, name, parts, addresses

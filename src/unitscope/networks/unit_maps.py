@@ -65,7 +65,7 @@ def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
 
 
 def _prefix(tokens: int, given: int | None, layer: str) -> int:
-    # Layers behind the point where the prefix tokens are dropped give the bare grid.
+    # Layers after the point where the prefix tokens are dropped give the bare grid.
     counts = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given, 0)
     for count in counts:
         if tokens > count and math.isqrt(tokens - count) ** 2 == tokens - count:

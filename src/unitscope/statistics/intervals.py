@@ -12,10 +12,12 @@ MIDDLE = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval, `low` to `high`; NaN where there is none.
+    """A value with its interval, `low` to `high`; NaN where there is none.
 
-    >>> Interval(0.5, 0.25, 0.75).spell(".2f"), Interval(2.0).spell()
-    ('0.50 (0.25 to 0.75)', '2.0')
+    Of 95 %, unless what gives it says otherwise.
+
+    >>> Interval(0.5, 0.25, 0.75).spell(".2f"), Interval(2.0).spell(), Interval(float("nan")).spell()
+    ('0.50 (0.25 to 0.75)', '2.0', '-')
     """
 
     value: float
@@ -28,9 +30,16 @@ class Interval:
         return self.low == self.low
 
     def spell(self, form: str = ".1f", times: float = 1.0) -> str:
-        """The value and the interval in brackets, each `times` as large."""
+        """The value and the interval in brackets, each `times` as large; a dash where there is no value."""
+        if self.value != self.value:
+            return "-"
         value, low, high = (format(times * one, form) for one in (self.value, self.low, self.high))
         return f"{value} ({low} to {high})" if self.known else value
+
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """Value, low and high, as they stand in tables."""
+        return self.value, self.low, self.high
 
 
 def take_middle(drawn: Sequence[float] | Float64[np.ndarray, "draw"], value: float) -> Interval:

@@ -1,25 +1,71 @@
-"""Where masks meet labels: exact counts for every unit and concept, and their draws under chance."""
+"""Where masks meet labels: exact counts for every unit and concept, and what chance would give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, UInt8
 from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds, UnitIds
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.exemplars import TopImages
+from unitscope.statistics.intervals import MIDDLE
 from unitscope.statistics.kernels import tallies
 from unitscope.statistics.quantiles import Tail
-from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.threads import Threads
 
 T = TypeVar("T", "Overlap", "Evidence")
 
 _BLOCK = 8192
-"""Units are measured in blocks of so many maps, to bound what their masks take."""
+"""Units are measured in blocks of this many maps, to bound what their masks take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How the images of a scan are shuffled, halved and redrawn.
+
+    `order` is a random order of the images. Null draw s pairs the masks of image order[k] with the
+    labels of image order[k + shifts[s]], around the end; the shifts are distinct and never 0, so
+    together with the true pairing they are draws from a group, and a rank among them is an exact
+    p-value. `weights[image, b]` says how often bootstrap replicate b draws an image.
+    """
+
+    order: Int64[np.ndarray, "image"]
+    shifts: Int64[np.ndarray, "shift"]
+    weights: UInt8[np.ndarray, "image replicate"]
+
+    @cached_property
+    def place(self) -> Int64[np.ndarray, "image"]:
+        """Where in the order every image stands."""
+        place = np.empty_like(self.order)
+        place[self.order] = np.arange(len(self.order))
+        return place
+
+    @cached_property
+    def first_half(self) -> Int64[np.ndarray, "image"]:
+        """Every image's number where it is in the first half of the order, else -1."""
+        return np.where(self.place < len(self.order) // 2, np.arange(len(self.order)), -1)
+
+
+def draw_resampling(images: int, seed: int, shifts: int, replicates: int) -> Resampling:
+    """A resampling of that many images; at most images - 1 shifts are possible.
+
+    >>> draw_resampling(3, seed=0, shifts=100, replicates=5).shifts.tolist()
+    [1, 2]
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(images)
+    possible = rng.permutation(np.arange(1, max(images, 1)))
+    drawn = np.sort(possible[:shifts])
+    weights = np.empty((images, replicates), np.uint8)
+    for replicate in range(replicates):
+        picks = rng.integers(0, images, images)
+        weights[:, replicate] = np.minimum(np.bincount(picks, minlength=images), 255)
+    return Resampling(order, drawn, weights)
+
 
 RULES = {"all": tallies.ALL, "category": tallies.CATEGORY, "touched": tallies.TOUCHED}
 
@@ -133,9 +179,9 @@ def _measure_block(
     for unit in range(stop - start):
         m, n = places[unit], places[unit + 1]
         runs = masks.runs[starts[m] : starts[n]]
-        own = _UnitMasks(masks.image[m:n], masks.size[m:n], runs, pixels[m:n])
+        taken = _UnitMasks(masks.image[m:n], masks.size[m:n], runs, pixels[m:n])
         name = None if truth.names is None else int(truth.names[start + unit])
-        found.append(_weigh_unit(own, counts[unit, :-1], active_in[unit], truth, truth.resampling, name))
+        found.append(_weigh_unit(taken, counts[unit, :-1], active_in[unit], truth, truth.resampling, name))
     null, low, high, heldout = (np.array(column) for column in zip(*found, strict=True))
     return overlap, Evidence(null, low, high, heldout)
 
@@ -195,5 +241,5 @@ def _bootstrap(masks: _UnitMasks, concept: int, truth: _Truth, draws: Resampling
     union = sums[1] + sums[2] - sums[0]
     ratios = np.zeros(len(union))
     np.divide(sums[0], union, out=ratios, where=union > 0)
-    low, high = np.quantile(ratios, [0.025, 0.975])
+    low, high = np.quantile(ratios, MIDDLE)
     return float(low), float(high)

@@ -18,7 +18,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from unitscope.axes import Thresholds
-from unitscope.errors import RunError
+from unitscope.errors import RunError, writing
 from unitscope.statistics.grids import Axis, Grid
 from unitscope.statistics.kernels import bilinear as surfaces
 from unitscope.statistics.kernels import bounds, packing
@@ -200,30 +200,7 @@ class Tail:
 
         Raises `RunError` where they cannot be written.
         """
-        chunks = []
-        for chunk in self.chunks:
-            if chunk.bytes:
-                number = len(list(folder.iterdir()))
-                paths = [
-                    folder / f"{number:06d}-{part}.npy"
-                    for part in ("counts", "image", "size", "cells", "values")
-                ]
-                try:
-                    for path, array in zip(paths, chunk.arrays, strict=True):
-                        np.save(path, array)
-                except OSError as error:
-                    raise RunError(
-                        f"cannot write packed activations to {folder}: {error}; free some space or allow "
-                        "more memory, and go on with --resume"
-                    ) from error
-                chunk = Cells(
-                    *(
-                        np.load(path, mmap_mode="r" if len(a) else None)
-                        for path, a in zip(paths, chunk.arrays, strict=True)
-                    )
-                )
-            chunks.append(chunk)
-        return replace(self, chunks=tuple(chunks))
+        return replace(self, chunks=tuple(_spill(chunk, folder) for chunk in self.chunks))
 
     def part(self, start: int, stop: int) -> "Tail":
         """The tail of the units from `start` to before `stop`."""
@@ -279,6 +256,24 @@ class Tail:
             "cells": chunk.cells,
             "cell_values": chunk.values,
         }
+
+
+def _spill(chunk: Cells, folder: Path) -> Cells:
+    if not chunk.bytes:
+        return chunk
+    number = len(list(folder.iterdir()))
+    names = ("counts", "image", "size", "cells", "values")
+    paths = [folder / f"{number:06d}-{name}.npy" for name in names]
+    hint = "free some space or allow more memory, and go on with --resume"
+    with writing(f"packed activations to {folder}", hint):
+        for path, array in zip(paths, chunk.arrays, strict=True):
+            np.save(path, array)
+    return Cells(
+        *(
+            np.load(path, mmap_mode="r" if len(array) else None)
+            for path, array in zip(paths, chunk.arrays, strict=True)
+        )
+    )
 
 
 def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:

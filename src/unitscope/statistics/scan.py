@@ -31,10 +31,10 @@ from unitscope.statistics.threads import Threads, open_threads
 T = TypeVar("T")
 
 ENOUGH = 32
-"""Maps of so many images are packed at once, however small the batches, and packed images read together."""
+"""Maps of this many images are packed at once, however small the batches, and packed images read together."""
 
 _SPARE = 16
-"""So small a part of the memory may fill before it is pruned: to copy all costs more than that saves."""
+"""A part in this many of the memory may fill before pruning: sooner, copying costs more than it saves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +250,7 @@ def _precision(machine: Machine) -> "torch.autocast | nullcontext[None]":
 def load_batches(
     source: ConceptSource, plan: ScanPlan, span: range, loaders: ThreadPoolExecutor, ahead: int = 0
 ) -> Iterator[Batch]:
-    """The images of a span, decoded, framed and annotated by the loaders, so many of them ahead of time."""
+    """The images of a span, decoded, framed and annotated by the loaders, `ahead` of them in advance."""
     vocabulary = source.vocabulary
     packed = _packed(source, plan)
 
@@ -277,7 +277,7 @@ def load_batches(
 def _load_in_turn(
     load: Callable[[int], T], span: range, loaders: ThreadPoolExecutor, ahead: int
 ) -> Iterator[T]:
-    """What is loaded for every number of a span: so many ahead, or with 0, `ENOUGH` by this thread."""
+    """What is loaded for every number of a span, `ahead` in advance, or with 0, `ENOUGH` by this thread."""
     if not ahead:
         for start in range(0, len(span), ENOUGH):
             yield from [load(number) for number in span[start : start + ENOUGH]]

@@ -1,7 +1,6 @@
 """Statistics of a part of the images, as files: a killed scan goes on from them."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from unitscope.errors import RunError
+from unitscope.files import whole_file
 from unitscope.statistics.annotations import FIELDS, Annotations
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.quantiles import restore_tail
@@ -27,20 +27,13 @@ def write_shard(folder: Path, number: int, shard: Scan) -> None:
         arrays[f"{place}/top/peaks"] = shard.tops[layer].peaks
     first = shard.annotations.first
     keys = json.dumps([shard.keys[first + place] for place in range(len(shard.annotations))])
-    path = shard_path(folder, number)
-    unfinished = path.with_suffix(".part")
-    try:
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            unfinished,
-            {"first": str(first), "keys": keys},
-        )
-        os.replace(unfinished, path)
-    except (OSError, SafetensorError) as error:
-        unfinished.unlink(missing_ok=True)
-        raise RunError(
-            f"cannot write {path}: {error}; {number} shards are kept: free some space and go on with --resume"
-        ) from error
+    hint = f"{number} shards are kept: free some space and go on with --resume"
+    with whole_file(shard_path(folder, number), hint) as unfinished:
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        try:
+            save_file(contiguous, unfinished, {"first": str(first), "keys": keys})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def read_shard(folder: Path, number: int, plan: ScanPlan) -> Scan | None:

@@ -33,7 +33,7 @@ class Threads:
 
 @contextmanager
 def open_threads(count: int | None = None) -> Iterator[Threads]:
-    """Threads for the length of a `with`, as many as torch uses unless told otherwise."""
+    """Threads for the length of a `with`, as many as torch uses by default."""
     number = max(1, count or torch.get_num_threads())
     with ThreadPoolExecutor(number) as pool:
         yield Threads(number, pool)

@@ -1,18 +1,17 @@
 """Runs or layers side by side: how many detectors, which concepts, which units changed."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.counts import LayerCounts, count_layer
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.dissection.storage import guard_cell
-from unitscope.errors import UsageError, writing
-from unitscope.views.pages import page_environment
-from unitscope.views.summary import LayerSummary, summarize_layer
-from unitscope.views.terminal import align, clean
+from unitscope.errors import UsageError
+from unitscope.results import Result
+from unitscope.tables import Table, align, clean
+from unitscope.views.pages import page_environment, write_page
 
 SCHEMA = 1
 CHANGES_SHOWN = 20
@@ -23,7 +22,7 @@ class Column:
     """One layer of one run."""
 
     run: str
-    summary: LayerSummary
+    counts: LayerCounts
 
 
 @dataclass(frozen=True)
@@ -65,23 +64,44 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Runs side by side. Layers stand in the order of the runs; `pairs` compares each run with the first."""
+class Comparison(Result):
+    """Runs side by side. Layers stand in the order of the runs; `pairs` compares each run with the first.
+
+    `rows()` and `to_frame()` have a row a layer.
+    """
 
     columns: tuple[Column, ...]
     categories: tuple[str, ...]
     pairs: tuple[Pair, ...]
 
+    def tables(self) -> dict[str, Table]:
+        """`layers.csv`, a row a layer, and `changes.csv`, a row a unit with another label."""
+        head = ("run", "layer", "units", "detectors", "unique_label", "unique_category")
+        layers = Table((*head, *(f"unique_{name}" for name in self.categories)), self._figures(), (0, 1))
+        names = ["first", "second", "layer", "unit", "concept_before", "category_before"]
+        changes = tuple(
+            (pair.first, pair.second, pair.layer, one.unit, *_name(one.before), *_name(one.after),
+             one.iou_before, one.iou_after)
+            for pair in self.pairs for one in pair.changes
+        )  # fmt: skip
+        names += ["concept_after", "category_after", "iou_before", "iou_after"]
+        return {
+            "layers.csv": layers,
+            "changes.csv": Table(tuple(names), changes, (0, 1, 2, 4, 5, 6, 7), digits=9),
+        }
+
+    def _figures(self) -> tuple[tuple[Any, ...], ...]:
+        return tuple(
+            (column.run, one.layer, one.units, one.detectors, one.count(), one.count(rule="category"),
+             *map(one.count, self.categories))
+            for column in self.columns for one in [column.counts]
+        )  # fmt: skip
+
     def text(self) -> str:
         """The comparison as aligned text."""
-        head = ["run", "layer", "units", "detectors", "unique", "by category rule", *self.categories]
-        rows = [head]
-        for column in self.columns:
-            told = column.summary
-            row = [column.run, told.layer, str(told.units), str(told.detectors), str(told.unique)]
-            row.append(str(told.unique_in_categories))
-            rows.append([*row, *(str(told.unique_label.get(name, 0)) for name in self.categories)])
-        return "\n\n".join([align(rows, left=(0, 1)), *(self._pair_text(pair) for pair in self.pairs)])
+        head = ("run", "layer", "units", "detectors", "unique", "by category rule", *self.categories)
+        layers = Table(head, self._figures(), (0, 1)).text()
+        return "\n\n".join([layers, *(self._pair_text(pair) for pair in self.pairs)])
 
     def _pair_text(self, pair: Pair) -> str:
         title = (
@@ -97,31 +117,21 @@ class Comparison:
         rest = len(pair.changes) - CHANGES_SHOWN
         return f"{title}\n{align(rows, left=(1, 2))}" + (f"\nand {rest:,} more" if rest > 0 else "")
 
-    def json(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """The comparison ready for JSON, all changes included; `schema` is the version of this form."""
         return {
             "schema": SCHEMA,
-            "layers": [
-                {"run": column.run, **asdict(column.summary), "unique": column.summary.unique}
-                for column in self.columns
-            ],
+            "layers": [{"run": column.run, **column.counts.record()} for column in self.columns],
             "pairs": [{**asdict(pair), "agreement": pair.agreement} for pair in self.pairs],
         }
 
-    def write(self, out: str | Path) -> Path:
-        """Write `index.html`, its style sheet, `layers.csv` and `changes.csv`; the path of the page.
+    def page(self, folder: str | Path, **shown: Any) -> Path:
+        """Writes `index.html`, its style sheet, `layers.csv` and `changes.csv`; the path of the page.
 
         Raises `RunError` where the folder cannot be written.
         """
-        folder = Path(out)
-        with writing(f"the comparison to {folder}"):
-            folder.mkdir(parents=True, exist_ok=True)
-            style = files("unitscope.views.report") / "look.css"
-            (folder / "look.css").write_bytes(style.read_bytes())
-            (folder / "index.html").write_text(render_comparison(self), encoding="utf-8")
-            write_rows(folder / "layers.csv", layer_rows(self))
-            write_rows(folder / "changes.csv", change_rows(self))
-        return folder / "index.html"
+        self.save(folder)
+        return write_page(render_comparison(self), Path(folder))
 
 
 def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
@@ -131,7 +141,7 @@ def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
     unit by unit. Raises `UsageError` where there is nothing to compare.
     """
     columns = tuple(
-        Column(run, summarize_layer(layer))
+        Column(run, count_layer(layer))
         for run, dissection in dissections.items()
         for layer in dissection.layers.values()
     )
@@ -153,7 +163,7 @@ def compare_layers(first: str, before: LayerDissection, second: str, after: Laye
     changes = []
     difference = after.labels.best_iou - before.labels.best_iou
     for old, new in zip(before, after, strict=True):
-        if identity(old.concept) != identity(new.concept):
+        if _name(old.concept) != _name(new.concept):
             changes.append(Change(old.unit, old.concept, new.concept, old.iou, new.iou))
     changes.sort(key=lambda change: (-abs(change.iou_change), change.unit))
     mean = float(difference.mean()) if len(difference) else 0.0
@@ -161,9 +171,9 @@ def compare_layers(first: str, before: LayerDissection, second: str, after: Laye
     return Pair(first, second, before.layer, units, units - len(changes), mean, tuple(changes))
 
 
-def identity(concept: Concept | None) -> tuple[str, str] | None:
+def _name(concept: Concept | None) -> tuple[str, str]:
     """What makes two concepts of different runs the same: name and category, not the id."""
-    return None if concept is None else (concept.name, concept.category)
+    return ("", "") if concept is None else (concept.name, concept.category)
 
 
 def spell(concept: Concept | None) -> str:
@@ -173,35 +183,5 @@ def spell(concept: Concept | None) -> str:
 
 def render_comparison(comparison: Comparison) -> str:
     """The text of the comparison's page."""
-    largest = max((column.summary.unique for column in comparison.columns), default=0) or 1
+    largest = max((column.counts.count() for column in comparison.columns), default=0) or 1
     return page_environment().get_template("comparison.html").render(comparison=comparison, largest=largest)
-
-
-def layer_rows(comparison: Comparison) -> list[list[str]]:
-    """The rows of `layers.csv`."""
-    rows = [["run", "layer", "units", "detectors", "unique_label", "unique_category"]]
-    rows[0] += [f"unique_{category}" for category in comparison.categories]
-    for column in comparison.columns:
-        told = column.summary
-        counts = [told.units, told.detectors, told.unique, told.unique_in_categories]
-        counts += [told.unique_label.get(category, 0) for category in comparison.categories]
-        rows.append([column.run, told.layer, *map(str, counts)])
-    return rows
-
-
-def change_rows(comparison: Comparison) -> list[list[str]]:
-    """The rows of `changes.csv`."""
-    rows = [["first", "second", "layer", "unit", "concept_before", "category_before"]]
-    rows[0] += ["concept_after", "category_after", "iou_before", "iou_after"]
-    for pair in comparison.pairs:
-        for change in pair.changes:
-            old, new = identity(change.before) or ("", ""), identity(change.after) or ("", "")
-            ratios = [f"{change.iou_before:.9g}", f"{change.iou_after:.9g}"]
-            rows.append([pair.first, pair.second, pair.layer, str(change.unit), *old, *new, *ratios])
-    return rows
-
-
-def write_rows(path: Path, rows: list[list[str]]) -> None:
-    """Write a CSV whose cells no spreadsheet takes for formulae."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([guard_cell(cell) for cell in row] for row in rows)

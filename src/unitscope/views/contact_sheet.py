@@ -4,21 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
-from unitscope.errors import RunError, UsageError
-
-CATEGORY_RGB = {
-    "object": (0, 114, 178),
-    "part": (86, 180, 233),
-    "scene": (0, 158, 115),
-    "material": (230, 159, 0),
-    "texture": (204, 121, 167),
-    "color": (213, 94, 0),
-}
-OTHER_RGB = (153, 153, 153)
+from unitscope.errors import UsageError
+from unitscope.files import whole_file
+from unitscope.views.palette import category_color
 
 _SIDE = 168
 _GAP = 12
@@ -53,13 +45,9 @@ def preview_source(source: ConceptSource, out: str | Path, count: int = 24, seed
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _PAPER)
     for place, cell in enumerate(cells):
         sheet.paste(cell, (_GAP + place % columns * width, _GAP + place // columns * height))
-    path = Path(out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(path, "PNG")
-    except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror or error})") from None
-    return path
+    with whole_file(Path(out), "name another file") as unfinished:
+        sheet.save(unfinished, "PNG")
+    return Path(out)
 
 
 def _draw_cell(example: Example, vocabulary: Vocabulary) -> Image.Image:
@@ -77,7 +65,7 @@ def _draw_cell(example: Example, vocabulary: Vocabulary) -> Image.Image:
         if number not in vocabulary:
             continue
         concept = vocabulary[number]
-        draw.text((left, _SIDE + 17), concept.label, CATEGORY_RGB.get(concept.category, OTHER_RGB), font)
+        draw.text((left, _SIDE + 17), concept.label, category_color(concept.category), font)
         left += draw.textlength(concept.label, font) + 8
     return cell
 
@@ -104,7 +92,7 @@ def _draw_panel(
     faint: UInt8[np.ndarray, "y x 3"], masks: dict[int, np.ndarray], vocabulary: Vocabulary, category: str
 ) -> Image.Image:
     canvas = faint.astype(np.float64)
-    color = np.array(CATEGORY_RGB.get(category, OTHER_RGB), np.float64)
+    color = np.array(ImageColor.getrgb(category_color(category)), np.float64)
     for place, mask in enumerate(masks.values()):
         shade = color * (1, 0.7, 1.25, 0.5)[place % 4]
         canvas[mask] = 0.35 * canvas[mask] + 0.65 * shade.clip(0, 255)

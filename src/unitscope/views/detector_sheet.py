@@ -1,4 +1,4 @@
-"""Images in which a unit is high, silent though its concept is there, or high where it is not."""
+"""A unit as a detector, drawn: its peaks, and images in which it is right, silent, or high without cause."""
 
 from pathlib import Path
 
@@ -7,11 +7,39 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.errors import writing
-from unitscope.interventions.detection import Answers, Sample
+from unitscope.interventions.detection import Detection
+from unitscope.interventions.detectors import Answers, Sample
+from unitscope.tables import clean
 from unitscope.views.contact_sheet import outline
+from unitscope.views.figures import Jitter, draw_jitter
 
 SIDE, GAP, CAPTION = 96, 4, 20
 _INK, _PAPER, _OUTLINE = (27, 27, 25), (255, 255, 255), (255, 221, 0)
+
+
+def write_detection(found: Detection, out: Path) -> Path:
+    """Writes jitter.svg and answers.png of the first unit shown into a folder; the path of the second.
+
+    Raises `UsageError` where matplotlib is missing, `RunError` where a file cannot be written.
+    """
+    jitter, answers = (out / name for name in found.pictures)
+    draw_jitter(_plan_jitter(found, found.units[0]), jitter)
+    return draw_answers(found.answers, found.sample, found.source, answers)
+
+
+def _plan_jitter(found: Detection, unit: int) -> Jitter:
+    """The images that the unit is measured on."""
+    detectors, sample = found.detectors, found.sample
+    values, truth = found.peaks[~sample.fitting, unit], sample.present[~sample.fitting]
+    label = f" ({found.label(unit)})" if found.label(unit) else ""
+    name = clean(sample.name)
+    return Jitter(
+        f"unit {unit}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
+        f"peak activation of unit {unit} of {found.layer}",
+        (f"{name}\n{int(truth.sum())} images", values[truth].tolist()),
+        (f"no {name}\n{int((~truth).sum())} images", values[~truth].tolist()),
+        float(detectors.threshold[unit]),
+    )
 
 
 def draw_answers(

@@ -1,15 +1,20 @@
 """An explanation as a picture: the image, and the units that speak for its class, each with its region."""
 
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
 from unitscope.axes import Pixels
 from unitscope.concepts.vocabulary import Concept
+from unitscope.interventions.deletion import KIND_NAMES, DeletionTest
+from unitscope.interventions.explained_images import ExplainedImage, Explanations, signed
 from unitscope.interventions.explanation import Explanation
-from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, open_font, write_label
+from unitscope.statistics.intervals import Interval
+from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, open_font, save_picture, write_label
 from unitscope.views.exemplar_strip import SILENT
-from unitscope.views.explanation_text import Exhibit, signed
+from unitscope.views.figures import Panel, draw_panels
 from unitscope.views.palette import category_color
 
 RULE = (230, 230, 225)
@@ -21,23 +26,52 @@ _LEFT = 236
 _LINE = 22
 
 
-def draw_explanation(exhibit: Exhibit) -> Image.Image:
+def write_sheets(found: Explanations, out: Path) -> Path:
+    """Writes a picture of every image, and deletion.svg after a deletion test; the path of the first.
+
+    Raises `UsageError` where matplotlib is missing, `RunError` where a file cannot be written.
+    """
+    files = [out / name for name in found.pictures]
+    for image, file in zip(found.images, files, strict=False):
+        save_picture(draw_explanation(image), file)
+    if found.deletion is not None:
+        write_deletion(found.deletion, out)
+    return files[0]
+
+
+def write_deletion(test: DeletionTest, out: Path) -> Path:
+    """Draws deletion.svg into a folder; its path.
+
+    Raises `UsageError` where matplotlib is missing, `RunError` where it cannot be written.
+    """
+    panels = []
+    for name in ("logit", "probability"):
+        lines: dict[str, list[tuple[float, float, float]]] = {kind: [] for kind in KIND_NAMES.values()}
+        for row in test.means:
+            drop: Interval = getattr(row, name)
+            half = (drop.high - drop.low) / 2
+            lines[KIND_NAMES[row.kind]].append((float(row.count), (drop.low + drop.high) / 2, half))
+        panels.append(Panel(name, "units removed", lines))
+    return draw_panels(panels, out / "deletion.svg", y="falls by", shared=False)
+
+
+def draw_explanation(explained: ExplainedImage) -> Image.Image:
     """The image with its class, and the top contributors.
 
     Every unit is shown by its region in the image: outside it is dimmed, its edge is a white line. Below
     stand its label, its number, and its contribution, with a bar on one scale for all.
     """
-    explanation, image, shown = exhibit.explanation, exhibit.image, exhibit.shown
+    explanation, image, shown = explained.explanation, explained.image, explained.shown
     rows = max(1, -(-len(shown) // COLUMNS))
     tile_high = _tile_size(image)[0]
     wide = 2 * EDGE + _LEFT + GAP + COLUMNS * (TILE + GAP)
     picture_high = round(_LEFT * image.shape[0] / image.shape[1])
-    sums = [(name, signed(value)) for name, value in exhibit.sums]
+    sums = [(name, signed(value)) for name, value in explained.sums]
     sums.append((f"logit of {explanation.name(explanation.target)}", f"{explanation.logit:.2f}"))
     high = max(rows * (tile_high + CAPTION), picture_high + 16 + len(sums) * _LINE) + HEAD + EDGE
     sheet = Image.new("RGB", (wide, high), PAPER)
     pen = ImageDraw.Draw(sheet)
-    _write_head(pen, explanation, exhibit.truth)
+    _write_head(pen, explanation, explained.truth)
     sheet.paste(_enlarge(image, (_LEFT, picture_high)), (EDGE, HEAD))
     _write_sums(pen, sums, HEAD + picture_high + 16)
     most = max((abs(float(explanation.contributions[unit])) for unit in shown), default=0.0) or 1.0
@@ -45,7 +79,7 @@ def draw_explanation(exhibit: Exhibit) -> Image.Image:
         x = EDGE + _LEFT + 2 * GAP + place % COLUMNS * (TILE + GAP)
         y = HEAD + place // COLUMNS * (tile_high + CAPTION)
         sheet.paste(draw_region(image, explanation.region(unit, _tile_size(image))), (x, y))
-        _write_unit(pen, (x, y + tile_high + 5), explanation, unit, exhibit.labels.get(unit), most)
+        _write_unit(pen, (x, y + tile_high + 5), explanation, unit, explained.labels.get(unit), most)
     return sheet
 
 
@@ -74,21 +108,21 @@ def _enlarge(image: Pixels, size: tuple[int, int]) -> Image.Image:
 def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int | None) -> None:
     target, chances = explanation.target, explanation.probabilities
     pen.text((EDGE, 12), f"{explanation.name(target)}  {chances[target]:.0%}", INK, open_font(22))
-    told = []
+    parts = []
     if target != explanation.predicted:
         named = explanation.predicted
-        told.append(f"predicted is {explanation.name(named)}, {chances[named]:.0%}")
+        parts.append(f"predicted is {explanation.name(named)}, {chances[named]:.0%}")
     if truth is not None:
         right = truth == explanation.predicted
-        said = "right" if right else f"wrong: the label is {explanation.name(truth)}, {chances[truth]:.0%}"
-        told.append(said)
+        wrong = f"wrong: the label is {explanation.name(truth)}, {chances[truth]:.0%}"
+        parts.append("right" if right else wrong)
     second = explanation.runner_up
     if second is not None and second not in (truth, target) and chances[second] >= 0.005:
-        told.append(f"then {explanation.name(second)}, {chances[second]:.0%}")
+        parts.append(f"then {explanation.name(second)}, {chances[second]:.0%}")
     if explanation.method != "exact":
-        told.append(f"an approximation: {explanation.method}")
+        parts.append(f"an approximation: {explanation.method}")
     left = EDGE + _LEFT + 2 * GAP
-    pen.text((left, 20), "  ·  ".join(told), FAINT, open_font(14))
+    pen.text((left, 20), "  ·  ".join(parts), FAINT, open_font(14))
 
 
 def _write_sums(pen: ImageDraw.ImageDraw, sums: list[tuple[str, str]], top: int) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from unitscope.errors import UsageError, writing
+from unitscope.errors import missing_extra, writing
 
 INKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's colors: told apart by everyone."""
+"""Okabe and Ito's colors, which people with any kind of color vision can distinguish."""
 TEXT, MUTED, LINE = "#1b1b19", "#66665f", "#e6e6e1"
 """The text and lines of the pages, light; `DARK` says what they are where the system is dark."""
 DARK = {TEXT: "#ececea", MUTED: "#a2a29c", LINE: "#2b2b2e", INKS[0]: "#3d9bd6"}
@@ -158,8 +158,8 @@ def open_figure(
     """A figure of `columns` plots in `rows` for a page, `width` x `height` in CSS pixels: (figure, its axis
     or, row after row, its axes).
 
-    It is written to `out` as SVG when the block ends. It has no ground of its own, the type of the page, and
-    turns light on dark where the system does.
+    It is written to `out` as SVG when the block ends. Its background is transparent, its type that of the
+    page, and it turns light on dark where the system does.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
@@ -205,6 +205,6 @@ def load_matplotlib() -> ModuleType:
         drawing.use("Agg")
         import matplotlib.pyplot as plots
     except ImportError as error:
-        raise UsageError("matplotlib draws figures; pip install 'unitscope[figures]'") from error
+        raise missing_extra("matplotlib", "draws figures", "figures") from error
     found: ModuleType = plots
     return found

@@ -8,11 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from unitscope.experiments.erasure import By, Erasure, Target
-from unitscope.experiments.erasure_tables import WORDS
-from unitscope.experiments.placement import LEAST, Placement
-from unitscope.experiments.placement_tables import name_context
-from unitscope.interventions.areas import Share
+from unitscope.experiments.erasure_result import WORDS, By, Erasure, Target
+from unitscope.experiments.placement import Placement, name_context
 from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
 
 KIND_INKS: dict[By, str] = {"iou": INKS[0], "effect": INKS[1], "random": MUTED}
@@ -26,8 +23,8 @@ def draw_erasure(study: Erasure, out: Path) -> Path:
     columns = min(COLUMNS, len(study.targets))
     rows = -(-len(study.targets) // columns)
     lowest = min(
-        (_known(study.removed(target, by, count)) for target in study.targets for by in study.kinds
-         for count in study.counts), default=0.0
+        (float(np.nan_to_num(study.removed(target, by, count).value)) for target in study.targets
+         for by in study.kinds for count in study.counts), default=0.0
     )  # fmt: skip
     with open_figure(out, max(_WIDE * columns, 320.0), _HIGH * rows + 50, columns, rows) as (figure, axes):
         plots = np.ravel(axes)
@@ -39,10 +36,6 @@ def draw_erasure(study: Erasure, out: Path) -> Path:
         handles, labels = plots[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", ncols=3, handlelength=1.2)
     return out
-
-
-def _known(share: Share) -> float:
-    return 0.0 if np.isnan(share.value) else share.value
 
 
 def _draw_target(axis: Any, study: Erasure, target: Target) -> None:
@@ -105,9 +98,9 @@ def enlarge(image: UInt8[np.ndarray, "y x 3"], side: int) -> Image.Image:
     return Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
 
 
-def draw_placement(study: Placement, target: Target, out: Path, least: int = LEAST) -> Path:
+def draw_placement(study: Placement, target: Target, out: Path) -> Path:
     """The effect of inserting a concept by what stood at the place, the largest on top (fig. 4d)."""
-    rows = study.contexts(target, least)
+    rows = study.contexts(target)
     with open_figure(out, 460.0, 110.0 + 30 * max(len(rows), 1)) as (figure, axis):
         for place, by in enumerate(study.kinds):
             shares = [trials[by].effect for _, trials in rows]

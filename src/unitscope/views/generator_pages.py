@@ -1,6 +1,6 @@
 """The pages of units taken out of a generator, and put in: figures, pictures before and after, tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from unitscope.errors import writing
-from unitscope.experiments.erasure import By, Erasure, Target
-from unitscope.experiments.erasure_tables import WORDS, spell_share
-from unitscope.experiments.placement import LEAST, Placement
-from unitscope.experiments.placement_tables import name_context
+from unitscope.experiments.erasure_result import WORDS, By, Erasure, Target
+from unitscope.experiments.placement import Placement, name_context
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.insertion import (
-    Cell,
-    choose_grid,
-    draw_cells,
-    find_context,
-    find_pixels,
-    set_at,
-)
+from unitscope.interventions.insertion import Cell, choose_grid, draw_cells, find_context, find_pixels, set_at
 from unitscope.interventions.repainting import repaint_pixels
-from unitscope.interventions.unit_values import Levels
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.generator_figures import (
     draw_erasure,
@@ -46,15 +36,15 @@ _QUALITY = 88
 Pictures = list[UInt8[np.ndarray, "y x 3"]]
 
 
-def find_pictures(studio: Studio, concept: int, first: int, images: int, count: int = SHOWN) -> list[int]:
+def find_pictures(studio: Studio, concept: int, numbers: range, count: int = SHOWN) -> list[int]:
     """The first images of these that show enough of a concept; where too few do, those with most of it."""
     shares: dict[int, float] = {}
     enough: list[int] = []
-    for start in range(first, first + min(images, SEARCHED), 16):
-        block = min(16, first + images - start)
-        planes = studio.segmenter(studio.generator.generate(start, block))
+    for place in range(0, min(len(numbers), SEARCHED), 16):
+        block = numbers[place : place + 16]
+        planes = studio.segmenter(studio.generator.generate(block.start, len(block)))
         found = (planes == concept).any(1).mean((1, 2))
-        shares |= {start + place: float(share) for place, share in enumerate(found)}
+        shares |= dict(zip(block, found.tolist(), strict=True))
         enough = [number for number, share in shares.items() if share >= ENOUGH]
         if len(enough) >= count:
             return enough[:count]
@@ -74,17 +64,15 @@ def paint_pairs(
     return before, after
 
 
-def paint_removal(
-    study: Erasure, studio: Studio, target: Target, by: By = "iou"
-) -> tuple[Pictures, Pictures]:
+def paint_removal(study: Erasure, target: Target, by: By = "iou") -> tuple[Pictures, Pictures]:
     """Pictures that show the target, before and after the most units are removed."""
     units = study.rankings[by][target.concept.id][: study.many]
     edit = set_units(target.layer, units, study.layers[target.layer].units)
-    numbers = find_pictures(studio, target.concept.id, study.first, study.images)
-    return paint_pairs(studio, target.layer, numbers, lambda _: edit)
+    numbers = find_pictures(study.studio, target.concept.id, study.numbers)
+    return paint_pairs(study.studio, target.layer, numbers, lambda _: edit)
 
 
-def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
+def write_erasure_page(study: Erasure, out: Path) -> Path:
     """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
@@ -95,7 +83,7 @@ def write_erasure_page(study: Erasure, studio: Studio, out: Path) -> Path:
     parts = []
     for place, target in enumerate(study.targets):
         file = f"pictures/{place}.jpg"
-        save_sheet(draw_pairs(paint_removal(study, studio, target)), out / file)
+        save_sheet(draw_pairs(paint_removal(study, target)), out / file)
         parts.append(
             {
                 "target": target,
@@ -118,30 +106,29 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
         sheet.save(path, quality=_QUALITY)
 
 
-def _render(template: str, **told: Any) -> str:
+def _render(template: str, **shown: Any) -> str:
     environment = page_environment()
-    environment.filters["share"] = spell_share
-    return environment.get_template(template).render(**told)
+    environment.filters["share"] = lambda share: share.spell(times=100.0)
+    return environment.get_template(template).render(**shown)
 
 
-def paint_insertion(
-    study: Placement, studio: Studio, target: Target, levels: Levels, by: By = "iou", least: int = LEAST
-) -> tuple[Pictures, Pictures]:
+def paint_insertion(study: Placement, target: Target, by: By = "iou") -> tuple[Pictures, Pictures]:
     """The first pictures without the target, with a place marked, and the same with its units set there.
 
     Places are those tried in the study that lie where the effect is largest by context, in the next pictures
     that have such a context at one of their places.
     """
-    concept, cells = target.concept.id, studio.layer(target.layer).map_size
+    studio, concept = study.studio, target.concept.id
+    cells = studio.layer(target.layer).map_size
     grid = choose_grid(cells, study.across)
-    rows = study.contexts(target, least) or study.contexts(target, 1)
+    rows = study.contexts(target) or study.contexts(target, 1)
     contexts = [one for one, _ in rows if one != target.concept] or [target.concept]
     wanted = {one.id if one else 0 for one in contexts[: max(1, len(contexts) // 2)]}
     every = len(studio.layer(target.layer))
-    value, strength = levels.value(concept, range(every), study.rule), torch.zeros(every)
+    value, strength = study.levels[target.layer].value(concept, range(every), study.rule), torch.zeros(every)
     strength[list(study.rankings[by][concept])] = 1
     chosen: dict[int, tuple[Edit, Cell]] = {}
-    for number in range(study.first, study.first + min(study.images, SEARCHED)):
+    for number in study.numbers[:SEARCHED]:
         planes = studio.segmenter(studio.generator.generate(number, 1))[0]
         for cell in draw_cells(grid, study.places, number, study.seed):
             if find_context(planes, cell, grid) in wanted:
@@ -157,9 +144,7 @@ def paint_insertion(
     return marked, after
 
 
-def write_placement_page(
-    study: Placement, studio: Studio, levels: Mapping[str, Levels], out: Path, least: int = LEAST
-) -> Path:
+def write_placement_page(study: Placement, out: Path) -> Path:
     """Writes `index.html` with its figures and pictures into the folder `out`; the path of the page.
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the folder cannot be written.
@@ -168,17 +153,15 @@ def write_placement_page(
     parts = []
     for place, target in enumerate(study.targets):
         figure, picture = f"figures/{place}.svg", f"pictures/{place}.jpg"
-        draw_placement(study, target, out / figure, least)
-        before, after = paint_insertion(study, studio, target, levels[target.layer], least=least)
-        save_sheet(draw_pairs([before, after]), out / picture)
-        together = {by: study.trials[target.concept.id, by] for by in study.kinds}
-        rows = [(name_context(one), kinds) for one, kinds in study.contexts(target, least)]
+        draw_placement(study, target, out / figure)
+        save_sheet(draw_pairs(paint_insertion(study, target)), out / picture)
+        rows = [(name_context(one), kinds) for one, kinds in study.contexts(target)]
         parts.append(
             {
                 "target": target,
                 "figure": figure,
                 "picture": picture,
-                "rows": [("everywhere", together), *rows],
+                "rows": [("everywhere", study.together(target)), *rows],
                 "units": study.rankings["iou"][target.concept.id],
             }
         )

@@ -1,7 +1,7 @@
 """The colors of the categories: one language for report, figures and terminal.
 
-After the palette of Okabe and Ito, which people with any kind of color vision can tell apart. A
-color never carries a meaning alone: the name of the category stands beside it.
+After the palette of Okabe and Ito, which people with any kind of color vision can distinguish. A color
+never carries a meaning alone: the name of the category stands beside it.
 """
 
 from collections.abc import Iterable

@@ -7,11 +7,8 @@ from urllib.parse import quote
 
 from tqdm import tqdm
 
-from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.result import Dissection
 from unitscope.errors import writing
-from unitscope.experiments.removal import Removal
-from unitscope.experiments.removal_tables import table_kinds
+from unitscope.experiments.removal_result import Pictures, Removal
 from unitscope.interventions.importance import TOP, shared_units
 from unitscope.interventions.sweeps import Level
 from unitscope.views.exemplar_strip import draw_strip
@@ -29,15 +26,6 @@ DROPS = {
     "margin": "drop of margin, in logits",
     "accuracy": "drop of balanced accuracy",
 }
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Where the names and pictures of units come from: a run, its images, and the folder it lies in."""
-
-    run: Dissection
-    source: ConceptSource
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -94,14 +82,13 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     draw_correlations(study, folder / "figures" / "correlations.svg")
     if labelling is not None:
         draw_labelling(study, labelling, folder / "figures")
-    kinds = table_kinds(study)
     page = page_environment().get_template("removal.html")
     text = page.render(
         study=study,
         top=TOP,
         drop_name=DROPS[study.ranked.by],
-        kinds=kinds,
-        mean=[study.levels[None, kind, count] for kind, count, _ in kinds],
+        kinds=study.kinds,
+        mean=[study.levels[None, kind, count] for kind, count, _ in study.kinds],
         parts=[_describe_class(study, target, folder, cards, anchors) for target in _progress(study)],
         shared=[
             (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
@@ -131,7 +118,7 @@ def _draw_cards(
 def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | None) -> UnitCard:
     if study.named is None or pictures is None:
         return UnitCard(unit, "", "", None, False, (), "")
-    told = study.named[unit]
+    found = study.named[unit]
     strip = draw_strip(pictures.run, pictures.source, study.layer, unit, count=TILES, side=SIDE)
     tiles = []
     with writing(folder):
@@ -146,8 +133,8 @@ def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | Non
     if report.is_file():
         place = quote(Path(os.path.relpath(report, folder)).as_posix())
         link = f"{place}#unit/{quote(study.layer, safe='')}/{unit}"
-    label, category = (told.concept.label, told.concept.category) if told.concept else ("never active", "")
-    return UnitCard(unit, label, category, told.iou, told.detector, tuple(tiles), link)
+    label, category = (found.concept.label, found.concept.category) if found.concept else ("never active", "")
+    return UnitCard(unit, label, category, found.iou, found.detector, tuple(tiles), link)
 
 
 def _describe_class(
@@ -168,5 +155,5 @@ def _describe_class(
                 tuple((study.classes[other], anchors[other]) for other in others),
             )
         )
-    levels = tuple(study.levels[target, kind, count] for kind, count, _ in table_kinds(study))
+    levels = tuple(study.levels[target, kind, count] for kind, count, _ in study.kinds)
     return ClassPart(study.classes[target], anchors[target], levels, tuple(units), figure)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.experiments.removal import Labelling, Removal
+from unitscope.experiments.removal_result import Labelling, Removal
 from unitscope.interventions.importance import Group
-from unitscope.interventions.sweeps import Kind, Span
+from unitscope.interventions.sweeps import Kind
+from unitscope.statistics.intervals import Interval
 from unitscope.views.figures import INKS, MUTED, TEXT, TICKS, open_figure
 
 KIND_INKS: dict[Kind, str] = {
@@ -42,24 +43,16 @@ def draw_sweep(study: Removal, target: int | None, out: Path) -> Path:
         axis.set_xticks(places, [str(count) for count in study.counts])
         axis.set(xlabel="number of units", ylim=(0.38, 1.07), title="Balanced accuracy")
         axis.grid(axis="x", visible=False)
-        axis.annotate(
-            "all units",
-            (1, base),
-            (0, 3),
-            ("axes fraction", "data"),
-            "offset points",
-            ha="right",
-            fontsize=11,
-        )
+        place = ("axes fraction", "data")
+        axis.annotate("all units", (1, base), (0, 3), place, "offset points", ha="right", fontsize=11)
         figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1.4)
     return out
 
 
-def _draw_line(axis: Any, places: range, spans: list[Span], ink: str, name: str) -> None:
+def _draw_line(axis: Any, places: range, spans: list[Interval], ink: str, name: str) -> None:
     axis.plot(places, [span.value for span in spans], color=ink, lw=2, marker="o", ms=4, label=name)
-    sure = [(span.low, span.high) for span in spans if span.low is not None and span.high is not None]
-    if len(sure) == len(spans):
-        low, high = zip(*sure, strict=True)
+    if all(span.known for span in spans):
+        low, high = [span.low for span in spans], [span.high for span in spans]
         axis.fill_between(places, low, high, color=ink, alpha=0.18, lw=0)
 
 

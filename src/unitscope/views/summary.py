@@ -1,12 +1,7 @@
-"""The figures that every view shows of a layer and of a run, counted once."""
+"""What every view says of a run in words: its recipe, its convention, its warnings."""
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.result import Dissection, LayerDissection
 
@@ -35,64 +30,6 @@ UNIQUE_RULES = {
 }
 
 
-@dataclass(frozen=True)
-class LayerSummary:
-    """One layer in numbers.
-
-    `by_category` counts detectors by the category of their label; `unique_label` and
-    `unique_category` count different concepts by category by the two rules of
-    `unitscope.dissection.labels.unique_detectors`. `chance_detectors` and `chance_discoveries` are
-    the shuffled-label controls, None without confidence; `discoveries` counts units with q < 0.05.
-    """
-
-    layer: str
-    units: int
-    detectors: int
-    dead: int
-    by_category: dict[str, int]
-    unique_label: dict[str, int]
-    unique_category: dict[str, int]
-    chance_detectors: float | None
-    chance_discoveries: float | None
-    discoveries: int | None
-
-    @property
-    def unique(self) -> int:
-        """Different concepts among the detectors' labels."""
-        return sum(self.unique_label.values())
-
-    @property
-    def unique_in_categories(self) -> int:
-        """Different concepts, one label a unit and category, summed over categories."""
-        return sum(self.unique_category.values())
-
-
-def summarize_layer(layer: LayerDissection) -> LayerSummary:
-    """Units, detectors, unique concepts and chance controls of a layer."""
-    labeled = [concept.category for concept, count in count_detectors(layer) for _ in range(count)]
-    sure = layer.confidence
-    return LayerSummary(
-        layer=layer.layer,
-        units=len(layer),
-        detectors=layer.detectors,
-        dead=int((layer.active == 0).sum()),
-        by_category={category: labeled.count(category) for category in layer.vocabulary.categories},
-        unique_label=layer.unique["label"],
-        unique_category=layer.unique["category"],
-        chance_detectors=None if sure is None else float(sure.chance_detectors),
-        chance_discoveries=None if sure is None else float(sure.chance_discoveries),
-        discoveries=None if sure is None else int((sure.q_value < 0.05).sum()),
-    )
-
-
-def count_detectors(layer: LayerDissection) -> list[tuple[Concept, int]]:
-    """Every concept that names a detector with their number: by category, most units first."""
-    counts = Counter(layer.labels.best[layer.labels.detector].tolist())
-    order = {category: place for place, category in enumerate(layer.vocabulary.categories)}
-    named = [(layer.vocabulary[concept_id], count) for concept_id, count in counts.items()]
-    return sorted(named, key=lambda pair: (order[pair[0].category], -pair[1], pair[0].label, pair[0].id))
-
-
 def spell_convention(convention: Convention) -> list[tuple[str, str]]:
     """The parameters of a convention in words, as (name, text) pairs."""
     iqr = convention.iqr_cutoff
@@ -113,44 +50,39 @@ def spell_convention(convention: Convention) -> list[tuple[str, str]]:
 def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
     """What made a run, as (name, text) pairs: network, source, digests, geometry, seed, versions, times."""
     recipe = dissection.recipe
-    network, source, frame = (as_mapping(recipe.get(name)) for name in ("network", "source", "frame"))
-    told: list[tuple[str, object]] = [
-        ("Network", network.get("name")),
-        ("Network digest", str(network.get("digest") or "")[:12]),
-        ("Preprocessing", as_mapping(network.get("preprocessing"))),
-        ("Concepts", source.get("spec")),
-        ("Concepts digest", str(source.get("digest") or "")[:12]),
-        ("Images", count_images(dissection)),
-        ("Image size", spell_size(frame.get("size"))),
-        ("Mask size", spell_size(frame.get("mask_size"))),
-        ("Fitted by", frame.get("fit_mode")),
+    network, source, frame = recipe.network, recipe.source, recipe.frame
+    facts: list[tuple[str, object]] = [
+        ("Network", network.name),
+        ("Network digest", (network.digest or "")[:12]),
+        ("Preprocessing", network.preprocessing),
+        ("Concepts", source.spec),
+        ("Concepts digest", (source.digest or "")[:12]),
+        ("Images", dissection.images),
+        ("Image size", spell_size(frame.size)),
+        ("Mask size", spell_size(frame.mask_size)),
+        ("Fitted by", frame.fit_mode),
         ("Activation maps", ", ".join(
             f"{name} {spell_size(layer.map_size)}" for name, layer in dissection.layers.items()
         )),
-        ("Thresholds", "given" if recipe.get("thresholds") else "found in this run"),
-        ("Seed", recipe.get("seed")),
-        ("Confidence", as_mapping(recipe.get("confidence"))),
-        ("Device", recipe.get("device")),
-        ("Mixed precision", recipe.get("mixed_precision")),
-        ("unitscope", recipe.get("version")),
-        ("torch", recipe.get("torch")),
+        ("Thresholds", "given" if recipe.thresholds else "found in this run"),
+        ("Seed", recipe.seed),
+        ("Confidence", recipe.confidence),
+        ("Device", recipe.device),
+        ("Mixed precision", recipe.mixed_precision),
+        ("unitscope", recipe.version),
+        ("torch", recipe.torch),
     ]  # fmt: skip
-    facts = [(name, spell_value(value)) for name, value in told if value not in (None, "", {})]
-    return facts + [(f"Time, {name}", f"{seconds:.1f} s") for name, seconds in dissection.times.items()]
+    spelled = [(name, spell_value(value)) for name, value in facts if value not in (None, "", {})]
+    return spelled + [(f"Time, {name}", f"{seconds:.1f} s") for name, seconds in dissection.times.items()]
 
 
-def as_mapping(value: object) -> Mapping[str, object]:
-    """The value where it is a mapping, else an empty one: recipes of other versions may lack parts."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def spell_size(size: object) -> str:
+def spell_size(size: tuple[int, int]) -> str:
     """A (height, width) pair in words.
 
     >>> spell_size((7, 9))
     '7 × 9'
     """
-    return " × ".join(str(side) for side in size) if isinstance(size, list | tuple) else ""
+    return " × ".join(map(str, size))
 
 
 def spell_value(value: object) -> str:
@@ -169,47 +101,12 @@ def spell_value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def name_network(dissection: Dissection) -> str:
-    """What the run calls its network."""
-    return str(as_mapping(dissection.recipe.get("network")).get("name", "network"))
-
-
-def name_source(dissection: Dissection) -> str:
-    """What the run calls its labeled images."""
-    return str(as_mapping(dissection.recipe.get("source")).get("spec", "labeled images"))
-
-
 def collect_warnings(layers: Iterable[LayerDissection]) -> list[str]:
     """The warnings of some layers; one that all of them share stands once, without a layer's name."""
     layers = list(layers)
     texts = dict.fromkeys(text for layer in layers for text in layer.warnings)
-    told = []
+    lines = []
     for text in texts:
         warned = [layer.layer for layer in layers if text in layer.warnings]
-        told.append(text if len(warned) == len(layers) else f"{', '.join(warned)}: {text}")
-    return told
-
-
-def count_images(dissection: Dissection) -> int:
-    """How many images the layers were dissected over."""
-    return max((layer.images for layer in dissection.layers.values()), default=0)
-
-
-def known(value: float) -> float | None:
-    """The value, None where it is not a number: JSON has no NaN."""
-    return value if math.isfinite(value) else None
-
-
-def all_known(value: Any) -> Any:
-    """A value of mappings, sequences and numbers with None for every number that is none.
-
-    >>> all_known({"iou": [0.5, float("nan")], "unit": 3})
-    {'iou': [0.5, None], 'unit': 3}
-    """
-    if isinstance(value, float):
-        return known(value)
-    if isinstance(value, Mapping):
-        return {name: all_known(part) for name, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [all_known(part) for part in value]
-    return value
+        lines.append(text if len(warned) == len(layers) else f"{', '.join(warned)}: {text}")
+    return lines

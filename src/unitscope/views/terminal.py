@@ -1,25 +1,20 @@
 """A dissection as aligned text for a terminal, and as JSON with the same content."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
+from math import isfinite
+from typing import Any
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.matching import pick_layer
-from unitscope.dissection.result import Dissection, LayerDissection, Unit
-from unitscope.errors import UsageError
-from unitscope.views.summary import (
-    collect_warnings,
-    count_detectors,
-    count_images,
-    known,
-    name_network,
-    name_source,
-    summarize_layer,
-)
+from unitscope.dissection.result import Dissection, LayerDissection
+from unitscope.dissection.units import Unit
+from unitscope.errors import UsageError, say_near
+from unitscope.tables import align, clean, plain
+from unitscope.views.summary import collect_warnings
 
 SCHEMA = 1
-NAME_LETTERS = 32
 
 
 def show_dissection(
@@ -35,29 +30,44 @@ def show_dissection(
     it labels. A table has at most `limit` rows, all for 0. Raises `UsageError` for a layer, unit or
     concept that the run does not have.
     """
+    _check_limit(limit)
+    chosen = choose_layers(dissection, layer, unit)
+    images = dissection.images
+    head = (
+        f"{clean(dissection.recipe.network.name)} over {images:,} {'image' if images == 1 else 'images'}"
+        f" of {clean(dissection.source)}, convention {dissection.convention.name}"
+    )
+    if unit is not None:
+        return "\n\n".join([head, *(show_unit(one, one[unit]) for one in chosen)])
+    if concept is None:
+        return f"{head}\n\n{show_layers(chosen, limit)}"
+    parts = [head, list_layers(chosen)]
+    for found in find_concepts(dissection, concept):
+        rows = [row for one in chosen for row in one if row.concept == found]
+        parts.append(f"{clean(found.label)} ({clean(found.category)})\n{show_units(rows, limit)}")
+    return "\n\n".join([*parts, *_list_warnings(chosen)])
+
+
+def show_layers(layers: Sequence[LayerDissection], limit: int = 20) -> str:
+    """Some layers, a line each, then the detectors of each, best first, at most `limit` or all for 0."""
+    found = [(one.layer, [row for row in one if row.detector]) for one in layers]
+    parts = [f"{clean(name)}: detectors\n{show_units(rows, limit)}" for name, rows in found]
+    return "\n\n".join([list_layers(layers), *parts, *_list_warnings(layers)])
+
+
+def show_layer(layer: LayerDissection, unit: int | None = None, limit: int = 20) -> str:
+    """One layer as `show_dissection` shows it, or one of its units in full."""
+    return show_layers([layer], limit) if unit is None else show_unit(layer, layer[unit])
+
+
+def _list_warnings(layers: Sequence[LayerDissection]) -> list[str]:
+    warnings = [f"warning: {clean(text, None)}" for text in collect_warnings(layers)]
+    return ["\n".join(warnings)] if warnings else []
+
+
+def _check_limit(limit: int) -> None:
     if limit < 0:
         raise UsageError(f"a table of {limit} rows was asked for; give 1 or more, or 0 for all")
-    chosen = choose_layers(dissection, layer, unit)
-    images = count_images(dissection)
-    parts = [
-        f"{clean(name_network(dissection))} over {images:,} {'image' if images == 1 else 'images'}"
-        f" of {clean(name_source(dissection))}, convention {dissection.convention.name}"
-    ]
-    if unit is not None:
-        parts += [show_unit(one, one[unit]) for one in chosen]
-        return "\n\n".join(parts)
-    parts.append(show_layers(chosen))
-    if concept is not None:
-        for found in find_concepts(dissection, concept):
-            rows = [row for one in chosen for row in one if row.concept == found]
-            title = f"{clean(found.label)} ({clean(found.category)})"
-            parts.append(f"{title}\n{show_units(rows, limit)}")
-    else:
-        for one in chosen:
-            rows = [row for row in one if row.detector]
-            parts.append(f"{clean(one.layer)}: detectors\n" + show_units(rows, limit))
-    warnings = [f"warning: {clean(text, None)}" for text in collect_warnings(chosen)]
-    return "\n\n".join(parts + (["\n".join(warnings)] if warnings else []))
 
 
 def choose_layers(dissection: Dissection, layer: str | None, unit: int | None) -> list[LayerDissection]:
@@ -78,36 +88,37 @@ def find_concepts(dissection: Dissection, name: str) -> list[Concept]:
     words = dissection.vocabulary
     found = [one for one in words if wanted in (one.name.casefold(), one.label.casefold())]
     if not found:
-        near = get_close_matches(name, [one.label for one in words], 3)
-        hint = f"near names: {', '.join(near)}" if near else f"the vocabulary has {len(words)} concepts"
-        raise UsageError(f"the run has no concept {name!r}; {hint}")
+        near = say_near(name, [one.label for one in words], 3)
+        hint = near or f"; the vocabulary has {len(words)} concepts"
+        raise UsageError(f"the run has no concept {name!r}{hint}")
     return found
 
 
-def show_layers(layers: Sequence[LayerDissection]) -> str:
+def list_layers(layers: Sequence[LayerDissection]) -> str:
     """A line a layer: units, detectors, chance, unique concepts by both rules and by category."""
     categories = layers[0].vocabulary.categories if layers else ()
     confident = any(layer.confidence is not None for layer in layers)
     head = ["layer", "units", "detectors", *(["by chance", "q<0.05"] if confident else [])]
     head += ["unique", "by category rule", *categories]
     rows = []
-    for summary in map(summarize_layer, layers):
-        row = [summary.layer, str(summary.units), str(summary.detectors)]
+    for counts in map(count_layer, layers):
+        row = [counts.layer, str(counts.units), str(counts.detectors)]
         if confident:
-            row += ["-" if summary.chance_detectors is None else f"{summary.chance_detectors:.1f}"]
-            row += ["-" if summary.discoveries is None else str(summary.discoveries)]
-        row += [str(summary.unique), str(summary.unique_in_categories)]
-        rows.append([*row, *(str(summary.unique_label[category]) for category in categories)])
+            chance = f"{counts.chance_detectors:.1f}", str(counts.discoveries)
+            row += chance if counts.confident else ["-", "-"]
+        row += [str(counts.count()), str(counts.count(rule="category"))]
+        rows.append([*row, *(str(counts.count(category)) for category in categories)])
     return align([head, *rows], left=(0,))
 
 
 def show_units(units: Sequence[Unit], limit: int = 20) -> str:
-    """A table of units, highest IoU first."""
+    """A table of units, highest IoU first. Raises `UsageError` for a negative limit."""
+    _check_limit(limit)
     if not units:
         return "no units"
-    ranked = sorted(units, key=lambda row: (-row.iou, row.unit))
+    ranked = sorted(units, key=rank_unit)
     several = len({row.layer for row in units}) > 1
-    confident = any(known(row.q_value) is not None for row in units)
+    confident = any(isfinite(row.q_value) for row in units)
     shown = ranked[: limit or None]
     head = [*(["layer"] if several else []), "unit", "concept", "category", "IoU"]
     rows = [[*head, *(["95 % interval", "q"] if confident else [])]]
@@ -119,6 +130,11 @@ def show_units(units: Sequence[Unit], limit: int = 20) -> str:
     text = align(rows, left=(0, 2, 3) if several else (1, 2))
     rest = len(ranked) - len(shown)
     return text + (f"\nand {rest:,} more; --limit 0 shows all" if rest else "")
+
+
+def rank_unit(unit: Unit) -> tuple[float, int]:
+    """Sorts units by IoU, highest first, then by number."""
+    return (-unit.iou, unit.unit)
 
 
 def show_unit(layer: LayerDissection, unit: Unit) -> str:
@@ -158,44 +174,18 @@ def best_by_category(layer: LayerDissection, unit: int) -> list[tuple[str, Conce
 
 def interval(unit: Unit) -> str:
     """The interval of a unit's IoU, a dash where there is none."""
-    low, high = known(unit.iou_low), known(unit.iou_high)
-    return "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    known = isfinite(unit.iou_low) and isfinite(unit.iou_high)
+    return f"{unit.iou_low:.3f} to {unit.iou_high:.3f}" if known else "-"
 
 
 def figure(value: float) -> str:
     """A number with three significant digits, a dash for NaN."""
-    return "-" if known(value) is None else f"{value:.3g}"
-
-
-def clean(text: str, letters: int | None = NAME_LETTERS) -> str:
-    """The text in one line without control characters, which a terminal might obey, shortened.
-
-    >>> clean("a\\x1b[31m\\nb"), clean("a long name", 6)
-    ('a?[31m?b', 'a l...')
-    """
-    safe = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return safe if letters is None or len(safe) <= letters else safe[: letters - 3] + "..."
-
-
-def align(rows: Sequence[Sequence[str]], left: Collection[int]) -> str:
-    """Rows as columns two spaces apart, the columns in `left` flush left, the others right.
-
-    >>> print(align([["unit", "IoU"], ["cat", "0.1"]], left=(0,)))
-    unit  IoU
-    cat   0.1
-    """
-    cleaned = [[clean(cell, 60) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*cleaned, strict=True)]
-    lines = []
-    for row in cleaned:
-        pairs = enumerate(zip(row, widths, strict=True))
-        lines.append("  ".join(f"{c:<{w}}" if place in left else f"{c:>{w}}" for place, (c, w) in pairs))
-    return "\n".join(line.rstrip() for line in lines)
+    return f"{value:.3g}" if isfinite(value) else "-"
 
 
 def describe_dissection(
     dissection: Dissection, layer: str | None = None, unit: int | None = None, concept: str | None = None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What `show_dissection` shows, ready for JSON; the units are not cut short.
 
     `schema` is the version of this form. Raises `UsageError` like `show_dissection`.
@@ -210,34 +200,29 @@ def describe_dissection(
             units = [row for row in one if row.concept in wanted]
         else:
             units = [row for row in one if row.detector]
-        units.sort(key=lambda row: (-row.iou, row.unit))
-        summary = summarize_layer(one)
-        told: dict[str, object] = {**asdict(summary), "unique": summary.unique}
-        told["concepts"] = [
+        concepts = [
             {"name": found.name, "category": found.category, "detectors": count}
-            for found, count in count_detectors(one)
+            for found, count in count_concepts(one)
         ]
-        told["listed"] = [describe_unit(one, row, full=unit is not None) for row in units]
-        layers.append(told)
+        listed = [describe_unit(one, row, full=unit is not None) for row in sorted(units, key=rank_unit)]
+        layers.append({**count_layer(one).record(), "concepts": concepts, "listed": listed})
     return {
         "schema": SCHEMA,
-        "network": name_network(dissection),
-        "source": name_source(dissection),
-        "images": count_images(dissection),
+        "network": dissection.recipe.network.name,
+        "source": dissection.source,
+        "images": dissection.images,
         "convention": asdict(dissection.convention),
         "warnings": collect_warnings(chosen),
         "layers": layers,
     }
 
 
-def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dict[str, object]:
+def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dict[str, Any]:
     """One unit ready for JSON, with null for what is not known; `full` adds the best by category."""
-    told: dict[str, object] = {}
-    for name, value in asdict(unit).items():
-        told[name] = known(value) if isinstance(value, float) else value
+    record: dict[str, Any] = plain(asdict(unit))
     if full:
-        told["best_by_category"] = [
+        record["best_by_category"] = [
             {"category": category, "concept": best.name if best else None, "iou": iou}
             for category, best, iou in best_by_category(layer, unit.unit)
         ]
-    return told
+    return record

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unitscope.concepts.formats.fetching import fetch_archive, fetch_dataset, fetch_file
+from unitscope.concepts.formats.fetching import Expected, fetch_archive, fetch_dataset, fetch_file
 from unitscope.errors import DownloadError, UsageError
 
 CONTENT = bytes(range(256)) * 4_000
@@ -94,12 +94,16 @@ def zipped(entries: dict[str, bytes]) -> bytes:
 
 
 def test_a_file_is_fetched_verified_and_recorded(server: Server, tmp_path: Path) -> None:
-    fetched = fetch_file(server.url, tmp_path, sha256=hashlib.sha256(CONTENT).hexdigest().upper())
+    fetched = fetch_file(server.url, tmp_path, Expected(sha256=hashlib.sha256(CONTENT).hexdigest().upper()))
     assert fetched.path.read_bytes() == CONTENT
     assert (fetched.size, fetched.md5) == (len(CONTENT), hashlib.md5(CONTENT).hexdigest())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set.zip", "set.zip.json"]
     assert json.loads((tmp_path / "set.zip.json").read_text())["sha256"] == fetched.sha256
     assert fetched.sha256 in fetched.text()
+    assert fetched.rows()[0] == {"path": str(fetched.path), "url": server.url, "size": len(CONTENT)} | {
+        "sha256": fetched.sha256,
+        "md5": fetched.md5,
+    }
     assert server.agents[0].startswith("unitscope/")
 
 
@@ -183,19 +187,19 @@ def test_a_server_that_does_not_tell_the_length_is_coped_with(server: Server, tm
     server.no_length = True
     assert fetch_file(server.url, tmp_path).path.read_bytes() == CONTENT
     with pytest.raises(DownloadError, match="sends more than the 10 bytes expected"):
-        fetch_file(server.url, tmp_path / "other", size=10)
+        fetch_file(server.url, tmp_path / "other", Expected(size=10))
 
 
 def test_a_truncated_file_is_told_by_its_size(server: Server, tmp_path: Path) -> None:
     server.no_length, server.breaks = True, [100]
     with pytest.raises(DownloadError, match=f"the size is 100, wanted {len(CONTENT)}"):
-        fetch_file(server.url, tmp_path, size=len(CONTENT))
+        fetch_file(server.url, tmp_path, Expected(size=len(CONTENT)))
     assert not list(tmp_path.glob("set.zip*[!n]"))
 
 
 def test_another_size_than_wanted_is_told_before_the_download(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=f"has {len(CONTENT)} bytes; wanted 7"):
-        fetch_file(server.url, tmp_path, size=7)
+        fetch_file(server.url, tmp_path, Expected(size=7))
 
 
 @pytest.mark.parametrize(("kind", "length"), [("sha256", 64), ("md5", 32)])
@@ -203,7 +207,7 @@ def test_a_wrong_digest_is_told_and_the_file_deleted(
     server: Server, tmp_path: Path, kind: str, length: int
 ) -> None:
     with pytest.raises(DownloadError, match=f"the {kind} is .*, wanted {'0' * length}"):
-        fetch_file(server.url, tmp_path, **{kind: "0" * length})  # type: ignore[arg-type]
+        fetch_file(server.url, tmp_path, Expected(**{kind: "0" * length}))
     assert not (tmp_path / "set.zip").exists()
     assert not (tmp_path / "set.zip.part").exists()
 
@@ -213,7 +217,7 @@ def test_what_was_fetched_first_is_what_is_wanted_later(server: Server, tmp_path
     server.content = CONTENT[::-1]
     with pytest.raises(DownloadError, match="the sha256 is"):
         fetch_file(server.url, tmp_path)
-    assert fetch_file(server.url, tmp_path, size=len(CONTENT)).path.read_bytes() == CONTENT[::-1]
+    assert fetch_file(server.url, tmp_path, Expected(size=len(CONTENT))).path.read_bytes() == CONTENT[::-1]
 
 
 def test_a_missing_file_is_told_at_once(server: Server, tmp_path: Path) -> None:
@@ -243,7 +247,7 @@ def test_other_addresses_are_wrong_usage(tmp_path: Path, url: str) -> None:
 
 def test_a_digest_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="wanted 64 hexadecimal digits"):
-        fetch_file("http://127.0.0.1:9/set.zip", tmp_path, sha256="abc")
+        Expected(sha256="abc")
 
 
 def test_a_full_disk_is_told_before_the_download(

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from unitscope.concepts.derived import limit
 from unitscope.concepts.formats.broden import open_broden
 from unitscope.concepts.formats.folders import open_folder
-from unitscope.concepts.sources import limit
+from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.union.union import Summary, unite_sources
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes
 from unitscope.errors import RunError, SourceError, UsageError
@@ -156,6 +157,8 @@ def test_an_object_and_a_part_of_one_name_are_one_label_of_two_categories(tmp_pa
     assert label["category"] == "object(2);part(1)"
     assert (label["frequency"], label["coverage"]) == (2, 1.5)
     assert summary.concepts == {"color": 1, "object": 1}
+    assert summary.tables()["concepts.csv"].rows == (("color", 1), ("object", 1))
+    assert summary.rows() == [{"source": "held", "images": len(source)}]
 
 
 def test_a_label_of_the_image_is_not_repeated_in_its_pixels(tmp_path: Path) -> None:
@@ -335,6 +338,42 @@ def test_stored_files_are_copied_when_no_size_is_asked_for(tmp_path: Path) -> No
     assert set(by_name) == {"set/street/1.jpg", "set/kitchen/1.png"}
     assert stored.read_bytes() == (tmp_path / "set" / "street" / "1.jpg").read_bytes()
     assert [by_name["set/street/1.jpg"][key] for key in ("ih", "iw", "sh", "sw")] == [7, 10, 3, 5]
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Twelve noisy photographs as JPEG, with masks."""
+    rng, folder = np.random.default_rng(0), tmp_path / "photographs"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (10, 12, 3), np.uint8)).save(folder / "images" / f"{number}.jpg")
+        Image.fromarray(rng.integers(0, 3, (10, 12), np.uint8)).save(folder / "masks" / f"{number}.png")
+    (folder / "classes.json").write_text('["unlabelled", "sky", "tree"]')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "images"),
+    [
+        ("", 12),
+        (",half=train", 6),
+        (",half=test:0.75:3", 3),
+        (",limit=5", 5),
+        (",shuffle=2", 12),
+        (",quadrants=object", 12),
+        (",limit=8,half=train,shuffle=1,quadrants=object", 4),
+    ],
+)
+def test_files_are_copied_whatever_is_made_of_the_source(
+    photographs: Path, tmp_path: Path, options: str, images: int
+) -> None:
+    summary = unite(tmp_path, open_concepts(f"folder:{photographs}{options}"), size=None)
+    assert summary.sources == {"photographs": images}
+    stored = list((tmp_path / "union" / "images" / "photographs").glob("*.jpg"))
+    assert len(stored) == images
+    for path in stored:
+        assert path.read_bytes() == (photographs / "images" / path.name).read_bytes()
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

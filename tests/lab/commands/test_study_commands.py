@@ -7,9 +7,10 @@ import re
 import pytest
 
 from unitscope.cli import main
-from unitscope.lab.commands.axis import AXIS
-from unitscope.lab.commands.comparisons import COMPARING, COMPARISONS
+from unitscope.lab.plugins import STUDY
 from unitscope.lab.studies import trained_groups
+from unitscope.lab.studies.catalog import STUDIES
+from unitscope.plugins import find_function
 
 TABLES = {
     "axis": ("conditions.csv", "parts.csv"),
@@ -34,7 +35,7 @@ def kept(tmp_path_factory):
     return tmp_path_factory.mktemp("study")
 
 
-@pytest.mark.parametrize("name", COMPARISONS)
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_quick_study_says_so_and_leaves_its_results(name, kept, capsys):
     assert main(["study", name, "--quick", "--jobs", "1", "--kept", str(kept)]) == 0
     printed = capsys.readouterr().out
@@ -59,8 +60,8 @@ def test_json_holds_the_claims(kept, capsys):
     assert {"source", "paper", "ours", "verdict"} == set(found["claims"][0])
 
 
-def test_what_goes_with_what_is_told(kept, capsys):
-    for words, said in (
+def test_options_that_go_together_are_named(kept, capsys):
+    for words, text in (
         (["layers", "--layers", "a"], "go with --network"),
         (["training", "--network", "zoo:segmenter"], "go with --checkpoints"),
         (["training", "--checkpoints", "none-*.pt", "--network", "n", "--layer", "l"], "no file is named"),
@@ -69,8 +70,11 @@ def test_what_goes_with_what_is_told(kept, capsys):
         (["width", "--seeds", "0"], "wanted 1 or more"),
     ):
         assert main(["study", *words]) == 2
-        assert said in capsys.readouterr().err
+        assert text in capsys.readouterr().err
 
 
-def test_all_is_every_study():
-    assert {*COMPARING, *AXIS} == {*COMPARISONS, "all"}
+def test_every_study_has_a_command():
+    measurements = {"grade", "labels", "depth", "raters"}
+    assert set(STUDY.run) == {*STUDIES, *measurements, "all"}
+    for name, command in STUDY.run.items():
+        assert find_function(command.run).__name__ == ("everything" if name == "all" else name)

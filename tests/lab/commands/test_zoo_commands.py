@@ -95,7 +95,7 @@ def test_a_head_is_fitted_opened_and_used(place, capsys):
 
 def test_no_pictures_grade_nothing(capsys):
     assert_refused(
-        main(["zoo", "grade", "scene-classifier", "--count", "0"]), capsys, "--count is 0", wanted=2
+        main(["zoo", "grade", "scene-classifier", "--count", "0"]), capsys, "the count is 0", wanted=2
     )
 
 

@@ -1,5 +1,7 @@
 """Comparisons of networks: their counts, orders and correlations against slow twins."""
 
+import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
-from unitscope.lab.commands.comparisons import set_study
-from unitscope.lab.studies.captioning import Told, measure_hold, rank_fired
+from unitscope.lab.commands.studies import Students
+from unitscope.lab.studies.captioning import Captioned, measure_agreement, rank_fired
 from unitscope.lab.studies.claims import (
     Claim,
     judge_change,
@@ -23,8 +25,8 @@ from unitscope.lab.studies.claims import (
     spell_claims,
     spread,
 )
-from unitscope.lab.studies.discrimination import LEAST, SCENERY, correlate, set_exam
-from unitscope.lab.studies.layers import claim_layers, dissect_layers
+from unitscope.lab.studies.depth import claim_layers, compare_trained_layers, dissect_layers
+from unitscope.lab.studies.discrimination import LEAST, SCENERY, correlate, find_largest
 from unitscope.lab.studies.study import Finding, spell_summary
 from unitscope.lab.studies.threshold import Count, compare_orders, count_network
 from unitscope.lab.studies.trained_groups import Setting, describe_layer, dissect_kept
@@ -99,8 +101,13 @@ def test_rows_count_as_the_dissection_does(network, source):
     row = describe_layer(found, "g", 2, step=7)
     assert (row.units, row.detectors, row.unique) == (len(found), found.detectors, found.unique)
     sure = {unit.concept for unit in found if unit.detector and unit.q_value < 0.05}
-    assert sum(row.sure_unique.values()) == len(sure)
+    assert row.count(sure=True) == len(sure)
     assert row.count() == sum(found.unique["label"].values())
+    assert row.iou == pytest.approx(np.mean([unit.iou for unit in found]))
+    names = [unit.concept for unit in found if unit.detector]
+    for category, sizes in row.sizes.items():
+        named = sorted({one for one in names if one.category == category}, key=lambda one: one.id)
+        assert sizes == tuple(names.count(one) for one in named)
 
 
 def test_a_kept_dissection_is_not_made_again(network, source, tmp_path, monkeypatch):
@@ -120,16 +127,16 @@ def test_layers_of_any_network_are_judged(network, source):
     assert "in 3" in high.ours
 
 
-def test_the_exam_asks_for_the_largest_thing(source, tmp_path):
+def test_the_third_task_asks_for_the_largest_thing(source, tmp_path):
     pictures = pack_source(source, Frame((64, 64), (32, 32), "stretch"), tmp_path)
-    exam = set_exam(pictures)
+    task = find_largest(pictures)
     for place in range(len(pictures)):
         planes = pictures[place].planes
         areas = {name: int((planes == i).sum()) for name, i in OBJECT_IDS.items() if name not in SCENERY}
         name = max(areas, key=lambda one: areas[one])
         expected = OBJECT_IDS[name] if areas[name] >= LEAST * planes[0].size else 0
-        assert exam.answers[place] == expected
-    assert (exam.answers[exam.chosen] > 0).all()
+        assert task.answers[place] == expected
+    assert (task.answers[task.chosen] > 0).all()
 
 
 def test_correlations_have_intervals_that_hold_them():
@@ -137,15 +144,14 @@ def test_correlations_have_intervals_that_hold_them():
     x = rng.normal(size=40)
     y = x + rng.normal(size=40)
     found = correlate(x.tolist(), y.tolist())
-    assert found.low < found.middle < found.high
-    assert found.middle == pytest.approx(np.corrcoef(x, y)[0, 1])
-    assert np.isnan(correlate([1, 1, 1], [1, 2, 3]).middle)
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert np.isnan(correlate([1, 1, 1], [1, 2, 3]).value)
     # four copies of ten kinds tell no more than the ten kinds
     few = correlate(x[:10].tolist(), y[:10].tolist())
     copied = correlate(np.tile(x[:10], 4).tolist(), np.tile(y[:10], 4).tolist(), [*"abcdefghij"] * 4)
-    assert (copied.middle, copied.low, copied.high) == pytest.approx((few.middle, few.low, few.high))
-    assert (copied.networks, copied.kinds) == (40, 10)
-    assert np.isnan(correlate([1, 2], [1, 2]).middle)
+    assert (copied.value, copied.low, copied.high) == pytest.approx((few.value, few.low, few.high))
+    assert np.isnan(correlate([1, 2], [1, 2]).value)
 
 
 def test_fired_units_are_those_above_their_thresholds():
@@ -155,14 +161,31 @@ def test_fired_units_are_those_above_their_thresholds():
 
 
 def test_captions_and_units_agree_as_counted_by_hand():
-    told = [
-        Told(0, "a", "a cow.", ("cow",), ("cow", "sky"), ("cow",)),
-        Told(1, "b", "a dog and a tree.", ("dog", "tree"), ("tree",), ("tree",)),
+    captioned = [
+        Captioned("a", "a cow.", ("cow",), ("cow", "sky"), ("cow",)),
+        Captioned("b", "a dog and a tree.", ("dog", "tree"), ("tree",), ("tree",)),
     ]
-    hold = measure_hold(told)
-    assert (hold.words, hold.true, hold.fired, hold.chance) == (3, 2 / 3, 2 / 3, 0)
+    agreement = measure_agreement(captioned)
+    assert (agreement.words, agreement.true, agreement.fired, agreement.chance) == (3, 2 / 3, 2 / 3, 0)
 
 
 def test_settings_are_checked():
     with pytest.raises(UsageError, match="--seeds is 0; wanted 1 or more"):
-        set_study(Path("kept"), 0, 10, 1, "netdissect", False)
+        Students(kept=Path("kept"), images=10).set(0)
+
+
+def test_a_finding_is_a_result(network, source, tmp_path):
+    setting = Setting(tmp_path, quick=True)
+    finding = compare_trained_layers([(network, network)], ["1", "3"], source, setting, name="small")
+    assert str(finding) == f"{finding.question}\n\n{finding.spell().rstrip()}"
+    assert list(finding.tables()) == ["layers.csv", "layers-1.csv"]
+    assert [row["layer"] for row in finding.rows()] == ["1", "3"]
+    assert finding.to_frame()["units"].tolist() == [12, 6]
+    figure = finding.page(tmp_path / "out")
+    assert {path.name for path in figure.parent.iterdir()} == {*finding.tables(), "finding.md", "figure.svg"}
+    assert (tmp_path / "out" / "finding.md").read_text() == finding.spell()
+    written = list(csv.DictReader((tmp_path / "out" / "layers.csv").read_text().splitlines()))
+    assert [row["units"] for row in written] == ["12", "6"]
+    assert finding.record()["tables"]["layers.csv"] == list(finding.tables()["layers.csv"].cells())
+    with pytest.raises(UsageError, match="has no figure"):
+        replace(finding, figure=None).page(tmp_path / "out")

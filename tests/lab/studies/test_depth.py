@@ -15,16 +15,7 @@ from torch import nn
 from unitscope.cli import main
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import RunError, UsageError
-from unitscope.lab.studies.depth import (
-    compare_layers,
-    depth_rows,
-    expect_unique,
-    find_peak,
-    spell_depth,
-    spell_peak,
-    write_depth,
-)
-from unitscope.lab.studies.figures.depth_figure import draw_depth
+from unitscope.lab.studies.depth import Depth, compare_layers, expect_few, expect_unique, find_peak
 from unitscope.lab.world import open_drawn
 from unitscope.networks.network import Network, Preprocessing
 
@@ -40,24 +31,24 @@ def rows():
 
 
 def test_layers_are_counted_as_the_dissection_counts_them(rows):
-    rows, found = rows
-    assert [row.layer for row in rows] == ["1", "3"]
-    for row in rows:
+    depth, found = rows
+    assert [row.layer for row in depth.layers] == ["1", "3"]
+    for row in depth.layers:
         layer = found[row.layer]
         assert (row.units, row.cells, row.images) == (len(layer), layer.map_size, 24)
         assert (row.detectors, row.unique) == (layer.detectors, layer.unique)
         assert row.chance_detectors == layer.confidence.chance_detectors
         sure = {unit.concept for unit in layer if unit.detector and unit.q_value < 0.05}
-        for category, count in row.sure_unique.items():
+        for category, count in row.sure_unique["label"].items():
             assert count == len({one for one in sure if one.category == category})
-    assert not rows[1].few_unique
+    assert not expect_few(depth.layers[1], depth.few)
 
 
 def test_few_units_by_lot_meet_so_many_concepts(rows):
-    rows, found = rows
+    depth, found = rows
     layer = found["1"]
     named = [unit.concept if unit.detector else None for unit in layer]
-    for category, expected in rows[0].few_unique.items():
+    for category, expected in expect_few(depth.layers[0], depth.few).items():
         met = [
             len({named[unit] for unit in chosen if named[unit] and named[unit].category == category})
             for chosen in combinations(range(12), 8)
@@ -79,40 +70,40 @@ def put(row, layer, repeat, count):
     return replace(
         row,
         layer=layer,
-        repeat=repeat,
+        seed=repeat,
         unique={rule: {**row.unique[rule], "object": count} for rule in row.unique},
     )
 
 
 def test_the_peak_is_every_layer_with_the_highest_mean(rows):
-    row = rows[0][0]
+    row = rows[0].layers[0]
     counts = {("a", 0): 4, ("b", 0): 6, ("c", 0): 6, ("a", 1): 7, ("b", 1): 6, ("c", 1): 6}
-    made = [put(row, layer, repeat, count) for (layer, repeat), count in counts.items()]
+    made = tuple(put(row, layer, repeat, count) for (layer, repeat), count in counts.items())
     peak = find_peak(made, "object")
     assert (peak.layers, peak.mean, peak.wins, peak.repeats) == (("b", "c"), 6, (1, 1), 2)
-    assert spell_peak(peak).startswith("most object concepts, 6.0 on average: b (first in 1 of 2")
-    assert "4–7 / 4–7" in spell_depth(made)
+    assert peak.spell().startswith("most object concepts, 6.0 on average: b (first in 1 of 2")
+    assert "4–7 / 4–7" in Depth(made).text()
     with pytest.raises(UsageError, match="no layer"):
         find_peak([], "object")
 
 
 def test_rows_become_files(rows, tmp_path):
-    rows, _ = rows
-    write_depth(rows, tmp_path / "layers.csv")
+    depth, _ = rows
+    depth.save(tmp_path)
     with (tmp_path / "layers.csv").open() as file:
         read = list(csv.DictReader(file))
     assert [(line["layer"], line["rule"]) for line in read] == [
         (layer, rule) for layer in ("1", "3") for rule in ("label", "category")
     ]
-    assert read[0]["sure_object"] == str(rows[0].sure_unique["object"])
+    assert read[0]["sure_object"] == str(depth.layers[0].sure_unique["label"]["object"])
     assert read[1]["sure_object"] == read[2]["few_object"] == ""
-    assert len({len(line) for line in depth_rows(rows)}) == 1
-    figure = draw_depth(rows, tmp_path / "figure.svg").read_text()
-    assert draw_depth(rows, tmp_path / "again.svg").read_text() == figure
-    for said in ("Unique concepts", "12 units", "labels shifted", "prefers-color-scheme"):
-        assert said in figure
+    assert len({len(line) for line in depth.tables()["layers.csv"].rows}) == 1
+    figure = depth.draw(tmp_path / "figure.svg").read_text()
+    assert depth.draw(tmp_path / "again.svg").read_text() == figure
+    for text in ("Unique concepts", "12 units", "labels shifted", "prefers-color-scheme"):
+        assert text in figure
     with pytest.raises(RunError, match="cannot write"):
-        write_depth(rows, tmp_path / "layers.csv" / "b.csv")
+        depth.save(tmp_path / "layers.csv")
 
 
 def test_a_generator_is_studied_over_several_seeds(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Planted units: what is planted is what was asked for, and names are graded as by hand."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.errors import RunError
 from unitscope.lab.studies import grade as study
-from unitscope.lab.studies.grade import average, grade_conventions, make_source, spell_grades, write_grades
+from unitscope.lab.studies.grade import average, grade_conventions
 from unitscope.lab.studies.planting import (
     CELLS,
     DEGRADATIONS,
@@ -20,13 +21,14 @@ from unitscope.lab.studies.planting import (
     plant_nothing,
     read_truth,
 )
+from unitscope.lab.world import open_drawn
 
 IMAGES = 40
 
 
 @pytest.fixture(scope="module")
 def source():
-    return make_source(IMAGES)
+    return open_drawn(count=IMAGES, seed=11, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +128,16 @@ def test_units_without_meaning_are_not_taken_for_detectors(grades):
 
 def test_grades_are_averaged_and_written(grades, tmp_path):
     assert len(average(grades.planted)) == len(grades.planted)
-    write_grades(grades, tmp_path)
+    figure = grades.page(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"planted.csv", "nulls.csv", "figure.svg"}
+    assert figure.read_text().count("noise") == 1
     with (tmp_path / "planted.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 3 * len(CONVENTIONS)
-    told = spell_grades(grades)
-    assert all(f"| {name} " in told for name in (*CONVENTIONS, "noise", "mixture"))
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * len(CONVENTIONS)
+    assert list(rows[0]) == list(grades.rows()[0])
+    assert all(f"| {name} " in str(grades) for name in (*CONVENTIONS, "noise", "mixture"))
+    assert str(replace(grades, quick=True)) == f"A quick look, not a result.\n{grades}"
+    assert grades.record()["nulls"][0]["units"] == 60
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="name another folder"):
-        write_grades(grades, tmp_path / "file")
+        grades.save(tmp_path / "file")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from unitscope.errors import RunError
-from unitscope.lab.studies.labels import compare_labels, spell_labels, write_labels
+from unitscope.lab.studies.labels import compare_labels
 from unitscope.lab.world import open_drawn
 from unitscope.networks.network import Network, Preprocessing
 
@@ -41,7 +41,7 @@ def network():
 
 
 def test_true_labels_agree_with_themselves(network, source):
-    (row,) = compare_labels(network, ["0"], source, Oracle(source))
+    (row,) = compare_labels(network, ["0"], source, Oracle(source)).layers
     # Only what stands in the planes can be given again: scenes belong to images as a whole.
     assert row.agreement.same == pytest.approx(1)
     assert row.agreement.correlation == pytest.approx(1)
@@ -52,19 +52,21 @@ def test_who_sees_less_agrees_less(network, source):
     best = {
         concept.id for concept in source.vocabulary if concept.category in ("object", "material", "color")
     }
-    (row,) = compare_labels(network, ["0"], source, Oracle(source, tuple(best)))
-    (whole,) = compare_labels(network, ["0"], source, Oracle(source))
+    (row,) = compare_labels(network, ["0"], source, Oracle(source, tuple(best))).layers
+    (whole,) = compare_labels(network, ["0"], source, Oracle(source)).layers
     assert row.agreement.concepts < whole.agreement.concepts
     assert row.segmented_unique <= whole.segmented_unique
 
 
 def test_rows_become_a_table_and_a_file(network, source, tmp_path):
-    rows = compare_labels(network, ["0", "1"], source, Oracle(source), name="mine")
-    assert spell_labels(rows).count("| mine |") == 2
-    write_labels(rows, tmp_path / "a.csv")
-    with (tmp_path / "a.csv").open() as file:
+    compared = compare_labels(network, ["0", "1"], source, Oracle(source), name="mine")
+    assert str(compared).count("| mine |") == 2
+    figure = compared.page(tmp_path / "out")
+    assert "mine, by chance" in figure.read_text()
+    with (tmp_path / "out" / "agreement.csv").open() as file:
         read = list(csv.DictReader(file))
     assert [line["layer"] for line in read] == ["0", "1"]
-    assert float(read[0]["same"]) == pytest.approx(rows[0].agreement.same, rel=1e-5)
+    assert float(read[0]["same"]) == pytest.approx(compared.layers[0].agreement.same, rel=1e-5)
+    assert [row.layer for row in (compared + compared).layers] == ["0", "1"] * 2
     with pytest.raises(RunError, match="cannot write"):
-        write_labels(rows, tmp_path / "a.csv" / "b.csv")
+        compared.save(figure)

@@ -15,22 +15,27 @@ from unitscope.concepts.packed import pack_source
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
-from unitscope.lab.studies.random_rotations import Bases, draw_rotations, turn_part, turned_and_undone
+from unitscope.lab.studies.random_rotations import (
+    Bases,
+    draw_bases,
+    draw_rotations,
+    rotated_and_back,
+    take_part,
+)
 from unitscope.lab.studies.rotation import (
     Chosen,
-    Fall,
+    RotationResult,
+    Rotations,
     Subject,
-    count_detectors,
-    count_unique,
+    count_by_iou,
     count_units,
     dissect_bases,
-    draw_bases,
     measure_undoing,
+    rotate_partly,
     split_crowded,
     sweep_conditions,
-    turn_steps,
 )
-from unitscope.lab.studies.rotation_finding import judge_axis, relate_falls
+from unitscope.lab.studies.rotation_finding import compare_ratios, judge_axis, judge_ratio, spell_ratio
 from unitscope.lab.world import open_drawn
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.trace import tap
@@ -71,12 +76,12 @@ def test_rotations_point_everywhere_alike():
 @given(SIZES, st.integers(0, 50), PARTS, PARTS)
 def test_parts_of_a_rotation_add_up(units, seed, first, second):
     [rotation] = draw_rotations(units, 1, seed)
-    one, other = turn_part(rotation, first), turn_part(rotation, second)
+    one, other = take_part(rotation, first), take_part(rotation, second)
     assert np.allclose(one @ one.T, np.eye(units), atol=1e-9)
     assert np.linalg.det(one) == pytest.approx(1)
-    assert np.allclose(one @ other, turn_part(rotation, first + second), atol=1e-8)
-    assert np.allclose(turn_part(rotation, 0.0), np.eye(units), atol=1e-10)
-    assert np.allclose(turn_part(rotation, 1.0), rotation, atol=1e-9)
+    assert np.allclose(one @ other, take_part(rotation, first + second), atol=1e-8)
+    assert np.allclose(take_part(rotation, 0.0), np.eye(units), atol=1e-10)
+    assert np.allclose(take_part(rotation, 1.0), rotation, atol=1e-9)
 
 
 @pytest.mark.parametrize("units", [2, 5, 8])
@@ -85,12 +90,12 @@ def test_a_part_turns_every_plane_by_that_part_of_its_angle(units):
     [rotation] = draw_rotations(units, 1, 3)
     values, vectors = np.linalg.eig(rotation)
     powered = vectors @ np.diag(np.exp(0.3j * np.angle(values))) @ np.linalg.inv(vectors)
-    assert np.allclose(turn_part(rotation, 0.3), powered.real, atol=1e-8)
+    assert np.allclose(take_part(rotation, 0.3), powered.real, atol=1e-8)
 
 
 def test_mirrored_axes_turn_in_pairs():
     half = np.diag([-1.0, -1.0, 1.0])
-    quarter = turn_part(half, 0.5)
+    quarter = take_part(half, 0.5)
     assert np.allclose(quarter @ quarter, half)
     assert np.linalg.det(quarter) == pytest.approx(1)
 
@@ -98,7 +103,7 @@ def test_mirrored_axes_turn_in_pairs():
 @pytest.mark.parametrize("basis", [np.diag([1.0, -1.0]), np.ones((2, 2))])
 def test_only_rotations_are_turned(basis):
     with pytest.raises(UsageError, match="only a rotation"):
-        turn_part(basis, 0.5)
+        take_part(basis, 0.5)
 
 
 def test_turned_maps_are_the_units_mixed_and_the_network_gives_the_same(network):
@@ -120,7 +125,7 @@ def test_logits_are_the_same_where_a_rotation_is_undone(network, pictures):
     [rotation] = draw_rotations(6, 1, 0)
     with torch.no_grad():
         before = network.module(batch)
-        with turned_and_undone(network.module, "1", rotation):
+        with rotated_and_back(network.module, "1", rotation):
             during = network.module(batch)
     assert torch.allclose(before, during, atol=1e-4)
     assert not torch.equal(before, during)
@@ -143,7 +148,7 @@ def test_a_module_that_is_called_twice_is_turned_where_it_is_named():
         maps = read(batch)
     assert torch.equal(maps["bases.0"], maps["module.act#2"])
     assert maps["bases.1"].shape == (1, 5, 12, 12)
-    with torch.no_grad(), turned_and_undone(module, "act#2", draw_rotations(5, 1, 0)[0]):
+    with torch.no_grad(), rotated_and_back(module, "act#2", draw_rotations(5, 1, 0)[0]):
         assert torch.allclose(module(batch), maps["module.act#2"], atol=1e-4)
 
 
@@ -151,25 +156,25 @@ def test_no_hook_stays_after_an_error(network):
     module = Bases(network.module, "0", draw_rotations(6, 1, 0))
     with pytest.raises(RuntimeError):
         module(torch.rand(1, 3, 8, 8))
-    with pytest.raises(RuntimeError), turned_and_undone(network.module, "0", np.eye(6)):
+    with pytest.raises(RuntimeError), rotated_and_back(network.module, "0", np.eye(6)):
         network.module(torch.rand(1, 3, 8, 8))
     assert not network.module[0]._forward_hooks
 
 
 def test_the_first_basis_is_the_layer_itself(network, pictures):
-    own, turned = dissect_bases(network, "1", pictures, draw_bases(6, 1, 0)).layers
+    own, rotated = dissect_bases(network, "1", pictures, draw_bases(6, 1, 0))
     plain = dissect(network, pictures, ["1"], confidences=Confidences(0, 20))["1"]
     assert (own.intersections == plain.intersections).all()
     assert (own.thresholds == plain.thresholds).all()
-    assert (turned.intersections != plain.intersections).any()
+    assert (rotated.intersections != plain.intersections).any()
 
 
 def test_a_network_in_training_mode_is_read_in_evaluation_and_left_as_it_was(network, pictures):
     bases = draw_bases(6, 1, 0)
-    own = dissect_bases(network, "1", pictures, bases).layers[0]
+    own = dissect_bases(network, "1", pictures, bases)[0]
     network.module.insert(1, nn.Dropout(0.5))
     network.module.train()
-    again = dissect_bases(network, "2", pictures, bases).layers[0]
+    again = dissect_bases(network, "2", pictures, bases)[0]
     assert (own.intersections == again.intersections).all()
     assert measure_undoing(Subject(network, "2", "small"), pictures) < 1e-4
     assert all(part.training for part in network.module.modules())
@@ -181,8 +186,8 @@ def test_counts_at_a_cutoff_are_those_of_such_a_convention(network, pictures, cu
     found = dissect(network, pictures, ["1"], confidences=Confidences(0, 20))["1"]
     rules = replace(CONVENTIONS["netdissect"], iou_cutoff=cutoff)
     again = dissect(network, pictures, ["1"], convention=rules, confidences=Confidences(0, 20))["1"]
-    assert count_unique(found, cutoff, rule) == sum(again.unique[rule].values())
-    assert count_detectors(found, cutoff) == again.detectors
+    assert count_by_iou(found, cutoff).count(rule=rule) == sum(again.unique[rule].values())
+    assert count_by_iou(found, cutoff).detectors == again.detectors
 
 
 def test_fewer_concepts_are_counted_as_by_hand(network, pictures):
@@ -192,9 +197,9 @@ def test_fewer_concepts_are_counted_as_by_hand(network, pictures):
     for unit in found.iou:
         allowed = [(iou, -place) for place, iou in enumerate(unit) if chosen[place] and iou > 0.02]
         best |= {max(allowed)[1]} if allowed else set()
-    assert count_unique(found, 0.02, "label", chosen) == len(best)
+    assert count_by_iou(found, 0.02, chosen).count() == len(best)
     sure = {u.concept for u in found if u.detector and u.q_value < 0.05}
-    assert count_unique(found, 0.04, "label", sure=True) == len(sure)
+    assert count_by_iou(found).count(sure=True) == len(sure)
 
 
 def test_chosen_pictures_are_those_pictures(pictures):
@@ -217,60 +222,64 @@ def test_crowded_pictures_have_more_objects(pictures):
 
 
 def test_a_layer_without_maps_is_refused(network):
-    with pytest.raises(UsageError, match="no maps to turn"):
+    with pytest.raises(UsageError, match="no maps to rotate"):
         count_units(network, "9")
 
 
-def fall(own, turned, seed=0):
-    return Fall("one", seed, "center", "all", own, turned, own, turned, own, turned)
+def rotated(own, rotations, seed=0):
+    counts = (own, *rotations)
+    return RotationResult("one", seed, "center", "all", counts, counts, counts)
+
+
+def judge(results):
+    return judge_ratio(compare_ratios(results))
 
 
 def test_ratios_and_their_verdicts():
-    three = relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1), fall(10, (2, 2), 2)])
-    assert three.verdict == "falls by more than half"
+    three = compare_ratios([rotated(10, (2, 3)), rotated(10, (1, 2), 1), rotated(10, (2, 2), 2)])
+    assert judge_ratio(three) == "falls by more than half"
     # Student's, 2 degrees of freedom; two networks tell less
-    assert three.high - three.middle == pytest.approx(4.303 * 0.05 / np.sqrt(3), rel=1e-3)
-    assert relate_falls([fall(10, (2, 3)), fall(10, (1, 2), 1)]).verdict == "falls"
-    alone = relate_falls([fall(10, (2,))])
-    assert (alone.verdict, alone.spell()) == ("unclear", "0.20")
-    assert relate_falls([fall(10, (7, 7, 8))]).verdict == "falls"
-    assert relate_falls([fall(10, (13, 13))]).verdict == "rises"
-    assert relate_falls([fall(10, (8, 12))]).verdict == "unclear"
-    nothing = relate_falls([fall(0, (3,))])
-    assert nothing.verdict == "no detectors"
-    assert nothing.spell() == "–"
-    ratio = relate_falls([fall(10, (4, 6)), fall(20, (30, 10), 1)])
-    assert ratio.middle == pytest.approx((0.5 + 1.0) / 2)
-    assert ratio.low <= ratio.middle <= ratio.high
+    assert three.high - three.value == pytest.approx(4.303 * 0.05 / np.sqrt(3), rel=1e-3)
+    assert judge([rotated(10, (2, 3)), rotated(10, (1, 2), 1)]) == "falls"
+    alone = compare_ratios([rotated(10, (2,))])
+    assert (judge_ratio(alone), spell_ratio(alone)) == ("unclear", "0.20")
+    assert judge([rotated(10, (7, 7, 8))]) == "falls"
+    assert judge([rotated(10, (13, 13))]) == "rises"
+    assert judge([rotated(10, (8, 12))]) == "unclear"
+    nothing = compare_ratios([rotated(0, (3,))])
+    assert judge_ratio(nothing) == "no detectors"
+    assert spell_ratio(nothing) == "–"
+    ratio = compare_ratios([rotated(10, (4, 6)), rotated(20, (30, 10), 1)])
+    assert ratio.value == pytest.approx((0.5 + 1.0) / 2)
+    assert ratio.low <= ratio.value <= ratio.high
 
 
 def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
     subject = Subject(network, "1", "small", before="0", others=("0",))
-    falls = list(
+    results = list(
         sweep_conditions(subject, pictures, rotations=2, images=(12,), quantiles=(0.02,), pools=(2,))
     )
-    factors = {fall.factor for fall in falls}
-    assert factors == {
+    assert {result.factor for result in results} == {
         *("center", "control", "IoU cut-off", "detectors", "concepts", "images", "objects an image"),
         *("quantile", "resolution", "rectified", "layer"),
     }
-    assert all(len(fall.turned) == 2 for fall in falls)
-    steps = list(turn_steps(subject, pictures, rotations=2, parts=(0.5, 1.0)))
-    assert [(step.rotation, step.part) for step in steps] == [
+    assert all(len(result.unique) == 3 for result in results)
+    parts = list(rotate_partly(subject, pictures, rotations=2, parts=(0.5, 1.0)))
+    assert [(one.rotation, one.part) for one in parts] == [
         (0, 0.0),
         (0, 0.5),
         (0, 1.0),
         (1, 0.5),
         (1, 1.0),
     ]
-    center = next(fall for fall in falls if fall.factor == "center")
-    assert sum(steps[0].unique.values()) == center.own
-    assert sum(steps[2].unique.values()) == center.turned[0]
-    finding = judge_axis(falls, steps, 1e-6)
+    center = next(result for result in results if result.factor == "center")
+    assert sum(parts[0].unique.values()) == center.unique[0]
+    assert sum(parts[2].unique.values()) == center.unique[1]
+    finding = judge_axis(Rotations(tuple(results), tuple(parts), 1e-6))
     assert [claim.source for claim in finding.claims][:2] == ["fig. 4", "fig. 4"]
-    assert len(finding.tables["conditions.csv"]) == 1 + 3 * len(falls)
-    for table in finding.tables.values():
-        assert len(set(table[0])) == len(table[0])
+    assert len(finding.tables()["conditions.csv"].rows) == 3 * len(results)
+    for table in finding.tables().values():
+        assert len(set(table.columns)) == len(table.columns)
 
 
 def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):

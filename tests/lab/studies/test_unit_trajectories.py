@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from unitscope.concepts.sources import open_source
+from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
@@ -98,7 +98,7 @@ def test_a_training_is_followed_as_its_dissections_say():
     with pytest.raises(UsageError, match="cannot be followed"):
         track_units([few, many], [1, 2])
     other = dissect(
-        network(0, 4), open_source("drawn:count=24,seed=1,size=64,quadrants=object"), ["1"],
+        network(0, 4), open_concepts("drawn:count=24,seed=1,size=64,quadrants=object"), ["1"],
         confidences=Confidences(0, 20),
     )["1"]  # fmt: skip
     with pytest.raises(UsageError, match="one source"):
@@ -117,8 +117,8 @@ def test_checkpoints_are_ordered_by_their_last_number(tmp_path):
 
 def test_half_is_where_half_of_the_most_is_reached():
     source = open_drawn(count=24, seed=1, size=64)
-    rows = follow_checkpoints({1: network(0), 2: network(1)}, "1", source).rows
-    counts = [row.count("color") for row in rows]
+    training = follow_checkpoints({1: network(0), 2: network(1)}, "1", source)
+    counts = training.count("color")
     expected = next(step for step, count in zip((1, 2), counts, strict=True) if count >= max(counts) / 2)
-    assert find_half(rows, ("color",)) == expected
-    assert np.isnan(find_half(rows, ("scene",))) or max(row.count("scene") for row in rows)
+    assert find_half(training, ("color",)) == expected
+    assert np.isnan(find_half(training, ("scene",))) or max(training.count("scene"))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from unitscope.concepts.formats.folders import open_folder
-from unitscope.concepts.sources import open_source
+from unitscope.concepts.sources import open_concepts
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.lab.zoo import augmentation, parser
 from unitscope.lab.zoo.augmentation import draw_views
@@ -135,16 +135,16 @@ def test_a_class_changes_color_as_a_whole():
     assert 0 < changed < 8 * 4 * 3
 
 
-def test_unknown_pixels_teach_nothing(tmp_path):
+def test_nothing_is_learned_from_unknown_pixels(tmp_path):
     pictures = read_masked(open_folder(write_shapes(tmp_path, void=True)))
-    lesson = ParserTrainer(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
+    trainer = ParserTrainer(parser.Recipe("segmenter", "parser", (), 12, 1, 16, 1e-3), pictures, 0)
     logits = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     labels[:, :, :4] = VOID
     other = logits.clone()
     other[:, :, :4] += 5
-    assert lesson._miss(logits, labels) == lesson._miss(other, labels)
-    assert lesson._miss(logits, torch.full_like(labels, VOID)) == 0
+    assert trainer._miss(logits, labels) == trainer._miss(other, labels)
+    assert trainer._miss(logits, torch.full_like(labels, VOID)) == 0
 
 
 def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, monkeypatch):
@@ -157,10 +157,10 @@ def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, m
 
     learn = ParserTrainer.learn
 
-    def stop(lesson, step, rate):
+    def stop(trainer, step, rate):
         if step == 3:
             raise StoppedError
-        return learn(lesson, step, rate)
+        return learn(trainer, step, rate)
 
     monkeypatch.setattr(ParserTrainer, "learn", stop)
     with pytest.raises(StoppedError):
@@ -169,7 +169,7 @@ def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, m
     parts, _ = train_parser(source, tmp_path / "parts", seed=3, steps=4, every=2)
     assert save_parser(parts, tmp_path / "parts.safetensors") == digest
     with pytest.raises(RunError, match="holds another training"):
-        train_parser(open_source(f"folder:{shapes},limit=8"), tmp_path / "parts", seed=3, steps=4)
+        train_parser(open_concepts(f"folder:{shapes},limit=8"), tmp_path / "parts", seed=3, steps=4)
 
 
 def test_shapes_are_learned_saved_and_named_again(shapes, tmp_path, monkeypatch):
@@ -189,7 +189,7 @@ def test_shapes_are_learned_saved_and_named_again(shapes, tmp_path, monkeypatch)
     image = held_out[0].image
     assert np.array_equal(segmenter(image[None]), made.segmenter()(image[None]))
     assert (segmenter.name, segmenter.digest) == (str(file), made.segmenter().digest)
-    seen = open_source(f"folder:{shapes}")
+    seen = open_concepts(f"folder:{shapes}")
     assert [c.name for c in segmenter.vocabulary] == [c.name for c in seen.vocabulary]
 
 
@@ -242,7 +242,7 @@ def test_what_cannot_be_learned_is_told(tmp_path):
 
 
 def _untrained():
-    words = open_source("drawn:count=1,size=64").vocabulary
+    words = open_concepts("drawn:count=1,size=64").vocabulary
     ids = (words.concepts[0].id, words.concepts[1].id)
     module = parser.SceneSegmenter((2,), (4, 4, 4, 4, 4)).eval()
     return parser.Parser(module, parser.Vocabulary(words.concepts[:2]), (ids,), {})
@@ -266,10 +266,10 @@ def test_pictures_and_masks_may_lie_in_two_folders(tmp_path):
     root = write_shapes(tmp_path / "all")
     (root / "images").rename(root / "photos")
     (root / "masks").rename(root / "truth")
-    source = open_source(f"folder:{root}/photos,masks={root}/truth")
+    source = open_concepts(f"folder:{root}/photos,masks={root}/truth")
     assert source.name == "all"
     assert source[0].planes.shape == (1, 72, 60)
-    assert open_source(source.spec).digest == source.digest
+    assert open_concepts(source.spec).digest == source.digest
     with pytest.raises(UsageError, match="nowhere is not a folder"):
         open_folder(root / "photos", masks=root / "nowhere")
     with pytest.raises(UsageError, match="lie in each other"):

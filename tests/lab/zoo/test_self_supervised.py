@@ -1,4 +1,4 @@
-"""Puzzles, captions and cameras: what is asked is what was made, by slow obvious twins."""
+"""Tasks without labels, captions and views: what is asked is what was made, by slow obvious twins."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from unitscope.lab.world.names import OBJECT_IDS, SCENES
-from unitscope.lab.zoo import self_supervised as puzzles
+from unitscope.lab.zoo import self_supervised
+from unitscope.lab.zoo.augmentation import Cameras, look, place_cameras, relight, vary
 from unitscope.lab.zoo.captions import (
     LONGEST,
     PLACE,
@@ -18,7 +19,6 @@ from unitscope.lab.zoo.captions import (
 )
 from unitscope.lab.zoo.tasks import OBJECTS, find_objects, measure_objects
 from unitscope.lab.zoo.training_steps import Batch
-from unitscope.lab.zoo.view_transforms import Cameras, look, place_cameras, relight, vary
 
 
 class Recorder:
@@ -49,23 +49,23 @@ def ask(task, batch, monkeypatch, seed=0):
         found["wanted"] = wanted
         return torch.zeros(()), {}
 
-    monkeypatch.setattr(puzzles, "classify", classify)
+    monkeypatch.setattr(self_supervised, "classify", classify)
     recorder.head = lambda maps: torch.zeros(len(maps), 1)
-    task.lose(recorder, batch, np.random.default_rng(seed))
+    task.find_loss(recorder, batch, np.random.default_rng(seed))
     return recorder.seen, found["wanted"]
 
 
 def test_a_turned_picture_turns_back(batch, monkeypatch):
-    seen, wanted = ask(puzzles.Turns(), batch, monkeypatch)
+    seen, wanted = ask(self_supervised.Turns(), batch, monkeypatch)
     for turned, quarter, image in zip(seen, wanted, batch.images, strict=True):
         assert torch.equal(turned.rot90(-int(quarter), (1, 2)), image)
 
 
 def test_tiles_lie_in_the_order_that_is_asked(batch, monkeypatch):
-    seen, wanted = ask(puzzles.Jigsaw(), batch, monkeypatch)
+    seen, wanted = ask(self_supervised.Jigsaw(), batch, monkeypatch)
     tiles = seen.unflatten(0, (6, 4))
     for place in range(6):
-        for slot, tile in enumerate(puzzles.ORDERS[int(wanted[place])]):
+        for slot, tile in enumerate(self_supervised.ORDERS[int(wanted[place])]):
             top, left = 8 * (tile // 2), 8 * (tile % 2)
             quarter = batch.images[place, :, top : top + 8, left : left + 8]
             cuts = [quarter[:, y : y + 7, x : x + 7] for y in (0, 1) for x in (0, 1)]
@@ -73,8 +73,8 @@ def test_tiles_lie_in_the_order_that_is_asked(batch, monkeypatch):
 
 
 def test_shuffled_frames_are_those_whose_middle_is_an_end(batch, monkeypatch):
-    seen, wanted = ask(puzzles.FrameOrder(), batch, monkeypatch, seed=1)
-    told, wanted = seen.unflatten(0, (6, 3)), wanted.tolist()
+    seen, wanted = ask(self_supervised.FrameOrder(), batch, monkeypatch, seed=1)
+    shown, wanted = seen.unflatten(0, (6, 3)), wanted.tolist()
     assert set(wanted) == {0, 1}
     rng = np.random.default_rng(1)
     start = place_cameras(rng, 6, 0.5, 0.75)
@@ -82,15 +82,15 @@ def test_shuffled_frames_are_those_whose_middle_is_an_end(batch, monkeypatch):
     zoom = np.exp(rng.uniform(-0.2, 0.2, 6))
     middle = look(batch.images, start.moved(0 * x, 0 * y, zoom**0))
     for place, ordered in enumerate(wanted):
-        assert torch.allclose(told[place, 1 if ordered else 2], middle[place])
+        assert torch.allclose(shown[place, 1 if ordered else 2], middle[place])
 
 
 def test_colors_fall_into_bins_by_opponents():
     red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 8, 8)
     gray = torch.zeros(1, 3, 8, 8)
-    assert (puzzles.name_colors_of(gray, 2) == 2 * 5 + 2).all()
-    assert (puzzles.name_colors_of(red, 2) == 4 * 5 + 4).all()
-    assert torch.equal(puzzles.Gray()(red), torch.full((1, 3, 8, 8), -1 / 3))
+    assert (self_supervised.name_colors_of(gray, 2) == 2 * 5 + 2).all()
+    assert (self_supervised.name_colors_of(red, 2) == 4 * 5 + 4).all()
+    assert torch.equal(self_supervised.Gray()(red), torch.full((1, 3, 8, 8), -1 / 3))
 
 
 def test_a_camera_sees_the_window_it_looks_at():

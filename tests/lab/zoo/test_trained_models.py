@@ -1,4 +1,4 @@
-"""Students: every style and task learns, the same again, and goes on from where another ended."""
+"""The networks of the studies: every style and task trains, the same again, and from where another ended."""
 
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ from unitscope.lab.zoo.trained_models import (
     seconds_of,
     train_models,
 )
-from unitscope.lab.zoo.training import CHECKPOINT, find_rate, teach
+from unitscope.lab.zoo.training import CHECKPOINT, find_rate, run_trainer
 from unitscope.networks.trace import list_layers
 
 SMALL = replace(COURSE, pictures=24, steps=4, batch=8, keep=(1, 4))
@@ -53,13 +53,13 @@ def test_every_style_ends_in_so_many_units_of_8_by_8_cells(style, width):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_moves_every_stage_and_says_its_loss(task, pictures):
     torch.manual_seed(0)
-    lesson = StudentTrainer(replace(SMALL, task=task), pictures, 0)
-    before = {name: value.clone() for name, value in lesson.network.named_parameters()}
-    figures = [lesson.learn(step, 1e-3) for step in range(2)]
+    trainer = StudentTrainer(replace(SMALL, task=task), pictures, 0)
+    before = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    figures = [trainer.learn(step, 1e-3) for step in range(2)]
     assert all(np.isfinite(list(one.values())).all() for one in figures)
     moved = {
         name.split(".")[0]
-        for name, value in lesson.network.named_parameters()
+        for name, value in trainer.network.named_parameters()
         if (value != before[name]).any()
     }
     assert moved == {*LAYERS, "head"}
@@ -99,7 +99,7 @@ def test_a_student_with_dropout_goes_on_after_a_stop_as_if_undisturbed(pictures,
 
     def learn(name):
         begin = partial(StudentTrainer, SMALL, pictures, 3)
-        found = teach(SMALL, begin, tmp_path / name, seed=3, every=2, quiet=True).network
+        found = run_trainer(SMALL, begin, tmp_path / name, seed=3, every=2, quiet=True).network
         return {key: value.clone() for key, value in found.state_dict().items()}
 
     def stop(recipe, step):
@@ -162,7 +162,7 @@ def test_a_model_goes_on_from_the_stages_of_another(folder):
 
 
 def test_unknown_styles_and_tasks_are_told():
-    with pytest.raises(UsageError, match="there is no 'lenet' to teach; there are alexnet"):
+    with pytest.raises(UsageError, match="there is no style 'lenet'; there are alexnet"):
         build_student(replace(COURSE, style="lenet"))
-    with pytest.raises(UsageError, match="there is no 'chess' to teach; there are scenes"):
+    with pytest.raises(UsageError, match="there is no task 'chess'; there are scenes"):
         build_student(replace(COURSE, task="chess"))

@@ -14,7 +14,7 @@ from torch.utils import deterministic
 from unitscope.errors import NetworkError, RunError, UsageError
 from unitscope.lab.zoo.pictures import PictureSet, paint_one, paint_pictures
 from unitscope.lab.zoo.recipes import RECIPES
-from unitscope.lab.zoo.training import find_rate, teach, train
+from unitscope.lab.zoo.training import find_rate, run_trainer, train
 from unitscope.lab.zoo.training_steps import draw_batch
 from unitscope.lab.zoo.weights_files import find_recipe, load_zoo, read_module, save_weights
 
@@ -126,7 +126,7 @@ def test_every_setting_of_torch_comes_back(other, failing, tmp_path):
         deterministic.fill_uninitialized_memory = not other
         before = settings()
         with pytest.raises(ValueError, match="stop") if failing else nullcontext():
-            teach(recipe, Quiet, tmp_path / "quiet", quiet=True)
+            run_trainer(recipe, Quiet, tmp_path / "quiet", quiet=True)
         assert settings() == before
     finally:
         torch.set_num_threads(threads)
@@ -141,12 +141,12 @@ def test_text_files_are_utf_8_everywhere(tmp_path):
         from pathlib import Path
         import numpy as np
         from unitscope.lab.zoo import pictures, training
-        from unitscope.lab.zoo import weights_files as shelf
-        from unitscope.lab.zoo import trained_models as students
+        from unitscope.lab.zoo import weights_files
+        from unitscope.lab.zoo import trained_models
 
         warnings.filterwarnings("error", category=EncodingWarning, module="unitscope")
-        folder, model = Path(sys.argv[1]), students.StudyModel(students.COURSE, 0)
-        shelf.shipped_digests()
+        folder, model = Path(sys.argv[1]), trained_models.StudyModel(trained_models.COURSE, 0)
+        weights_files.shipped_digests()
         training._log(folder / "curve.csv", 0, {"loss": 0.0})
         training._cut_log(folder / "curve.csv", 1)
 
@@ -158,7 +158,7 @@ def test_text_files_are_utf_8_everywhere(tmp_path):
         pictures.paint_pictures(pictures.PictureSet(("park",), 1, 0, 8), folder)
         (folder / model.key).mkdir()
         (folder / model.key / "taught.json").write_text('{"seconds": 1}', encoding="utf-8")
-        students.seconds_of(model, folder)
+        trained_models.seconds_of(model, folder)
     """
     done = subprocess.run(
         [sys.executable, "-X", "warn_default_encoding", "-c", code, str(tmp_path)],

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from unitscope.errors import NetworkError, UsageError
-from unitscope.lab.zoo import weights_files as shelf
-from unitscope.lab.zoo.cards import grade
+from unitscope.lab.zoo import weights_files
+from unitscope.lab.zoo.cards import grade_zoo
 from unitscope.lab.zoo.recipes import RECIPES
 from unitscope.lab.zoo.weights_files import load_zoo, read_module, save_weights, shipped_digests
 
@@ -34,11 +34,11 @@ def test_weights_survive_a_file(name, tmp_path):
     one = load_zoo(name)
     save_weights(one.module, tmp_path / "a.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (WEIGHTS / f"{name}.safetensors").read_bytes()
-    assert load_zoo(name, tmp_path / "a.safetensors").digest == one.digest
+    assert load_zoo(name, weights=tmp_path / "a.safetensors").digest == one.digest
 
 
 def test_changed_weights_are_refused(monkeypatch):
-    monkeypatch.setattr(shelf, "shipped_digests", lambda: {"generator.safetensors": "0"})
+    monkeypatch.setattr(weights_files, "shipped_digests", lambda: {"generator.safetensors": "0"})
     with pytest.raises(NetworkError, match="not the file that was shipped"):
         load_zoo("generator")
 
@@ -52,13 +52,13 @@ def test_weights_of_another_network_are_refused(tmp_path):
 def test_weights_of_another_network_are_named(tmp_path):
     save_weights(load_zoo("segmenter").module, tmp_path / "a.safetensors")
     with pytest.raises(NetworkError, match=r"does not fit zoo:scene-classifier: .* missing: "):
-        load_zoo("scene-classifier", tmp_path / "a.safetensors")
+        load_zoo("scene-classifier", weights=tmp_path / "a.safetensors")
 
 
 def test_a_state_dict_of_torch_serves_as_weights(tmp_path):
     one = load_zoo("scene-classifier")
     torch.save(one.module.state_dict(), tmp_path / "a.pt")
-    assert load_zoo("scene-classifier", tmp_path / "a.pt").digest == one.digest
+    assert load_zoo("scene-classifier", weights=tmp_path / "a.pt").digest == one.digest
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt", "a.csv"])
@@ -66,12 +66,12 @@ def test_a_state_dict_of_torch_serves_as_weights(tmp_path):
 def test_files_that_hold_no_weights_are_refused(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(NetworkError, match=f"{name} (is|carries|holds)"):
-        load_zoo("scene-classifier", tmp_path / name)
+        load_zoo("scene-classifier", weights=tmp_path / name)
 
 
 def test_a_folder_is_no_file_of_weights(tmp_path):
     with pytest.raises(UsageError, match=f"there is no weights file {tmp_path}"):
-        load_zoo("scene-classifier", tmp_path)
+        load_zoo("scene-classifier", weights=tmp_path)
 
 
 def test_random_weights_are_those_of_their_seed():
@@ -88,23 +88,23 @@ def test_an_unknown_name_lists_the_zoo():
 
 
 def test_the_classifier_is_nearly_always_right(folder):
-    card = grade("scene-classifier", folder, count=PICTURES)
+    card = grade_zoo("scene-classifier", folder, count=PICTURES)
     assert card.figures["accuracy"] > 0.9
-    assert card.text.count("%") == 24
+    assert card.text().count("%") == 24
 
 
 def test_the_segmenter_knows_most_pixels(folder):
-    card = grade("segmenter", folder, count=PICTURES)
+    card = grade_zoo("segmenter", folder, count=PICTURES)
     assert card.figures["pixels with the right object"] > 0.9
     assert 0.65 < card.figures["mean IoU of objects"] < 1
     assert card.figures["mean IoU of parts that cover 0.1%"] > 0.45
-    assert "| sky | " in card.text
+    assert "| sky | " in card.text()
 
 
 def test_the_generator_paints_what_the_classifier_names(folder, tmp_path):
     save_weights(load_zoo("generator", random=0).module, tmp_path / "early.safetensors")
-    card = grade("generator", folder, count=PICTURES, early=tmp_path / "early.safetensors")
+    card = grade_zoo("generator", folder, count=PICTURES, early=tmp_path / "early.safetensors")
     assert card.figures["scene named right by the classifier"] > 0.8
     near, far = (card.figures[f"Fréchet distance{rest}"] for rest in ("", ", generated early in training"))
     assert near < far / 4
-    assert re.search(r"\| tree \| \d+\.\d+% \|", card.text)
+    assert re.search(r"\| tree \| \d+\.\d+% \|", card.text())

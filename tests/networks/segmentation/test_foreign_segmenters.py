@@ -242,7 +242,7 @@ def test_what_is_no_segmenter_is_told(folder, tmp_path):
     names = f"names={tmp_path / 'names.json'}"
     for spec, kind, said in (
         (f"hf:{folder},random=0", NetworkError, "which names no pixels"),
-        (f"hf:{folder},random=x", UsageError, "is no seed"),
+        (f"hf:{folder},random=x", UsageError, "random='x': wanted a whole number"),
         (f"hf:{folder},sort=1", UsageError, "no option 'sort'"),
         (f"hf:{tmp_path / 'none'}", NetworkError, "no folder"),
         ("none.onnx", UsageError, "no file none.onnx"),

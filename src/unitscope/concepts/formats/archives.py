@@ -1,4 +1,4 @@
-"""Archives that strangers made, unpacked so that they can do no harm."""
+"""Zip files from untrusted places, unpacked so that they can do no harm."""
 
 import io
 import re
@@ -45,13 +45,14 @@ def unpack_archive(archive: str | Path, folder: str | Path, bounds: Bounds | Non
         with zipfile.ZipFile(source) as opened:
             entries = opened.infolist()
             names = check_entries(entries, source, limits)
-            target = root / _top_folder(names, source)
+            top = _find_top(names)
+            target = root / (top or source.stem)
             if target.exists():
                 raise DownloadError(f"{target} exists already; use it, or delete it to unpack again")
             root.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
             _extract(opened, entries, names, partial, limits)
-        inner = partial / target.name if _shares_top(names) else partial
+        inner = partial / top if top else partial
         inner.chmod(0o755)
         inner.rename(target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -87,7 +88,7 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], source: Path, bounds: Boun
     paths = [_safe_path(entry, source) for entry in entries]
     files: set[str] = set()
     for entry, path in zip(entries, paths, strict=True):
-        name = path.as_posix().lower()  # some file systems do not tell case apart
+        name = path.as_posix().lower()  # some file systems ignore case
         if not entry.is_dir():
             if name in files:
                 raise DownloadError(f"{source}: the entry {entry.filename!r} occurs twice")
@@ -121,15 +122,10 @@ def _safe_path(entry: zipfile.ZipInfo, source: Path) -> PurePosixPath:
     return path
 
 
-def _shares_top(paths: Sequence[PurePosixPath]) -> bool:
+def _find_top(paths: Sequence[PurePosixPath]) -> str | None:
+    """The folder that holds all entries, if one does."""
     tops = {path.parts[0] for path in paths if path.parts[0] != "__MACOSX"}
-    return len(tops) == 1 and any(len(path.parts) > 1 for path in paths)
-
-
-def _top_folder(paths: Sequence[PurePosixPath], source: Path) -> str:
-    if _shares_top(paths):
-        return next(path.parts[0] for path in paths if path.parts[0] != "__MACOSX")
-    return source.stem
+    return tops.pop() if len(tops) == 1 and any(len(path.parts) > 1 for path in paths) else None
 
 
 def _extract(
@@ -157,7 +153,7 @@ def _copy(packed: Any, file: io.BufferedIOBase, limit: int, name: str) -> int:
         written += len(chunk)
         if written > limit:
             raise DownloadError(
-                f"the entry {name!r} is larger than it says; this archive is not to be trusted"
+                f"the entry {name!r} is larger than the archive states; do not trust this archive"
             )
         file.write(chunk)
     return written

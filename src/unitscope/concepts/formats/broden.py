@@ -23,7 +23,8 @@ from unitscope.concepts.formats.broden_tables import (
     read_labels,
 )
 from unitscope.concepts.formats.folders import digest_files
-from unitscope.concepts.formats.pictures import read_image, read_label, read_size, resize_nearest
+from unitscope.concepts.formats.pictures import read_image, read_label, read_size
+from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes
 from unitscope.errors import SourceError, UsageError
 
@@ -97,7 +98,9 @@ class BrodenSource:
                 yield row.image, f"the image is {width}x{height}, index.csv says {row.size[1]}x{row.size[0]}"
 
     def _read_plane(self, path: Path, row: IndexRow) -> np.ndarray:
-        return resize_nearest(self._known(path, read_label(path)), *row.mask_size)
+        known = self._known(path, read_label(path))
+        plane: np.ndarray = Frame(row.mask_size, row.mask_size).fit_planes(known[None])[0]
+        return plane
 
     def _known(self, path: Path, numbers: np.ndarray) -> np.ndarray:
         ids = self.label_ids[numbers]

@@ -1,7 +1,6 @@
 """Broden's tables on disk: index.csv, label.csv, category.csv and one c_CATEGORY.csv a category.
 
-What was wrong with a row is told with the file and the line. Names are only data here, whatever they
-look like.
+An error in a row names the file and the line. Names are only data here, whatever they look like.
 """
 
 import csv

@@ -25,7 +25,9 @@ from typing import Any
 from tqdm import tqdm
 
 from unitscope.concepts.formats.archives import Bounds, unpack_archive
-from unitscope.errors import DownloadError, UsageError
+from unitscope.errors import DownloadError, UsageError, say_near
+from unitscope.results import Result
+from unitscope.tables import Table
 from unitscope.version import __version__
 
 ARCHIVES = {
@@ -39,7 +41,7 @@ _KEPT = ("ETag", "Last-Modified")
 
 
 @dataclass(frozen=True)
-class Fetched:
+class Fetched(Result):
     """A verified file: where it lies, where it comes from, bytes, and hexadecimal digests."""
 
     path: Path
@@ -48,21 +50,34 @@ class Fetched:
     sha256: str
     md5: str
 
+    def tables(self) -> dict[str, Table]:
+        """The file in one row."""
+        row = {**asdict(self), "path": str(self.path)}
+        return {"fetched.csv": Table.of([row], list(row))}
+
     def text(self) -> str:
         """One line for people, with the digest to give the next time."""
         return f"{self.path}: {self.size} bytes, sha256 {self.sha256}, from {self.url}"
 
-    def __str__(self) -> str:
-        return self.text()
-
 
 @dataclass(frozen=True)
 class Expected:
-    """What a file should be; None where it is not known."""
+    """What a file should be: bytes and hexadecimal digests; None where it is not known.
+
+    Raises `UsageError` for a digest that is none.
+    """
 
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+
+    def __post_init__(self) -> None:
+        for digest, length in ((self.sha256, 64), (self.md5, 32)):
+            if digest is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digest):
+                raise UsageError(f"{digest!r} is no digest; wanted {length} hexadecimal digits")
+
+
+ANY = Expected()
 
 
 def fetch_dataset(
@@ -76,22 +91,21 @@ def fetch_dataset(
 ) -> Fetched:
     """A published data set, by its name in `ARCHIVES` (`broden` is `broden1_224`), unpacked in `folder`.
 
-    `url` takes it from another place. Raises as `fetch_archive` does, and `UsageError` where the name is
-    unknown.
+    `url` takes it from another place; size (in bytes) and digests of the archive are checked where they are
+    given. Raises as `fetch_archive` does, and `UsageError` where the name is unknown.
     """
     known = {"broden": ARCHIVES["broden1_224"], **ARCHIVES}
     if name not in known:
-        raise UsageError(f"there is no data set {name!r} to fetch; wanted {', '.join(known)}")
-    return fetch_archive(url or known[name], folder, size=size, sha256=sha256, md5=md5)
+        listed = ", ".join(known)
+        raise UsageError(f"there is no data set {name!r} to fetch{say_near(name, known)}; wanted {listed}")
+    return fetch_archive(url or known[name], folder, Expected(size, sha256, md5))
 
 
 def fetch_archive(
     url: str,
     folder: str | Path,
+    expected: Expected = ANY,
     *,
-    size: int | None = None,
-    sha256: str | None = None,
-    md5: str | None = None,
     bounds: Bounds | None = None,
     keep: bool = False,
     attempts: int = 5,
@@ -109,7 +123,7 @@ def fetch_archive(
     target = root / Path(_file_name(address)).stem
     if target.exists():
         raise DownloadError(f"{target} exists already; use it, or delete it to fetch it again")
-    fetched = fetch_file(address, root, size=size, sha256=sha256, md5=md5, attempts=attempts, pause=pause)
+    fetched = fetch_file(address, root, expected, attempts=attempts, pause=pause)
     unpacked = unpack_archive(fetched.path, root, bounds)
     if not keep:
         fetched.path.unlink()
@@ -119,10 +133,8 @@ def fetch_archive(
 def fetch_file(
     url: str,
     folder: str | Path,
+    expected: Expected = ANY,
     *,
-    size: int | None = None,
-    sha256: str | None = None,
-    md5: str | None = None,
     attempts: int = 5,
     pause: float = 2.0,
     timeout: float = 60.0,
@@ -133,12 +145,11 @@ def fetch_file(
     progress, with growing pauses from `pause` seconds on. A file that lies there already is verified and
     not fetched again.
 
-    Raises `DownloadError` where the file cannot be fetched or stored, or differs from `size`, `sha256`
-    or `md5` (or from what an earlier fetch of this address recorded); `UsageError` where the address is
-    not http or https, or a digest is none.
+    Raises `DownloadError` where the file cannot be fetched or stored, or differs from what is expected (or
+    from what an earlier fetch of this address recorded); `UsageError` where the address is not http or https.
     """
     root, name = Path(folder), _file_name(url)
-    expected = _wanted(root / f"{name}.json", url, Expected(size, _hex(sha256, 64), _hex(md5, 32)))
+    expected = _wanted(root / f"{name}.json", url, expected)
     whole, part = root / name, root / f"{name}.part"
     with _storing(whole):
         root.mkdir(parents=True, exist_ok=True)
@@ -302,7 +313,7 @@ def _verify(path: Path, url: str, expected: Expected) -> Fetched:
     found = Fetched(path, url, size, sha256.hexdigest(), md5.hexdigest())
     for key, wanted in asdict(expected).items():
         seen = getattr(found, key)
-        if wanted is not None and seen != wanted:
+        if wanted is not None and str(seen) != str(wanted).lower():
             path.unlink()
             raise DownloadError(
                 f"{url}: the {key} is {seen}, wanted {wanted}; the file was deleted, check which one is right"
@@ -311,10 +322,10 @@ def _verify(path: Path, url: str, expected: Expected) -> Fetched:
 
 
 def _wanted(record: Path, url: str, given: Expected) -> Expected:
-    """What was given, completed with what an earlier fetch of the same address recorded."""
+    """What is expected, or where nothing is, what an earlier fetch of the same address recorded."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         earlier = json.loads(record.read_text(encoding="utf-8"))
-        if given == Expected() and earlier["url"] == url:
+        if given == ANY and earlier["url"] == url:
             return Expected(earlier["size"], earlier["sha256"])
     return given
 
@@ -325,12 +336,6 @@ def _file_name(url: str) -> str:
         raise UsageError(f"{url!r} is neither an http address nor one of {', '.join(ARCHIVES)}")
     name = urllib.parse.unquote(parts.path).rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "download"
-
-
-def _hex(digest: str | None, length: int) -> str | None:
-    if digest is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digest):
-        raise UsageError(f"{digest!r} is no digest; wanted {length} hexadecimal digits")
-    return digest.lower() if digest else None
 
 
 def _state_path(part: Path) -> Path:

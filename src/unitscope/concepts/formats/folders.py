@@ -151,17 +151,20 @@ def open_folder(
         raise UsageError(
             f"{root} is not a folder; wanted one of images, or one that holds images/ and masks/"
         )
-    options = [
-        ("category", category),
-        ("split", split),
-        ("masks", None if masks is None else str(Path(masks).resolve())),
-    ]
-    chosen = tuple((key, value) for key, value in options if value is not None)
     if masks is not None:
-        return _open_pair(root, Path(masks), category, split, chosen)
-    if (root / "images").is_dir():
-        return _open_masked(root, category, split, chosen)
-    return _open_named(root, category, split, chosen)
+        source = _open_pair(root, Path(masks), category)
+    elif (root / "images").is_dir():
+        source = _open_masked(root, category)
+    else:
+        source = _open_named(root, category)
+    if split is not None:
+        source = keep_split(source, split)
+    given = {
+        "category": category,
+        "split": split,
+        "masks": None if masks is None else str(Path(masks).resolve()),
+    }
+    return replace(source, options=tuple((key, value) for key, value in given.items() if value is not None))
 
 
 def list_splits(source: FolderSource) -> tuple[str, ...]:
@@ -175,14 +178,25 @@ def keep_split(source: FolderSource, split: str) -> FolderSource:
 
     Raises `UsageError` where the split is unknown, `SourceError` where it lists none of the images.
     """
-    images = _choose(source.root, list(source.images), split)
-    labels = dict(zip(source.images, source.labels, strict=True))
-    return replace(
-        source,
-        images=images,
-        labels=tuple(labels[image] for image in images),
-        options=(*source.options, ("split", split)),
-    )
+    path = source.root / SPLITS_FILE
+    if not path.is_file():
+        raise UsageError(
+            f"{source.root} has no {SPLITS_FILE}, so it has no split {split!r}; leave the split out"
+        )
+    splits = _read_splits(path)
+    if split not in splits:
+        names = ", ".join(map(repr, splits))
+        raise UsageError(f"{source.root} has no split {split!r}; its splits are {names}")
+    wanted = {str(name) for name in splits[split]}
+    kept = {
+        image: labels
+        for image, labels in zip(source.images, source.labels, strict=True)
+        if image in wanted or _stem(image) in wanted
+    }
+    if not kept:
+        raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
+    options = (*source.options, ("split", split))
+    return replace(source, images=tuple(kept), labels=tuple(kept.values()), options=options)
 
 
 def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
@@ -197,20 +211,15 @@ def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head:
     return digest.hexdigest()
 
 
-def _open_masked(
-    root: Path, category: str | None, split: str | None, options: tuple[tuple[str, str], ...]
-) -> FolderSource:
+def _open_masked(root: Path, category: str | None) -> FolderSource:
     has_classes = (root / FILE_NAME).is_file()
     if not has_classes and (root / "masks").is_dir():
         raise SourceError(f"{root}: masks/ needs a {FILE_NAME} that names its ids; add one")
     classes = read_classes(root / FILE_NAME, category) if has_classes else ClassFile()
-    folders = [root / layer.folder for layer in classes.layers]
-    return _join_masks(root, root / "images", classes, folders, split, options)
+    return _join_masks(root, root / "images", classes, [root / layer.folder for layer in classes.layers])
 
 
-def _open_pair(
-    images: Path, masks: Path, category: str | None, split: str | None, options: tuple[tuple[str, str], ...]
-) -> FolderSource:
+def _open_pair(images: Path, masks: Path, category: str | None) -> FolderSource:
     """Images and masks in two folders that were both named."""
     if not masks.is_dir():
         raise UsageError(f"{masks} is not a folder; wanted the one that holds the masks of {images}")
@@ -227,37 +236,20 @@ def _open_pair(
             f"{root / FILE_NAME} names {len(classes.layers)} layers of masks; wanted one for the masks in "
             f"{masks.name}/, or open the folder as folder:{root}"
         )
-    return _join_masks(root, images, classes, [masks], split, options)
+    return _join_masks(root, images, classes, [masks])
 
 
-def _join_masks(
-    root: Path,
-    image_root: Path,
-    classes: ClassFile,
-    folders: list[Path],
-    split: str | None,
-    options: tuple[tuple[str, str], ...],
-) -> FolderSource:
-    images = _choose(root, find_pictures(image_root), split)
-    masks = [
+def _join_masks(root: Path, image_root: Path, classes: ClassFile, folders: list[Path]) -> FolderSource:
+    images = _find_images(root, image_root)
+    masks = tuple(
         {_stem(name): folder / name for name in find_pictures(folder, MASK_SUFFIXES)} for folder in folders
-    ]
-    nothing: tuple[int, ...] = ()
+    )
     return FolderSource(
-        root,
-        image_root,
-        images,
-        classes.vocabulary,
-        (nothing,) * len(images),
-        classes.layers,
-        tuple(masks),
-        options,
+        root, image_root, images, classes.vocabulary, ((),) * len(images), classes.layers, masks
     )
 
 
-def _open_named(
-    root: Path, category: str | None, split: str | None, options: tuple[tuple[str, str], ...]
-) -> FolderSource:
+def _open_named(root: Path, category: str | None) -> FolderSource:
     if (root / FILE_NAME).is_file():
         classes = read_classes(root / FILE_NAME, category)
         if classes.layers:
@@ -265,31 +257,19 @@ def _open_named(
                 f"{root}: {FILE_NAME} names mask classes, but there is no images/ folder beside it"
             )
         category = classes.category
-    found = find_pictures(root)
-    names = sorted({_parent(image) for image in found} - {""})
-    ids = {name: number for number, name in enumerate(names, start=1)}
-    images = _choose(root, found, split)
-    labels = tuple((ids[_parent(image)],) if _parent(image) else () for image in images)
+    images = _find_images(root, root)
+    folders = [_parent(image) for image in images]
+    ids = {name: number for number, name in enumerate(sorted({*folders} - {""}), start=1)}
+    labels = tuple((ids[folder],) if folder else () for folder in folders)
     concepts = tuple(Concept(number, name, category or "scene") for name, number in ids.items())
-    return FolderSource(root, root, images, Vocabulary(concepts), labels, options=options)
+    return FolderSource(root, root, images, Vocabulary(concepts), labels)
 
 
-def _choose(root: Path, found: list[str], split: str | None) -> tuple[str, ...]:
+def _find_images(root: Path, folder: Path) -> tuple[str, ...]:
+    found = tuple(find_pictures(folder))
     if not found:
         raise SourceError(f"{root}: no images (.jpg, .png, .webp, .bmp, .tif) were found in it")
-    if split is None:
-        return tuple(found)
-    path = root / SPLITS_FILE
-    if not path.is_file():
-        raise UsageError(f"{root} has no {SPLITS_FILE}, so it has no split {split!r}; leave the split out")
-    splits = _read_splits(path)
-    if split not in splits:
-        raise UsageError(f"{root} has no split {split!r}; its splits are {', '.join(map(repr, splits))}")
-    wanted = {str(name) for name in splits[split]}
-    images = tuple(image for image in found if image in wanted or _stem(image) in wanted)
-    if not images:
-        raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
-    return images
+    return found
 
 
 def _read_splits(path: Path) -> dict[str, list[object]]:

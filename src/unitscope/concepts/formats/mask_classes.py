@@ -27,7 +27,8 @@ and for several::
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +67,6 @@ class ClassFile:
     category: str | None = None
 
 
-@dataclass
-class _Concepts:
-    ids: dict[tuple[str, str], int]
-
-    def find(self, name: str, category: str) -> int:
-        return self.ids.setdefault((name, category), len(self.ids) + 1)
-
-    def vocabulary(self) -> Vocabulary:
-        return Vocabulary(tuple(Concept(number, *key) for key, number in self.ids.items()))
-
-
 def read_classes(path: Path, category: str | None = None) -> ClassFile:
     """The contents of a `classes.json`, with `category`, where given, instead of every category in it.
 
@@ -87,13 +77,10 @@ def read_classes(path: Path, category: str | None = None) -> ClassFile:
         data = {"classes": data, "unlabelled": []}
     if not isinstance(data, dict):
         raise SourceError(f"{path}: wanted a list of class names or an object, found {type(data).__name__}")
-    default = _text(data.get("category"), path, "category")
-    layers = _layer_entries(data, path)
-    concepts = _Concepts({})
-    read = tuple(
-        _read_layer(name, entry, path, category, default, concepts) for name, entry in layers.items()
-    )
-    return ClassFile(read, concepts.vocabulary(), category or default)
+    reader = _Reader(path, category, _text(data.get("category"), path, "category"))
+    layers = tuple(reader.read_layer(name, entry) for name, entry in reader.list_layers(data).items())
+    concepts = tuple(Concept(number, *key) for key, number in reader.ids.items())
+    return ClassFile(layers, Vocabulary(concepts), category or reader.default)
 
 
 def read_json(path: Path) -> Any:
@@ -109,78 +96,75 @@ def read_json(path: Path) -> Any:
         raise SourceError(f"{path}: cannot be read ({error})") from None
 
 
-def _layer_entries(data: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    known = {"category", "layers"} if "layers" in data else _LAYER_KEYS
-    _refuse_unknown(data, known, path)
-    if "layers" not in data:
-        return {"masks": {"folder": "masks", **data}} if "classes" in data else {}
-    layers = data["layers"]
-    if not isinstance(layers, dict) or not all(isinstance(entry, dict) for entry in layers.values()):
-        raise SourceError(f"{path}: 'layers' must map names to objects with 'folder' and 'classes'")
-    for entry in layers.values():
-        _refuse_unknown(entry, _LAYER_KEYS, path)
-    return layers
+@dataclass
+class _Reader:
+    """Reads one file: `forced` replaces every category in it, `default` is that of all its layers.
 
+    `ids` are the concepts so far, by name and category.
+    """
 
-def _refuse_unknown(entry: dict[str, Any], known: frozenset[str] | set[str], path: Path) -> None:
-    unknown = sorted(set(entry) - known)
-    if unknown:
-        raise SourceError(f"{path}: unknown key {unknown[0]!r}; known here are {', '.join(sorted(known))}")
+    path: Path
+    forced: str | None
+    default: str | None
+    ids: dict[tuple[str, str], int] = field(default_factory=dict)
 
+    def list_layers(self, data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        self._refuse_unknown(data, {"category", "layers"} if "layers" in data else _LAYER_KEYS)
+        if "layers" not in data:
+            return {"masks": {"folder": "masks", **data}} if "classes" in data else {}
+        layers = data["layers"]
+        if not isinstance(layers, dict) or not all(isinstance(entry, dict) for entry in layers.values()):
+            raise SourceError(f"{self.path}: 'layers' must map names to objects with 'folder' and 'classes'")
+        for entry in layers.values():
+            self._refuse_unknown(entry, _LAYER_KEYS)
+        return layers
 
-def _read_layer(
-    name: str,
-    entry: dict[str, Any],
-    path: Path,
-    category: str | None,
-    default: str | None,
-    concepts: _Concepts,
-) -> MaskLayer:
-    concept_ids = np.zeros(_MASK_VALUES, np.uint16)
-    void, known = np.zeros(_MASK_VALUES, bool), np.zeros(_MASK_VALUES, bool)
-    void[_ids(entry.get("void", []), path, "void")] = True
-    known[_ids(entry.get("unlabelled", []), path, "unlabelled")] = True
-    if (void & known).any():
-        value = int(np.flatnonzero(void & known)[0])
-        raise SourceError(f"{path}, layer {name!r}: id {value} is both void and unlabelled; choose one")
-    silent = void | known
-    layer_category = _text(entry.get("category"), path, "category") or default
-    for value, (label, own) in _class_entries(entry.get("classes", []), path, name).items():
-        if label.lower() in VOID_NAMES:
-            void[value] = True
-        elif label.lower() not in UNLABELLED_NAMES and not silent[value]:
-            concept_ids[value] = concepts.find(label, category or own or layer_category or "object")
-        known[value] = True
-    if "unlabelled" not in entry:
-        known[0] = True
-    folder = _text(entry.get("folder"), path, "folder") or f"masks-{name}"
-    if Path(folder).is_absolute() or ".." in Path(folder).parts:
-        raise SourceError(f"{path}, layer {name!r}: the folder {folder!r} lies outside the data set")
-    return MaskLayer(name, folder, concept_ids, void, known | void)
+    def _refuse_unknown(self, entry: dict[str, Any], known: Set[str]) -> None:
+        unknown = sorted(set(entry) - known)
+        if unknown:
+            listed = ", ".join(sorted(known))
+            raise SourceError(f"{self.path}: unknown key {unknown[0]!r}; known here are {listed}")
 
+    def read_layer(self, name: str, entry: dict[str, Any]) -> MaskLayer:
+        place = f"{self.path}, layer {name!r}"
+        concept_ids = np.zeros(_MASK_VALUES, np.uint16)
+        void, known = np.zeros(_MASK_VALUES, bool), np.zeros(_MASK_VALUES, bool)
+        void[_ids(entry.get("void", []), self.path, "void")] = True
+        known[_ids(entry.get("unlabelled", []), self.path, "unlabelled")] = True
+        if (void & known).any():
+            value = int(np.flatnonzero(void & known)[0])
+            raise SourceError(f"{place}: id {value} is both void and unlabelled; choose one")
+        silent = void | known
+        usual = _text(entry.get("category"), self.path, "category") or self.default or "object"
+        for value, (label, category) in self._read_entries(entry.get("classes", []), place).items():
+            if label.lower() in VOID_NAMES:
+                void[value] = True
+            elif label.lower() not in UNLABELLED_NAMES and not silent[value]:
+                key = label, self.forced or category or usual
+                concept_ids[value] = self.ids.setdefault(key, len(self.ids) + 1)
+            known[value] = True
+        if "unlabelled" not in entry:
+            known[0] = True
+        folder = _text(entry.get("folder"), self.path, "folder") or f"masks-{name}"
+        if Path(folder).is_absolute() or ".." in Path(folder).parts:
+            raise SourceError(f"{place}: the folder {folder!r} lies outside the data set")
+        return MaskLayer(name, folder, concept_ids, void, known | void)
 
-def _class_entries(classes: Any, path: Path, layer: str) -> dict[int, tuple[str, str | None]]:
-    if isinstance(classes, list):
-        pairs: list[tuple[Any, Any]] = list(enumerate(classes))
-    elif isinstance(classes, dict):
-        pairs = list(classes.items())
-    else:
-        raise SourceError(
-            f"{path}, layer {layer!r}: 'classes' must be a list of names or a map of id to name"
-        )
-    read: dict[int, tuple[str, str | None]] = {}
-    for key, entry in pairs:
-        value = _ids(key, path, "classes")[0]
-        if value in read:
-            raise SourceError(f"{path}, layer {layer!r}: id {value} is named twice")
-        name = entry.get("name") if isinstance(entry, dict) else entry
-        if not isinstance(name, str) or not name.strip():
-            raise SourceError(
-                f"{path}, layer {layer!r}: the name of class {value} is {name!r}; wanted a text"
-            )
-        own = _text(entry.get("category"), path, "category") if isinstance(entry, dict) else None
-        read[value] = (name, own)
-    return dict(sorted(read.items()))
+    def _read_entries(self, classes: Any, place: str) -> dict[int, tuple[str, str | None]]:
+        """Name and category of every mask id."""
+        if not isinstance(classes, list | dict):
+            raise SourceError(f"{place}: 'classes' must be a list of names or a map of id to name")
+        read: dict[int, tuple[str, str | None]] = {}
+        for key, entry in enumerate(classes) if isinstance(classes, list) else classes.items():
+            value = _ids(key, self.path, "classes")[0]
+            if value in read:
+                raise SourceError(f"{place}: id {value} is named twice")
+            fields = entry if isinstance(entry, dict) else {"name": entry}
+            name = fields.get("name")
+            if not isinstance(name, str) or not name.strip():
+                raise SourceError(f"{place}: the name of class {value} is {name!r}; wanted a text")
+            read[value] = (name, _text(fields.get("category"), self.path, "category"))
+        return dict(sorted(read.items()))
 
 
 def _ids(value: Any, path: Path, key: str) -> list[int]:

@@ -1,6 +1,6 @@
 """Pictures on disk: photographs as RGB, masks as numbers, and what can be wrong with them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +26,8 @@ def read_image(path: Path) -> UInt8[np.ndarray, "y x 3"]:
     Raises `SourceError` naming the file where it is missing, truncated, no picture, or above
     `PIXEL_LIMIT`.
     """
-    return _decode(path, _rgb)
+    with _opened(path) as picture:
+        return _rgb(picture)
 
 
 def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
@@ -34,7 +35,8 @@ def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
 
     Raises `SourceError` as `read_image` does, and where there are several channels.
     """
-    return _decode(path, lambda picture: _numbers(picture, path))
+    with _opened(path) as picture:
+        return _numbers(picture, path)
 
 
 def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
@@ -42,7 +44,8 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
 
     Raises `SourceError` as `read_image` does.
     """
-    return _decode(path, lambda picture: _label_numbers(picture, path))
+    with _opened(path) as picture:
+        return _label_numbers(picture, path)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -63,27 +66,6 @@ def find_pictures(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> li
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     visible = (name for name in found if not any(part[0] == "." or part == "__MACOSX" for part in name.parts))
     return sorted(name.as_posix() for name in visible if (folder / name).is_file())
-
-
-def resize_nearest(
-    array: UInt16[np.ndarray, "row column"], height: int, width: int
-) -> UInt16[np.ndarray, "height width"]:
-    """Every pixel the nearest stored one, with pixel centers at halves.
-
-    >>> resize_nearest(np.array([[1, 2], [3, 4]], np.uint16), 1, 4)
-    array([[3, 3, 4, 4]], dtype=uint16)
-    """
-    if array.shape == (height, width):
-        return array
-    rows = ((np.arange(height) + 0.5) * array.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * array.shape[1] / width).astype(np.int64)
-    resized: np.ndarray = array[rows[:, None], columns[None, :]]
-    return resized
-
-
-def _decode(path: Path, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
-    with _opened(path) as picture:
-        return read(picture)
 
 
 @contextmanager

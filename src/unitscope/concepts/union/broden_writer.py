@@ -1,15 +1,79 @@
-"""The tables of a union, written as Broden's are: index.csv, label.csv, category.csv, c_CATEGORY.csv.
+"""What a union puts on disk: names of files, and tables as Broden's (index, label, category, c_CATEGORY).
 
 Older tools take a cell for a number only where it has digits and at most one point, so that `5e-05`
 stays a text: coverages are plain decimals here.
 """
 
-import csv
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from unitscope.concepts.formats.broden_tables import INDEX_COLUMNS
 from unitscope.concepts.union.label_numbers import DIGITS, Label, Share, order_categories
+from unitscope.tables import spell_csv
+
+_LONGEST = 120
+
+
+def safe_name(text: str) -> str:
+    """The text as one part of a path: letters, digits, `.`, `-` and `_`, no hidden name, not too long.
+
+    >>> safe_name("a b;c"), safe_name(".."), safe_name("left.png")
+    ('a_b_c', '_', 'left.png')
+    """
+    name = re.sub(r"[^\w.\-]+", "_", text).strip(".") or "_"
+    if len(name.encode()) > _LONGEST:
+        digest = hashlib.md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+        name = name.encode()[: _LONGEST - 33].decode(errors="ignore") + "-" + digest
+    return name
+
+
+def distinct_name(name: str, taken: set[str]) -> str:
+    """The name, or the first of `name-2`, `name-3`... that is not yet in `taken`, which it joins.
+
+    Upper and lower case count as equal, as on some file systems.
+
+    >>> taken = set()
+    >>> [distinct_name(name, taken) for name in ("a", "A", "a")]
+    ['a', 'A-2', 'a-3']
+    """
+    candidate, number = name, 1
+    while candidate.lower() in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    taken.add(candidate.lower())
+    return candidate
+
+
+@dataclass
+class StemNames:
+    """Where the files of one image go: a path without suffix that no other image's files can meet.
+
+    Label files are called `STEM_CATEGORY.png`, so no stem ends like one.
+    """
+
+    categories: Iterable[str]
+    taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        names = "|".join(map(re.escape, self.categories))
+        self._label = re.compile(rf"_({names})(_\d+)?$", re.IGNORECASE)
+
+    def place(self, source: str, key: str) -> str:
+        """The stem of the image `key` of a source.
+
+        >>> stems = StemNames(["color"])
+        >>> [stems.place("dtd", key) for key in ("knit/1.jpg", "knit/1.png", "a_color.png", "../b")]
+        ['dtd/knit/1', 'dtd/knit/1-2', 'dtd/a_color-', 'dtd/_/b']
+        """
+        path = PurePosixPath(key.replace("\\", "/"))
+        folders = [safe_name(part).replace(".", "_") for part in path.parent.parts if part not in ("/", ".")]
+        stem = safe_name(path.stem)
+        if self._label.search(stem):
+            stem += "-"
+        return distinct_name("/".join([source, *folders, stem]), self.taken)
 
 
 def write_labels(folder: Path, labels: Sequence[Label], images: dict[str, int]) -> tuple[str, ...]:
@@ -18,31 +82,29 @@ def write_labels(folder: Path, labels: Sequence[Label], images: dict[str, int]) 
     `images` says how many images have a label of a category.
     """
     categories = order_categories(label.shares for label in labels)
-    rows = ((label.number, label.name, _own(label), *_cells(label.total), _others(label)) for label in labels)
-    _write(folder / "label.csv", ("number", "name", "category", "frequency", "coverage", "syns"), rows)
-    _write(
-        folder / "category.csv",
-        ("name", "first", "last", "count", "frequency"),
-        (_category(name, [label for label in labels if name in label.shares], images) for name in categories),
-    )
+    heads = [
+        (str(label.number), label.name, _spell_shares(label), *_cells(label.total), ";".join(label.others))
+        for label in labels
+    ]
+    _write(folder / "label.csv", ("number", "name", "category", "frequency", "coverage", "syns"), heads)
+    rows = []
     for name in categories:
-        own = sorted(
-            (label for label in labels if name in label.shares), key=lambda label: _rank(label, name)
+        listed = [label for label in labels if name in label.shares]
+        first, last = listed[0].number, listed[-1].number
+        rows.append((name, str(first), str(last), str(len(listed)), str(images[name])))
+        ranked = sorted(listed, key=lambda label: _rank(label, name))
+        cells = (
+            (str(code), str(label.number), label.name, *_cells(label.shares[name]))
+            for code, label in enumerate(ranked, 1)
         )
-        _write(
-            folder / f"c_{name}.csv",
-            ("code", "number", "name", "frequency", "coverage"),
-            (
-                (code, label.number, label.name, *_cells(label.shares[name]))
-                for code, label in enumerate(own, 1)
-            ),
-        )
+        _write(folder / f"c_{name}.csv", ("code", "number", "name", "frequency", "coverage"), cells)
+    _write(folder / "category.csv", ("name", "first", "last", "count", "frequency"), rows)
     return categories
 
 
 def write_index(folder: Path, categories: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Writes index.csv, with one column a category after `INDEX_COLUMNS`."""
-    _write(folder / "index.csv", (*INDEX_COLUMNS, *categories), rows)
+    _write(folder / "index.csv", (*INDEX_COLUMNS, *categories), (list(map(str, row)) for row in rows))
 
 
 def write_readme(
@@ -52,7 +114,7 @@ def write_readme(
     size: int | None,
     minimum: tuple[int, float],
 ) -> None:
-    """Writes README.txt: what the set was made of, and what a reader has to know."""
+    """Writes README.txt: what the set was made of, and how it is read."""
     listed = "\n".join(f"  {name}: {images} images" for name, images in sources.items())
     merged = "\n".join(f"  {label.name}: {', '.join(label.others)}" for label in labels if label.others)
     text = _README.format(
@@ -67,11 +129,8 @@ def write_readme(
     (folder / "README.txt").write_text(text, encoding="utf-8")
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    path.write_text(spell_csv([header, *rows]), encoding="utf-8", newline="")
 
 
 def _cells(share: Share) -> tuple[str, str]:
@@ -83,17 +142,9 @@ def _rank(label: Label, category: str) -> tuple[int, float, int]:
     return -share.images, -share.coverage, label.number
 
 
-def _own(label: Label) -> str:
+def _spell_shares(label: Label) -> str:
     shares = sorted(label.shares.items(), key=lambda item: (-item[1].images, item[0]))
     return ";".join(f"{category}({share.images})" for category, share in shares)
-
-
-def _others(label: Label) -> str:
-    return ";".join(label.others)
-
-
-def _category(name: str, own: Sequence[Label], images: dict[str, int]) -> tuple[object, ...]:
-    return name, own[0].number, own[-1].number, len(own), images[name]
 
 
 _README = """A densely labelled set of images in the format of Broden, made by unitscope.

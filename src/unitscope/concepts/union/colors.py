@@ -19,19 +19,8 @@ from jaxtyping import Float64, UInt16
 from unitscope.axes import Pixels
 from unitscope.concepts.vocabulary import Concept
 
-COLOR_NAMES = (
-    "black",
-    "blue",
-    "brown",
-    "grey",
-    "green",
-    "orange",
-    "pink",
-    "purple",
-    "red",
-    "white",
-    "yellow",
-)
+_NAMES = "black blue brown grey green orange pink purple red white yellow"
+COLOR_NAMES = tuple(_NAMES.split())
 """The names in the order of their ids, spelled as in Broden."""
 
 COLOR_CONCEPTS = tuple(

@@ -25,7 +25,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Label:
-    """One label of a union; `shares` by category, `others` the names that were merged into its own."""
+    """One label of a union; `shares` by category, `others` the names that were merged into it."""
 
     number: int
     name: str
@@ -94,15 +94,16 @@ def number_labels(census: Census, min_images: int, min_coverage: float) -> tuple
         raise SourceError(
             f"{len(found)} labels, but a label picture holds {MAX_ID} at most; raise the minimum"
         )
-    order = order_categories(own for _, _, own in found)
     coverages = {
-        category: {n: own[category].coverage for n, (_, _, own) in enumerate(found, 1) if category in own}
-        for category in order
+        category: {
+            n: parts[category].coverage for n, (_, _, parts) in enumerate(found, 1) if category in parts
+        }
+        for category in order_categories(parts for _, _, parts in found)
     }
     primary = primary_categories(range(1, len(found) + 1), coverages) if found else {}
     return tuple(
-        Label(n, name, total, own, primary[n], tuple(sorted(census.others[name] - {name})))
-        for n, (name, total, own) in enumerate(found, start=1)
+        Label(n, name, total, parts, primary[n], tuple(sorted(census.others[name] - {name})))
+        for n, (name, total, parts) in enumerate(found, start=1)
     )
 
 
@@ -111,7 +112,7 @@ def order_categories(shares: Iterable[Mapping[str, Share]]) -> tuple[str, ...]:
 
     Categories that begin with the same label follow by name.
     """
-    return tuple(dict.fromkeys(category for own in shares for category in sorted(own)))
+    return tuple(dict.fromkeys(category for parts in shares for category in sorted(parts)))
 
 
 def settle_planes(planes: UInt32[np.ndarray, "plane row column"]) -> UInt32[np.ndarray, "kept row column"]:

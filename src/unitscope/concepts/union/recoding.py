@@ -1,10 +1,13 @@
-"""The labels of one source in the codes of a union."""
+"""The labels of one source in the codes of a union, kept on disk until codes have numbers."""
 
+import io
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt32
 
 from unitscope.concepts.formats.broden_tables import INDEX_COLUMNS
 from unitscope.concepts.union.label_numbers import Census, settle_planes
@@ -96,3 +99,37 @@ def check_categories(recodings: Sequence[Recoding]) -> None:
                     f"{recoding.name}: the category {category!r} cannot be a column of Broden's "
                     "tables; rename it (letters, digits, spaces, - and _)"
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where planes lie in a spool, and their shape."""
+
+    offset: int
+    length: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A file of label planes, written once and read in any order.
+
+    >>> spool = Spool(io.BytesIO())
+    >>> spool.get(spool.put(np.full((1, 2, 2), 70_000, np.uint32))).tolist()
+    [[[70000, 70000], [70000, 70000]]]
+    """
+
+    file: io.BufferedIOBase
+
+    def put(self, planes: UInt32[np.ndarray, "plane row column"]) -> Stored:
+        """Appends the planes, compressed; what `get` needs to find them."""
+        packed = zlib.compress(np.ascontiguousarray(planes).tobytes(), 1)
+        offset = self.file.seek(0, 2)
+        self.file.write(packed)
+        return Stored(offset, len(packed), planes.shape)
+
+    def get(self, stored: Stored) -> UInt32[np.ndarray, "plane row column"]:
+        """The planes again."""
+        self.file.seek(stored.offset)
+        data = zlib.decompress(self.file.read(stored.length))
+        return np.frombuffer(data, np.uint32).reshape(stored.shape)

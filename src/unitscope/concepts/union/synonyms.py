@@ -142,7 +142,7 @@ class Thesaurus:
 
 
 def open_thesaurus(synonyms: Mapping[str, Sequence[str]] | str | Path | None = None) -> Thesaurus:
-    """A thesaurus with synonyms of one's own, as `{name that is kept: [other names]}` or a JSON file of it.
+    """A thesaurus with further synonyms, as `{name that is kept: [other names]}` or a JSON file of it.
 
     Raises `UsageError` where a name stands in two groups, or the form is another; `SourceError` where the
     file is no JSON.

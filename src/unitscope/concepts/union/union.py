@@ -20,17 +20,25 @@ from jaxtyping import UInt32
 from PIL import Image
 from tqdm import tqdm
 
+from unitscope.concepts.derived import walk
 from unitscope.concepts.formats.pictures import read_size
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.union.broden_writer import write_index, write_labels, write_readme
+from unitscope.concepts.union.broden_writer import (
+    StemNames,
+    distinct_name,
+    safe_name,
+    write_index,
+    write_labels,
+    write_readme,
+)
 from unitscope.concepts.union.colors import COLOR_CONCEPTS, name_colors
-from unitscope.concepts.union.filenames import StemNames, distinct_name, safe_name
 from unitscope.concepts.union.label_numbers import Census, Label, number_labels, settle_planes
-from unitscope.concepts.union.planes_on_disk import Spool, Stored
-from unitscope.concepts.union.recoding import Recoding, check_categories, recode_source
+from unitscope.concepts.union.recoding import Recoding, Spool, Stored, check_categories, recode_source
 from unitscope.concepts.union.synonyms import open_thesaurus
 from unitscope.concepts.vocabulary import ConceptSource, Example
-from unitscope.errors import RunError, SourceError, UnitscopeError, UsageError
+from unitscope.errors import RunError, SourceError, UnitscopeError, UsageError, writing
+from unitscope.results import Result
+from unitscope.tables import Table
 
 TRAIN_SHARE = 0.7
 """The share of images in the split `train`; the others are `val`."""
@@ -40,7 +48,7 @@ _COPIED = frozenset({".jpg", ".jpeg", ".png"})
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Result):
     """What a union holds.
 
     `sources` is images by source, `concepts` labels by primary category, `merged` the names that a label
@@ -54,6 +62,14 @@ class Summary:
     concepts: dict[str, int]
     merged: dict[str, tuple[str, ...]]
     dropped: dict[str, int]
+
+    def tables(self) -> dict[str, Table]:
+        """Images by source, concepts by category, and images of the names that were dropped."""
+        return {
+            "sources.csv": Table(("source", "images"), tuple(self.sources.items())),
+            "concepts.csv": Table(("category", "concepts"), tuple(self.concepts.items())),
+            "dropped.csv": Table(("name", "images"), tuple(self.dropped.items())),
+        }
 
     def text(self) -> str:
         """The summary in a few lines for a terminal."""
@@ -87,7 +103,7 @@ def unite_sources(
 ) -> Summary:
     """Unites sources into one set in the folder `out`, in the format of Broden.
 
-    - Names are folded, positional adjectives dropped, synonyms merged: by a short list of its own and by
+    - Names are folded, positional adjectives dropped, synonyms merged: by a short built-in list and by
       `synonyms`, a mapping `{name: [other names]}` or a JSON file of one. Scenes end in `-s`, colors in
       `-c`. A name in two categories is one label in both.
     - Every pixel of every image gets a color name, taken from the mean color of its mask cell; color
@@ -134,12 +150,13 @@ def unite_sources(
         for source, name in zip(sources, _name_sources(sources, names), strict=True)
     ]
     check_categories(recodings)
-    try:
+    with writing(out, "nothing was kept; make room or name another folder"):
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
             folder = Path(scratch) / "union"
             (folder / "images").mkdir(parents=True)
-            with Spool(Path(scratch) / "planes") as spool:
+            with (Path(scratch) / "planes").open("w+b") as file:
+                spool = Spool(file)
                 rows = _gather(sources, recodings, colors, census, spool, folder / "images", size)
                 labels = number_labels(census, min_images, min_coverage)
                 _refuse_empty(labels, recodings, min_images, min_coverage)
@@ -150,8 +167,6 @@ def unite_sources(
             if out.exists():
                 out.rmdir()
             folder.rename(out)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror or error}); nothing was kept") from error
     return summary
 
 
@@ -189,13 +204,9 @@ def _name_sources(sources: Sequence[ConceptSource], names: Sequence[str] | None)
     return [distinct_name(safe_name(str(name)).replace(".", "_"), taken) for name in wanted]
 
 
-def _find(source: object, attribute: str) -> Any:
-    """The attribute of a source, or of the one that it wraps."""
-    while source is not None:
-        if hasattr(source, attribute):
-            return getattr(source, attribute)
-        source = getattr(source, "source", None)
-    return None
+def _find(source: ConceptSource, attribute: str) -> Any:
+    """The attribute of a source, or of the nearest one that it is made from and that has it."""
+    return next((getattr(one, attribute) for one in walk(source) if hasattr(one, attribute)), None)
 
 
 def _gather(

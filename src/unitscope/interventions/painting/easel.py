@@ -47,9 +47,8 @@ class Easel:
         """
         generator = self.generator
         edits = merge_strokes(painting.strokes, self.levels, self.shapes, painting.off)
-        batch = generator.feed(np.zeros((1, 1, 1, 3), np.uint8), painting.image, generator.device)
         with evaluation(generator.module), edited(generator, *edits):
-            images = generator.module(*batch)
+            images = generator.module(*generator.inputs(painting.image))
         if not (images.ndim == 4 and images.shape[:2] == (1, 3)):
             raise NetworkError(
                 f"{generator.name} gave {tuple(images.shape)}; wanted one image, 1 x 3 x y x x"

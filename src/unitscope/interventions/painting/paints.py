@@ -14,14 +14,16 @@ from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection
 from unitscope.errors import UsageError
 from unitscope.interventions.edits import Edit, edited
+from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.painting.easel import Easel
-from unitscope.interventions.unit_values import rank_by_iou
+from unitscope.interventions.unit_values import measure_layers, rank_by_iou
 from unitscope.networks.generators import BLOCK, to_pixels
-from unitscope.networks.trace import evaluation
+from unitscope.networks.trace import evaluation, list_layers
 
 UNITS = 20
 """How many units a concept is painted with at most (paper B, fig. 6)."""
 TRIED, SHOWN = 4, 64
+LEVEL_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,28 @@ class Paint:
     units: Mapping[str, tuple[int, ...]]
     layer: str
     reach: float = 0.0
+
+
+def open_easel(
+    studio: Studio, layers: Sequence[str] | None = None, images: int = LEVEL_IMAGES
+) -> tuple[Easel, list[Paint]]:
+    """A generator ready to be painted with, and what it can be made to paint.
+
+    `layers` are those whose units paint, all of the studio's run if None; `images` pictures show how high
+    units go. Raises `UsageError` for a layer that was not dissected or cannot be edited, or where the run
+    finds nothing to paint with.
+    """
+    names, run, generator = layers or list(studio.run), studio.run, studio.generator
+    find_paints(run, layers)  # raises before the work
+    shapes = {
+        row.name: row.shape for row in list_layers(generator) if row.name in names and row.shape is not None
+    }
+    if missing := [layer for layer in names if layer not in shapes]:
+        raise UsageError(f"layer {missing[0]} of {generator.name} cannot be edited; see `unitscope layers`")
+    levels = measure_layers(generator, list(shapes), studio.segmenter, images)
+    easel = Easel(generator, studio.segmenter, levels, shapes)
+    shown = next(iter(levels.values())).concepts
+    return easel, try_paints(easel, find_paints(run, list(shapes), shown))
 
 
 def find_paints(
@@ -121,6 +145,5 @@ def _draw(
     strength, value = torch.zeros(len(places), count, *cells), torch.zeros(1, count, 1, 1)
     strength[:, units] = functional.adaptive_max_pool2d(places[:, None], (cells[0], cells[1]))
     value[0, units, 0, 0] = easel.levels[layer].value(paint.concept.id, units)
-    batch = generator.feed(np.zeros((len(places), 1, 1, 3), np.uint8), 0, generator.device)
     with evaluation(generator.module), edited(generator, Edit(layer, strength, value)):
-        return to_pixels(generator.module(*batch), generator.low, generator.high)
+        return to_pixels(generator.module(*generator.inputs(0, len(places))), generator.low, generator.high)

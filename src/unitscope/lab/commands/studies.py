@@ -1,182 +1,273 @@
-"""Commands that run experiments."""
+"""The commands of `unitscope study` that train students, or study a network of one's own likewise.
 
-from dataclasses import asdict
+What works is imported where a command runs: the command line stays quick.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from unitscope.cli.parsing import Command
-from unitscope.cli.words import ConventionName, Flag, Network, Source, print_json
-from unitscope.lab.commands.axis import AXIS
-from unitscope.lab.commands.comparisons import COMPARING
-from unitscope.lab.commands.raters_study import RATERS
+from tyro.conf import arg
+
+from unitscope.cli.words import Convention, Flag, Json, Output, Source
+from unitscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from unitscope.concepts.vocabulary import ConceptSource
+    from unitscope.lab.studies.study import Finding
+    from unitscope.lab.studies.trained_groups import Setting
+    from unitscope.networks.network import Network
+
+KEPT = Path("runs/study")
+Seeds = Annotated[int | None, arg(help="networks of each kind; by default 3, of axis, layers and training 5")]
 
 
-def grade(
-    out: Path = Path("runs/study/grade"),
-    images: int = 300,
-    seeds: int = 3,
-    quick: Flag = False,
-    json: Flag = False,
-) -> None:
-    """Grade dissection itself: plant units of known meaning, and see what every convention calls them.
+@dataclass(frozen=True)
+class Students:
+    """How students are trained and dissected."""
 
-    Writes planted.csv, nulls.csv and figure.svg.
+    images: Annotated[int, arg(help="how many drawn scenes students are dissected over")] = 1000
+    jobs: Annotated[int, arg(help="how many students are taught at a time, each on one core")] = 2
+    convention: Convention = "netdissect"
+    kept: Annotated[
+        Path, arg(help="folder where students and their dissections are kept, for all studies")
+    ] = KEPT
+    quick: Annotated[
+        Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
+    ] = False
 
-    Args:
-        out: folder of the results.
-        images: how many drawn scenes.
-        seeds: how often everything is repeated, with other noise.
-        quick: a small version for a first look: 60 images, one seed.
-        json: print JSON instead of tables.
-    """
-    from unitscope.lab.studies.grade import (
-        average,
-        grade_conventions,
-        make_source,
-        spell_grades,
-        write_grades,
+    def set(self, seeds: int | None = None) -> "Setting":
+        """The setting of a study.
+
+        Raises `UsageError` for numbers below 1, and where figures cannot be drawn.
+        """
+        from unitscope.lab.studies.trained_groups import Setting
+        from unitscope.views.figures import load_matplotlib
+
+        for option, value in (("seeds", seeds), ("images", self.images), ("jobs", self.jobs)):
+            if value is not None and value < 1:
+                raise UsageError(f"--{option} is {value}; wanted 1 or more")
+        load_matplotlib()  # where it is missing, that is reported before the work, not after it
+        return Setting(self.kept, self.images, seeds, self.jobs, self.quick, self.convention)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the results go."""
+
+    out: Annotated[Path | None, arg(help="folder of the results; by default that of the study in --kept")] = (
+        None
     )
-    from unitscope.lab.studies.planting import DEGRADATIONS
-    from unitscope.views.figures import Panel, draw_panels
+    json: Json = False
 
-    images, seeds = (60, 1) if quick else (images, seeds)
-    grades = grade_conventions(make_source(images), range(seeds), null_units=60 if quick else 200)
-    write_grades(grades, out)
-    means = average(grades.planted)
-    panels = []
-    for kind in DEGRADATIONS:
-        lines: dict[str, list[tuple[float, float, float]]] = {}
-        for mean, spread in means:
-            if mean.kind == kind:
-                lines.setdefault(mean.convention, []).append((mean.strength, mean.right, spread / 2))
-        panels.append(Panel(kind, "strength", lines))
-    figure = draw_panels(panels, out / "figure.svg", y="named right")
-    if json:
-        print_json(
-            {"planted": [asdict(row) for row in grades.planted], "nulls": [asdict(n) for n in grades.nulls]}
-        )
-    else:
-        print("A quick look, not a result.\n" if quick else "", end="")
-        print(f"{spell_grades(grades)}\n\nfigure: {figure}")
+    def give(self, finding: "Finding", setting: "Setting") -> None:
+        """Writes the finding with its figure, and prints it."""
+        from unitscope.lab.commands.measurements import finish
+
+        finish(finding, Output(self.out or setting.folder / finding.study, self.json))
 
 
-def labels(
-    network: Network = "zoo:scene-classifier",
-    layers: tuple[str, ...] = ("layer1", "layer2", "layer3", "layer4", "layer5"),
-    concepts: Source = "drawn:count=1200,seed=2000,size=64",
-    segmenter: str = "zoo:segmenter",
+def _study(name: str, line: str) -> Callable[..., None]:
+    """The command of a study that has no options of its own."""
+
+    def command(seeds: Seeds = None, students: Students = Students(), report: Report = Report()) -> None:
+        from unitscope.lab.studies.catalog import STUDIES
+
+        setting = students.set(seeds)
+        report.give(STUDIES[name](setting), setting)
+
+    command.__name__ = name
+    command.__doc__ = f"{line}\n\nWrites tables as CSV, finding.md and figure.svg."
+    return command
+
+
+architectures = _study(
+    "architectures", "Compare six styles of architecture, taught alike, by the concepts of their last layer."
+)
+supervision = _study(
+    "supervision", "Compare what labels, captions and puzzles without labels make of one architecture."
+)
+conditions = _study(
+    "conditions",
+    "Compare trainings without dropout or batch normalization, with augmentation, with weight decay.",
+)
+width = _study("width", "Compare last layers of 64 to 1,024 units.")
+transfer = _study(
+    "transfer", "Follow units through fine-tuning, from scenes to objects and from objects to scenes."
+)
+discrimination = _study(
+    "discrimination",
+    "Relate the object detectors of all studies' networks to what a linear machine reads from them.",
+)
+threshold = _study(
+    "threshold", "See whether the order of networks depends on IoU cut-off, quantile and counting rule."
+)
+
+
+def layers(
+    network: str | None = None,
+    layers: tuple[str, ...] = (),
+    concepts: Source = "drawn:count=1000,seed=2000,size=64",
     weights: tuple[Path, ...] = (),
-    convention: ConventionName = "netdissect",
-    out: Path = Path("runs/study/labels"),
-    quick: Flag = False,
-    json: Flag = False,
+    students: Students = Students(),
+    report: Report = Report(),
 ) -> None:
-    """Name units by true labels and by a segmenter's, and see how far the names agree.
+    """Count the concepts of every layer of a classifier, by category.
 
-    Writes agreement.csv and figure.svg.
+    Without --network over five students taught for it, beside random weights. Writes layers.csv, finding.md
+    and figure.svg.
 
     Args:
-        network: the network.
-        layers: its layers.
-        concepts: the images with true labels.
-        segmenter: who labels the images again: zoo:segmenter, hf:FOLDER, FILE.onnx, or FILE.py:FACTORY.
+        network: a network of your own, all its layers read in one pass, beside its random weights.
+        layers: its layers, in their order.
+        concepts: the labelled images for it.
         weights: files of weights, such as one a seed, instead of the network's own.
-        convention: whose arithmetic: docs/theory.md has the table.
-        out: folder of the results.
-        quick: a small version for a first look: 100 images.
-        json: print JSON instead of a table.
+    """
+    from unitscope.lab.studies.depth import compare_trained_layers, study_layers
+
+    setting = students.set()
+    if network is None:
+        if layers or weights:
+            raise UsageError(
+                "--layers and --weights go with --network; the students have layers of their own"
+            )
+        return report.give(study_layers(setting), setting)
+    source = _open_source(concepts, setting.quick)
+    pairs = _open_pairs(network, weights)
+    return report.give(compare_trained_layers(pairs, layers, source, setting, name=network), setting)
+
+
+def axis(
+    network: str | None = None,
+    layers: tuple[str, ...] = (),
+    before: str | None = None,
+    concepts: Source = "drawn:count=1000,seed=2000,size=64",
+    weights: tuple[Path, ...] = (),
+    rotations: int = 5,
+    seeds: Seeds = None,
+    students: Students = Students(),
+    report: Report = Report(),
+) -> None:
+    """Compare a layer's units with random rotations of them, under many conditions.
+
+    Varies images, concepts, objects an image, cells of a map, rectification, layer, cut-off, quantile and
+    counting, one at a time. With --network beside its random weights; without it over students taught for the
+    study, also after less training and with other widths. Writes conditions.csv, parts.csv, finding.md and
+    figure.svg.
+
+    Args:
+        network: a network of your own.
+        layers: its layer at the center of the study, then others to compare it with.
+        before: the same layer before its rectification.
+        concepts: the labelled images for it.
+        weights: files of weights, such as one a seed, instead of the network's own.
+        rotations: how many random rotations of it.
+    """
+    from unitscope.lab.studies.rotation_finding import study_axis, study_rotations
+
+    setting = students.set(seeds)
+    if network is None:
+        if layers or before or weights:
+            raise UsageError(
+                "--layers, --before and --weights go with --network; the students have their own"
+            )
+        return report.give(study_axis(setting), setting)
+    source = _open_source(concepts, setting.quick)
+    finding = study_rotations(
+        *(_open_pairs(network, weights), layers, source, setting),
+        name=network,
+        before=before,
+        rotations=rotations,
+    )
+    return report.give(finding, setting)
+
+
+def training(
+    checkpoints: tuple[str, ...] = (),
+    network: str | None = None,
+    layer: str | None = None,
+    concepts: Source = "drawn:count=1000,seed=2000,size=64",
+    students: Students = Students(),
+    report: Report = Report(),
+) -> None:
+    """Follow the units of a layer through the checkpoints of a training.
+
+    Without --checkpoints over five students taught for it, kept at powers of two. Writes training.csv,
+    changes.csv, tracks.csv, finding.md and figure.svg.
+
+    Args:
+        checkpoints: weights of your own network, one file a step, such as 'runs/*.safetensors'; the last
+            number in a file's name is its step.
+        network: the network that they belong to.
+        layer: the layer whose units are followed.
+        concepts: the labelled images for it.
     """
     import unitscope as us
-    from unitscope.lab.studies.labels import compare_labels, spell_labels, write_labels
-    from unitscope.networks.open_source import load_segmenter
-    from unitscope.views.figures import Panel, draw_panels
+    from unitscope.lab.studies.training import order_checkpoints, study_checkpoints, study_training
+
+    setting = students.set()
+    if not checkpoints:
+        if network or layer:
+            raise UsageError("--network and --layer go with --checkpoints, the weights of its training")
+        return report.give(study_training(setting), setting)
+    if network is None or layer is None:
+        raise UsageError(
+            "--checkpoints are weights of a network: name it with --network, its layer with --layer"
+        )
+    source = _open_source(concepts, setting.quick)
+    steps = order_checkpoints(_expand(checkpoints))
+    loaders = {step: partial(us.load_network, network, weights=file) for step, file in steps.items()}
+    return report.give(study_checkpoints(loaders, layer, source, setting, name=network), setting)
+
+
+def everything(seeds: Seeds = None, students: Students = Students()) -> None:
+    """Run every study of paper A, each into a folder of its own, and put all claims side by side.
+
+    Each study is run as by its own command, scripted raters last; what is there is not made again. Writes
+    summary.md.
+    """
+    from unitscope.files import write_whole
+    from unitscope.lab.commands.measurements import raters
+    from unitscope.lab.studies.catalog import study_all
+    from unitscope.lab.studies.study import spell_summary
+
+    setting = students.set(seeds)
+    findings = []
+    for finding in study_all(setting):
+        figure = finding.page(setting.folder / finding.study)
+        findings.append(finding)
+        verdicts = ", ".join(claim.verdict for claim in finding.claims)
+        print(f"{finding.study}: {verdicts}; {figure}", flush=True)
+    summary = write_whole(setting.folder / "summary.md", spell_summary(findings))
+    output = Output(setting.folder / "raters")
+    raters(convention=students.convention, quick=setting.quick, output=output)
+    print(f"\n{spell_summary(findings)}\nsummary: {summary}")
+
+
+def _open_source(concepts: str, quick: bool) -> "ConceptSource":
+    import unitscope as us
 
     source = us.open_source(concepts)
-    source = us.limit(source, 100) if quick else source
-    namer, rows, lines = load_segmenter(segmenter), [], {}
-    for place, file in enumerate(weights or (None,)):
-        name = f"seed {place}" if weights else network
-        opened = us.load_network(network, weights=file)
-        found = compare_labels(opened, layers, source, namer, convention=convention, name=name)
-        rows += found
-        lines[name] = [(float(at), row.agreement.same, 0.0) for at, row in enumerate(found, 1)]
-        lines[f"{name}, by chance"] = [
-            (float(at), row.agreement.chance, 0.0) for at, row in enumerate(found, 1)
-        ]
-        write_labels(rows, out / "agreement.csv")
-    figure = draw_panels([Panel("units with the same name", "layer", lines)], out / "figure.svg", y="share")
-    if json:
-        print_json([asdict(row) for row in rows])
-    else:
-        print("A quick look, not a result.\n" if quick else "", end="")
-        print(f"{spell_labels(rows)}\n\nfigure: {figure}")
+    return us.limit(source, 100) if quick else source
 
 
-def depth(
-    network: Network = "zoo:generator",
-    layers: tuple[str, ...] = ("layer1", "layer2", "layer3", "layer4", "layer5"),
-    concepts: Source = "segmenter:zoo:segmenter,count=1000",
-    seeds: int = 3,
-    weights: tuple[Path, ...] = (),
-    convention: ConventionName = "pnas",
-    shifts: int = 100,
-    few: int = 32,
-    out: Path = Path("runs/study/depth"),
-    quick: Flag = False,
-    json: Flag = False,
-) -> None:
-    """Count the concepts of each layer by category: where in a network do objects, parts, colors have units?
-
-    Writes layers.csv and figure.svg.
-
-    Args:
-        network: the network, such as a generator.
-        layers: its layers, in their order; all are read in one pass.
-        concepts: the labelled images; for a generator a segmenter of its own images.
-        seeds: a generator is dissected over the images of so many seeds of latents, 0 and on.
-        weights: files of weights, such as one a seed of training, instead of the network's own.
-        convention: whose arithmetic: docs/theory.md has the table.
-        shifts: null draws a unit.
-        few: layers are also compared by the concepts expected of so many of their units.
-        out: folder of the results.
-        quick: a small version for a first look: 100 images, one seed.
-        json: print JSON instead of a table.
-    """
+def _open_pairs(network: str, weights: tuple[Path, ...]) -> "Iterator[tuple[Network, Network]]":
+    """The network with every file of weights, or with its own, beside the same with random weights."""
     import unitscope as us
-    from unitscope.errors import UsageError
-    from unitscope.lab.studies.depth import compare_layers, find_peak, spell_depth, spell_peak, write_depth
-    from unitscope.lab.studies.figures.depth_figure import draw_depth
-    from unitscope.networks.generators import Generator, pair_generator, with_seed
 
-    if seeds < 1:
-        raise UsageError(f"--seeds is {seeds}; wanted 1 or more")
-    rows, shifts = [], 20 if quick else shifts
-    for place, file in enumerate(weights or (None,)):
-        opened = us.load_network(network, weights=file)
-        drawn = isinstance(opened, Generator) and ",images=" not in concepts and ",seed=" not in concepts
-        for seed in range(seeds if drawn and not quick else 1):
-            one = with_seed(opened, seed) if drawn and isinstance(opened, Generator) else opened
-            source = us.open_source(concepts, one)
-            one, source = pair_generator(one, us.limit(source, 100) if quick else source)
-            repeat = seed if drawn else place
-            name = str(file or network)
-            rows += compare_layers(
-                one, layers, source, convention=convention, shifts=shifts, few=few, repeat=repeat, name=name
-            )
-            write_depth(rows, out / "layers.csv")
-    figure = draw_depth(rows, out / "figure.svg")
-    peaks = [find_peak(rows, category) for category in rows[0].categories]
-    if json:
-        print_json({"layers": [asdict(row) for row in rows], "peaks": [asdict(peak) for peak in peaks]})
-    else:
-        print("A quick look, not a result.\n" if quick else "", end="")
-        print(spell_depth(rows), *map(spell_peak, peaks), f"figure: {figure}", sep="\n")
+    for seed, file in enumerate(weights or (None,)):
+        yield us.load_network(network, weights=file), us.load_network(network, random=seed)
 
 
-STUDIES: dict[str, Command] = {
-    "grade": grade,
-    **AXIS,
-    "labels": labels,
-    "depth": depth,
-    **COMPARING,
-    **RATERS,
-}
+def _expand(patterns: tuple[str, ...]) -> list[Path]:
+    """The files that patterns name. Raises `UsageError` for a pattern that names none."""
+    found: list[Path] = []
+    for pattern in patterns:
+        files = [Path(one) for one in sorted(glob(pattern, recursive=True))]
+        if not files:
+            raise UsageError(f"no file is named {pattern}; wanted weights such as 'runs/*.safetensors'")
+        found += files
+    return list(dict.fromkeys(found))

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from unitscope.cli.parsing import Command
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UsageError
 
@@ -28,7 +27,7 @@ def train(
     split: float | None = None,
     json: Flag = False,
 ) -> None:
-    """Train a network of the zoo from its recipe; goes on where it was stopped.
+    """Train a network of the zoo from its recipe; a training that was stopped is resumed.
 
     With --images, a small segmenter of your own is fitted on pictures with masks, and measured on those that
     were held out. It opens as segmenter:FILE.
@@ -41,63 +40,31 @@ def train(
         pictures: fewer or more drawn pictures to learn from.
         keep: also write the weights after these steps, as OUT/NAME-SEED/step-N.safetensors.
         masks: the folder of the masks, where --images is one of pictures alone.
-        split: share of your pictures to train on; without it splits.json says, or else it is 0.75.
+        split: share of your pictures to train on; by default as in splits.json, or else 0.75.
         json: print the figures of your segmenter as JSON.
     """
-    if images is not None:
-        _train_own(name, images, masks, out, seed, steps, pictures, keep, split, json)
+    if images is None:
+        if masks is not None or split is not None or json:
+            raise UsageError("--masks, --split and --json go with --images: pictures of your own")
+        from unitscope.lab.zoo.training import train_zoo
+
+        print(train_zoo(name, out, seed=seed, steps=steps, pictures=pictures, keep=keep))
         return
-    if masks is not None or split is not None or json:
-        raise UsageError("--masks, --split and --json go with --images: pictures of your own")
-    from dataclasses import replace
-
-    from unitscope.lab.zoo.training import train as train_network
-    from unitscope.lab.zoo.weights_files import find_recipe, save_weights
-
-    recipe = find_recipe(name)
-    recipe = replace(recipe, steps=steps or recipe.steps, pictures=pictures or recipe.pictures)
-    done = train_network(recipe, out / f"{name}-{seed}", seed=seed, keep=keep)
-    file = done.folder / f"{name}.safetensors"
-    print(f"weights: {file}  sha256 {save_weights(done.network, file)}")
-
-
-def _train_own(
-    name: str,
-    images: str,
-    masks: Path | None,
-    out: Path,
-    seed: int,
-    steps: int | None,
-    pictures: int | None,
-    keep: tuple[int, ...],
-    split: float | None,
-    json: bool,
-) -> None:
+    advice = "with --images only the segmenter is fitted, on all of them"
+    if name != "segmenter":
+        raise UsageError(f"the {name} learns from drawn pictures; {advice}")
+    if pictures is not None:
+        raise UsageError(f"--pictures are drawn ones; {advice}")
     import unitscope as us
-    from unitscope.concepts.sources import source_spec
-    from unitscope.lab.zoo import parser as own
-    from unitscope.lab.zoo.masked import halve_masked
+    from unitscope.lab.zoo.parser import fit_segmenter
 
-    if name != "segmenter" or pictures is not None:
-        what = (
-            f"the {name} learns from drawn pictures" if name != "segmenter" else "--pictures are drawn ones"
-        )
-        raise UsageError(f"{what}; with --images only the segmenter is fitted, on all of them")
     spec = images if ":" in images or not Path(images).is_dir() else f"folder:{images}"
     source = us.open_source(spec if masks is None else f"{spec},masks={masks}")
-    train_half, test_half = halve_masked(source, split, seed)
-    folder = out / f"{getattr(source, 'name', 'own')}-{seed}"
-    parser, done = own.train_parser(train_half, folder, seed=seed, steps=steps or own.STEPS, keep=keep)
-    scores = own.grade_parser(parser, test_half)
-    file = done.folder / "segmenter.safetensors"
-    digest = own.save_parser(own.record_scores(parser, scores, test_half), file)
+    made = fit_segmenter(source, out, share=split, seed=seed, steps=steps, keep=keep)
     if json:
-        rows = [{"concept": s.concept.label, "iou": s.iou, "pixels": s.pixels} for s in scores]
-        halves = {"train": source_spec(train_half), "test": source_spec(test_half)}
-        print_json({"file": str(file), "sha256": digest, **halves, "classes": rows})
+        print_json(made.describe())
     else:
-        print(own.spell_scores(parser, scores, len(test_half)))
-        print(f"segmenter: {file}  sha256 {digest}\nuse: segmenter:{file} as SOURCE for a generator")
+        print(made)
 
 
 def grade(
@@ -108,7 +75,7 @@ def grade(
     early: Path | None = None,
     json: Flag = False,
 ) -> None:
-    """Grade a network of the zoo on pictures that nothing was trained on: what its model card says.
+    """Grade a network of the zoo on pictures that nothing was trained on, as in its model card.
 
     Args:
         name: the network.
@@ -118,15 +85,13 @@ def grade(
         early: weights of an earlier generator, for scale.
         json: print only the main figures, as JSON.
     """
-    from unitscope.lab.zoo.cards import grade as grade_network
+    from unitscope.lab.zoo.cards import grade_zoo
 
-    if count < 1:
-        raise UsageError(f"--count is {count}; wanted 1 picture or more")
-    card = grade_network(name, pictures, count=count, weights=weights, early=early)
+    card = grade_zoo(name, pictures, count=count, weights=weights, early=early)
     if json:
-        print_json(card.figures)
+        print_json(card.describe())
     else:
-        print(card.text)
+        print(card)
 
 
 def head(
@@ -140,7 +105,7 @@ def head(
     weights: Path | None = None,
     json: Flag = False,
 ) -> None:
-    """Fit a linear head on frozen features: a classifier of your own images on a network that is there.
+    """Fit a linear head on frozen features: a classifier of your own images on a trained network.
 
     The head reads what the network's last linear layer reads. It opens as head:FILE, where that layer is
     replaced and all other layers keep their names.
@@ -157,8 +122,8 @@ def head(
         json: print JSON with the accuracy of every class.
     """
     import unitscope as us
-    from unitscope.concepts.sources import source_spec, split_source
-    from unitscope.networks.heads import fit_head, save_head, spell_head
+    from unitscope.concepts.derived import source_spec, split_source
+    from unitscope.lab.zoo.heads import fit_head, save_head, spell_head
 
     source = us.open_source(images)
     loaded = us.load_network(network, weights=weights)
@@ -170,6 +135,3 @@ def head(
     else:
         print(spell_head(made))
         print(f"head: {out}\nuse: head:{out} as NETWORK, {test} as images it has not seen")
-
-
-ZOO: dict[str, Command] = {"train": train, "grade": grade, "head": head}

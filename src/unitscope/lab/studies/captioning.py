@@ -1,4 +1,4 @@
-"""What a captioner says about a picture, beside the object units that fired on it (paper A, section 4.3)."""
+"""What a captioner writes about a picture, beside the object units that fire on it (paper A, section 4.3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +9,21 @@ from jaxtyping import Bool, Float32
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.dissection.result import LayerDissection
-from unitscope.experiments.tables import Cells
 from unitscope.lab.world.names import OBJECT_PARTS
 from unitscope.lab.zoo.captions import spell_sentence
 from unitscope.lab.zoo.trained_models import Student
 from unitscope.networks.network import Network
+from unitscope.tables import Table
 
 
 @dataclass(frozen=True)
-class Told:
+class Captioned:
     """One picture: its key, the caption, the objects it names, and the objects whose units fired.
 
     `fired` are the concepts of the object detectors that pass their thresholds in the picture, the one that
     passes it by most first. `truth` are the objects that the picture shows.
     """
 
-    index: int
     key: str
     caption: str
     named: tuple[str, ...]
@@ -32,16 +31,18 @@ class Told:
     truth: tuple[str, ...]
 
 
-def tell_pictures(network: Network, layer: LayerDissection, pictures: PackedSource, count: int) -> list[Told]:
+def caption_pictures(
+    network: Network, layer: LayerDissection, pictures: PackedSource, count: int
+) -> list[Captioned]:
     """The captions of the first pictures, and the object units that fire on each."""
     student = network.module
     assert isinstance(student, Student)
     words = layer.vocabulary
-    named = [words[int(one)] if one else None for one in layer.labels.best]
+    labels = [words[int(one)] if one else None for one in layer.labels.best]
     objects = layer.labels.detector & np.array(
-        [one is not None and one.category == "object" for one in named]
+        [label is not None and label.category == "object" for label in labels]
     )
-    told = []
+    captioned = []
     for start in range(0, min(count, len(pictures)), 64):
         images = np.ascontiguousarray(pictures.images[start : min(start + 64, count)])
         with torch.no_grad():
@@ -50,22 +51,20 @@ def tell_pictures(network: Network, layer: LayerDissection, pictures: PackedSour
         peaks = maps.amax((2, 3)).numpy()
         for place, caption in enumerate(captions):
             example = pictures[start + place]
-            there = {int(one) for one in np.unique(example.planes[0]) if one}
+            shown = {int(one) for one in np.unique(example.planes[0]) if one}
             fired = rank_fired(peaks[place], layer.thresholds, objects)
-            known = [concept.name for unit in fired if (concept := named[unit])]
-            told.append(
-                Told(
-                    start + place,
+            detected = [concept.name for unit in fired if (concept := labels[unit])]
+            spoken = caption.rstrip(".").replace(",", "").split()
+            captioned.append(
+                Captioned(
                     example.key,
                     caption,
-                    tuple(
-                        name for name in OBJECT_PARTS if name in caption.rstrip(".").replace(",", "").split()
-                    ),
-                    tuple(dict.fromkeys(known)),
-                    tuple(words[one].name for one in sorted(there)),
+                    tuple(name for name in OBJECT_PARTS if name in spoken),
+                    tuple(dict.fromkeys(detected)),
+                    tuple(words[one].name for one in sorted(shown)),
                 )
             )
-    return told
+    return captioned
 
 
 def rank_fired(
@@ -79,7 +78,7 @@ def rank_fired(
 
 
 @dataclass(frozen=True)
-class Hold:
+class CaptionAgreement:
     """How far captions and units speak of the same: shares of the object words of all captions.
 
     `true` are words for objects that are there, `fired` those that a unit detects which fires on the picture,
@@ -92,15 +91,15 @@ class Hold:
     chance: float
 
 
-def measure_hold(told: Sequence[Told]) -> Hold:
+def measure_agreement(captioned: Sequence[Captioned]) -> CaptionAgreement:
     """Over all captions; the control pairs every caption with the picture after it."""
     pairs = [
         (word, one, other)
-        for one, other in zip(told, [*told[1:], told[0]], strict=True)
+        for one, other in zip(captioned, [*captioned[1:], captioned[0]], strict=True)
         for word in one.named
     ]
     count = max(1, len(pairs))
-    return Hold(
+    return CaptionAgreement(
         len(pairs),
         sum(word in one.truth for word, one, _ in pairs) / count,
         sum(word in one.fired for word, one, _ in pairs) / count,
@@ -108,25 +107,21 @@ def measure_hold(told: Sequence[Told]) -> Hold:
     )
 
 
-def spell_told(told: Sequence[Told], hold: Hold, shown: int = 8) -> str:
+def spell_captions(captioned: Sequence[Captioned], agreement: CaptionAgreement, shown: int = 8) -> str:
     """Some captions beside the units that fired, as a Markdown table, and how far they agree over all."""
-    lines = ["| picture | caption | object units that fired |", "|---|---|---|"]
-    lines += [f"| {one.key} | {one.caption} | {', '.join(one.fired[:6])} |" for one in told[:shown]]
-    lines += [
-        "",
-        f"Of {hold.words} object words in {len(told)} captions {hold.true:.0%} name what the picture shows; "
-        f"for {hold.fired:.0%} a unit fired that detects it, for {hold.chance:.0%} one on another picture.",
-    ]
-    return "\n".join(lines)
+    rows = tuple((one.key, one.caption, ", ".join(one.fired[:6])) for one in captioned[:shown])
+    table = Table(("picture", "caption", "object units that fired"), rows, range(3)).markdown()
+    return (
+        f"{table}\n\nOf {agreement.words} object words in {len(captioned)} captions {agreement.true:.0%} "
+        f"name what the picture shows; for {agreement.fired:.0%} a unit fired that detects it, for "
+        f"{agreement.chance:.0%} one on another picture."
+    )
 
 
-def told_rows(told: Sequence[Told]) -> list[Cells]:
+def captions_table(captioned: Sequence[Captioned]) -> Table:
     """A row a picture."""
-    head = ["picture", "caption", "named", "fired", "truth"]
-    return [
-        head,
-        *(
-            [one.key, one.caption, *(" ".join(names) for names in (one.named, one.fired, one.truth))]
-            for one in told
-        ),
-    ]
+    rows = tuple(
+        (one.key, one.caption, *(" ".join(names) for names in (one.named, one.fired, one.truth)))
+        for one in captioned
+    )
+    return Table(("picture", "caption", "named", "fired", "truth"), rows, range(5))

@@ -1,10 +1,12 @@
-"""What a paper found, what was measured here, and whether the one bears out the other."""
+"""Claims of a paper beside what was measured here, and how they are judged."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from unitscope.tables import Table
 
 Values = Sequence[float | int]
 """One number a seed."""
@@ -17,6 +19,8 @@ RULE = (
     "A correlation replicates where its 95 % interval lies above 0, does not where it is not positive."
 )
 """How verdicts are reached, for the pages."""
+COLUMNS = ("the paper found", "measured here", "verdict")
+"""The columns of claims in tables."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Claim:
     ours: str
     verdict: Verdict
 
+    def cells(self) -> tuple[str, str, str]:
+        """What stands in a row of `COLUMNS`."""
+        return self.paper, self.ours, f"**{self.verdict}**"
+
 
 def judge_order(high: Values, low: Values) -> Verdict:
     """Whether values that should be higher are: by every pair of seeds, or not even on average.
@@ -42,8 +50,8 @@ def judge_order(high: Values, low: Values) -> Verdict:
         return "not tested"
     if np.mean(high) <= np.mean(low):
         return "does not replicate at this scale"
-    told = min(len(high), len(low)) > 1 and min(high) > max(low)
-    return "replicates" if told else "unclear"
+    clear = min(len(high), len(low)) > 1 and min(high) > max(low)
+    return "replicates" if clear else "unclear"
 
 
 def judge_change(high: Values, low: Values, least: float) -> Verdict:
@@ -109,6 +117,5 @@ def spread(values: Values, form: str = ".1f") -> str:
 
 def spell_claims(claims: Sequence[Claim]) -> str:
     """The claims as a Markdown table."""
-    lines = ["| | the paper found | measured here | verdict |", "|---|---|---|---|"]
-    lines += [f"| {one.source} | {one.paper} | {one.ours} | **{one.verdict}** |" for one in claims]
-    return "\n".join(lines)
+    rows = tuple((claim.source, *claim.cells()) for claim in claims)
+    return Table(("", *COLUMNS), rows, range(4)).markdown().replace("|  |", "| |", 1)

@@ -2,31 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 
 from unitscope.concepts.packed import PackedSource
-from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells, short
+from unitscope.errors import missing_extra
 from unitscope.lab.studies import architectures, conditions, supervision, transfer, width
 from unitscope.lab.studies.claims import Claim, Values, judge_interval, judge_order
+from unitscope.lab.studies.figures.study_figures import LABELS, PUZZLES, Point, draw_discrimination
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import (
+    Groups,
     Representation,
     Setting,
-    cohort_rows,
+    cohort_table,
     describe_network,
     models_of,
     pack_pictures,
 )
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import OBJECT_IDS
-from unitscope.lab.zoo.recipes import Course
 from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
+from unitscope.statistics.intervals import Interval, draw_again, take_middle
+from unitscope.tables import Table
 
 QUESTION = "Do representations with more object detectors serve another task better?"
 SCENERY = (
@@ -43,7 +45,7 @@ RULE = "Intervals are from drawing kinds of networks again, each with all its se
 
 
 @dataclass(frozen=True)
-class Exam:
+class ProbeTask:
     """Pictures for the third task: which thing is the largest? `answers` are ids, 0 for a picture without."""
 
     pictures: PackedSource
@@ -56,7 +58,7 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeResult:
     """How well a linear support vector machine on one network's features does the third task."""
 
     family: str
@@ -64,8 +66,8 @@ class Probe:
     accuracy: float
 
 
-def set_exam(pictures: PackedSource) -> Exam:
-    """The largest thing of every picture, by the labels of the pictures."""
+def find_largest(pictures: PackedSource) -> ProbeTask:
+    """The task over some pictures: the largest thing of every one, by their labels."""
     things = np.array([i for name, i in OBJECT_IDS.items() if name not in SCENERY])
     answers = np.zeros(len(pictures), np.int64)
     for place in range(len(pictures)):
@@ -73,7 +75,7 @@ def set_exam(pictures: PackedSource) -> Exam:
         counts = np.bincount(planes.ravel(), minlength=int(things.max()) + 1)[things]
         if counts.max() >= LEAST * planes[0].size:
             answers[place] = things[counts.argmax()]
-    return Exam(pictures, answers)
+    return ProbeTask(pictures, answers)
 
 
 def read_features(network: Network, pictures: PackedSource) -> Float64[np.ndarray, "n unit"]:
@@ -88,31 +90,27 @@ def read_features(network: Network, pictures: PackedSource) -> Float64[np.ndarra
     return np.concatenate(means).astype(np.float64)
 
 
-def grade_features(network: Network, lessons: Exam, exam: Exam) -> float:
-    """The accuracy, averaged over classes, of a linear machine taught on one set and asked about another.
+def probe_features(network: Network, train: ProbeTask, test: ProbeTask) -> float:
+    """The accuracy over `test`, averaged over classes, of a linear machine fitted to `train`.
 
-    Features are standardized, so that the penalty means the same for every network.
+    Features are standardized, so that the penalty means the same for every network. Raises `UsageError` where
+    scikit-learn is missing.
     """
-    machine = _make_machine()
-    taught = read_features(network, lessons.pictures)[lessons.chosen]
-    machine.fit(taught, lessons.answers[lessons.chosen])
-    told = machine.predict(read_features(network, exam.pictures)[exam.chosen])
-    wanted = exam.answers[exam.chosen]
-    known = np.intersect1d(np.unique(wanted), np.unique(lessons.answers))
-    return float(np.mean([(told[wanted == one] == one).mean() for one in known]))
-
-
-def _make_machine() -> Any:
     try:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
     except ImportError as error:
-        raise UsageError("scikit-learn fits the machine; pip install 'unitscope[studies]'") from error
-    return make_pipeline(StandardScaler(), LinearSVC(C=C, random_state=0))
+        raise missing_extra("scikit-learn", "fits the linear machine", "studies") from error
+    machine = make_pipeline(StandardScaler(), LinearSVC(C=C, random_state=0))
+    machine.fit(read_features(network, train.pictures)[train.chosen], train.answers[train.chosen])
+    named = machine.predict(read_features(network, test.pictures)[test.chosen])
+    right = test.answers[test.chosen]
+    known = np.intersect1d(np.unique(right), np.unique(train.answers))
+    return float(np.mean([(named[right == one] == one).mean() for one in known]))
 
 
-FAMILIES: Mapping[str, Mapping[str, Course]] = {
+FAMILIES: Mapping[str, Groups] = {
     "architectures": architectures.GROUPS,
     "supervision": supervision.GROUPS,
     "conditions": conditions.GROUPS,
@@ -121,172 +119,144 @@ FAMILIES: Mapping[str, Mapping[str, Course]] = {
 }
 
 
-def probe_all(setting: Setting) -> list[Probe]:
+def probe_all(setting: Setting) -> list[ProbeResult]:
     """Every network of the other studies, each once, and random weights."""
     members: dict[StudyModel, tuple[str, str]] = {}
     for family, groups in FAMILIES.items():
         for group, model in models_of(groups, setting):
             members.setdefault(model, (family, "vgg" if model.course.name == COURSE.name else group))
     train_models(list(members), setting.networks, jobs=setting.jobs)
-    source = setting.source()
-    count = 240 if setting.quick else 3000
-    lessons, probes = None, []
-    opened = [
-        (RANDOM, RANDOM, model.seed, open_student(model, None))
-        for model in members
-        if model.course.name == COURSE.name
-    ]
+    base = [model for model in members if model.course.name == COURSE.name]
+    opened = [(RANDOM, RANDOM, model.seed, open_student(model, None)) for model in base]
     opened += [
-        (family, group, model.seed, open_student(model, setting.networks))
-        for model, (family, group) in members.items()
+        (*names, model.seed, open_student(model, setting.networks)) for model, names in members.items()
     ]
+    count = 240 if setting.quick else 3000
+    train, test = (
+        find_largest(pack_pictures(open_drawn(number, seed, 64), opened[0][-1], setting))
+        for number, seed in ((count, 3000), (count // 2, 3001))
+    )
+    source, results = setting.source(), []
     for family, group, seed, network in opened:
-        if lessons is None:
-            lessons = set_exam(pack_pictures(open_drawn(count, 3000, 64), network, setting))
-            exam = set_exam(pack_pictures(open_drawn(count // 2, 3001, 64), network, setting))
         row = describe_network(network, source, setting, group, seed, step=int(family != RANDOM))
-        probes.append(Probe(family, row, grade_features(network, lessons, exam)))
-    return probes
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """Pearson's correlation over networks, and a 95 % interval by resampling their kinds."""
-
-    middle: float
-    low: float
-    high: float
-    networks: int
-    kinds: int
-
-    def spell(self) -> str:
-        """As text."""
-        shown = f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f})"
-        return f"{shown} over {self.networks} networks of {self.kinds} kinds"
+        results.append(ProbeResult(family, row, probe_features(network, train, test)))
+    return results
 
 
 def correlate(
     x: Values, y: Values, kinds: Sequence[str] | None = None, *, draws: int = 2000, seed: int = 0
-) -> Correlation:
-    """Pearson's correlation of two lists; NaN where one does not vary.
+) -> Interval:
+    """Pearson's correlation of two lists, with its 95 % interval; NaN where one does not vary.
 
     Seeds of one kind are alike, so whole `kinds` are drawn again for the interval, each with all its
-    networks; without `kinds` every network is one of its own.
+    networks; without `kinds` every network is one of its own. NaN, too, for fewer than three kinds.
 
-    >>> correlate([1, 2, 3], [2, 4, 6]).middle
+    >>> correlate([1, 2, 3], [2, 4, 6]).value
     1.0
     """
     pairs = np.array([x, y], np.float64)
-    count = pairs.shape[1]
-    _, kind = np.unique(np.arange(count).astype(str) if kinds is None else kinds, return_inverse=True)
-    members = [np.flatnonzero(kind == one) for one in range(len(np.unique(kind)))]
-    nothing = float("nan")
+    kind = np.arange(pairs.shape[1]) if kinds is None else np.unique(kinds, return_inverse=True)[1]
+    members = [np.flatnonzero(kind == one) for one in np.unique(kind)]
     if len(members) < 3 or not pairs.std(1).all():
-        return Correlation(nothing, nothing, nothing, count, len(members))
-    rng = np.random.default_rng(seed)
+        return Interval(*[float("nan")] * 3)
     drawn = []
-    for _ in range(draws):
-        chosen = rng.integers(0, len(members), len(members))
+    for chosen in draw_again(len(members), draws, np.random.default_rng(seed)):
         some = pairs[:, np.concatenate([members[one] for one in chosen])]
         if some.std(1).all():
-            drawn.append(_pearson(some))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    middle = round(_pearson(pairs), 12)
-    return Correlation(middle, float(low), float(high), count, len(members))
+            drawn.append(_correlate_rows(some))
+    return take_middle(drawn, round(_correlate_rows(pairs), 12))
 
 
-def _pearson(pairs: Float64[np.ndarray, "2 n"]) -> float:
+def _correlate_rows(pairs: Float64[np.ndarray, "2 n"]) -> float:
     return float(np.asarray(np.corrcoef(pairs))[0, 1])
 
 
-def claim_discrimination(probes: Sequence[Probe]) -> tuple[Claim, ...]:
+def claim_discrimination(results: Sequence[ProbeResult]) -> tuple[Claim, ...]:
     """More object detectors, better features; supervised and self-supervised networks are two clusters."""
-    trained = _relate(_choose(probes, True) + _choose(probes, False))
-    taught, own = ([one.accuracy for one in _choose(probes, labels)] for labels in (True, False))
+    labelled, alone = (_choose(results, kind) for kind in (LABELS, PUZZLES))
+    trained = relate(labelled + alone)
     return (
         Claim(
             "fig. 12",
             "accuracy grows with the number of unique object detectors",
-            f"correlation {_relate(probes).spell()}; without random weights {trained.spell()}",
-            judge_interval(trained.middle, trained.low, trained.high),
+            f"correlation {spell_correlation(results)}; without random weights "
+            f"{spell_correlation(labelled + alone)}",
+            judge_interval(trained.value, trained.low, trained.high),
         ),
         Claim(
             "fig. 12",
             "supervised networks form a cluster above self-supervised ones",
-            f"accuracy {_range(taught)} with labels, {_range(own)} without",
-            judge_order(taught, own),
+            f"accuracy {_spell_range(labelled)} with labels, {_spell_range(alone)} without",
+            judge_order([one.accuracy for one in labelled], [one.accuracy for one in alone]),
         ),
     )
 
 
-def _choose(probes: Sequence[Probe], labels: bool) -> list[Probe]:
-    """The trained networks that learned from labels, or the others."""
-    return [
-        one for one in probes if one.family != RANDOM and (one.row.group not in supervision.SELF) == labels
-    ]
+def _kind(result: ProbeResult) -> str:
+    if result.family == RANDOM:
+        return RANDOM
+    return PUZZLES if result.row.group in supervision.SELF else LABELS
 
 
-def _relate(probes: Sequence[Probe]) -> Correlation:
-    objects, kinds = [one.row.count("object") for one in probes], [one.row.group for one in probes]
-    return correlate(objects, [one.accuracy for one in probes], kinds)
+def _choose(results: Sequence[ProbeResult], kind: str) -> list[ProbeResult]:
+    return [one for one in results if _kind(one) == kind]
 
 
-def spell_clusters(probes: Sequence[Probe]) -> str:
-    """The correlation within the two clusters, as a Markdown table."""
-    lines = ["| among networks | correlation |", "|---|---|"]
-    for name, labels in (("taught with labels", True), ("taught without", False)):
-        lines.append(f"| {name} | {_relate(_choose(probes, labels)).spell()} |")
-    return "\n".join(lines)
+def _spell_range(results: Sequence[ProbeResult]) -> str:
+    found = [100 * one.accuracy for one in results]
+    return f"{min(found):.0f} to {max(found):.0f} %" if found else "none"
 
 
-def _range(values: Values) -> str:
-    return f"{100 * min(values):.0f} to {100 * max(values):.0f} %" if values else "none"
+def relate(results: Sequence[ProbeResult]) -> Interval:
+    """The correlation of accuracy with unique object detectors, over networks, as `correlate` has it."""
+    objects, kinds = [one.row.count("object") for one in results], [one.row.group for one in results]
+    return correlate(objects, [one.accuracy for one in results], kinds)
 
 
-def spell_probes(probes: Sequence[Probe]) -> str:
-    """Means over seeds, best first, as a Markdown table."""
-    groups: dict[tuple[str, str], list[Probe]] = {}
-    for one in probes:
+def spell_correlation(results: Sequence[ProbeResult]) -> str:
+    """That correlation, and over how many networks it is."""
+    found, kinds = relate(results), len({one.row.group for one in results})
+    shown = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return f"{shown} over {len(results)} networks of {kinds} kinds"
+
+
+def table_means(results: Sequence[ProbeResult]) -> Table:
+    """Means over seeds, best first, for people."""
+    groups: dict[tuple[str, str], list[ProbeResult]] = {}
+    for one in results:
         groups.setdefault((one.family, one.row.group), []).append(one)
-    order = sorted(groups.items(), key=lambda item: -float(np.mean([one.accuracy for one in item[1]])))
-    lines = [
-        "| network | of study | seeds | object concepts | unique | accuracy |",
-        "|---|---|---:|---:|---:|---:|",
+    means = {
+        names: np.mean([(one.accuracy, one.row.count("object"), one.row.count()) for one in some], 0)
+        for names, some in groups.items()
+    }
+    rows = []
+    for (family, group), (accuracy, objects, unique) in sorted(means.items(), key=lambda item: -item[1][0]):
+        study, seeds = family if family != group else "", len(groups[family, group])
+        rows.append((group, study, seeds, f"{objects:.1f}", f"{unique:.1f}", f"{100 * accuracy:.1f} %"))
+    head = ("network", "of study", "seeds", "object concepts", "unique", "accuracy")
+    return Table(head, tuple(rows), (0, 1))
+
+
+def study_discrimination(setting: Setting) -> Finding:
+    """Probes the networks of all studies and relates accuracy to object detectors (paper A, fig. 12)."""
+    results = probe_all(setting)
+    names = {"taught with labels": LABELS, "taught without": PUZZLES}
+    clusters = [(name, spell_correlation(_choose(results, kind))) for name, kind in names.items()]
+    within = Table(("among networks", "correlation"), tuple(clusters), (0, 1))
+    cohort = cohort_table([one.row for one in results])
+    rows = [(one.family, *cells, one.accuracy) for one, cells in zip(results, cohort.rows, strict=True)]
+    points = [
+        Point(one.row.group, _kind(one), one.row.count("object"), 100 * one.accuracy) for one in results
     ]
-    for (family, group), mine in order:
-        objects = np.mean([one.row.count("object") for one in mine])
-        unique = np.mean([one.row.count() for one in mine])
-        accuracy = 100 * np.mean([one.accuracy for one in mine])
-        lines.append(
-            f"| {group} | {family if family != group else ''} | {len(mine)} | {objects:.1f} | {unique:.1f} "
-            f"| {accuracy:.1f} % |"
-        )
-    return "\n".join(lines)
-
-
-def probe_rows(probes: Sequence[Probe]) -> list[Cells]:
-    """A row a network: its family, its counts, its accuracy on the third task."""
-    head, *cells = cohort_rows([one.row for one in probes])
-    return [
-        ["family", *head, "accuracy"],
-        *([one.family, *row, short(one.accuracy)] for one, row in zip(probes, cells, strict=True)),
-    ]
-
-
-def compare_discrimination(setting: Setting) -> tuple[Finding, list[Probe]]:
-    """Probes the networks of all cohorts and relates accuracy to their object detectors."""
-    probes = probe_all(setting)
-    return (
-        Finding(
-            "discrimination",
-            QUESTION,
-            claim_discrimination(probes),
-            f"{spell_clusters(probes)}\n\n{spell_probes(probes)}",
-            {"discrimination.csv": probe_rows(probes)},
-            f"{1 + max(one.row.seed for one in probes)} of each network",
-            0.0,
-            setting.quick,
-            RULE,
-        ),
-        probes,
+    return Finding(
+        "discrimination",
+        QUESTION,
+        claim_discrimination(results),
+        f"{within.markdown()}\n\n{table_means(results).markdown()}",
+        {"discrimination.csv": Table(("family", *cohort.columns, "accuracy"), tuple(rows))},
+        f"{1 + max(one.row.seed for one in results)} of each network",
+        0.0,
+        setting.quick,
+        RULE,
+        partial(draw_discrimination, points),
     )

@@ -1,4 +1,4 @@
-"""Grades dissection itself: units of known meaning go in, and what names come out?"""
+"""Grades dissection itself: how many units whose meaning is known get the right name?"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,7 +12,6 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
-from unitscope.experiments.tables import lay_out, write_tables
 from unitscope.lab.studies.planting import (
     LAYER,
     Degradation,
@@ -25,6 +24,10 @@ from unitscope.lab.studies.planting import (
     plant_nothing,
     read_truth,
 )
+from unitscope.lab.studies.study import StudyResult
+from unitscope.lab.world import open_drawn
+from unitscope.tables import Table
+from unitscope.views.figures import Panel, draw_panels
 
 NULL_UNITS = 200
 SHIFTS = 400
@@ -53,10 +56,10 @@ class Grade:
 
 @dataclass(frozen=True)
 class NullGrade:
-    """What was said of units that mean nothing: fractions with a low p- or q-value, and detectors.
+    """What dissection makes of units that mean nothing: fractions with a low p- or q-value, and detectors.
 
     `distance` is Kolmogorov's distance of the p-values from uniform; by chance, 95 % of samples of this
-    size stay below 1.36 / sqrt(units). `predicted` is what the run itself says it expects by chance.
+    size stay below 1.36 / sqrt(units). `predicted` is how many the run itself expects by chance.
     """
 
     convention: str
@@ -71,11 +74,69 @@ class NullGrade:
 
 
 @dataclass(frozen=True)
-class Grades:
-    """All that the study found."""
+class Grades(StudyResult):
+    """Everything that the study found."""
 
     planted: tuple[Grade, ...]
     nulls: tuple[NullGrade, ...]
+    quick: bool = False
+
+    def tables(self) -> dict[str, Table]:
+        """planted.csv and nulls.csv, a row a grade."""
+        kinds = (("planted.csv", Grade, self.planted), ("nulls.csv", NullGrade, self.nulls))
+        return {
+            name: Table.of(map(asdict, grades), [column.name for column in fields(kind)])
+            for name, kind, grades in kinds
+        }
+
+    def text(self) -> str:
+        """Two Markdown tables: shares named right, and what was found in units without meaning."""
+        means = {
+            (one.convention, one.kind, one.strength): f"{one.right:.0%} ± {reach / 2:.0%}"
+            for one, reach in average(self.planted)
+        }
+        planted: list[tuple[str, ...]] = []
+        for kind, strength in dict.fromkeys((kind, strength) for _, kind, strength in means):
+            planted.append((kind, f"{strength:g}", *(means[name, kind, strength] for name in CONVENTIONS)))
+        nulls = []
+        for name in CONVENTIONS:
+            some = [null for null in self.nulls if null.convention == name]
+            cells = [f"{_mean(some, field):.1%}" for field in ("below_05", "below_01", "discoveries")]
+            cells += [f"{_mean(some, 'distance'):.3f}"]
+            nulls.append(
+                (name, *cells, *(f"{_mean(some, field):.1f}" for field in ("detectors", "predicted")))
+            )
+        head = ("convention", "p < .05", "p < .01", "q < .05", "distance", "detectors", "predicted")
+        tables = (Table(("degradation", "strength", *CONVENTIONS), tuple(planted)), Table(head, tuple(nulls)))
+        text = "\n\n".join(table.markdown() for table in tables)
+        return f"A quick look, not a result.\n{text}" if self.quick else text
+
+    def record(self) -> dict[str, Any]:
+        """Every grade."""
+        return {
+            "planted": [asdict(one) for one in self.planted],
+            "nulls": [asdict(one) for one in self.nulls],
+        }
+
+    def draw(self, path: Path) -> Path:
+        """Draws the share named right over the strength of each degradation; raises as `draw_panels` does."""
+        lines: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+        for mean, reach in average(self.planted):
+            convention = lines.setdefault(mean.kind, {}).setdefault(mean.convention, [])
+            convention.append((mean.strength, mean.right, reach / 2))
+        panels = [Panel(kind, "strength", some) for kind, some in lines.items()]
+        return draw_panels(panels, path, y="named right")
+
+
+def study_grade(images: int = 300, seeds: int = 3, *, quick: bool = False) -> Grades:
+    """Grades every convention over so many drawn scenes, everything repeated with other noise.
+
+    `quick` takes 60 scenes and one seed, a first look.
+    """
+    images, seeds = (60, 1) if quick else (images, seeds)
+    source = open_drawn(count=images, seed=11, size=64)
+    found = grade_conventions(source, range(seeds), null_units=60 if quick else NULL_UNITS)
+    return replace(found, quick=quick)
 
 
 def grade_conventions(source: ConceptSource, seeds: Sequence[int], *, null_units: int = NULL_UNITS) -> Grades:
@@ -116,18 +177,13 @@ def _grade(
         wanted, second = other, truth.ids
     best = layer.labels.best
     place = source.vocabulary.category_index
-    named = (best > 0) & (place[best] == place[wanted])
     return Grade(
-        convention,
-        way.kind,
-        way.strength,
-        seed,
-        len(wanted),
-        float((best == wanted).mean()),
-        float(named.mean()),
-        float((best == second).mean()) if way.kind == "mixture" else 0.0,
-        float(layer.labels.detector.mean()),
-        float(layer.iou[np.arange(len(wanted)), wanted].mean()),
+        *(convention, way.kind, way.strength, seed, len(wanted)),
+        right=float((best == wanted).mean()),
+        category=float(((best > 0) & (place[best] == place[wanted])).mean()),
+        second=float((best == second).mean()) if way.kind == "mixture" else 0.0,
+        detectors=float(layer.labels.detector.mean()),
+        iou=float(layer.iou[np.arange(len(wanted)), wanted].mean()),
     )
 
 
@@ -139,15 +195,13 @@ def _grade_nothing(source: ConceptSource, maps: Maps, convention: str, seed: int
     steps = np.arange(1, len(ordered) + 1) / len(ordered)
     distance = max(np.abs(ordered - steps).max(), np.abs(ordered - steps + 1 / len(ordered)).max())
     return NullGrade(
-        convention,
-        seed,
-        len(layer),
-        float((sure.p_value < 0.05).mean()),
-        float((sure.p_value < 0.01).mean()),
-        float((sure.q_value < 0.05).mean()),
-        float(distance),
-        layer.detectors,
-        sure.chance_detectors,
+        *(convention, seed, len(layer)),
+        below_05=float((sure.p_value < 0.05).mean()),
+        below_01=float((sure.p_value < 0.01).mean()),
+        discoveries=float((sure.q_value < 0.05).mean()),
+        distance=float(distance),
+        detectors=layer.detectors,
+        predicted=sure.chance_detectors,
     )
 
 
@@ -167,43 +221,3 @@ def average(grades: Iterable[Grade]) -> list[tuple[Grade, float]]:
 
 def _mean(rows: Sequence[Grade] | Sequence[NullGrade], name: str) -> float:
     return float(np.mean([getattr(row, name) for row in rows]))
-
-
-def write_grades(grades: Grades, out: Path) -> None:
-    """Writes `planted.csv` and `nulls.csv` into a folder. Raises `RunError` where it cannot be written."""
-    write_tables(
-        out,
-        {
-            "planted.csv": lay_out([one.name for one in fields(Grade)], map(asdict, grades.planted)),
-            "nulls.csv": lay_out([one.name for one in fields(NullGrade)], map(asdict, grades.nulls)),
-        },
-    )
-
-
-def spell_grades(grades: Grades) -> str:
-    """The study as two Markdown tables: shares named right, and what was said of units without meaning."""
-    names = list(CONVENTIONS)
-    means = {
-        (one.convention, one.kind, one.strength): (one.right, far) for one, far in average(grades.planted)
-    }
-    lines = [f"| degradation | strength | {' | '.join(names)} |", f"|---|---:|{'---:|' * len(names)}"]
-    for kind, strength in dict.fromkeys((kind, strength) for _, kind, strength in means):
-        cells = (means[name, kind, strength] for name in names)
-        told = " | ".join(f"{right:.0%} ± {far / 2:.0%}" for right, far in cells)
-        lines.append(f"| {kind} | {strength:g} | {told} |")
-    lines += ["", "| convention | p < .05 | p < .01 | q < .05 | distance | detectors | predicted |"]
-    lines.append("|---|---:|---:|---:|---:|---:|---:|")
-    for name in names:
-        some = [null for null in grades.nulls if null.convention == name]
-        shares = [f"{_mean(some, field):.1%}" for field in ("below_05", "below_01", "discoveries")]
-        counts = [f"{_mean(some, 'distance'):.3f}"]
-        counts += [f"{_mean(some, field):.1f}" for field in ("detectors", "predicted")]
-        lines.append(f"| {' | '.join([name, *shares, *counts])} |")
-    return "\n".join(lines)
-
-
-def make_source(images: int) -> ConceptSource:
-    """The drawn scenes that units are planted over."""
-    from unitscope.lab.world import open_drawn
-
-    return open_drawn(count=images, seed=11, size=64)

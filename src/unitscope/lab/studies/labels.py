@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.agreement import Agreement, measure_agreement
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.experiments.tables import lay_out, write_tables
+from unitscope.lab.studies.study import StudyResult
 from unitscope.networks.network import Network
+from unitscope.tables import Table
+from unitscope.views.figures import Panel, draw_panels
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,53 @@ class LabelledTwice:
     agreement: Agreement
 
 
+@dataclass(frozen=True)
+class LabelComparison(StudyResult):
+    """Some layers of some networks, named twice. Results are put together with `+`."""
+
+    layers: tuple[LabelledTwice, ...]
+    quick: bool = False
+
+    def __add__(self, other: "LabelComparison") -> "LabelComparison":
+        return LabelComparison(self.layers + other.layers, self.quick)
+
+    def tables(self) -> dict[str, Table]:
+        """agreement.csv: a row a layer."""
+        outer = [column.name for column in fields(LabelledTwice) if column.name != "agreement"]
+        records = ({**asdict(row), **asdict(row.agreement)} for row in self.layers)
+        columns = [*outer, *(column.name for column in fields(Agreement))]
+        return {"agreement.csv": Table.of(records, columns)}
+
+    def text(self) -> str:
+        """The comparison as a Markdown table."""
+        columns = ("network", "layer", "units", "detectors", "unique", "same name", "of detectors in both")
+        rows = tuple(
+            (
+                *(row.network, row.layer, row.agreement.units, f"{row.true} / {row.segmented}"),
+                *(f"{row.true_unique} / {row.segmented_unique}", f"{row.agreement.same:.0%}"),
+                f"{row.agreement.same_detectors:.0%} of {row.agreement.both_detect}",
+                *(f"{row.agreement.chance:.0%}", f"{row.agreement.correlation:.3f}"),
+                f"{row.agreement.best_correlation:.3f}",
+            )
+            for row in self.layers
+        )
+        table = Table((*columns, "by chance", "IoU", "best IoU"), rows, (0, 1)).markdown()
+        return f"A quick look, not a result.\n{table}" if self.quick else table
+
+    def record(self) -> list[dict[str, Any]]:
+        """A mapping a layer."""
+        return [asdict(row) for row in self.layers]
+
+    def draw(self, path: Path) -> Path:
+        """Draws the share of units with the same name over the layers; raises as `draw_panels` does."""
+        lines: dict[str, list[tuple[float, float, float]]] = {}
+        for name in dict.fromkeys(row.network for row in self.layers):
+            found = [row.agreement for row in self.layers if row.network == name]
+            lines[name] = [(float(at), one.same, 0.0) for at, one in enumerate(found, 1)]
+            lines[f"{name}, by chance"] = [(float(at), one.chance, 0.0) for at, one in enumerate(found, 1)]
+        return draw_panels([Panel("units with the same name", "layer", lines)], path, y="share")
+
+
 def compare_labels(
     network: Network,
     layers: Sequence[str],
@@ -36,47 +86,27 @@ def compare_labels(
     *,
     convention: str = "netdissect",
     name: str = "",
-) -> list[LabelledTwice]:
-    """Dissects the layers over the source's own labels, and over the segmenter's of the same images."""
-    quick = Confidences(0, 20)
-    seen = SegmentedSource(source, segmenter)
+) -> LabelComparison:
+    """Dissects the layers over the source's own labels, and over the segmenter's of the same images.
+
+    Raises what `dissect` raises.
+    """
     one, other = (
-        dissect(network, labels, layers, convention=convention, confidences=quick)
-        for labels in (source, seen)
+        dissect(network, labels, layers, convention=convention, confidences=Confidences(0, 20))
+        for labels in (source, SegmentedSource(source, segmenter))
     )
     rule = one.convention.unique_rule
-    return [
-        LabelledTwice(
-            name or network.name,
-            layer,
-            one[layer].detectors,
-            other[layer].detectors,
-            sum(one[layer].unique[rule].values()),
-            sum(other[layer].unique[rule].values()),
-            measure_agreement(one[layer], other[layer]),
+    return LabelComparison(
+        tuple(
+            LabelledTwice(
+                name or network.name,
+                layer,
+                one[layer].detectors,
+                other[layer].detectors,
+                sum(one[layer].unique[rule].values()),
+                sum(other[layer].unique[rule].values()),
+                measure_agreement(one[layer], other[layer]),
+            )
+            for layer in layers
         )
-        for layer in layers
-    ]
-
-
-def write_labels(rows: Sequence[LabelledTwice], path: Path) -> None:
-    """Writes a CSV, a row a layer. Raises `RunError` where it cannot be written."""
-    outer = [column.name for column in fields(LabelledTwice) if column.name != "agreement"]
-    names = [*outer, *(column.name for column in fields(Agreement))]
-    records = ({**asdict(row), **asdict(row.agreement)} for row in rows)
-    write_tables(path.parent, {path.name: lay_out(names, records)})
-
-
-def spell_labels(rows: Sequence[LabelledTwice]) -> str:
-    """The study as a Markdown table."""
-    head = ["network", "layer", "units", "detectors", "unique", "same name", "of detectors in both"]
-    head += ["by chance", "IoU", "best IoU"]
-    lines = [f"| {' | '.join(head)} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
-    for row in rows:
-        found = row.agreement
-        cells = [row.network, row.layer, f"{found.units}", f"{row.true} / {row.segmented}"]
-        cells += [f"{row.true_unique} / {row.segmented_unique}", f"{found.same:.0%}"]
-        cells += [f"{found.same_detectors:.0%} of {found.both_detect}", f"{found.chance:.0%}"]
-        cells += [f"{found.correlation:.3f}", f"{found.best_correlation:.3f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    )

@@ -1,19 +1,45 @@
-"""What rotations do to unique detectors, as claims, tables and verdicts a condition."""
+"""What rotations do to unique detectors, of students and of any network: claims, tables, verdicts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
-from unitscope.dissection.storage import guard_cell
-from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells, short
+from unitscope.concepts.packed import PackedSource
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.errors import UsageError, missing_extra
+from unitscope.lab.studies import width
 from unitscope.lab.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
-from unitscope.lab.studies.rotation import Fall, Step
+from unitscope.lab.studies.figures.axis_figure import draw_axis
+from unitscope.lab.studies.rotation import (
+    PartialRotation,
+    RotationResult,
+    Rotations,
+    Subject,
+    count_units,
+    rotate_all,
+)
 from unitscope.lab.studies.study import Finding
+from unitscope.lab.studies.trained_groups import Setting, check_layers, pack_pictures
+from unitscope.lab.zoo.trained_models import (
+    COURSE,
+    LAST,
+    LAYERS,
+    StudyModel,
+    open_student,
+    seconds_of,
+    train_models,
+)
+from unitscope.networks.network import Network
+from unitscope.statistics.intervals import Interval
+from unitscope.tables import Table
 
 QUESTION = "Is the basis of the units special, and when?"
+NAME = "Taught scenes"
+BEFORE = f"{LAST}.1"
+"""What the rectification of the last stage takes in."""
+SEEDS = 5
 HALF = 0.5
 TOLERANCE = 1e-4
 CONTROLS = ("control",)
@@ -32,227 +58,251 @@ VERDICTS = (
 )
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Rotated over own, over networks and rotations, with an interval of 95 %."""
+def compare_ratios(results: Sequence[RotationResult], by_category: bool = False) -> Interval:
+    """Rotated over own: the mean over networks, each with the mean of its rotations, and Student's interval.
 
-    middle: float
-    low: float
-    high: float
-
-    def spell(self) -> str:
-        """As text."""
-        if np.isnan(self.middle):
-            return "–"
-        known = np.isfinite(self.high)
-        return f"{self.middle:.2f}" + (f" ({self.low:.2f} to {self.high:.2f})" if known else "")
-
-    @property
-    def verdict(self) -> str:
-        """What becomes of unique detectors."""
-        if np.isnan(self.middle):
-            return "no detectors"
-        if self.high < HALF:
-            return "falls by more than half"
-        if self.high < 1:
-            return "falls"
-        return "rises" if self.low > 1 else "unclear"
-
-
-def relate_falls(falls: Sequence[Fall], by_category: bool = False) -> Ratio:
-    """The mean ratio over networks, each with the mean of its rotations, and Student's interval of 95 %.
-
-    Of one network the interval is over its rotations. Of one number nothing is known: it reaches from 0 to
-    infinity. Drawing a handful of networks again and again would give an interval that is too narrow.
+    Of one network the interval is over its rotations; of one number there is none. The value is NaN where no
+    network's units have detectors. Drawing a handful of networks again and again would give an interval that
+    is too narrow.
     """
-    tables = []
-    for fall in falls:
-        own = fall.own_by_category if by_category else fall.own
-        turned = fall.turned_by_category if by_category else fall.turned
-        if own:
-            tables.append(np.array(turned) / own)
-    if not tables:
-        return Ratio(float("nan"), float("nan"), float("nan"))
-    values = tables[0] if len(tables) == 1 else np.array([one.mean() for one in tables])
-    middle = float(values.mean())
+    counts = [result.by_category if by_category else result.unique for result in results]
+    ratios = [np.array(rotated) / own for own, *rotated in counts if own]
+    if not ratios:
+        return Interval(float("nan"))
+    values = ratios[0] if len(ratios) == 1 else np.array([one.mean() for one in ratios])
+    mean = float(values.mean())
     if len(values) == 1:
-        return Ratio(middle, 0.0, float("inf"))
-    half = _find_quantile()(0.975, len(values) - 1) * float(values.std(ddof=1)) / np.sqrt(len(values))
-    return Ratio(middle, max(0.0, middle - half), middle + half)
-
-
-def _find_quantile() -> Callable[[float, int], float]:
+        return Interval(mean)
     try:
         from scipy.stats import t
     except ImportError as error:
-        raise UsageError("scipy knows Student's distribution; pip install 'unitscope[studies]'") from error
-    return lambda share, degrees: float(t.ppf(share, degrees))
+        raise missing_extra("scipy", "knows Student's distribution", "studies") from error
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, max(0.0, mean - half), mean + half)
 
 
-def group_falls(falls: Sequence[Fall]) -> dict[tuple[str, str, str], list[Fall]]:
-    """The falls of every subject under every condition, over its repetitions."""
-    grouped: dict[tuple[str, str, str], list[Fall]] = {}
-    for fall in falls:
-        grouped.setdefault((fall.name, fall.factor, fall.level), []).append(fall)
+def judge_ratio(ratio: Interval) -> str:
+    """What becomes of unique detectors.
+
+    >>> judge_ratio(Interval(0.3, 0.2, 0.4)), judge_ratio(Interval(0.8, 0.6, 1.1)), judge_ratio(Interval(0.3))
+    ('falls by more than half', 'unclear', 'unclear')
+    """
+    if np.isnan(ratio.value):
+        return "no detectors"
+    if ratio.high < HALF:
+        return "falls by more than half"
+    if ratio.high < 1:
+        return "falls"
+    return "rises" if ratio.low > 1 else "unclear"
+
+
+def spell_ratio(ratio: Interval) -> str:
+    """The ratio with its interval, a dash where there is none."""
+    return "–" if np.isnan(ratio.value) else ratio.spell(".2f")
+
+
+def group_conditions(results: Sequence[RotationResult]) -> dict[tuple[str, str], list[RotationResult]]:
+    """The results of one subject under every condition, a factor and its level, over its repetitions."""
+    grouped: dict[tuple[str, str], list[RotationResult]] = {}
+    for result in results:
+        grouped.setdefault((result.factor, result.level), []).append(result)
     return grouped
 
 
-def spell_falls(falls: Sequence[Fall]) -> str:
-    """Every condition as a Markdown table, a table a subject."""
-    grouped, parts = group_falls(falls), []
-    head = ["varied", "", "unique, units", "unique, rotated", "rotated over own", "by category", ""]
-    for name in dict.fromkeys(fall.name for fall in falls):
-        lines = [f"| {' | '.join(head)} |", "|---|---|---:|---:|---:|---:|---|"]
-        shown = ""
-        for (subject, factor, level), mine in grouped.items():
-            if subject != name:
-                continue
-            ratio = relate_falls(mine)
-            turned = [count for fall in mine for count in fall.turned]
-            other = relate_falls(mine, by_category=True)
-            middle = "–" if np.isnan(other.middle) else f"{other.middle:.2f}"
-            told = factor if factor != shown else ""
-            lines.append(
-                f"| {told} | {level} | {spread([fall.own for fall in mine], '.0f')} "
-                f"| {np.mean(turned):.1f} ({min(turned)} to {max(turned)}) | {ratio.spell()} "
-                f"| {middle} | {ratio.verdict}{_tell_left_out(mine)} |"
+def table_conditions(results: Sequence[RotationResult]) -> Table:
+    """Every condition of one subject, for people."""
+    rows, shown = [], ""
+    for (factor, level), repeated in group_conditions(results).items():
+        ratio, other = compare_ratios(repeated), compare_ratios(repeated, by_category=True)
+        rotated = [count for result in repeated for count in result.unique[1:]]
+        without = sum(not result.unique[0] for result in repeated)
+        left_out = f" ({without} of {len(repeated)} left out)" if 0 < without < len(repeated) else ""
+        rows.append(
+            (
+                factor if factor != shown else "",
+                level,
+                spread([result.unique[0] for result in repeated], ".0f"),
+                f"{np.mean(rotated):.1f} ({min(rotated)} to {max(rotated)})",
+                spell_ratio(ratio),
+                spell_ratio(Interval(other.value)),
+                judge_ratio(ratio) + left_out,
             )
-            shown = factor
-        parts.append(f"{name}:\n\n" + "\n".join(lines))
-    return "\n\n".join(parts)
+        )
+        shown = factor
+    head = ("varied", "", "unique, units", "unique, rotated", "rotated over own", "by category", "")
+    return Table(head, tuple(rows), (0, 1, 6))
 
 
-def _tell_left_out(falls: Sequence[Fall]) -> str:
-    none = sum(not fall.own for fall in falls)
-    return f" ({none} of {len(falls)} left out)" if 0 < none < len(falls) else ""
+def _judge_loss(ratio: Interval) -> Verdict:
+    """Whether rotations have fewer unique detectors by more than half."""
+    if np.isnan(ratio.value):
+        return "not tested"
+    if not ratio.known or ratio.low < HALF <= ratio.high:
+        return "unclear"
+    return "replicates" if ratio.high < HALF else "does not replicate at this scale"
 
 
-def spell_steps(steps: Sequence[Step]) -> str:
-    """Unique concepts by part of the rotation, means over networks and rotations, as Markdown tables."""
-    parts = []
-    for name in dict.fromkeys(step.name for step in steps):
-        mine = [step for step in steps if step.name == name]
-        categories = [one for one in mine[0].unique if any(step.unique[one] for step in mine)]
-        head = ["rotated by Q^a", "detectors", *categories, "unique"]
-        lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-        for part in dict.fromkeys(step.part for step in mine):
-            rows = [step for step in mine if step.part == part]
-            cells = [f"a = {part:g}", f"{np.mean([row.detectors for row in rows]):.1f}"]
-            cells += [f"{np.mean([row.unique[one] for row in rows]):.1f}" for one in categories]
-            cells.append(spread([sum(row.unique.values()) for row in rows]))
-            lines.append(f"| {' | '.join(cells)} |")
-        parts.append(f"{name}:\n\n" + "\n".join(lines))
-    return "\n\n".join(parts)
+def group_parts(bases: Sequence[PartialRotation]) -> dict[float, list[PartialRotation]]:
+    """The bases by the part of the rotation, from none to all of it."""
+    parts = sorted({basis.part for basis in bases})
+    return {part: [basis for basis in bases if basis.part == part] for part in parts}
 
 
-def claim_axis(falls: Sequence[Fall], steps: Sequence[Step], undone: float) -> tuple[Claim, ...]:
+def table_parts(bases: Sequence[PartialRotation]) -> Table:
+    """Unique concepts of one subject by part of the rotation: means over its rotations, for people."""
+    categories = [one for one in bases[0].unique if any(basis.unique[one] for basis in bases)]
+    rows = []
+    for part, some in group_parts(bases).items():
+        means = [np.mean([basis.detectors for basis in some])]
+        means += [np.mean([basis.unique[one] for basis in some]) for one in categories]
+        rows.append(
+            (f"a = {part:g}", *(f"{mean:.1f}" for mean in means), spread([one.total for one in some]))
+        )
+    return Table(("rotated by Q^a", "detectors", *categories, "unique"), tuple(rows))
+
+
+def claim_axis(found: Rotations) -> tuple[Claim, ...]:
     """The claims of fig. 4, by the center of the first subject."""
-    name = falls[0].name
-    center = [fall for fall in falls if fall.factor == "center" and fall.name == name]
-    ratio = relate_falls(center)
-    verdict: Verdict = "does not replicate at this scale"
-    if ratio.high < HALF:
-        verdict = "replicates"
-    elif ratio.low < HALF:
-        verdict = "unclear"
-    means = mean_steps([step for step in steps if step.name == name])
-    drops = [a >= b for a, b in pairwise(means)]
-    own = [fall.own_detectors for fall in center]
-    turned = [count for fall in center for count in fall.turned_detectors]
-    tried = [some for some in group_falls(falls).values() if some[0].factor not in CONTROLS]
-    met = sum(relate_falls(some).verdict == "falls by more than half" for some in tried)
+    name, subjects = found.results[0].name, found.split()
+    center = [result for result in subjects[name].results if result.factor == "center"]
+    ratio = compare_ratios(center)
+    means = [np.mean([one.total for one in some]) for some in group_parts(subjects[name].parts).values()]
+    steady = all(before >= after for before, after in pairwise(means))
+    own = [result.detectors[0] for result in center]
+    rotated = [count for result in center for count in result.detectors[1:]]
+    conditions = (group_conditions(one.results).items() for one in subjects.values())
+    tried = [some for group in conditions for (factor, _), some in group if factor not in CONTROLS]
+    met = sum(judge_ratio(compare_ratios(some)) == "falls by more than half" for some in tried)
     return (
         Claim(
             "fig. 4",
             "a random rotation has 80 % fewer unique detectors",
-            f"{name}: {ratio.spell()} of those of the units; below half in {met} of {len(tried)} conditions",
-            verdict,
+            f"{name}: {spell_ratio(ratio)} of those of the units; below half in {met} of {len(tried)} "
+            "conditions",
+            _judge_loss(ratio),
         ),
         Claim(
             "fig. 4",
             "their number falls steadily with the part a of the rotation",
             " → ".join(f"{mean:.1f}" for mean in means),
-            judge_fact(all(drops), 2) if means[0] > means[-1] else "does not replicate at this scale",
+            judge_fact(steady, 2) if means[0] > means[-1] else "does not replicate at this scale",
         ),
         Claim(
             "section 3.4",
             "what the network gives stays as it was",
-            f"largest change of a logit {undone:.0e}",
-            judge_fact(undone < TOLERANCE, 2),
+            f"largest change of a logit {found.undone:.0e}",
+            judge_fact(found.undone < TOLERANCE, 2),
         ),
         Claim(
             "not in the paper",
             "detectors, not counted by concept, are fewer too",
-            f"{spread(own)} of the units, {spread(turned)} of rotations",
-            judge_order(own, turned),
+            f"{spread(own)} of the units, {spread(rotated)} of rotations",
+            judge_order(own, rotated),
         ),
     )
 
 
-def mean_steps(steps: Sequence[Step]) -> list[float]:
-    """The mean unique detectors by part of the rotation, from none to all of it."""
-    parts = sorted({step.part for step in steps})
-    return [
-        float(np.mean([sum(step.unique.values()) for step in steps if step.part == part])) for part in parts
+def table_results(results: Sequence[RotationResult]) -> Table:
+    """conditions.csv: a row a basis and condition; basis 0 are the units."""
+    head = ("subject", "seed", "factor", "level", "basis")
+    rows = [
+        (one.name, one.seed, one.factor, one.level, basis, *counts)
+        for one in results
+        for basis, counts in enumerate(zip(one.detectors, one.unique, one.by_category, strict=True))
     ]
+    return Table((*head, "detectors", "unique_by_label", "unique_by_category"), tuple(rows))
 
 
-def fall_rows(falls: Sequence[Fall]) -> list[Cells]:
-    """A row a basis and condition; basis 0 are the units."""
-    head = [
-        "subject",
-        "seed",
-        "factor",
-        "level",
-        "basis",
-        "detectors",
-        "unique_by_label",
-        "unique_by_category",
-    ]
-    rows = [head]
-    for fall in falls:
-        about = [guard_cell(fall.name), str(fall.seed), guard_cell(fall.factor), guard_cell(fall.level)]
-        counts = zip(
-            (fall.own_detectors, *fall.turned_detectors),
-            (fall.own, *fall.turned),
-            (fall.own_by_category, *fall.turned_by_category),
-            strict=True,
-        )
-        rows += [[*about, str(basis), *map(str, some)] for basis, some in enumerate(counts)]
-    return rows
+def table_bases(parts: Sequence[PartialRotation]) -> Table:
+    """parts.csv: a row a basis of partial rotations."""
+    rows = (
+        (one.name, one.seed, one.rotation, one.part, one.detectors, *one.unique.values()) for one in parts
+    )
+    return Table(("subject", "seed", "rotation", "a", "detectors", *parts[0].unique), tuple(rows))
 
 
-def step_rows(steps: Sequence[Step]) -> list[Cells]:
-    """A row a basis of `Step`."""
-    categories = list(steps[0].unique)
-    head = ["subject", "seed", "rotation", "a", "detectors", *categories]
-    return [
-        head,
-        *(
-            [
-                *(guard_cell(step.name), str(step.seed), str(step.rotation), short(step.part)),
-                *(str(step.detectors), *(str(step.unique[one]) for one in categories)),
-            ]
-            for step in steps
-        ),
-    ]
-
-
-def judge_axis(
-    falls: Sequence[Fall], steps: Sequence[Step], undone: float, *, seconds: float = 0.0, quick: bool = False
-) -> Finding:
+def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -> Finding:
     """The finding, from all that was measured."""
-    networks = len({fall.seed for fall in falls if fall.name == falls[0].name})
-    rotations = len(falls[0].turned)
-    text = "\n\n".join([spell_steps(steps), RULE, spell_falls(falls)])
+    subjects = found.split()
+    parts = [f"{name}:\n\n{table_parts(one.parts).markdown()}" for name, one in subjects.items()]
+    tables = [f"{name}:\n\n{table_conditions(one.results).markdown()}" for name, one in subjects.items()]
+    first = next(iter(subjects.values()))
+    ratios = {level: compare_ratios(some) for level, some in group_conditions(first.results).items()}
+    networks, rotations = len({one.seed for one in first.results}), len(first.results[0].unique) - 1
     return Finding(
         "axis",
         QUESTION,
-        claim_axis(falls, steps, undone),
-        text,
-        {"conditions.csv": fall_rows(falls), "parts.csv": step_rows(steps)},
+        claim_axis(found),
+        "\n\n".join([*parts, RULE, *tables]),
+        {"conditions.csv": table_results(found.results), "parts.csv": table_bases(found.parts)},
         f"{networks} networks, {rotations} rotations each",
         seconds,
         quick,
         VERDICTS,
+        partial(draw_axis, group_parts(first.parts), ratios),
     )
+
+
+def study_rotations(
+    networks: Iterable[tuple[Network, Network]],
+    layers: Sequence[str],
+    source: ConceptSource,
+    setting: Setting,
+    *,
+    name: str,
+    before: str | None = None,
+    rotations: int = 5,
+) -> Finding:
+    """Rotates the first layer of a network, a network a seed, each with the same of random weights.
+
+    The other layers, and `before`, the first layer before its rectification, are compared with it. Raises
+    `UsageError` for no layer, fewer than two rotations, and a layer without maps.
+    """
+    check_layers(name, layers)
+    if rotations < 2:
+        raise UsageError(f"rotations is {rotations}; wanted 2 or more")
+    subjects = (
+        (
+            Subject(
+                *(network, layers[0], name, seed, before, tuple(layers[1:])),
+                variants=(("training", "random weights", fresh),),
+            ),
+            pack_pictures(source, network, setting, layers[0]),
+        )
+        for seed, (network, fresh) in enumerate(networks)
+    )
+    count = 2 if setting.quick else rotations
+    found = rotate_all(subjects, rotations=count, convention=setting.convention)
+    return judge_axis(found, quick=setting.quick)
+
+
+def study_axis(setting: Setting) -> Finding:
+    """Trains students and compares their last layer's units with rotations of them (paper A, fig. 4)."""
+    models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
+    wide = [other for model in models for other in _list_widths(model, setting)]
+    train_models([*models, *wide], setting.networks, jobs=setting.jobs)
+    subjects = _open_subjects(models, setting)
+    found = rotate_all(subjects, rotations=2 if setting.quick else 5, convention=setting.convention)
+    seconds = sum(seconds_of(model, setting.networks) for model in models)
+    return judge_axis(found, seconds=seconds, quick=setting.quick)
+
+
+def _list_widths(model: StudyModel, setting: Setting) -> list[StudyModel]:
+    return [StudyModel(setting.course(course), model.seed) for course in width.GROUPS.values()]
+
+
+def _open_subjects(models: Sequence[StudyModel], setting: Setting) -> Iterator[tuple[Subject, PackedSource]]:
+    """Every student, beside the same layer of others: random weights, early in training, other widths."""
+    for model in models:
+        kept = [step for step in (16, 64, 256) if step in model.course.keep and step < model.course.steps]
+        others = [("training", "random weights", open_student(model, None))]
+        others += [
+            ("training", f"{step} steps", open_student(model, setting.networks, step)) for step in kept
+        ]
+        for other in _list_widths(model, setting):
+            if other != model:
+                network = open_student(other, setting.networks)
+                others.append(("width", f"{count_units(network, LAST)} units", network))
+        network = open_student(model, setting.networks)
+        subject = Subject(network, LAST, NAME, model.seed, BEFORE, LAYERS[:-1], tuple(others))
+        yield subject, pack_pictures(setting.source(), network, setting)

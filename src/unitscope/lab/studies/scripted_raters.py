@@ -1,6 +1,6 @@
-"""Raters that are scripts: one who sees the labels, one who errs, one who tosses a coin, one who always nods.
+"""Raters that are scripts: one sees the labels, one sees them and makes mistakes, one tosses a coin.
 
-None of them is a person. They show that the measures say what they should, where the answer is known.
+None of them is a person. They show that the measures are right where the answers are known.
 """
 
 import hashlib
@@ -98,7 +98,7 @@ class Coin:
 
 @dataclass(frozen=True)
 class Careless:
-    """Knows the truth and turns an answer over where the coin says so."""
+    """Knows the truth and gives the opposite answer where the coin says so."""
 
     truth: Oracle
     slips: Coin

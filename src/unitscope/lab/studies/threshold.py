@@ -1,23 +1,27 @@
 """Does the order of networks depend on the cut-offs? (paper A, section 3: relative orderings are stable)"""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import UniqueRule
+from unitscope.dissection.counts import RULES
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells, short
+from unitscope.errors import missing_extra
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
-from unitscope.lab.studies.rotation import count_unique
+from unitscope.lab.studies.figures.study_figures import draw_threshold
+from unitscope.lab.studies.rotation import count_by_iou
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import RULES, Groups, Setting, models_of
+from unitscope.lab.studies.trained_groups import Groups, Setting, models_of
 from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
+from unitscope.tables import Table
+from unitscope.views.figures import Panel
 
 QUESTION = "Does the order of networks depend on the cut-offs?"
 CUTOFFS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1)
@@ -65,22 +69,18 @@ def count_network(
     convention: str = "netdissect",
     cutoffs: Sequence[float] = CUTOFFS,
     quantiles: Sequence[float] = QUANTILES,
-    cache: str | None = None,
+    cache: str | Path | None = None,
 ) -> Iterator[Count]:
     """Dissects a layer once a quantile; cut-offs are counted from the same IoUs."""
+    few = Confidences(0, 20)
     for quantile in quantiles:
-        found = dissect(
-            network,
-            source,
-            [layer],
-            convention=convention,
-            quantile=quantile,
-            confidences=Confidences(0, 20),
-            cache=cache,
-        )[layer]
+        run = dissect(
+            network, source, [layer], convention=convention, quantile=quantile, confidences=few, cache=cache
+        )
         for cutoff in cutoffs:
+            counts = count_by_iou(run[layer], cutoff)
             for rule in RULES:
-                yield Count(group, seed, cutoff, quantile, rule, count_unique(found, cutoff, rule))
+                yield Count(group, seed, cutoff, quantile, rule, counts.count(rule=rule))
 
 
 def rank_groups(counts: Sequence[Count]) -> dict[tuple[float, float, UniqueRule], dict[str, float]]:
@@ -95,126 +95,110 @@ def rank_groups(counts: Sequence[Count]) -> dict[tuple[float, float, UniqueRule]
 
 
 def compare_orders(counts: Sequence[Count], usual: tuple[float, float] = USUAL) -> list[Order]:
-    """Every order against that at the usual cut-off, quantile and rule "label"."""
-    kendall = _find_kendall()
-    ranked = rank_groups(counts)
-    wanted = ranked[(*usual, "label")]
-    orders = []
-    for (cutoff, quantile, rule), means in ranked.items():
-        tau = float(
-            kendall([wanted[group] for group in wanted], [means[group] for group in wanted]).statistic
-        )
-        orders.append(Order(cutoff, quantile, rule, tau, max(means, key=lambda group: means[group])))
-    return orders
+    """Every order against that at the usual cut-off, quantile and rule "label".
 
-
-def _find_kendall() -> Callable[..., Any]:
+    Raises `UsageError` where scipy is missing.
+    """
     try:
         from scipy.stats import kendalltau
     except ImportError as error:
-        raise UsageError("scipy compares orders; pip install 'unitscope[studies]'") from error
-    found: Callable[..., Any] = kendalltau
-    return found
+        raise missing_extra("scipy", "compares orders", "studies") from error
+    ranked = rank_groups(counts)
+    wanted = ranked[(*usual, "label")]
+    orders = []
+    for key, means in ranked.items():
+        tau = kendalltau(list(wanted.values()), [means[group] for group in wanted]).statistic
+        orders.append(Order(*key, float(tau), max(means, key=lambda group: means[group])))
+    return orders
 
 
 def claim_threshold(orders: Sequence[Order]) -> tuple[Claim, ...]:
     """Orders under other IoU cut-offs, other quantiles, the other rule."""
+    wanted = dict(zip(("cutoff", "quantile", "rule"), (*USUAL, "label"), strict=True))
     claims = []
-    for said, chosen in (
-        ("the order of networks is stable under other IoU cut-offs", _by_cutoff),
-        ("(not asked in the paper) under other quantiles", _by_quantile),
-        ("(not asked in the paper) under the other counting rule", _by_rule),
+    for varied, paper in (
+        ("cutoff", "the order of networks is stable under other IoU cut-offs"),
+        ("quantile", "(not asked in the paper) under other quantiles"),
+        ("rule", "(not asked in the paper) under the other counting rule"),
     ):
-        taus = [one.tau for one in orders if chosen(one)]
+        kept = {name: usual for name, usual in wanted.items() if name != varied}
+        alike = [one for one in orders if all(getattr(one, name) == usual for name, usual in kept.items())]
+        taus = [one.tau for one in alike if getattr(one, varied) != wanted[varied]]
         verdict: Verdict = "replicates" if min(taus) >= STABLE else "unclear"
         verdict = "does not replicate at this scale" if min(taus) < STABLE / 2 else verdict
         ours = f"Kendall's tau {min(taus):.2f} to {max(taus):.2f}"
-        claims.append(Claim("section 3.2", said, ours, verdict))
+        claims.append(Claim("section 3.2", paper, ours, verdict))
     return tuple(claims)
 
 
-def _by_cutoff(one: Order) -> bool:
-    return one.quantile == USUAL[1] and one.rule == "label" and one.cutoff != USUAL[0]
-
-
-def _by_quantile(one: Order) -> bool:
-    return one.cutoff == USUAL[0] and one.rule == "label" and one.quantile != USUAL[1]
-
-
-def _by_rule(one: Order) -> bool:
-    return (one.cutoff, one.quantile) == USUAL and one.rule != "label"
-
-
-def spell_orders(orders: Sequence[Order]) -> str:
-    """Kendall's tau to the usual order: a row a quantile, a column a cut-off, by rule."""
+def table_orders(orders: Sequence[Order], rule: UniqueRule) -> Table:
+    """Kendall's tau to the usual order, for people: a row a quantile, a column a cut-off."""
     cutoffs = list(dict.fromkeys(one.cutoff for one in orders))
-    quantiles = list(dict.fromkeys(one.quantile for one in orders))
-    known = {(one.cutoff, one.quantile, one.rule): one for one in orders}
-    parts = []
-    for rule in RULES:
-        lines = [
-            f"| counted by {rule}: quantile | {' | '.join(f'IoU > {cutoff:g}' for cutoff in cutoffs)} |",
-            f"|---:|{'---:|' * len(cutoffs)}",
-        ]
-        for quantile in quantiles:
-            cells = [f"{known[cutoff, quantile, rule].tau:.2f}" for cutoff in cutoffs]
-            lines.append(f"| {quantile:g} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    quantiles = dict.fromkeys(one.quantile for one in orders)
+    known = {(one.cutoff, one.quantile, one.rule): f"{one.tau:.2f}" for one in orders}
+    rows = ((f"{one:g}", *(known[cutoff, one, rule] for cutoff in cutoffs)) for one in quantiles)
+    return Table((f"counted by {rule}: quantile", *_spell_cutoffs(cutoffs)), tuple(rows), ())
 
 
-def spell_counts(counts: Sequence[Count]) -> str:
-    """The groups' mean unique detectors at the usual quantile, by cut-off, in the usual order."""
+def table_groups(counts: Sequence[Count]) -> Table:
+    """The groups' mean unique detectors at the usual quantile, by cut-off, in the usual order, for people."""
     ranked = rank_groups(counts)
     cutoffs = [cutoff for cutoff, quantile, rule in ranked if quantile == USUAL[1] and rule == "label"]
-    usual: Mapping[str, float] = ranked[(*USUAL, "label")]
-    lines = [
-        f"| network | {' | '.join(f'IoU > {cutoff:g}' for cutoff in cutoffs)} |",
-        f"|---|{'---:|' * len(cutoffs)}",
-    ]
-    for group in sorted(usual, key=lambda name: -usual[name]):
-        cells = [f"{ranked[cutoff, USUAL[1], 'label'][group]:.1f}" for cutoff in cutoffs]
-        lines.append(f"| {group} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    usual = ranked[(*USUAL, "label")]
+    rows = (
+        (group, *(f"{ranked[cutoff, USUAL[1], 'label'][group]:.1f}" for cutoff in cutoffs))
+        for group in sorted(usual, key=lambda name: -usual[name])
+    )
+    return Table(("network", *_spell_cutoffs(cutoffs)), tuple(rows))
 
 
-def count_rows(counts: Sequence[Count]) -> list[Cells]:
-    """A row a count."""
-    head = ["group", "seed", "cutoff", "quantile", "rule", "unique"]
-    return [
-        head,
-        *(
-            [one.group, str(one.seed), short(one.cutoff), short(one.quantile), one.rule, str(one.unique)]
-            for one in counts
-        ),
-    ]
+def plot_groups(counts: Sequence[Count]) -> list[Panel]:
+    """The groups' mean unique detectors over cut-offs and over quantiles, in the usual order."""
+    ranked = rank_groups(counts)
+    usual = ranked[(*USUAL, "label")]
+    order = sorted(usual, key=lambda group: -usual[group])
+    panels = []
+    for place, name in enumerate(("IoU cut-off", "quantile of the threshold")):
+        at = {
+            (cutoff, quantile)[place]: means
+            for (cutoff, quantile, rule), means in sorted(ranked.items())
+            if rule == "label" and (cutoff, quantile)[1 - place] == USUAL[1 - place]
+        }
+        lines = {group: [(value, means[group], 0.0) for value, means in at.items()] for group in order}
+        panels.append(Panel("", name, lines))
+    return panels
 
 
-def compare_threshold(setting: Setting) -> tuple[Finding, list[Count]]:
-    """Counts the networks of two cohorts at all cut-offs and quantiles."""
+def _spell_cutoffs(cutoffs: Sequence[float]) -> list[str]:
+    return [f"IoU > {cutoff:g}" for cutoff in cutoffs]
+
+
+def study_threshold(setting: Setting) -> Finding:
+    """Counts the networks of two cohorts at all cut-offs and quantiles (paper A, section 3.2)."""
     members = models_of(GROUPS, setting)
     train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
-    source, cache = setting.source(), str(setting.folder / "packed")
+    seeds = list(dict.fromkeys(model.seed for _, model in members))
     networks = [(group, model.seed, open_student(model, setting.networks)) for group, model in members]
-    networks += [
-        ("random weights", seed, open_student(StudyModel(setting.course(COURSE), seed), None))
-        for seed in dict.fromkeys(model.seed for _, model in members)
-    ]
-    counts = [
-        count
-        for group, seed, network in networks
-        for count in count_network(
-            network, LAST, source, group=group, seed=seed, convention=setting.convention, cache=cache
-        )
-    ]
+    for seed in seeds:
+        fresh = open_student(StudyModel(setting.course(COURSE), seed), None)
+        networks.append(("random weights", seed, fresh))
+    source, counts = setting.source(), list[Count]()
+    count = partial(count_network, convention=setting.convention, cache=setting.folder / "packed")
+    for group, seed, network in networks:
+        counts += count(network, LAST, source, group=group, seed=seed)
     orders = compare_orders(counts)
-    told = "Kendall's tau between the order there and the usual one:"
-    text = f"{spell_counts(counts)}\n\n{told}\n\n{spell_orders(orders)}"
-    seeds = f"{len(dict.fromkeys(model.seed for _, model in members))} of each network"
-    tables = {"threshold.csv": count_rows(counts)}
-    return (
-        Finding(
-            "threshold", QUESTION, claim_threshold(orders), text, tables, seeds, 0.0, setting.quick, RULE
-        ),
-        counts,
+    parts = [table_groups(counts).markdown(), "Kendall's tau between the order there and the usual one:"]
+    parts += [table_orders(orders, rule).markdown() for rule in RULES]
+    table = Table.of(map(asdict, counts), [column.name for column in fields(Count)])
+    return Finding(
+        "threshold",
+        QUESTION,
+        claim_threshold(orders),
+        "\n\n".join(parts),
+        {"threshold.csv": table},
+        f"{len(seeds)} of each network",
+        0.0,
+        setting.quick,
+        RULE,
+        partial(draw_threshold, plot_groups(counts)),
     )

@@ -1,6 +1,6 @@
-"""A cohort: students that differ in one thing, dissected alike, their concepts counted."""
+"""A cohort: students that differ in one thing, dissected alike, their detectors counted."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unitscope.concepts.derived import source_digest
 from unitscope.concepts.packed import PackedSource, pack_source
-from unitscope.concepts.sources import source_digest
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.conventions import CONVENTIONS, UniqueRule
+from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.dissection.counts import RULES, LayerCounts, count_concepts, count_layer
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.dissection.storage import guard_cell, load, save
-from unitscope.errors import RunError
-from unitscope.experiments.tables import short
-from unitscope.lab.studies.claims import Claim, spread
-from unitscope.lab.studies.study import Finding
+from unitscope.dissection.storage import load, save
+from unitscope.errors import RunError, UsageError
+from unitscope.lab.studies.claims import spread
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import SCENE_IDS, SCENES
 from unitscope.lab.zoo.recipes import Course
@@ -31,9 +30,7 @@ from unitscope.lab.zoo.trained_models import (
     train_models,
 )
 from unitscope.networks.network import Network
-
-SURE = 0.05
-RULES: tuple[UniqueRule, ...] = ("label", "category")
+from unitscope.tables import Table
 
 
 @dataclass(frozen=True)
@@ -77,38 +74,30 @@ QUICK_STEPS = 16
 
 
 @dataclass(frozen=True)
-class Representation:
-    """One layer of one network, dissected: what a study compares.
+class Representation(LayerCounts):
+    """One layer of one network, its detectors counted: what a study compares.
 
-    `group` is what differs in the study, such as an architecture, `seed` the repetition, `step` the steps of
-    training behind it (0 is none). `unique` counts the concepts of detectors by counting rule and category,
-    `sure_unique` those of detectors with q below 0.05, by label. `skill` is the share of held-out pictures
-    whose scene is right, NaN for a network that names none. `seconds` is what its training took.
+    `group` is what differs in the study, such as an architecture, `seed` the repetition. `iou` is the mean
+    over units of their best IoU, `images` how many there were, `cells` the rows and columns of a map. `sizes`
+    has for every category the number of detectors of each of its concepts that has any. `step` counts the
+    steps of training behind the network (0 is none), `skill` is the share of held-out pictures whose scene is
+    right, NaN for a network that names none, `seconds` what its training took.
     """
 
     group: str
     seed: int
-    step: int
-    layer: str
-    units: int
-    detectors: int
-    sure_detectors: int
-    chance_detectors: float
     iou: float
-    unique: Mapping[UniqueRule, Mapping[str, int]]
-    sure_unique: Mapping[str, int]
+    images: int
+    cells: tuple[int, int]
+    sizes: Mapping[str, tuple[int, ...]]
+    step: int = 0
     skill: float = float("nan")
     seconds: float = 0.0
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The categories counted, in their usual order."""
-        return tuple(self.sure_unique)
-
-    def count(self, category: str | None = None, rule: UniqueRule = "label") -> int:
-        """The unique concepts of a category, or of all."""
-        counts = self.unique[rule]
-        return sum(counts.values()) if category is None else counts.get(category, 0)
+        """The categories counted, in the order of the vocabulary."""
+        return tuple(self.by_category)
 
 
 def describe_layer(
@@ -120,28 +109,22 @@ def describe_layer(
     skill: float = float("nan"),
     seconds: float = 0.0,
 ) -> Representation:
-    """Counts the concepts of a dissected layer."""
-    sure = layer.confidence
-    certain = layer.labels.detector & (sure.q_value < SURE) if sure else np.zeros(len(layer), bool)
-    words = layer.vocabulary
-    placed = words.category_index[layer.labels.best]
+    """Counts the detectors of a dissected layer."""
+    concepts = sorted(count_concepts(layer), key=lambda pair: pair[0].id)
     return Representation(
-        group,
-        seed,
-        step,
-        layer.layer,
-        len(layer),
-        layer.detectors,
-        int(certain.sum()),
-        sure.chance_detectors if sure else float("nan"),
-        float(layer.iou.max(1).mean()),
-        {rule: layer.unique[rule] for rule in RULES},
-        {
-            category: len(np.unique(layer.labels.best[certain & (placed == place)]))
-            for place, category in enumerate(words.categories)
+        **vars(count_layer(layer)),
+        group=group,
+        seed=seed,
+        iou=float(layer.iou.max(1).mean()),
+        images=layer.images,
+        cells=layer.map_size,
+        sizes={
+            category: tuple(size for concept, size in concepts if concept.category == category)
+            for category in layer.vocabulary.categories
         },
-        skill,
-        seconds,
+        step=step,
+        skill=skill,
+        seconds=seconds,
     )
 
 
@@ -191,6 +174,12 @@ def measure_skill(network: Network, pictures: PackedSource) -> float:
     return float((np.concatenate(named) == wanted).mean())
 
 
+def check_layers(name: str, layers: Sequence[str]) -> None:
+    """Raises `UsageError` where no layer of the network called `name` is named."""
+    if not layers:
+        raise UsageError(f"no layer was named; `unitscope layers {name}` lists what can be dissected")
+
+
 Groups = Mapping[str, Course]
 """What a cohort compares: courses by the names that people read."""
 
@@ -204,16 +193,16 @@ def models_of(groups: Groups, setting: Setting) -> list[tuple[str, StudyModel]]:
     ]
 
 
-def compare_cohort(groups: Groups, setting: Setting, *, untaught: str = "") -> list[Representation]:
-    """Teaches every group and dissects its last layer; `untaught` names a group of random weights."""
+def compare_cohort(groups: Groups, setting: Setting, *, untrained: str = "") -> list[Representation]:
+    """Trains every group and dissects its last layer; `untrained` names a group of random weights."""
     members = models_of(groups, setting)
     train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
     source = setting.source()
     rows = []
-    if untaught:
+    if untrained:
         for seed in dict.fromkeys(model.seed for _, model in members):
             fresh = open_student(StudyModel(setting.course(COURSE), seed), None)
-            rows.append(describe_network(fresh, source, setting, untaught, seed))
+            rows.append(describe_network(fresh, source, setting, untrained, seed))
     for group, model in members:
         taught = open_student(model, setting.networks)
         seconds = seconds_of(model, setting.networks)
@@ -250,85 +239,47 @@ def group_rows(rows: Sequence[Representation]) -> dict[str, list[Representation]
     return grouped
 
 
-def values_of(
-    rows: Sequence[Representation], group: str, category: str | None = None, rule: UniqueRule = "label"
-) -> list[int]:
-    """The unique concepts of a group, a number a seed."""
-    return [row.count(category, rule) for row in rows if row.group == group]
-
-
-def judge_cohort(
-    study: str,
-    question: str,
-    what: str,
-    rows: Sequence[Representation],
-    claims: tuple[Claim, ...],
-    setting: Setting,
-    more: str = "",
-    rule: str = "",
-) -> Finding:
-    """The finding of a cohort: its claims, its table, `more` text below it; a row a network as CSV.
-
-    `rule` tells how its verdicts are reached, where they are no orders.
-    """
-    return Finding(
-        study,
-        question,
-        claims,
-        "\n\n".join([spell_cohort(rows, what), *([more] if more else [])]),
-        {f"{study}.csv": list(cohort_rows(rows))},
-        f"{1 + max(row.seed for row in rows)} of each",
-        sum(row.seconds for row in rows),
-        setting.quick,
-        rule,
-    )
-
-
-def cohort_rows(rows: Sequence[Representation]) -> Iterator[list[str]]:
-    """The table as cells, a row a network."""
-    categories = list(rows[0].categories)
-    head = [
-        "group",
-        "seed",
-        "step",
-        "layer",
-        "units",
-        "detectors",
-        "sure_detectors",
-        "chance_detectors",
-        "iou",
+def cohort_table(rows: Sequence[Representation]) -> Table:
+    """A row a network, for CSV: its detectors, its unique concepts by category and counting rule."""
+    categories = rows[0].categories
+    counted = ("units", "detectors", "sure_detectors", "chance_detectors", "iou")
+    columns = [
+        *("group", "seed", "step", "layer", *counted),
+        *(f"{category}_by_{rule}" for rule in RULES for category in categories),
+        *(f"sure_{category}" for category in categories),
+        *("skill", "seconds"),
     ]
-    head += [f"{category}_by_{rule}" for rule in RULES for category in categories]
-    yield [*head, *(f"sure_{category}" for category in categories), "skill", "seconds"]
-    for row in rows:
-        counts = [str(row.unique[rule][category]) for rule in RULES for category in categories]
-        yield [
-            *(guard_cell(row.group), str(row.seed), str(row.step), guard_cell(row.layer), str(row.units)),
-            *(str(row.detectors), str(row.sure_detectors), short(row.chance_detectors), short(row.iou)),
-            *counts,
-            *(str(row.sure_unique[category]) for category in categories),
-            *(short(row.skill), short(row.seconds)),
-        ]
+    cells = (
+        (
+            *(row.group, row.seed, row.step, row.layer, *(getattr(row, name) for name in counted)),
+            *(row.unique[rule][category] for rule in RULES for category in categories),
+            *(row.sure_unique["label"][category] for category in categories),
+            *(row.skill, row.seconds),
+        )
+        for row in rows
+    )
+    return Table(tuple(columns), tuple(cells), (0, 3))
 
 
 def spell_cohort(rows: Sequence[Representation], what: str = "network") -> str:
     """The cohort as a Markdown table: means over seeds and their range; unique concepts by label."""
     categories = [one for one in rows[0].categories if any(row.count(one) for row in rows)]
-    head = [what, "seeds", "units", "detectors", "by chance", *categories, "unique", "by category", "q < .05"]
-    skilled = any(row.skill == row.skill for row in rows)
-    head += ["scene right"] if skilled else []
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    for group, mine in group_rows(rows).items():
-        cells = [group, str(len(mine)), str(mine[0].units), _mean(row.detectors for row in mine)]
-        cells.append(_mean(row.chance_detectors for row in mine))
-        cells += [_mean(row.count(category) for row in mine) for category in categories]
-        cells.append(spread([row.count() for row in mine]))
-        cells.append(_mean(row.count(rule="category") for row in mine))
-        cells.append(_mean(sum(row.sure_unique.values()) for row in mine))
-        skills = [row.skill for row in mine if row.skill == row.skill]
-        cells += [spread([100 * one for one in skills]) + " %" if skills else ""] if skilled else []
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    columns = [what, "seeds", "units", "detectors", "by chance", *categories, "unique", "by category"]
+    columns += ["q < .05", *(["scene right"] if any(row.skill == row.skill for row in rows) else [])]
+    lines = []
+    for group, some in group_rows(rows).items():
+        skills = [100 * row.skill for row in some if row.skill == row.skill]
+        cells = [
+            *(group, len(some), some[0].units, _mean(row.detectors for row in some)),
+            _mean(row.chance_detectors for row in some),
+            *(_mean(row.count(category) for row in some) for category in categories),
+            spread([row.count() for row in some]),
+            _mean(row.count(rule="category") for row in some),
+            _mean(row.count(sure=True) for row in some),
+            spread(skills) + " %" if skills else "",
+        ]
+        lines.append(tuple(cells[: len(columns)]))
+    return Table(tuple(columns), tuple(lines)).markdown()
 
 
 def _mean(values: Iterable[float]) -> str:

@@ -3,38 +3,32 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
-from unitscope.experiments.tables import Cells
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
+from unitscope.lab.studies.figures.study_figures import draw_training
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import (
-    Representation,
-    Setting,
-    cohort_rows,
-    describe_layer,
-    dissect_kept,
-    measure_skill,
-    pack_pictures,
-)
+from unitscope.lab.studies.trained_groups import Setting, cohort_table
 from unitscope.lab.studies.unit_trajectories import (
     NONE,
-    Tracks,
+    Training,
     count_changes,
     find_births,
     find_pasts,
-    track_rows,
-    track_units,
+    follow_student,
+    make_training,
+    table_steps,
+    table_tracks,
 )
-from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, seconds_of, train_models
+from unitscope.lab.zoo.trained_models import COURSE, StudyModel, train_models
 from unitscope.networks.network import Network
+from unitscope.tables import Table
 
 QUESTION = "When in training do which concepts emerge?"
 LOW, HIGH = ("color", "texture", "material"), ("object", "part")
@@ -44,21 +38,12 @@ _FEW = 0.05
 RULE = f"*No* unit turns where at most {_FEW:.0%} of the object detectors of all seeds have."
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
-    """One training, dissected at its checkpoints: a row a step, and the tracks of the units."""
-
-    rows: tuple[Representation, ...]
-    tracks: Tracks
-
-
 def follow_checkpoints(
     checkpoints: Mapping[int, Network | Callable[[], Network]],
     layer: str,
     source: ConceptSource,
     *,
     convention: str = "netdissect",
-    seed: int = 0,
     cache: str | Path | None = None,
     group: str = "checkpoints",
 ) -> Training:
@@ -70,19 +55,12 @@ def follow_checkpoints(
         raise UsageError(
             f"{len(checkpoints)} checkpoint was given; a training is followed through two or more"
         )
-    layers = {
-        step: dissect(
-            one if isinstance(one, Network) else one(),
-            source,
-            [layer],
-            convention=convention,
-            confidences=Confidences(100, 20),
-            cache=cache,
-        )[layer]
-        for step, one in sorted(checkpoints.items())
-    }
-    rows = [describe_layer(found, group, seed, step=step) for step, found in layers.items()]
-    return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
+    layers, few = {}, Confidences(100, 20)
+    for step, one in sorted(checkpoints.items()):
+        network = one if isinstance(one, Network) else one()
+        run = dissect(network, source, [layer], convention=convention, confidences=few, cache=cache)
+        layers[step] = run[layer]
+    return make_training(layers, group, seed=0)
 
 
 def order_checkpoints(paths: Sequence[Path]) -> dict[int, Path]:
@@ -105,37 +83,18 @@ def order_checkpoints(paths: Sequence[Path]) -> dict[int, Path]:
     return dict(sorted(steps.items()))
 
 
-def follow_student(seed: int, setting: Setting, source: ConceptSource) -> Training:
-    """The baseline of a seed at every power of two of its steps, and before the first."""
-    model = StudyModel(setting.course(COURSE), seed)
-    rows: list[Representation] = []
-    layers: list[LayerDissection] = []
-    steps = (0, *model.course.keep)
-    for step in steps:
-        network = open_student(model, setting.networks if step else None, step or None)
-        found = dissect_kept(network, [LAST], source, setting, f"training-{seed}-{step}")[LAST]
-        skill = measure_skill(network, pack_pictures(source, network, setting))
-        seconds = seconds_of(model, setting.networks) if step == steps[-1] else 0.0
-        rows.append(describe_layer(found, "baseline", seed, step=step, skill=skill, seconds=seconds))
-        layers.append(found)
-    return Training(tuple(rows), track_units(layers, steps))
-
-
-def find_half(rows: Sequence[Representation], categories: Sequence[str]) -> float:
+def find_half(training: Training, categories: Sequence[str]) -> float:
     """The first step with half of the most unique concepts that some categories have; NaN for none at all."""
-    counts = [sum(row.count(one) for one in categories) for row in rows]
-    if not max(counts):
-        return float("nan")
-    return float(next(row.step for row, count in zip(rows, counts, strict=True) if count >= max(counts) / 2))
+    counts = training.count(*categories)
+    steps = zip(training.tracks.steps, counts, strict=True)
+    return float(next((step for step, count in steps if count and count >= max(counts) / 2), np.nan))
 
 
 def claim_training(trainings: Sequence[Training]) -> tuple[Claim, ...]:
     """Concepts grow over training; low categories come first; no unit goes from texture to object."""
-    first = [training.rows[0].count() for training in trainings]
-    last = [training.rows[-1].count() for training in trainings]
-    low = [find_half(training.rows, LOW) for training in trainings]
-    high = [find_half(training.rows, HIGH) for training in trainings]
-    known = [(a, b) for a, b in zip(low, high, strict=True) if a == a and b == b]
+    first, last = ([training.rows[place].count() for training in trainings] for place in (0, -1))
+    halves = np.array([[find_half(training, some) for some in (LOW, HIGH)] for training in trainings])
+    low, high = halves[~np.isnan(halves).any(1)].T.tolist()
     ended: Counter[str] = Counter()
     for training in trainings:
         ended.update(find_pasts(training.tracks, "object"))
@@ -151,9 +110,8 @@ def claim_training(trainings: Sequence[Training]) -> tuple[Claim, ...]:
         Claim(
             "fig. 10",
             "colors, textures and materials are there first; objects and parts begin to emerge later",
-            f"half of their number is reached at step {spread([a for a, _ in known], '.0f')} and at step "
-            f"{spread([b for _, b in known], '.0f')}",
-            judge_order([b for _, b in known], [a for a, _ in known]),
+            f"half of their number is reached at step {spread(low, '.0f')} and at step {spread(high, '.0f')}",
+            judge_order(high, low),
         ),
         Claim(
             "section 4.4",
@@ -165,81 +123,74 @@ def claim_training(trainings: Sequence[Training]) -> tuple[Claim, ...]:
     )
 
 
-def spell_training(trainings: Sequence[Training]) -> str:
-    """Means over seeds at every step, as a Markdown table."""
-    categories = [
-        one
-        for one in trainings[0].rows[0].categories
-        if any(row.count(one) for training in trainings for row in training.rows)
-    ]
-    head = ["step", "detectors", *categories, "unique"]
-    skilled = all(row.skill == row.skill for training in trainings for row in training.rows)
-    head += ["scene right"] if skilled else []
-    lines = [f"| {' | '.join(head)} |", f"|---:|{'---:|' * (len(head) - 1)}"]
-    for rows in zip(*(training.rows for training in trainings), strict=True):
-        cells = [str(rows[0].step), f"{np.mean([row.detectors for row in rows]):.1f}"]
-        cells += [f"{np.mean([row.count(one) for row in rows]):.1f}" for one in categories]
-        cells.append(spread([row.count() for row in rows]))
-        cells += [f"{100 * np.mean([row.skill for row in rows]):.0f} %"] if skilled else []
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spell_changes(trainings: Sequence[Training]) -> str:
-    """Where detectors of each category had come from and since when they are, as a Markdown table."""
-    categories = [
-        one for one in trainings[0].rows[0].categories if any(c.rows[-1].count(one) for c in trainings)
-    ]
-    head = "| detectors at the end | units | had been another category's | of these | since step (median) |"
-    lines = [head, "|---|---:|---:|---|---:|"]
+def table_pasts(trainings: Sequence[Training], categories: Sequence[str]) -> Table:
+    """Where detectors of each category had come from and since when they are, for people."""
+    rows = []
     for category in categories:
+        births = [step for training in trainings for step in find_births(training.tracks, category)]
         pasts: Counter[str] = Counter()
-        births: list[int] = []
         for training in trainings:
             pasts.update(find_pasts(training.tracks, category))
-            births += find_births(training.tracks, category)
-        total = sum(pasts.values())
-        others = [(name, count) for name, count in pasts.most_common() if name != NONE]
-        told = ", ".join(f"{count} {name}" for name, count in others)
-        lines.append(f"| {category} | {total} | {total - pasts[NONE]} | {told} | {np.median(births):.0f} |")
-    return "\n".join(lines)
+        others = ", ".join(f"{count} {name}" for name, count in pasts.most_common() if name != NONE)
+        total = len(births)
+        rows.append((category, total, total - pasts[NONE], others, f"{np.median(births):.0f}"))
+    columns = ("detectors at the end", "units", "had been another category's", "of these")
+    return Table((*columns, "since step (median)"), tuple(rows), (0, 3))
 
 
-def change_rows(trainings: Sequence[Training]) -> list[Cells]:
-    """Every change of category between one step and the next, counted over all trainings."""
+def table_changes(trainings: Sequence[Training]) -> Table:
+    """changes.csv: every change of category between one step and the next, counted over all trainings."""
     changes: Counter[tuple[str, str]] = Counter()
     for training in trainings:
         changes.update(count_changes(training.tracks))
-    return [["before", "after", "units"], *([a, b, str(count)] for (a, b), count in sorted(changes.items()))]
+    rows = tuple((*pair, count) for pair, count in sorted(changes.items()))
+    return Table(("before", "after", "units"), rows)
 
 
 def judge_training(trainings: Sequence[Training], quick: bool = False) -> Finding:
     """The finding of some trainings, ours or a user's."""
     rows = [row for training in trainings for row in training.rows]
-    followed = [(one.rows[0].group, one.rows[0].seed, one.tracks) for one in trainings]
+    seen = [one for one in rows[0].categories if any(row.count(one) for row in rows)]
+    ended = [one for one in seen if any(training.rows[-1].count(one) for training in trainings)]
+    steps = table_steps({"": trainings}, ("step", "detectors", *seen, "unique", "scene right"))
     return Finding(
         "training",
         QUESTION,
         claim_training(trainings),
-        f"{spell_training(trainings)}\n\n{spell_changes(trainings)}",
+        f"{steps.markdown()}\n\n{table_pasts(trainings, ended).markdown()}",
         {
-            "training.csv": list(cohort_rows(rows)),
-            "changes.csv": change_rows(trainings),
-            "tracks.csv": track_rows(followed),
+            "training.csv": cohort_table(rows),
+            "changes.csv": table_changes(trainings),
+            "tracks.csv": table_tracks(trainings),
         },
         str(len(trainings)),
         sum(row.seconds for row in rows),
         quick,
         RULE,
+        partial(draw_training, {"": trainings}),
     )
 
 
-def compare_training(setting: Setting) -> tuple[Finding, list[Training]]:
-    """Teaches the baseline from five seeds and judges its checkpoints."""
-    seeds = setting.repetitions(SEEDS)
-    train_models(
-        [StudyModel(setting.course(COURSE), seed) for seed in seeds], setting.networks, jobs=setting.jobs
-    )
+def study_training(setting: Setting) -> Finding:
+    """Trains the baseline from five seeds and judges its checkpoints (paper A, fig. 10)."""
+    models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
+    train_models(models, setting.networks, jobs=setting.jobs)
     source = setting.source()
-    trainings = [follow_student(seed, setting, source) for seed in seeds]
-    return judge_training(trainings, setting.quick), trainings
+    trainings = [follow_student(model, setting, source, "baseline", "training") for model in models]
+    return judge_training(trainings, setting.quick)
+
+
+def study_checkpoints(
+    checkpoints: Mapping[int, Network | Callable[[], Network]],
+    layer: str,
+    source: ConceptSource,
+    setting: Setting,
+    *,
+    name: str = "checkpoints",
+) -> Finding:
+    """Judges the checkpoints of a network of one's own, called `name`; as `follow_checkpoints`."""
+    cache = setting.folder / "packed"
+    followed = follow_checkpoints(
+        checkpoints, layer, source, convention=setting.convention, cache=cache, group=name
+    )
+    return judge_training([followed], setting.quick)

@@ -2,38 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.lab.studies.claims import Claim, Verdict, judge_all, judge_order, spread
+from unitscope.lab.studies.figures.study_figures import draw_training
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.supervision import GROUPS as TASKS
 from unitscope.lab.studies.trained_groups import (
     Setting,
-    cohort_rows,
-    describe_layer,
-    dissect_kept,
+    cohort_table,
     measure_skill,
     models_of,
     pack_pictures,
 )
-from unitscope.lab.studies.training import Training
-from unitscope.lab.studies.unit_trajectories import Tracks, find_movers, keep_share, track_rows, track_units
-from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, seconds_of, train_models
+from unitscope.lab.studies.unit_trajectories import (
+    Tracks,
+    Training,
+    find_movers,
+    follow_student,
+    keep_share,
+    table_steps,
+    table_tracks,
+)
+from unitscope.lab.zoo.trained_models import COURSE, StudyModel, open_student, train_models
+from unitscope.tables import Table
 
 QUESTION = "What becomes of units when a network goes on to another task?"
-STEPS = 512
+STEPS, EARLY = 512, 64
 KEPT = (1, 4, 16, 64, 128, 256, STEPS)
 SCENES, OBJECTS = TASKS["scenes"], TASKS["objects"]
 TO_OBJECTS, TO_SCENES = "scenes to objects", "objects to scenes"
+_TUNED = replace(COURSE, steps=STEPS, rate=1e-3, keep=KEPT)
 GROUPS = {
-    TO_OBJECTS: replace(
-        COURSE, name=TO_OBJECTS, task="objects", start=SCENES, steps=STEPS, rate=1e-3, keep=KEPT
-    ),
-    TO_SCENES: replace(
-        COURSE, name=TO_SCENES, task="scenes", start=OBJECTS, steps=STEPS, rate=1e-3, keep=KEPT
-    ),
+    TO_OBJECTS: replace(_TUNED, name=TO_OBJECTS, task="objects", start=SCENES),
+    TO_SCENES: replace(_TUNED, name=TO_SCENES, task="scenes", start=OBJECTS),
 }
 CONTROLS = {
     TO_OBJECTS: ("scenes to scenes", replace(GROUPS[TO_OBJECTS], name="scenes to scenes", task="scenes")),
@@ -47,25 +51,6 @@ RULE = (
 )
 
 
-def follow_transfer(group: str, model: StudyModel, setting: Setting, source: ConceptSource) -> Training:
-    """One network from where it started to where its second task leaves it."""
-    assert model.start is not None
-    networks = {0: open_student(model.start, setting.networks)}
-    networks |= {step: open_student(model, setting.networks, step) for step in model.course.keep}
-    layers = {
-        step: dissect_kept(
-            network, [LAST], source, setting, f"{group.replace(' ', '-')}-{model.seed}-{step}"
-        )[LAST]
-        for step, network in networks.items()
-    }
-    rows = []
-    for step, found in layers.items():
-        skill = measure_skill(networks[step], pack_pictures(source, networks[step], setting))
-        seconds = seconds_of(model, setting.networks) if step == model.course.keep[-1] else 0.0
-        rows.append(describe_layer(found, group, model.seed, step=step, skill=skill, seconds=seconds))
-    return Training(tuple(rows), track_units(list(layers.values()), list(layers)))
-
-
 def claim_transfer(
     trainings: Mapping[str, Sequence[Training]], scratch: Sequence[float], early: Sequence[float]
 ) -> tuple[Claim, ...]:
@@ -74,45 +59,40 @@ def claim_transfer(
     `trainings` holds transfers and controls. `scratch` are the skills of the baseline from scratch, `early`
     those of the transfer, after as many steps.
     """
-    claims = [
+    tuned, fresh = ([100 * skill for skill in some] for some in (early, scratch))
+    back, away = ([one.count("object") for one in trainings[group]] for group in (TO_SCENES, TO_OBJECTS))
+    moved = {group: [100 * (1 - keep_share(one.tracks)) for one in some] for group, some in trainings.items()}
+    changes = (
+        Claim(
+            "section 4.7",
+            "units change into detectors of other things",
+            f"{group}: {spread(moved[group], '.0f')} % of the detectors have another name, or none, at the "
+            f"end; {control}: {spread(moved[control], '.0f')} %",
+            judge_order(moved[group], moved[control]),
+        )
+        for group, (control, _) in CONTROLS.items()
+    )
+    return (
         Claim(
             "section 4.7",
             "it learns faster than from scratch",
-            f"scenes right after {_EARLY} steps: {spread([100 * one for one in early])} % fine-tuned, "
-            f"{spread([100 * one for one in scratch])} % from scratch",
-            judge_order(early, scratch),
-        )
-    ]
-    for group, (control, _) in CONTROLS.items():
-        moved, stayed = _moved(trainings[group]), _moved(trainings[control])
-        claims.append(
-            Claim(
-                "section 4.7",
-                "units change into detectors of other things",
-                f"{group}: {spread(moved, '.0f')} % of the detectors have another name, or none, at the end; "
-                f"{control}: {spread(stayed, '.0f')} %",
-                judge_order(moved, stayed),
-            )
-        )
-    back = [_objects(training) for training in trainings[TO_SCENES]]
-    claims.append(
+            f"scenes right after {EARLY} steps: {spread(tuned)} % fine-tuned, {spread(fresh)} % from scratch",
+            judge_order(tuned, fresh),
+        ),
+        *changes,
         Claim(
             "section 4.7, from memory",
             "from objects to scenes (ImageNet to Places) object detectors first drop, then rise",
-            _tell(back),
+            _spell_counts(back),
             judge_dip(back),
-        )
-    )
-    away = [_objects(training) for training in trainings[TO_OBJECTS]]
-    claims.append(
+        ),
         Claim(
             "section 4.7, from memory",
             "from scenes to objects (Places to ImageNet) they slowly drop",
-            _tell(away),
+            _spell_counts(away),
             judge_order([one[0] for one in away], [one[-1] for one in away]),
-        )
+        ),
     )
-    return tuple(claims)
 
 
 def judge_dip(counts: Sequence[Sequence[int]]) -> Verdict:
@@ -125,111 +105,73 @@ def judge_dip(counts: Sequence[Sequence[int]]) -> Verdict:
     >>> judge_dip([[9, 5, 4], [8, 5, 3]])
     'does not replicate at this scale'
     """
+    start, low, end = _find_turn(counts)
+    return judge_all(judge_order(one, low) for one in (start, end))
+
+
+def _find_turn(counts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The counts at the start, at the step of the lowest mean (the first of equals), and at the end."""
     table = np.array(counts)
-    low = table[:, find_lowest(counts)].tolist()
-    return judge_all(judge_order(table[:, end].tolist(), low) for end in (0, -1))
+    return [table[:, place].tolist() for place in (0, table.mean(0).argmin(), -1)]
 
 
-def find_lowest(counts: Sequence[Sequence[int]]) -> int:
-    """The place of the lowest mean over seeds, the earliest of equals."""
-    return int(np.mean(counts, 0).argmin())
+def _spell_counts(counts: Sequence[Sequence[int]]) -> str:
+    start, low, end = map(spread, _find_turn(counts))
+    return f"{start} object concepts at the start, {low} at the step of the lowest mean, {end} at the end"
 
 
-def _moved(trainings: Sequence[Training]) -> list[float]:
-    return [100 * (1 - keep_share(training.tracks)) for training in trainings]
-
-
-def _objects(training: Training) -> list[int]:
-    return [row.count("object") for row in training.rows]
-
-
-def _tell(counts: Sequence[Sequence[int]]) -> str:
-    place = find_lowest(counts)
-    start, low, end = ([one[at] for one in counts] for at in (0, place, -1))
-    return (
-        f"{spread(start)} object concepts at the start, {spread(low)} at the step of the lowest mean, "
-        f"{spread(end)} at the end"
-    )
-
-
-_EARLY = 64
-
-
-def spell_transfer(trainings: Mapping[str, Sequence[Training]]) -> str:
-    """Means over seeds at every step, as a Markdown table; *kept*: first detectors with the same name."""
-    head = ["transfer", "step", "detectors", "object", "part", "scene", "unique", "kept", "scene right"]
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    for group, mine in trainings.items():
-        for place, rows in enumerate(zip(*(training.rows for training in mine), strict=True)):
-            cells = [group, str(rows[0].step), f"{np.mean([row.detectors for row in rows]):.1f}"]
-            cells += [
-                f"{np.mean([row.count(one) for row in rows]):.1f}" for one in ("object", "part", "scene")
-            ]
-            cells.append(spread([row.count() for row in rows]))
-            cells.append(
-                f"{100 * np.mean([keep_share(training.tracks, 0, place) for training in mine]):.0f} %"
-            )
-            skills = [row.skill for row in rows if row.skill == row.skill]
-            cells.append(f"{100 * np.mean(skills):.0f} %" if skills else "")
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def spell_movers(tracks: Tracks, count: int = 6) -> str:
-    """Some units that were one thing and became another, with their names at every step."""
-    head = ["unit", *(f"step {step}" for step in tracks.steps)]
-    lines = [f"| {' | '.join(head)} |", f"|---:|{'---|' * (len(head) - 1)}"]
+def table_movers(tracks: Tracks, count: int = 6) -> Table:
+    """Some units that were one thing and became another, with their names at every step, for people."""
+    places, rows = range(len(tracks.steps)), []
     for unit in find_movers(tracks, count):
-        names = []
-        for place in range(len(tracks.steps)):
-            concept = tracks.concept(place, unit)
-            names.append(f"{concept.label} {tracks.iou[place, unit]:.2f}" if concept else "–")
-        lines.append(f"| {' | '.join([str(unit), *names])} |")
-    return "\n".join(lines)
+        found = [(tracks.concept(place, unit), tracks.iou[place, unit]) for place in places]
+        rows.append((unit, *(f"{concept.label} {iou:.2f}" if concept else "–" for concept, iou in found)))
+    columns = ("unit", *(f"step {step}" for step in tracks.steps))
+    return Table(columns, tuple(rows), range(1, len(columns)))
 
 
-def compare_transfer(setting: Setting) -> tuple[Finding, dict[str, list[Training]]]:
-    """Teaches both transfers, and as controls the same steps of the same task, and follows their units."""
+def study_transfer(setting: Setting) -> Finding:
+    """Trains both transfers, and as controls the same steps of the same task, and follows their units."""
     members = models_of({**GROUPS, **dict(CONTROLS.values())}, setting)
-    whole = [model for _, model in members]
-    base = [StudyModel(setting.course(COURSE), model.seed) for model in whole]
-    train_models([*whole, *base], setting.networks, jobs=setting.jobs)
+    models = [model for _, model in members]
+    base = [StudyModel(setting.course(COURSE), seed) for seed in dict.fromkeys(one.seed for one in models)]
+    train_models([*models, *base], setting.networks, jobs=setting.jobs)
     source = setting.source()
     trainings: dict[str, list[Training]] = {}
     for group, model in members:
-        trainings.setdefault(group, []).append(follow_transfer(group, model, setting, source))
-    step = min(_EARLY, max(base[0].course.keep))
+        followed = follow_student(model, setting, source, group, group.replace(" ", "-"))
+        trainings.setdefault(group, []).append(followed)
+    step = min(EARLY, max(base[0].course.keep))
     scratch = []
-    for model in dict.fromkeys(base):
+    for model in base:
         network = open_student(model, setting.networks, step)
         scratch.append(measure_skill(network, pack_pictures(source, network, setting)))
     early = [row.skill for training in trainings[TO_SCENES] for row in training.rows if row.step == step]
-    rows = [row for mine in trainings.values() for training in mine for row in training.rows]
-    text = "\n\n".join(
-        [
-            spell_transfer(trainings),
-            *(
-                f"Units that became something else, {group}, seed 0:\n\n{spell_movers(mine[0].tracks)}"
-                for group, mine in trainings.items()
-                if group in GROUPS
-            ),
-        ]
-    )
-    followed = [(group, one.rows[0].seed, one.tracks) for group, mine in trainings.items() for one in mine]
-    tables = {"transfer.csv": list(cohort_rows(rows)), "tracks.csv": track_rows(followed)}
     claims = claim_transfer(trainings, scratch, early)
-    seconds = sum(row.seconds for row in rows)
-    return (
-        Finding(
-            "transfer",
-            QUESTION,
-            claims,
-            text,
-            tables,
-            str(len(trainings[TO_SCENES])),
-            seconds,
-            setting.quick,
-            RULE,
-        ),
-        {group: trainings[group] for group in GROUPS},
+    return judge_transfer(trainings, claims, setting.quick)
+
+
+def judge_transfer(
+    trainings: Mapping[str, Sequence[Training]], claims: tuple[Claim, ...], quick: bool
+) -> Finding:
+    """The finding, of all groups followed and what is claimed of them."""
+    columns = ("step", "detectors", "object", "part", "scene", "unique", "kept", "scene right")
+    movers = [
+        f"Units that became something else, {group}, seed 0:\n\n"
+        f"{table_movers(trainings[group][0].tracks).markdown()}"
+        for group in GROUPS
+    ]
+    followed = [training for some in trainings.values() for training in some]
+    rows = [row for training in followed for row in training.rows]
+    return Finding(
+        "transfer",
+        QUESTION,
+        claims,
+        "\n\n".join([table_steps(trainings, columns, "transfer").markdown(), *movers]),
+        {"transfer.csv": cohort_table(rows), "tracks.csv": table_tracks(followed)},
+        str(len(trainings[TO_SCENES])),
+        sum(row.seconds for row in rows),
+        quick,
+        RULE,
+        partial(draw_training, {group: trainings[group] for group in GROUPS}),
     )

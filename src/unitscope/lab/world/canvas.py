@@ -9,20 +9,14 @@ right. The camera looks at a level ground: a row below the horizon is a distance
 many hundredths one meter spans there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from unitscope.lab.world.light import Chance, Color, Light, Number, mix
-from unitscope.lab.world.names import (
-    MATERIAL_IDS,
-    OBJECT_IDS,
-    OBJECT_PARTS,
-    PART_IDS,
-    TEXTURE_IDS,
-)
+from unitscope.lab.world.light import Chance, Color, Light, Number, mix, shade
+from unitscope.lab.world.names import MATERIAL_IDS, OBJECT_IDS, OBJECT_PARTS, PART_IDS, TEXTURE_IDS
 
 SUPERSAMPLING = 2
 FOCAL = 100.0
@@ -37,6 +31,17 @@ FORMS = {
     "lifted": (0.04, -0.14, 0.0, 0.0),
 }
 """How light falls on a shape: slope along x and y, curvature along x and y."""
+
+
+def points_from(x: Number, y: Number, wide: Number, high: Number) -> Callable[..., list[Point]]:
+    """Finds points in a frame of their own: `wide` to the right of (x, y) and `high` above it are 1.
+
+    A negative `wide` mirrors them.
+
+    >>> points_from(50, 80, 10, 20)((0, 0), (1, 0.5))
+    [(50, 80), (60, 70.0)]
+    """
+    return lambda *points: [(x + right * wide, y - up * high) for right, up in points]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +113,9 @@ class Canvas:
         material: str = "",
         color: Color = (128.0, 128.0, 128.0),
         *,
-        below: Color | None = None,
+        below: Color | Number | None = None,
         texture: str = "",
-        accent: Color | None = None,
+        accent: Color | Number | None = None,
         form: str = "flat",
         grain: Number = 1.0,
         shine: Number = 0.0,
@@ -118,9 +123,10 @@ class Canvas:
     ) -> Ink:
         """The ink of an object's part.
 
-        `below` is the color at the lower end of each stroke, `accent` the second color of a texture,
-        `form` one of `FORMS`, `grain` the strength of the material's grain, `shine` how much the color
-        ignores the light (1 shines by itself), `ground` lays the grain flat on the ground.
+        `below` is the color at the lower end of each stroke, `accent` the second color of a texture; a
+        number stands for a `shade` of `color`. `form` is one of `FORMS`, `grain` the strength of the
+        material's grain, `shine` how much the color ignores the light (1 shines by itself), `ground` lays
+        the grain flat on the ground.
         """
         if part and part not in OBJECT_PARTS[name]:
             raise ValueError(f"{name!r} has no part {part!r}; add it in names.py")
@@ -130,12 +136,13 @@ class Canvas:
             MATERIAL_IDS[material] if material else 0,
             TEXTURE_IDS[texture] if texture else 0,
         )
+        low, second = _resolve(below, color), _resolve(accent, color)
         if self.haze:
             color = mix(color, self.light.horizon, self.haze)
-            below = None if below is None else mix(below, self.light.horizon, self.haze)
+            low = None if low is None else mix(low, self.light.horizon, self.haze)
         slope_x, slope_y, curve_x, curve_y = FORMS[form]
         shape = (slope_x * self.light.side, slope_y, curve_x, curve_y)
-        return Ink(labels, color, below or color, accent or color, shape, grain, shine, float(ground))
+        return Ink(labels, color, low or color, second or color, shape, grain, shine, float(ground))
 
     def _stroke(self, ink: Ink, x0: Number, y0: Number, x1: Number, y1: Number) -> int:
         box = (x0, y0, 1 / max(x1 - x0, 0.01), 1 / max(y1 - y0, 0.01))
@@ -152,8 +159,13 @@ class Canvas:
             (left, top, max(left, round(x1 * s) - 1), max(top, round(y1 * s) - 1)), fill=number
         )
 
-    def oval(self, ink: Ink, x: Number, y: Number, rx: Number, ry: Number) -> None:
-        """An ellipse around (x, y)."""
+    def bar(self, ink: Ink, x: Number, half: Number, top: Number, foot: Number) -> None:
+        """An upright rectangle, `half` to either side of column x."""
+        self.box(ink, x - half, top, x + half, foot)
+
+    def oval(self, ink: Ink, x: Number, y: Number, rx: Number, ry: Number | None = None) -> None:
+        """An ellipse around (x, y), or a circle."""
+        ry = rx if ry is None else ry
         number, s = self._stroke(ink, x - rx, y - ry, x + rx, y + ry), self.scale
         self._draw.ellipse(((x - rx) * s, (y - ry) * s, (x + rx) * s, (y + ry) * s), fill=number)
 
@@ -168,6 +180,11 @@ class Canvas:
         xs, ys = [p[0] for p in points], [p[1] for p in points]
         number, s = self._stroke(ink, min(xs), min(ys), max(xs), max(ys)), self.scale
         self._draw.polygon([(x * s, y * s) for x, y in points], fill=number)
+
+    def taper(self, ink: Ink, x: Number, top: Point, foot: Point) -> None:
+        """A trapezoid around column x: the row and half the width of its upper edge and of its lower edge."""
+        (y0, a), (y1, b) = top, foot
+        self.polygon(ink, (x - a, y0), (x + a, y0), (x + b, y1), (x - b, y1))
 
     def line(self, ink: Ink, points: Sequence[Point], width: Number) -> None:
         """A line through the points, at least one pixel wide."""
@@ -209,3 +226,8 @@ class Canvas:
     def table(self) -> np.ndarray:
         """float32[stroke, column]: labels, box, colors, form, grain, shine, ground of every stroke."""
         return np.array(self.strokes, np.float32)
+
+
+def _resolve(other: Color | Number | None, color: Color) -> Color | None:
+    """A second color of an ink: as given, or as a shade of its first."""
+    return shade(color, other) if isinstance(other, float | int) else other

@@ -3,7 +3,7 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.arrangement import bedside, desk, dining, floor_lamp, hang, line_up
+from unitscope.lab.world.arrangement import Painter, Stage, bedside, desk, dining, floor_lamp, hang, line_up
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.fixtures import crate, dog
 from unitscope.lab.world.furnishings import (
@@ -19,11 +19,10 @@ from unitscope.lab.world.furnishings import (
     towel,
 )
 from unitscope.lab.world.furniture import bed, books, cabinet, drawers, monitor, shelf, sink, stove
-from unitscope.lab.world.light import Color, Number, shade
+from unitscope.lab.world.light import Color, Number, Span, shade
 from unitscope.lab.world.nature import plant
 from unitscope.lab.world.outfit import chair, person, table
 from unitscope.lab.world.rooms import Room, clock, painting, room, room_window, rug
-from unitscope.lab.world.stage import Painter, Stage
 from unitscope.lab.world.town import door
 
 
@@ -42,8 +41,7 @@ def bedroom(c: Canvas) -> None:
         fireplace: 0.1,
     }
     line_up(c, walls, stage, {**along, partial(desk, screens=0.4): 0.15})
-    if r.maybe(0.4):
-        stage.put(rug, r.between(25, 75), r.between(86, 99))
+    stage.drop(0.4, rug, (25, 75), (86, 99))
     x = r.between(26, 74)
     foot = r.between(max(walls.foot + 14, 82), 97)
     if r.maybe(0.97):
@@ -70,10 +68,8 @@ def kitchen(c: Canvas) -> None:
     if r.maybe(0.6):
         stage.put(refrigerator, r.pick((left + 6, right - 6)), walls.foot + 2.5)
     stage.maybe(0.15, crate, (walls.foot + 8, 97))
-    if r.maybe(0.3):
-        stage.put(rug, r.between(25, 75), r.between(84, 97))
-    if r.maybe(0.65):
-        stage.put(dining, r.between(20, 80), r.between(86, 98))
+    stage.drop(0.3, rug, (25, 75), (84, 97))
+    stage.drop(0.65, dining, (20, 80), (86, 98))
     stage.maybe(0.25, person, (walls.foot + 6, 98))
     stage.maybe(0.15, plant, (walls.foot + 5, 96))
     stage.maybe(0.12, floor_lamp, (walls.foot + 3, 80))
@@ -90,14 +86,14 @@ def _wall_cabinets(c: Canvas, walls: Room, wood: Color) -> None:
     c.shadow((box[0] + box[2]) / 2, low + m * 0.1, (box[2] - box[0]) * 0.6, m * 0.2, 0.8)
 
 
-def _counter(c: Canvas, span: tuple[Number, Number], y: Number, m: Number, wood: Color) -> None:
+def _counter(c: Canvas, span: Span, y: Number, m: Number, wood: Color) -> None:
     """A row of cabinets with a slab on top, a stove in it and a sink."""
     r, (left, right), tall = c.chance, span, m * 0.88
     top = cabinet(c, (left + right) / 2, y, m, half=(right - left) / 2, tall=tall, color=wood)
     slab = r.tone(((222, 220, 214), (92, 92, 98), *of.WOOD[:4]))
     texture = r.pick(("", "marbled"))
     ink = c.ink("table", "tabletop", "stone", shade(slab, 0.86), texture=texture, accent=shade(slab, 0.6))
-    face = c.ink("table", "tabletop", "stone", slab, texture=texture, accent=shade(slab, 0.7))
+    face = c.ink("table", "tabletop", "stone", slab, texture=texture, accent=0.7)
     c.block(ink, face, (left - 0.5, y - tall - m * 0.05, right + 0.5, y - tall + m * 0.03), m, 0.6)
     if right - left < m * 1.6:
         return
@@ -127,8 +123,7 @@ def office(c: Canvas) -> None:
         sofa: 0.15,
     }
     line_up(c, walls, stage, along)
-    if r.maybe(0.25):
-        stage.put(rug, r.between(25, 75), r.between(86, 98))
+    stage.drop(0.25, rug, (25, 75), (86, 98))
     for k in range(r.pick((1, 1, 2))):
         x, y = r.between(22, 78) if k == 0 else r.between(10, 90), r.between(walls.foot + 9, 92)
         stage.put(desk, x, y)
@@ -154,8 +149,7 @@ def living_room(c: Canvas) -> None:
     }
     corner = r.pick((fireplace, television, television))
     line_up(c, walls, stage, {**along, corner: 0.95})
-    if r.maybe(0.5):
-        stage.put(rug, r.between(30, 70), r.between(88, 99))
+    stage.drop(0.5, rug, (30, 70), (88, 99))
     x, y = r.between(28, 72), r.between(walls.foot + 9, 90)
     stage.put(sofa, x, y)
     if r.maybe(0.6):
@@ -228,8 +222,7 @@ def bathroom(c: Canvas) -> None:
     chances: dict[Painter, Number] = {toilet: 0.8, washstand: 0.85, cabinet: 0.2, plant: 0.25, door: 0.2}
     bath = r.maybe(0.75)
     line_up(c, walls, stage, {**chances, (bathtub if bath else toilet): 1.0})
-    if r.maybe(0.4):
-        stage.put(rug, r.between(25, 75), r.between(86, 98))
+    stage.drop(0.4, rug, (25, 75), (86, 98))
     stage.maybe(0.15, person, (walls.foot + 6, 97))
     stage.maybe(0.12, chair, (walls.foot + 6, 90))
     stage.paint()

@@ -3,8 +3,9 @@
 from functools import partial
 from itertools import pairwise
 
+from unitscope.lab.world.arrangement import Stage
 from unitscope.lab.world.canvas import Canvas
-from unitscope.lab.world.light import Number
+from unitscope.lab.world.light import Number, Span
 from unitscope.lab.world.nature import (
     broad_tree,
     bush,
@@ -21,27 +22,18 @@ from unitscope.lab.world.nature import (
     water,
 )
 from unitscope.lab.world.outfit import bench, bird, chair, cow, person, street_lamp, table, umbrella
-from unitscope.lab.world.stage import Stage
 from unitscope.lab.world.town import building, house, street_wall
-from unitscope.lab.world.ways import (
-    boat,
-    car,
-    fence,
-    level_road,
-    long_road,
-    pier,
-    sidewalk,
-)
+from unitscope.lab.world.ways import boat, car, fence, level_road, long_road, pier, sidewalk
 
 
-def choose_view(c: Canvas, low: Number, high: Number, eye: tuple[Number, Number]) -> Number:
+def choose_view(c: Canvas, low: Number, high: Number, eye: Span) -> Number:
     """Chooses where the horizon is and how high the eye; paints the sky; the horizon's row comes back."""
     c.horizon, c.eye, c.center = c.chance.between(low, high), c.chance.between(*eye), c.chance.between(35, 65)
     sky(c, c.horizon)
     return c.horizon
 
 
-def paint_backdrop(c: Canvas, rows: tuple[Number, Number], *, town: Number, hills: Number) -> None:
+def paint_backdrop(c: Canvas, rows: Span, *, town: Number, hills: Number) -> None:
     """What stands far away: mountains, trees, houses, pale with the distance."""
     r, stage = c.chance, Stage(c)
     if r.maybe(hills):

@@ -1,4 +1,4 @@
-"""Light and chance: the hour, the weather, and the seeded rng that every picture is drawn with."""
+"""Light and chance: the hour, the weather, and the seeded random numbers that every picture is drawn with."""
 
 import random
 from collections.abc import Sequence
@@ -7,6 +7,9 @@ from typing import TypeVar
 
 Number = float | int
 """A length, a share or a level; whole numbers are welcome."""
+
+Span = tuple[Number, Number]
+"""From a column or a row to another."""
 
 Color = tuple[Number, Number, Number]
 T = TypeVar("T")
@@ -28,7 +31,7 @@ def shade(color: Color, factor: Number) -> Color:
 
 
 class Chance:
-    """Seeded rng: the same seed and index give the same picture at any size."""
+    """Seeded random numbers: the same seed and index give the same picture at any size."""
 
     def __init__(self, seed: int, index: int) -> None:
         self._roll = random.Random(f"drawn world {seed} {index}").random

@@ -100,7 +100,7 @@ class _Noise:
 
     def __init__(self, side: int) -> None:
         self.side = side
-        self._dice = np.random.default_rng(20)
+        self._rng = np.random.default_rng(20)
         frequency = np.fft.fftfreq(side, 1 / side)
         self._square_y = (frequency**2)[:, None]
         self._square_x = (np.fft.rfftfreq(side, 1 / side) ** 2)[None, :]
@@ -108,7 +108,7 @@ class _Noise:
 
     def __call__(self, width: Number, height: Number | None = None) -> np.ndarray:
         """Noise of variance 1 whose blobs are about so wide and high."""
-        spectrum = np.fft.rfft2(self._dice.standard_normal((self.side, self.side)))
+        spectrum = np.fft.rfft2(self._rng.standard_normal((self.side, self.side)))
         tall = width if height is None else height
         kernel = np.exp(-2 * (self._square_y * (tall / 100) ** 2 + self._square_x * (width / 100) ** 2))
         smooth = np.fft.irfft2(spectrum * kernel, s=(self.side, self.side))

@@ -7,7 +7,7 @@ A thing that stands somewhere is painted by `thing(c, x, y, m)`: its foot is at 
 import math
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.canvas import Canvas, Point
+from unitscope.lab.world.canvas import Canvas, Point, points_from
 from unitscope.lab.world.light import Color, Number, mix, shade
 
 
@@ -31,13 +31,13 @@ def sun(c: Canvas, bottom: Number) -> None:
     y = bottom * c.chance.between(*((0.55, 0.95) if low else (0.12, 0.4)))
     color = (255.0, 214.0, 150.0) if low else (255.0, 246.0, 206.0)
     c.glow(x, y, radius * 5, color, 0.3)
-    c.oval(c.ink("sun", color=color, form="even", shine=1), x, y, radius, radius)
+    c.oval(c.ink("sun", color=color, form="even", shine=1), x, y, radius)
 
 
 def moon(c: Canvas, bottom: Number) -> None:
     x, y, radius = c.chance.between(8, 92), bottom * c.chance.between(0.12, 0.5), c.chance.between(3.0, 4.5)
     c.glow(x, y, radius * 4, (150.0, 165.0, 210.0), 0.28)
-    c.oval(c.ink("moon", color=(240.0, 236.0, 214.0), form="even", shine=1, grain=4), x, y, radius, radius)
+    c.oval(c.ink("moon", color=(240.0, 236.0, 214.0), form="even", shine=1, grain=4), x, y, radius)
 
 
 def cloud(c: Canvas, x: Number, y: Number, width: Number) -> None:
@@ -100,7 +100,7 @@ def grass(c: Canvas, y: Number, *, swell: Number = 0.0, color: Color | None = No
 
 def sand(c: Canvas, y: Number, *, swell: Number = 0.0) -> None:
     base = c.chance.tone(of.SAND, 0.05)
-    ink = c.ink("sand", material="sand", color=base, below=shade(base, 0.93), ground=True)
+    ink = c.ink("sand", material="sand", color=base, below=0.93, ground=True)
     c.polygon(ink, *_rolling(c, y, swell), (106, 101), (-2, 101))
 
 
@@ -135,22 +135,13 @@ def broad_tree(c: Canvas, x: Number, y: Number, m: Number) -> None:
     _trunk(c, x, y, height * 0.6, height * r.between(0.045, 0.07))
     radius = height * r.between(0.24, 0.32)
     middle = y - height + radius
-    for angle, tone in (
-        (200, 0.72),
-        (340, 0.76),
-        (90, 0.74),
-        (150, 0.86),
-        (30, 0.9),
-        (0, 1),
-        (240, 1.06),
-        (300, 1.04),
-    ):
+    puffs = {200: 0.72, 340: 0.76, 90: 0.74, 150: 0.86, 30: 0.9, 0: 1, 240: 1.06, 300: 1.04}
+    for angle, tone in puffs.items():
         reach = radius * (0.0 if angle == 0 else r.between(0.5, 0.75))
         turn, size = math.radians(angle + r.between(-14, 14)), radius * r.between(0.52, 0.66)
         ink = c.ink("tree", "crown", "foliage", shade(leaf, tone), form="ball")
-        c.oval(
-            ink, x + math.cos(turn) * reach * 1.1, middle + math.sin(turn) * reach * 0.85, size * 1.1, size
-        )
+        right, down = math.cos(turn) * reach * 1.1, math.sin(turn) * reach * 0.85
+        c.oval(ink, x + right, middle + down, size * 1.1, size)
 
 
 def conifer(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -161,15 +152,8 @@ def conifer(c: Canvas, x: Number, y: Number, m: Number) -> None:
         low, width = y - height * (0.12 + 0.165 * k), half * (1 - 0.17 * k)
         tip = min(low - height * 0.3, y - height * (0.42 + 0.145 * k))
         ink = c.ink("tree", "crown", "foliage", shade(leaf, 1.12), below=shade(leaf, 0.72), form="pillar")
-        c.polygon(
-            ink,
-            (x - width, low),
-            (x - width * 0.4, low - height * 0.025),
-            (x, low + height * 0.02),
-            (x + width * 0.45, low - height * 0.02),
-            (x + width, low),
-            (x, tip),
-        )
+        at = points_from(x, low, width, height)
+        c.polygon(ink, *at((-1, 0), (-0.4, 0.025), (0, -0.02), (0.45, 0.02), (1, 0)), (x, tip))
 
 
 def palm(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -190,23 +174,9 @@ def palm(c: Canvas, x: Number, y: Number, m: Number) -> None:
 
 def _trunk(c: Canvas, x: Number, y: Number, height: Number, half: Number) -> None:
     c.shadow(x, y, half * 9, half * 2.2)
-    ink = c.ink(
-        "tree",
-        "trunk",
-        "wood",
-        c.chance.tone(((104, 78, 58), (128, 104, 84), (84, 68, 58))),
-        form="pillar",
-        grain=0.4,
-    )
-    c.polygon(
-        ink,
-        (x - half * 1.5, y),
-        (x - half * 0.8, y - height * 0.3),
-        (x - half * 0.6, y - height),
-        (x + half * 0.6, y - height),
-        (x + half * 0.8, y - height * 0.3),
-        (x + half * 1.5, y),
-    )
+    color = c.chance.tone(((104, 78, 58), (128, 104, 84), (84, 68, 58)))
+    ink, at = c.ink("tree", "trunk", "wood", color, form="pillar", grain=0.4), points_from(x, y, half, height)
+    c.polygon(ink, *at((-1.5, 0), (-0.8, 0.3), (-0.6, 1), (0.6, 1), (0.8, 0.3), (1.5, 0)))
 
 
 def bush(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -224,9 +194,7 @@ def bush(c: Canvas, x: Number, y: Number, m: Number) -> None:
 def _blossoms(c: Canvas, x: Number, y: Number, spread: Number, size: Number) -> None:
     ink = c.ink("plant", "blossom", "foliage", c.chance.tone(of.VIVID), form="lifted", grain=0.3)
     for _ in range(7):
-        c.oval(
-            ink, x + c.chance.between(-1, 1) * spread, y + c.chance.between(-0.6, 0.6) * spread, size, size
-        )
+        c.oval(ink, x + c.chance.between(-1, 1) * spread, y + c.chance.between(-0.6, 0.6) * spread, size)
 
 
 def plant(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -236,26 +204,15 @@ def plant(c: Canvas, x: Number, y: Number, m: Number) -> None:
     pot, top = height * 0.17, y - height * 0.3
     c.shadow(x, y, pot * 2.2, pot * 0.5)
     clay = r.tone((*of.BRICK, (230, 226, 220), (88, 108, 124)))
-    c.polygon(
-        c.ink("plant", "pot", "ceramic", clay, form="pillar", grain=0.3),
-        (x - pot, top),
-        (x + pot, top),
-        (x + pot * 0.7, y),
-        (x - pot * 0.7, y),
-    )
+    c.taper(c.ink("plant", "pot", "ceramic", clay, form="pillar", grain=0.3), x, (top, pot), (y, pot * 0.7))
     for angle in (-165, -15, -140, -40, -115, -65, -90):
         turn, long = math.radians(angle + r.between(-10, 10)), height * r.between(0.42, 0.68)
         tip = (x + math.cos(turn) * long * 0.75, top + math.sin(turn) * long)
         side = (-math.sin(turn) * long * 0.16, math.cos(turn) * long * 0.16)
         middle = ((x + tip[0]) / 2, (top + tip[1]) / 2 - long * 0.06)
         ink = c.ink("plant", "leaves", "foliage", shade(leaf, r.between(0.8, 1.15)), form="lifted", grain=0.6)
-        c.polygon(
-            ink,
-            (x, top),
-            (middle[0] + side[0], middle[1] + side[1]),
-            tip,
-            (middle[0] - side[0], middle[1] - side[1]),
-        )
+        edges = [(middle[0] + way * side[0], middle[1] + way * side[1]) for way in (1, -1)]
+        c.polygon(ink, (x, top), edges[0], tip, edges[1])
     if r.maybe(0.3):
         _blossoms(c, x, y - height * 0.7, height * 0.25, height * 0.055)
 
@@ -268,9 +225,8 @@ def rock(c: Canvas, x: Number, y: Number, m: Number) -> None:
         (x - math.cos(t) * width * r.between(0.85, 1.05), y - math.sin(t) * width * r.between(0.55, 0.75))
         for t in turns
     ]
-    c.polygon(
-        c.ink("rock", material="stone", color=shade(color, 1.1), below=shade(color, 0.72), form="ball"), *rim
-    )
+    stone = c.ink("rock", material="stone", color=shade(color, 1.1), below=shade(color, 0.72), form="ball")
+    c.polygon(stone, *rim)
     lit = [
         (x + (px - x) * 0.5 + c.light.side * width * 0.25, y - width * 0.18 + (py - y) * 0.66)
         for px, py in rim[1:6]

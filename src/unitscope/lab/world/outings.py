@@ -3,11 +3,12 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
+from unitscope.lab.world.arrangement import Painter, Stage
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.fixtures import crate, dog, fountain, sign, slide, stall, swing, tent
 from unitscope.lab.world.furnishings import sculpture
 from unitscope.lab.world.landscapes import choose_view, fence_across, paint_backdrop, release_birds
-from unitscope.lab.world.light import Number, mix, shade
+from unitscope.lab.world.light import Number, Span, mix, shade
 from unitscope.lab.world.nature import (
     broad_tree,
     bush,
@@ -22,7 +23,6 @@ from unitscope.lab.world.nature import (
 )
 from unitscope.lab.world.outfit import bench, chair, lamp, person, street_lamp, table, umbrella
 from unitscope.lab.world.rooms import clock
-from unitscope.lab.world.stage import Painter, Stage
 from unitscope.lab.world.town import building, house
 from unitscope.lab.world.vehicles import bicycle, bridge, rails, train, truck
 from unitscope.lab.world.ways import boat, car, road, sidewalk
@@ -74,7 +74,7 @@ def open_shore(c: Canvas, probability: Number) -> None:
         stage.paint()
 
 
-def _strew(stage: Stage, rows: tuple[Number, Number], chances: dict[Painter, Number]) -> None:
+def _strew(stage: Stage, rows: Span, chances: dict[Painter, Number]) -> None:
     """Each of some things with its probability, somewhere between two rows."""
     for painter, chance in chances.items():
         stage.maybe(chance, painter, rows)
@@ -155,8 +155,8 @@ def towel_line(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, half, tall = c.chance, m * 1.1, m * 1.6
     post = c.ink("towel", material="wood", color=r.tone(of.WOOD), form="pillar")
     for side in (-1, 1):
-        c.box(post, x + side * half - m * 0.05, y - tall, x + side * half + m * 0.05, y)
-    c.box(post, x - half, y - tall, x + half, y - tall + max(m * 0.04, 0.4))
+        c.bar(post, x + side * half, m * 0.05, y - tall, y)
+    c.bar(post, x, half, y - tall, y - tall + max(m * 0.04, 0.4))
     for place in (-0.62, -0.05, 0.5):
         color = r.tone(of.CLOTH)
         texture = r.pick(("", "banded", "striped", "chequered"))
@@ -185,8 +185,7 @@ def market(c: Canvas) -> None:
     c.haze = fog
     stage.scatter(stall, r.count(2, 3), (y + 11, y + 16), (8, 92))
     stage.scatter(stall, r.count(1, 2), (y + 22, y + 32), (12, 88))
-    if r.maybe(0.3):
-        stage.put(fountain, r.between(20, 80), r.between(y + 16, 90))
+    stage.drop(0.3, fountain, (20, 80), (y + 16, 90))
     stage.scatter(crate, r.count(1, 4), (y + 14, 98))
     stage.scatter(person, r.count(2, 5), (y + 12, 99))
     _strew(
@@ -259,11 +258,11 @@ def railway_station(c: Canvas) -> None:
 def _station_clock(c: Canvas, x: Number, y: Number, m: Number) -> None:
     """A clock on a post."""
     c.shadow(x, y, m * 0.5, m * 0.1)
-    c.box(
+    c.bar(
         c.ink("clock", material="metal", color=c.chance.tone(of.METAL), form="pillar"),
-        x - m * 0.08,
+        x,
+        m * 0.08,
         y - m * 2.6,
-        x + m * 0.08,
         y,
     )
     clock(c, x, y - m * 2.8, m * 2.1)

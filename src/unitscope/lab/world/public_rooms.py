@@ -3,16 +3,15 @@
 from functools import partial
 
 from unitscope.lab.world import materials as of
-from unitscope.lab.world.arrangement import floor_lamp, hang, line_up
+from unitscope.lab.world.arrangement import Painter, Stage, floor_lamp, hang, line_up
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.fixtures import crate
 from unitscope.lab.world.furnishings import blackboard, mirror, refrigerator, sculpture, sofa, stairs
 from unitscope.lab.world.furniture import books, cabinet, monitor, shelf, sink
-from unitscope.lab.world.light import Number, shade
+from unitscope.lab.world.light import Number
 from unitscope.lab.world.nature import plant
 from unitscope.lab.world.outfit import bench, chair, lamp, person, table
 from unitscope.lab.world.rooms import clock, painting, room, room_window, rug
-from unitscope.lab.world.stage import Painter, Stage
 from unitscope.lab.world.town import door
 
 
@@ -66,8 +65,7 @@ def library(c: Canvas) -> None:
         else:
             stage.put(shelf, x, walls.foot + r.between(0.5, 1.5))
         x, k = x + walls.m * r.between(1.05, 1.35), k + 1
-    if r.maybe(0.5):
-        stage.put(rug, r.between(30, 70), r.between(86, 98))
+    stage.drop(0.5, rug, (30, 70), (86, 98))
     for _ in range(r.count(1, 2)):
         stage.put(_reading_table, r.between(20, 80), r.between(walls.foot + 10, 94))
     stage.maybe(0.3, sofa, (walls.foot + 8, 92))
@@ -120,14 +118,7 @@ def _bar(c: Canvas, x: Number, y: Number, m: Number, *, left: Number, right: Num
     wood = r.tone((*of.WOOD, *of.PAINTED, *of.BRICK))
     cabinet(c, x, y, m, half=(right - left) / 2, tall=tall, color=wood)
     slab = r.tone((*of.STONE, *of.WOOD, (230, 228, 222)))
-    ink = c.ink(
-        "table",
-        "tabletop",
-        "stone",
-        slab,
-        texture=r.pick(("", "marbled", "speckled")),
-        accent=shade(slab, 0.6),
-    )
+    ink = c.ink("table", "tabletop", "stone", slab, texture=r.pick(("", "marbled", "speckled")), accent=0.6)
     c.box(ink, left - 1, y - tall - m * 0.08, right + 1, y - tall + m * 0.05)
     if r.maybe(0.6):
         monitor(c, x + (right - left) * r.between(-0.3, 0.3), y - tall - m * 0.05, m * 0.8)

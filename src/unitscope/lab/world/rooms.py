@@ -10,8 +10,6 @@ from unitscope.lab.world import materials as of
 from unitscope.lab.world.canvas import Canvas
 from unitscope.lab.world.light import Number, mix, shade
 
-Span = tuple[Number, Number]
-
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -41,7 +39,7 @@ def room(c: Canvas) -> Room:
     wall = paint(color=color, below=shade(color, 0.92), accent=shade(color, 0.87), form="even")
     side = paint(color=shade(color, 0.84), accent=shade(color, 0.73))
     white = mix(color, (250, 250, 246), 0.7)
-    ceiling = c.ink("ceiling", material="plaster", color=white, below=shade(white, 0.94), grain=0.3)
+    ceiling = c.ink("ceiling", material="plaster", color=white, below=0.94, grain=0.3)
     c.box(ceiling, 0, 0, 100, top)
     c.box(wall, left, top, right, foot)
     for edge, end in ((left, -30.0), (right, 130.0)):
@@ -61,16 +59,8 @@ def _floor(c: Canvas, foot: Number) -> None:
     palettes = {"wood": of.WOOD, "ceramic": of.PLASTER, "fabric": of.CLOTH, "stone": of.STONE}
     color = r.tone(palettes[material], 0.2)
     texture = r.pick(("", "chequered")) if material in ("ceramic", "stone") else ""
-    ink = c.ink(
-        "floor",
-        material=material,
-        color=shade(color, 1.05),
-        below=shade(color, 0.86),
-        texture=texture,
-        accent=shade(color, 0.7),
-        grain=0.6,
-        ground=True,
-    )
+    lay = partial(c.ink, "floor", material=material, texture=texture, grain=0.6, ground=True)
+    ink = lay(color=shade(color, 1.05), below=shade(color, 0.86), accent=shade(color, 0.7))
     c.box(ink, 0, foot - 1, 100, 101)
 
 
@@ -79,20 +69,19 @@ def room_window(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, light = c.chance, c.light
     half, tall = m * r.between(0.45, 0.85), m * r.between(0.5, 0.7)
     frame = c.ink("window", "window frame", "wood", r.tone(((242, 240, 234), *of.WOOD[:3]), 0.04), grain=0.4)
-    c.box(frame, x - half, y - tall, x + half, y + tall)
+    c.bar(frame, x, half, y - tall, y + tall)
     edge = m * 0.08
-    pane = c.ink(
-        "window", "window pane", "glass", light.zenith, below=light.horizon, shine=1, form="even", grain=0.5
-    )
+    glass = partial(c.ink, "window", "window pane", "glass", shine=1)
+    pane = glass(light.zenith, below=light.horizon, form="even", grain=0.5)
     c.box(pane, x - half + edge, y - tall + edge, x + half - edge, y + tall - edge)
     if r.maybe(0.6):
         green = shade(r.tone(of.FOLIAGE), 0.35 if light.hour == "night" else 1.0)
-        trees = c.ink("window", "window pane", "glass", mix(green, light.horizon, 0.3), shine=1)
+        trees = glass(mix(green, light.horizon, 0.3))
         for place in (-0.55, 0.1, 0.6):
             c.dome(trees, x + place * half * 0.75, y + tall - edge, half * 0.24, tall * r.between(0.3, 0.8))
-    c.box(frame, x - edge * 0.3, y - tall, x + edge * 0.3, y + tall)
-    c.box(frame, x - half, y - edge * 0.3, x + half, y + edge * 0.3)
-    c.box(frame, x - half * 1.1, y + tall, x + half * 1.1, y + tall + edge)
+    c.bar(frame, x, edge * 0.3, y - tall, y + tall)
+    c.bar(frame, x, half, y - edge * 0.3, y + edge * 0.3)
+    c.bar(frame, x, half * 1.1, y + tall, y + tall + edge)
     if r.maybe(0.5):
         curtains(c, x, y, half, tall)
 
@@ -100,32 +89,16 @@ def room_window(c: Canvas, x: Number, y: Number, m: Number) -> None:
 def curtains(c: Canvas, x: Number, y: Number, half: Number, tall: Number) -> None:
     r, color = c.chance, c.chance.tone(of.CLOTH)
     texture, accent = r.pick(("", "", "banded", "polka-dotted", "zigzagged")), r.tone(of.CLOTH)
-    ink = c.ink(
-        "curtain",
-        material="fabric",
-        color=color,
-        below=shade(color, 0.9),
-        texture=texture,
-        accent=accent,
-        form="pillar",
-    )
+    cloth = partial(c.ink, "curtain", material="fabric", form="pillar")
+    ink = cloth(color=color, below=0.9, texture=texture, accent=accent)
     low, fold = y + tall * r.between(1.2, 1.6), half * 0.24
     for side in (-1, 1):
         for k in range(3):
-            left = (
-                x
-                + side * half * 1.2
-                - (k * fold if side > 0 else -(k - 1) * fold)
-                + (0 if side > 0 else -fold)
-            )
+            edge = x + side * half * 1.2
+            left = edge - k * fold if side > 0 else edge + (k - 1) * fold - fold
             c.box(ink, left, y - tall * 1.15, left + fold * 1.05, low)
-    c.box(
-        c.ink("curtain", material="metal", color=(110, 96, 80)),
-        x - half * 1.4,
-        y - tall * 1.22,
-        x + half * 1.5,
-        y - tall * 1.14,
-    )
+    rod = c.ink("curtain", material="metal", color=(110, 96, 80))
+    c.box(rod, x - half * 1.4, y - tall * 1.22, x + half * 1.5, y - tall * 1.14)
 
 
 def painting(c: Canvas, x: Number, y: Number, m: Number) -> None:
@@ -133,48 +106,25 @@ def painting(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r = c.chance
     half, tall = m * r.between(0.25, 0.5), m * r.between(0.22, 0.4)
     c.shadow(x, y + tall * 0.4, half * 1.2, tall * 1.1, 0.7)
-    c.box(
-        c.ink("painting", "picture frame", "wood", r.tone((*of.WOOD, (206, 170, 90), (40, 40, 44)))),
-        x - half,
-        y - tall,
-        x + half,
-        y + tall,
-    )
+    frame = c.ink("painting", "picture frame", "wood", r.tone((*of.WOOD, (206, 170, 90), (40, 40, 44))))
+    c.bar(frame, x, half, y - tall, y + tall)
+    paint = partial(c.ink, "painting", "picture", "paper")
     edge = m * 0.06
     x0, x1, y0, y1 = x - half + edge, x + half - edge, y - tall + edge, y + tall - edge
-    c.box(
-        c.ink("painting", "picture", "paper", r.tone(((176, 208, 226), (244, 226, 190), *of.VIVID))),
-        x0,
-        y0,
-        x1,
-        y1,
-    )
+    c.box(paint(r.tone(((176, 208, 226), (244, 226, 190), *of.VIVID))), x0, y0, x1, y1)
     if r.maybe(0.75):
-        hill = c.ink("painting", "picture", "paper", r.tone((*of.FOLIAGE, *of.AUTUMN, (88, 104, 140))))
+        hill = paint(r.tone((*of.FOLIAGE, *of.AUTUMN, (88, 104, 140))))
         ridge = y0 + (y1 - y0) * r.between(0.4, 0.6)
-        c.polygon(
-            hill,
-            (x0, y1),
-            (x0, ridge),
-            (x0 + (x1 - x0) * 0.3, ridge - tall * 0.2),
-            (x, ridge + tall * 0.2),
-            (x1, ridge),
-            (x1, y1),
-        )
-        c.oval(
-            c.ink("painting", "picture", "paper", (250, 214, 110)),
-            x + half * 0.35,
-            y0 + tall * 0.35,
-            tall * 0.16,
-            tall * 0.16,
-        )
+        top, dip = (x0 + (x1 - x0) * 0.3, ridge - tall * 0.2), (x, ridge + tall * 0.2)
+        c.polygon(hill, (x0, y1), (x0, ridge), top, dip, (x1, ridge), (x1, y1))
+        c.oval(paint((250, 214, 110)), x + half * 0.35, y0 + tall * 0.35, tall * 0.16)
 
 
 def clock(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, radius = c.chance, m * c.chance.between(0.16, 0.24)
     c.shadow(x, y + radius * 0.4, radius * 1.2, radius * 1.2, 0.7)
-    c.oval(c.ink("clock", material="metal", color=r.tone((*of.METAL, *of.VIVID))), x, y, radius, radius)
-    c.oval(c.ink("clock", "dial", "paper", (246, 244, 236)), x, y, radius * 0.82, radius * 0.82)
+    c.oval(c.ink("clock", material="metal", color=r.tone((*of.METAL, *of.VIVID))), x, y, radius)
+    c.oval(c.ink("clock", "dial", "paper", (246, 244, 236)), x, y, radius * 0.82)
     hand = c.ink("clock", "hand", "metal", (40, 40, 44))
     c.line(hand, [(x, y), (x + radius * r.between(-0.45, 0.45), y - radius * 0.4)], radius * 0.14)
     c.line(hand, [(x, y), (x + radius * 0.62, y + radius * r.between(-0.4, 0.4))], radius * 0.12)
@@ -184,16 +134,9 @@ def rug(c: Canvas, x: Number, y: Number, m: Number) -> None:
     r, half, depth = c.chance, m * c.chance.between(0.8, 1.3), c.chance.between(0.9, 1.5)
     color = r.tone(of.CLOTH)
     texture = r.pick(("striped", "banded", "zigzagged", "woven", "grid", "chequered", ""))
-    border = c.ink("rug", material="fabric", color=shade(color, 0.72), grain=0.6)
-    field = c.ink(
-        "rug",
-        material="fabric",
-        color=color,
-        texture=texture,
-        accent=r.tone(of.CLOTH),
-        grain=0.6,
-        ground=True,
-    )
+    cloth = partial(c.ink, "rug", material="fabric", grain=0.6)
+    border = cloth(color=shade(color, 0.72))
+    field = cloth(color=color, texture=texture, accent=r.tone(of.CLOTH), ground=True)
     for ink, inset in ((border, 0.0), (field, m * 0.09)):
         left, right, low = x - half + inset, x + half - inset, y - inset * 0.5
         far = depth - inset / m * 2.5

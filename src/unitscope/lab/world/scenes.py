@@ -43,10 +43,10 @@ def pick_scene(seed: int, index: int) -> str:
 
 
 def paint(seed: int, index: int, size: int, scene: str | None = None) -> tuple[str, Canvas]:
-    """Paints picture `index` of a seed; its scene is drawn by lot unless it is given."""
+    """Paints picture `index` of a seed; its scene is chosen at random unless it is given."""
     chance = Chance(seed, index)
-    lot = chance.pick(SCENES)
-    name = scene or lot
+    picked = chance.pick(SCENES)
+    name = scene or picked
     indoors = name in INDOORS
     canvas = Canvas(size, chance, choose_light(chance, indoors=indoors))
     (INDOORS if indoors else OUTDOORS)[name](canvas)

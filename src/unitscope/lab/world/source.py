@@ -1,6 +1,7 @@
 """The drawn world as a source of concepts."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from unitscope.errors import UsageError
 from unitscope.lab.world.names import FIRST_ID, SCENE_IDS, drawn_vocabulary
 from unitscope.lab.world.scenes import paint, pick_scene
 from unitscope.lab.world.shading import read_labels, render
+from unitscope.options import read_number
 
 EDITION = 2
 """Goes up whenever the same seed gives another picture, so that saved runs can tell."""
@@ -98,3 +100,14 @@ def open_drawn(count: int = 500, seed: int = 0, size: int = 224) -> DrawnSource:
             f"the drawn world was asked for pictures of {size} pixels; sizes go from {SMALLEST} to {LARGEST}"
         )
     return DrawnSource(count, seed, size)
+
+
+def open_named(place: str, options: Mapping[str, str]) -> DrawnSource:
+    """What `drawn[:count=N,seed=N,size=N]` names: 200 pictures of 224 pixels where nothing else is said.
+
+    Raises `UsageError` for a place, which it has none, and what `open_drawn` raises.
+    """
+    if place:
+        raise UsageError(f"drawn: {place!r} is no option; wanted key=value, such as count=200")
+    numbers = {"count": 200} | {key: read_number(key, value) for key, value in options.items()}
+    return open_drawn(**numbers)

@@ -1,10 +1,12 @@
-"""Few masked pictures made many: other views, other colors, other grounds.
+"""Augmentation: other views of pictures, in other light; of masked ones also in other colors.
 
-What is learned from some dozens of photographs must hold for pictures that look otherwise. Every view
-of a picture is turned, stretched and cut; each of its classes gets a color of its own; its background gives
-way to a drawn scene or to clouds of color; things hide parts of it; light, blur and noise change. All rng
-are drawn by NumPy from the seed and the step alone.
+`vary` moves a camera over a picture and changes the light. What a segmenter learns from some dozens of
+photographs must hold for pictures that look different: `draw_views` turns, stretches and cuts every picture,
+gives each of its classes another color, puts a drawn scene or clouds of color behind it, hides parts of it,
+and changes light, blur and noise. NumPy draws all random numbers, from the seed and the step alone.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,6 +25,55 @@ _GROUNDS = 96
 _GROUNDS_SEED = 1002
 
 
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """A camera a picture: the middle of its view (`x`, `y`, from -1 to 1), the share of the side it sees."""
+
+    x: Float[np.ndarray, "n"]
+    y: Float[np.ndarray, "n"]
+    share: Float[np.ndarray, "n"]
+
+    def moved(self, x: np.ndarray, y: np.ndarray, zoom: np.ndarray) -> "Cameras":
+        """The cameras moved by parts of a side of the picture, and nearer where `zoom` is below 1."""
+        return Cameras(self.x + x, self.y + y, self.share * zoom)
+
+
+def place_cameras(rng: Rng, count: int, least: float, most: float) -> Cameras:
+    """Cameras that see between `least` and `most` of a side, wholly inside of their pictures."""
+    share = rng.uniform(least, most, count)
+    reach = 1 - share
+    return Cameras(reach * rng.uniform(-1, 1, count), reach * rng.uniform(-1, 1, count), share)
+
+
+def look(images: Pictures, cameras: Cameras) -> Pictures:
+    """What the cameras see, at the pictures' own size; beyond the border, the border.
+
+    >>> still = Cameras(np.zeros(1), np.zeros(1), np.ones(1))
+    >>> picture = torch.rand(1, 3, 8, 8)
+    >>> torch.allclose(look(picture, still), picture, atol=1e-6)
+    True
+    """
+    theta = np.zeros((len(images), 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 1, 1] = cameras.share, cameras.share
+    theta[:, 0, 2], theta[:, 1, 2] = cameras.x, cameras.y
+    grid = functional.affine_grid(torch.from_numpy(theta), list(images.shape), False)
+    return _look(images, grid, "bilinear")
+
+
+def relight(rng: Rng, images: Pictures) -> Pictures:
+    """Other brightness, contrast, saturation and tint; images in [-1, 1] stay there."""
+    shape = (len(images), 1, 1, 1)
+    gray = images.mean(1, keepdim=True)
+    images = gray + (images - gray) * _uniform(rng, 0.3, 1.5, *shape)
+    images = images * _uniform(rng, 0.6, 1.4, *shape) + _uniform(rng, -0.3, 0.3, *shape)
+    return (images + _uniform(rng, -0.12, 0.12, len(images), 3, 1, 1)).clamp(-1, 1)
+
+
+def vary(rng: Rng, images: Pictures, least: float = 0.6) -> Pictures:
+    """Another view of every picture, in another light: the augmentation of the studies."""
+    return relight(rng, look(images, place_cameras(rng, len(images), least, 1.0)))
+
+
 def paint_grounds(size: int) -> UInt8[np.ndarray, "n y x 3"]:
     """Drawn scenes that may stand behind what is masked."""
     scenes = open_drawn(_GROUNDS, _GROUNDS_SEED, size)
@@ -37,7 +88,7 @@ def draw_views(
     seed: int,
     step: int,
 ) -> Batch:
-    """Views of `count` pictures by lot, of `size` by `size` pixels, for one step of a seed.
+    """Views of `count` pictures chosen at random, of `size` by `size` pixels, for one step of a seed.
 
     Images lie in [-1, 1]; labels are those of `pictures`, `VOID` where nothing is known.
     """
@@ -61,7 +112,7 @@ def draw_views(
         labels = torch.where(outside[:, None], ground.byte(), labels)
     else:
         labels = torch.where(outside[:, None], unknown, labels)
-    # What hides a part has no class: called background it would teach that faces have holes.
+    # What hides a part has no class: if it were background, faces would be learned to have holes.
     blots = _draw_blots(rng, count, size)[:, None]
     labels = torch.where(blots, unknown, labels)
     images = torch.where(blots, _draw_grounds(rng, grounds, count, size), images)
@@ -101,17 +152,19 @@ def _draw_grid(rng: Rng, aspects: Float[np.ndarray, "n"], size: int) -> Float32[
     return functional.affine_grid(torch.from_numpy(theta.astype(np.float32)), [count, 3, size, size], False)
 
 
-def _look(stored: Float32[Tensor, "n c v u"], grid: Float32[Tensor, "n y x 2"], mode: str) -> Tensor:
-    return functional.grid_sample(stored, grid, mode=mode, padding_mode="border", align_corners=False)
+def _look(
+    stored: Float32[Tensor, "n c v u"], grid: Float32[Tensor, "n y x 2"], mode: str, beyond: str = "border"
+) -> Tensor:
+    return functional.grid_sample(stored, grid, mode=mode, padding_mode=beyond, align_corners=False)
 
 
 def _recolor(rng: Rng, images: Pictures, labels: UInt8[Tensor, "n y x"], classes: int) -> Pictures:
     """Gives every second class of every second picture another mean color and contrast."""
     count = len(images)
     places: Int64[Tensor, "n y x"] = torch.where(labels == VOID, classes, labels.long())
-    mine = functional.one_hot(places, classes + 1).float()
-    sums = torch.einsum("nyxk,ncyx->nkc", mine, images)
-    means = sums / mine.sum((1, 2))[..., None].clamp(min=1)
+    member = functional.one_hot(places, classes + 1).float()
+    sums = torch.einsum("nyxk,ncyx->nkc", member, images)
+    means = sums / member.sum((1, 2))[..., None].clamp(min=1)
     kinds = classes + 1
     wanted = means + _normal(rng, 0.2, count, kinds, 1) + _normal(rng, 0.06, count, kinds, 3)
     wanted = wanted.clamp(0.03, 0.97)
@@ -119,8 +172,8 @@ def _recolor(rng: Rng, images: Pictures, labels: UInt8[Tensor, "n y x"], classes
     kept = torch.from_numpy(rng.random((count, kinds, 1)) < 0.5) | (_toss(rng, count, 0.5)[:, :, :, 0])
     contrast = torch.where(kept, torch.ones(()), contrast)
     wanted = torch.where(kept, means, wanted)
-    gain = torch.einsum("nyxk,nkc->ncyx", mine, contrast.expand(-1, -1, 3))
-    shift = torch.einsum("nyxk,nkc->ncyx", mine, wanted - contrast * means)
+    gain = torch.einsum("nyxk,nkc->ncyx", member, contrast.expand(-1, -1, 3))
+    shift = torch.einsum("nyxk,nkc->ncyx", member, wanted - contrast * means)
     return (images * gain + shift).clamp(0, 1)
 
 
@@ -139,10 +192,7 @@ def _draw_grounds(rng: Rng, grounds: UInt8[np.ndarray, "ground y x 3"], count: i
     """Drawn scenes and clouds, half and half."""
     chosen = torch.from_numpy(grounds[rng.integers(0, len(grounds), count)])
     scenes = chosen.permute(0, 3, 1, 2).float() / 255
-    grid = _draw_grid(rng, np.ones(count), size)
-    scenes = functional.grid_sample(
-        scenes, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    scenes = _look(scenes, _draw_grid(rng, np.ones(count), size), "bilinear", "reflection")
     return torch.where(_toss(rng, count, 0.5), scenes, _draw_clouds(rng, count, size))
 
 

@@ -46,8 +46,8 @@ def write_sentences(
 ) -> Int64[Tensor, "n word"]:
     """A sentence a picture as places in `WORDS`, -1 after its end; it names the three largest objects."""
     rows = torch.full((len(scenes), LONGEST), -1, dtype=torch.int64)
-    for row, scene, mine in zip(rows, scenes, shares.numpy(), strict=True):
-        chosen = [one for one in np.argsort(-mine, kind="stable")[:3] if mine[one] >= NAMED]
+    for row, scene, share in zip(rows, scenes, shares.numpy(), strict=True):
+        chosen = [one for one in np.argsort(-share, kind="stable")[:3] if share[one] >= NAMED]
         sentence = write_sentence(rng, scene, [_NAMES[one] for one in chosen])
         row[: len(sentence)] = torch.tensor([PLACE[word] for word in sentence])
     return rows
@@ -76,11 +76,11 @@ class Captioner(nn.Module):
     def follow(
         self, maps: Float[Tensor, "n unit y x"], words: Int64[Tensor, "n word"]
     ) -> Float[Tensor, "n word name"]:
-        """The logits of every word of given sentences, each told those before it."""
+        """The logits of every word of given sentences, each from the words before it."""
         with torch.autocast("cpu", enabled=False):
             begin = torch.full((len(words), 1), len(WORDS))
-            told = torch.cat([begin, words[:, :-1].clamp(min=0)], 1)
-            states, _ = self.cell(self.words(told) + self._look(maps))
+            before = torch.cat([begin, words[:, :-1].clamp(min=0)], 1)
+            states, _ = self.cell(self.words(before) + self._look(maps))
             logits: Tensor = self.name(states)
         return logits
 

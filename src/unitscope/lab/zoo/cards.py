@@ -1,16 +1,15 @@
 """Model cards: how the zoo's networks do on pictures that nothing was trained on, as Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from unitscope.errors import UsageError
 from unitscope.lab.world.names import OBJECT_IDS, PART_IDS, SCENES
-from unitscope.lab.zoo.classifier import SceneClassifier
-from unitscope.lab.zoo.generator import SceneGenerator
 from unitscope.lab.zoo.measures import (
     GeneratorScores,
     Images,
@@ -24,10 +23,12 @@ from unitscope.lab.zoo.measures import (
     segment,
     to_input,
 )
-from unitscope.lab.zoo.pictures import PictureSet, paint_pictures
+from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneGenerator, SceneSegmenter
+from unitscope.lab.zoo.pictures import Pictures, PictureSet, paint_pictures
 from unitscope.lab.zoo.recipes import GENERATED, HELD_OUT, Recipe
-from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
 from unitscope.lab.zoo.weights_files import find_recipe, load_zoo_module, read_module
+from unitscope.results import Result
+from unitscope.tables import Table
 
 SMALLEST_PART = 0.001
 """Parts that cover less than this fraction of all pixels are listed, but not in the mean."""
@@ -36,53 +37,85 @@ COMMON_OBJECT = 0.01
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a network of the zoo can do: figures by name, and the same with tables as Markdown."""
+class Card(Result):
+    """What a network of the zoo can do: figures by name, and details by the names of their files.
 
-    figures: dict[str, float]
-    text: str
-
-
-def grade(
-    name: str, pictures: Path, *, count: int = 2400, weights: Path | None = None, early: Path | None = None
-) -> Card:
-    """Grades a network over `count` held-out pictures, which are kept in the folder `pictures`.
-
-    `weights` are its own if not the shipped ones; `early` is an earlier generator to compare with.
+    `text()` is the card in Markdown. `forms` says how it writes the numbers of each table of details.
     """
-    recipe = find_recipe(name)
+
+    figures: Mapping[str, float]
+    details: Mapping[str, Table]
+    forms: Mapping[str, tuple[str, ...]]
+
+    def tables(self) -> Mapping[str, Table]:
+        """The figures, then the details."""
+        return {"figures.csv": Table(("figure", "value"), tuple(self.figures.items())), **self.details}
+
+    def describe(self) -> dict[str, Any]:
+        """The figures, ready for JSON."""
+        return dict(self.figures)
+
+    def text(self) -> str:
+        """The card in Markdown."""
+        parts = ["\n".join(f"- {name}: {value:.3f}" for name, value in self.figures.items())]
+        for name, table in self.details.items():
+            rows = [(row[0], *map(format, row[1:], self.forms[name])) for row in table.rows]
+            parts.append(Table(table.columns, tuple(rows)).markdown())
+        return "\n\n".join(parts)
+
+
+def grade_zoo(
+    name: str,
+    pictures: str | Path = "runs/zoo/pictures",
+    *,
+    count: int = 2400,
+    weights: Path | None = None,
+    early: Path | None = None,
+) -> Card:
+    """Grades a network of the zoo on `count` held-out pictures, which are kept in the folder `pictures`.
+
+    `weights` are those of a file, if not the shipped ones; `early` are those of an earlier generator, to
+    compare with.
+
+    Raises `UsageError` for an unknown name and a count below 1, and what `read_module` raises.
+    """
+    if count < 1:
+        raise UsageError(f"the count is {count}; wanted 1 picture or more")
+    recipe, folder = find_recipe(name), Path(pictures)
     module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
     if isinstance(module, SceneClassifier):
-        return _grade_classifier(module, PictureSet(SCENES, count, HELD_OUT), pictures)
+        return _grade_classifier(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
     if isinstance(module, SceneSegmenter):
-        return _grade_segmenter(module, PictureSet(SCENES, count, HELD_OUT), pictures)
+        return _grade_segmenter(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
     before = None if early is None else cast("SceneGenerator", read_module(recipe, early))
-    return _grade_generator(recipe, cast("SceneGenerator", module), before, count, pictures)
+    return _grade_generator(recipe, cast("SceneGenerator", module), before, count, folder)
 
 
-def _grade_classifier(network: SceneClassifier, wanted: PictureSet, folder: Path) -> Card:
-    accuracy = measure_accuracy(network, paint_pictures(wanted, folder))
-    rows = ((name, f"{value:.1%}") for name, value in zip(SCENES, accuracy, strict=True))
+def _grade_classifier(network: SceneClassifier, held_out: Pictures) -> Card:
+    accuracy = measure_accuracy(network, held_out)
+    rows = tuple(zip(SCENES, accuracy.tolist(), strict=True))
     figures = {"accuracy": float(accuracy.mean()), "worst scene": float(accuracy.min())}
-    return Card(figures, f"{_list(figures)}\n\n{_table(('scene', 'named right'), rows)}")
+    table = Table(("scene", "named right"), rows)
+    return Card(figures, {"scenes.csv": table}, {"scenes.csv": (".1%",)})
 
 
-def _grade_segmenter(network: SceneSegmenter, wanted: PictureSet, folder: Path) -> Card:
-    held_out = paint_pictures(wanted, folder)
+def _grade_segmenter(network: SceneSegmenter, held_out: Pictures) -> Card:
     images = to_input(held_out.images)
-    scores = [
+    objects, parts = (
         score_pixels(segment(network, images, plane), held_out.labels[:, plane], CLASSES[plane])
         for plane in (0, 1)
-    ]
-    objects, parts = scores
+    )
     large = (parts.coverage >= SMALLEST_PART) & (np.arange(CLASSES[1]) > 0)
     figures = {
         "mean IoU of objects": float(np.nanmean(objects.iou[1:])),
         f"mean IoU of parts that cover {SMALLEST_PART:.1%}": float(parts.iou[large].mean()),
         "pixels with the right object": float(objects.intersection.sum() / objects.wanted.sum()),
     }
-    tables = (_pixel_table("object", OBJECT_IDS, objects), _pixel_table("part", PART_IDS, parts))
-    return Card(figures, "\n\n".join((_list(figures), *tables)))
+    tables = {
+        "objects.csv": _tabulate_pixels("object", OBJECT_IDS, objects),
+        "parts.csv": _tabulate_pixels("part", PART_IDS, parts),
+    }
+    return Card(figures, tables, dict.fromkeys(tables, (".2%", ".2f")))
 
 
 def _grade_generator(
@@ -114,33 +147,23 @@ def _grade_generator(
         "scene named right by the classifier": shown["generated"].accuracy,
         "common objects with at least half their area": float(kept.mean()),
     }
-    rows = ((name, f"{s.frechet:.2f}", f"{s.accuracy:.1%}") for name, s in shown.items())
-    first = _table(("pictures", "Fréchet distance to painted ones", "scene named right"), rows)
-    return Card(figures, f"{_list(figures)}\n\n{first}\n\n{_area_table(wanted, found)}")
+    columns = ("pictures", "Fréchet distance to painted ones", "scene named right")
+    rows = tuple((name, scores.frechet, scores.accuracy) for name, scores in shown.items())
+    tables = {"pictures.csv": Table(columns, rows), "objects.csv": _tabulate_areas(wanted, found)}
+    return Card(figures, tables, {"pictures.csv": (".2f", ".1%"), "objects.csv": (".2%", ".2%", "+.2%")})
 
 
-def _area_table(wanted: np.ndarray, found: np.ndarray) -> str:
+def _tabulate_areas(wanted: np.ndarray, found: np.ndarray) -> Table:
     """Objects from the most missing to the most abundant, as in "Seeing what a GAN cannot generate"."""
     names = list(OBJECT_IDS)
     seen = [k for k in range(1, CLASSES[0]) if max(wanted[k], found[k]) >= 0.001]
     order = sorted(seen, key=lambda k: (found[k] - wanted[k]) / max(wanted[k], 1e-4))
-    rows = (
-        (names[k - 1], f"{wanted[k]:.2%}", f"{found[k]:.2%}", f"{found[k] - wanted[k]:+.2%}") for k in order
-    )
-    return _table(("object", "painted", "generated", "difference"), rows)
+    rows = ((names[k - 1], float(wanted[k]), float(found[k]), float(found[k] - wanted[k])) for k in order)
+    return Table(("object", "painted", "generated", "difference"), tuple(rows))
 
 
-def _pixel_table(kind: str, ids: dict[str, int], scores: PixelScores) -> str:
+def _tabulate_pixels(kind: str, ids: dict[str, int], scores: PixelScores) -> Table:
     names = list(ids)
     order = np.argsort(-scores.coverage[1:], kind="stable") + 1
-    rows = ((names[k - 1], f"{scores.coverage[k]:.2%}", f"{scores.iou[k]:.2f}") for k in order)
-    return _table((kind, "pixels", "IoU"), rows)
-
-
-def _list(figures: dict[str, float]) -> str:
-    return "\n".join(f"- {name}: {value:.3f}" for name, value in figures.items())
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = ((names[k - 1], float(scores.coverage[k]), float(scores.iou[k])) for k in order)
+    return Table((kind, "pixels", "IoU"), tuple(rows))

@@ -1,4 +1,4 @@
-"""A user's own masks for training: read once, kept small, in memory."""
+"""Pictures with masks, to train on: read once, and kept small, in memory."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
 from tqdm import tqdm
 
+from unitscope.concepts.derived import split_source
 from unitscope.concepts.formats.folders import FolderSource, keep_split, list_splits
-from unitscope.concepts.formats.pictures import resize_nearest
-from unitscope.concepts.sources import split_source
+from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.errors import SourceError
 
@@ -20,7 +20,7 @@ VOID = 255
 """The label of a pixel whose truth is unknown."""
 
 GROUND = "background"
-"""The class that other grounds may take the place of, beside pixels without a label."""
+"""The class that may be replaced by other backgrounds, as may pixels without a label."""
 
 SHARE = 0.75
 """The share of the pictures that is trained on, where no split is given."""
@@ -63,7 +63,7 @@ def _is_ground(concept: int, words: Vocabulary) -> bool:
 def halve_masked(
     source: ConceptSource, share: float | None = None, seed: int = 0
 ) -> tuple[ConceptSource, ConceptSource]:
-    """What to train on and what to measure on: by `splits.json`, or by lot.
+    """What to train on and what to measure on: by `splits.json`, or at random.
 
     A folder whose `splits.json` has `train` and `test` is split so, unless a `share` is given; everything
     else as `split_source` does, `SHARE` of it for training.
@@ -130,7 +130,7 @@ def _shrink_labels(planes: np.ndarray, void: Bool[np.ndarray, "y x"] | None) -> 
     known = planes.copy()
     if void is not None:
         known[:, void] = _UNKNOWN
-    return np.stack([resize_nearest(plane, _STORED, _STORED) for plane in known])
+    return Frame((_STORED, _STORED), (_STORED, _STORED)).fit_planes(known)
 
 
 def _find_classes(labels: np.ndarray, words: Vocabulary) -> tuple[int, ...]:

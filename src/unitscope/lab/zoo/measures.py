@@ -9,10 +9,8 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitscope.lab.zoo.classifier import SceneClassifier
-from unitscope.lab.zoo.generator import LATENT, SceneGenerator
+from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.pictures import Pictures
-from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
 
 Images = Float32[Tensor, "n 3 y x"]
 _BATCH = 50
@@ -120,7 +118,7 @@ def generate(
 
 
 def blur(images: Images, times: int = 4) -> Images:
-    """Pictures without detail: shrunk so many times and enlarged again."""
+    """Pictures without detail: shrunk `times` times and enlarged again."""
     small = functional.avg_pool2d(images, times)
     return functional.interpolate(small, scale_factor=times, mode="bilinear", align_corners=False)
 

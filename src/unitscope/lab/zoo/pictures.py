@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from tqdm import tqdm
 
+from unitscope.files import write_whole
 from unitscope.lab.world.names import FIRST_ID
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import read_labels, render
@@ -57,9 +58,7 @@ def paint_pictures(wanted: PictureSet, folder: Path, *, workers: int = 0) -> Pic
     if not (home / "set.json").is_file():
         home.mkdir(parents=True, exist_ok=True)
         _paint_into(wanted, home, workers or min(4, os.cpu_count() or 1))
-        (home / "set.json").write_text(
-            json.dumps({**asdict(wanted), "edition": EDITION}) + "\n", encoding="utf-8"
-        )
+        write_whole(home / "set.json", json.dumps({**asdict(wanted), "edition": EDITION}) + "\n")
     kinds = np.arange(wanted.count, dtype=np.int64) % len(wanted.scenes)
     return Pictures(
         np.load(home / "images.npy", mmap_mode="r"), kinds, np.load(home / "labels.npy", mmap_mode="r")
@@ -77,10 +76,10 @@ def _paint_into(wanted: PictureSet, home: Path, workers: int) -> None:
     starts = range(0, n, _CHUNK)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = pool.map(partial(_paint_chunk, wanted), starts)
-        for start, (some, theirs) in zip(
+        for start, (some, named) in zip(
             starts, tqdm(done, "painting", len(starts), unit="chunk"), strict=True
         ):
-            images[start : start + len(some)], labels[start : start + len(some)] = some, theirs
+            images[start : start + len(some)], labels[start : start + len(some)] = some, named
     images.flush()
     labels.flush()
 

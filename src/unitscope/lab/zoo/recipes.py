@@ -10,10 +10,10 @@ from unitscope.lab.zoo.pictures import PictureSet
 class Recipe:
     """One network of the zoo.
 
-    `rate` is the highest learning rate, `threads` how many cores the arithmetic is split over: another
-    number sums in another order, and gives other weights in the last digits. `seed` is where the
-    training pictures come from; that of `unitscope zoo train --seed` decides the initial weights and
-    the order.
+    `lesson` says which trainer it needs (`training_steps.TRAINERS`). `rate` is the highest learning rate,
+    `threads` over how many cores the arithmetic is split: another number sums in another order, and gives
+    other weights in the last digits. `pictures_seed` is the seed of the training pictures; that of
+    `unitscope zoo train --seed` decides the initial weights and the order.
     """
 
     name: str
@@ -34,11 +34,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Course(Recipe):
-    """How a student of the studies is taught: a recipe whose network, task and conditions can be chosen.
+    """How a network of the studies is trained: a recipe whose network, task and conditions can be chosen.
 
-    `style` is one of `styles.STYLES`, `task` one of `students.TASKS`, `width` multiplies the units of the
-    last stage. `start` is the course whose student, of the same seed, this one goes on from (fine-tuning);
-    `keep` names steps after which the weights are kept. `decay` is AdamW's weight decay.
+    `style` is one of `styles.STYLES`, `task` one of `trained_models.TASKS`, `width` multiplies the units of
+    the last stage. `start` is the course whose network, of the same seed, this one starts from
+    (fine-tuning); `keep` names steps after which the weights are kept. `decay` is AdamW's weight decay.
+
+    Kept networks are found by the text of their course: other names, fields or values are another network.
     """
 
     style: str = "vgg"

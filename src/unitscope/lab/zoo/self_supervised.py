@@ -1,4 +1,4 @@
-"""What a student can be taught without labels: puzzles made from the pictures themselves."""
+"""What a network can be trained to do without labels: tasks made from the pictures themselves."""
 
 from itertools import permutations
 
@@ -8,23 +8,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitscope.lab.zoo.tasks import Figures, Labels, Reader, Rng, classify, pooled
+from unitscope.lab.zoo.augmentation import look, place_cameras, vary
+from unitscope.lab.zoo.tasks import Figures, Reader, Rng, Task, classify, pooled
 from unitscope.lab.zoo.training_steps import Batch
-from unitscope.lab.zoo.view_transforms import look, place_cameras, vary
 
 ORDERS = tuple(permutations(range(4)))
 _MOVES = 3
 _EDGES = torch.tensor([-0.4, -0.12, 0.12, 0.4])
 
 
-class Jigsaw(Labels):
+class Jigsaw(Task):
     """Four tiles in another order: which order? (Noroozi and Favaro, 2016, with two by two tiles)"""
 
     def head(self, units: int, dropout: float) -> nn.Module:
         """Reads the means of four tiles, one after the other."""
         return _Together(units, 4, len(ORDERS))
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over the 24 orders; tiles are cut with a gap, so that lines do not go on."""
         images, count, half = batch.images, len(batch.images), batch.images.shape[-1] // 2
         side = half - half // 8
@@ -58,12 +58,12 @@ class _Together(nn.Module):
         return answer
 
 
-class Turns(Labels):
+class Turns(Task):
     """The picture turned by a quarter, a half, three quarters: by how much? (Gidaris et al., 2018)"""
 
     answers = 4
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over the four turns."""
         wanted = torch.from_numpy(rng.integers(0, 4, len(batch.images)))
         turned = batch.images.clone()
@@ -99,10 +99,10 @@ def _bin(values: Float[Tensor, "n c y x"], cells: int) -> Tensor:
     return torch.bucketize(functional.adaptive_avg_pool2d(values, cells), _EDGES)
 
 
-class Colorize(Labels):
+class Colorize(Task):
     """The colors of a gray picture (Zhang et al., 2016)."""
 
-    def see(self) -> nn.Module:
+    def preprocess(self) -> nn.Module:
         """The picture without its colors."""
         return Gray()
 
@@ -110,7 +110,7 @@ class Colorize(Labels):
         """25 colors in each of 16 by 16 regions."""
         return nn.Sequential(nn.Conv2d(units, 100, 1), nn.PixelShuffle(2))
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over 25 bins of color."""
         logits = student.head(student.features(batch.images))
         return classify(logits, name_colors_of(batch.images, logits.shape[-1]))
@@ -122,13 +122,13 @@ def name_colors_of(images: Float[Tensor, "n 3 y x"], cells: int) -> Tensor:
     return bins[:, 0] * 5 + bins[:, 1]
 
 
-class CrossChannel(Labels):
+class CrossChannel(Task):
     """Two half networks: colors from lightness, lightness from colors (Zhang et al., 2017)."""
 
     split = True
     pictures = 0.5
 
-    def see(self) -> nn.Module:
+    def preprocess(self) -> nn.Module:
         """Lightness for one half, colors for the other."""
         return Opposed()
 
@@ -136,7 +136,7 @@ class CrossChannel(Labels):
         """25 colors and 5 levels of lightness in each of 16 by 16 regions."""
         return nn.Sequential(nn.Conv2d(units, 4 * 30, 1, groups=2), nn.PixelShuffle(2))
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The sum of both cross-entropies."""
         maps = student.features(batch.images)
         half = maps.shape[1] // 2
@@ -154,7 +154,7 @@ class CrossChannel(Labels):
         return loss, {"loss": loss.item(), "color": losses[0].item(), "light": losses[2].item()}
 
 
-class Autoencode(Labels):
+class Autoencode(Task):
     """The picture again, through sixteen channels of eight by eight cells."""
 
     def head(self, units: int, dropout: float) -> nn.Module:
@@ -166,13 +166,13 @@ class Autoencode(Labels):
             *(nn.Conv2d(32, 12, 3, padding=1), nn.PixelShuffle(2)),
         )
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The mean absolute difference."""
         loss = functional.l1_loss(student.head(student.features(batch.images)).float(), batch.images)
         return loss, {"loss": loss.item()}
 
 
-class Contrast(Labels):
+class Contrast(Task):
     """Two views of a picture are alike, views of others are not (Chen et al., 2020)."""
 
     pictures = 0.75
@@ -182,7 +182,7 @@ class Contrast(Labels):
         """A two-layer projection."""
         return nn.Sequential(*pooled(units, 128)[:-1], nn.Linear(units, 128), nn.ReLU(), nn.Linear(128, 64))
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy of finding the other view among all."""
         views = torch.cat([vary(rng, batch.images, 0.4), vary(rng, batch.images, 0.4)])
         codes = functional.normalize(student.head(student.features(views)).float())
@@ -192,7 +192,7 @@ class Contrast(Labels):
         return classify(alike, torch.arange(2 * count).roll(count))
 
 
-class FrameOrder(Labels):
+class FrameOrder(Task):
     """Three frames of a clip: in their order, or not? (Misra et al., 2016)
 
     A clip is a camera that moves on over a still picture; played backwards it is in order too.
@@ -204,7 +204,7 @@ class FrameOrder(Labels):
         """Reads the means of three frames."""
         return _Together(units, 3, 2)
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over in order and not."""
         count = len(batch.images)
         start = place_cameras(rng, count, 0.5, 0.75)
@@ -214,12 +214,12 @@ class FrameOrder(Labels):
         wanted = torch.from_numpy(rng.integers(0, 2, count))
         shuffled = wanted[:, None, None, None] == 0
         first, middle, last = frames
-        told = [first, torch.where(shuffled, last, middle), torch.where(shuffled, middle, last)]
-        maps = student.features(torch.stack(told, 1).flatten(0, 1))
+        shown = [first, torch.where(shuffled, last, middle), torch.where(shuffled, middle, last)]
+        maps = student.features(torch.stack(shown, 1).flatten(0, 1))
         return classify(student.head(maps), wanted)
 
 
-class Egomotion(Labels):
+class Egomotion(Task):
     """Two frames of a clip: where did the camera go? (Agrawal et al., 2015)"""
 
     pictures = 0.5
@@ -228,7 +228,7 @@ class Egomotion(Labels):
         """Reads the means of two frames: three moves across, three up and down, three of the zoom."""
         return _Together(units, 2, _MOVES**3)
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over 27 movements."""
         count = len(batch.images)
         moves = rng.integers(0, _MOVES, (3, count))

@@ -1,4 +1,7 @@
-"""What a student can be taught with labels: scenes, objects, both, captions; `puzzles` need none."""
+"""What a network can be trained to do with labels: scenes, objects, both, captions.
+
+The tasks of `self_supervised` need no labels.
+"""
 
 from typing import Protocol, runtime_checkable
 
@@ -22,7 +25,7 @@ Figures = dict[str, float]
 
 @runtime_checkable
 class Reader(Protocol):
-    """A student as its task sees it: maps of the last stage, and the head that reads them."""
+    """A network as its task sees it: maps of the last stage, and the head that reads them."""
 
     head: nn.Module
 
@@ -30,41 +33,28 @@ class Reader(Protocol):
         """The maps of the last stage."""
 
 
-@runtime_checkable
-class Task(Protocol):
-    """A task: the head it needs on so many units, and its loss over a batch.
+class Task:
+    """What a network is trained to do; by default a linear layer over the mean of the maps answers.
 
-    `split` tasks read two half networks, one a half of the colors' channels; `see` turns a picture into what
-    a student of this task looks at.
+    A `split` task reads two half networks, one a half of the channels of the colors. A batch has the share
+    `pictures` of the pictures that a recipe says, for tasks that show more of each.
     """
-
-    split: bool
-    pictures: float
-
-    def see(self) -> nn.Module:
-        """What a picture goes through before the first stage."""
-
-    def head(self, units: int, dropout: float) -> nn.Module:
-        """What reads the maps of the last stage."""
-
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
-        """The loss of a batch, and figures for the curve."""
-
-
-class Labels:
-    """Tasks answered by a list of numbers for a picture: a linear layer over the mean of the maps."""
 
     split = False
     pictures = 1.0
     answers = 0
 
-    def see(self) -> nn.Module:
-        """The picture as it is."""
+    def preprocess(self) -> nn.Module:
+        """What a picture goes through before the first stage; by default nothing."""
         return nn.Identity()
 
     def head(self, units: int, dropout: float) -> nn.Module:
-        """The mean over the cells, dropout, a linear layer."""
+        """What reads the maps of the last stage; by default their means, dropout, and a linear layer."""
         return pooled(units, self.answers, dropout)
+
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+        """The loss of a batch, and figures for the curve."""
+        raise NotImplementedError
 
 
 def pooled(units: int, answers: int, dropout: float = 0.0) -> nn.Sequential:
@@ -94,22 +84,22 @@ def measure_objects(labels: UInt8[Tensor, "n planes y x"]) -> Float[Tensor, "n o
     return areas[:, 1:] / flat.shape[1]
 
 
-class Scenes(Labels):
+class Scenes(Task):
     """The kind of scene."""
 
     answers = len(SCENES)
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy over the kinds of scene."""
         return classify(student.head(student.features(batch.images)), batch.kinds, 0.05)
 
 
-class Objects(Labels):
+class Objects(Task):
     """Which objects are there."""
 
     answers = len(OBJECTS)
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Binary cross-entropy over the objects."""
         logits = student.head(student.features(batch.images)).float()
         return detect(logits, find_objects(batch.labels))
@@ -122,12 +112,12 @@ def detect(logits: Float[Tensor, "n object"], there: Bool[Tensor, "n object"]) -
     return loss, {"loss": loss.item(), "recall": found}
 
 
-class Both(Labels):
+class Both(Task):
     """The kind of scene and the objects that are there."""
 
     answers = len(SCENES) + len(OBJECTS)
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """The sum of both losses."""
         logits = student.head(student.features(batch.images)).float()
         scene, figures = classify(logits[:, : len(SCENES)], batch.kinds, 0.05)
@@ -135,14 +125,14 @@ class Both(Labels):
         return scene + objects, {**figures, "recall": found["recall"]}
 
 
-class Captions(Labels):
+class Captions(Task):
     """A sentence about the picture, word by word."""
 
     def head(self, units: int, dropout: float) -> nn.Module:
         """A recurrent network that starts from the mean of the maps."""
         return Captioner(units, dropout)
 
-    def lose(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
+    def find_loss(self, student: Reader, batch: Batch, rng: Rng) -> tuple[Tensor, Figures]:
         """Cross-entropy of every next word."""
         words = write_sentences(rng, [SCENES[kind] for kind in batch.kinds], measure_objects(batch.labels))
         assert isinstance(student.head, Captioner)

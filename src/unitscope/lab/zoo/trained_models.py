@@ -1,8 +1,7 @@
-"""Students: small networks of one scale, each taught by a course, kept where a second study finds them."""
+"""The networks of the studies: small, of one scale, trained by a course and kept for the next study."""
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,41 +18,42 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.files import write_whole
 from unitscope.lab.world.names import SCENES
 from unitscope.lab.world.source import EDITION
-from unitscope.lab.zoo import self_supervised as puzzles
-from unitscope.lab.zoo import tasks
+from unitscope.lab.zoo import self_supervised, tasks
+from unitscope.lab.zoo.augmentation import vary
 from unitscope.lab.zoo.pictures import Pictures, paint_pictures
 from unitscope.lab.zoo.recipes import Course
 from unitscope.lab.zoo.styles import STYLES, UNITS, Make
 from unitscope.lab.zoo.tasks import Figures, Task
-from unitscope.lab.zoo.training import CHECKPOINT, teach
-from unitscope.lab.zoo.training_steps import Batch, draw_batch, half, set_rate
-from unitscope.lab.zoo.view_transforms import vary
+from unitscope.lab.zoo.training import CHECKPOINT, run_trainer
+from unitscope.lab.zoo.training_steps import Batch, NetworkTrainer, draw_batch, half_precision
 from unitscope.lab.zoo.weights_files import INPUT, save_weights
 from unitscope.networks.network import Network
+from unitscope.networks.weights import random_weights
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
 LAST = LAYERS[-1]
 
-TEACHING = 1
-"""Goes up whenever the same course gives other weights, so that what is kept is not taken for them."""
+TRAINING_EDITION = 1
+"""Goes up whenever the same course gives other weights, so that kept ones are not taken for them."""
 
 TASKS: dict[str, Callable[[], Task]] = {
     "scenes": tasks.Scenes,
     "objects": tasks.Objects,
     "both": tasks.Both,
     "captions": tasks.Captions,
-    "jigsaw": puzzles.Jigsaw,
-    "rotation": puzzles.Turns,
-    "colorization": puzzles.Colorize,
-    "cross-channel": puzzles.CrossChannel,
-    "autoencoding": puzzles.Autoencode,
-    "contrastive": puzzles.Contrast,
-    "frame order": puzzles.FrameOrder,
-    "egomotion": puzzles.Egomotion,
+    "jigsaw": self_supervised.Jigsaw,
+    "rotation": self_supervised.Turns,
+    "colorization": self_supervised.Colorize,
+    "cross-channel": self_supervised.CrossChannel,
+    "autoencoding": self_supervised.Autoencode,
+    "contrastive": self_supervised.Contrast,
+    "frame order": self_supervised.FrameOrder,
+    "egomotion": self_supervised.Egomotion,
 }
-"""What a student may be taught."""
+"""What a network may be trained to do."""
 
 
 class Student(nn.Module):
@@ -65,16 +65,16 @@ class Student(nn.Module):
     layer4: nn.Module
     layer5: nn.Module
 
-    def __init__(self, see: nn.Module, stages: Sequence[nn.Module], head: nn.Module) -> None:
+    def __init__(self, preprocess: nn.Module, stages: Sequence[nn.Module], head: nn.Module) -> None:
         super().__init__()
-        self.see = see
+        self.preprocess = preprocess
         for name, stage in zip(LAYERS, stages, strict=True):
             self.add_module(name, stage)
         self.head = head
 
     def features(self, images: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n unit cell_y cell_x"]:
         """The maps of the last stage."""
-        maps = self.see(images).contiguous(memory_format=torch.channels_last)
+        maps = self.preprocess(images).contiguous(memory_format=torch.channels_last)
         for name in LAYERS:
             maps = getattr(self, name)(maps)
         return cast("Tensor", maps)
@@ -96,16 +96,16 @@ class _Pair(nn.Module):
 
 
 def build_student(course: Course) -> Student:
-    """An untaught student, with the weights that torch's random numbers give it.
+    """The network of a course, untrained: its weights are those that torch's random numbers give it.
 
-    Raises `UsageError` for a style or task that there is not.
+    Raises `UsageError` for an unknown style or task.
 
     >>> build_student(COURSE)(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 24])
     """
-    for name, known in ((course.style, STYLES), (course.task, TASKS)):
+    for kind, name, known in (("style", course.style, STYLES), ("task", course.task, TASKS)):
         if name not in known:
-            raise UsageError(f"there is no {name!r} to teach; there are {', '.join(known)}")
+            raise UsageError(f"there is no {kind} {name!r}; there are {', '.join(known)}")
     task, units = TASKS[course.task](), round(UNITS * course.width)
     style = STYLES[course.style]
     if task.split:
@@ -113,58 +113,42 @@ def build_student(course: Course) -> Student:
         stages: list[nn.Module] = [_Pair(a, b) for a, b in zip(style(make), style(make), strict=True)]
     else:
         stages = style(Make(units, course.norm))
-    return Student(task.see(), stages, task.head(units, course.dropout))
+    return Student(task.preprocess(), stages, task.head(units, course.dropout))
 
 
-class StudentTrainer:
-    """A student in training, by its task."""
+class StudentTrainer(NetworkTrainer):
+    """A network of a course in training, by its task."""
 
     def __init__(self, course: Course, pictures: Pictures, seed: int, start: Path | None = None) -> None:
         self.course, self.pictures, self.seed = course, pictures, seed
         self.task = TASKS[course.task]()
         self.count = max(2, round(course.batch * self.task.pictures))
-        self.network = build_student(course)
+        self.student = build_student(course)
         if start is not None:
-            _take_stages(self.network, start)
-        self.network.to(memory_format=torch.channels_last)
-        self.modules: dict[str, nn.Module] = {"network": self.network}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "network": torch.optim.AdamW(self.network.parameters(), course.rate, weight_decay=course.decay)
-        }
+            _take_stages(self.student, start)
+        super().__init__(self.student, course.rate, course.decay)
 
-    def learn(self, step: int, rate: float) -> Figures:
-        """One step; its figures."""
+    def find_loss(self, step: int) -> tuple[Tensor, Figures]:
+        """The loss of the task over a batch, and its figures."""
         batch = draw_batch(self.pictures, self.count, self.seed, step)
         rng = np.random.default_rng((self.seed, step, 1))
         if self.course.augment:
             batch = Batch(vary(rng, batch.images), batch.kinds, batch.labels)
-        self.network.train()
-        with half():
-            loss, figures = self.task.lose(self.network, batch, rng)
-        optimizer = self.optimizers["network"]
-        set_rate(optimizer, rate)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        return figures
-
-    def result(self) -> nn.Module:
-        """The student as it is now."""
-        return self.network.eval()
+        with half_precision():
+            return self.task.find_loss(self.student, batch, rng)
 
 
 def _take_stages(network: Student, path: Path) -> None:
-    """Gives a student the stages of another one, not its head."""
+    """Gives a network the stages of another one, not its head."""
     state = {name: value for name, value in load_file(path).items() if not name.startswith("head.")}
-    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    missing, unexpected = network.load_state_dict(floats, strict=False)
+    missing, unexpected = network.load_state_dict(state, strict=False)
     if unexpected or any(not name.startswith("head.") for name in missing):
-        raise NetworkError(f"{path} has other stages than the student that is to go on from it")
+        raise NetworkError(f"{path} has other stages than the network that is to start from it")
 
 
 @dataclass(frozen=True)
 class StudyModel:
-    """One network of a study: a course and the seed of its weights and of its order."""
+    """One network of a study: a course, and the seed of the first weights and of the pictures' order."""
 
     course: Course
     seed: int
@@ -173,20 +157,20 @@ class StudyModel:
     def key(self) -> str:
         """A name for the folder of its weights, made from all that they depend on."""
         torched = torch.__version__.split("+")[0]
-        said = f"{self.course} seed={self.seed} edition={EDITION}.{TEACHING} torch={torched}"
-        digest = hashlib.sha256(said.encode()).hexdigest()[:12]
+        settings = f"{self.course} seed={self.seed} edition={EDITION}.{TRAINING_EDITION} torch={torched}"
+        digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
         return f"{self.course.name.replace(' ', '-')}-{self.seed}-{digest}"
 
     @property
     def start(self) -> "StudyModel | None":
-        """The model that this one goes on from."""
+        """The model that this one starts from."""
         return None if self.course.start is None else StudyModel(self.course.start, self.seed)
 
 
 def train_models(models: Sequence[StudyModel], folder: Path, *, jobs: int = 1) -> dict[StudyModel, Path]:
-    """The weights of every model, taught into `folder` unless they are there already.
+    """The weights of every model, trained into `folder` unless they are there already.
 
-    `jobs` are taught at a time, each on a core of its own. What was stopped goes on where it was.
+    `jobs` are trained at a time, each on a core of its own. A training that was stopped is resumed.
     """
     wanted = list(dict.fromkeys(models))
     starts = list(dict.fromkeys(start for one in wanted if (start := one.start)))
@@ -200,24 +184,24 @@ def train_models(models: Sequence[StudyModel], folder: Path, *, jobs: int = 1) -
             for one in left:
                 train_model(one, folder)
         else:
-            _teach_together(left, folder, jobs)
+            _train_together(left, folder, jobs)
     return {one: _weights(one, folder) for one in wanted}
 
 
-def _teach_together(models: Sequence[StudyModel], folder: Path, jobs: int) -> None:
+def _train_together(models: Sequence[StudyModel], folder: Path, jobs: int) -> None:
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(train_model, one, folder, quiet=True) for one in models]
-        for done in tqdm(as_completed(waiting), "teaching", len(waiting), unit="network"):
+        for done in tqdm(as_completed(waiting), "training", len(waiting), unit="network"):
             done.result()
 
 
 def train_model(model: StudyModel, folder: Path, *, quiet: bool = False) -> Path:
-    """Teaches one model into a folder of its own, where its weights are kept with what they cost."""
+    """Trains one model in a folder of its own, which keeps its weights and how long it took; their path."""
     course, target = model.course, _weights(model, folder)
     start = None if model.start is None else _weights(model.start, folder)
     begun = time.perf_counter()
     pictures = paint_pictures(course.picture_set, folder / "pictures")
-    done = teach(
+    done = run_trainer(
         course,
         lambda: StudentTrainer(course, pictures, model.seed, start),
         target.parent,
@@ -226,13 +210,10 @@ def train_model(model: StudyModel, folder: Path, *, quiet: bool = False) -> Path
         data="students",
         quiet=quiet,
     )
-    said = {"course": course.name, "seed": model.seed, "seconds": round(time.perf_counter() - begun, 1)}
-    (target.parent / "taught.json").write_text(
-        json.dumps({**said, "recipe": asdict(course)}, indent=1) + "\n", encoding="utf-8"
-    )
-    beside = target.with_suffix(".part")
-    save_weights(done.network, beside)
-    os.replace(beside, target)
+    record = {"course": course.name, "seed": model.seed, "seconds": round(time.perf_counter() - begun, 1)}
+    text = json.dumps({**record, "recipe": asdict(course)}, indent=1) + "\n"
+    write_whole(target.with_name("taught.json"), text)
+    save_weights(done.network, target)
     (target.parent / CHECKPOINT).unlink(missing_ok=True)
     return target
 
@@ -242,18 +223,17 @@ def _weights(model: StudyModel, folder: Path) -> Path:
 
 
 def seconds_of(model: StudyModel, folder: Path) -> float:
-    """How long a model was taught; 0 for one that never was."""
+    """How long the training of a model took; 0 for a model that was never trained."""
     path = _weights(model, folder).with_name("taught.json")
     return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
 
 
 def open_student(model: StudyModel, folder: Path | None, step: int | None = None) -> Network:
-    """A taught model as a network, or as it was after `step`; with folder None, its random weights.
+    """A trained model as a network, or as it was after `step`; with folder None, its random weights.
 
     Raises `NetworkError` where the file is missing.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(model.seed)
+    with random_weights(model.seed):
         module = build_student(model.course)
     name = f"{model.course.name} {model.seed}"
     if folder is not None:
@@ -261,11 +241,7 @@ def open_student(model: StudyModel, folder: Path | None, step: int | None = None
         path = path if step is None else path.with_name(f"step-{step}.safetensors")
         if not path.is_file():
             raise NetworkError(f"there are no weights at {path}; run the study again")
-        state = {
-            key: value.float() if value.is_floating_point() else value
-            for key, value in load_file(path).items()
-        }
-        module.load_state_dict(state)
+        module.load_state_dict(load_file(path))
     classes = SCENES if model.course.task == "scenes" else ()
     return Network(module.eval(), INPUT, classes, name)
 
@@ -276,4 +252,4 @@ COURSE = Course(
     dropout=0.3,
     keep=tuple(2**power for power in range(11)),
 )
-"""What all studies start from: VGG-style, taught scenes, its weights kept at powers of two."""
+"""What all studies start from: VGG-style, trained on scenes, its weights kept at powers of two."""

@@ -2,10 +2,10 @@
 
 import csv
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from torch import nn
 from torch.utils import deterministic
 from tqdm import tqdm
 
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import RunError, UsageError, writing
+from unitscope.files import whole_file
 from unitscope.lab.zoo.pictures import paint_pictures
 from unitscope.lab.zoo.recipes import Recipe
-from unitscope.lab.zoo.training_steps import LESSONS, Trainer
-from unitscope.lab.zoo.weights_files import save_weights
+from unitscope.lab.zoo.training_steps import TRAINERS, Trainer
+from unitscope.lab.zoo.weights_files import find_recipe, save_weights
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.weights import one_line
 
@@ -35,6 +36,17 @@ class Trained:
     folder: Path
 
 
+@dataclass(frozen=True)
+class TrainedFile:
+    """The file with the weights of a network that was trained, and its SHA-256."""
+
+    file: Path
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"weights: {self.file}  sha256 {self.sha256}"
+
+
 def find_rate(recipe: Recipe, step: int) -> float:
     """The learning rate of a step: a short rise, then level, then down along half a cosine to a hundredth.
 
@@ -44,6 +56,29 @@ def find_rate(recipe: Recipe, step: int) -> float:
     share = max(0.0, (step / recipe.steps - level) / (1 - level))
     warm_up = min(_WARM_UP, max(1, recipe.steps // 10))
     return recipe.rate * min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+def train_zoo(
+    name: str,
+    out: str | Path = "runs/zoo",
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    pictures: int | None = None,
+    keep: tuple[int, ...] = (),
+) -> TrainedFile:
+    """Trains a network of the zoo in the folder NAME-SEED of `out`; what was stopped there is resumed.
+
+    `steps` and `pictures` are those of its recipe if not given. The file opens with `load_zoo`.
+
+    Raises `UsageError` for an unknown name, and what `train` raises.
+    """
+    recipe = find_recipe(name)
+    steps, pictures = steps or recipe.steps, pictures or recipe.pictures
+    recipe = replace(recipe, steps=steps, pictures=pictures)
+    done = train(recipe, Path(out) / f"{name}-{seed}", seed=seed, keep=keep)
+    file = done.folder / f"{name}.safetensors"
+    return TrainedFile(file, save_weights(done.network, file))
 
 
 def train(
@@ -63,14 +98,14 @@ def train(
             f"{recipe.steps} steps over {recipe.pictures} pictures; wanted 1 step and a batch of "
             f"{recipe.batch} pictures, or more"
         )
-    _open_folder(out)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     pictures = paint_pictures(recipe.picture_set, out.parent / "pictures")
-    return teach(
-        recipe, lambda: LESSONS[recipe.lesson](recipe, pictures, seed), out, seed=seed, every=every, keep=keep
-    )
+    begin = partial(TRAINERS[recipe.lesson], recipe, pictures, seed)
+    return run_trainer(recipe, begin, out, seed=seed, every=every, keep=keep)
 
 
-def teach(
+def run_trainer(
     recipe: Recipe,
     begin: Callable[[], Trainer],
     out: Path,
@@ -81,29 +116,39 @@ def teach(
     data: str = "",
     quiet: bool = False,
 ) -> Trained:
-    """Trains what `begin` returns as `train` does; `data` tells trainings on other data apart,
-    `quiet` shows no progress.
+    """Trains with the trainer that `begin` returns, in the way of `train`.
 
-    Raises `RunError` where `out` cannot be written, or holds another training or a damaged checkpoint.
+    `data` distinguishes trainings on other data than the recipe's; with `quiet` no progress is shown.
+
+    Raises `RunError` where `out` cannot be written, holds another training or a damaged checkpoint, or where
+    the losses are no longer finite.
     """
-    _open_folder(out)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    identity = f"{recipe} seed={seed}" + (f" data={data}" if data else "")
     with _repeatable(recipe.threads), torch.random.fork_rng(devices=[]), hold_memory():
         torch.manual_seed(seed)
-        lesson = begin()
-        _run(recipe, lesson, out, _identity(recipe, seed, data), every, keep, quiet)
-    return Trained(lesson.result(), out)
-
-
-def _open_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}; name another folder") from error
+        trainer = begin()
+        start = _resume(trainer, out, identity)
+        steps, hidden = range(start, recipe.steps), True if quiet else None
+        with tqdm(steps, recipe.name, recipe.steps, initial=start, unit="step", disable=hidden) as bar:
+            for step in bar:
+                losses = trainer.learn(step, find_rate(recipe, step))
+                if step % 25 == 0:
+                    bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
+                    _log(out / CURVE, step, losses)
+                if not all(math.isfinite(value) for value in losses.values()):
+                    raise RunError(f"{recipe.name}: the losses at step {step} are {losses}; lower the rate")
+                if (step + 1) % every == 0 or step + 1 == recipe.steps:
+                    _save(trainer, out / CHECKPOINT, identity, step + 1)
+                if step + 1 in keep:
+                    save_weights(trainer.result(), out / f"step-{step + 1}.safetensors")
+    return Trained(trainer.result(), out)
 
 
 @contextmanager
 def _repeatable(threads: int) -> Iterator[None]:
-    """Torch computes with so many threads, the same again every time; afterwards it is as it was."""
+    """Torch computes with `threads` threads, the same every time; its settings are restored afterwards."""
     before = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()
     warning = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -124,51 +169,15 @@ def _repeatable(threads: int) -> Iterator[None]:
         torch.set_flush_denormal(flushing)
 
 
-def _run(
-    recipe: Recipe,
-    lesson: Trainer,
-    out: Path,
-    identity: str,
-    every: int,
-    keep: tuple[int, ...],
-    quiet: bool,
-) -> None:
-    start = _resume(lesson, out, identity)
-    with tqdm(
-        range(start, recipe.steps),
-        recipe.name,
-        recipe.steps,
-        initial=start,
-        unit="step",
-        disable=True if quiet else None,
-    ) as bar:
-        for step in bar:
-            losses = lesson.learn(step, find_rate(recipe, step))
-            if step % 25 == 0:
-                bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
-                _log(out / CURVE, step, losses)
-            if not all(math.isfinite(value) for value in losses.values()):
-                raise RunError(f"{recipe.name}: the losses at step {step} are {losses}; lower the rate")
-            if (step + 1) % every == 0 or step + 1 == recipe.steps:
-                _save(lesson, out / CHECKPOINT, identity, step + 1)
-            if step + 1 in keep:
-                save_weights(lesson.result(), out / f"step-{step + 1}.safetensors")
-
-
-def _identity(recipe: Recipe, seed: int, data: str) -> str:
-    return f"{recipe} seed={seed}" + (f" data={data}" if data else "")
-
-
-def _save(lesson: Trainer, path: Path, identity: str, step: int) -> None:
+def _save(trainer: Trainer, path: Path, identity: str, step: int) -> None:
     state: dict[str, Any] = {"recipe": identity, "step": step, "rng": torch.get_rng_state()}
-    state["modules"] = {name: module.state_dict() for name, module in lesson.modules.items()}
-    state["optimizers"] = {name: one.state_dict() for name, one in lesson.optimizers.items()}
-    beside = path.with_suffix(".part")
-    torch.save(state, beside)
-    os.replace(beside, path)
+    state["modules"] = {name: module.state_dict() for name, module in trainer.modules.items()}
+    state["optimizers"] = {name: one.state_dict() for name, one in trainer.optimizers.items()}
+    with whole_file(path) as unfinished:
+        torch.save(state, unfinished)
 
 
-def _resume(lesson: Trainer, out: Path, identity: str) -> int:
+def _resume(trainer: Trainer, out: Path, identity: str) -> int:
     path = out / CHECKPOINT
     if not path.is_file():
         (out / CURVE).unlink(missing_ok=True)
@@ -176,10 +185,10 @@ def _resume(lesson: Trainer, out: Path, identity: str) -> int:
     try:
         state = torch.load(path, weights_only=True)
         held = state["recipe"]
-        step = _restore(lesson, state) if held == identity else 0
+        step = _restore(trainer, state) if held == identity else 0
     except Exception as error:  # torch.load raises whatever its readers raise
         raise RunError(
-            f"{path} is damaged and cannot be gone on from ({one_line(error)}); delete it to begin again"
+            f"{path} is damaged and cannot be resumed ({one_line(error)}); delete it to begin again"
         ) from error
     if held != identity:
         raise RunError(f"{out} holds another training ({held}); choose another folder")
@@ -187,11 +196,11 @@ def _resume(lesson: Trainer, out: Path, identity: str) -> int:
     return step
 
 
-def _restore(lesson: Trainer, state: dict[str, Any]) -> int:
-    """Puts a lesson, and torch's rng, where a checkpoint was written; the step to go on with."""
-    for name, module in lesson.modules.items():
+def _restore(trainer: Trainer, state: dict[str, Any]) -> int:
+    """Puts a trainer, and torch's random numbers, where a checkpoint was written; the step to go on with."""
+    for name, module in trainer.modules.items():
         module.load_state_dict(state["modules"][name])
-    for name, one in lesson.optimizers.items():
+    for name, one in trainer.optimizers.items():
         one.load_state_dict(state["optimizers"][name])
     if "rng" in state:  # older checkpoints were written without
         torch.set_rng_state(state["rng"])
@@ -208,7 +217,7 @@ def _log(path: Path, step: int, losses: dict[str, float]) -> None:
 
 
 def _cut_log(path: Path, step: int) -> None:
-    """Drops what was logged after the checkpoint that the training goes on from."""
+    """Drops what was logged after the checkpoint from which the training is resumed."""
     if path.is_file():
         head, *rows = path.read_text(encoding="utf-8").splitlines()
         kept = [row for row in rows if int(row.partition(",")[0]) < step]

@@ -1,7 +1,7 @@
-"""What a network of the zoo learns from a batch: one lesson a kind of network.
+"""What a network of the zoo learns from a batch: one trainer for every kind of network.
 
-A lesson holds its modules and optimizers, learns one step at a time, and draws every rng of a step
-from the seed and the step alone, so that a training that was stopped goes on as if it never had been.
+A trainer holds its modules and optimizers and trains one step at a time. It draws all random numbers of a
+step from the seed and the step alone, so that a training that was stopped goes on as if it never had been.
 """
 
 import copy
@@ -15,11 +15,16 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitscope.lab.zoo.classifier import SceneClassifier
-from unitscope.lab.zoo.generator import LATENT, Critic, SceneGenerator
+from unitscope.lab.zoo.networks import (
+    CLASSES,
+    LATENT,
+    Critic,
+    SceneClassifier,
+    SceneGenerator,
+    SceneSegmenter,
+)
 from unitscope.lab.zoo.pictures import Pictures
 from unitscope.lab.zoo.recipes import Recipe
-from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
 
 R1 = 1.0
 R1_EVERY = 16
@@ -50,7 +55,7 @@ class Batch:
 
 
 def draw_batch(pictures: Pictures, count: int, seed: int, step: int) -> Batch:
-    """`count` pictures by lot, every other one mirrored, for one step of a seed."""
+    """`count` pictures chosen at random, every other one mirrored, for one step of a seed."""
     rng = np.random.default_rng((seed, step))
     chosen = np.sort(rng.choice(len(pictures), count, replace=False))
     mirrored = torch.from_numpy(rng.random(count) < 0.5)
@@ -61,68 +66,84 @@ def draw_batch(pictures: Pictures, count: int, seed: int, step: int) -> Batch:
     return Batch(images, torch.from_numpy(pictures.kinds[chosen]), labels)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    """One step of an optimizer down the slope of a loss, at a learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
 
 
-def half() -> torch.autocast:
+def half_precision() -> torch.autocast:
     """Convolutions in bfloat16: half the time where the processor knows it, weights stay float32."""
     return torch.autocast("cpu", dtype=torch.bfloat16)
 
 
-class ClassifierTrainer:
+class NetworkTrainer:
+    """One network in training with AdamW; a kind of trainer says what its loss is.
+
+    If `averaged`, what comes out is the exponential moving average of its weights.
+    """
+
+    def __init__(self, network: nn.Module, rate: float, decay: float, *, averaged: bool = False) -> None:
+        self.network = network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval() if averaged else None
+        self.modules = {"network": self.network} | ({"average": self.average} if self.average else {})
+        adam: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
+        self.optimizers = {"network": adam(self.network.parameters(), rate, weight_decay=decay)}
+
+    def find_loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a step, and the figures for the curve."""
+        raise NotImplementedError
+
+    def learn(self, step: int, rate: float) -> dict[str, float]:
+        """One step at a learning rate; the figures come back."""
+        self.network.train()
+        loss, figures = self.find_loss(step)
+        take_step(self.optimizers["network"], loss, rate)
+        if self.average is not None:
+            move_average(self.average, self.network, step)
+        return figures
+
+    def result(self) -> nn.Module:
+        """The network as it is now, to be used."""
+        return self.network.eval() if self.average is None else self.average
+
+
+class ClassifierTrainer(NetworkTrainer):
     """Cross-entropy of the scene."""
 
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        super().__init__(SceneClassifier(len(recipe.scenes)), recipe.rate, 1e-2)
         self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
-        self.network = SceneClassifier(len(recipe.scenes)).to(memory_format=torch.channels_last)
-        self.modules: dict[str, nn.Module] = {"network": self.network}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "network": torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=1e-2)
-        }
 
-    def learn(self, step: int, rate: float) -> dict[str, float]:
+    def find_loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(self.pictures, self.batch, self.seed, step)
-        self.network.train()
-        with half():
+        with half_precision():
             logits = self.network(batch.images)
         loss = functional.cross_entropy(logits.float(), batch.kinds, label_smoothing=0.05)
-        optimizer = self.optimizers["network"]
-        set_rate(optimizer, rate)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
         right = (logits.argmax(1) == batch.kinds).float().mean()
-        return {"loss": loss.item(), "accuracy": right.item()}
-
-    def result(self) -> nn.Module:
-        return self.network.eval()
+        return loss, {"loss": loss.item(), "accuracy": right.item()}
 
 
-class SegmenterTrainer:
+class SegmenterTrainer(NetworkTrainer):
     """Every pixel's object, part and material: cross-entropy, and the overlap of every class.
 
-    In the cross-entropy rare classes weigh a little more; the overlap gives every class of a batch the
-    same say, however few its pixels are. The network that is kept is the exponential moving average.
+    In the cross-entropy rare classes weigh a little more; in the overlap every class of a batch counts the
+    same, however few its pixels are.
     """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        super().__init__(SceneSegmenter(CLASSES), recipe.rate, 1e-4, averaged=True)
         self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
-        self.network = SceneSegmenter(CLASSES).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval()
-        self.modules: dict[str, nn.Module] = {"network": self.network, "average": self.average}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "network": torch.optim.AdamW(self.network.parameters(), recipe.rate, weight_decay=1e-4)
-        }
         self.weights = [
             weigh_classes(pictures.labels[:3000, plane], classes) for plane, classes in enumerate(CLASSES)
         ]
 
-    def learn(self, step: int, rate: float) -> dict[str, float]:
+    def find_loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(self.pictures, self.batch, self.seed, step)
-        self.network.train()
-        with half():
+        with half_precision():
             logits = self.network(batch.images)
         pixels = logits.permute(0, 2, 3, 1).reshape(-1, sum(CLASSES))
         losses = []
@@ -131,17 +152,8 @@ class SegmenterTrainer:
             entropy = functional.cross_entropy(named, wanted, weight=self.weights[plane])
             losses.append(entropy + miss_overlap(named, wanted))
         loss = losses[0] + 0.5 * losses[1] + 0.25 * losses[2]
-        optimizer = self.optimizers["network"]
-        set_rate(optimizer, rate)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        move_average(self.average, self.network, step)
         names = ("object", "part", "material")
-        return {name: loss.item() for name, loss in zip(names, losses, strict=True)}
-
-    def result(self) -> nn.Module:
-        return self.average
+        return loss, {name: loss.item() for name, loss in zip(names, losses, strict=True)}
 
 
 def miss_overlap(logits: Float32[Tensor, "pixel classes"], wanted: Int64[Tensor, "pixel"]) -> Tensor:
@@ -196,62 +208,49 @@ class GeneratorTrainer:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         latents = torch.randn(self.batch, LATENT, generator=rng)
         kinds = torch.randint(self.kinds, (self.batch,), generator=rng)
-        for optimizer in self.optimizers.values():
-            set_rate(optimizer, rate)
-        with half():
+        with half_precision():
             generated = self.generator(latents, kinds)
         generated = generated.float()
-        losses = self._teach_critic(batch, generated.detach(), kinds, step)
-        losses["generator"] = self._teach_generator(generated, kinds)
+        loss, figures = self._criticize(batch, generated.detach(), kinds)
+        if step % R1_EVERY == 0:
+            loss = loss + R1 / 2 * R1_EVERY * self._steepness(batch)
+        take_step(self.optimizers["critic"], loss, rate)
+        self.critic.requires_grad_(False)
+        with half_precision():
+            score, _ = self.critic(generated, kinds)
+        loss = functional.softplus(-score.float()).mean()
+        take_step(self.optimizers["generator"], loss, rate)
+        self.critic.requires_grad_(True)
         move_average(self.average, self.generator, step)
-        return losses
+        return {**figures, "generator": loss.item()}
 
-    def _teach_critic(
-        self, batch: Batch, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"], step: int
-    ) -> dict[str, float]:
-        images, penalized = batch.images, step % R1_EVERY == 0
-        with half():
-            painted, labels = self.critic(images, batch.kinds)
+    def _criticize(
+        self, batch: Batch, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The critic's loss without its penalty, and its figures."""
+        with half_precision():
+            painted, labels = self.critic(batch.images, batch.kinds)
             fake, _ = self.critic(generated, kinds)
         painted, fake, labels = painted.float(), fake.float(), labels.float()
         game = functional.softplus(-painted).mean() + functional.softplus(fake).mean()
         # each cell of the map stands for four by four pixels; the one in the middle gives its label
         named = functional.cross_entropy(labels, batch.labels[:, 0, 2::4, 2::4].long())
-        loss = game + 0.5 * named
-        if penalized:
-            loss = loss + R1 / 2 * R1_EVERY * self._steepness(batch)
-        self.optimizers["critic"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["critic"].step()
-        return {
-            "critic": game.item(),
-            "labels": named.item(),
-            "margin": (painted.mean() - fake.mean()).item(),
-        }
+        margin = painted.mean() - fake.mean()
+        figures = {"critic": game.item(), "labels": named.item(), "margin": margin.item()}
+        return game + 0.5 * named, figures
 
     def _steepness(self, batch: Batch) -> Tensor:
-        """The mean squared gradient of the critic's opinion at painted pictures."""
+        """The mean squared gradient of the critic's score at painted pictures."""
         images = batch.images.clone().requires_grad_(True)
-        opinion, _ = self.critic(images, batch.kinds)
-        (slope,) = torch.autograd.grad(opinion.sum(), images, create_graph=True)
+        score, _ = self.critic(images, batch.kinds)
+        (slope,) = torch.autograd.grad(score.sum(), images, create_graph=True)
         return slope.pow(2).sum((1, 2, 3)).mean()
-
-    def _teach_generator(self, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"]) -> float:
-        self.critic.requires_grad_(False)
-        with half():
-            opinion, _ = self.critic(generated, kinds)
-        loss = functional.softplus(-opinion.float()).mean()
-        self.optimizers["generator"].zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizers["generator"].step()
-        self.critic.requires_grad_(True)
-        return loss.item()
 
     def result(self) -> nn.Module:
         return self.average
 
 
-LESSONS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
+TRAINERS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
     "classifier": ClassifierTrainer,
     "segmenter": SegmenterTrainer,
     "generator": GeneratorTrainer,

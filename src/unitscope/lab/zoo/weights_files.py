@@ -1,4 +1,4 @@
-"""The networks that ship with the package, and how a trained one becomes a file."""
+"""The networks that ship with the package, and how a trained network becomes a file."""
 
 import hashlib
 import json
@@ -12,22 +12,14 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
-from unitscope.lab.world.names import (
-    COLOR_IDS,
-    COLORS,
-    MATERIAL_IDS,
-    OBJECT_IDS,
-    PART_IDS,
-    drawn_vocabulary,
-)
-from unitscope.lab.zoo.classifier import SceneClassifier
-from unitscope.lab.zoo.generator import LATENT, SceneGenerator
+from unitscope.files import whole_file
+from unitscope.lab.world.names import COLOR_IDS, COLORS, MATERIAL_IDS, OBJECT_IDS, PART_IDS, drawn_vocabulary
+from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.recipes import RECIPES, Recipe
-from unitscope.lab.zoo.segmenter import CLASSES, SceneSegmenter
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
-from unitscope.networks.weights import put_weights, read_weights
+from unitscope.networks.weights import put_weights, random_weights, read_weights
 
 INPUT = Preprocessing((64, 64), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """How a picture enters every network of the zoo: 64 by 64 pixels, colors from -1 to 1."""
@@ -55,19 +47,20 @@ def build_module(recipe: Recipe) -> nn.Module:
     return SceneClassifier(len(recipe.scenes))
 
 
-def save_weights(module: nn.Module, path: Path, said: dict[str, str] | None = None) -> str:
+def save_weights(module: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> str:
     """Writes a network as safetensors, trained weights in half precision; the file's SHA-256 comes back.
 
-    `said` goes into the file's metadata. Running means and variances stay in single precision: they are few,
-    and their range is wide.
+    Running means and variances stay in single precision: they are few, and their range is wide.
+
+    Raises `RunError` where the file cannot be written.
     """
     trained = {name for name, _ in module.named_parameters()}
     state = {
         name: (value.half() if name in trained else value).contiguous().clone()
         for name, value in sorted(module.state_dict().items())
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path, said)
+    with whole_file(path) as unfinished:
+        save_file(state, unfinished, metadata)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -94,7 +87,7 @@ def read_module(recipe: Recipe, path: Path) -> nn.Module:
 @cache
 def shipped_digests() -> dict[str, str]:
     """The SHA-256 of every file of weights that ships with the package."""
-    found: dict[str, str] = json.loads(_shelf(_DIGESTS).read_text(encoding="utf-8"))
+    found: dict[str, str] = json.loads(_find_shipped(_DIGESTS).read_text(encoding="utf-8"))
     return found
 
 
@@ -105,13 +98,13 @@ def load_zoo_module(name: str) -> nn.Module:
     """
     recipe = find_recipe(name)
     file = f"{name}.safetensors"
-    path = _shelf(file)
+    path = _find_shipped(file)
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != shipped_digests().get(file):
         raise NetworkError(f"{path} is not the file that was shipped; install unitscope again")
     return read_module(recipe, path)
 
 
-def load_zoo(name: str, weights: Path | None = None, random: int | None = None) -> Network:
+def load_zoo(name: str, *, weights: Path | None = None, random: int | None = None) -> Network:
     """A network of the zoo: as shipped, or with the weights of a file, or with random ones from a seed.
 
     The generator comes as a `Generator`, the classifier with its class names.
@@ -121,8 +114,7 @@ def load_zoo(name: str, weights: Path | None = None, random: int | None = None) 
     """
     recipe = find_recipe(name)
     if random is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(random)
+        with random_weights(random):
             module = build_module(recipe).eval()
     else:
         module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
@@ -132,14 +124,19 @@ def load_zoo(name: str, weights: Path | None = None, random: int | None = None) 
     return Network(module, INPUT, classes, f"zoo:{name}")
 
 
-def load_zoo_segmenter(weights: Path | None = None) -> NetworkSegmenter:
-    """The zoo's segmenter with the drawn world's concepts: planes of objects, parts, materials, colors."""
+def open_segmenter(spec: str = "zoo:segmenter") -> NetworkSegmenter:
+    """The zoo's segmenter with the drawn world's concepts: planes of objects, parts, materials, colors.
+
+    Raises `UsageError` for another network of the zoo.
+    """
+    if spec != "zoo:segmenter":
+        raise UsageError(f"{spec!r} names no pixels; wanted zoo:segmenter")
     planes = tuple((0, *ids.values()) for ids in (OBJECT_IDS, PART_IDS, MATERIAL_IDS))
     named = {*OBJECT_IDS.values(), *PART_IDS.values(), *MATERIAL_IDS.values(), *COLOR_IDS.values()}
     words = Vocabulary(tuple(concept for concept in drawn_vocabulary() if concept.id in named))
-    return NetworkSegmenter(load_zoo("segmenter", weights), words, planes, COLOR_IDS[COLORS[0]])
+    return NetworkSegmenter(load_zoo("segmenter"), words, planes, COLOR_IDS[COLORS[0]])
 
 
-def _shelf(file: str) -> Path:
+def _find_shipped(file: str) -> Path:
     with as_file(files("unitscope.lab.zoo") / "weights" / file) as path:
         return path

@@ -1,8 +1,7 @@
-"""What the channels of a foreign segmentation network stand for: names, categories, options."""
+"""What the channels of a foreign segmentation network stand for: names and categories."""
 
 import csv
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ NOTHING = frozenset(
 """Names, in any case, of channels that stand for no concept."""
 
 CATEGORY = "object"
-"""The category of channels of which none is said."""
+"""The category of channels that are given none."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,10 @@ def name_channels(labels: Sequence[str], categories: Mapping[str, str] | None = 
     ((0, 2, 3), 'material')
     """
     given = categories or {}
-    strange = sorted(set(given) - set(labels))
-    if strange:
+    unknown = sorted(set(given) - set(labels))
+    if unknown:
         raise UsageError(
-            f"the names file has {strange[0]!r}, which the network does not name; it names {labels[0]!r}, ..."
+            f"the names file has {unknown[0]!r}, which the network does not name; it names {labels[0]!r}, ..."
         )
     kinds = [given.get(label, "" if label.casefold() in NOTHING else CATEGORY) for label in labels]
     concepts = [
@@ -70,7 +69,7 @@ def read_names(path: Path) -> dict[str, str]:
     names = [name for name, _ in pairs]
     twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
     if twice is not None:
-        raise SourceError(f"{path} has the name {twice!r} twice; give every channel a name of its own")
+        raise SourceError(f"{path} has the name {twice!r} twice; give every channel another name")
     return {
         name: (CATEGORY if category is None else category) if name.casefold() not in NOTHING else ""
         for name, category in pairs
@@ -91,19 +90,3 @@ def _parse_csv(text: str) -> list[tuple[str, str | None]]:
     if "name" not in (rows.fieldnames or ()):
         raise ValueError("it has no column 'name'")
     return [(row["name"] or "", row.get("category")) for row in rows]
-
-
-def split_options(spec: str, allowed: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """A text and the options that follow it: `net.onnx,names=n.csv` gives `net.onnx` and {names: n.csv}.
-
-    Raises `UsageError` for an option that is not allowed.
-
-    >>> split_options("hf:net,phrases=tree|old house", ("phrases",))
-    ('hf:net', {'phrases': 'tree|old house'})
-    """
-    head, *parts = re.split(r",(?=[a-z]+=)", spec)
-    options = dict(part.split("=", 1) for part in parts)
-    strange = [key for key in options if key not in allowed]
-    if strange:
-        raise UsageError(f"{head} has no option {strange[0]!r}; it has {', '.join(allowed)}")
-    return head, options

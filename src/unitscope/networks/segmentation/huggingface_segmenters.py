@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UsageError, missing_extra
 from unitscope.networks.huggingface import load_transformers
-from unitscope.networks.segmentation.channel_names import name_channels, read_names, split_options
+from unitscope.networks.segmentation.channel_names import name_channels, read_names
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
 from unitscope.networks.weights import one_line
+from unitscope.options import check_options, read_number, split_options
 
 OPTIONS = ("names", "phrases", "random")
 _TOKENIZERS = ("tokenizer.json", "vocab.json")
@@ -77,38 +78,35 @@ def load_semantic(spec: str) -> NetworkSegmenter:
 
     - UperNet, SegFormer and others that give logits by pixel; Mask2Former and MaskFormer by their semantic
       post-processing. The labels of the configuration are the concepts; background and the like are none.
-      They are objects, or as `names=FILE` says (`channels.read_names`).
+      They are objects, or as `names=FILE` says (`read_names`).
     - CLIPSeg with `phrases=tree|old house`: the phrases are the concepts.
     - `random=SEED`: the configuration with random weights.
 
     Images are prepared as the folder's preprocessor says. Raises `UsageError` for a wrong option,
     `NetworkError` for a folder that cannot be opened or is no segmenter.
     """
-    head, options = split_options(spec, OPTIONS)
-    seed = options.get("random")
-    if seed is not None and not seed.isdecimal():
-        raise UsageError(f"random={seed!r} is no seed; wanted a whole number, such as random=0")
+    head, given = split_options(spec)
+    options = check_options(head, given, OPTIONS)
+    seed = read_number("random", options["random"]) if "random" in options else None
     folder = head.removeprefix("hf:")
     try:
         importlib.import_module("transformers")
     except ImportError as error:
-        raise UsageError(
-            "transformers is not installed, which hf: needs; pip install 'unitscope[transformers]'"
-        ) from error
-    network = load_transformers(folder, None, None if seed is None else int(seed), False)
+        raise missing_extra("transformers", "opens hf:FOLDER", "transformers") from error
+    network = load_transformers(folder, None, seed, False)
     module = network.module.eval()
     config: Any = getattr(module, "config", None)
-    given = read_names(Path(options["names"])) if "names" in options else None
+    named = read_names(Path(options["names"])) if "names" in options else None
     kind = type(module).__name__
     if kind == "CLIPSegForImageSegmentation":
         phrases = _split_phrases(options.get("phrases", ""), spec)
         wrapped: nn.Module = PhraseLogits(module, *_tokenize(folder, phrases, config))
-        channels = name_channels(["-", *phrases], given)
+        channels = name_channels(["-", *phrases], named)
     else:
         if "phrases" in options:
             raise UsageError(f"{head} is {kind}, which takes no phrases; only CLIPSeg does")
         wrapped = _wrap(module, kind, head)
-        channels = name_channels(_list_labels(config), given)
+        channels = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
     made = replace(network, module=wrapped.eval(), classes=(), name=spec, prefix_tokens=None)
     return NetworkSegmenter(made, channels.vocabulary, (channels.plane,))
 
@@ -128,11 +126,6 @@ def _wrap(module: nn.Module, kind: str, head: str) -> nn.Module:
     )
 
 
-def _list_labels(config: Any) -> list[str]:
-    names = config.id2label
-    return [str(names[key]) for key in sorted(names)]
-
-
 def _split_phrases(text: str, spec: str) -> list[str]:
     phrases = list(dict.fromkeys(part.strip() for part in text.split("|") if part.strip()))
     if not phrases:
@@ -142,7 +135,7 @@ def _split_phrases(text: str, spec: str) -> list[str]:
 
 def _tokenize(folder: str, phrases: Sequence[str], config: Any) -> tuple[Tensor, Tensor]:
     transformers = importlib.import_module("transformers")
-    # Without these files the library makes a tokenizer that knows no words, and says nothing.
+    # Without these files the library silently makes a tokenizer that knows no words.
     if Path(folder).is_dir() and not any((Path(folder) / name).is_file() for name in _TOKENIZERS):
         raise NetworkError(
             f"hf:{folder} has no tokenizer to read phrases with; save {' or '.join(_TOKENIZERS)} there too"

@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8, UInt16
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from unitscope.concepts.frames import Frame
 from unitscope.concepts.union.colors import name_colors
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
@@ -66,11 +66,10 @@ class NetworkSegmenter:
         """
         height, width = images.shape[1:3]
         size = self.network.preprocessing.size or (height, width)
-        seen = images if size == (height, width) else np.stack([_resize(image, size) for image in images])
-        groups = self._groups(
-            self.network.preprocessing.tensor(seen, self.network.device).to(self.network.dtype),
-            (height, width),
-        )
+        frame = Frame(size, size)
+        seen = np.stack([frame.fit_image(image) for image in images])
+        batch = self.network.preprocessing.tensor(seen, self.network.device).to(self.network.dtype)
+        groups = self._groups(batch, (height, width))
         found = [
             np.array(plane, np.uint16)[group.argmax(1).cpu().numpy()]
             for plane, group in zip(self.planes, groups, strict=True)
@@ -114,7 +113,3 @@ class NetworkSegmenter:
         if logits.shape[2:] != size:
             logits = functional.interpolate(logits, size, mode="bilinear", align_corners=False)
         return torch.split(logits, [len(plane) for plane in self.planes], 1)
-
-
-def _resize(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -11,17 +11,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UsageError, missing_extra
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.segmentation.channel_names import name_channels, read_names, split_options
+from unitscope.networks.segmentation.channel_names import name_channels, read_names
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
 from unitscope.networks.weights import one_line
+from unitscope.options import check_options, split_options
 
 OPTIONS = ("names", "input")
-INPUTS = {
+INPUTS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "unit": ((0.0,) * 3, (1.0,) * 3),
-    "centered": ((0.5,) * 3, (0.5,) * 3),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "centered": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 """How colors enter the network: mean and deviation, of colors from 0 to 1."""
 
@@ -80,13 +81,14 @@ def load_onnx(spec: str) -> NetworkSegmenter:
     """The segmenter that `FILE.onnx,names=FILE` names.
 
     The graph takes float32 images [n, 3, y, x] and gives logits or class numbers. `names` names its classes
-    in order (`channels.read_names`). `input` says how colors enter: `imagenet` (normalized by its mean and
+    in order (`read_names`). `input` says how colors enter: `imagenet` (normalized by its mean and
     deviation, the default), `unit` (0 to 1) or `centered` (-1 to 1). A fixed input size is kept to; other
     images are resized for it.
 
     Raises `UsageError` for a wrong option or missing names, `NetworkError` for a file that cannot be run.
     """
-    head, options = split_options(spec, OPTIONS)
+    head, given = split_options(spec)
+    options = check_options(head, given, OPTIONS)
     path = Path(head)
     if not path.is_file():
         raise UsageError(f"there is no file {head}; wanted FILE.onnx,names=FILE")
@@ -95,26 +97,18 @@ def load_onnx(spec: str) -> NetworkSegmenter:
     way = options.get("input", "imagenet")
     if way not in INPUTS:
         raise UsageError(f"input={way!r} is unknown; wanted {', '.join(INPUTS)}")
-    given = read_names(Path(options["names"]))
-    channels = name_channels(list(given), given)
-    module = OnnxLogits(path, len(given)).eval()
-    mean, std = INPUTS[way]
-    network = Network(module, Preprocessing(module.size, _three(mean), _three(std)), name=spec)
+    named = read_names(Path(options["names"]))
+    channels = name_channels(list(named), named)
+    module = OnnxLogits(path, len(named)).eval()
+    network = Network(module, Preprocessing(module.size, *INPUTS[way]), name=spec)
     return NetworkSegmenter(network, channels.vocabulary, (channels.plane,))
-
-
-def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
 
 
 def _open(path: Path) -> Any:
     try:
         runtime = importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise UsageError(
-            "onnxruntime is not installed, which .onnx files need; pip install 'unitscope[onnx]'"
-        ) from error
+        raise missing_extra("onnxruntime", "runs .onnx files", "onnx") from error
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3

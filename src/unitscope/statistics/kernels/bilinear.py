@@ -89,8 +89,8 @@ def rank_pixels(size, cells, values, bound, rank, rows, columns):
 def guess_range(size, cells, values, bound, rank, rows, columns):
     """A range that the rank-th largest value is likely to lie in.
 
-    From a histogram of every second pixel of a few rows, other rows in every image: so many that about
-    a thousand of them lie above that value.
+    From a histogram of every second pixel of a few rows, other rows in every image, as many as leave about
+    a thousand pixels above that value.
     """
     everything = bound, np.float32(np.inf)
     stride = rank // (_SAMPLES * _STEP) | 1

@@ -101,13 +101,13 @@ def push_tail(rows, units, bound, values, fill, keep):
 
 
 @inlined
-def find_plateaus(flat, own, across, along, opposite, closed, halved, least):
+def find_plateaus(flat, at, across, along, opposite, closed, halved, least):
     """The least value over every cell, or over its quarter next to one corner; -inf where it is closed.
 
     Four offsets say where the corners are, the quarter's own first. A bilinear surface over a rectangle is
     smallest at one of its corners; what interpolation may round away is taken off.
     """
-    a0, b0, c0, d0 = np.uint64(own), np.uint64(across), np.uint64(along), np.uint64(opposite)
+    a0, b0, c0, d0 = np.uint64(at), np.uint64(across), np.uint64(along), np.uint64(opposite)
     for i in between(0, len(least)):
         a, b, c, d = flat[a0 + i], flat[b0 + i], flat[c0 + i], flat[d0 + i]
         spare = (abs(a) + abs(b) + abs(c) + abs(d)) * _ROUNDING + closed[i]
@@ -137,13 +137,11 @@ def push_plateaus(maps, units, bound, values, fill, keep, inner, halved):
             if not any_above(flat, start, start + area, t):
                 continue
             for quarter in range(4 if halved else 1):
-                # The quarter's own corner, and from there to the others.
+                # The quarter's outer corner, and from there to the others.
                 x, y = quarter % 2, quarter // 2
-                own = start + first + y * down + x * right
+                at = start + first + y * down + x * right
                 across, along = right - 2 * x * right, down - 2 * y * down
-                find_plateaus(
-                    flat, own, own + across, own + along, own + across + along, closed, halved, least
-                )
+                find_plateaus(flat, at, at + across, at + along, at + across + along, closed, halved, least)
                 if not any_above(least, 0, size, t):
                     continue
                 for i in between(0, size):

@@ -60,7 +60,7 @@ def encode_planes(planes):
 
 @compiled
 def count_ids(ends, ids, width, pixels):
-    """Add the pixels of every id of some segments to pixels[id], those of rows as wide as said.
+    """Add the pixels of every id of some segments to pixels[id], in rows of that width.
 
     Returns the smallest id that is too large for it, else 0.
     """

@@ -63,7 +63,7 @@ def pack_cells(maps, units, bound, reach, first_image):
             for y in range(height):
                 first, place = np.uint64(start), np.uint64((y + reach) * pitch + reach)
                 for c in between(y * width, (y + 1) * width):
-                    # Written whether it is kept or not: a branch that nobody can predict takes longer.
+                    # Written whether it is kept or not: a branch that cannot be predicted takes longer.
                     cells[p] = c
                     values[p] = flat[first + c]
                     p += kept[place]

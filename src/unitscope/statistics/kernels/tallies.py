@@ -35,7 +35,7 @@ def meet_plane(runs, start, stop, labels, plane, counts):
 
 @compiled
 def meet_image(runs, start, stop, pixels, labels, image, counts):
-    """Add to counts[id] what one mask of so many pixels shares with one image's labels.
+    """Add to counts[id] what one mask, which has `pixels` pixels, shares with one image's labels.
 
     Returns the mask's pixels that are not void, and the category bits met inside them.
     """

@@ -52,9 +52,9 @@ class Guard:
         return await self.app(scope, receive, answer)
 
     def _judge(self, scope: Scope) -> tuple[int, str]:
-        told: Iterable[tuple[bytes, bytes]] = scope["headers"]
+        sent: Iterable[tuple[bytes, bytes]] = scope["headers"]
         headers: dict[str, list[str]] = {}
-        for name, value in told:
+        for name, value in sent:
             headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
         hosts = headers.get("host", [])
         if len(hosts) != 1 or not self._knows(hosts[0]):

@@ -10,17 +10,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from unitscope.concepts.vocabulary import Concept, ConceptSource
-from unitscope.dissection.matching import check_network
+from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
-from unitscope.interventions.generator_run import find_segmenter
+from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.painting.easel import Easel
 from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
-from unitscope.interventions.painting.paints import Paint, find_paints, try_paints
-from unitscope.interventions.unit_values import measure_layers
-from unitscope.networks.generators import Generator, find_generated, with_seed
-from unitscope.networks.trace import list_layers
+from unitscope.interventions.painting.paints import LEVEL_IMAGES, Paint, open_easel
+from unitscope.networks.generators import Generator, with_seed
 from unitscope.views.app.icons import cut_icons, draw_unit
 from unitscope.views.palette import category_color
 
@@ -29,7 +26,6 @@ BLOCK = 24
 BLOCKS = 50
 TILE = 96
 ICON = 64
-LEVEL_IMAGES = 256
 _MASK_SIDE = 64
 
 
@@ -49,7 +45,8 @@ class Project:
     def id(self) -> str:
         """Differs for other generators, seeds and runs."""
         generator = self.easel.generator
-        text = f"{generator.digest} {generator.seed} {self.run.recipe} {[p.concept for p in self.paints]}"
+        concepts = [paint.concept for paint in self.paints]
+        text = f"{generator.digest} {generator.seed} {self.run.recipe.record()} {concepts}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -95,12 +92,11 @@ class Project:
 
     def _describe_unit(self, paint: Paint, layer: str, unit: int) -> dict[str, Any]:
         found = self.run[layer]
-        own = found[unit].concept
-        named = own if own is not None and own != paint.concept else None
+        named = found[unit].concept
         return {
             "unit": unit,
             "iou": round(float(found.iou[unit, paint.concept.id]), 4),
-            "own": None if named is None else named.label,
+            "own": None if named is None or named == paint.concept else named.label,
         }
 
     def draw_samples(self, block: int) -> UInt8[np.ndarray, "y x 3"]:
@@ -134,49 +130,28 @@ def shrink(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> UInt8[np
 
 
 def open_project(
-    generator: Generator,
-    run: Dissection,
-    source: ConceptSource,
+    studio: Studio,
     *,
     layers: Sequence[str] | None = None,
     seed: int | None = None,
     images: int = LEVEL_IMAGES,
 ) -> Project:
-    """A generator with its dissection over `source`, ready to be painted with.
+    """A generator with its dissection, ready to be painted with.
 
     `images` images show how high units go and what concepts look like. `seed` draws other samples than those
-    that were dissected. Raises `UsageError` where the run is of another network or images, or finds nothing
-    to paint with, and what the generator and the segmenter raise.
+    that were dissected. Raises `UsageError` where the run finds nothing to paint with, and what the generator
+    and the segmenter raise.
     """
-    check_network(run, generator)
-    segmenter, generated = find_segmenter(source), find_generated(source)
-    if segmenter is None or generated is None:
-        raise UsageError(
-            f"the run looked at {run.source}; wanted images of {generator.name} that a segmenter labels, "
-            "as with --concepts segmenter:NAME,images=generator:NAME"
-        )
-    if segmenter.vocabulary != run.vocabulary:
+    dissected, segmenter = studio.generator, studio.segmenter
+    if segmenter.vocabulary != studio.run.vocabulary:
         raise UsageError(f"{segmenter.name} names other concepts than when the run was made; dissect again")
-    dissected = replace(generator, seed=generated.generator.seed)
-    find_paints(run, layers)  # what is missing is told before the work
-    shapes = {
-        row.name: row.shape
-        for row in list_layers(generator)
-        if row.name in (layers or list(run)) and row.shape is not None
-    }
-    if missing := [layer for layer in layers or list(run) if layer not in shapes]:
-        raise UsageError(f"layer {missing[0]} of {generator.name} cannot be edited; see `unitscope layers`")
-    levels = measure_layers(dissected, list(shapes), segmenter, images)
-    shown = set(next(iter(levels.values())).concepts)
-    paints = find_paints(run, list(shapes), shown)
-    easel = Easel(dissected, segmenter, levels, shapes)
-    paints = try_paints(easel, paints)
+    easel, paints = open_easel(studio, layers, images)
     size = dissected.generate(0, 1).shape[1:3]
     if max(size) > 4096:
-        raise NetworkError(f"{generator.name} makes pictures of {size}; wanted sides of 4096 at most")
+        raise NetworkError(f"{dissected.name} makes pictures of {size}; wanted sides of 4096 at most")
     return Project(
-        easel if seed is None else replace(easel, generator=with_seed(generator, seed)),
-        run,
+        easel if seed is None else replace(easel, generator=with_seed(dissected, seed)),
+        studio.run,
         dissected,
         paints,
         cut_icons(dissected, segmenter, [paint.concept for paint in paints], images, ICON),

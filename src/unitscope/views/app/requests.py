@@ -1,4 +1,4 @@
-"""What the servers of pages share: bodies that are read, files that are sent, errors that are told."""
+"""What the servers of pages share: bodies that are read, files that are sent, errors in one line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,22 +23,35 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 
-Teller = Callable[[Request, Exception], Awaitable[Response]]
+Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def guard_routes(routes: Sequence[Route], host: str, tellers: Mapping[Any, Teller]) -> Guard:
+def show_page(page: Mapping[str, bytes]) -> list[Route]:
+    """The routes of a page and its files, which were read when the server started."""
+
+    async def show(request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        if name not in page:
+            raise HTTPException(404, "there is no such file")
+        kind = next(kind for ending, kind in TYPES.items() if name.endswith(ending))
+        return Response(page[name], media_type=kind)
+
+    return [Route("/", show, methods=["GET"]), Route("/assets/{name:str}", show, methods=["GET"])]
+
+
+def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Handler]) -> Guard:
     """The endpoints as an ASGI application that knows itself by `host`; every error becomes one line of JSON.
 
-    `tellers` say what to answer to errors of other kinds.
+    `handlers` say what to answer to errors of other kinds.
     """
-    handlers: dict[Any, Any] = {
-        HTTPException: _tell_status,
-        UsageError: _tell(400),
-        UnitscopeError: _tell(500),
-        ClientDisconnect: _tell(400),
-        **tellers,
+    every: dict[Any, Any] = {
+        HTTPException: _answer_status,
+        UsageError: _answer(400),
+        UnitscopeError: _answer(500),
+        ClientDisconnect: _answer(400),
+        **handlers,
     }
-    return Guard(_Plain(Starlette(routes=routes, exception_handlers=handlers)), host)
+    return Guard(_Plain(Starlette(routes=routes, exception_handlers=every)), host)
 
 
 class _Plain:
@@ -78,21 +91,13 @@ async def read_body(request: Request, most: int, patience: float = PATIENCE) -> 
     return bytes(body)
 
 
-def send_file(page: Mapping[str, bytes], name: str) -> Response:
-    """One of the files of a page. Raises `HTTPException` where there is none of that name."""
-    if name not in page:
-        raise HTTPException(404, "there is no such file")
-    kind = next(kind for ending, kind in TYPES.items() if name.endswith(ending))
-    return Response(page[name], media_type=kind)
-
-
-def _tell(status: int) -> Teller:
-    async def tell(_request: Request, error: Exception) -> Response:
+def _answer(status: int) -> Handler:
+    async def answer(_request: Request, error: Exception) -> Response:
         return JSONResponse({"error": one_line(error)}, status)
 
-    return tell
+    return answer
 
 
-async def _tell_status(_request: Request, error: Exception) -> Response:
+async def _answer_status(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)

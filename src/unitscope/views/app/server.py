@@ -1,4 +1,4 @@
-"""The server of the paint page. It keeps nothing of its visitors: every request says all it needs."""
+"""The server of the paint page. It keeps nothing of its visitors: every request has all it needs."""
 
 import io
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_paintin
 from unitscope.interventions.painting.strokes import Bitmap, Painting
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, Project, describe_concept
-from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, send_file
-from unitscope.views.app.work_queue import Desk, FloodError, Shelf
+from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, show_page
+from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24
 
@@ -29,18 +29,17 @@ class Server:
     """The endpoints over one project."""
 
     project: Project
-    desk: Desk = field(default_factory=Desk)
+    queue: WorkQueue = field(default_factory=WorkQueue)
     patience: float = PATIENCE
     page: dict[str, bytes] = field(default_factory=lambda: read_page())
-    strips: Shelf[bytes] = field(default_factory=lambda: Shelf(64))
-    pictures: Shelf[np.ndarray] = field(default_factory=lambda: Shelf(16))
-    originals: Shelf[np.ndarray] = field(default_factory=lambda: Shelf(16))
+    strips: RecentValues[bytes] = field(default_factory=lambda: RecentValues(64))
+    pictures: RecentValues[np.ndarray] = field(default_factory=lambda: RecentValues(16))
+    originals: RecentValues[np.ndarray] = field(default_factory=lambda: RecentValues(16))
 
     def routes(self) -> list[Route]:
         """All that may be asked for."""
         return [
-            Route("/", self.show_page, methods=["GET"]),
-            Route("/assets/{name:str}", self.show_page, methods=["GET"]),
+            *show_page(self.page),
             Route("/api/project", self.show_project, methods=["GET"]),
             Route("/api/icons.png", self.show_icons, methods=["GET"]),
             Route("/api/samples/{block:int}.png", self.show_samples, methods=["GET"]),
@@ -48,10 +47,6 @@ class Server:
             Route("/api/render", self.render, methods=["POST"]),
             Route("/api/changes", self.compare, methods=["POST"]),
         ]
-
-    async def show_page(self, request: Request) -> Response:
-        """The page and its two files, which were read when the server started."""
-        return send_file(self.page, request.path_params.get("name", "index.html"))
 
     async def show_project(self, request: Request) -> Response:
         """The palette, the layers, the limits."""
@@ -80,16 +75,16 @@ class Server:
         """The picture of an edit list, as PNG."""
         text = await read_body(request, MOST_TEXT, self.patience)
         return Response(
-            await self.desk.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png"
+            await self.queue.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png"
         )
 
     async def compare(self, request: Request) -> Response:
         """What a segmenter sees change by an edit list."""
         text = await read_body(request, MOST_TEXT, self.patience)
-        return JSONResponse(await self.desk.do(lambda: self._compare(self._parse(text))))
+        return JSONResponse(await self.queue.do(lambda: self._compare(self._parse(text))))
 
     async def _strip(self, key: Any, draw: Callable[[], np.ndarray]) -> Response:
-        found = await self.desk.do(lambda: self.strips.get(key, lambda: encode(draw())))
+        found = await self.queue.do(lambda: self.strips.get(key, lambda: encode(draw())))
         return Response(found, media_type="image/png")
 
     def _parse(self, text: bytes) -> Painting:
@@ -124,7 +119,7 @@ class Server:
 def make_app(project: Project, host: str = "127.0.0.1", **options: Any) -> Guard:
     """The server as an ASGI application that knows itself by `host`."""
     server = Server(project, **options)
-    return guard_routes(server.routes(), host, {FloodError: _tell_flood})
+    return guard_routes(server.routes(), host, {BusyError: _answer_busy})
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -141,5 +136,5 @@ def read_page() -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(tuple(TYPES))}
 
 
-async def _tell_flood(_request: Request, _error: Exception) -> Response:
+async def _answer_busy(_request: Request, _error: Exception) -> Response:
     return JSONResponse({"error": "too much at once; ask again soon"}, 429, {"retry-after": "1"})

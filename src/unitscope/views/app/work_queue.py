@@ -1,4 +1,4 @@
-"""One pair of hands: work is done one piece after the other, in a thread, and few may wait."""
+"""What a server works on: one piece after the other, in a thread of its own, and few may wait."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,25 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-Result = TypeVar("Result")
+Made = TypeVar("Made")
 Value = TypeVar("Value")
 
 
-class FloodError(Exception):
-    """More work is waiting than a desk takes."""
+class BusyError(Exception):
+    """More work is waiting than a queue takes."""
 
 
-class Desk:
+class WorkQueue:
     """Does pieces of work in one thread; at most `most` of them are under way or waiting."""
 
     def __init__(self, most: int = 12) -> None:
         self.most, self.busy = most, 0
         self._thread = ThreadPoolExecutor(1, "paint")
 
-    async def do(self, work: Callable[[], Result]) -> Result:
-        """What the work returns or raises. Raises `FloodError` at once where too much is waiting."""
+    async def do(self, work: Callable[[], Made]) -> Made:
+        """What the work returns or raises. Raises `BusyError` at once where too much is waiting."""
         if self.busy >= self.most:
-            raise FloodError
+            raise BusyError
         self.busy += 1
         loop = asyncio.get_running_loop()
         future = self._thread.submit(work)
@@ -45,7 +45,7 @@ def _call_soon(loop: asyncio.AbstractEventLoop, finish: Callable[[], None]) -> N
         loop.call_soon_threadsafe(finish)
 
 
-class Shelf(Generic[Value]):
+class RecentValues(Generic[Value]):
     """The last few values by key; for one thread."""
 
     def __init__(self, most: int) -> None:

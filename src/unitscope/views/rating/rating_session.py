@@ -1,4 +1,4 @@
-"""What raters are shown: the pictures of all questions, ready to be sent, and where everybody stands."""
+"""What raters are shown: the pictures of all questions, ready to be sent, and how far each rater is."""
 
 import io
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.experiments.questionnaire import Question, Questionnaire
 from unitscope.experiments.ratings import Ledger, open_ledger
-from unitscope.views.app.work_queue import Shelf
+from unitscope.views.app.work_queue import RecentValues
 from unitscope.views.palette import category_color
 from unitscope.views.report.pictures import QUALITY, find_example, shrink
 
@@ -43,7 +43,7 @@ class Tile:
 
 
 @dataclass(frozen=True, eq=False)
-class Booth:
+class RatingSession:
     """All that is shown; `tiles` and `masks` (height, width) by question, `pictures` as JPEG by number."""
 
     questionnaire: Questionnaire
@@ -51,10 +51,10 @@ class Booth:
     pictures: dict[int, bytes]
     tiles: tuple[tuple[Tile, ...], ...]
     masks: tuple[tuple[int, int], ...]
-    orders: Shelf[tuple[int, ...]] = field(default_factory=lambda: Shelf(64))
+    orders: RecentValues[tuple[int, ...]] = field(default_factory=lambda: RecentValues(64))
 
     def describe(self, rater: str) -> dict[str, Any]:
-        """Where a rater stands and the question that comes next, ready for JSON."""
+        """How far a rater is and the question that comes next, ready for JSON."""
         self.ledger.read()
         order, place = self._order(rater), self._place(rater)
         ahead = [tile.picture for number in order[place + 1 : place + 2] for tile in self.tiles[number]]
@@ -113,9 +113,9 @@ class Booth:
         }
 
 
-def open_booth(
+def open_session(
     run: Dissection, source: ConceptSource, questionnaire: Questionnaire, folder: str | Path
-) -> Booth:
+) -> RatingSession:
     """Everything ready to be asked; answers are kept in `folder`, and those that it has count.
 
     Raises `SourceError` where the source no longer holds the images, `RunError` where the folder has answers
@@ -139,7 +139,7 @@ def open_booth(
         for one, images in zip(questionnaire.questions, shown, strict=True)
     )
     masks = tuple(run[one.layer].mask_size for one in questionnaire.questions)
-    return Booth(questionnaire, ledger, pictures, tiles, masks)
+    return RatingSession(questionnaire, ledger, pictures, tiles, masks)
 
 
 def _list_images(run: Dissection, question: Question, most: int) -> list[tuple[int, int]]:

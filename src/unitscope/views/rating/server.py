@@ -13,8 +13,8 @@ from starlette.routing import Route
 from unitscope.errors import UsageError
 from unitscope.experiments.ratings import parse_name
 from unitscope.views.app.guard import Guard
-from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, send_file
-from unitscope.views.rating.rating_session import Booth, ConflictError
+from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, show_page
+from unitscope.views.rating.rating_session import ConflictError, RatingSession
 
 MOST_TEXT = 4_000
 """Bytes of a request; an answer has about a hundred."""
@@ -25,79 +25,74 @@ _SHARED = ("look.css", "masks.js")
 
 @dataclass(eq=False)
 class Server:
-    """The endpoints over one booth. Everything is told in the body of a request, nothing in its address."""
+    """The endpoints over one session. Everything is in the body of a request, nothing in its address."""
 
-    booth: Booth
+    session: RatingSession
     patience: float = PATIENCE
     page: dict[str, bytes] = field(default_factory=lambda: read_page())
 
     def routes(self) -> list[Route]:
         """All that may be asked for."""
         return [
-            Route("/", self.show_page, methods=["GET"]),
-            Route("/assets/{name:str}", self.show_page, methods=["GET"]),
+            *show_page(self.page),
             Route("/api/pictures/{number:int}.jpg", self.show_picture, methods=["GET"]),
             Route("/api/begin", self.begin, methods=["POST"]),
             Route("/api/answer", self.answer, methods=["POST"]),
             Route("/api/undo", self.undo, methods=["POST"]),
         ]
 
-    async def show_page(self, request: Request) -> Response:
-        """The page and its files, which were read when the server started."""
-        return send_file(self.page, request.path_params.get("name", "index.html"))
-
     async def show_picture(self, request: Request) -> Response:
         """A picture that some question shows."""
-        picture = self.booth.pictures.get(request.path_params["number"])
+        picture = self.session.pictures.get(request.path_params["number"])
         if picture is None:
             raise HTTPException(404, "there is no such picture")
         return Response(picture, media_type="image/jpeg")
 
     async def begin(self, request: Request) -> Response:
-        """Where the rater of that name stands; nothing is written for it."""
-        told = await self._read(request, "name")
-        return JSONResponse(self.booth.describe(told["name"]))
+        """How far the rater of that name is; nothing is written for it."""
+        sent = await self._read(request, "name")
+        return JSONResponse(self.session.describe(sent["name"]))
 
     async def answer(self, request: Request) -> Response:
-        """Keeps an answer, and tells the next question."""
-        told = await self._read(request, "name", "place", "answer")
-        if told["answer"] not in ("yes", "no"):
+        """Keeps an answer, and sends the next question."""
+        sent = await self._read(request, "name", "place", "answer")
+        if sent["answer"] not in ("yes", "no"):
             raise UsageError('answer must be "yes" or "no"')
-        self.booth.answer(told["name"], told["place"], _WORDS[told["answer"]])
-        return JSONResponse(self.booth.describe(told["name"]))
+        self.session.answer(sent["name"], sent["place"], _WORDS[sent["answer"]])
+        return JSONResponse(self.session.describe(sent["name"]))
 
     async def undo(self, request: Request) -> Response:
-        """Takes the last answer back, and tells its question again."""
-        told = await self._read(request, "name", "place")
-        self.booth.take_back(told["name"], told["place"])
-        return JSONResponse(self.booth.describe(told["name"]))
+        """Takes the last answer back, and sends its question again."""
+        sent = await self._read(request, "name", "place")
+        self.session.take_back(sent["name"], sent["place"])
+        return JSONResponse(self.session.describe(sent["name"]))
 
     async def _read(self, request: Request, *keys: str) -> dict[str, Any]:
         body = await read_body(request, MOST_TEXT, self.patience)
         try:
-            told = json.loads(body)
+            sent = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise UsageError("the body is not JSON") from error
-        if not isinstance(told, dict) or set(told) != set(keys):
+        if not isinstance(sent, dict) or set(sent) != set(keys):
             raise UsageError(f"the body must be an object with {', '.join(keys)} and nothing else")
-        told["name"] = parse_name(told["name"])
-        place = told.get("place", 0)
-        if type(place) is not int or not 0 <= place <= len(self.booth.questionnaire):
+        sent["name"] = parse_name(sent["name"])
+        place = sent.get("place", 0)
+        if type(place) is not int or not 0 <= place <= len(self.session.questionnaire):
             raise UsageError("place must be the number of a question")
-        return told
+        return sent
 
 
-def make_app(booth: Booth, host: str = "127.0.0.1", **options: Any) -> Guard:
+def make_app(session: RatingSession, host: str = "127.0.0.1", **options: Any) -> Guard:
     """The server as an ASGI application that knows itself by `host`."""
-    return guard_routes(Server(booth, **options).routes(), host, {ConflictError: _tell_conflict})
+    return guard_routes(Server(session, **options).routes(), host, {ConflictError: _answer_conflict})
 
 
 def read_page() -> dict[str, bytes]:
     """The files of the page by name: all that is ever served of the disk."""
-    own = {entry.name: entry.read_bytes() for entry in (files("unitscope.views.rating") / "page").iterdir()}
-    shared = files("unitscope.views.report")
-    return {**own, **{name: (shared / name).read_bytes() for name in _SHARED}}
+    page, shared = files("unitscope.views.rating") / "page", files("unitscope.views.report")
+    found = {entry.name: entry.read_bytes() for entry in page.iterdir()}
+    return {**found, **{name: (shared / name).read_bytes() for name in _SHARED}}
 
 
-async def _tell_conflict(_request: Request, error: Exception) -> Response:
+async def _answer_conflict(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 409)

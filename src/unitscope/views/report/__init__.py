@@ -3,11 +3,14 @@
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.counts import count_concepts, count_layer
 from unitscope.dissection.result import Dissection
-from unitscope.errors import RunError
+from unitscope.errors import writing
+from unitscope.networks.open_source import open_source
 from unitscope.views.pages import page_environment
 from unitscope.views.palette import color_categories
 from unitscope.views.report.charts import draw_concepts, draw_layers
@@ -15,13 +18,8 @@ from unitscope.views.report.data import write_data
 from unitscope.views.report.pictures import save_pictures, tile_aspect
 from unitscope.views.summary import (
     collect_warnings,
-    count_detectors,
-    count_images,
-    name_network,
-    name_source,
     spell_convention,
     spell_recipe,
-    summarize_layer,
 )
 
 STYLES = ("look.css", "report.css", "units.css")
@@ -38,7 +36,7 @@ def write_report(
     run: str | Path | None = None,
     ranks: int | None = 9,
 ) -> Path:
-    """Write the report of a dissection into the folder `out`; the path of its `index.html`.
+    """Writes the report of a dissection into the folder `out`; the path of its `index.html`.
 
     `source` and `frame` (by default the frame of the run) are those the dissection was made with:
     they give the pictures, each saved once. `run` is the folder of the saved run, whose `units.csv`
@@ -49,7 +47,7 @@ def write_report(
     Raises `RunError` where the folder cannot be written, `SourceError` where an image has gone.
     """
     folder = Path(out)
-    try:
+    with writing(f"the report to {folder}"):
         (folder / "assets").mkdir(parents=True, exist_ok=True)
         pictures = save_pictures(dissection, source, frame or dissection.frame, ranks, folder / "pictures")
         data = write_data(dissection, pictures, ranks, folder / "data")
@@ -59,9 +57,18 @@ def write_report(
         downloads = copy_downloads(folder, folder.parent if run is None else Path(run))
         page = render_page(dissection, data, downloads, tile_aspect(pictures))
         (folder / "index.html").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return folder / "index.html"
+
+
+def draw_report(
+    dissection: Dissection, folder: Path, source: ConceptSource | None = None, **options: Any
+) -> Path:
+    """`write_report`, as `Dissection.page` calls it: without a source over the one that the run names.
+
+    Raises what `open_source` and `write_report` raise.
+    """
+    opened = open_source(dissection.source) if source is None else source
+    return write_report(dissection, opened, folder, **options)
 
 
 def copy_downloads(folder: Path, run: Path) -> list[str]:
@@ -75,24 +82,24 @@ def copy_downloads(folder: Path, run: Path) -> list[str]:
 
 def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:
     """The text of `index.html`."""
-    summaries = [summarize_layer(layer) for layer in dissection.layers.values()]
+    counted = [count_layer(layer) for layer in dissection.layers.values()]
     return (
         page_environment("report")
         .get_template("page.html")
         .render(
-            title=name_network(dissection),
-            source=name_source(dissection),
-            images=count_images(dissection),
+            title=dissection.recipe.network.name,
+            source=dissection.source,
+            images=dissection.images,
             recipe=spell_recipe(dissection),
             convention=spell_convention(dissection.convention),
             cutoff=dissection.convention.iou_cutoff,
             warnings=collect_warnings(dissection.layers.values()),
             categories=color_categories(dissection.vocabulary.categories),
-            summaries=summaries,
-            concepts=[count_detectors(layer) for layer in dissection.layers.values()],
+            counted=counted,
+            concepts=[count_concepts(layer) for layer in dissection.layers.values()],
             charts=[draw_concepts(layer) for layer in dissection.layers.values()],
-            layers_chart=draw_layers(summaries) if len(summaries) > 1 else None,
-            confident=any(summary.chance_detectors is not None for summary in summaries),
+            layers_chart=draw_layers(counted) if len(counted) > 1 else None,
+            confident=any(one.confident for one in counted),
             aspect=aspect,
             styles=STYLES,
             scripts=SCRIPTS,

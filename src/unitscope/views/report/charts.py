@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from unitscope.dissection.counts import LayerCounts, count_concepts
 from unitscope.dissection.result import LayerDissection
 from unitscope.views.palette import category_color
-from unitscope.views.summary import LayerSummary, count_detectors
 
 PLOT_HEIGHT = 150.0
 LETTER_WIDTH = 7.0
@@ -59,7 +59,7 @@ def gridlines(largest: int, floor: float, height: float) -> tuple[tuple[float, i
 
 def draw_concepts(layer: LayerDissection) -> Chart:
     """Detectors by concept: a bar a concept, grouped by category (paper B, fig. 1d)."""
-    counts = count_detectors(layer)
+    counts = count_concepts(layer)
     largest = max((count for _, count in counts), default=1)
     pitch = min(26.0, max(15.0, 1060 / max(len(counts), 1)))
     bars: list[Bar] = []
@@ -80,28 +80,28 @@ def draw_concepts(layer: LayerDissection) -> Chart:
     return Chart(int(x + 8), int(floor + below), floor, tuple(bars), grid, tuple(names))
 
 
-def draw_layers(summaries: list[LayerSummary]) -> Chart:
+def draw_layers(counted: list[LayerCounts]) -> Chart:
     """Unique concepts by layer, stacked by category (paper B, fig. 1e)."""
-    largest = max((summary.unique for summary in summaries), default=0) or 1
-    leaning = len(summaries) > 6 or max(len(summary.layer) for summary in summaries) > 14
-    longest = max(len(summary.layer) for summary in summaries)
+    largest = max((one.count() for one in counted), default=0) or 1
+    leaning = len(counted) > 6 or max(len(one.layer) for one in counted) > 14
+    longest = max(len(one.layer) for one in counted)
     pitch = 44.0 if leaning else max(52.0, 6.2 * longest + 10)
     wide = min(44.0, pitch * 0.62)
     bars: list[Bar] = []
     names: list[tuple[float, str]] = []
     totals: list[tuple[float, float, int]] = []
     x, floor = 40.0, 24.0 + PLOT_HEIGHT
-    for summary in summaries:
+    for one in counted:
         y = floor
-        for category, count in summary.unique_label.items():
+        for category, count in one.unique["label"].items():
             tall = PLOT_HEIGHT * count / largest
             y -= tall
             if count:
                 gap = 1.5 if tall > 3 else 0.0
                 color = category_color(category)
-                bars.append(Bar(x, y, wide, tall - gap, color, summary.layer, category, count))
-        names.append((x + wide / 2, shorten(summary.layer, 16)))
-        totals.append((x + wide / 2, y - 6, summary.unique))
+                bars.append(Bar(x, y, wide, tall - gap, color, one.layer, category, count))
+        names.append((x + wide / 2, shorten(one.layer, 16)))
+        totals.append((x + wide / 2, y - 6, one.count()))
         x += pitch
     height = int(floor + (96 if leaning else 26))
     grid = gridlines(largest, floor, PLOT_HEIGHT)

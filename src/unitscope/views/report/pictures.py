@@ -1,4 +1,4 @@
-"""The pictures of a report: each once, as the network saw it but in its own proportions."""
+"""The pictures of a report: each once, what the network saw of it, in the proportions of the file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ def find_example(source: ConceptSource, index: int, key: str | None) -> Example:
 
 
 def shrink(image: np.ndarray, frame: Frame) -> Image.Image:
-    """The part of an image that a frame sees, in its own proportions, 192 pixels at most."""
+    """The part of an image that a frame sees, in the picture's proportions, 192 pixels at most."""
     left, top, right, bottom = frame.box(*image.shape[:2])
     scale = min(1.0, LONGER_SIDE / max(right - left, bottom - top))
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))

@@ -2,49 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.trained_groups import Representation, group_rows
+from unitscope.dissection.counts import LayerCounts
 from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
 from unitscope.views.palette import category_color
 
 _WIDE, _HIGH = 46.0, 290.0
 
 
-@runtime_checkable
-class Counted(Protocol):
-    """A dissected layer whose concepts are counted, such as `LayerConcepts` and `Representation`."""
-
-    @property
-    def units(self) -> int:
-        """How many units it has."""
-
-    @property
-    def detectors(self) -> int:
-        """How many of them are detectors."""
-
-    @property
-    def chance_detectors(self) -> float:
-        """How many pass the cut-off where labels are shifted."""
-
-    @property
-    def unique(self) -> Mapping[Any, Mapping[str, int]]:
-        """Unique concepts by counting rule and category."""
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The categories counted, in their usual order."""
-
-
-def draw_cohort(rows: Sequence[Representation], out: Path) -> Path:
-    """The bars of a cohort, a bar a group, as paper A's figs. 7, 8, 11 and 13. Raises as `draw_bars` does."""
-    return draw_bars(group_rows(rows), out)
-
-
-def draw_bars(grouped: Mapping[str, Sequence[Counted]], out: Path) -> Path:
+def draw_bars(grouped: Mapping[str, Sequence[LayerCounts]], out: Path) -> Path:
     """Unique concepts by category, and the share of units that are detectors, a bar a group; the SVG's path.
+
+    As paper A's figs. 5, 7, 8, 11 and 13, and paper B's figs. 3c and 3d.
 
     Bars are means over a group's members, whiskers the range of the whole. Raises `UsageError` where
     matplotlib is missing, `RunError` where the file cannot be written.
@@ -56,7 +28,7 @@ def draw_bars(grouped: Mapping[str, Sequence[Counted]], out: Path) -> Path:
         _stack_categories(axes[0], groups)
         _draw_shares(axes[1], groups, joined=not turned)
         for axis in axes:
-            names = [f"{name}\n{mine[0].units} units" for name, mine in grouped.items()]
+            names = [f"{name}\n{rows[0].units} units" for name, rows in grouped.items()]
             axis.set_xticks(range(len(groups)), list(grouped) if turned else names, fontsize=10)
             axis.tick_params(axis="x", labelrotation=60 if turned else 0)
             axis.grid(axis="x", visible=False)
@@ -67,27 +39,27 @@ def draw_bars(grouped: Mapping[str, Sequence[Counted]], out: Path) -> Path:
     return out
 
 
-def _stack_categories(axis: Any, grouped: Sequence[Sequence[Counted]]) -> None:
+def _stack_categories(axis: Any, grouped: Sequence[Sequence[LayerCounts]]) -> None:
     places = np.arange(len(grouped))
     floor = np.zeros(len(grouped))
-    for category in grouped[0][0].categories:
-        means = np.array([np.mean([row.unique["label"][category] for row in mine]) for mine in grouped])
+    for category in grouped[0][0].by_category:
+        means = np.array([np.mean([row.unique["label"][category] for row in rows]) for rows in grouped])
         if means.any():
             axis.bar(places, means, 0.72, floor, color=category_color(category), label=category)
         floor += means
-    totals = [[sum(row.unique["label"].values()) for row in mine] for mine in grouped]
+    totals = [[sum(row.unique["label"].values()) for row in rows] for rows in grouped]
     spread = reach(floor, totals)
     axis.errorbar(places, floor, spread, fmt="none", ecolor=TEXT, elinewidth=1.2, capsize=2.5)
     axis.set(title="Unique concepts", ylim=(0, 1.08 * max(1.0, max(map(max, totals)))))
 
 
-def _draw_shares(axis: Any, grouped: Sequence[Sequence[Counted]], joined: bool) -> None:
+def _draw_shares(axis: Any, grouped: Sequence[Sequence[LayerCounts]], joined: bool) -> None:
     places = range(len(grouped))
     for field, ink, name in (
         ("detectors", INKS[0], "detectors"),
         ("chance_detectors", MUTED, "labels shifted"),
     ):
-        shares = [[getattr(row, field) / row.units for row in mine] for mine in grouped]
+        shares = [[getattr(row, field) / row.units for row in rows] for rows in grouped]
         means = np.array([np.mean(one) for one in shares])
         look = {"color": ink, "marker": "o", "ms": 5, "lw": 2 if joined else 0, "capsize": 2.5}
         axis.errorbar(places, means, reach(means, shares), elinewidth=1.5, label=name, **look)

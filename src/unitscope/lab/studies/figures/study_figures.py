@@ -1,31 +1,19 @@
 """The figures of comparisons that are no bar charts: over training, over networks, over cut-offs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unitscope.lab.studies.discrimination import Probe
-from unitscope.lab.studies.figures.concept_bars import draw_bars, reach
-from unitscope.lab.studies.supervision import SELF
-from unitscope.lab.studies.threshold import USUAL, Count, rank_groups
-from unitscope.lab.studies.trained_groups import Representation, group_rows
-from unitscope.lab.studies.training import Training
-from unitscope.views.figures import INKS, MUTED, TEXT, open_figure
+from unitscope.lab.studies.figures.concept_bars import reach
+from unitscope.lab.studies.unit_trajectories import Training
+from unitscope.views.figures import INKS, MUTED, TEXT, Panel, open_figure
 from unitscope.views.palette import category_color
 
-_SUPERVISED, _ALONE, _RANDOM = "with labels", "without labels", "random weights"
-
-
-def draw_layers(cohorts: Mapping[str, Sequence[Representation]], out: Path) -> Path:
-    """The layers of the first of some networks as bars (paper A, fig. 5). Raises as `draw_training` does."""
-    return draw_bars(group_rows(next(iter(cohorts.values()))), out)
-
-
-def draw_trainings(trainings: Sequence[Training], out: Path) -> Path:
-    """One plot over all trainings, as `draw_training`."""
-    return draw_training({"": trainings}, out)
+LABELS, PUZZLES, RANDOM = "with labels", "without labels", "random weights"
+"""The kinds of networks that points are of."""
 
 
 def draw_training(trainings: Mapping[str, Sequence[Training]], out: Path) -> Path:
@@ -35,8 +23,8 @@ def draw_training(trainings: Mapping[str, Sequence[Training]], out: Path) -> Pat
     missing, `RunError` where the file cannot be written.
     """
     with open_figure(out, max(620.0, 460.0 * len(trainings)), 320.0, len(trainings)) as (figure, axes):
-        for axis, (group, mine) in zip(np.atleast_1d(axes), trainings.items(), strict=True):
-            _draw_categories(axis, mine)
+        for axis, (group, some) in zip(np.atleast_1d(axes), trainings.items(), strict=True):
+            _draw_categories(axis, some)
             axis.set(title=group, xlabel="step", ylabel="unique concepts")
             axis.grid(axis="x", visible=False)
         _legend(figure, axes)
@@ -58,69 +46,49 @@ def _draw_categories(axis: Any, trainings: Sequence[Training]) -> None:
     axis.set_ylim(bottom=0)
 
 
-def draw_discrimination(probes: Sequence[Probe], out: Path) -> Path:
+@dataclass(frozen=True)
+class Point:
+    """One network: its group, one of the kinds of networks, and where it stands."""
+
+    group: str
+    kind: str
+    x: float
+    y: float
+
+
+def draw_discrimination(points: Sequence[Point], out: Path) -> Path:
     """Accuracy on the third task against unique object detectors, a point a network (paper A, fig. 12).
 
     A group's name stands by one of its points, where there is room. Raises as `draw_training` does.
     """
-    kinds = {_SUPERVISED: INKS[0], _ALONE: INKS[1], _RANDOM: MUTED}
-    named: set[str] = set()
     with open_figure(out, 620.0, 400.0) as (figure, axis):
-        for kind, ink in kinds.items():
-            mine = [one for one in probes if _kind(one) == kind]
-            x = [one.row.count("object") for one in mine]
-            axis.scatter(
-                x, [100 * one.accuracy for one in mine], s=26, color=ink, alpha=0.8, label=kind, lw=0
-            )
-        most = max(one.row.count("object") for one in probes) or 1
-        placed: list[tuple[float, float]] = []
-        for one in probes:
-            place = (one.row.count("object"), 100 * one.accuracy)
-            free = all(abs(place[0] - x) > 0.17 * most or abs(place[1] - y) > 1.2 for x, y in placed)
-            if one.row.group not in named and free:
-                named.add(one.row.group)
-                placed.append(place)
-                axis.annotate(
-                    one.row.group, place, (5, 2), textcoords="offset points", fontsize=9, color=MUTED
-                )
+        for kind, ink in {LABELS: INKS[0], PUZZLES: INKS[1], RANDOM: MUTED}.items():
+            x, y = ([getattr(one, name) for one in points if one.kind == kind] for name in "xy")
+            axis.scatter(x, y, s=26, color=ink, alpha=0.8, label=kind, lw=0)
+        most = max(one.x for one in points) or 1
+        named: dict[str, Point] = {}
+        for one in points:
+            apart = (abs(one.x - o.x) > 0.17 * most or abs(one.y - o.y) > 1.2 for o in named.values())
+            if one.group not in named and all(apart):
+                named[one.group] = one
+                look = {"textcoords": "offset points", "fontsize": 9, "color": MUTED}
+                axis.annotate(one.group, (one.x, one.y), (5, 2), **look)
         axis.set(xlabel="unique object detectors", ylabel="largest thing named right, % of each class")
         _legend(figure, axis)
     return out
 
 
-def _kind(probe: Probe) -> str:
-    if probe.family == _RANDOM:
-        return _RANDOM
-    return _ALONE if probe.row.group in SELF else _SUPERVISED
-
-
-def draw_threshold(counts: Sequence[Count], out: Path) -> Path:
-    """Every group's unique detectors over IoU cut-offs and over quantiles. Raises as `draw_training` does."""
-    ranked = rank_groups(counts)
-    cutoffs = sorted({cutoff for cutoff, quantile, rule in ranked if quantile == USUAL[1]})
-    quantiles = sorted({quantile for cutoff, quantile, rule in ranked if cutoff == USUAL[0]})
-    usual = ranked[(*USUAL, "label")]
-    order = sorted(usual, key=lambda group: -usual[group])
+def draw_threshold(panels: Sequence[Panel], out: Path) -> Path:
+    """Every group's unique detectors over the values of each panel. Raises as `draw_training` does."""
     inks = (*INKS[:-1], TEXT)  # black would not be seen where the system is dark
-    with open_figure(out, 980.0, 420.0, 2) as (figure, axes):
-        for place, group in enumerate(order):
-            look = {
-                "color": inks[place % len(inks)],
-                "ls": ("-", "--", ":")[place // len(inks) % 3],
-                "marker": "o",
-                "ms": 3.5,
-                "lw": 1.8,
-            }
-            left = [ranked[cutoff, USUAL[1], "label"][group] for cutoff in cutoffs]
-            right = [ranked[USUAL[0], quantile, "label"][group] for quantile in quantiles]
-            axes[0].plot(range(len(cutoffs)), left, label=group, **look)
-            axes[1].plot(range(len(quantiles)), right, **look)
-        for axis, title, values in (
-            (axes[0], "IoU cut-off", cutoffs),
-            (axes[1], "quantile of the threshold", quantiles),
-        ):
-            axis.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-            axis.set(xlabel=title, ylabel="unique detectors", ylim=(0, None))
+    with open_figure(out, 980.0, 420.0, len(panels)) as (figure, axes):
+        for axis, panel in zip(axes, panels, strict=True):
+            for place, (group, points) in enumerate(panel.lines.items()):
+                style = ("-", "--", ":")[place // len(inks) % 3]
+                look = {"color": inks[place % len(inks)], "ls": style, "marker": "o", "ms": 3.5, "lw": 1.8}
+                axis.plot(range(len(points)), [y for _, y, _ in points], label=group, **look)
+            axis.set_xticks(range(len(points)), [f"{x:g}" for x, _, _ in points])
+            axis.set(xlabel=panel.x, ylabel="unique detectors", ylim=(0, None))
         _legend(figure, axes)
     return out
 

@@ -1,0 +1,125 @@
+"""How many units of a layer are detectors, and of how many different concepts: all counting is done here."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.conventions import UniqueRule
+from unitscope.dissection.labels import unique_detectors
+from unitscope.dissection.result import LayerDissection
+from unitscope.tables import plain
+
+SURE = 0.05
+"""Units with a smaller q-value are sure: at most one in twenty of them is expected to be chance."""
+RULES: tuple[UniqueRule, ...] = ("label", "category")
+
+ByCategory = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LayerCounts:
+    """The units of one layer in numbers.
+
+    - `detectors`: units that pass the cut-offs of the convention, `by_category` of their label; `dead` units
+      are never active.
+    - `unique`: different concepts that have a detector, by counting rule and category (`unique_detectors`).
+    - `sure_detectors` and `sure_unique`: the same of detectors with q < 0.05; 0 without confidence.
+    - `discoveries`: all units with q < 0.05, detectors or not; None without confidence.
+    - `chance_detectors`, `chance_discoveries`: the controls with shuffled labels, the mean number of
+      detectors and the mean share of units with q < 0.05; NaN without confidence.
+    """
+
+    layer: str
+    units: int
+    detectors: int
+    dead: int
+    by_category: ByCategory
+    unique: Mapping[UniqueRule, ByCategory]
+    chance_detectors: float
+    chance_discoveries: float
+    discoveries: int | None
+    sure_detectors: int
+    sure_unique: Mapping[UniqueRule, ByCategory]
+
+    @property
+    def confident(self) -> bool:
+        """Whether confidence was measured."""
+        return self.discoveries is not None
+
+    def count(self, category: str | None = None, rule: UniqueRule = "label", *, sure: bool = False) -> int:
+        """The unique concepts of a category, or of all summed, by a rule, or only those with a sure detector.
+
+        0 for a category that the vocabulary does not have.
+        """
+        counts = (self.sure_unique if sure else self.unique)[rule]
+        return sum(counts.values()) if category is None else counts.get(category, 0)
+
+    def record(self) -> dict[str, Any]:
+        """The counts ready for JSON, without the sure ones."""
+        return {
+            "layer": self.layer,
+            "units": self.units,
+            "detectors": self.detectors,
+            "dead": self.dead,
+            "by_category": dict(self.by_category),
+            **{f"unique_{rule}": dict(self.unique[rule]) for rule in RULES},
+            "chance_detectors": plain(self.chance_detectors),
+            "chance_discoveries": plain(self.chance_discoveries),
+            "discoveries": self.discoveries,
+            "unique": self.count(),
+        }
+
+
+def count_layer(layer: LayerDissection) -> LayerCounts:
+    """Counts the detectors and concepts of a dissected layer."""
+    labels, words, confidence = layer.labels, layer.vocabulary, layer.confidence
+    places = words.category_index[labels.best[labels.detector]]
+    by_category = np.bincount(places, minlength=len(words.categories)).tolist()
+    found = np.zeros(len(layer), bool) if confidence is None else confidence.q_value < SURE
+    return LayerCounts(
+        layer=layer.layer,
+        units=len(layer),
+        detectors=layer.detectors,
+        dead=int((layer.active == 0).sum()),
+        by_category=dict(zip(words.categories, by_category, strict=True)),
+        unique={rule: layer.unique[rule] for rule in RULES},
+        chance_detectors=float("nan") if confidence is None else float(confidence.chance_detectors),
+        chance_discoveries=float("nan") if confidence is None else float(confidence.chance_discoveries),
+        discoveries=None if confidence is None else int(found.sum()),
+        sure_detectors=int((labels.detector & found).sum()),
+        sure_unique={rule: unique_detectors(labels, words, rule, found) for rule in RULES},
+    )
+
+
+def count_concepts(layer: LayerDissection) -> list[tuple[Concept, int]]:
+    """Every concept that names a detector, with their number: by category, most units first."""
+    counts = Counter(layer.labels.best[layer.labels.detector].tolist())
+    order = {category: place for place, category in enumerate(layer.vocabulary.categories)}
+    named = [(layer.vocabulary[concept_id], count) for concept_id, count in counts.items()]
+    return sorted(named, key=lambda pair: (order[pair[0].category], -pair[1], pair[0].label, pair[0].id))
+
+
+def recount(
+    layer: LayerDissection,
+    *,
+    cutoff: float | None = None,
+    concepts: Bool[np.ndarray, "concept"] | None = None,
+) -> LayerDissection:
+    """The layer under another cut-off of IoU, or as if the vocabulary had only the `concepts` that are true.
+
+    An IoU does not depend on which other concepts there are, so this takes no other pass. Confidence stays
+    that of the whole vocabulary.
+    """
+    convention = layer.convention if cutoff is None else replace(layer.convention, iou_cutoff=cutoff)
+    changed = replace(layer, convention=convention)
+    if concepts is None:
+        return changed
+    pairs = layer.pairs
+    if pairs is not None:
+        pairs = replace(pairs, intersections=np.where(concepts, pairs.intersections, 0))
+    return replace(changed, intersections=np.where(concepts, layer.intersections, 0), pairs=pairs)

@@ -1,0 +1,106 @@
+"""From the statistics of all images to names for units, with their confidence."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from unitscope.axes import ConceptAreas
+from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.dissection.conventions import Convention
+from unitscope.dissection.labels import name_pairs
+from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
+from unitscope.dissection.significance import judge_units
+from unitscope.statistics.annotations import LabelIndex
+from unitscope.statistics.overlap import Evidence, Overlap, Resampling, measure_overlap
+from unitscope.statistics.scan import Scan, ScanPlan
+from unitscope.statistics.threads import Threads, open_threads
+
+
+def name_layers(
+    scan: Scan,
+    vocabulary: Vocabulary,
+    plan: ScanPlan,
+    rules: Convention,
+    draws: Resampling | None,
+    threads: int | None,
+    pairs: Mapping[str, Pairs],
+) -> dict[str, LayerDissection]:
+    """Every unit of every layer with its label, and with `draws` its confidence.
+
+    `pairs` name the units of their layers instead, where they are given.
+    """
+    index = LabelIndex(scan.annotations, vocabulary)
+    areas = scan.annotations.concept_pixels(vocabulary.size)
+    with open_threads(threads) as pool:
+        return {
+            layer: _name_layer(layer, scan, plan, rules, index, areas, draws, pool, pairs.get(layer))
+            for layer in plan.tails
+        }
+
+
+def _name_layer(
+    layer: str,
+    scan: Scan,
+    plan: ScanPlan,
+    rules: Convention,
+    index: LabelIndex,
+    areas: ConceptAreas,
+    draws: Resampling | None,
+    threads: Threads,
+    pairs: Pairs | None,
+) -> LayerDissection:
+    tops = scan.tops[layer]
+    names = None if pairs is None else name_pairs(pairs.intersections, pairs.active, areas)
+    overlap, evidence = measure_overlap(
+        scan.tails[layer], tops, index, rules.union, areas, draws, threads, names
+    )
+    offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
+    result = LayerDissection(
+        layer=layer,
+        map_size=plan.tails[layer].raw_size,
+        mask_size=plan.frame.mask_size,
+        images=len(scan.annotations),
+        vocabulary=index.vocabulary,
+        convention=rules,
+        thresholds=overlap.thresholds,
+        active=overlap.active,
+        active_in=overlap.active_in,
+        pixels_in=_pixels_in(index, rules),
+        concept_pixels=areas,
+        intersections=overlap.intersections,
+        exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
+        pairs=pairs,
+    )
+    confidence = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None
+    return replace(result, confidence=confidence, warnings=tuple(_notes(result, overlap, evidence)))
+
+
+def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
+    """All valid pixels of the images that enter the union, by category."""
+    valid = index.annotations.arrays["valid_pixels"]
+    places = range(len(index.vocabulary.categories))
+    if rules.union == "all":
+        return np.full(len(places), valid.sum(), np.int64)
+    bits = index.image_categories
+    return np.array([valid[(bits >> np.uint64(k)) & np.uint64(1) == 1].sum() for k in places], np.int64)
+
+
+def _notes(layer: LayerDissection, overlap: Overlap, evidence: Evidence | None) -> list[str]:
+    notes = []
+    dead = int((overlap.active == 0).sum())
+    if dead:
+        notes.append(
+            f"{dead} of {len(layer)} units are never above their threshold outside void (dead or constant)"
+        )
+    unseen = [concept for concept in layer.vocabulary if layer.concept_pixels[concept.id] == 0]
+    if unseen:
+        names = ", ".join(concept.name for concept in unseen[:5])
+        notes.append(
+            f"concepts that never occur in the images ({len(unseen)}): {names}{', ...' if unseen[5:] else ''}"
+        )
+    if evidence is None:
+        notes.append("no confidence was measured: it takes at least two images and one shift")
+    elif layer.images < 40:
+        notes.append(f"{layer.images} images allow only {layer.images - 1} null draws; p-values are coarse")
+    return notes

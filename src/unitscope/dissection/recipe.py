@@ -1,0 +1,116 @@
+"""What made a run: its recipe, as `run.json` records it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from typing import Any, TypeVar
+
+from unitscope.concepts.frames import Frame
+from unitscope.dissection.conventions import Convention
+from unitscope.tables import plain
+
+T = TypeVar("T", "NetworkRecord", "SourceRecord", "Recipe")
+
+_NONE_IS_RECORDED = ("prefix_tokens", "thresholds")
+
+
+@dataclass(frozen=True)
+class NetworkRecord:
+    """The network of a run: what opened it, the digest of its weights, and how its input was prepared."""
+
+    name: str
+    digest: str | None = None
+    prefix_tokens: int | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """The labeled images of a run: the text that opens them again, their digest and their number."""
+
+    spec: str
+    digest: str | None = None
+    images: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What made a run: network, images, layers, arithmetic, seed, machine, versions.
+
+    `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
+    `replicates`; `ranks` is the number of top images a unit; `version` and `torch` are those of the
+    libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`). None is what was
+    not recorded. `more` keeps what another version recorded besides.
+    """
+
+    network: NetworkRecord
+    source: SourceRecord
+    layers: tuple[str, ...]
+    convention: Convention
+    frame: Frame
+    thresholds: Mapping[str, tuple[float, ...]] | None = None
+    seed: int | None = None
+    confidence: Mapping[str, int] | None = None
+    batch_size: int | None = None
+    shard_size: int | None = None
+    ranks: int | None = None
+    device: str | None = None
+    mixed_precision: bool | None = None
+    version: str | None = None
+    torch: str | None = None
+    quality: Mapping[str, Any] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, record: Mapping[str, Any]) -> "Recipe":
+        """The recipe of a record. Raises `LookupError`, `TypeError` or `ValueError` for what is none."""
+        frame, given = record["frame"], record.get("thresholds")
+        sizes = {name: tuple(frame[name]) for name in ("size", "mask_size")}
+        return _parse(
+            cls,
+            {
+                **record,
+                "network": _parse(NetworkRecord, record["network"]),
+                "source": _parse(SourceRecord, record["source"]),
+                "layers": tuple(record["layers"]),
+                "convention": Convention(**record["convention"]),
+                "frame": Frame(**{**frame, **sizes}),
+                "thresholds": given and {layer: tuple(map(float, row)) for layer, row in given.items()},
+            },
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The recipe as `run.json` has it, ready for JSON; infinite thresholds are the text Infinity."""
+        given = {layer: [*map(_spell, row)] for layer, row in (self.thresholds or {}).items()}
+        record = {
+            **_record(self),
+            "network": _record(self.network),
+            "source": _record(self.source),
+            "convention": asdict(self.convention),
+            "frame": asdict(self.frame),
+            "thresholds": given or None,
+        }
+        made: dict[str, Any] = plain(record)
+        return made
+
+
+def _parse(kind: type[T], record: Mapping[str, Any]) -> T:
+    known = {one.name for one in fields(kind)} - {"more"}
+    more = {name: value for name, value in record.items() if name not in known}
+    return kind(**{name: value for name, value in record.items() if name in known}, more=more)
+
+
+def _record(value: NetworkRecord | SourceRecord | Recipe) -> dict[str, Any]:
+    """The fields that were recorded, by name."""
+    named = {name: one for name, one in vars(value).items() if name != "more"}
+    kept = {name: one for name, one in named.items() if one is not None or name in _NONE_IS_RECORDED}
+    return {**kept, **value.more}
+
+
+def _spell(value: float) -> float | str:
+    """The number, or the text Infinity or -Infinity, for which JSON has no number."""
+    if isfinite(value):
+        return value
+    return "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,107 @@
+"""The files of a run, replaced whole: run.json, units.csv, one safetensors file a layer (docs/files.md)."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from unitscope.errors import RunError
+from unitscope.tables import spell_csv
+
+FORMAT = 1
+"""The version of the files of a run; it rises when a reader of the old ones would go wrong."""
+
+
+def write_run(
+    folder: Path,
+    about: Mapping[str, Any],
+    layers: Mapping[str, Mapping[str, np.ndarray]],
+    units: Iterable[Sequence[str]],
+) -> None:
+    """Writes `about` as run.json, `units` as units.csv, and the arrays of each layer by the name of its file.
+
+    A run that the folder holds is replaced whole, its layers' files too; until all of the new one is written
+    the old one stays. Raises `RunError` where it cannot be written.
+    """
+    new = folder / ".part"
+    text = spell_json(about)
+    with writing_run(folder):
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            new.mkdir(parents=True)
+            for name, arrays in layers.items():
+                save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, new / name)
+            (new / "units.csv").write_text(spell_csv(units), encoding="utf-8", newline="")
+            (new / "run.json").write_text(text + "\n", encoding="utf-8")
+            _replace_run(folder, new, [*layers, "units.csv", "run.json"])
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _replace_run(folder: Path, new: Path, names: list[str]) -> None:
+    # The old run.json goes first and the new one comes last: no folder passes for a run with parts of two.
+    stale = [name for name in _list_layer_files(folder) if name not in names]
+    for name in ["run.json", *stale]:
+        (folder / name).unlink(missing_ok=True)
+    for name in names:
+        os.replace(new / name, folder / name)
+
+
+def _list_layer_files(folder: Path) -> list[str]:
+    """The files that the run in a folder keeps its layers in; none where there is no run that can be read."""
+    try:
+        names = [str(entry["file"]) for entry in read_json(folder / "run.json")["layers"]]
+    except (OSError, LookupError, TypeError, ValueError):
+        return []
+    return [name for name in names if name == Path(name).name and name.endswith(".safetensors")]
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file of a run. Raises `OSError`, `ValueError`."""
+    # Infinite thresholds were once written as a bare Infinity, which is not JSON; now they are that text.
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=str)
+
+
+def spell_json(value: object) -> str:
+    """The value as JSON. Raises `RunError` for a number that JSON does not know."""
+    try:
+        return json.dumps(value, indent=1, allow_nan=False)
+    except ValueError as error:
+        raise RunError(
+            f"the run holds a number that JSON does not know ({error}); give finite ones"
+        ) from error
+
+
+def name_files(layers: Iterable[str]) -> list[str]:
+    """A file name for every layer, safe on any file system and unique in the run.
+
+    >>> name_files(["layer1.conv", "a/b", "a-b"])
+    ['layer1.conv.safetensors', 'a-b.safetensors', 'a-b-2.safetensors']
+    """
+    names: list[str] = []
+    for layer in layers:
+        stem = re.sub(r"[^A-Za-z0-9._-]", "-", layer).strip(".") or "layer"
+        taken = {name.lower() for name in names}
+        number, name = 1, f"{stem}.safetensors"
+        while name.lower() in taken:
+            number += 1
+            name = f"{stem}-{number}.safetensors"
+        names.append(name)
+    return names
+
+
+@contextmanager
+def writing_run(folder: Path) -> Iterator[None]:
+    """Tells a folder that cannot be written as a `RunError`."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot write to {folder}: {error}; free some space or name another --out") from error

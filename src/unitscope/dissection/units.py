@@ -1,0 +1,105 @@
+"""Units as rows: in words, as records, as a frame, and as `units.csv`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unitscope.concepts.vocabulary import Concept
+from unitscope.doors import TEXTS
+from unitscope.plugins import find_function
+from unitscope.results import Result, find_drawer
+from unitscope.tables import Cells, Table, guard_cell, write_tables
+
+COLUMNS = (
+    "layer", "unit", "concept", "category", "iou", "iou_low", "iou_high", "p_value", "q_value", "detector",
+    "threshold", "active_pixels", "concept_pixels", "intersection", "runner_up", "runner_up_iou",
+    "heldout_iou",
+)  # fmt: skip
+"""The columns of `units.csv`, of `rows()` and of `to_frame()`: docs/files.md."""
+
+_TEXTS = ("layer", "concept", "category", "runner_up")
+
+
+class Units(Result):
+    """Units as rows: in words, as records, as a frame, and as `units.csv`."""
+
+    def units(self) -> Iterable["Unit"]:
+        """The units, in order."""
+        raise NotImplementedError
+
+    def tables(self) -> Mapping[str, Table]:
+        """`units.csv`: a row a unit, with the columns of docs/files.md."""
+        left = [COLUMNS.index(name) for name in _TEXTS]
+        return {"units.csv": Table(COLUMNS, tuple(unit.figures() for unit in self.units()), left)}
+
+    def cells(self) -> Iterator[Cells]:
+        """The rows of `units.csv`: numbers with nine significant digits, names safe in a spreadsheet."""
+        yield list(COLUMNS)
+        for unit in self.units():
+            yield [_spell(figure) for figure in unit.figures()]
+
+    def text(self, **chosen: Any) -> str:
+        """The units in words, as `unitscope show` prints them; `chosen` is what `show` can be asked for.
+
+        See `unitscope.views.terminal.show_dissection`.
+        """
+        place = find_drawer(TEXTS, self)
+        return super().text() if place is None else str(find_function(place)(self, **chosen))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `units.csv` into a folder, which is made; the folder.
+
+        Raises `RunError` where it cannot be written.
+        """
+        write_tables(Path(folder), {"units.csv": self.cells()})
+        return Path(folder)
+
+
+def _spell(figure: Any) -> str:
+    if isinstance(figure, float):
+        return f"{figure:.9g}"
+    return guard_cell(figure or "") if figure is None or isinstance(figure, str) else str(int(figure))
+
+
+@dataclass(frozen=True)
+class Unit(Units):
+    """One row of `units.csv`: a unit with its name and the evidence for it.
+
+    `concept` is None for a dead unit. `iou` and its interval are fractions, areas are in mask
+    pixels over all images.
+    """
+
+    layer: str
+    unit: int
+    concept: Concept | None
+    iou: float
+    iou_low: float
+    iou_high: float
+    p_value: float
+    q_value: float
+    heldout_iou: float
+    detector: bool
+    threshold: float
+    active_pixels: int
+    concept_pixels: int
+    intersection: int
+    runner_up: Concept | None
+    runner_up_iou: float
+
+    def units(self) -> Iterable["Unit"]:
+        """The unit alone."""
+        return (self,)
+
+    def text(self, **chosen: Any) -> str:
+        """The columns of the unit, a line each."""
+        return Table(("", ""), tuple(zip(COLUMNS, self.figures(), strict=True)), (0, 1)).text().lstrip()
+
+    def figures(self) -> tuple[Any, ...]:
+        """The values of `COLUMNS`, concepts by name, None for no label."""
+        named = {
+            "concept": self.concept and self.concept.name,
+            "category": self.concept and self.concept.category,
+            "runner_up": self.runner_up and self.runner_up.name,
+        }
+        return tuple(named[name] if name in named else getattr(self, name) for name in COLUMNS)

@@ -1,0 +1,10 @@
+from unitscope.experiments.erasure import study_erasure as study_erasure
+from unitscope.experiments.movement import study_attacks as study_attacks
+from unitscope.experiments.placement import study_placement as study_placement
+from unitscope.experiments.questionnaire import draw_questions as draw_questions
+from unitscope.experiments.raters import measure_ratings as measure_ratings
+from unitscope.experiments.raters import read_ratings as read_ratings
+from unitscope.experiments.ratings import answer_all as answer_all
+from unitscope.experiments.ratings import open_ledger as open_ledger
+from unitscope.experiments.removal import study_removal as study_removal
+from unitscope.experiments.removal_result import Pictures as Pictures

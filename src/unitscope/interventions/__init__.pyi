@@ -1,0 +1,14 @@
+from unitscope.interventions.ablation import find_targets as find_targets
+from unitscope.interventions.attacks import CarliniWagner as CarliniWagner
+from unitscope.interventions.attacks import ProjectedGradient as ProjectedGradient
+from unitscope.interventions.attacks import attack_images as attack_images
+from unitscope.interventions.deletion import measure_deletion as measure_deletion
+from unitscope.interventions.detection import detect as detect
+from unitscope.interventions.edits import Edit as Edit
+from unitscope.interventions.edits import edited as edited
+from unitscope.interventions.edits import set_units as set_units
+from unitscope.interventions.explained_images import explain as explain
+from unitscope.interventions.explanation import explain_image as explain_image
+from unitscope.interventions.generator_run import open_studio as open_studio
+from unitscope.interventions.importance import measure_importance as measure_importance
+from unitscope.interventions.painting.paints import open_easel as open_easel

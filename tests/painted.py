@@ -20,6 +20,8 @@ def scenes_kept(folder: Path) -> Iterator[None]:
     """Keeps every scene in a folder, which several processes may share, by all that it depends on."""
 
     def find(source: DrawnSource, index: int) -> Example:
+        if not (isinstance(index, int) and 0 <= index < len(source)):
+            return paint(source, index)
         place = folder / f"{source.seed}-{index}-{source.size}"
         try:
             with place.open("rb") as file:

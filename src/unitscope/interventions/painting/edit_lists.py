@@ -14,7 +14,6 @@ All keys are there, and no others. docs/files.md describes them.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary

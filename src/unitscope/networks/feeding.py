@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.errors import ActivationError, SourceError
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import tap
@@ -37,15 +37,22 @@ def feed_images(
             parts = []
             for index in images[start : start + size]:
                 example = source[int(index)]
-                if wanted is None and example.image.shape[:2] != frame.size:
-                    raise SourceError(
-                        f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, images before "
-                        f"it {height}x{width}; give the network one input size (--size)"
-                    )
+                if wanted is None:
+                    check_native(example, frame)
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
             yield _join(parts)
             bar.update(len(parts))
+
+
+def check_native(example: Example, frame: Frame) -> None:
+    """Raises `SourceError` where the size of a stored image is not that of the frame."""
+    height, width = example.image.shape[:2]
+    if (height, width) != frame.size:
+        raise SourceError(
+            f"{example.key} is {height}x{width}, images before it {frame.size[0]}x{frame.size[1]}; "
+            "give the network one input size (--size)"
+        )
 
 
 def read_peaks(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -143,24 +143,19 @@ def hook_layer(
         )
 
 
+@dataclass
 class _Pass:
     """One forward pass: what its hooks have seen."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        name: str,
-        modules: dict[str, nn.Module],
-        addresses: Sequence[_Address],
-        *,
-        stop: bool,
-        tolerant: bool = False,
-    ) -> None:
-        self.module, self.name, self.modules, self.addresses = module, name, modules, addresses
-        self.stop, self.tolerant = stop, tolerant
-        self.seen: dict[str, object] = {}
-        self.calls: Counter[tuple[str, bool]] = Counter()
-        self.tensors: list[str] = []
+    module: nn.Module
+    name: str
+    modules: dict[str, nn.Module]
+    addresses: Sequence[_Address]
+    stop: bool
+    tolerant: bool = False
+    seen: dict[str, object] = field(default_factory=dict)
+    calls: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    tensors: list[str] = field(default_factory=list)
 
     def run(self, batch: Input) -> dict[str, Tensor]:
         with ExitStack() as hooks, torch.no_grad():
@@ -179,16 +174,17 @@ class _Pass:
         return {address.text: self._result(address, spread(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
+        def take(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._see(name, True, _first(args, kwargs))
+
+        def give(_module: nn.Module, _args: object, output: object) -> None:
+            self._see(name, False, output)
+
         module = self.modules[name]
         if on_input:
-            handle = module.register_forward_pre_hook(
-                lambda _module, args, kwargs: self._see(name, True, _first(args, kwargs)), with_kwargs=True
-            )
+            hooks.callback(module.register_forward_pre_hook(take, with_kwargs=True).remove)
         else:
-            handle = module.register_forward_hook(
-                lambda _module, _args, output: self._see(name, False, output)
-            )
-        hooks.callback(handle.remove)
+            hooks.callback(module.register_forward_hook(give).remove)
 
     def _hook_parts(self, hooks: ExitStack) -> None:
         """Notes which parts of the layers give tensors, to have a suggestion where a layer gives none."""

@@ -1,4 +1,4 @@
-"""Drawn scenes, each painted once for all tests: many show the same, and most of their time went into that."""
+"""Drawn scenes, each painted once for all tests: many show the same, and painting was most of their time."""
 
 import os
 from collections.abc import Iterator

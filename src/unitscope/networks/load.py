@@ -1,17 +1,19 @@
 """A network from a name: library, folder, file or plug-in."""
 
+import hashlib
+import importlib.util
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UnitscopeError, UsageError, say_near
 from unitscope.networks import KINDS
-from unitscope.networks.factories import call_factory
 from unitscope.networks.network import Network
-from unitscope.networks.weights import put_weights, random_weights, read_weights
+from unitscope.networks.weights import one_line, put_weights, random_weights, read_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
 Size = int | tuple[int, int]
@@ -93,3 +95,37 @@ def load_file(spec: str, weights: Path | None = None, random: int | None = None)
     if weights is not None and isinstance(module, nn.Module):
         put_weights(module, read_weights(weights), str(weights))
     return made
+
+
+def call_factory(file: str | Path, factory: str, seed: int = 0) -> object:
+    """What the function `factory` of a Python file returns; it is called without arguments.
+
+    The file's code runs, because it was named; what it draws from torch's random numbers comes from `seed`,
+    and the numbers outside go on as if nothing was.
+
+    Raises `UsageError` where there is no such file or function (with near names), `NetworkError` where the
+    code fails; errors of unitscope pass as they are.
+    """
+    source = Path(file)
+    if not source.is_file():
+        raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
+    # Files of one name in two folders are two modules: classes of the first must still be found.
+    place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
+    found = importlib.util.spec_from_file_location(f"unitscope_user_{source.stem}_{place}", source)
+    if found is None or found.loader is None:
+        raise UsageError(f"{file} is not a Python file")
+    code = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = code
+    with random_weights(seed):
+        try:
+            found.loader.exec_module(code)
+            if not callable(getattr(code, factory, None)):
+                names = [n for n, value in vars(code).items() if callable(value) and not n.startswith("_")]
+                raise UsageError(f"{file} has no function {factory!r}{say_near(factory, names)}")
+            return getattr(code, factory)()
+        except UnitscopeError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise NetworkError(
+                f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}"
+            ) from error

@@ -10,9 +10,8 @@ from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.sources import KINDS, derive, open_concepts
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.factories import call_factory
 from unitscope.networks.generators import GeneratedImages, Generator, find_generated, with_seed
-from unitscope.networks.load import load_network
+from unitscope.networks.load import call_factory, load_network
 from unitscope.networks.network import Network
 from unitscope.options import read_number, split_options
 from unitscope.plugins import SEGMENTERS, Kind, find_kind, say_kinds

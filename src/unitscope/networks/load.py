@@ -89,16 +89,15 @@ def _open(spec: str, options: dict[str, Any]) -> Network:
 
 def load_file(spec: str, weights: Path | None = None, random: int | None = None) -> object:
     """What the user's own function returns: `FILE.py:FACTORY`. Its code runs, with a fixed seed."""
-    file, _, factory = spec.rpartition(":")
-    made = call_factory(file, factory, random or 0)
+    made = call_factory(spec, random or 0)
     module = made.module if isinstance(made, Network) else made
     if weights is not None and isinstance(module, nn.Module):
         put_weights(module, read_weights(weights), str(weights))
     return made
 
 
-def call_factory(file: str | Path, factory: str, seed: int = 0) -> object:
-    """What the function `factory` of a Python file returns; it is called without arguments.
+def call_factory(spec: str, seed: int = 0) -> object:
+    """What the function of a Python file returns, `FILE.py:FACTORY`; it is called without arguments.
 
     The file's code runs, because it was named; what it draws from torch's random numbers comes from `seed`,
     and the numbers outside go on as if nothing was.
@@ -106,7 +105,10 @@ def call_factory(file: str | Path, factory: str, seed: int = 0) -> object:
     Raises `UsageError` where there is no such file or function (with near names), `NetworkError` where the
     code fails; errors of unitscope pass as they are.
     """
+    file, _, factory = spec.rpartition(":")
     source = Path(file)
+    if not file:
+        raise UsageError(f"{spec} does not say which function to call; wanted FILE.py:FACTORY")
     if not source.is_file():
         raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
     # Files of one name in two folders are two modules: classes of the first must still be found.
@@ -126,6 +128,4 @@ def call_factory(file: str | Path, factory: str, seed: int = 0) -> object:
         except UnitscopeError:
             raise
         except (Exception, SystemExit) as error:
-            raise NetworkError(
-                f"{file}:{factory} failed: {type(error).__name__}: {one_line(error)}"
-            ) from error
+            raise NetworkError(f"{spec} failed: {type(error).__name__}: {one_line(error)}") from error

@@ -101,14 +101,14 @@ def load_semantic(spec: str) -> NetworkSegmenter:
         if not phrases:
             raise UsageError(f"{spec} needs phrases to look for, such as {spec},phrases=tree|sky")
         wrapped: nn.Module = PhraseLogits(module, *_tokenize(folder, phrases, config))
-        channels = name_channels(["-", *phrases], named)
+        words, plane = name_channels(["-", *phrases], named)
     else:
         if "phrases" in options:
             raise UsageError(f"{head} is {kind}, which takes no phrases; only CLIPSeg does")
         wrapped = _wrap(module, kind, head)
-        channels = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
+        words, plane = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
     made = replace(network, module=wrapped.eval(), classes=(), name=spec, prefix_tokens=None)
-    return NetworkSegmenter(made, channels.vocabulary, (channels.plane,))
+    return NetworkSegmenter(made, words, (plane,))
 
 
 def _wrap(module: nn.Module, kind: str, head: str) -> nn.Module:

@@ -94,10 +94,10 @@ def load_onnx(spec: str) -> NetworkSegmenter:
     if way not in INPUTS:
         raise UsageError(f"input={way!r} is unknown; wanted {', '.join(INPUTS)}")
     named = read_names(Path(options["names"]))
-    channels = name_channels(list(named), named)
+    words, plane = name_channels(list(named), named)
     module = OnnxLogits(path, len(named)).eval()
     network = Network(module, Preprocessing(module.size, *INPUTS[way]), name=spec)
-    return NetworkSegmenter(network, channels.vocabulary, (channels.plane,))
+    return NetworkSegmenter(network, words, (plane,))
 
 
 def _open(path: Path) -> Any:

@@ -37,10 +37,9 @@ def feed_images(
             for index in images[start : start + size]:
                 example = source[int(index)]
                 if wanted is None and example.image.shape[:2] != frame.size:
-                    raise SourceError(
-                        f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, images before "
-                        f"it {height}x{width}; give the network one input size (--size)"
-                    )
+                    seen = f"{example.image.shape[0]}x{example.image.shape[1]}"
+                    sizes = f"{example.key} is {seen}, images before it {height}x{width}"
+                    raise SourceError(f"{sizes}; give the network one input size (--size)")
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
             columns = tuple(torch.cat(column) for column in zip(*map(spread, parts), strict=True))

@@ -11,14 +11,7 @@ from torch import nn
 from unitscope.errors import NetworkError
 from unitscope.networks.libraries import import_library
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
-from unitscope.networks.weights import (
-    ADVICE,
-    count_class_tokens,
-    one_line,
-    put_weights,
-    random_weights,
-    read_weights,
-)
+from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
@@ -83,7 +76,7 @@ def _make(
             raise NetworkError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
         raise NetworkError(f"hf:{repo} cannot be loaded: {one_line(error)}") from error
     if weights is not None:
-        put_weights(module, read_weights(weights), str(weights))
+        put_weights(module, weights)
     # A pooler behind the last layer is commonly left out of published weights.
     wrong = sorted(key for key in info.get("missing_keys", ()) if "pooler" not in key)
     wrong += sorted(str(key) for key in info.get("mismatched_keys", ()))

@@ -13,7 +13,7 @@ from torch import nn
 from unitscope.errors import NetworkError, UnitscopeError, UsageError, say_near
 from unitscope.networks import KINDS
 from unitscope.networks.network import Network
-from unitscope.networks.weights import one_line, put_weights, random_weights, read_weights
+from unitscope.networks.weights import one_line, put_weights, random_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
 Size = int | tuple[int, int]
@@ -51,9 +51,9 @@ def load_network(
         raise UsageError("both a weights file and random weights were asked for; choose one")
     if random is not None and not 0 <= random < 2**63:
         raise UsageError(f"the seed of random weights is {random}; give one from 0 to {2**63 - 1}")
-    asked = {"weights": None if weights is None else Path(weights), "random": random}
-    given = {option: value for option, value in asked.items() if value is not None}
-    network = _open(spec, given | ({"download": True} if download else {}))
+    file = None if weights is None else Path(weights)
+    asked = {"weights": file, "random": random, "download": download or None}
+    network = _open(spec, {option: value for option, value in asked.items() if value is not None})
     network = replace(network, module=network.module.eval(), name=spec)
     if size is not None:
         pair = (size, size) if isinstance(size, int) else size
@@ -92,7 +92,7 @@ def load_file(spec: str, weights: Path | None = None, random: int | None = None)
     made = call_factory(spec, random or 0)
     module = made.module if isinstance(made, Network) else made
     if weights is not None and isinstance(module, nn.Module):
-        put_weights(module, read_weights(weights), str(weights))
+        put_weights(module, weights)
     return made
 
 

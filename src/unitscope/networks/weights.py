@@ -86,12 +86,14 @@ def _load(path: Path) -> object:
         raise NetworkError(f"{path} is not a readable {kind} file: {one_line(error)}") from error
 
 
-def put_weights(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Put the tensors into the module, all of them, each where its name says.
+def put_weights(module: nn.Module, state: Mapping[str, Tensor] | Path, origin: str = "") -> None:
+    """Put the tensors, or those of a file, into the module, all of them, each where its name says.
 
-    Raises `NetworkError` naming the first few that are missing, unexpected or of another shape.
-    `origin` is where they came from, for the message.
+    Raises what `read_weights` raises, and `NetworkError` naming the first few that are missing, unexpected
+    or of another shape. `origin` is where they came from, for the message.
     """
+    if isinstance(state, Path):
+        state, origin = read_weights(state), str(state)
     wanted = module.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     unexpected = [k for k in state if k not in wanted]

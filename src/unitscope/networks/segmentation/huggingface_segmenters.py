@@ -105,19 +105,13 @@ def load_semantic(spec: str) -> NetworkSegmenter:
     else:
         if "phrases" in options:
             raise UsageError(f"{head} is {kind}, which takes no phrases; only CLIPSeg does")
-        wrapped = _wrap(module, kind, head)
+        if not kind.endswith("ForSemanticSegmentation") and kind not in _WITH_QUERIES:
+            wanted = "one ...ForSemanticSegmentation, Mask2Former, MaskFormer or CLIPSeg"
+            raise NetworkError(f"{head} is {kind}, which names no pixels; wanted {wanted}")
+        wrapped = QueryLogits(module) if kind in _WITH_QUERIES else PixelLogits(module)
         words, plane = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
     made = replace(network, module=wrapped.eval(), classes=(), name=spec, prefix_tokens=None)
     return NetworkSegmenter(made, words, (plane,))
-
-
-def _wrap(module: nn.Module, kind: str, head: str) -> nn.Module:
-    if kind.endswith("ForSemanticSegmentation"):
-        return PixelLogits(module)
-    if kind in _WITH_QUERIES:
-        return QueryLogits(module)
-    wanted = "one ...ForSemanticSegmentation, Mask2Former, MaskFormer or CLIPSeg"
-    raise NetworkError(f"{head} is {kind}, which names no pixels; wanted {wanted}")
 
 
 def _tokenize(folder: str, phrases: Sequence[str], config: Any) -> tuple[Tensor, Tensor]:

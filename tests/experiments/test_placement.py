@@ -14,9 +14,9 @@ from generated import PAINTS, UNITS, WORDS, planted_studio, segment_alone
 from unitscope.errors import RunError, UsageError
 from unitscope.experiments.erasure_result import Target
 from unitscope.experiments.placement import study_placement
-from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import set_units
 from unitscope.interventions.insertion import Trials, draw_cells, find_context, find_pixels
+from unitscope.interventions.repainting import SURE
 from unitscope.interventions.unit_values import measure_layers
 
 BALL, TREE, GROUND = WORDS[2], WORDS[3], WORDS[5]

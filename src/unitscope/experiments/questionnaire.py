@@ -99,8 +99,7 @@ class Questionnaire:
 
     def json(self) -> dict[str, Any]:
         """Ready for JSON; `parse_questionnaire` reads it."""
-        about = {name: getattr(self, name) for name in ("run", "cutoff", "seed", "images")}
-        return {"format": FORMAT, **about, "questions": [asdict(one) for one in self.questions]}
+        return {"format": FORMAT, **asdict(self)}
 
 
 def parse_questionnaire(text: str) -> Questionnaire:
@@ -118,12 +117,6 @@ def parse_questionnaire(text: str) -> Questionnaire:
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(f"no questionnaire: {error}") from error
     return found
-
-
-def identify_run(run: Dissection) -> str:
-    """A text that differs for other networks, weights, images or settings."""
-    recipe = json.dumps(run.recipe.record(), sort_keys=True, default=str)
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def draw_questions(
@@ -182,7 +175,9 @@ def draw_questions(
         ask("repeat", one.layer, one.unit, one.concept, one.weight, first)
     for layer, unit, concept in _draw_decoys(run, asked, names, decoys, rng):
         ask("decoy", layer, unit, concept, 0.0)
-    return Questionnaire(identify_run(run), run.convention.iou_cutoff, seed, images, tuple(made))
+    recipe = json.dumps(run.recipe.record(), sort_keys=True, default=str)
+    identity = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return Questionnaire(identity, run.convention.iou_cutoff, seed, images, tuple(made))
 
 
 def _split_layer(layer: LayerDissection) -> list[tuple[str, Int64[np.ndarray, "unit"]]]:

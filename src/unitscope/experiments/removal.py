@@ -14,10 +14,9 @@ from unitscope.errors import SourceError, UsageError, check_seed
 from unitscope.experiments.removal_result import MANY, Removal, table_counts
 from unitscope.interventions.ablation import Method, Trial, open_trial, read_images
 from unitscope.interventions.classes import find_class
-from unitscope.interventions.edits import count_units, edited, set_units
-from unitscope.interventions.importance import By, measure_importance
+from unitscope.interventions.edits import check_counts, count_units, edited, set_units
+from unitscope.interventions.importance import By, correlate_peaks, measure_importance
 from unitscope.interventions.linear_head import check_hidden, read_logits
-from unitscope.interventions.peak_correlation import correlate_peaks
 from unitscope.interventions.sweeps import sweep_removals
 from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation
@@ -56,8 +55,8 @@ def study_removal(
     named = None if run is None else find_layer(run, network, layer)
     ranking, testing = pair_trials(network, images, test)
     units = check_layer(network, layer, testing)
-    if counts and not (min(counts) >= 1 and max(counts) <= units):
-        raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {list(counts)}")
+    if counts:
+        check_counts(layer, units, counts)
     if draws < 2:
         raise UsageError(f"{draws} random draws have no interval; take {LEAST_DRAWS} or more")
     targets = find_classes(network, classes, (ranking, testing))
@@ -103,9 +102,8 @@ def pair_trials(
 
     Raises what `find_targets` raises.
     """
-    if test is None:
-        return open_trial(network, images).split()
-    return open_trial(network, images), open_trial(network, test)
+    first = open_trial(network, images)
+    return first.split() if test is None else (first, open_trial(network, test))
 
 
 def find_classes(
@@ -116,10 +114,8 @@ def find_classes(
     Raises `UsageError` for a class that the network does not have, `SourceError` for one with fewer than two
     images in one of the trials.
     """
-    if names:
-        targets = np.array(sorted({find_class(network, name) for name in names}), np.int64)
-    else:
-        targets = np.unique(np.concatenate([trial.targets for trial in trials]))
+    named = np.array([find_class(network, name) for name in names], np.int64)
+    targets = np.unique(named if names else np.concatenate([trial.targets for trial in trials]))
     for target in targets.tolist():
         fewest = min(int((trial.targets == target).sum()) for trial in trials)
         if fewest < 2:
@@ -141,7 +137,7 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
         raise SourceError(
             "no image is left to remove units on: every class needs two, one to rank its units; give more"
         )
-    _, batch = next(read_images(network, trial.keep(np.arange(len(trial)) < 2), 2))
+    _, batch = next(read_images(network, trial, 2))
     logits = check_hidden(network, layer, batch)
     with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
         without = read_logits(network.module(*spread(batch)))

@@ -185,12 +185,9 @@ class _Work:
 
     def draw(self, rng: np.random.Generator) -> _Lot:
         cover, recipe = self.places.cover, self.recipe
-        removed: list[int] = []
-        inserted: list[int] = []
-        if recipe.term != "insertion":
-            removed = rng.choice(self.present, recipe.batch).tolist()
-        if recipe.term != "removal" and len(self.absent):
-            inserted = rng.choice(self.absent, recipe.batch).tolist()
+        both = recipe.term != "removal" and len(self.absent)
+        removed = rng.choice(self.present, recipe.batch).tolist() if recipe.term != "insertion" else []
+        inserted = rng.choice(self.absent, recipe.batch).tolist() if both else []
         place = torch.zeros(len(removed) + len(inserted), *cover.shape[1:])
         for row, image in enumerate(removed):
             place[row].view(-1)[int(cover[image].argmax())] = 1

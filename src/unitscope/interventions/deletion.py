@@ -15,17 +15,16 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError, check_seed
 from unitscope.interventions.ablation import Masks, Trial, read_images
-from unitscope.interventions.edits import count_units
+from unitscope.interventions.edits import check_counts, count_units
 from unitscope.interventions.explanation import (
     Method,
     feed_image,
     fix_size,
-    not_linear,
     read_layer,
     soften,
     weigh_gradient,
 )
-from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers
+from unitscope.interventions.linear_head import LinearHead, read_head, read_numbers, seek_head
 from unitscope.interventions.replay import replay
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
@@ -97,9 +96,8 @@ class DeletionTest(Result):
                     take_middle(found[:, k, place], float(drop[:, k, place].mean()))
                     for found, drop in zip(drawn, drops, strict=True)
                 )
-                rows.append(
-                    Deletion(kind, count, logit, probability, float(self.renamed[:, k, place].mean()))
-                )
+                renamed = float(self.renamed[:, k, place].mean())
+                rows.append(Deletion(kind, count, logit, probability, renamed))
         return rows
 
     def tables(self) -> dict[str, Table]:
@@ -158,17 +156,11 @@ def measure_deletion(
     network = fix_size(network, source[0].image)
     units = count_units(network, layer)
     counts = [count for count in COUNTS if count <= units] if counts is None else counts
-    wrong = [count for count in counts if not 1 <= count <= units]
-    if wrong or not counts:
-        raise UsageError(
-            f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0] if wrong else 0}"
-        )
-    everything = _all_of(source)
-    _, some = next(read_images(network, everything.keep(everything.images < _TRIED), _TRIED))
+    check_counts(layer, units, counts)
+    everything = Trial(source, np.arange(len(source)), np.full(len(source), -1))  # whatever their class
+    _, some = next(read_images(network, everything, _TRIED))
     read_layer(network, layer, some)
-    head = find_head(network, layer, some)
-    if head is None and exact:
-        raise not_linear(network, layer)
+    head = seek_head(network, layer, some, exact)
     runs = _replay(network, layer, source) if head is None else _solve(network, layer, everything, head)
     drops = np.zeros((3, len(source), len(KINDS), len(counts)))
     progress = tqdm(runs, f"deleting units of {layer}", len(source), unit="image", disable=None)
@@ -238,17 +230,7 @@ def _compare(
 ) -> Float64[np.ndarray, "3 kind count"]:
     """Drop of logit and of probability, and whether the name is another; the draws averaged."""
     named = int(before.argmax())
-    drops = np.stack(
-        [
-            before[named] - after[:, named],
-            soften(before)[named] - soften(after)[:, named],
-            (after.argmax(1) != named).astype(np.float64),
-        ]
-    ).reshape(3, -1, counts)
+    likelihood = soften(before)[named] - soften(after)[:, named]
+    rows = (before[named] - after[:, named], likelihood, after.argmax(1) != named)
+    drops = np.stack(rows).reshape(3, -1, counts)
     return np.concatenate([drops[:, :2], drops[:, 2:].mean(1, keepdims=True)], 1)
-
-
-def _all_of(source: ConceptSource) -> Trial:
-    """All images of a source, whatever their class."""
-    places = np.arange(len(source))
-    return Trial(source, places, np.full(len(source), -1))

@@ -200,17 +200,10 @@ def explain(
     opened = [_open_image(image, place, network) for place, image in enumerate(named)]
     layer, labels = _choose_layer(network, layer, run, opened[0][1] if opened else None)
     number = None if target is None else find_class(network, str(target))
-    explained = [
-        ExplainedImage(
-            key,
-            pixels,
-            explain_image(network, layer, pixels, target=number, exact=exact),
-            labels,
-            truth,
-            units,
-        )
-        for key, pixels, truth in tqdm(opened, "explaining", unit="image", disable=None)
-    ]
+    explained = []
+    for key, pixels, truth in tqdm(opened, "explaining", unit="image", disable=None):
+        found = explain_image(network, layer, pixels, target=number, exact=exact)
+        explained.append(ExplainedImage(key, pixels, found, labels, truth, units))
     if deletion is None:
         return Explanations(tuple(explained))
     test = measure_deletion(network, layer, deletion, draws=draws, seed=seed, exact=exact)

@@ -12,8 +12,8 @@ from torch import Tensor
 from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
-from unitscope.interventions.edits import edited
-from unitscope.interventions.linear_head import check_hidden, find_head, read_head, read_logits, remove_units
+from unitscope.interventions.edits import Maps, edited
+from unitscope.interventions.linear_head import check_hidden, read_head, read_logits, remove_units, seek_head
 from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
@@ -143,9 +143,7 @@ def explain_image(
         raise UsageError(f"{network.name} has classes 0 to {logits.shape[1] - 1}, not {target}")
     numbers = logits[0].double().cpu().numpy()
     chosen = int(numbers.argmax()) if target is None else target
-    head = find_head(network, layer, batch)
-    if head is None and exact:
-        raise not_linear(network, layer)
+    head = seek_head(network, layer, batch, exact)
     method: Method = "gradient times activation"
     if head is None:
         rest, contributions = weigh_gradient(network, layer, batch, chosen)
@@ -159,9 +157,7 @@ def explain_image(
     )
 
 
-def read_layer(
-    network: Network, layer: str, batch: Input
-) -> tuple[Float32[Tensor, "image unit cell_y cell_x"], Float[Tensor, "image classes"]]:
+def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[Tensor, "image classes"]]:
     """The maps of a layer's units, and the logits.
 
     Raises `UsageError` for an unknown layer or one that gives the classes themselves, `NetworkError` where
@@ -170,14 +166,6 @@ def read_layer(
     with tap(network, [layer]) as read:
         maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
     return maps, check_hidden(network, layer, batch)
-
-
-def not_linear(network: Network, layer: str) -> NetworkError:
-    """What to raise where an exact sum was asked for and there is none."""
-    return NetworkError(
-        f"the units of {layer} do not reach a last linear layer of {network.name} one by one; "
-        "only gradient times activation, an approximation, explains it"
-    )
 
 
 def fix_size(network: Network, image: Pixels) -> Network:

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from unitscope.errors import UsageError
 from unitscope.interventions.ablation import Masks, Method, Trial, score_removals
-from unitscope.interventions.class_scores import ClassScores
+from unitscope.interventions.classes import ClassScores
+from unitscope.interventions.edits import check_counts
 from unitscope.interventions.importance import Importance
 from unitscope.networks.network import Network
 from unitscope.statistics.intervals import Interval, count_draws, draw_again, take_middle
@@ -55,20 +55,19 @@ def sweep_removals(
     for.
     """
     units = importance.margin.shape[1]
-    if not counts or min(counts) < 1 or max(counts) > units:
-        raise UsageError(f"{layer} has {units} units; remove 1 to {units}, not {list(counts)}")
+    check_counts(layer, units, counts)
     present = np.intersect1d(trial.targets, importance.targets).tolist()
     rng = np.random.default_rng(seed)
-    lots = [rng.permutation(units) for _ in range(draws)]
+    every, lots = np.arange(units), [rng.permutation(units) for _ in range(draws)]
     plans: list[tuple[int, Kind, int, int, Bool[np.ndarray, "unit"]]] = []
     for count in counts:
         # One random draw serves all classes: it knows none of them.
-        plans += [(-1, "random", count, draw, _mask(lot[:count], units)) for draw, lot in enumerate(lots)]
+        plans += [(-1, "random", count, draw, np.isin(every, lot[:count])) for draw, lot in enumerate(lots)]
         for target in present:
             order = importance.order[target]
-            plans.append((target, "most", count, 0, _mask(order[:count], units)))
-            plans.append((target, "only", count, 0, _mask(order[count:], units)))
-            plans.append((target, "least", count, 0, _mask(order[units - count :], units)))
+            plans.append((target, "most", count, 0, np.isin(every, order[:count])))
+            plans.append((target, "only", count, 0, np.isin(every, order[count:])))
+            plans.append((target, "least", count, 0, np.isin(every, order[units - count :])))
     masks: Masks = np.stack([plan[4] for plan in plans])
     base, scores = score_removals(network, layer, trial, masks, method=method)
     rows = [_row(base, 0, target, "none", 0, 0) for target in present]
@@ -76,12 +75,6 @@ def sweep_removals(
         targets = present if target < 0 else [target]
         rows += [_row(scores, place, one, kind, count, draw) for one in targets]
     return rows
-
-
-def _mask(units: Int64[np.ndarray, "chosen"], count: int) -> Bool[np.ndarray, "unit"]:
-    mask = np.zeros(count, bool)
-    mask[units] = True
-    return mask
 
 
 def _row(scores: ClassScores, place: int, target: int, kind: Kind, count: int, draw: int) -> Sweep:

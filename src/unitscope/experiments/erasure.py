@@ -38,10 +38,8 @@ def study_erasure(
     all others. Units are set to 0 everywhere: those that the studio's run ranks highest by IoU, and random
     ones, `draws` times; with `optimize` also those that so many steps of `optimize_units` rank highest, or
     those of `effects`, orders of units by concept id. Measured on `images` images from number `first` on,
-    which have not ranked them.
-
-    Raises `UsageError` for counts, draws, images or layers that cannot be, or a concept that no unit has to
-    do with.
+    which have not ranked them. Raises `UsageError` for counts, draws, images or layers that cannot be, or a
+    concept that no unit has to do with.
     """
     check_seed(seed)
     numbers = studio.fresh(images, first)
@@ -206,7 +204,7 @@ def _erase_layer(
         if lots:
             lot = lots[share_out(image.number, numbers, draws)]
             lot.add(replace(image, after=image.after[len(versions) :]))
-    return LayerErasure(tuple(counts), versions, areas, drawn, lots)
+    return LayerErasure(units, tuple(counts), versions, areas, drawn, lots)
 
 
 def share_out(number: int, numbers: Sequence[int], draws: int) -> int:

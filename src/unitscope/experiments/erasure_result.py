@@ -42,6 +42,7 @@ class LayerErasure:
     of that draw.
     """
 
+    units: int
     counts: tuple[int, ...]
     versions: tuple[tuple[By, int, int], ...]
     areas: Areas

@@ -121,7 +121,7 @@ class AttackStudy(Result):
 
     def tables(self) -> dict[str, Table]:
         """How far every group of units moved, and every attack."""
-        names = {None: "all", **dict(enumerate(self.network.classes))}
+        names: dict[int | None, str] = {None: "all", **dict(enumerate(self.network.classes))}
         movements = (
             (names[r.source], names[r.target], r.group, r.units, r.images, *r.change.ends, *r.size.ends)
             for r in self.movements
@@ -189,11 +189,9 @@ def study_attacks(
     other half `count` images a target are attacked, drawn by `seed`: those whose label is not the target and
     that the network does not take for it (as in paper B, fig. 5). `targets` are names or numbers of classes,
     `attack` is by default `CarliniWagner()`; random units are drawn `draws` times. `run` is a dissection of
-    the layer, for the labels of its units.
-
-    Raises `UsageError` for a class that is unknown, a layer that is unknown, too small, or the logits
-    themselves, or a run of another network, `SourceError` where too few images can be attacked or a target
-    has none to rank its units with.
+    the layer, for the labels of its units. Raises `UsageError` for a class that is unknown, a layer that is
+    unknown, too small, or the logits themselves, or a run of another network, `SourceError` where too few
+    images can be attacked or a target has none to rank its units with.
     """
     check_seed(seed)
     if count < 1 or draws < 2:
@@ -203,12 +201,10 @@ def study_attacks(
     trial = open_trial(network, images)
     ranking, testing = trial.split()
     ranked = set(ranking.targets.tolist())
-    for target in chosen:
-        if target not in ranked:
-            name = network.classes[target]
-            raise SourceError(f"no image of class {name!r} is there to rank its units with; add at least 2")
-    picture = read_pixels(network, trial.source[int(trial.images[0])].image)
-    check_hidden(network, layer, network.preprocessing.normalize(picture[None].to(network.device)))
+    if missing := [network.classes[target] for target in chosen if target not in ranked]:
+        raise SourceError(f"no image of class {missing[0]!r} is there to rank its units with; add at least 2")
+    first = read_pixels(network, trial.source[int(trial.images[0])].image)
+    check_hidden(network, layer, network.preprocessing.normalize(first[None].to(network.device)))
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
     aims = choose_aims(network, testing, chosen, ranked, count, seed)
@@ -216,8 +212,8 @@ def study_attacks(
     if not importance.margin[sorted(ranked)].any():
         raise UsageError(f"the logits of {network.name} do not depend on {layer}; take another layer")
     classes, keys = [aim.target for aim in aims], [aim.key for aim in aims]
-    images_of = [aim.image for aim in aims]
-    attacked = tuple(attack_images(network, images_of, classes, attack or CarliniWagner(), keys=keys))
+    pictures = [aim.image for aim in aims]
+    attacked = tuple(attack_images(network, pictures, classes, attack or CarliniWagner(), keys=keys))
     before = measure_peaks(network, layer, [one.original for one in attacked])
     after = measure_peaks(network, layer, [one.image for one in attacked])
     order = importance.order

@@ -168,13 +168,11 @@ def study_placement(
 
     `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
     IoU are set, at `places` random places in each of `images` pictures, one at a time, to the level that they
-    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
-    times, and with `optimize` those that so many steps of `optimize_units` rank highest, or those of
-    `effects`. `levels` by layer are measured on the pictures that ranked the units unless given. Contexts
-    with fewer than `least` trials are not shown.
-
-    Raises `UsageError` for counts, places, draws, images or layers that cannot be, a concept that no unit has
-    to do with, or one without a level.
+    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws` times,
+    and with `optimize` those that so many steps of `optimize_units` rank highest, or those of `effects`.
+    `levels` by layer are measured on the pictures that ranked the units unless given. Contexts with fewer
+    than `least` trials are not shown. Raises `UsageError` for counts, places, draws, images or layers that
+    cannot be, a concept that no unit has to do with, or one without a level.
     """
     check_seed(seed)
     numbers = studio.fresh(images, first)
@@ -231,7 +229,7 @@ def _try_layer(study: Placement, layer: str) -> dict[tuple[int, By], Trials]:
             shown[place] += int((image.before == concept).any(0).sum())
     trials = {}
     for place, (concept, by, _) in enumerate(sets):
-        columns = np.array(rows[place], np.float64).T
-        mean = float(shown[place] / len(numbers))
-        trials[concept, by] = Trials(*columns[:3].astype(np.int64), *columns[3:], mean)
+        figures = np.array(rows[place], np.float64).T
+        columns = (*figures[:3].astype(np.int64), *figures[3:])
+        trials[concept, by] = Trials(float(shown[place] / len(numbers)), *columns)
     return trials

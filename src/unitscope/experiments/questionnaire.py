@@ -134,20 +134,15 @@ def draw_questions(
     Layers get as many units each, half of them detectors and half not, where there are enough. `repeats`
     questions are asked twice. `decoys` show units that are asked about with the label of another unit that
     surely does not describe them (IoU below `FALSE_IOU`, share of the active pixels below `FALSE_SHARE`).
-
     Raises `UsageError` for layers that the run does not have and numbers that cannot be.
     """
     names = list(run) if layers is None else list(dict.fromkeys(layers))
     for name in names:
         pick_layer(run, name)
-    for option, value, least in (
-        ("units", 1 if units is None else units, 1),
-        ("repeats", repeats, 0),
-        ("decoys", decoys, 0),
-        ("images", images, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
+    given = {"units": units, "images": images, "repeats": repeats, "decoys": decoys, "seed": seed}
+    for option, value in given.items():
+        least = int(option in ("units", "images"))
+        if value is not None and value < least:
             raise UsageError(f"{option} is {value}; wanted {least} or more")
     rng = np.random.default_rng([seed, 10])
     strata = [stratum for name in names for stratum in _split_layer(run[name])]

@@ -46,10 +46,9 @@ def study_removal(
     images also everything else: removal of the `counts` most and least important units of each class, of all
     but the most important, and of random ones (`draws` times), and the correlation of peaks with
     probabilities. `classes` are the names of those to study, all if empty; the images of the others still
-    count. `run` is a dissection of the layer, for the labels of its units.
-
-    Raises `UsageError` for a layer, a class, counts or draws that cannot be, or a run of another network,
-    `SourceError` for a class of too few images.
+    count. `run` is a dissection of the layer, for the labels of its units. Raises `UsageError` for a layer, a
+    class, counts or draws that cannot be, or a run of another network, `SourceError` for a class of too few
+    images.
     """
     check_seed(seed)
     named = None if run is None else find_layer(run, network, layer)
@@ -64,23 +63,10 @@ def study_removal(
     ranked = measure_importance(network, layer, ranking, by=by, method=method).keep(targets)
     tested = measure_importance(network, layer, testing, by=by, method=method).keep(targets)
     sweeps = sweep_removals(network, layer, testing, ranked, steps, draws=draws, seed=seed, method=method)
-    return Removal(
-        network=network.name,
-        layer=layer,
-        classes=network.classes,
-        counts=steps,
-        draws=draws,
-        seed=seed,
-        ranking_source=source_spec(ranking.source),
-        ranking_images=len(ranking),
-        testing_source=source_spec(testing.source),
-        testing_images=len(testing),
-        ranked=ranked,
-        tested=tested,
-        correlation=correlate_peaks(network, layer, testing),
-        sweeps=tuple(sweeps),
-        named=named,
-    )
+    correlation = correlate_peaks(network, layer, testing)
+    sources = (source_spec(ranking.source), len(ranking), source_spec(testing.source), len(testing))
+    about = (network.name, layer, network.classes, steps, draws, seed, *sources)
+    return Removal(*about, ranked, tested, correlation, tuple(sweeps), named)
 
 
 def choose_counts(units: int) -> tuple[int, ...]:

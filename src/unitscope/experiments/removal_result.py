@@ -75,7 +75,7 @@ class Removal(Result):
 
     `ranked` is the importance on the images that rank the units, `tested` that on the images that all else
     is measured on: `sweeps`, `correlation[class, unit]` of peak and probability. `named` is the layer's
-    dissection where there is one. `counts` are the numbers of units removed, among them those of the table.
+    dissection where there is one. `counts` are the numbers of units removed, among them `few` and `many`.
 
     The main table has a row a class and unit. The page takes `pictures`, for the names and images of units.
     """
@@ -109,6 +109,11 @@ class Removal(Result):
         return self.ranked.targets
 
     @property
+    def few(self) -> int:
+        """4, as in the paper's table, or fewer in a small layer."""
+        return table_counts(self.units)[0]
+
+    @property
     def many(self) -> int:
         """20, as in the paper's table, or fewer in a small layer."""
         return table_counts(self.units)[1]
@@ -116,14 +121,16 @@ class Removal(Result):
     @property
     def kinds(self) -> list[tuple[Kind, int, str]]:
         """The columns of the paper's table: what is removed, how many, in words (paper B, fig. 2b)."""
-        few, many = table_counts(self.units)
-        rest: tuple[tuple[Kind, str], ...] = (
-            ("random", "{} random"),
-            ("least", "{} least"),
-            ("only", "all but {}"),
-        )
-        most: list[tuple[Kind, int, str]] = [("most", n, f"{n} most") for n in dict.fromkeys((few, many))]
-        return [("none", 0, "none"), *most, *((kind, many, words.format(many)) for kind, words in rest)]
+        many = self.many
+        rest: dict[Kind, str] = {"random": "{} random", "least": "{} least", "only": "all but {}"}
+        most: list[tuple[Kind, int, str]] = [
+            ("most", n, f"{n} most") for n in dict.fromkeys((self.few, many))
+        ]
+        return [
+            ("none", 0, "none"),
+            *most,
+            *((kind, many, words.format(many)) for kind, words in rest.items()),
+        ]
 
     @cached_property
     def levels(self) -> dict[tuple[int | None, Kind, int], Level]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.interventions.linear_head import read_logits
 from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line
@@ -134,12 +135,11 @@ def attack_images(
     """Attacks every image by itself; what comes out does not depend on what else is attacked.
 
     `keys` name the images (by default their numbers) and seed random starts. As many images as torch has
-    threads are attacked at a time, each on one thread, so results do not depend on their number either;
-    the module's `forward` must not keep anything from one call to the next. Parameters, their gradients and
-    the module's mode are as before afterwards, also after an error.
-
-    Raises `UsageError` for a class that the network does not have or pixels outside [0, 1], `NetworkError`
-    where the network gives no logits, or no gradient of its pixels.
+    threads are attacked at a time, each on one thread, so results do not depend on their number either; the
+    module's `forward` must not keep anything from one call to the next. Parameters, their gradients and the
+    module's mode are as before afterwards, also after an error. Raises `UsageError` for a class that the
+    network does not have or pixels outside [0, 1], `NetworkError` where the network gives no logits, or no
+    gradient of its pixels.
 
     >>> from torch import nn
     >>> net = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False)))
@@ -168,14 +168,9 @@ def classify_pixels(network: Network, image: Pixels) -> Logits:
     Raises `NetworkError` where it gives anything else than finite logits.
     """
     device = next(network.module.parameters(), image).device
-    output = network.module(network.preprocessing.normalize(image[None].to(device)))
-    logits = getattr(output, "logits", output)
-    if not (isinstance(logits, Tensor) and logits.ndim == 2 and logits.shape[1] > 1):
-        raise NetworkError(
-            f"{network.name} gives no logits [images, classes]; only classifiers can be attacked"
-        )
-    if not bool(logits.isfinite().all()):
-        raise NetworkError(f"the logits of {network.name} are not finite; an attack has nothing to follow")
+    logits = read_logits(network.module(network.preprocessing.normalize(image[None].to(device))))
+    if logits.shape[1] == 1:
+        raise NetworkError(f"{network.name} gives no logits of several classes; an attack needs two")
     return logits[0]
 
 

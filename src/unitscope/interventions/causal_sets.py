@@ -113,10 +113,9 @@ def optimize_units(
     and alpha minimizes mean s(x_a) - mean s(x_i) + penalty sum(alpha^2), where s is the mean probability that
     the segmenter gives the concept at the pixels of the place. alpha starts from IoU / max IoU and stays in
     [0, 1]. P of x_a is a place with the concept, P of x_i one without, drawn anew at every step. Uses the
-    images that ranked the units, no others; `levels` is needed unless units are only removed.
-
-    Raises `UsageError` where the segmenter gives no gradient or levels are missing, `SourceError` where no
-    image shows the concept.
+    images that ranked the units, no others; `levels` is needed unless units are only removed. Raises
+    `UsageError` where the segmenter gives no gradient or levels are missing, `SourceError` where no image
+    shows the concept.
     """
     recipe = recipe or Recipe()
     check_scorer(studio)

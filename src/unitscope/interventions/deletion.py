@@ -17,6 +17,7 @@ from unitscope.errors import UsageError, check_seed
 from unitscope.interventions.ablation import Masks, Trial, read_images
 from unitscope.interventions.edits import check_counts, count_units
 from unitscope.interventions.explanation import (
+    Logits,
     Method,
     feed_image,
     fix_size,
@@ -143,10 +144,9 @@ def measure_deletion(
 
     In closed form where the head is linear (`find_head`), else by running the rest of the network once a
     removal. The random units of an image depend on `seed` and its place in the source alone. The network is
-    left as it was found.
-
-    Raises `UsageError` for an unknown layer, a number of units that the layer does not have, fewer than one
-    draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is not linear.
+    left as it was found. Raises `UsageError` for an unknown layer, a number of units that the layer does not
+    have, fewer than one draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is
+    not linear.
     """
     if draws < 1:
         raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
@@ -176,10 +176,10 @@ def measure_deletion(
 class _Run:
     """One image: its logits, what its units contribute to the predicted class, and how to remove some."""
 
-    logits: Float64[np.ndarray, "classes"]
+    logits: Logits
     contributions: Float64[np.ndarray, "unit"]
     activation: Float64[np.ndarray, "unit"]
-    remove: Callable[[Masks], Float64[np.ndarray, "removal classes"]]
+    remove: Callable[[Masks], Logits]
 
 
 def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
@@ -191,9 +191,7 @@ def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Gene
             for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):
                 terms = lost * head.weight
 
-                def remove(
-                    masks: Masks, logits: np.ndarray = logits, terms: np.ndarray = terms
-                ) -> Float64[np.ndarray, "removal classes"]:
+                def remove(masks: Masks, logits: Logits = logits, terms: np.ndarray = terms) -> Logits:
                     return np.asarray(logits - masks @ terms.T)
 
                 yield _Run(logits, terms[logits.argmax()], activation, remove)
@@ -207,7 +205,7 @@ def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_R
             logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
 
-            def remove(masks: Masks, maps: Tensor = maps) -> Float64[np.ndarray, "removal classes"]:
+            def remove(masks: Masks, maps: Tensor = maps) -> Logits:
                 keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
                 starts = range(0, len(masks), _VERSIONS)
                 parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
@@ -225,9 +223,7 @@ def _choose_units(run: _Run, counts: Sequence[int], draws: int, rng: np.random.G
     return (ranks[:, None] < np.asarray(counts)[:, None]).reshape(-1, units)
 
 
-def _compare(
-    before: Float64[np.ndarray, "classes"], after: Float64[np.ndarray, "removal classes"], counts: int
-) -> Float64[np.ndarray, "3 kind count"]:
+def _compare(before: Logits, after: Logits, counts: int) -> Float64[np.ndarray, "3 kind count"]:
     """Drop of logit and of probability, and whether the name is another; the draws averaged."""
     named = int(before.argmax())
     likelihood = soften(before)[named] - soften(after)[:, named]

@@ -66,9 +66,8 @@ def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: i
 
     The threshold maximizes the balanced accuracy (true positive rate + true negative rate) / 2, midway
     between two peaks; of several the one where misses and false alarms balance best (as paper B chooses it),
-    then the lowest. The interval resamples the images measured, those with the
-    concept and those without by themselves: as each of them is right or wrong, that is a binomial draw
-    for either.
+    then the lowest. The interval resamples the images measured, those with the concept and those without by
+    themselves: as each of them is right or wrong, that is a binomial draw for either.
     """
     fit, rest = sample.fitting, ~sample.fitting
     thresholds, fitted = find_thresholds(peaks[fit], sample.present[fit])

@@ -1,8 +1,9 @@
 """Edits: what a layer's units are set to, and the network that runs with them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Float32
@@ -95,22 +96,19 @@ def edited(network: Network, *edits: Edit) -> Iterator[None]:
         merged[edit.layer] = merged[edit.layer].then(edit) if edit.layer in merged else edit
     with ExitStack() as hooks:
         for layer, edit in merged.items():
-            hooks.enter_context(hook_layer(network, layer, _editing(edit, network.prefix_tokens)))
+            hooks.enter_context(hook_layer(network, layer, partial(_apply, edit, network.prefix_tokens)))
         yield
 
 
-def _editing(edit: Edit, prefix_tokens: int | None) -> Callable[[Tensor], Tensor]:
-    def change(raw: Tensor) -> Tensor:
-        maps = read_units(raw, prefix_tokens, edit.layer)
-        for part in (edit.strength, edit.value):
-            if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
-                raise UsageError(
-                    f"an edit of shape {tuple(part.shape)} does not fit the maps of {edit.layer}, "
-                    f"{tuple(maps.shape)}; an axis has that length or 1"
-                )
-        return write_units(raw, edit.apply(maps), prefix_tokens)
-
-    return change
+def _apply(edit: Edit, prefix_tokens: int | None, raw: Tensor) -> Tensor:
+    maps = read_units(raw, prefix_tokens, edit.layer)
+    for part in (edit.strength, edit.value):
+        if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
+            raise UsageError(
+                f"an edit of shape {tuple(part.shape)} does not fit the maps of {edit.layer}, "
+                f"{tuple(maps.shape)}; an axis has that length or 1"
+            )
+    return write_units(raw, edit.apply(maps), prefix_tokens)
 
 
 def count_units(network: Network, layer: str) -> int:

@@ -46,8 +46,7 @@ class ExplainedImage:
     @property
     def shown(self) -> list[int]:
         """The top contributors, the largest first."""
-        top: list[int] = self.explanation.order[: self.units].tolist()
-        return top
+        return [int(unit) for unit in self.explanation.order[: self.units]]
 
     @property
     def sums(self) -> list[tuple[str, float]]:
@@ -187,9 +186,8 @@ def explain(
     by `explain_image`. `layer` is by default that of `run`, which gives units their labels, or the last one
     with maps; `target` the class explained, a name or a number, by default the predicted one. `units` top
     contributors are shown; `exact` refuses what is an approximation. With `deletion` top contributors, and
-    `draws` times random units, are also removed from all images of that source (`measure_deletion`).
-
-    Raises `UsageError` for an image, layer, class or number that cannot be, or a run of another network,
+    `draws` times random units, are also removed from all images of that source (`measure_deletion`). Raises
+    `UsageError` for an image, layer, class or number that cannot be, or a run of another network,
     `NetworkError` where the network cannot be explained.
     """
     named = [images] if isinstance(images, str | Path | np.ndarray) else list(images)

@@ -19,6 +19,7 @@ from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
 from unitscope.statistics.grids import make_grid
 
+Logits = Float64[np.ndarray, "*rows classes"]
 Method = Literal["exact", "gradient times activation"]
 REGION = 0.2
 """The part of an image that a unit's region covers (paper A, the section on explaining predictions)."""
@@ -121,14 +122,12 @@ def explain_image(
 ) -> Explanation:
     """One image's logit of a class, by default of the predicted one, as a sum over the units of a layer.
 
-    Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids
-    it, gradient times activation. (Paper A, the section on explaining predictions: the units of the last
+    Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids it,
+    gradient times activation. (Paper A, the section on explaining predictions: the units of the last
     convolutional layer, summed over their cells, times the weights of a linear classifier.) The network is
-    left as it was found.
-
-    Raises `UsageError` for a class or layer that the network does not have or a layer that gives the classes
-    themselves, `NetworkError` where the head is not linear and `exact` was asked for, where the network
-    fails on the image, or where no gradient reaches the layer.
+    left as it was found. Raises `UsageError` for a class or layer that the network does not have or a layer
+    that gives the classes themselves, `NetworkError` where the head is not linear and `exact` was asked for,
+    where the network fails on the image, or where no gradient reaches the layer.
 
     >>> from torch import nn
     >>> parts = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
@@ -198,7 +197,7 @@ def find_last_layer(network: Network) -> str:
     return [row.name for row in rows if row.name.count(".") == depth][-1]
 
 
-def soften(logits: Float64[np.ndarray, "*rows classes"]) -> Float64[np.ndarray, "*rows classes"]:
+def soften(logits: Logits) -> Logits:
     """Probabilities of logits: their softmax.
 
     >>> soften(np.zeros(4)).tolist()

@@ -79,8 +79,8 @@ def measure_importance(
     units = count_units(network, layer)
     base, single = score_removals(network, layer, trial, single_units(units), method=method)
     names = ("balanced_accuracy", "mean_margin", "contrast")
-    drops = ((getattr(base, name) - getattr(single, name)).T for name in names)
-    return Importance(*drops, by, base.images > 0)
+    accuracy, margin, contrast = ((getattr(base, name) - getattr(single, name)).T for name in names)
+    return Importance(accuracy, margin, contrast, by, base.images > 0)
 
 
 @dataclass(frozen=True)

@@ -99,13 +99,13 @@ class Trials:
     the concept, on average over the images.
     """
 
+    mean_pixels: float
     image: Int64[np.ndarray, "trial"]
     context: Int64[np.ndarray, "trial"]
     change: Int64[np.ndarray, "trial"]
     before: Float64[np.ndarray, "trial"]
     inserted: Float64[np.ndarray, "trial"]
     removed: Float64[np.ndarray, "trial"]
-    mean_pixels: float
 
     def __len__(self) -> int:
         return len(self.image)
@@ -113,7 +113,7 @@ class Trials:
     def keep(self, context: int) -> "Trials":
         """The trials in one context."""
         kept = self.context == context
-        return Trials(*(column[kept] for column in self.columns), self.mean_pixels)
+        return Trials(self.mean_pixels, *(column[kept] for column in self.columns))
 
     @property
     def columns(self) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """A generator's pictures painted again with edited units, and the areas a segmenter sees in them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -105,13 +105,11 @@ def stack_edits(edits: Sequence[Edit]) -> Edit:
     >>> stack_edits([set_units("layer", [0], 3), set_units("layer", [2], 3)]).strength[:, :, 0, 0].tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    shape = [max(sizes) for sizes in zip(*(edit.strength.shape[1:] for edit in edits), strict=True)]
-    wide = [max(sizes) for sizes in zip(*(edit.value.shape[1:] for edit in edits), strict=True)]
-    return Edit(
-        edits[0].layer,
-        torch.cat([edit.strength.expand(-1, *shape) for edit in edits]),
-        torch.cat([edit.value.expand(-1, *wide) for edit in edits]),
-    )
+    joined = []
+    for parts in ([edit.strength for edit in edits], [edit.value for edit in edits]):
+        shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+        joined.append(torch.cat([part.expand(-1, *shape) for part in parts]))
+    return Edit(edits[0].layer, *joined)
 
 
 def count_areas(planes: Planes, size: int) -> Int64[np.ndarray, "version {size}"]:
@@ -135,7 +133,6 @@ def count_areas(planes: Planes, size: int) -> Int64[np.ndarray, "version {size}"
     return counts
 
 
-@dataclass
 class Areas:
     """Sums over images of the pixels of every concept, before and after each of some edits.
 
@@ -145,24 +142,12 @@ class Areas:
     the concept before. All are whole numbers, so the order of images does not matter.
     """
 
-    versions: int
-    size: int
-    images: int = 0
-    pixels: int = 0
-    before: Int64[np.ndarray, "concept"] = field(init=False)
-    squares: Int64[np.ndarray, "concept"] = field(init=False)
-    after: Int64[np.ndarray, "version concept"] = field(init=False)
-    after_squares: Int64[np.ndarray, "version concept"] = field(init=False)
-    products: Int64[np.ndarray, "version concept"] = field(init=False)
-    changed: Int64[np.ndarray, "version"] = field(init=False)
-    changed_in: Int64[np.ndarray, "version concept"] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.before, self.squares = np.zeros((2, self.size), np.int64)
-        self.after, self.after_squares, self.products, self.changed_in = np.zeros(
-            (4, self.versions, self.size), np.int64
-        )
-        self.changed = np.zeros(self.versions, np.int64)
+    def __init__(self, versions: int, size: int) -> None:
+        self.versions, self.size, self.images, self.pixels = versions, size, 0, 0
+        self.before, self.squares = np.zeros((2, size), np.int64)
+        tables = np.zeros((4, versions, size), np.int64)
+        self.after, self.after_squares, self.products, self.changed_in = tables
+        self.changed = np.zeros(versions, np.int64)
 
     def add(self, image: Repainted) -> None:
         """Counts one image in."""

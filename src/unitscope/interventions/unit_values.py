@@ -109,10 +109,8 @@ def measure_layers(
             hooks.enter_context(hook_layer(generator, layer, partial(note, layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
-            pictures = to_pixels(
-                generator.module(*generator.inputs(start, count)), generator.low, generator.high
-            )
-            planes = segmenter(pictures)
+            made = generator.module(*generator.inputs(start, count))
+            planes = segmenter(to_pixels(made, generator.low, generator.high))
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)
                 tally.add(maps, cover_cells(planes, concepts, (maps.shape[2], maps.shape[3])))

@@ -27,6 +27,7 @@ TRIED, SHOWN = 4, 64
 LEVEL_IMAGES = 256
 
 Picture = UInt8[np.ndarray, "y x 3"]
+Planes = UInt16[np.ndarray, "plane y x"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +67,13 @@ class Easel:
         picture: Picture = to_pixels(images, generator.low, generator.high)[0]
         return picture
 
-    def name_pixels(self, picture: Picture) -> UInt16[np.ndarray, "plane y x"]:
+    def name_pixels(self, picture: Picture) -> Planes:
         """The concept ids of every pixel of a picture, as the segmenter sees it."""
-        planes: UInt16[np.ndarray, "plane y x"] = self.segmenter(picture[None])[0]
+        planes: Planes = self.segmenter(picture[None])[0]
         return planes
 
 
-def compare_planes(
-    before: UInt16[np.ndarray, "plane y x"], after: UInt16[np.ndarray, "plane y x"], vocabulary: Vocabulary
-) -> list[Change]:
+def compare_planes(before: Planes, after: Planes, vocabulary: Vocabulary) -> list[Change]:
     """Every concept whose pixels are not the same ones, the most changed pixels first; ties by id.
 
     A pixel has a concept where any plane names it.

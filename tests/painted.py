@@ -1,4 +1,4 @@
-"""Drawn scenes, each painted once for all tests: many show the same, and painting took most of their time."""
+"""Drawn scenes, each painted once for all tests: many show the same, and painting was most of their time."""
 
 import os
 from collections.abc import Iterator

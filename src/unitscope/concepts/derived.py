@@ -22,9 +22,8 @@ def peek(source: ConceptSource, index: int) -> tuple[str, tuple[int, ...]]:
 
     It can where the source has a method `peek(index)`.
     """
-    look = getattr(source, "peek", None)
-    if look is not None:
-        key, ids = look(index)
+    if hasattr(source, "peek"):
+        key, ids = source.peek(index)
         return key, ids
     example = source[index]
     return example.key, example.ids
@@ -185,8 +184,7 @@ class _Shuffled(DerivedSource):
     def partners(self) -> np.ndarray:
         """int64[image]: whose labels an image gets."""
         random = np.random.default_rng(self.seed)
-        places = np.arange(len(self.source))
-        partners = random.permutation(places)
+        partners = places = np.arange(len(self.source))
         while (partners == places).any():  # one in e tries succeeds, whatever the length
             partners = random.permutation(places)
         return partners

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import UInt8, UInt16
 from PIL import Image
 
-from unitscope.axes import Pixels, Planes, Void
+from unitscope.axes import Pixels, Planes
 from unitscope.concepts.vocabulary import Example
 from unitscope.errors import SourceError
 
@@ -66,7 +66,7 @@ class Frame:
             example,
             image=self.fit_image(example.image),
             planes=self.fit_planes(planes),
-            void=None if void is None else self.fit_void(void),
+            void=None if void is None else self._sample(void),
         )
 
     def fit_image(self, image: Pixels) -> UInt8[np.ndarray, "height width 3"]:
@@ -82,22 +82,16 @@ class Frame:
         """The label planes at `mask_size`, each pixel the nearest stored one."""
         if not planes.shape[0]:
             return np.zeros((0, *self.mask_size), np.uint16)
-        rows, columns = self._nearest(planes.shape[1], planes.shape[2])
-        seen: np.ndarray = planes[:, rows[:, None], columns[None, :]]
-        return seen
+        return self._sample(planes)
 
-    def fit_void(self, void: Void) -> Bool[np.ndarray, "height width"]:
-        """The void mask at `mask_size`."""
-        rows, columns = self._nearest(*void.shape)
-        seen: np.ndarray = void[rows[:, None], columns[None, :]]
+    def _sample(self, labels: np.ndarray) -> np.ndarray:
+        """The labels at `mask_size`, each pixel the nearest stored one."""
+        left, top, right, bottom = self.box(*labels.shape[-2:])
+        places = []
+        for start, stop, cells, stored in zip(
+            (top, left), (bottom, right), self.mask_size, labels.shape[-2:], strict=True
+        ):
+            exact = start + (np.arange(cells) + 0.5) * (stop - start) / cells
+            places.append(np.clip(np.floor(exact).astype(np.int64), 0, stored - 1))
+        seen: np.ndarray = labels[..., places[0][:, None], places[1]]
         return seen
-
-    def _nearest(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        left, top, right, bottom = self.box(height, width)
-        mask_height, mask_width = self.mask_size
-        rows = top + (np.arange(mask_height) + 0.5) * (bottom - top) / mask_height
-        columns = left + (np.arange(mask_width) + 0.5) * (right - left) / mask_width
-        return (
-            np.clip(np.floor(rows).astype(np.int64), 0, height - 1),
-            np.clip(np.floor(columns).astype(np.int64), 0, width - 1),
-        )

@@ -72,8 +72,15 @@ class Report(Result):
             self.spec,
             f"{self.images} images, {self.labelled} with labels, {self.void:.1%} of pixels void",
             f"{len(self.concepts)} concepts, {len(self.empty)} of them never occur",
-            *self._concept_lines(),
         ]
+        occurring = sorted(
+            (one for one in self.concepts if one.images), key=lambda one: (-one.coverage, one.concept.id)
+        )
+        if occurring:
+            lines.append(f"  {'concept':32} {'category':10} {'images':>7} {'coverage':>9}")
+        for one in occurring:
+            name, category = one.concept.label[:32], one.concept.category[:10]
+            lines.append(f"  {name:32} {category:10} {one.images:7} {one.coverage:9.2f}")
         if self.empty:
             names = ", ".join(concept.name for concept in self.empty[:_SHOWN])
             more = f" and {len(self.empty) - _SHOWN} more" if len(self.empty) > _SHOWN else ""
@@ -88,17 +95,8 @@ class Report(Result):
         """The report as plain dictionaries and lists, complete."""
         concepts, problems = (table.records() for table in self.tables().values())
         empty = [concept.name for concept in self.empty]
-        keys = ("spec", "digest", "images", "readable", "labelled", "void")
-        facts = {key: getattr(self, key) for key in keys}
+        facts = {name: value for name, value in vars(self).items() if name not in ("concepts", "problems")}
         return {**facts, "concepts": concepts, "empty": empty, "problems": problems}
-
-    def _concept_lines(self) -> Iterator[str]:
-        occurring = [count for count in self.concepts if count.images]
-        if occurring:
-            yield f"  {'concept':32} {'category':10} {'images':>7} {'coverage':>9}"
-        for count in sorted(occurring, key=lambda count: (-count.coverage, count.concept.id)):
-            name, category = count.concept.label[:32], count.concept.category[:10]
-            yield f"  {name:32} {category:10} {count.images:7} {count.coverage:9.2f}"
 
 
 def check_source(source: ConceptSource | str) -> Report:
@@ -121,18 +119,16 @@ def check_source(source: ConceptSource | str) -> Report:
     (2, 1, 1, 'street/b.jpg')
     """
     opened = open_concepts(source) if isinstance(source, str) else source
-    counts = _Counts(opened.vocabulary)
-    problems: list[Problem] = []
+    counts, keys, problems = _Counts(opened.vocabulary), getattr(opened, "keys", None), []
     for index in tqdm(range(len(opened)), desc="checking", unit="image", disable=None):
         try:
             example = opened[index]
         except UnitscopeError as error:
-            problems.append(Problem(_key(opened, index), str(error)))
+            key = f"image {index}" if keys is None else str(keys[index])
+            problems.append(Problem(key, str(error)))
             continue
         problems += [Problem(example.key, message) for message in counts.add(example)]
-    audit = getattr(opened, "audit", None)
-    if audit is not None:
-        problems += [Problem(place, message) for place, message in audit()]
+    problems += [Problem(*found) for found in getattr(opened, "audit", tuple)()]
     return Report(
         source_spec(opened),
         source_digest(opened),
@@ -167,9 +163,7 @@ class _Counts:
         if example.key in self.keys:
             yield "another image has the same key"
         self.keys.add(example.key)
-        pixels = np.zeros(65_536, np.int64)
-        for plane in example.planes:
-            pixels += np.bincount(plane.ravel(), minlength=65_536)
+        pixels = np.bincount(example.planes.ravel(), minlength=65_536)
         pixels[0] = 0
         coverage = pixels / max(example.planes[:1].size, 1)
         for number in example.ids:
@@ -184,16 +178,7 @@ class _Counts:
         unknown = present[~self.known[present]]
         if unknown.size:
             yield f"the label {unknown[0]} is not in the vocabulary"
-        yield from self._add_void(example)
-
-    def _add_void(self, example: Example) -> Iterator[str]:
-        if example.void is None:
-            return
-        self.void += float(example.void.mean())
-        if len(example.planes) and example.void.shape != example.planes.shape[1:]:
-            yield f"the void mask is {example.void.shape}, the labels are {example.planes.shape[1:]}"
-
-
-def _key(source: ConceptSource, index: int) -> str:
-    keys = getattr(source, "keys", None)
-    return str(keys[index]) if keys is not None else f"image {index}"
+        if example.void is not None:
+            self.void += float(example.void.mean())
+            if len(example.planes) and example.void.shape != example.planes.shape[1:]:
+                yield f"the void mask is {example.void.shape}, the labels are {example.planes.shape[1:]}"

@@ -79,12 +79,11 @@ class PackedSource:
             count = entry.planes * height * width
             planes = np.frombuffer(raw, "<u2", count).reshape(entry.planes, height, width)
             void = np.frombuffer(raw, bool, offset=2 * count) if entry.has_void else None
+            void = None if void is None else void.reshape(height, width)
         except (zlib.error, ValueError):
-            raise SourceError(
-                f"{self.folder}: the packed labels of {entry.key} are damaged; delete the folder"
-            ) from None
-        shaped = None if void is None else void.reshape(height, width)
-        return Example(entry.key, np.asarray(self.images[place]), planes, entry.ids, shaped)
+            damage = f"the packed labels of {entry.key} are damaged"
+            raise SourceError(f"{self.folder}: {damage}; delete the folder") from None
+        return Example(entry.key, np.asarray(self.images[place]), planes, entry.ids, void)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_packed, (self.folder,)
@@ -143,17 +142,16 @@ def open_packed(folder: str | Path) -> PackedSource:
         data = json.loads((root / "index.json").read_text(encoding="utf-8"))
         if data["version"] != VERSION:
             raise SourceError(f"{root}: packed by another version of unitscope; delete the folder")
-        frame = Frame(
-            **{**data["frame"], **{key: tuple(data["frame"][key]) for key in ("size", "mask_size")}}
-        )
+        sizes = {key: tuple(data["frame"][key]) for key in ("size", "mask_size")}
+        frame = Frame(**{**data["frame"], **sizes})
         vocabulary = Vocabulary(tuple(Concept(*concept) for concept in data["concepts"]))
         entries = tuple(Entry(key, tuple(ids), *rest) for key, ids, *rest in data["entries"])
         packed = PackedSource(root, frame, vocabulary, entries, data["digest"], data["spec"])
-        sizes = (len(entries) * 3 * frame.size[0] * frame.size[1], data["label_bytes"])
+        wanted = (len(entries) * 3 * frame.size[0] * frame.size[1], data["label_bytes"])
         found = tuple((root / name).stat().st_size for name in ("images.bin", "labels.bin"))
     except (OSError, ValueError, KeyError, TypeError):
         raise SourceError(f"{root} is no packed cache; pack the source again") from None
-    if sizes != found:
+    if wanted != found:
         raise SourceError(f"{root}: the packed cache is not whole; delete the folder and pack again")
     return packed
 
@@ -180,32 +178,27 @@ def stamp_source(source: ConceptSource) -> str:
         for path in files:
             digest.update(f"{path.stat().st_mtime_ns if path.is_file() else -1}\n".encode())
         plain = not isinstance(getattr(inner, "digest", None), str)
-        for index in sorted({0, len(inner) - 1}) if plain and len(inner) else ():
-            _add_example(digest, inner[index])
+        ends = {0, len(inner) - 1} if plain and len(inner) else ()
+        for example in (inner[index] for index in sorted(ends)):
+            digest.update(f"{example.key!r} {example.ids}".encode("utf-8", "surrogateescape"))
+            for array in (example.image, example.planes, example.void):
+                if array is not None:
+                    digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         seen |= bool(files) or plain
     return digest.hexdigest() if seen else ""
 
 
-def _add_example(digest: "hashlib._Hash", example: Example) -> None:
-    digest.update(f"{example.key!r} {example.ids}".encode("utf-8", "surrogateescape"))
-    for array in (example.image, example.planes, example.void):
-        if array is not None:
-            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-
-
 def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
     entries: list[Entry] = []
-    offset = 0
     with (folder / "images.bin").open("wb") as images, (folder / "labels.bin").open("wb") as labels:
         for index in tqdm(range(len(source)), desc="packing", unit="image", disable=None):
             example = frame.fit(source[index])
             images.write(np.ascontiguousarray(example.image).tobytes())
-            planes, void = example.planes, example.void
+            planes, void, offset = example.planes, example.void, labels.tell()
             data = np.ascontiguousarray(planes, "<u2").tobytes()
             data += b"" if void is None else np.ascontiguousarray(void).tobytes()
             length = labels.write(zlib.compress(data, _LEVEL))
             entries.append(Entry(example.key, example.ids, len(planes), void is not None, offset, length))
-            offset += length
         _flush(images)
         _flush(labels)
     index_data = {

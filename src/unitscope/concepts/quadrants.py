@@ -1,9 +1,7 @@
 """Halves of things as parts: top, bottom, left and right of every piece of an object (paper B, methods)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, UInt16
@@ -27,14 +25,15 @@ def split_halves(plane: UInt16[np.ndarray, "row column"]) -> Int64[np.ndarray, "
     >>> split_halves(np.array([[7, 7, 0, 7]], np.uint16))[1].tolist()
     [[1, 2, 0, 2]]
     """
-    find_pieces, find_boxes = _find_tools()
+    try:
+        from scipy.ndimage import find_objects, label
+    except ImportError as error:
+        raise missing_extra("scipy", "finds the pieces of objects", "studies") from error
     halves = np.zeros((2, *plane.shape), np.int64)
-    for label in np.unique(plane):
-        if label == 0:
-            continue
-        pieces, _ = find_pieces(plane == label)
-        for number, (rows, columns) in enumerate(find_boxes(pieces), 1):
-            piece = pieces[rows, columns] == number
+    for number in np.unique(plane[plane > 0]):
+        pieces, _ = label(plane == number)
+        for place, (rows, columns) in enumerate(find_objects(pieces), 1):
+            piece = pieces[rows, columns] == place
             height, width = piece.shape
             low, right = np.arange(height) >= height // 2, np.arange(width) >= width // 2
             halves[0, rows, columns] += piece * (1 + low[:, None])
@@ -42,27 +41,20 @@ def split_halves(plane: UInt16[np.ndarray, "row column"]) -> Int64[np.ndarray, "
     return halves
 
 
-def _find_tools() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    try:
-        from scipy.ndimage import find_objects, label
-    except ImportError as error:
-        raise missing_extra("scipy", "finds the pieces of objects", "studies") from error
-    return label, find_objects
-
-
 def split_quadrants(source: ConceptSource, category: str = "object") -> ConceptSource:
     """The source with four more parts for every concept of a category, such as `tree-t` to `tree-r`.
 
     Raises `UsageError` where the source has no such category, or no room for so many concepts.
     """
-    chosen = [concept for concept in source.vocabulary if concept.category == category]
-    if not chosen:
+    made = _Split(source, category)
+    count = len(made.chosen)
+    if not count:
         known = ", ".join(source.vocabulary.categories)
         raise UsageError(f"the source has no category {category!r} to split; it has {known}")
-    last = source.vocabulary.size - 1 + len(SIDES) * len(chosen)
+    last = source.vocabulary.size - 1 + len(SIDES) * count
     if last > MAX_ID:
-        raise UsageError(f"{len(chosen)} concepts in four parts need ids up to {last}; ids go to {MAX_ID}")
-    return _Split(source, category)
+        raise UsageError(f"{count} concepts in four parts need ids up to {last}; ids go to {MAX_ID}")
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +66,22 @@ class _Split(DerivedSource):
         return f"quadrants={self.category}"
 
     @cached_property
-    def _chosen(self) -> tuple[Concept, ...]:
+    def chosen(self) -> tuple[Concept, ...]:
         return tuple(concept for concept in self.source.vocabulary if concept.category == self.category)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        words, first = self.source.vocabulary, self.source.vocabulary.size
-        parts = (f"{concept.name}-{side}" for concept in self._chosen for side in SIDES)
-        return Vocabulary(
-            (*words.concepts, *(Concept(first + i, name, "part") for i, name in enumerate(parts)))
-        )
+        words = self.source.vocabulary
+        parts = (f"{concept.name}-{side}" for concept in self.chosen for side in SIDES)
+        added = (Concept(number, name, "part") for number, name in enumerate(parts, words.size))
+        return Vocabulary((*words.concepts, *added))
 
     @cached_property
     def _starts(self) -> Int64[np.ndarray, "concept"]:
         """By concept id the id of its top half, 0 for concepts that are not split."""
         size = self.source.vocabulary.size
         starts = np.zeros(size, np.int64)
-        starts[[concept.id for concept in self._chosen]] = size + len(SIDES) * np.arange(len(self._chosen))
+        starts[[concept.id for concept in self.chosen]] = size + len(SIDES) * np.arange(len(self.chosen))
         return starts
 
     def __getitem__(self, index: int, /) -> Example:

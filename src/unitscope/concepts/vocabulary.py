@@ -13,6 +13,9 @@ from unitscope.errors import SourceError, UsageError, say_near
 CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
 """The categories of Broden, in the order in which they are shown; others follow by name."""
 
+SUFFIXES = {"scene": "-s", "color": "-c"}
+"""What Broden appends to names, so that the scene `street-s` is not the object `street`."""
+
 MAX_ID = 65_534
 """The largest id; the one after it is taken where void pixels are coded."""
 
@@ -36,9 +39,7 @@ class Concept:
     @property
     def label(self) -> str:
         """The name without Broden's suffix, underscores as spaces."""
-        suffix = {"scene": "-s", "color": "-c"}.get(self.category, "")
-        name = self.name.removesuffix(suffix) if suffix else self.name
-        return name.replace("_", " ")
+        return self.name.removesuffix(SUFFIXES.get(self.category, "")).replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,8 @@ class Vocabulary:
     def category_index(self) -> np.ndarray:
         """int16[size]: the place in `categories` of every id, -1 where the id is a gap."""
         index = np.full(self.size, -1, np.int16)
-        places = {category: place for place, category in enumerate(self.categories)}
         for concept in self.concepts:
-            index[concept.id] = places[concept.category]
+            index[concept.id] = self.categories.index(concept.category)
         return index
 
 

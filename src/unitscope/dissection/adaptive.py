@@ -317,7 +317,7 @@ def _read(
             for index in range(start, min(start + _BATCH, len(source))):
                 example = source[index]
                 if plan.native:
-                    check_native(example, frame)
+                    check_native(example.image, example.key, frame)
                 examples.append(frame.fit(example))
             images = np.stack([example.image for example in examples])
             notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]

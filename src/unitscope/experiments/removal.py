@@ -52,7 +52,8 @@ def study_removal(
     """
     check_seed(seed)
     named = None if run is None else find_layer(run, network, layer)
-    ranking, testing = pair_trials(network, images, test)
+    trial = open_trial(network, images)
+    ranking, testing = trial.split() if test is None else (trial, open_trial(network, test))
     units = check_layer(network, layer, testing)
     if counts:
         check_counts(layer, units, counts)
@@ -79,17 +80,6 @@ def choose_counts(units: int) -> tuple[int, ...]:
     below = [1, 2, 4, 8] if units > MANY else []
     above = [many << k for k in range(units.bit_length()) if many << k < units]
     return tuple(sorted({*below, few, many, *above}))
-
-
-def pair_trials(
-    network: Network, images: ConceptSource | Trial, test: ConceptSource | Trial | None = None
-) -> tuple[Trial, Trial]:
-    """Images to rank units by and others to test on: two sources, or two halves of one.
-
-    Raises what `find_targets` raises.
-    """
-    first = open_trial(network, images)
-    return first.split() if test is None else (first, open_trial(network, test))
 
 
 def find_classes(

@@ -57,8 +57,8 @@ def sweep_removals(
     units = importance.margin.shape[1]
     check_counts(layer, units, counts)
     present = np.intersect1d(trial.targets, importance.targets).tolist()
-    rng = np.random.default_rng(seed)
-    every, lots = np.arange(units), [rng.permutation(units) for _ in range(draws)]
+    rng, every = np.random.default_rng(seed), np.arange(units)
+    lots = [rng.permutation(units) for _ in range(draws)]
     plans: list[tuple[int, Kind, int, int, Bool[np.ndarray, "unit"]]] = []
     for count in counts:
         # One random draw serves all classes: it knows none of them.

@@ -8,8 +8,9 @@ from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
+from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.vocabulary import ConceptSource, Example
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import tap
@@ -38,19 +39,19 @@ def feed_images(
             for index in images[start : start + size]:
                 example = source[int(index)]
                 if wanted is None:
-                    check_native(example, frame)
+                    check_native(example.image, example.key, frame)
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
             yield _join(parts)
             bar.update(len(parts))
 
 
-def check_native(example: Example, frame: Frame) -> None:
-    """Raises `SourceError` where the size of a stored image is not that of the frame."""
-    height, width = example.image.shape[:2]
+def check_native(image: Pixels, key: str, frame: Frame) -> None:
+    """Raises `SourceError`, naming its key, where the size of a stored image is not that of the frame."""
+    height, width = image.shape[:2]
     if (height, width) != frame.size:
         raise SourceError(
-            f"{example.key} is {height}x{width}, images before it {frame.size[0]}x{frame.size[1]}; "
+            f"{key} is {height}x{width}, images before it {frame.size[0]}x{frame.size[1]}; "
             "give the network one input size (--size)"
         )
 

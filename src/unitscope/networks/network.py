@@ -64,13 +64,8 @@ class Preprocessing:
         return (batch - mean) / std
 
 
-@dataclass(frozen=True, eq=False)
-class _Digested:
-    """A digest, and what it was worked out from."""
-
-    stamp: dict[str, object]
-    state: dict[str, Tensor | bytes]
-    found: str
+_Digested = tuple[dict[str, object], dict[str, Tensor | bytes], str]
+"""The stamps and the values that a digest was worked out from, and the digest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +113,17 @@ class Network:
         """
         state = {key: _freeze(value) for key, value in sorted(self.module.state_dict().items())}
         stamp = {key: _stamp(value) for key, value in state.items()}
-        if self._digested and None not in stamp.values() and self._digested[0].stamp == stamp:
-            return self._digested[0].found
+        if self._digested and None not in stamp.values() and self._digested[0][0] == stamp:
+            return self._digested[0][2]
         found = _hash(state)
         # The tensors are kept with it: freed, their memory could become that of other weights.
-        self._digested[:] = [_Digested(stamp, state, found)]
+        self._digested[:] = [(stamp, state, found)]
         return found
+
+
+def as_network(network: Network | nn.Module) -> Network:
+    """The network, or a bare module as one, under the name of its class."""
+    return network if isinstance(network, Network) else Network(network, name=type(network).__name__)
 
 
 def _freeze(value: object) -> Tensor | bytes:

@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError
-from unitscope.networks.network import Network
-from unitscope.networks.trace import blank, tap
+from unitscope.networks.network import Network, as_network
+from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 
 _PADS = (nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)
@@ -74,22 +75,21 @@ def find_fields(
     >>> find_fields(net, ["1"], (32, 32))
     {'1': Field(step=(4.0, 4.0), center=(0.0, 0.0))}
     """
-    module = network.module if isinstance(network, Network) else network
-    prefix = network.prefix_tokens if isinstance(network, Network) else None
-    batch = blank(network, size)
+    network = as_network(network)
+    batch = network.blank(size)
     if isinstance(batch, tuple):
         return {}  # nothing that a latent enters has a place in an input image
     height, width = batch.shape[2:]
     found: dict[tuple[int, int], _Windows] = {(height, width): (_Window(), _Window())}
     with ExitStack() as stack:
         read = stack.enter_context(tap(network, layers))
-        for part in _outermost(module):
-            stack.callback(part.register_forward_hook(_following(found)).remove)
+        for part in _outermost(network.module):
+            stack.callback(part.register_forward_hook(partial(_follow, found)).remove)
         outputs = read(batch)
     fields = {}
     for layer, output in outputs.items():
         try:
-            shape = read_units(output, prefix, layer).shape[2:]
+            shape = read_units(output, network.prefix_tokens, layer).shape[2:]
         except NetworkError:
             continue
         windows = found.get((shape[0], shape[1]))
@@ -107,27 +107,25 @@ def _outermost(module: nn.Module) -> list[nn.Module]:
     return list(dict.fromkeys(parts))
 
 
-def _following(found: dict[tuple[int, int], _Windows]) -> Any:
-    def follow(module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        if not (args and isinstance(args[0], Tensor) and isinstance(output, Tensor)):
-            return
-        before, after = args[0].shape[-2:], output.shape[-2:]
-        outer = found.get((before[0], before[1]))
-        key = (after[0], after[1])
-        if outer is None or key in found:
-            return
-        rows, columns = (_window(module, axis, before[axis], after[axis]) for axis in (0, 1))
-        if rows is not None and columns is not None:
-            found[key] = (outer[0].then(rows), outer[1].then(columns))
-
-    return follow
+def _follow(
+    found: dict[tuple[int, int], _Windows], module: nn.Module, args: tuple[Any, ...], output: object
+) -> None:
+    if not (args and isinstance(args[0], Tensor) and isinstance(output, Tensor)):
+        return
+    before, after = args[0].shape[-2:], output.shape[-2:]
+    outer, key = found.get((before[0], before[1])), (after[0], after[1])
+    if outer is None or key in found:
+        return
+    rows, columns = (_window(module, axis, before[axis], after[axis]) for axis in (0, 1))
+    if rows is not None and columns is not None:
+        found[key] = (outer[0].then(rows), outer[1].then(columns))
 
 
 def _window(module: nn.Module, axis: int, before: int, after: int) -> _Window | None:
     """The window of one layer on one axis (0 rows, 1 columns), None where its sizes cannot be explained."""
     if isinstance(module, _PADS):
-        left, _, top, _ = _four(module.padding)
-        return _Window(offset=-(left if axis else top))
+        stated: Any = module.padding  # left, right, top, bottom, or one for all
+        return _Window(offset=-int(stated if isinstance(stated, int) else stated[0 if axis else 2]))
     if isinstance(module, _ADAPTIVE):
         return _Window(before // after, 0, before // after) if before % after == 0 else None
     kernel, stride = _pair(module.kernel_size)[axis], _pair(module.stride or module.kernel_size)[axis]
@@ -150,8 +148,3 @@ def _window(module: nn.Module, axis: int, before: int, after: int) -> _Window | 
 def _pair(value: Any) -> tuple[int, int]:
     first, second = (value, value) if isinstance(value, int) else value
     return int(first), int(second)
-
-
-def _four(value: Any) -> tuple[int, int, int, int]:
-    left, right, top, bottom = (value,) * 4 if isinstance(value, int) else value
-    return int(left), int(right), int(top), int(bottom)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,11 +13,13 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network, as_network, spread
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
 Reader = Callable[[Input], dict[str, Tensor]]
+
+_CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
 class _Stop(BaseException):
@@ -71,20 +74,20 @@ def tap(
     """
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
-    module, name, modules, addresses = _find_addresses(network, layers)
+    found = _find_addresses(network, layers)
     checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
         nonlocal checked
         if not checked:
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
-            first = _Pass(module, name, modules, addresses, stop=False, tolerant=True).run(one)
+            first = _Pass(*found, stop=False, tolerant=True).run(one)
             checked = True
             if len(spread(batch)[0]) == 1:
                 return first
-        return _Pass(module, name, modules, addresses, stop=stop).run(batch)
+        return _Pass(*found, stop=stop).run(batch)
 
-    with evaluation(module):
+    with evaluation(found[0]):
         yield read
 
 
@@ -138,9 +141,8 @@ def hook_layer(
             hooks.callback(target.register_forward_hook(lambda _m, _a, output: replace(output)).remove)
         yield
     if ran and not changed:
-        raise NetworkError(
-            f"layer {layer} of {name} {_say_calls(most)}, so nothing was edited; edit another layer"
-        )
+        effect = "so nothing was edited; edit another layer"
+        raise NetworkError(f"layer {layer} of {name} {_say_calls(most)}, {effect}")
 
 
 @dataclass
@@ -174,34 +176,30 @@ class _Pass:
         return {address.text: self._result(address, spread(batch)) for address in self.addresses}
 
     def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
-        def take(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._see(name, True, _first(args, kwargs))
+        def see(_module: nn.Module, args: tuple[Any, ...], given: Any) -> None:
+            self._see(name, on_input, _first(args, given) if on_input else given)
 
-        def give(_module: nn.Module, _args: object, output: object) -> None:
-            self._see(name, False, output)
-
-        module = self.modules[name]
-        if on_input:
-            hooks.callback(module.register_forward_pre_hook(take, with_kwargs=True).remove)
-        else:
-            hooks.callback(module.register_forward_hook(give).remove)
+        part = self.modules[name]
+        pre, post = partial(part.register_forward_pre_hook, with_kwargs=True), part.register_forward_hook
+        hooks.callback((pre(see) if on_input else post(see)).remove)
 
     def _hook_parts(self, hooks: ExitStack) -> None:
         """Notes which parts of the layers give tensors, to have a suggestion where a layer gives none."""
         for outer in dict.fromkeys(a.module for a in self.addresses):
             for inner, part in self.modules[outer].named_modules():
                 if inner:
-                    note = _noting(self.tensors, f"{outer}.{inner}")
+                    note = partial(self._note, f"{outer}.{inner}")
                     hooks.callback(part.register_forward_hook(note).remove)
+
+    def _note(self, name: str, _module: nn.Module, _args: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            self.tensors.append(name)
 
     def _see(self, name: str, on_input: bool, value: object) -> None:
         self.calls[name, on_input] += 1
-        call = self.calls[name, on_input]
-        caught = [
-            a.text
-            for a in self.addresses
-            if (a.module, a.input) == (name, on_input) and (a.call or 1) == call and a.text not in self.seen
-        ]
+        now = name, on_input, self.calls[name, on_input]
+        called = (a.text for a in self.addresses if (a.module, a.input, a.call or 1) == now)
+        caught = [text for text in called if text not in self.seen]
         self.seen |= dict.fromkeys(caught, value)
         if self.stop and len(self.seen) == len(self.addresses):
             raise _Stop
@@ -213,32 +211,18 @@ class _Pass:
         if text not in self.seen:
             raise NetworkError(f"layer {text} of {self.name} {_say_calls(calls)}; read another layer")
         if calls > 1 and address.call is None:
-            raise UsageError(
-                f"layer {text} of {self.name} runs {calls} times in a forward pass; "
-                f"say which: {text}#1 to {text}#{calls}"
-            )
+            which = f"say which: {text}#1 to {text}#{calls}"
+            raise UsageError(f"layer {text} of {self.name} runs {calls} times in a forward pass; {which}")
         value = self.seen[text]
         if not isinstance(value, Tensor):
+            parts = dict.fromkeys(reversed(self.tensors))
+            shallow = sorted(parts, key=lambda part: part.count("."))[:4]
+            advice = f"; parts of it that return tensors: {', '.join(shallow)}" if shallow else ""
             verb = "takes" if address.input else "returns"
-            raise NetworkError(
-                f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{self._tensor_parts()}"
-            )
+            raise NetworkError(f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{advice}")
         check_batch(value, len(given[0]), text)
         part = self.modules[address.module]
         return turn_channels(value.detach(), part, self.module, input_size(given), text)
-
-    def _tensor_parts(self) -> str:
-        parts = list(dict.fromkeys(reversed(self.tensors)))
-        shallow = sorted(parts, key=lambda part: part.count("."))[:4]
-        return f"; parts of it that return tensors: {', '.join(shallow)}" if shallow else ""
-
-
-def _noting(names: list[str], name: str) -> Callable[..., None]:
-    def note(_module: nn.Module, _args: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            names.append(name)
-
-    return note
 
 
 @dataclass(frozen=True)
@@ -267,45 +251,32 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     >>> [(layer.name, layer.shape) for layer in list_layers(nn.Sequential(nn.Conv2d(3, 4, 3)), (8, 8))]
     [('0', (4, 6, 6))]
     """
-    module, name = _unwrap(network)
-    prefix = network.prefix_tokens if isinstance(network, Network) else None
-    modules = {key: part for key, part in module.named_modules() if key and not _is_container(part)}
-    seen: dict[str, list[tuple[object, str]]] = {key: [] for key in modules}
-    with ExitStack() as stack:
-        stack.enter_context(evaluation(module))
-        stack.enter_context(torch.no_grad())
-        batch = blank(network, size)
-        for key, part in modules.items():
-            measure = _measuring(seen[key], prefix, key, module, input_size(spread(batch)))
-            stack.callback(part.register_forward_hook(measure).remove)
-        try:
-            module(*spread(batch))
-        except Exception as error:
-            raise _failure(name, batch, error) from error
-    return [shape for key, part in modules.items() for shape in _shapes(key, part, seen[key])]
+    network = as_network(network)
+    module, batch = network.module, network.blank(size)
+    # Subclasses of containers may have a forward pass of their own.
+    names = {part: key for key, part in module.named_modules() if key and type(part) not in _CONTAINERS}
+    seen: dict[nn.Module, list[tuple[object, str]]] = {part: [] for part in names}
 
-
-def blank(network: Network | nn.Module, size: tuple[int, int] | None = None) -> Input:
-    """A batch of one image of zeros, or of one latent, as the network takes it."""
-    return (network if isinstance(network, Network) else Network(network)).blank(size)
-
-
-def _measuring(
-    seen: list[tuple[object, str]], prefix: int | None, name: str, network: nn.Module, size: tuple[int, int]
-) -> Callable[..., None]:
     def measure(part: nn.Module, _args: object, output: object) -> None:
         raw = _describe(output)
         if not isinstance(output, Tensor):
-            seen.append((None, raw))
+            seen[part].append((None, raw))
             return
         try:
-            check_batch(output, 1, name)
-            output = turn_channels(output, part, network, size, name)
-            seen.append((tuple(read_units(output, prefix, name).shape[1:]), raw))
+            check_batch(output, 1, names[part])
+            output = turn_channels(output, part, module, input_size(spread(batch)), names[part])
+            seen[part].append((tuple(read_units(output, network.prefix_tokens, names[part]).shape[1:]), raw))
         except NetworkError as error:
-            seen.append((str(error), raw))
+            seen[part].append((str(error), raw))
 
-    return measure
+    with evaluation(module), torch.no_grad(), ExitStack() as hooks:
+        for part in names:
+            hooks.callback(part.register_forward_hook(measure).remove)
+        try:
+            module(*spread(batch))
+        except Exception as error:
+            raise _failure(network.name, batch, error) from error
+    return [shape for part, key in names.items() for shape in _shapes(key, part, seen[part])]
 
 
 def _shapes(name: str, module: nn.Module, seen: list[tuple[object, str]]) -> Iterator[LayerShape]:
@@ -318,12 +289,6 @@ def _shapes(name: str, module: nn.Module, seen: list[tuple[object, str]]) -> Ite
             yield LayerShape(address, kind, calls, found, raw)
         else:
             yield LayerShape(address, kind, calls, None, raw, str(found or f"returns {raw}, not a tensor"))
-
-
-def _unwrap(network: Network | nn.Module) -> tuple[nn.Module, str]:
-    if isinstance(network, Network):
-        return network.module, network.name
-    return network, type(network).__name__
 
 
 @contextmanager
@@ -372,20 +337,15 @@ def _describe(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _is_container(module: nn.Module) -> bool:
-    # Subclasses may have a forward pass of their own.
-    return type(module) in (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
-
-
 def _find_addresses(
     network: Network | nn.Module, layers: Sequence[str]
 ) -> tuple[nn.Module, str, dict[str, nn.Module], list[_Address]]:
     """The module, its name for messages, its parts by name, and the addresses of the layers in it."""
-    module, name = _unwrap(network)
-    parts = dict(module.named_modules(remove_duplicate=False))
+    network = as_network(network)
+    parts = dict(network.module.named_modules(remove_duplicate=False))
     addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
     for address in addresses:
         if address.module not in parts or not address.module:
             near = say_near(address.module, filter(None, parts)) or "; `unitscope layers NETWORK` lists them"
-            raise UsageError(f"{name} has no layer {address.module!r}{near}")
-    return module, name, parts, addresses
+            raise UsageError(f"{network.name} has no layer {address.module!r}{near}")
+    return network.module, network.name, parts, addresses

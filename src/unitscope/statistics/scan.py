@@ -258,7 +258,7 @@ def load_batches(
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
         if plan.native:
-            check_native(example, plan.frame)
+            check_native(example.image, example.key, plan.frame)
         example = example if packed else plan.frame.fit(example)
         labels = annotate(example, plan.frame.mask_size, plan.doubles, vocabulary, number)
         return example.key, example.image, labels

@@ -38,31 +38,29 @@ def unpack_archive(archive: str | Path, folder: str | Path, bounds: Bounds | Non
     links or special files, names that lead out of the folder or clash, or more than `bounds` allows;
     where the folder exists already; and where the disk is full.
     """
-    source, root = Path(archive), Path(folder)
-    limits = bounds or Bounds()
+    source, root, limits = Path(archive), Path(folder), bounds or Bounds()
     partial: Path | None = None
     try:
         with zipfile.ZipFile(source) as opened:
-            entries = opened.infolist()
-            names = check_entries(entries, source, limits)
-            top = _find_top(names)
+            names = check_entries(opened.infolist(), source, limits)
+            # The folder that holds all entries, if one does.
+            tops = {path.parts[0] for path in names} - {"__MACOSX"}
+            top = tops.pop() if len(tops) == 1 and any(len(path.parts) > 1 for path in names) else None
             target = root / (top or source.stem)
             if target.exists():
                 raise DownloadError(f"{target} exists already; use it, or delete it to unpack again")
             root.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
-            _extract(opened, entries, names, partial, limits)
+            _extract(opened, names, partial, limits.total)
         inner = partial / top if top else partial
         inner.chmod(0o755)
         inner.rename(target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise DownloadError(
-            f"{source}: the archive is damaged ({error}); delete it and fetch it again"
-        ) from None
+        reason = f"the archive is damaged ({error}); delete it and fetch it again"
+        raise DownloadError(f"{source}: {reason}") from None
     except OSError as error:
-        raise DownloadError(
-            f"{source} cannot be unpacked into {root} ({error.strerror or error}); make room for it"
-        ) from None
+        reason = f"({error.strerror or error}); make room for it"
+        raise DownloadError(f"{source} cannot be unpacked into {root} {reason}") from None
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
@@ -82,17 +80,15 @@ def check_entries(entries: Sequence[zipfile.ZipInfo], source: Path, bounds: Boun
     if total > bounds.total:
         raise DownloadError(f"{source}: would unpack to {total} bytes, more than the {bounds.total} allowed")
     if total > bounds.ratio * max(source.stat().st_size, 1):
-        raise DownloadError(
-            f"{source}: would grow {bounds.ratio:g} times in unpacking; this looks like a zip bomb"
-        )
+        growth = f"{bounds.ratio:g} times"
+        raise DownloadError(f"{source}: would grow {growth} in unpacking; this looks like a zip bomb")
     paths = [_safe_path(entry, source) for entry in entries]
     files: set[str] = set()
     for entry, path in zip(entries, paths, strict=True):
         name = path.as_posix().lower()  # some file systems ignore case
-        if not entry.is_dir():
-            if name in files:
-                raise DownloadError(f"{source}: the entry {entry.filename!r} occurs twice")
-            files.add(name)
+        if name in files and not entry.is_dir():
+            raise DownloadError(f"{source}: the entry {entry.filename!r} occurs twice")
+        files |= set() if entry.is_dir() else {name}
     for path in paths:
         for parent in path.parents:
             if parent.as_posix().lower() in files:
@@ -122,27 +118,13 @@ def _safe_path(entry: zipfile.ZipInfo, source: Path) -> PurePosixPath:
     return path
 
 
-def _find_top(paths: Sequence[PurePosixPath]) -> str | None:
-    """The folder that holds all entries, if one does."""
-    tops = {path.parts[0] for path in paths if path.parts[0] != "__MACOSX"}
-    return tops.pop() if len(tops) == 1 and any(len(path.parts) > 1 for path in paths) else None
-
-
-def _extract(
-    opened: zipfile.ZipFile,
-    entries: Sequence[zipfile.ZipInfo],
-    paths: Sequence[PurePosixPath],
-    folder: Path,
-    bounds: Bounds,
-) -> None:
-    left = bounds.total
-    pairs = list(zip(entries, paths, strict=True))
+def _extract(opened: zipfile.ZipFile, paths: Sequence[PurePosixPath], folder: Path, left: int) -> None:
+    pairs = list(zip(opened.infolist(), paths, strict=True))
     for entry, path in tqdm(pairs, desc="unpacking", unit="file", disable=None):
         place = folder / path
+        (place if entry.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
         if entry.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
             continue
-        place.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(entry) as packed, place.open("xb") as file:
             left -= _copy(packed, file, min(entry.file_size, left), entry.filename)
 
@@ -152,8 +134,7 @@ def _copy(packed: Any, file: io.BufferedIOBase, limit: int, name: str) -> int:
     while chunk := packed.read(_CHUNK):
         written += len(chunk)
         if written > limit:
-            raise DownloadError(
-                f"the entry {name!r} is larger than the archive states; do not trust this archive"
-            )
+            advice = "do not trust this archive"
+            raise DownloadError(f"the entry {name!r} is larger than the archive states; {advice}")
         file.write(chunk)
     return written

@@ -15,13 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unitscope.concepts.formats.broden_tables import (
-    IndexRow,
-    read_categories,
-    read_coverage,
-    read_index,
-    read_labels,
-)
+from unitscope.concepts.formats import broden_tables
+from unitscope.concepts.formats.broden_tables import IndexRow
 from unitscope.concepts.formats.folders import digest_files
 from unitscope.concepts.formats.pictures import read_image, read_label, read_size
 from unitscope.concepts.frames import Frame
@@ -51,9 +46,11 @@ class BrodenSource:
         """The example; raises `SourceError` where its image or a label of it cannot be used."""
         row = self.rows[index]
         image = read_image(self.root / "images" / row.image)
-        planes = [self._read_plane(self.root / "images" / name, row) for name in row.files]
+        paths = [self.root / "images" / name for name in row.files]
+        frame = Frame(row.mask_size, row.mask_size)
+        planes = [frame.fit_planes(self._known(path, read_label(path))[None])[0] for path in paths]
         numbers = self._known(self.root / "index.csv", np.array(row.numbers, np.uint16))
-        ids = tuple(int(number) for number in numbers if number)
+        ids = tuple(numbers[numbers > 0].tolist())
         return Example(row.image, image, np.stack(planes) if planes else no_planes(), ids)
 
     @property
@@ -83,9 +80,8 @@ class BrodenSource:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over options, names and sizes of all images and labels, and the tables' contents."""
-        return digest_files(
-            self.root, self.list_files(), sorted(self.root.glob("*.csv")), f"broden {self.options}"
-        )
+        texts = sorted(self.root.glob("*.csv"))
+        return digest_files(self.root, self.list_files(), texts, f"broden {self.options}")
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading tolerates: images of another size than index.csv says, as key and remark."""
@@ -97,18 +93,11 @@ class BrodenSource:
             if (height, width) != row.size:
                 yield row.image, f"the image is {width}x{height}, index.csv says {row.size[1]}x{row.size[0]}"
 
-    def _read_plane(self, path: Path, row: IndexRow) -> np.ndarray:
-        known = self._known(path, read_label(path))
-        plane: np.ndarray = Frame(row.mask_size, row.mask_size).fit_planes(known[None])[0]
-        return plane
-
     def _known(self, path: Path, numbers: np.ndarray) -> np.ndarray:
         ids = self.label_ids[numbers]
         if (ids < 0).any():
-            number = int(numbers[ids < 0][0])
-            raise SourceError(
-                f"{path}: label {number} is not listed in label.csv; the two do not belong together"
-            )
+            reason = "is not listed in label.csv; the two do not belong together"
+            raise SourceError(f"{path}: label {numbers[ids < 0][0]} {reason}")
         known: np.ndarray = ids.astype(np.uint16)
         return known
 
@@ -126,13 +115,13 @@ def open_broden(
     `UsageError` where the folder, the split or a category does not exist.
     """
     root = _find_root(Path(path))
-    order = read_categories(root)
+    order = broden_tables.read_categories(root)
     unknown = [category for category in categories or () if category not in order]
     if unknown:
         raise UsageError(f"{root} has no category {unknown[0]!r}; it has {', '.join(order)}")
     chosen = tuple(name for name in order if categories is None or name in categories)
-    labels = read_labels(root)
-    coverage = {category: read_coverage(root, category) for category in order}
+    labels = broden_tables.read_labels(root)
+    coverage = {category: broden_tables.read_coverage(root, category) for category in order}
     primary = primary_categories(labels, {category: coverage[category] for category in chosen})
     listed = {number for numbers in coverage.values() for number in numbers}
     kept = [n for n in labels if n not in listed or any(n in coverage[category] for category in chosen)]
@@ -159,17 +148,15 @@ def primary_categories(
     >>> primary_categories([1, 2, 3], {"color": {1: 2.0, 2: 1.0}, "object": {1: 5e-05, 2: 1.0}})
     {1: 'color', 2: 'object', 3: 'object'}
     """
-    order = list(coverage)
+    order = list(enumerate(coverage))
     return {
-        number: max(
-            (coverage[category].get(number, 0.0), place, category) for place, category in enumerate(order)
-        )[2]
+        number: max((coverage[category].get(number, 0.0), place, category) for place, category in order)[2]
         for number in numbers
     }
 
 
 def _choose(root: Path, categories: tuple[str, ...], split: str | None) -> tuple[IndexRow, ...]:
-    rows = [row for row in read_index(root, categories) if row.files or row.numbers]
+    rows = [row for row in broden_tables.read_index(root, categories) if row.files or row.numbers]
     if not rows:
         raise SourceError(f"{root / 'index.csv'}: no image has a label in {', '.join(categories)}")
     chosen = tuple(row for row in rows if split is None or row.split == split)
@@ -184,15 +171,14 @@ def _find_root(path: Path) -> Path:
         raise UsageError(f"{path} is not a folder; wanted Broden's, which holds index.csv and label.csv")
     if _is_broden(path):
         return path
-    inside = sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_broden(folder))
+    inside = sorted(filter(_is_broden, path.iterdir()))
     if len(inside) == 1:
         return inside[0]
     if inside:
         names = ", ".join(folder.name for folder in inside)
         raise UsageError(f"{path} holds several Broden folders ({names}); name one of them")
-    raise SourceError(
-        f"{path} is not Broden: there is no index.csv and label.csv in it, nor in a folder below"
-    )
+    reason = "there is no index.csv and label.csv in it, nor in a folder below"
+    raise SourceError(f"{path} is not Broden: {reason}")
 
 
 def _is_broden(folder: Path) -> bool:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from unitscope.concepts.vocabulary import MAX_ID
 from unitscope.errors import SourceError
@@ -68,28 +67,21 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[Line]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            yield from _read_lines(path, csv.reader(file), columns)
+            reader = csv.reader(file)
+            header: list[str] = next(reader, [])
+            missing = [column for column in columns if column not in header]
+            if missing:
+                found = ",".join(header)
+                raise SourceError(f"{path}, line 1: there is no column {missing[0]!r}; found {found!r}")
+            for cells in filter(None, reader):
+                line = Line(path, reader.line_num, dict(zip(header, cells, strict=False)))
+                if len(cells) != len(header):
+                    raise line.error(f"{len(cells)} cells, but the header has {len(header)}")
+                yield line
     except FileNotFoundError:
         raise SourceError(f"{path}: the file is missing; Broden needs it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read ({error})") from None
-
-
-def _read_lines(path: Path, reader: Any, columns: tuple[str, ...]) -> Iterator[Line]:
-    try:
-        header: list[str] = next(reader, [])
-        missing = [column for column in columns if column not in header]
-        if missing:
-            raise SourceError(
-                f"{path}, line 1: there is no column {missing[0]!r}; found {','.join(header)!r}"
-            )
-        for cells in reader:
-            if not cells:
-                continue
-            line = Line(path, reader.line_num, dict(zip(header, cells, strict=False)))
-            if len(cells) != len(header):
-                raise line.error(f"{len(cells)} cells, but the header has {len(header)}")
-            yield line
     except csv.Error as error:
         raise SourceError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
 
@@ -124,12 +116,9 @@ def read_labels(root: Path) -> dict[int, str]:
 
 def read_coverage(root: Path, category: str) -> dict[int, float]:
     """Coverage by label number in one category, in whole images, from c_CATEGORY.csv."""
-    coverage: dict[int, float] = {}
-    for line in read_table(root / f"c_{category}.csv", ("number", "coverage")):
-        number = line.integer("number", MAX_ID)
-        if number:
-            coverage[number] = line.decimal("coverage")
-    return coverage
+    lines = read_table(root / f"c_{category}.csv", ("number", "coverage"))
+    pairs = ((line.integer("number", MAX_ID), line) for line in lines)
+    return {number: line.decimal("coverage") for number, line in pairs if number}
 
 
 def read_index(root: Path, categories: tuple[str, ...]) -> list[IndexRow]:
@@ -137,15 +126,12 @@ def read_index(root: Path, categories: tuple[str, ...]) -> list[IndexRow]:
 
     Raises `SourceError` naming the line where a row cannot be read or an image occurs twice.
     """
-    rows: list[IndexRow] = []
-    seen: set[str] = set()
+    rows: dict[str, IndexRow] = {}
     for line in read_table(root / "index.csv", INDEX_COLUMNS + categories):
         row = _read_index_row(line, categories)
-        if row.image in seen:
+        if rows.setdefault(row.image, row) is not row:
             raise line.error(f"the image {row.image!r} is listed twice")
-        seen.add(row.image)
-        rows.append(row)
-    return rows
+    return list(rows.values())
 
 
 def _read_index_row(line: Line, categories: tuple[str, ...]) -> IndexRow:
@@ -153,10 +139,12 @@ def _read_index_row(line: Line, categories: tuple[str, ...]) -> IndexRow:
     numbers: list[int] = []
     for category in categories:
         for item in filter(None, (item.strip() for item in line.cells[category].split(";"))):
-            if item.isascii() and item.isdigit():
-                numbers.append(_label_number(line, item, category))
-            else:
+            if not (item.isascii() and item.isdigit()):
                 files.append(_inside(line, item))
+            elif len(item) > 5 or int(item) > MAX_ID:
+                raise line.error(f"label {item} in {category!r} is above {MAX_ID}")
+            elif int(item):
+                numbers.append(int(item))
     mask_size = (line.integer("sh"), line.integer("sw"))
     if files and not all(mask_size):
         raise line.error(f"sh x sw is {mask_size[0]}x{mask_size[1]}, but there are label files")
@@ -166,14 +154,8 @@ def _read_index_row(line: Line, categories: tuple[str, ...]) -> IndexRow:
         (line.integer("ih"), line.integer("iw")),
         mask_size,
         tuple(files),
-        tuple(dict.fromkeys(number for number in numbers if number)),
+        tuple(dict.fromkeys(numbers)),
     )
-
-
-def _label_number(line: Line, item: str, category: str) -> int:
-    if len(item) > 5 or int(item) > MAX_ID:
-        raise line.error(f"label {item} in {category!r} is above {MAX_ID}")
-    return int(item)
 
 
 def _inside(line: Line, name: str) -> str:

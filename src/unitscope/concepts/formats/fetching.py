@@ -52,8 +52,7 @@ class Fetched(Result):
 
     def tables(self) -> dict[str, Table]:
         """The file in one row."""
-        row = {**asdict(self), "path": str(self.path)}
-        return {"fetched.csv": Table.of([row], list(row))}
+        return {"fetched.csv": Table.of([asdict(self) | {"path": str(self.path)}], list(asdict(self)))}
 
     def text(self) -> str:
         """One line for people, with the digest to give the next time."""
@@ -96,8 +95,8 @@ def fetch_dataset(
     """
     known = {"broden": ARCHIVES["broden1_224"], **ARCHIVES}
     if name not in known:
-        listed = ", ".join(known)
-        raise UsageError(f"there is no data set {name!r} to fetch{say_near(name, known)}; wanted {listed}")
+        near = say_near(name, known)
+        raise UsageError(f"there is no data set {name!r} to fetch{near}; wanted {', '.join(known)}")
     return fetch_archive(url or known[name], folder, Expected(size, sha256, md5))
 
 
@@ -118,8 +117,7 @@ def fetch_archive(
     Raises `DownloadError` as `fetch_file` and `unpack_archive` do, and where the folder that would come
     out exists already; `UsageError` for what is neither a known name nor an http address.
     """
-    address = ARCHIVES.get(url, url)
-    root = Path(folder)
+    address, root = ARCHIVES.get(url, url), Path(folder)
     target = root / Path(_file_name(address)).stem
     if target.exists():
         raise DownloadError(f"{target} exists already; use it, or delete it to fetch it again")
@@ -149,20 +147,23 @@ def fetch_file(
     from what an earlier fetch of this address recorded); `UsageError` where the address is not http or https.
     """
     root, name = Path(folder), _file_name(url)
-    expected = _wanted(root / f"{name}.json", url, expected)
-    whole, part = root / name, root / f"{name}.part"
+    whole, part, record = (root / f"{name}{ending}" for ending in ("", ".part", ".json"))
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        earlier = json.loads(record.read_text(encoding="utf-8"))
+        if expected == ANY and earlier["url"] == url:
+            expected = Expected(earlier["size"], earlier["sha256"])
     with _storing(whole):
         root.mkdir(parents=True, exist_ok=True)
-        if not whole.is_file():
-            _Download(url, part, expected.size, timeout).run(attempts, pause)
-            fetched = _verify(part, url, expected)
-            part.rename(whole)
-            _state_path(part).unlink(missing_ok=True)
-        else:
+        if whole.is_file():
             fetched = _verify(whole, url, expected)
-        fetched = replace(fetched, path=whole)
-        record = {key: value for key, value in asdict(fetched).items() if key != "path"}
-        (root / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        else:
+            download = _Download(url, part, expected.size, timeout)
+            download.run(attempts, pause)
+            fetched = replace(_verify(part, url, expected), path=whole)
+            part.rename(whole)
+            download.state_path.unlink(missing_ok=True)
+        facts = {key: value for key, value in asdict(fetched).items() if key != "path"}
+        record.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return fetched
 
 
@@ -174,6 +175,10 @@ class _Download:
     part: Path
     size: int | None
     timeout: float
+
+    @property
+    def state_path(self) -> Path:
+        return self.part.with_name(self.part.name + ".json")
 
     def run(self, attempts: int, pause: float) -> None:
         failures = 0
@@ -192,12 +197,11 @@ class _Download:
                 reason = str(error.reason)
             except (http.client.HTTPException, OSError) as error:
                 reason = str(error) or type(error).__name__
-            failures = failures + 1 if self._at_hand() <= before else 1
+            at_hand = self._at_hand()
+            failures = failures + 1 if at_hand <= before else 1
             if failures >= attempts:
-                at_hand = self._at_hand()
-                raise DownloadError(
-                    f"{self.url}: {reason}; {at_hand} bytes are kept, run it again to resume"
-                ) from None
+                kept = f"{at_hand} bytes are kept, run it again to resume"
+                raise DownloadError(f"{self.url}: {reason}; {kept}") from None
             time.sleep(min(pause * 2 ** (failures - 1), 60.0))
 
     def _continue(self, at_hand: int) -> bool:
@@ -216,13 +220,14 @@ class _Download:
         with response:
             start, total = _extent(response, at_hand)
             now: dict[str, Any] = {key: response.headers[key] for key in _KEPT if response.headers[key]}
-            now["total"], now["url"] = total, self.url
+            now |= {"total": total, "url": self.url}
             if start and (total != state.get("total") or any(now.get(k) != state.get(k) for k in _KEPT)):
                 self.part.unlink(missing_ok=True)  # a server that resumes another file than it began
                 return False
             with _storing(self.part):
-                self._check_room(start, total)
-                _state_path(self.part).write_text(json.dumps(now), encoding="utf-8")
+                if total is not None:
+                    self._check_room(start, total)
+                self.state_path.write_text(json.dumps(now), encoding="utf-8")
                 file = self.part.open("r+b" if start else "wb", buffering=0)
             with file:
                 file.seek(start)
@@ -230,15 +235,8 @@ class _Download:
         return total is None or end == total
 
     def _receive(self, response: Any, file: io.FileIO, start: int, total: int | None) -> int:
-        end, largest = start, self.size or total or _LARGEST
-        with tqdm(
-            total=total,
-            initial=start,
-            desc=self.part.stem,
-            unit="B",
-            unit_scale=True,
-            disable=None,
-        ) as bar:
+        end, largest, name = start, self.size or total or _LARGEST, self.part.stem
+        with tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=None) as bar:
             while chunk := response.read1(_CHUNK):
                 end += len(chunk)
                 if end > largest:
@@ -250,24 +248,20 @@ class _Download:
                 bar.update(len(chunk))
         return end
 
-    def _check_room(self, start: int, total: int | None) -> None:
-        if total is None:
-            return
+    def _check_room(self, start: int, total: int) -> None:
         if total > _LARGEST or (self.size is not None and total != self.size):
             wanted = self.size if self.size is not None else f"at most {_LARGEST}"
             raise DownloadError(f"{self.url}: the server's file has {total} bytes; wanted {wanted}")
-        free = disk_usage(self.part.parent).free
-        if total - start > free:
-            raise DownloadError(
-                f"{self.part.parent}: {total - start} bytes are to come and {free} are free; make room"
-            )
+        folder, rest = self.part.parent, total - start
+        if rest > (free := disk_usage(folder).free):
+            raise DownloadError(f"{folder}: {rest} bytes are to come and {free} are free; make room")
 
     def _at_hand(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def _state(self) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
-            state = json.loads(_state_path(self.part).read_text(encoding="utf-8"))
+            state = json.loads(self.state_path.read_text(encoding="utf-8"))
             if isinstance(state, dict) and state.get("url") == self.url:
                 return state
         return {}
@@ -278,9 +272,8 @@ def _storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DownloadError(
-            f"{path} cannot be written ({error.strerror or error}); make room and run it again"
-        ) from None
+        reason = error.strerror or error
+        raise DownloadError(f"{path} cannot be written ({reason}); make room and run it again") from None
 
 
 def _headers(at_hand: int, state: dict[str, Any]) -> dict[str, str]:
@@ -304,13 +297,12 @@ def _extent(response: Any, at_hand: int) -> tuple[int, int | None]:
 
 
 def _verify(path: Path, url: str, expected: Expected) -> Fetched:
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    hashes = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
-            sha256.update(chunk)
-            md5.update(chunk)
-            size += len(chunk)
-    found = Fetched(path, url, size, sha256.hexdigest(), md5.hexdigest())
+            for digest in hashes:
+                digest.update(chunk)
+    found = Fetched(path, url, path.stat().st_size, *(digest.hexdigest() for digest in hashes))
     for key, wanted in asdict(expected).items():
         seen = getattr(found, key)
         if wanted is not None and str(seen) != str(wanted).lower():
@@ -321,22 +313,9 @@ def _verify(path: Path, url: str, expected: Expected) -> Fetched:
     return found
 
 
-def _wanted(record: Path, url: str, given: Expected) -> Expected:
-    """What is expected, or where nothing is, what an earlier fetch of the same address recorded."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        earlier = json.loads(record.read_text(encoding="utf-8"))
-        if given == ANY and earlier["url"] == url:
-            return Expected(earlier["size"], earlier["sha256"])
-    return given
-
-
 def _file_name(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise UsageError(f"{url!r} is neither an http address nor one of {', '.join(ARCHIVES)}")
     name = urllib.parse.unquote(parts.path).rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "download"
-
-
-def _state_path(part: Path) -> Path:
-    return part.with_name(part.name + ".json")

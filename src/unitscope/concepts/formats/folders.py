@@ -58,9 +58,8 @@ class FolderSource:
     def __getitem__(self, index: int, /) -> Example:
         """The example; raises `SourceError` where its image or a mask of it cannot be used."""
         key = self.images[index]
-        path = self.image_root / key
-        image = read_image(path)
-        planes, void = self._read_masks(path, _stem(key), (image.shape[0], image.shape[1]))
+        image = read_image(self.image_root / key)
+        planes, void = self._read_masks(key, (image.shape[0], image.shape[1]))
         return Example(key, image, planes, self.labels[index], void)
 
     def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
@@ -106,18 +105,26 @@ class FolderSource:
                 if stem not in stems:
                     yield path.relative_to(self.root).as_posix(), "no image has this mask's name"
 
-    def _read_masks(self, image: Path, stem: str, size: tuple[int, int]) -> tuple[Planes, Void | None]:
-        planes, void = [], None
+    def _read_masks(self, key: str, size: tuple[int, int]) -> tuple[Planes, Void | None]:
+        planes, void = [], np.zeros(size, bool)
         for layer, masks in zip(self.layers, self.masks, strict=True):
-            if stem not in masks:
+            path = masks.get(_stem(key))
+            if path is None:
                 continue
-            values = read_mask(masks[stem])
-            _check_mask(masks[stem], values, image, size, layer)
+            values = read_mask(path)
+            if values.shape != size:
+                raise SourceError(
+                    f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
+                    f"{PurePosixPath(key).name} is {size[1]}x{size[0]}; make them the same size"
+                )
+            unknown = values[~layer.known[values]]
+            if unknown.size:
+                raise SourceError(
+                    f"{path}: the mask holds id {unknown[0]}, which {FILE_NAME} does not name; add it there"
+                )
             planes.append(layer.concept_ids[values])
-            unknown = layer.void[values]
-            if unknown.any():
-                void = unknown if void is None else void | unknown
-        return (np.stack(planes), void) if planes else (no_planes(), None)
+            void |= layer.void[values]
+        return np.stack(planes) if planes else no_planes(), void if void.any() else None
 
 
 def open_folder(
@@ -148,9 +155,8 @@ def open_folder(
     """
     root = Path(path)
     if not root.is_dir():
-        raise UsageError(
-            f"{root} is not a folder; wanted one of images, or one that holds images/ and masks/"
-        )
+        wanted = "one of images, or one that holds images/ and masks/"
+        raise UsageError(f"{root} is not a folder; wanted {wanted}")
     if masks is not None:
         source = _open_pair(root, Path(masks), category)
     elif (root / "images").is_dir():
@@ -159,12 +165,9 @@ def open_folder(
         source = _open_named(root, category)
     if split is not None:
         source = keep_split(source, split)
-    given = {
-        "category": category,
-        "split": split,
-        "masks": None if masks is None else str(Path(masks).resolve()),
-    }
-    return replace(source, options=tuple((key, value) for key, value in given.items() if value is not None))
+    place = None if masks is None else str(Path(masks).resolve())
+    given = (("category", category), ("split", split), ("masks", place))
+    return replace(source, options=tuple((key, value) for key, value in given if value is not None))
 
 
 def list_splits(source: FolderSource) -> tuple[str, ...]:
@@ -180,19 +183,15 @@ def keep_split(source: FolderSource, split: str) -> FolderSource:
     """
     path = source.root / SPLITS_FILE
     if not path.is_file():
-        raise UsageError(
-            f"{source.root} has no {SPLITS_FILE}, so it has no split {split!r}; leave the split out"
-        )
+        advice = f"so it has no split {split!r}; leave the split out"
+        raise UsageError(f"{source.root} has no {SPLITS_FILE}, {advice}")
     splits = _read_splits(path)
     if split not in splits:
         names = ", ".join(map(repr, splits))
         raise UsageError(f"{source.root} has no split {split!r}; its splits are {names}")
     wanted = {str(name) for name in splits[split]}
-    kept = {
-        image: labels
-        for image, labels in zip(source.images, source.labels, strict=True)
-        if image in wanted or _stem(image) in wanted
-    }
+    pairs = zip(source.images, source.labels, strict=True)
+    kept = {image: labels for image, labels in pairs if wanted & {image, _stem(image)}}
     if not kept:
         raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
     options = (*source.options, ("split", split))
@@ -232,35 +231,30 @@ def _open_pair(images: Path, masks: Path, category: str | None) -> FolderSource:
         raise SourceError(f"{root}: the masks need a {FILE_NAME} here that names their ids; add one")
     classes = read_classes(root / FILE_NAME, category)
     if len(classes.layers) != 1:
-        raise SourceError(
-            f"{root / FILE_NAME} names {len(classes.layers)} layers of masks; wanted one for the masks in "
-            f"{masks.name}/, or open the folder as folder:{root}"
-        )
+        wanted = f"one for the masks in {masks.name}/, or open the folder as folder:{root}"
+        raise SourceError(f"{root / FILE_NAME} names {len(classes.layers)} layers of masks; wanted {wanted}")
     return _join_masks(root, images, classes, [masks])
 
 
 def _join_masks(root: Path, image_root: Path, classes: ClassFile, folders: list[Path]) -> FolderSource:
     images = _find_images(root, image_root)
-    masks = tuple(
-        {_stem(name): folder / name for name in find_pictures(folder, MASK_SUFFIXES)} for folder in folders
-    )
-    return FolderSource(
-        root, image_root, images, classes.vocabulary, ((),) * len(images), classes.layers, masks
-    )
+    found = ((folder, find_pictures(folder, MASK_SUFFIXES)) for folder in folders)
+    masks = tuple({_stem(name): folder / name for name in names} for folder, names in found)
+    labels = ((),) * len(images)
+    return FolderSource(root, image_root, images, classes.vocabulary, labels, classes.layers, masks)
 
 
 def _open_named(root: Path, category: str | None) -> FolderSource:
     if (root / FILE_NAME).is_file():
         classes = read_classes(root / FILE_NAME, category)
         if classes.layers:
-            raise SourceError(
-                f"{root}: {FILE_NAME} names mask classes, but there is no images/ folder beside it"
-            )
+            reason = "names mask classes, but there is no images/ folder beside it"
+            raise SourceError(f"{root}: {FILE_NAME} {reason}")
         category = classes.category
     images = _find_images(root, root)
-    folders = [_parent(image) for image in images]
-    ids = {name: number for number, name in enumerate(sorted({*folders} - {""}), start=1)}
-    labels = tuple((ids[folder],) if folder else () for folder in folders)
+    folders = [PurePosixPath(image).parent.as_posix() for image in images]
+    ids = {name: number for number, name in enumerate(sorted({*folders} - {"."}), start=1)}
+    labels = tuple((ids[folder],) if folder in ids else () for folder in folders)
     concepts = tuple(Concept(number, name, category or "scene") for name, number in ids.items())
     return FolderSource(root, root, images, Vocabulary(concepts), labels)
 
@@ -279,22 +273,5 @@ def _read_splits(path: Path) -> dict[str, list[object]]:
     return splits
 
 
-def _check_mask(path: Path, values: np.ndarray, image: Path, size: tuple[int, int], layer: MaskLayer) -> None:
-    if values.shape != size:
-        raise SourceError(
-            f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image {image.name} is "
-            f"{size[1]}x{size[0]}; make them the same size"
-        )
-    unknown = ~layer.known[values]
-    if unknown.any():
-        value = int(values[unknown][0])
-        raise SourceError(f"{path}: the mask holds id {value}, which {FILE_NAME} does not name; add it there")
-
-
 def _stem(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def _parent(name: str) -> str:
-    parent = PurePosixPath(name).parent.as_posix()
-    return "" if parent == "." else parent

@@ -120,10 +120,9 @@ class _Reader:
         return layers
 
     def _refuse_unknown(self, entry: dict[str, Any], known: Set[str]) -> None:
-        unknown = sorted(set(entry) - known)
-        if unknown:
+        for key in sorted(set(entry) - known):
             listed = ", ".join(sorted(known))
-            raise SourceError(f"{self.path}: unknown key {unknown[0]!r}; known here are {listed}")
+            raise SourceError(f"{self.path}: unknown key {key!r}; known here are {listed}")
 
     def read_layer(self, name: str, entry: dict[str, Any]) -> MaskLayer:
         place = f"{self.path}, layer {name!r}"
@@ -168,9 +167,8 @@ class _Reader:
 
 
 def _ids(value: Any, path: Path, key: str) -> list[int]:
-    values = value if isinstance(value, list) else [value]
     read = []
-    for item in values:
+    for item in value if isinstance(value, list) else [value]:
         number = int(item) if isinstance(item, str) and item.isascii() and item.isdigit() else item
         if type(number) is not int or not 0 <= number < _MASK_VALUES:
             raise SourceError(f"{path}: {item!r} in {key!r} is not a mask id; ids go from 0 to 65535")

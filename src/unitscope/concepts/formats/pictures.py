@@ -27,7 +27,11 @@ def read_image(path: Path) -> UInt8[np.ndarray, "y x 3"]:
     `PIXEL_LIMIT`.
     """
     with _opened(path) as picture:
-        return _rgb(picture)
+        if picture.mode.startswith("I"):
+            gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            return np.stack([gray] * 3, axis=-1)
+        clear = picture.mode == "P" and "transparency" in picture.info
+        return np.asarray((picture.convert("RGBA") if clear else picture).convert("RGB"))
 
 
 def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
@@ -36,7 +40,15 @@ def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
     Raises `SourceError` as `read_image` does, and where there are several channels.
     """
     with _opened(path) as picture:
-        return _numbers(picture, path)
+        if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
+            raise SourceError(
+                f"{path}: a mask has one channel of class ids, this one is {picture.mode}; "
+                "store ids as an 8- or 16-bit gray or palette PNG"
+            )
+        numbers = np.asarray(picture)
+        if picture.mode == "I" and (numbers.min() < 0 or numbers.max() > np.iinfo(np.uint16).max):
+            raise SourceError(f"{path}: a mask holds ids from 0 to 65535, this one has {numbers.max()}")
+        return numbers.astype(np.uint16)
 
 
 def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
@@ -45,7 +57,15 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
     Raises `SourceError` as `read_image` does.
     """
     with _opened(path) as picture:
-        return _label_numbers(picture, path)
+        if picture.mode == "L":
+            return np.asarray(picture).astype(np.uint16)
+        if picture.mode not in ("RGB", "RGBA", "P"):
+            wanted = "RGB (label = R + 256 G)"
+            raise SourceError(f"{path}: a Broden label picture is {wanted}, not {picture.mode}")
+        channels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
+        red, green = np.moveaxis(channels[..., :2].astype(np.uint16), -1, 0)
+        numbers: np.ndarray = red + green * 256
+        return numbers
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -83,41 +103,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _too_large(path) from None
     except Exception as error:  # Pillow's decoders let through whatever their parsers meet
         reason = " ".join(str(error).split()).replace(f" '{path}'", "") or type(error).__name__
-        raise SourceError(
-            f"{path}: cannot be read as a picture ({reason}); replace it or take it out of the set"
-        ) from None
+        advice = "replace it or take it out of the set"
+        raise SourceError(f"{path}: cannot be read as a picture ({reason}); {advice}") from None
 
 
 def _too_large(path: Path) -> SourceError:
     return SourceError(f"{path}: larger than {PIXEL_LIMIT // 1_000_000} megapixels; store it smaller")
-
-
-def _rgb(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I"):
-        gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.stack([gray] * 3, axis=-1)
-    if picture.mode == "P" and "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-    return np.asarray(picture.convert("RGB"))
-
-
-def _numbers(picture: Image.Image, path: Path) -> np.ndarray:
-    if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
-        raise SourceError(
-            f"{path}: a mask has one channel of class ids, this one is {picture.mode}; "
-            "store ids as an 8- or 16-bit gray or palette PNG"
-        )
-    numbers = np.asarray(picture)
-    if picture.mode == "I" and (numbers.min() < 0 or numbers.max() > np.iinfo(np.uint16).max):
-        raise SourceError(f"{path}: a mask holds ids from 0 to 65535, this one has {numbers.max()}")
-    return numbers.astype(np.uint16)
-
-
-def _label_numbers(picture: Image.Image, path: Path) -> np.ndarray:
-    if picture.mode == "L":
-        return np.asarray(picture).astype(np.uint16)
-    if picture.mode not in ("RGB", "RGBA", "P"):
-        raise SourceError(f"{path}: a Broden label picture is RGB (label = R + 256 G), not {picture.mode}")
-    channels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
-    numbers: np.ndarray = channels[..., 0].astype(np.uint16) + channels[..., 1].astype(np.uint16) * 256
-    return numbers

@@ -82,20 +82,20 @@ def write_labels(folder: Path, labels: Sequence[Label], images: dict[str, int]) 
     `images` says how many images have a label of a category.
     """
     categories = order_categories(label.shares for label in labels)
-    heads = [
-        (str(label.number), label.name, _spell_shares(label), *_cells(label.total), ";".join(label.others))
-        for label in labels
-    ]
+    heads, rows = [], []
+    for label in labels:
+        shares = sorted(label.shares.items(), key=lambda item: (-item[1].images, item[0]))
+        spelled = ";".join(f"{category}({share.images})" for category, share in shares)
+        heads.append((str(label.number), label.name, spelled, *_cells(label.total), ";".join(label.others)))
     _write(folder / "label.csv", ("number", "name", "category", "frequency", "coverage", "syns"), heads)
-    rows = []
     for name in categories:
-        listed = [label for label in labels if name in label.shares]
-        first, last = listed[0].number, listed[-1].number
-        rows.append((name, str(first), str(last), str(len(listed)), str(images[name])))
-        ranked = sorted(listed, key=lambda label: _rank(label, name))
+        listed = [(label.shares[name], label) for label in labels if name in label.shares]
+        ends = (listed[0][1].number, listed[-1][1].number)
+        rows.append((name, *map(str, (*ends, len(listed), images[name]))))
+        ranked = sorted(listed, key=lambda pair: (-pair[0].images, -pair[0].coverage, pair[1].number))
         cells = (
-            (str(code), str(label.number), label.name, *_cells(label.shares[name]))
-            for code, label in enumerate(ranked, 1)
+            (str(code), str(label.number), label.name, *_cells(share))
+            for code, (share, label) in enumerate(ranked, 1)
         )
         _write(folder / f"c_{name}.csv", ("code", "number", "name", "frequency", "coverage"), cells)
     _write(folder / "category.csv", ("name", "first", "last", "count", "frequency"), rows)
@@ -115,10 +115,9 @@ def write_readme(
     minimum: tuple[int, float],
 ) -> None:
     """Writes README.txt: what the set was made of, and how it is read."""
-    listed = "\n".join(f"  {name}: {images} images" for name, images in sources.items())
     merged = "\n".join(f"  {label.name}: {', '.join(label.others)}" for label in labels if label.others)
     text = _README.format(
-        sources=listed,
+        sources="\n".join(f"  {name}: {images} images" for name, images in sources.items()),
         merged=merged or "  none",
         labels=len(labels),
         images=sum(sources.values()),
@@ -135,16 +134,6 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 def _cells(share: Share) -> tuple[str, str]:
     return str(share.images), f"{share.coverage:.{DIGITS}f}"
-
-
-def _rank(label: Label, category: str) -> tuple[int, float, int]:
-    share = label.shares[category]
-    return -share.images, -share.coverage, label.number
-
-
-def _spell_shares(label: Label) -> str:
-    shares = sorted(label.shares.items(), key=lambda item: (-item[1].images, item[0]))
-    return ";".join(f"{category}({share.images})" for category, share in shares)
 
 
 _README = """A densely labelled set of images in the format of Broden, made by unitscope.

@@ -91,15 +91,13 @@ def number_labels(census: Census, min_images: int, min_coverage: float) -> tuple
             found.append((name, total, shares[code]))
     found.sort(key=lambda item: (-item[1].images, -item[1].coverage, item[0]))
     if len(found) > MAX_ID:
-        raise SourceError(
-            f"{len(found)} labels, but a label picture holds {MAX_ID} at most; raise the minimum"
-        )
-    coverages = {
-        category: {
-            n: parts[category].coverage for n, (_, _, parts) in enumerate(found, 1) if category in parts
-        }
-        for category in order_categories(parts for _, _, parts in found)
-    }
+        most = f"a label picture holds {MAX_ID} at most"
+        raise SourceError(f"{len(found)} labels, but {most}; raise the minimum")
+    categories = order_categories(parts for _, _, parts in found)
+    coverages: dict[str, dict[int, float]] = {category: {} for category in categories}
+    for n, (_, _, parts) in enumerate(found, 1):
+        for category, share in parts.items():
+            coverages[category][n] = share.coverage
     primary = primary_categories(range(1, len(found) + 1), coverages) if found else {}
     return tuple(
         Label(n, name, total, parts, primary[n], tuple(sorted(census.others[name] - {name})))

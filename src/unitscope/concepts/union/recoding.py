@@ -37,10 +37,9 @@ class Recoding:
 
         Raises `SourceError` where a label is not in the source's vocabulary.
         """
-        ids = np.array(example.ids, np.int64)
-        self._check(example.planes, example.key)
+        planes, ids = example.planes, np.array(example.ids, np.int64)
+        self._check(planes, example.key)
         self._check(ids, example.key)
-        planes = example.planes
         if example.void is not None and len(planes):
             planes = np.where(example.void, np.uint16(0), planes)
         labels: Labels = {}
@@ -62,9 +61,8 @@ class Recoding:
         known = highest < len(self.codes) and int(ids.min()) >= 0
         wrong = [highest] if not known else np.unique(ids[(self.places[ids] < 0) & (ids != 0)]).tolist()
         if wrong:
-            raise SourceError(
-                f"{self.name}: {key} has the label {wrong[0]}, which its vocabulary does not name"
-            )
+            label = f"the label {wrong[0]}, which its vocabulary does not name"
+            raise SourceError(f"{self.name}: {key} has {label}")
 
 
 def recode_source(vocabulary: Vocabulary, name: str, census: Census, thesaurus: Thesaurus) -> Recoding:
@@ -92,13 +90,12 @@ def recode_source(vocabulary: Vocabulary, name: str, census: Census, thesaurus: 
 
 def check_categories(recodings: Sequence[Recoding]) -> None:
     """Raises `SourceError` where a category cannot be a column and a part of a file's name."""
-    for recoding in recodings:
-        for category in recoding.categories:
-            if not re.fullmatch(r"[^\W_][\w -]*", category) or category in INDEX_COLUMNS:
-                raise SourceError(
-                    f"{recoding.name}: the category {category!r} cannot be a column of Broden's "
-                    "tables; rename it (letters, digits, spaces, - and _)"
-                )
+    for name, category in ((one.name, category) for one in recodings for category in one.categories):
+        if not re.fullmatch(r"[^\W_][\w -]*", category) or category in INDEX_COLUMNS:
+            raise SourceError(
+                f"{name}: the category {category!r} cannot be a column of Broden's tables; rename it "
+                "(letters, digits, spaces, - and _)"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitscope.concepts.formats.mask_classes import read_json
-from unitscope.concepts.vocabulary import Concept
+from unitscope.concepts.vocabulary import SUFFIXES, Concept
 from unitscope.errors import SourceError, UsageError
 
 POSITIONS = frozenset({"left", "right", "front", "back", "upper", "lower", "side"})
 """Adjectives that say where a thing is and not what: they are dropped in front of a name."""
-
-SUFFIXES = {"scene": "-s", "color": "-c"}
-"""What Broden appends to names, so that the scene `street-s` is not the object `street`."""
 
 SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("airplane", "aeroplane", "plane", "aircraft"),
@@ -100,7 +97,7 @@ def spell_name(concept: Concept) -> str:
     ('street-s', 'street-s')
     """
     suffix = SUFFIXES.get(concept.category, "")
-    name = fold_name(concept.name.removesuffix(suffix) if suffix else concept.name)
+    name = fold_name(concept.name.removesuffix(suffix))
     if not name:
         raise SourceError(f"concept {concept.id} has no usable name ({concept.name!r}); give it one")
     return name + suffix
@@ -122,10 +119,8 @@ class Thesaurus:
         >>> Thesaurus({"car": "vehicle"}).find("automobile")
         'vehicle'
         """
-        if name in self.given:
-            return self.given[name]
         usual = _USUAL.get(name, name)
-        return self.given.get(usual, usual)
+        return self.given.get(name, self.given.get(usual, usual))
 
     def unify(self, concept: Concept) -> str:
         """The name that a concept has in a union, with Broden's suffix for scenes and colors.
@@ -159,10 +154,8 @@ def open_thesaurus(synonyms: Mapping[str, Sequence[str]] | str | Path | None = N
     for name, others in data.items():
         kept = fold_name(name)
         for other in (kept, *map(fold_name, others)):
-            if given.setdefault(other, kept) != kept:
-                raise UsageError(
-                    f"synonyms: {other!r} stands for {given[other]!r} and for {kept!r}; choose one"
-                )
+            if (first := given.setdefault(other, kept)) != kept:
+                raise UsageError(f"synonyms: {other!r} stands for {first!r} and for {kept!r}; choose one")
     return Thesaurus(given)
 
 

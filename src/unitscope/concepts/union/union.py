@@ -9,28 +9,21 @@ left is numbered by frequency (`unitscope.concepts.union.label_numbers`).
 import hashlib
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt32
 from PIL import Image
 from tqdm import tqdm
 
 from unitscope.concepts.derived import walk
 from unitscope.concepts.formats.pictures import read_size
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.union.broden_writer import (
-    StemNames,
-    distinct_name,
-    safe_name,
-    write_index,
-    write_labels,
-    write_readme,
-)
+from unitscope.concepts.union import broden_writer
+from unitscope.concepts.union.broden_writer import StemNames, distinct_name, safe_name
 from unitscope.concepts.union.colors import COLOR_CONCEPTS, name_colors
 from unitscope.concepts.union.label_numbers import Census, Label, number_labels, settle_planes
 from unitscope.concepts.union.recoding import Recoding, Spool, Stored, check_categories, recode_source
@@ -139,9 +132,8 @@ def unite_sources(
     >>> summary.images, summary.concepts
     (12, {'color': 1, 'object': 1})
     """
-    _check_arguments(sources, names, min_images, min_coverage, size)
     out = Path(out)
-    _check_free(out)
+    _check_arguments(sources, out, names, min_images, min_coverage, size)
     thesaurus = open_thesaurus(synonyms)
     census = Census()
     colors = np.array([0, *(census.enter(color.name, color.name) for color in COLOR_CONCEPTS)], np.uint32)
@@ -159,11 +151,30 @@ def unite_sources(
                 spool = Spool(file)
                 rows = _gather(sources, recodings, colors, census, spool, folder / "images", size)
                 labels = number_labels(census, min_images, min_coverage)
-                _refuse_empty(labels, recodings, min_images, min_coverage)
+                named = any(recoding.categories for recoding in recodings)
+                if not labels or (named and all(set(label.shares) == {"color"} for label in labels)):
+                    raise SourceError(
+                        f"no concept of the sources is in at least {min_images} images and covers "
+                        f"{min_coverage} whole images in sum; lower the minimum, or add images"
+                    )
                 rows.sort(key=lambda row: _hash(row.image, split_seed))
                 train = _write_masks(rows, labels, census, spool, folder, split_seed)
-            summary = _summarize(out, rows, train, recodings, labels, census)
-            write_readme(folder, summary.sources, labels, size, (min_images, min_coverage))
+            kept = {label.name for label in labels}
+            counted = Counter(row.image.partition("/")[0] for row in rows)
+            summary = Summary(
+                out,
+                len(rows),
+                train,
+                {recoding.name: counted[recoding.name] for recoding in recodings},
+                dict(sorted(Counter(label.primary for label in labels).items())),
+                {label.name: label.others for label in labels if label.others},
+                {
+                    n: found
+                    for n, code in census.codes.items()
+                    if (found := census.totals[code]) and n not in kept
+                },
+            )
+            broden_writer.write_readme(folder, summary.sources, labels, size, (min_images, min_coverage))
             if out.exists():
                 out.rmdir()
             folder.rename(out)
@@ -172,6 +183,7 @@ def unite_sources(
 
 def _check_arguments(
     sources: Sequence[ConceptSource],
+    out: Path,
     names: Sequence[str] | None,
     min_images: int,
     min_coverage: float,
@@ -182,16 +194,12 @@ def _check_arguments(
     if names is not None and len(names) != len(sources):
         raise UsageError(f"{len(names)} names for {len(sources)} sources; give one name a source")
     if min_images < 0 or not min_coverage >= 0:
-        raise UsageError(
-            f"the minimum is {min_images} images and a coverage of {min_coverage}; wanted 0 or more"
-        )
+        minimum = f"{min_images} images and a coverage of {min_coverage}"
+        raise UsageError(f"the minimum is {minimum}; wanted 0 or more")
     if size is not None and not 2 <= size <= 65_500:
         raise UsageError(f"images of {size} pixels; wanted a size from 2 to 65500")
     if not any(len(source) for source in sources):
         raise SourceError("the sources hold no images; there is nothing to unite")
-
-
-def _check_free(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out} is not empty; choose another folder, or remove it first")
     if out.exists() and not out.is_dir():
@@ -224,17 +232,19 @@ def _gather(
     with tqdm(total=sum(map(len, sources)), desc="uniting", unit="image", disable=None) as progress:
         for source, recoding in zip(sources, recodings, strict=True):
             for example in _read_examples(source, recoding.name):
-                fitted = _frame(example, size).fit(example)
+                height, width = example.image.shape[:2] if size is None else (size, size)
+                frame = Frame((height, width), (max(1, height // 2), max(1, width // 2)))
+                fitted = frame.fit(example)
                 stem = stems.place(recoding.name, example.key)
                 image = stem + _store_image(source, example, fitted, images / stem, size)
                 labels = recoding.split(fitted)
-                mask_size = _frame(example, size).mask_size
-                labels["color"] = (colors[_name_cells(fitted.image, mask_size)][None], ())
+                # A mask cell has the color of the mean of its pixels.
+                small = Image.fromarray(fitted.image).resize(frame.mask_size[::-1], Image.Resampling.BOX)
+                labels["color"] = (colors[name_colors(np.asarray(small))][None], ())
                 census.count(labels)
                 planes = {name: spool.put(planes) for name, (planes, _) in labels.items() if len(planes)}
                 whole = {name: ids for name, (_, ids) in labels.items() if ids}
-                height, width = fitted.image.shape[:2]
-                rows.append(_Row(image, stem, (height, width), mask_size, planes, whole))
+                rows.append(_Row(image, stem, frame.size, frame.mask_size, planes, whole))
                 progress.update()
     return rows
 
@@ -247,17 +257,6 @@ def _read_examples(source: ConceptSource, name: str) -> Iterator[Example]:
             raise SourceError(f"{name}, image {index}: {error}; nothing was written") from error
 
 
-def _frame(example: Example, size: int | None) -> Frame:
-    height, width = example.image.shape[:2] if size is None else (size, size)
-    return Frame((height, width), (max(1, height // 2), max(1, width // 2)))
-
-
-def _name_cells(image: np.ndarray, mask_size: tuple[int, int]) -> np.ndarray:
-    """The colors of the mask's cells, each the name of the mean of its pixels."""
-    small = Image.fromarray(image).resize((mask_size[1], mask_size[0]), Image.Resampling.BOX)
-    return name_colors(np.asarray(small))
-
-
 def _store_image(
     source: ConceptSource, example: Example, fitted: Example, stem: Path, size: int | None
 ) -> str:
@@ -265,33 +264,14 @@ def _store_image(
     if size is not None:
         Image.fromarray(fitted.image).save(f"{stem}.jpg", quality=_QUALITY)
         return ".jpg"
-    stored = _stored_file(source, example)
-    if stored is None:
-        Image.fromarray(example.image).save(f"{stem}.png")
-        return ".png"
-    shutil.copyfile(stored, f"{stem}{stored.suffix.lower()}")
-    return stored.suffix.lower()
-
-
-def _stored_file(source: ConceptSource, example: Example) -> Path | None:
     root = _find(source, "image_root") or _find(source, "root")
-    if not isinstance(root, Path):
-        return None
-    for path in (root / example.key, root / "images" / example.key):
-        if path.suffix.lower() in _COPIED and path.is_file() and read_size(path) == example.image.shape[:2]:
-            return path
-    return None
-
-
-def _refuse_empty(
-    labels: Sequence[Label], recodings: Sequence[Recoding], min_images: int, min_coverage: float
-) -> None:
-    named = any(recoding.categories for recoding in recodings)
-    if not labels or (named and all(set(label.shares) == {"color"} for label in labels)):
-        raise SourceError(
-            f"no concept of the sources is in at least {min_images} images and covers {min_coverage} whole "
-            "images in sum; lower the minimum, or add images"
-        )
+    for path in (root / example.key, root / "images" / example.key) if isinstance(root, Path) else ():
+        ending = path.suffix.lower()
+        if ending in _COPIED and path.is_file() and read_size(path) == example.image.shape[:2]:
+            shutil.copyfile(path, f"{stem}{ending}")
+            return ending
+    Image.fromarray(example.image).save(f"{stem}.png")
+    return ".png"
 
 
 def _hash(image: str, seed: int) -> str:
@@ -306,64 +286,31 @@ def _write_masks(
     numbers = np.zeros(len(census.codes) + 1, np.uint32)
     for label in labels:
         numbers[census.codes[label.name]] = label.number
-    lines: list[tuple[_Row, str, dict[str, str]]] = []
+    lines: list[tuple[tuple[str | int, ...], dict[str, str]]] = []
+    splits: Counter[str] = Counter()
     images: Counter[str] = Counter()
     for row in tqdm(rows, desc="labelling", unit="image", disable=None):
         split = "train" if int(_hash(row.image, seed), 16) < TRAIN_SHARE * 2**128 else "val"
         cells = _write_cells(row, numbers, spool, folder / "images")
+        splits[split] += 1
         images.update(cells.keys())
-        lines.append((row, split, cells))
-    categories = write_labels(folder, labels, images)
-    write_index(
-        folder,
-        categories,
-        (
-            (row.image, split, *row.size, *row.mask_size, *(cells.get(name, "") for name in categories))
-            for row, split, cells in lines
-        ),
-    )
-    return sum(split == "train" for _, split, _ in lines)
+        lines.append(((row.image, split, *row.size, *row.mask_size), cells))
+    categories = broden_writer.write_labels(folder, labels, images)
+    filled = ((*facts, *(cells.get(name, "") for name in categories)) for facts, cells in lines)
+    broden_writer.write_index(folder, categories, filled)
+    return splits["train"]
 
 
 def _write_cells(row: _Row, numbers: np.ndarray, spool: Spool, images: Path) -> dict[str, str]:
     """The cells of a row that are not empty, by category; writes the label files they name."""
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, list[str]] = defaultdict(list)
     for category, ids in row.whole.items():
-        known = [str(numbers[code]) for code in ids if numbers[code]]
-        cells.setdefault(category, []).extend(known)
+        cells[category] += [str(numbers[code]) for code in ids if numbers[code]]
     for category, stored in row.planes.items():
         planes = settle_planes(numbers[spool.get(stored)])
         for place, plane in enumerate(planes, start=1):
             name = f"{row.stem}_{category}_{place}.png" if len(planes) > 1 else f"{row.stem}_{category}.png"
-            _write_plane(plane, images / name)
-            cells.setdefault(category, []).append(name)
+            picture = np.stack([plane % 256, plane // 256, np.zeros_like(plane)], -1).astype(np.uint8)
+            Image.fromarray(picture).save(images / name)
+            cells[category].append(name)
     return {category: ";".join(items) for category, items in cells.items() if items}
-
-
-def _write_plane(plane: UInt32[np.ndarray, "row column"], path: Path) -> None:
-    picture = np.zeros((*plane.shape, 3), np.uint8)
-    picture[..., 0], picture[..., 1] = plane % 256, plane // 256
-    Image.fromarray(picture).save(path)
-
-
-def _summarize(
-    out: Path,
-    rows: Sequence[_Row],
-    train: int,
-    recodings: Sequence[Recoding],
-    labels: Sequence[Label],
-    census: Census,
-) -> Summary:
-    kept = {label.name for label in labels}
-    found = {name: census.totals[code] for name, code in census.codes.items()}
-    counted = Counter(row.image.partition("/")[0] for row in rows)
-    concepts = Counter(label.primary for label in labels)
-    return Summary(
-        out,
-        len(rows),
-        train,
-        {recoding.name: counted[recoding.name] for recoding in recodings},
-        dict(sorted(concepts.items())),
-        {label.name: label.others for label in labels if label.others},
-        {name: images for name, images in found.items() if images and name not in kept},
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8
+from jaxtyping import Bool, Int8
 
 from unitscope.errors import UsageError
 from unitscope.experiments.agreement import (
@@ -261,102 +261,85 @@ def measure_ratings(
     if not any(answers.values()):
         raise UsageError("nobody has answered yet; `unitscope rate` asks")
     labels = questionnaire.labels
-    table = tabulate(questionnaire, answers)
-    asked = table[:, [one.number for one in labels]]
-    layers = np.array([one.layer for one in labels])
-    detector = np.array([one.detector for one in labels])
     strata = np.unique([f"{one.layer} {one.detector}" for one in labels], return_inverse=True)[1]
-    scale = Scale(resample(strata, draws, seed))
-    weights = np.array([one.weight for one in labels])
-    iou = np.array([one.iou for one in labels])
+    table = tabulate(questionnaire, answers)
+    sheet = _Sheet(
+        questionnaire, table, table[:, [one.number for one in labels]], Scale(resample(strata, draws, seed))
+    )
+    layers = np.array([one.layer for one in labels])
     chosen = {name: layers == name for name in dict.fromkeys(layers.tolist())}
     if len(chosen) > 1:
         chosen[ALL] = np.ones(len(labels), bool)
-    rows = [
-        _measure_layer(name, units, asked, weights, iou, detector, cutoffs, scale)
-        for name, units in chosen.items()
-    ]
+    paired = (sheet.asked >= 0).sum(0) > 1
     return RatingResult(
-        tuple(rows),
-        tuple(
-            _measure_rater(questionnaire, table, asked, detector, row, rater, scale)
-            for row, rater in enumerate(answers)
-        ),
-        scale.measure(pair_parts(asked), ratio, (asked >= 0).sum(0) > 1),
-        scale.measure(alpha_parts(asked), alpha, (asked >= 0).sum(0) > 1),
+        tuple(sheet.measure_layer(name, units, cutoffs) for name, units in chosen.items()),
+        tuple(sheet.measure_rater(name, row) for row, name in enumerate(answers)),
+        sheet.scale.measure(pair_parts(sheet.asked), ratio, paired),
+        sheet.scale.measure(alpha_parts(sheet.asked), alpha, paired),
         questionnaire,
         answers,
     )
 
 
-def _measure_layer(
-    layer: str,
-    chosen: Bool[np.ndarray, "unit"],
-    asked: Int8[np.ndarray, "rater unit"],
-    weights: Float64[np.ndarray, "unit"],
-    iou: Float64[np.ndarray, "unit"],
-    detector: Bool[np.ndarray, "unit"],
-    cutoffs: Sequence[float],
-    scale: Scale,
-) -> LayerRatings:
-    answered = chosen & (asked >= 0).any(0)
-    yes = find_majority(asked) == 1
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """The answers to all questions, and those about units with their own labels, asked the first time."""
 
-    def share(hits: Bool[np.ndarray, "unit"], among: Bool[np.ndarray, "unit"]) -> Measure:
-        among = among & answered
-        return scale.measure(np.stack([weights * hits, weights], 1), ratio, among)
+    questionnaire: Questionnaire
+    table: Int8[np.ndarray, "rater question"]
+    asked: Int8[np.ndarray, "rater unit"]
+    scale: Scale
 
-    twice = consistency_parts(asked, weights)
-    return LayerRatings(
-        layer=layer,
-        units=int(answered.sum()),
-        all_units=round(float(weights[chosen].sum())),
-        described=share(yes, answered),
-        consistency=scale.measure(twice, ratio, answered & (twice[:, 1] > 0)),
-        detected=share(detector, yes),
-        agreement=share(yes == detector, answered),
-        above=tuple((cutoff, share(yes, iou > cutoff)) for cutoff in cutoffs),
-    )
+    @property
+    def detector(self) -> Bool[np.ndarray, "unit"]:
+        return np.array([one.detector for one in self.questionnaire.labels])
 
+    def measure_layer(
+        self, layer: str, chosen: Bool[np.ndarray, "unit"], cutoffs: Sequence[float]
+    ) -> LayerRatings:
+        asked, labels, detector = self.asked, self.questionnaire.labels, self.detector
+        weights, iou = np.array([one.weight for one in labels]), np.array([one.iou for one in labels])
+        answered = chosen & (asked >= 0).any(0)
+        yes = find_majority(asked) == 1
 
-def _measure_rater(
-    questionnaire: Questionnaire,
-    table: Int8[np.ndarray, "rater question"],
-    asked: Int8[np.ndarray, "rater unit"],
-    detector: Bool[np.ndarray, "unit"],
-    row: int,
-    rater: str,
-    scale: Scale,
-) -> RaterRatings:
-    given, answered = table[row], asked[row]
-    repeats = [one for one in questionnaire.of("repeat") if min(given[one.number], given[one.first]) >= 0]
-    decoys = [one.number for one in questionnaire.of("decoy") if given[one.number] >= 0]
-    same = sum(bool(given[one.number] == given[one.first]) for one in repeats)
-    caught = int((given[decoys] == 0).sum())
-    flags = [
-        f"{what} {hits} of {total}"
-        for what, hits, total in (
-            ("decoys caught:", caught, len(decoys)),
-            ("same again:", same, len(repeats)),
+        def share(hits: Bool[np.ndarray, "unit"], among: Bool[np.ndarray, "unit"]) -> Measure:
+            return self.scale.measure(np.stack([weights * hits, weights], 1), ratio, among & answered)
+
+        twice = consistency_parts(asked, weights)
+        return LayerRatings(
+            layer=layer,
+            units=int(answered.sum()),
+            all_units=round(float(weights[chosen].sum())),
+            described=share(yes, answered),
+            consistency=self.scale.measure(twice, ratio, answered & (twice[:, 1] > 0)),
+            detected=share(detector, yes),
+            agreement=share(yes == detector, answered),
+            above=tuple((cutoff, share(yes, iou > cutoff)) for cutoff in cutoffs),
         )
-        if total and hits < LEAST * total
-    ]
-    majority = find_majority(np.delete(asked, row, 0))
-    done = answered >= 0
 
-    def share(like: np.ndarray, among: Bool[np.ndarray, "unit"]) -> Measure:
-        return scale.measure(np.stack([answered == like, np.ones(len(answered))], 1), ratio, among & done)
+    def measure_rater(self, rater: str, row: int) -> RaterRatings:
+        given, answered, asked = self.table[row], self.asked[row], self.questionnaire
+        repeats = [one for one in asked.of("repeat") if min(given[one.number], given[one.first]) >= 0]
+        decoys = [one.number for one in asked.of("decoy") if given[one.number] >= 0]
+        same = sum(bool(given[one.number] == given[one.first]) for one in repeats)
+        caught = int((given[decoys] == 0).sum())
+        counts = (("decoys caught:", caught, len(decoys)), ("same again:", same, len(repeats)))
+        majority, done = find_majority(np.delete(self.asked, row, 0)), answered >= 0
 
-    return RaterRatings(
-        rater=rater,
-        answered=int((given >= 0).sum()),
-        questions=len(questionnaire),
-        yes=float((answered[done] == 1).mean()) if done.any() else float("nan"),
-        same=same,
-        repeats=len(repeats),
-        caught=caught,
-        decoys=len(decoys),
-        others=share(majority, majority >= 0),
-        dissection=share(detector, done),
-        flags=tuple(flags),
-    )
+        def share(like: np.ndarray, among: Bool[np.ndarray, "unit"]) -> Measure:
+            parts = np.stack([answered == like, np.ones(len(answered))], 1)
+            return self.scale.measure(parts, ratio, among & done)
+
+        return RaterRatings(
+            rater=rater,
+            answered=int((given >= 0).sum()),
+            questions=len(asked),
+            yes=float((answered[done] == 1).mean()) if done.any() else float("nan"),
+            same=same,
+            repeats=len(repeats),
+            caught=caught,
+            decoys=len(decoys),
+            others=share(majority, majority >= 0),
+            dissection=share(self.detector, done),
+            flags=tuple(f"{what} {hits} of {n}" for what, hits, n in counts if n and hits < LEAST * n),
+        )

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from tqdm import tqdm
@@ -10,7 +11,6 @@ from tqdm import tqdm
 from unitscope.errors import writing
 from unitscope.experiments.removal_result import Pictures, Removal
 from unitscope.interventions.importance import TOP, shared_units
-from unitscope.interventions.sweeps import Level
 from unitscope.views.exemplar_strip import draw_strip
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.pages import page_environment, write_page
@@ -39,29 +39,6 @@ class UnitCard:
     detector: bool
     tiles: tuple[str, ...]
     report: str
-
-
-@dataclass(frozen=True)
-class Mattering:
-    """A unit that matters to a class: what the class loses without it on either half of the images."""
-
-    card: UnitCard
-    drop: float
-    tested: float
-    accuracy: float
-    correlation: float
-    others: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class ClassPart:
-    """A class on the page: its row of the table, its units, its curve."""
-
-    name: str
-    anchor: str
-    levels: tuple[Level, ...]
-    units: tuple[Mattering, ...]
-    figure: str
 
 
 def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | None = None) -> Path:
@@ -136,21 +113,28 @@ def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | Non
 
 def _describe_class(
     study: Removal, target: int, folder: Path, cards: dict[int, UnitCard], anchors: dict[int, str]
-) -> ClassPart:
-    figure = f"figures/{anchors[target]}.svg"
+) -> dict[str, Any]:
+    """A class on the page: its row of the table, its curve, and the units that matter to it.
+
+    Of each what the class loses without it on either half of the images, and the other classes it matters to.
+    """
+    figure, matters = f"figures/{anchors[target]}.svg", study.ranked.matters
     draw_sweep(study, target, folder / figure)
-    matters, units = study.ranked.matters, []
+    units = []
     for unit in study.ranked.order[target, :TOP].tolist():
         others = [other for other in study.targets.tolist() if matters[other, unit] and other != target]
         units.append(
-            Mattering(
-                cards[unit],
-                float(study.ranked.drop[target, unit]),
-                float(study.tested.drop[target, unit]),
-                float(study.tested.accuracy[target, unit]),
-                float(study.correlation[target, unit]),
-                tuple((study.classes[other], anchors[other]) for other in others),
-            )
+            {
+                "card": cards[unit],
+                "drop": float(study.ranked.drop[target, unit]),
+                "tested": float(study.tested.drop[target, unit]),
+                "others": [(study.classes[other], anchors[other]) for other in others],
+            }
         )
-    levels = tuple(study.levels[target, kind, count] for kind, count, _ in study.kinds)
-    return ClassPart(study.classes[target], anchors[target], levels, tuple(units), figure)
+    return {
+        "name": study.classes[target],
+        "anchor": anchors[target],
+        "levels": [study.levels[target, kind, count] for kind, count, _ in study.kinds],
+        "units": units,
+        "figure": figure,
+    }

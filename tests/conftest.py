@@ -1,5 +1,6 @@
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     short = [item for item in items if item not in long]
     filling = max(0, len(items) // 2 - len(first))
     items[:] = [*first, *short[:filling], *second, *short[filling:]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scenes_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every drawn scene is painted once, for all processes and tests."""
+    from painted import scenes_kept  # only now: what is imported earlier is not checked for shapes
+
+    home = tmp_path_factory.getbasetemp()
+    home = home.parent if "PYTEST_XDIST_WORKER" in os.environ else home
+    (folder := home / "scenes").mkdir(exist_ok=True)
+    with scenes_kept(folder):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -204,7 +204,7 @@ def test_help_tells_what_packages_bring_and_passes_over_what_fails(packages: Pac
     asked = [sys.executable, "-m", "unitscope.cli", "layers", "--help"]
     environment = {"PYTHONPATH": ":".join(sys.path), "COLUMNS": "200"}
     printed = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment)
-    assert "head:FILE, FILE.py:FACTORY, plain:NAME or zoo:NAME" in printed.stdout
+    assert "head:FILE, plain:NAME or zoo:NAME" in printed.stdout
     assert not printed.stderr
 
 

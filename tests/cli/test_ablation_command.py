@@ -10,6 +10,7 @@ from PIL import Image
 import unitscope as us
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.experiments import study_removal
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
 
@@ -172,3 +173,20 @@ def test_a_network_without_names_of_classes_is_refused(place, capsys):
     )
     words = ["ablate", "bare.py:build", "--layer", "0", "--images", IMAGES, "--out", "refused"]
     assert_refused(main(words), capsys, "no class names", wanted=2)
+
+
+def test_python_gives_what_the_command_prints_and_writes(place, done, capsys):
+    assert main([*FEW, "--draws", "3", "--counts", "2", "--out", "four"]) == 0
+    printed = capsys.readouterr().out
+    study = study_removal(
+        us.load_network("zoo:scene-classifier"),
+        "layer5",
+        us.open_source(IMAGES),
+        classes=["street", "garden"],
+        counts=[2],
+        draws=3,
+    )
+    assert printed.startswith(f"{study}\n\ntables: four/importance.csv, ")
+    study.save("five")
+    for name in study.files:
+        assert (place / "five" / name).read_bytes() == (place / "four" / name).read_bytes()

@@ -6,8 +6,11 @@ import json
 import pytest
 from PIL import Image
 
+import unitscope as us
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.experiments import study_attacks
+from unitscope.interventions import ProjectedGradient
 
 WORDS = "attack zoo:scene-classifier --layer layer5 --images drawn:count=48,size=64,seed=3"
 
@@ -110,3 +113,17 @@ def test_a_run_of_other_weights_is_told(place, capsys):
     capsys.readouterr()
     status = run("--targets", "kitchen", "--run", "other")
     assert_refused(status, capsys, "the run is of zoo:scene-classifier with other weights", wanted=2)
+
+
+def test_python_gives_what_the_command_prints_and_writes(place, capsys):
+    words = "--targets kitchen --count 1 --method pgd-l2 --steps 6 --draws 2 --out command"
+    assert run(*words.split()) == 0
+    printed = capsys.readouterr().out
+    network, scenes = us.load_network("zoo:scene-classifier"), us.open_source("drawn:count=48,size=64,seed=3")
+    attack = ProjectedGradient("l2", steps=6)
+    study = study_attacks(network, "layer5", scenes, ["kitchen"], attack, count=1, draws=2)
+    assert printed.startswith(f"{study}\n\ntables: command\n")
+    study.save("python")
+    study.page("python")
+    for path in (place / "command").iterdir():
+        assert (place / "python" / path.name).read_bytes() == path.read_bytes()

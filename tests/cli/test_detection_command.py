@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import unitscope as us
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.interventions import detect
 from unitscope.views.detector_sheet import CAPTION, GAP, SIDE
 
 DETECT = "detect zoo:scene-classifier --layer layer5 --concept"
@@ -109,3 +111,15 @@ def test_a_generators_units_are_shown_with_what_they_miss(place, capsys):
         assert shown == [k < count for k in range(8)]
     assert main(f"{words} --share 0.001 --top 2 --json".split()) == 0
     assert json.loads(capsys.readouterr().out)["images"] >= found["images"]
+
+
+def test_python_gives_what_the_command_prints_and_writes(place, capsys):
+    assert main(f"{DETECT} sky {SCENES} --top 2 --share 0.05 --out command".split()) == 0
+    printed = capsys.readouterr().out
+    network, scenes = us.load_network("zoo:scene-classifier"), us.open_source("drawn:count=80,seed=9,size=64")
+    found = detect(network, "layer5", scenes, "sky", top=2, share=0.05)
+    assert printed.startswith(f"{found}\ncommand/detectors.csv\n")
+    found.save("python")
+    found.page("python")
+    for path in (place / "command").iterdir():
+        assert (place / "python" / path.name).read_bytes() == path.read_bytes()

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import unitscope as us
 from commands import assert_refused, write_networks
 from unitscope.cli import main
+from unitscope.interventions import explain as us_explain
 
 ZOO = "zoo:scene-classifier"
 SCENE = "drawn:count=40,seed=9,size=64#3"
@@ -132,3 +134,18 @@ def test_a_run_of_another_network_is_refused(place, capsys):
 
 def test_a_network_without_logits_is_refused(place, capsys):
     assert_refused(explain("net.py:small", "noise.png"), capsys, "no logits")
+
+
+def test_python_gives_what_the_command_prints_and_writes(place, capsys):
+    more = ["--run", "run", "--layer", "layer5", "--deletion", "drawn:count=8,seed=5,size=64", "--seed", "2"]
+    assert explain(ZOO, SCENE, "noise.png", *more, "--out", "command") == 0
+    printed = capsys.readouterr().out
+    deletion = us.open_source("drawn:count=8,seed=5,size=64")
+    found = us_explain(
+        us.load_network(ZOO), [SCENE, "noise.png"], "layer5", run=us.load("run"), deletion=deletion, seed=2
+    )
+    assert printed.startswith(f"{found}\npicture: command/explanation-1.png\n")
+    found.save("python")
+    found.page("python")
+    for path in (place / "command").iterdir():
+        assert (place / "python" / path.name).read_bytes() == path.read_bytes()

@@ -7,8 +7,11 @@ import shutil
 import pytest
 from PIL import Image
 
+import unitscope as us
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.experiments import study_erasure, study_placement
+from unitscope.interventions import open_studio
 
 FILE = """
 from generated import Plain, planted_generator as generator, planted_segmenter as segmenter
@@ -152,3 +155,23 @@ def test_numbers_out_of_range_and_missing_gradients_are_told(place, capsys):
     assert_refused(main(units.split()), capsys, "set 1 to 10, not 11", wanted=2)
     across = f"{INSERT} --across 0"
     assert_refused(main(across.split()), capsys, "0 cells across were asked for", wanted=2)
+
+
+def test_python_gives_what_the_commands_print_and_write(place, capsys):
+    studio = open_studio(us.load_network("net.py:generator"), us.load("run"))
+    few = {"images": 12, "draws": 2, "seed": 3}
+    studies = {
+        "erase": study_erasure(studio, ["ball", "tree@maps"], counts=[2], **few),
+        "insert": study_placement(studio, ["ball", "tree@maps"], count=2, places=2, least=2, **few),
+    }
+    more = "--run run --concepts ball tree@maps --images 12 --draws 2 --seed 3 --out command"
+    options = {"erase": "--counts 2", "insert": "--units 2 --places 2 --least 2"}
+    for command, study in studies.items():
+        words = f"{command} net.py:generator {more}-{command} {options[command]}"
+        assert main(words.split()) == 0
+        assert capsys.readouterr().out.startswith(f"{study}\n\ntables: command-{command}/")
+        study.save(command)
+        study.page(command)
+        for path in (place / f"command-{command}").rglob("*.*"):
+            other = place / command / path.relative_to(place / f"command-{command}")
+            assert other.read_bytes() == path.read_bytes(), path

@@ -10,6 +10,7 @@ import pytest
 
 from commands import assert_refused
 from unitscope.cli import main
+from unitscope.experiments import read_ratings
 
 
 @pytest.fixture(scope="module")
@@ -52,4 +53,10 @@ def test_a_killed_server_keeps_every_answer(run, tmp_path, capsys):
     assert main(["ratings", str(tmp_path), "--draws", "10", "--json"]) == 0
     [ann] = json.loads(capsys.readouterr().out)["raters"]
     assert (ann["rater"], ann["answered"]) == ("Ann", 2)
+    assert main(["ratings", str(tmp_path), "--draws", "10"]) == 0
+    result = read_ratings(tmp_path, draws=10)
+    assert capsys.readouterr().out.startswith(f"{result}\ntables: {tmp_path / 'layers.csv'}, ")
+    result.save(tmp_path / "again")
+    for name in result.files:
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
     assert_refused(main(["ratings", str(tmp_path), "--without", "Bob"]), capsys, "Bob", wanted=2)

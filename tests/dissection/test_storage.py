@@ -1,17 +1,19 @@
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import made
+from commands import write_folder
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.storage import load, read_thresholds, save
@@ -231,27 +233,53 @@ def test_layers_are_not_seen_before_they_are_whole(run, tmp_path, monkeypatch):
     assert (tmp_path / "maps.safetensors").exists()
 
 
-def start(folder: Path, out: str, *more: str) -> "subprocess.Popen[bytes]":
-    command = [
-        sys.executable, "-m", "unitscope.cli", "dissect", "net.py:small", "--layers", "0", "4",
-        "--concepts", "drawn:count=520,size=64", "--out", out, "--no-report", "--threads", "1", *more,
-    ]  # fmt: skip
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+STARTER = """
+import os, shlex, sys
+import unitscope as us
+from unitscope.cli import main
+
+us.dissect, us.load_network, us.open_source  # imported here, once for all
+for line in sys.stdin:
+    if not (child := os.fork()):
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        os._exit(main(shlex.split(line)))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Runs every line it reads as a command in a process of its own; prints its id, and at its end its status."""
 
 
 def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
     (tmp_path / "net.py").write_text(NETWORK)
-    began = time.monotonic()
-    assert start(tmp_path, "whole").wait() == 0
-    length = time.monotonic() - began
-    wanted = (tmp_path / "whole" / "units.csv").read_bytes()
+    write_folder(tmp_path / "set", 520, size=(24, 20))
+    words = "dissect net.py:small --layers 0 4 --size 64 --concepts folder:set --no-report --threads 1 --out"
     moments = random.Random(0)
-    for attempt in range(5):
-        out = f"killed{attempt}"
-        running = start(tmp_path, out)
-        time.sleep(length * moments.uniform(0.3, 0.97))
-        running.send_signal(signal.SIGKILL)
-        killed = running.wait() != 0
-        if killed and not (tmp_path / out / "run.json").exists():
-            assert start(tmp_path, out, "--resume").wait() == 0
-        assert (tmp_path / out / "units.csv").read_bytes() == wanted
+    python = [sys.executable, "-c", STARTER]
+    with subprocess.Popen(python, cwd=tmp_path, text=True, stdin=-1, stdout=-1, bufsize=1) as starter:
+
+        def start(out: str) -> int:
+            starter.stdin.write(f"{words} {out}\n")
+            return int(starter.stdout.readline())
+
+        def wait() -> int:
+            return int(starter.stdout.readline())
+
+        began = time.monotonic()
+        start("whole")
+        assert wait() == 0
+        length = time.monotonic() - began
+        wanted = (tmp_path / "whole" / "units.csv").read_bytes()
+        for attempt in range(5):
+            out = f"killed{attempt}"
+            running = start(out)
+            time.sleep(length * moments.uniform(0.3, 0.97))
+            with suppress(ProcessLookupError):  # it was quicker this time
+                os.kill(running, signal.SIGKILL)
+            killed = wait() != 0
+            if killed and not (tmp_path / out / "run.json").exists():
+                start(f"{out} --resume")
+                assert wait() == 0
+            assert (tmp_path / out / "units.csv").read_bytes() == wanted
+        starter.stdin.close()

@@ -9,8 +9,9 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import RunError, SourceError, UsageError
-from unitscope.experiments.removal import check_layer, choose_counts, pair_trials, study_removal
+from unitscope.experiments.removal import check_layer, choose_counts, study_removal
 from unitscope.experiments.removal_result import table_counts
+from unitscope.interventions.ablation import open_trial
 from unitscope.networks.network import Network, Preprocessing
 
 CLASSES = ("calm", "=wild", "dull")
@@ -58,7 +59,7 @@ def test_the_halves_share_no_image_and_the_network_is_as_before(study):
     network = build()
     network.module[1].training = False
     before = [part.training for part in network.module.modules()]
-    one, two = pair_trials(network, Noise())
+    one, two = open_trial(network, Noise()).split()
     assert not set(one.images) & set(two.images)
     study_removal(network, "1", one, two, draws=2)
     assert [part.training for part in network.module.modules()] == before
@@ -67,7 +68,7 @@ def test_the_halves_share_no_image_and_the_network_is_as_before(study):
 
 def test_layers_behind_the_classes_are_refused():
     network = build(nn.Identity())
-    trial, _ = pair_trials(network, Noise())
+    trial, _ = open_trial(network, Noise()).split()
     assert check_layer(network, "0", trial) == 8
     for layer in ("4", "5"):
         with pytest.raises(UsageError, match=f"layer {layer} of small gives the classes"):
@@ -88,10 +89,10 @@ def test_layers_behind_the_classes_are_refused():
 
 def test_classes_of_too_few_images_are_told(study):
     network = build()
-    one, two = pair_trials(network, Noise(9))
+    one, two = open_trial(network, Noise(9)).split()
     with pytest.raises(SourceError, match="class 'calm' has 1 images"):
         study_removal(network, "1", one, two)
-    one, two = pair_trials(network, Noise(), Noise(6, CLASSES[:2]))
+    one, two = open_trial(network, Noise()), open_trial(network, Noise(6, CLASSES[:2]))
     with pytest.raises(SourceError, match="class 'dull' has 0 images"):
         study_removal(network, "1", one, two)
     assert study_removal(network, "1", one, two, classes=["calm"], draws=2).targets.tolist() == [0]

@@ -52,9 +52,7 @@ def detect(
     found = detect(
         loaded, layer, source, concept, unit=unit, top=top, run=named, most=most, share=share, seed=seed
     )
-    if out is None:
-        show(found, json)
-        return
-    found.save(out)
-    found.page(out)
-    show(found, json, *(str(out / name) for name in (*found.files, *found.pictures)))
+    if out is not None:
+        found.save(out)
+        found.page(out)
+    show(found, json, *(str(out / name) for name in (*found.files, *found.pictures) if out))

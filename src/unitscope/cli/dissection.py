@@ -27,19 +27,19 @@ from unitscope.errors import UsageError
 
 @dataclass(frozen=True)
 class Pictures:
-    """Which images, and how they are brought to the network."""
+    """Which images, and how they are brought to the network.
 
-    fit: Annotated[
-        Literal["stretch", "crop"],
-        arg(help="stretch the whole image to the input, or crop as the network's library does"),
-    ] = "stretch"
-    limit: Annotated[int | None, arg(help="only the first images of the source")] = None
-    shuffle_labels: Annotated[
-        int | None, arg(help="a seed: give every image the labels of another one, as a control")
-    ] = None
-    cache: Annotated[
-        Path | None, arg(help="folder for decoded images and labels, to be reused by later runs")
-    ] = None
+    Args:
+        fit: stretch the whole image to the input, or crop as the network's library does.
+        limit: only the first images of the source.
+        shuffle_labels: a seed: give every image the labels of another one, as a control.
+        cache: folder for decoded images and labels, to be reused by later runs.
+    """
+
+    fit: Literal["stretch", "crop"] = "stretch"
+    limit: int | None = None
+    shuffle_labels: int | None = None
+    cache: Path | None = None
 
     def take(self, source: "us.ConceptSource") -> "us.ConceptSource":
         """The images of the source that are asked for, with the labels that they get."""
@@ -53,28 +53,25 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured."""
+    """What is measured.
+
+    Args:
+        quantile: fraction of values above a unit's threshold, instead of the convention's.
+        thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
+            every unit and concept on other images, by the information quality ratio.
+        held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
+        shifts: null draws a unit; 0 leaves the p-values out.
+        seed: seed of null draws and bootstrap.
+        images_per_unit: how many top images are kept.
+    """
 
     convention: Convention = "netdissect"
-    quantile: Annotated[
-        float | None, arg(help="fraction of values above a unit's threshold, instead of the convention's")
-    ] = None
-    thresholds: Annotated[
-        str | None,
-        arg(
-            help="a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for "
-            "every unit and concept on other images, by the information quality ratio"
-        ),
-    ] = None
-    held_out: Annotated[
-        int,
-        arg(
-            help="with iqr, the most images to choose on: a generator's of the next seed, or half the source"
-        ),
-    ] = 500
-    shifts: Annotated[int, arg(help="null draws a unit; 0 leaves the p-values out")] = 400
-    seed: Annotated[int, arg(help="seed of null draws and bootstrap")] = 0
-    images_per_unit: Annotated[int, arg(help="how many top images are kept")] = 10
+    quantile: float | None = None
+    thresholds: str | None = None
+    held_out: int = 500
+    shifts: int = 400
+    seed: int = 0
+    images_per_unit: int = 10
 
 
 def dissect(

@@ -67,10 +67,8 @@ def explain(
         draws=draws,
         seed=seed,
     )
-    if out is None:
-        show(found, json)
-        return
-    found.save(out)
-    found.page(out)
+    if out is not None:
+        found.save(out)
+        found.page(out)
     kinds = {".svg": "figure", ".png": "picture"}
-    show(found, json, *(f"{kinds[Path(name).suffix]}: {out / name}" for name in found.pictures))
+    show(found, json, *(f"{kinds[Path(name).suffix]}: {out / name}" for name in found.pictures if out))

@@ -118,7 +118,7 @@ def insert(
     Args:
         network: a generator.
         units: how many units are set.
-        places: how many places are tried in each picture, one at a time, by lot.
+        places: how many random places are tried in each picture, one at a time.
         across: places are cells of a grid so many across, where that is coarser than the layer's own cells.
         level: set units to their mean where the concept is, or to their 0.99 quantile.
         least: contexts with fewer trials are in placement.csv only.

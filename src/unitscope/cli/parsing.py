@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 
 import tyro
@@ -14,7 +14,7 @@ Command = Callable[..., int | None]
 _DETAIL = " " * 10
 
 
-def parse_command(command: Command, words: Sequence[str], prog: str) -> Callable[[], int | None]:
+def parse_command(command: Command, words: list[str], prog: str) -> Callable[[], int | None]:
     """The command with the arguments that the words give it, ready to be called.
 
     Options that belong together may be the fields of a dataclass; their flags are named like the fields.
@@ -34,19 +34,18 @@ def parse_command(command: Command, words: Sequence[str], prog: str) -> Callable
     def defer(*args: object, **options: object) -> Callable[[], int | None]:
         return functools.partial(command, *args, **options)
 
-    parse = functools.partial(
+    parse: Callable[[], Callable[[], int | None]] = functools.partial(
         tyro.cli, defer, prog=prog, args=list(words), config=(tyro.conf.OmitArgPrefixes,)
     )
-    printed = io.StringIO()
-    call: Callable[[], int | None]
-    try:
-        with redirect_stderr(printed), redirect_stdout(io.StringIO()):  # what is no terminal gets plain text
-            call = parse()
-    except SystemExit as end:
-        if end.code:
-            raise UsageError(f"{unframe(printed.getvalue())}; see {prog} --help") from None
-        call = parse()  # prints the help, where it is seen
-    return call
+    if words[:1] not in (["-h"], ["--help"]):  # which print help, whatever follows
+        printed = io.StringIO()
+        try:
+            with redirect_stderr(printed), redirect_stdout(io.StringIO()):  # no terminal: plain text
+                return parse()
+        except SystemExit as end:
+            if end.code:
+                raise UsageError(f"{unframe(printed.getvalue())}; see {prog} --help") from None
+    return parse()  # prints the help
 
 
 def unframe(text: str) -> str:

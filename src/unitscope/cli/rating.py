@@ -30,7 +30,7 @@ def rate(
     Args:
         run: a run whose images are still in place.
         layers: only units of these layers; by default all of the run.
-        units: how many units are asked about, by lot, as many of each layer, half of them detectors; 0 for
+        units: how many units are asked about, at random, as many of each layer, half of them detectors; 0 for
             all.
         repeats: how many of the questions are asked again later.
         decoys: how many units are also shown with a label that surely does not fit.

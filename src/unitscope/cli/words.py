@@ -38,14 +38,19 @@ Json = Annotated[Flag, arg(help="print JSON instead of tables")]
 
 @dataclass(frozen=True)
 class Opening:
-    """How the network is opened."""
+    """How the network is opened.
 
-    weights: Annotated[
-        Path | None, arg(help="a safetensors file or a state dict; nothing in it is executed")
-    ] = None
-    random_weights: Annotated[int | None, arg(help="a seed: the architecture with random weights")] = None
-    download: Annotated[Flag, arg(help="allow the network's library to fetch pretrained weights")] = False
-    size: Annotated[int | None, arg(help="side of the network's input in pixels")] = None
+    Args:
+        weights: a safetensors file or a state dict; nothing in it is executed.
+        random_weights: a seed: the architecture with random weights.
+        download: allow the network's library to fetch pretrained weights.
+        size: side of the network's input in pixels.
+    """
+
+    weights: Path | None = None
+    random_weights: int | None = None
+    download: Flag = False
+    size: int | None = None
 
     def load(self, network: str) -> "us.Network":
         """The network of that name, opened so."""
@@ -62,15 +67,21 @@ class Opening:
 
 @dataclass(frozen=True)
 class Running:
-    """Where the network runs, and how fast."""
+    """Where the network runs, and how fast.
 
-    device: Device = "cpu"
-    mixed_precision: Annotated[Flag, arg(help="run the network in the device's reduced precision")] = False
-    batch_size: Annotated[
-        int, arg(help="images a batch; small ones are quicker on a CPU, large ones on a GPU")
-    ] = 8
-    memory: Annotated[float, arg(help="gigabytes of packed activations before they go to disk")] = 4.0
-    threads: Annotated[int | None, arg(help="threads to use, all cores by default")] = None
+    Args:
+        device: cpu, cuda, cuda:1, ...
+        mixed_precision: run the network in the device's reduced precision.
+        batch_size: images a batch; small ones are quicker on a CPU, large ones on a GPU.
+        memory: gigabytes of packed activations before they go to disk.
+        threads: threads to use, all cores by default.
+    """
+
+    device: str = "cpu"
+    mixed_precision: Flag = False
+    batch_size: int = 8
+    memory: float = 4.0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -92,10 +103,15 @@ class Running:
 
 @dataclass(frozen=True)
 class Draws:
-    """What is drawn at random."""
+    """What is drawn at random.
 
-    draws: Annotated[int, arg(help="how often random units are drawn")] = 10
-    seed: Annotated[int, arg(help="seed of all that is drawn")] = 0
+    Args:
+        draws: how often random units are drawn.
+        seed: seed of all that is drawn.
+    """
+
+    draws: int = 10
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -119,16 +135,16 @@ class Output:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the page is served."""
+    """Where the page is served.
 
-    host: Annotated[
-        str,
-        arg(
-            help="the address to serve at; others than 127.0.0.1 let other machines in, and nobody is asked "
-            "who they are"
-        ),
-    ] = "127.0.0.1"
-    port: Annotated[int, arg(help="the port to serve at; 0 takes a free one")] = 0
+    Args:
+        host: the address to serve at; others than 127.0.0.1 let other machines in, and nobody is asked who
+            they are.
+        port: the port to serve at; 0 takes a free one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
 
 
 def find_device(name: str) -> str:

@@ -21,7 +21,8 @@ from unitscope.dissection.conventions import Convention
 from unitscope.dissection.dissect import Fit, Options, dissect_with, plan_scan, settle_convention
 from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.errors import SourceError, UsageError
+from unitscope.errors import UsageError
+from unitscope.networks.feeding import check_native
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
@@ -315,11 +316,8 @@ def _read(
             examples = []
             for index in range(start, min(start + _BATCH, len(source))):
                 example = source[index]
-                if plan.native and example.image.shape[:2] != frame.size:
-                    raise SourceError(
-                        f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, others "
-                        f"{frame.size[0]}x{frame.size[1]}; give the network one input size (--size)"
-                    )
+                if plan.native:
+                    check_native(example.image, example.key, frame)
                 examples.append(frame.fit(example))
             images = np.stack([example.image for example in examples])
             notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]

@@ -149,7 +149,7 @@ def choose_layers(
     count: int = MANY,
     images: int = 200,
 ) -> list[Target]:
-    """For every concept the layer whose units are most its own.
+    """For every concept the layer whose units are most specific to it.
 
     That is where the `count` units of highest IoU remove the largest share of the concept, less the share of
     all other pixels that they change. Layers that have fewer than twice as many units are passed over, if

@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Version:
-    """Which units are set to 0: `count` of them, ranked for `concept`, or by lot."""
+    """Which units are set to 0: `count` of them, ranked for `concept`, or random."""
 
     by: By
     concept: int

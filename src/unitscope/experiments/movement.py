@@ -77,7 +77,7 @@ class Movement:
     `source` None stands for all sources, `target` None for all targets, where an image counts once with the
     mean over its targets. `group` says which units: the `MOST` important ones of the class that the image
     had ("source"), of the one that it got ("target"; a unit may be in both), all others ("rest"), or `MOST`
-    by lot ("random"); `units` is their number, on average over images. `change` is the change of the peak,
+    at random ("random"); `units` is their number, on average over images. `change` is the change of the peak,
     the largest activation in the map, in the layer's own units; `size` is its absolute value.
 
     Intervals are of 99 %: 2.58 standard errors over images, whose units are averaged first, and none where
@@ -255,7 +255,7 @@ def choose_aims(
 ) -> list[Aim]:
     """`count` images a target: of another class, and taken for another class, one of those ranked.
 
-    Every target gets the first ones that serve of the same order by lot. Raises `SourceError` where they are
+    Every target gets the first ones that serve of the same random order. Raises `SourceError` where they are
     too few.
     """
     found: dict[int, list[Aim]] = {target: [] for target in targets}

@@ -181,7 +181,7 @@ def study_placement(
     """Sets units of a generator at one place: does a concept appear, and does what stood there matter?
 
     `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
-    IoU are set, at `places` places by lot in each of `images` pictures, one at a time, to the level that they
+    IoU are set, at `places` random places in each of `images` pictures, one at a time, to the level that they
     have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
     times, and with `optimize` those that so many steps of `optimize_units` rank highest, or those of
     `effects`. `levels` by layer are measured on the pictures that ranked the units unless given. Contexts

@@ -106,11 +106,11 @@ class Questionnaire:
 def parse_questionnaire(text: str) -> Questionnaire:
     """What `Questionnaire.json` gave. Raises `UsageError` for anything else."""
     try:
-        told = json.loads(text)
-        if told.pop("format") != FORMAT:
+        read = json.loads(text)
+        if read.pop("format") != FORMAT:
             raise ValueError(f"another format than {FORMAT}")
-        questions = [{**one, "concept": Concept(**one["concept"])} for one in told.pop("questions")]
-        found = Questionnaire(questions=tuple(Question(**one) for one in questions), **told)
+        questions = [{**one, "concept": Concept(**one["concept"])} for one in read.pop("questions")]
+        found = Questionnaire(questions=tuple(Question(**one) for one in questions), **read)
         if [one.number for one in found.questions] != list(range(len(found))):
             raise ValueError("the questions are not numbered from 0")
         if any(not 0 <= one.first <= one.number for one in found.questions):
@@ -122,8 +122,8 @@ def parse_questionnaire(text: str) -> Questionnaire:
 
 def identify_run(run: Dissection) -> str:
     """A text that differs for other networks, weights, images or settings."""
-    told = json.dumps(run.recipe.record(), sort_keys=True, default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    recipe = json.dumps(run.recipe.record(), sort_keys=True, default=str)
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def draw_questions(

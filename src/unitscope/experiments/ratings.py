@@ -1,7 +1,6 @@
 """What raters answered: a file that grows by a line an answer, so that nothing is ever lost."""
 
 import csv
-import io
 import json
 import os
 import unicodedata
@@ -14,7 +13,8 @@ from jaxtyping import Int8
 
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.experiments.questionnaire import Question, Questionnaire, parse_questionnaire
-from unitscope.tables import guard_cell
+from unitscope.files import write_whole
+from unitscope.tables import guard_cell, spell_csv
 
 Answers = Mapping[str, Mapping[int, bool]]
 """By rater and number of the question: whether the phrase describes the unit."""
@@ -62,9 +62,9 @@ class Ledger:
             if not 0 <= question < self.questions:
                 raise ValueError(f"there is no question {question}")
         except (KeyError, ValueError, csv.Error) as error:
-            told = repr(line.decode(errors="replace"))[:80]
+            seen = repr(line.decode(errors="replace"))[:80]
             raise RunError(
-                f"{self.path} has the line {told}, which is no answer to these questions; "
+                f"{self.path} has the line {seen}, which is no answer to these questions; "
                 "take it out, or name another folder with --out"
             ) from error
         given = self.answers.setdefault(rater.removeprefix("'"), {})
@@ -90,13 +90,9 @@ class Ledger:
         Raises `RunError` where it cannot be written.
         """
         word = next(word for word, value in _WORDS.items() if value is answer)
-        lines = io.StringIO()
-        table = csv.writer(lines, lineterminator="\n")
-        if not self._seen:
-            table.writerow(HEAD)
-        table.writerow([guard_cell(rater), question, word])
+        lines = [*([] if self._seen else [HEAD]), (guard_cell(rater), str(question), word)]
         with writing(self.path, "free some space"), self.path.open("ab") as file:
-            file.write(lines.getvalue().encode())
+            file.write(spell_csv(lines).encode())
             file.flush()
             os.fsync(file.fileno())
         self.read()
@@ -107,28 +103,23 @@ def open_ledger(questionnaire: Questionnaire, folder: Path) -> Ledger:
 
     Raises `RunError` where the folder holds other questions, or cannot be written or read.
     """
-    told = json.dumps(questionnaire.json(), indent=1) + "\n"
     place = folder / _QUESTIONS
     if place.exists():
         old = _read_questions(place)
         if old != questionnaire:
             raise RunError(
-                f"{folder} holds other questions ({_tell_difference(old, questionnaire)}); "
+                f"{folder} holds other questions ({_name_difference(old, questionnaire)}); "
                 "give the same options as then, or another folder with --out"
             )
     else:
-        with writing(folder, "name another --out"):
-            folder.mkdir(parents=True, exist_ok=True)
-            unfinished = place.with_suffix(".part")
-            unfinished.write_text(told, encoding="utf-8")
-            os.replace(unfinished, place)
+        write_whole(place, json.dumps(questionnaire.json(), indent=1) + "\n")
     ledger = Ledger(folder / _ANSWERS, len(questionnaire))
     ledger.repair()
     ledger.read()
     return ledger
 
 
-def _tell_difference(old: Questionnaire, new: Questionnaire) -> str:
+def _name_difference(old: Questionnaire, new: Questionnaire) -> str:
     if old.run != new.run:
         return "about another run"
     for name in ("seed", "images"):

@@ -54,7 +54,11 @@ def study_removal(
     """
     check_seed(seed)
     named = None if run is None else find_layer(run, network, layer)
-    ranking, testing = pair_trials(network, images, test)
+    ranking, testing = (
+        open_trial(network, images).split()
+        if test is None
+        else (open_trial(network, images), open_trial(network, test))
+    )
     units = check_layer(network, layer, testing)
     if counts and not (min(counts) >= 1 and max(counts) <= units):
         raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {list(counts)}")
@@ -94,18 +98,6 @@ def choose_counts(units: int) -> tuple[int, ...]:
     below = [1, 2, 4, 8] if units > MANY else []
     above = [many << k for k in range(units.bit_length()) if many << k < units]
     return tuple(sorted({*below, few, many, *above}))
-
-
-def pair_trials(
-    network: Network, images: ConceptSource | Trial, test: ConceptSource | Trial | None = None
-) -> tuple[Trial, Trial]:
-    """Images to rank units by and others to test on: two sources, or two halves of one.
-
-    Raises what `find_targets` raises.
-    """
-    if test is None:
-        return open_trial(network, images).split()
-    return open_trial(network, images), open_trial(network, test)
 
 
 def find_classes(

@@ -69,7 +69,7 @@ class ProjectedGradient:
 
     The ball has radius `eps` around the image, in the norm named; every step is `stepsize` long, along the
     gradient divided by its length (l2) or along its signs (linf) (Madry et al. 2018, section 2.1). With a
-    `seed` the start is by lot in the ball, from the seed and the image's key. The best of all steps counts.
+    `seed` the start is random in the ball, from the seed and the image's key. The best of all steps counts.
 
     By default `eps` is 8 / 255 (linf) or sqrt(height * width) / 64 (l2), `stepsize` 2.5 eps / steps.
     """
@@ -316,7 +316,7 @@ def _project(change: Pixels, norm: str, eps: float) -> Pixels:
 
 
 def _draw_start(image: Pixels, norm: str, eps: float, seed: int, key: str) -> Pixels:
-    """A change by lot, evenly distributed in the ball, the same for a seed and a key wherever it is drawn."""
+    """A random change, evenly distributed in the ball, the same for a seed and a key wherever drawn."""
     digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
     rng, shape = np.random.default_rng([seed, digest]), tuple(image.shape)
     if norm == "linf":

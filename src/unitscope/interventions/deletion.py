@@ -1,4 +1,4 @@
-"""The deletion test of explanations: a class without its top contributors, and without units by lot."""
+"""The deletion test of explanations: a class without its top contributors, and without random units."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -51,7 +51,7 @@ class Deletion:
     """What the predicted class loses without `count` units: means over images, with 95 % intervals.
 
     `kind` says which units: "top", those that contribute most to it; "active", those with the largest mean
-    activation, whatever they contribute; "random", units by lot. `logit` and `probability` are what was
+    activation, whatever they contribute; "random", random units. `logit` and `probability` are what was
     before minus what is after, `renamed` is the fraction of images whose predicted class becomes another.
     """
 

@@ -57,7 +57,7 @@ class Detection(Result):
 
     @property
     def chance(self) -> float:
-        """The balanced accuracy of a unit of the layer by lot."""
+        """The balanced accuracy of a random unit of the layer."""
         return float(self.detectors.balanced.mean())
 
     @property

@@ -29,7 +29,7 @@ def choose_grid(cells: tuple[int, int], across: int | None = None) -> tuple[int,
 
 
 def draw_cells(cells: tuple[int, int], count: int, number: int, seed: int) -> list[Cell]:
-    """The places tried in image `number`: `count` different cells of a grid by lot, all where it has fewer.
+    """The places tried in image `number`: `count` different random cells of a grid, all where it has fewer.
 
     >>> draw_cells((2, 2), 9, number=0, seed=0)
     [(0, 0), (0, 1), (1, 0), (1, 1)]

@@ -23,7 +23,7 @@ class Sweep:
     """One class with some units removed.
 
     `kind` is "none", "most" (the `count` most important ones are gone), "only" (all but these are gone),
-    "least" (the `count` least important ones are gone), or "random" (`count` by lot, number `draw`).
+    "least" (the `count` least important ones are gone), or "random" (`count` at random, draw number `draw`).
     `balanced` is the class's balanced accuracy, `recall` its recall, `accuracy` that of all classes.
     """
 
@@ -58,17 +58,17 @@ def sweep_removals(
     if not counts or min(counts) < 1 or max(counts) > units:
         raise UsageError(f"{layer} has {units} units; remove 1 to {units}, not {list(counts)}")
     present = np.intersect1d(trial.targets, importance.targets).tolist()
-    rng = np.random.default_rng(seed)
+    rng, every = np.random.default_rng(seed), np.arange(units)
     lots = [rng.permutation(units) for _ in range(draws)]
     plans: list[tuple[int, Kind, int, int, Bool[np.ndarray, "unit"]]] = []
     for count in counts:
-        # One draw by lot serves all classes: it knows none of them.
-        plans += [(-1, "random", count, draw, _mask(lot[:count], units)) for draw, lot in enumerate(lots)]
+        # One random draw serves all classes: it knows none of them.
+        plans += [(-1, "random", count, draw, np.isin(every, lot[:count])) for draw, lot in enumerate(lots)]
         for target in present:
             order = importance.order[target]
-            plans.append((target, "most", count, 0, _mask(order[:count], units)))
-            plans.append((target, "only", count, 0, _mask(order[count:], units)))
-            plans.append((target, "least", count, 0, _mask(order[units - count :], units)))
+            plans.append((target, "most", count, 0, np.isin(every, order[:count])))
+            plans.append((target, "only", count, 0, np.isin(every, order[count:])))
+            plans.append((target, "least", count, 0, np.isin(every, order[units - count :])))
     masks: Masks = np.stack([plan[4] for plan in plans])
     base, scores = score_removals(network, layer, trial, masks, method=method)
     rows = [_row(base, 0, target, "none", 0, 0) for target in present]
@@ -76,12 +76,6 @@ def sweep_removals(
         targets = present if target < 0 else [target]
         rows += [_row(scores, place, one, kind, count, draw) for one in targets]
     return rows
-
-
-def _mask(units: Int64[np.ndarray, "chosen"], count: int) -> Bool[np.ndarray, "unit"]:
-    mask = np.zeros(count, bool)
-    mask[units] = True
-    return mask
 
 
 def _row(scores: ClassScores, place: int, target: int, kind: Kind, count: int, draw: int) -> Sweep:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float32
 from tqdm import tqdm
 
+from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
@@ -36,15 +37,23 @@ def feed_images(
             parts = []
             for index in images[start : start + size]:
                 example = source[int(index)]
-                if wanted is None and example.image.shape[:2] != frame.size:
-                    seen = f"{example.image.shape[0]}x{example.image.shape[1]}"
-                    sizes = f"{example.key} is {seen}, images before it {height}x{width}"
-                    raise SourceError(f"{sizes}; give the network one input size (--size)")
+                if wanted is None:
+                    check_native(example.image, example.key, frame)
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
             columns = tuple(torch.cat(column) for column in zip(*map(spread, parts), strict=True))
             yield columns if isinstance(parts[0], tuple) else columns[0]
             bar.update(len(parts))
+
+
+def check_native(image: Pixels, key: str, frame: Frame) -> None:
+    """Raises `SourceError`, naming its key, where the size of a stored image is not that of the frame."""
+    height, width = image.shape[:2]
+    if (height, width) != frame.size:
+        raise SourceError(
+            f"{key} is {height}x{width}, images before it {frame.size[0]}x{frame.size[1]}; "
+            "give the network one input size (--size)"
+        )
 
 
 def read_peaks(

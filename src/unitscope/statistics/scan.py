@@ -18,7 +18,8 @@ from tqdm import tqdm
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import ActivationError, NetworkError, SourceError
+from unitscope.errors import ActivationError, NetworkError
+from unitscope.networks.feeding import check_native
 from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
@@ -256,11 +257,8 @@ def load_batches(
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
-        if plan.native and example.image.shape[:2] != plan.frame.size:
-            raise SourceError(
-                f"{example.key} is {example.image.shape[0]}x{example.image.shape[1]}, images before it "
-                f"{plan.frame.size[0]}x{plan.frame.size[1]}; give the network one input size (--size)"
-            )
+        if plan.native:
+            check_native(example.image, example.key, plan.frame)
         example = example if packed else plan.frame.fit(example)
         labels = annotate(example, plan.frame.mask_size, plan.doubles, vocabulary, number)
         return example.key, example.image, labels

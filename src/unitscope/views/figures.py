@@ -42,17 +42,9 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
-    plots = load_matplotlib()
-    with plots.rc_context({"svg.hashsalt": "unitscope", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = plots.subplots(
-            1,
-            len(panels),
-            figsize=(2.3 * len(panels), 2.7),
-            sharey=shared,
-            squeeze=False,
-            layout="constrained",
-        )
-        for axis, panel in zip(axes[0], panels, strict=True):
+    size = (2.3 * len(panels), 2.7)
+    with _open_small(out, size, len(panels), sharey=shared) as (figure, axes):
+        for axis, panel in zip(axes, panels, strict=True):
             for ink, (name, points) in zip(INKS, panel.lines.items(), strict=False):
                 places = range(len(points))
                 values, spreads = [point[1] for point in points], [point[2] for point in points]
@@ -65,10 +57,9 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
             axis.set_ylim(0, 1.03 if shared else None)
             axis.grid(axis="y", lw=0.4)
             axis.spines[["top", "right"]].set_visible(False)
-        axes[0][0].set_ylabel(y)
-        handles, labels = axes[0][0].get_legend_handles_labels()
+        axes[0].set_ylabel(y)
+        handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-        _save(plots, figure, out)
     return out
 
 
@@ -90,9 +81,7 @@ def draw_jitter(jitter: Jitter, out: Path) -> Path:
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
-    plots = load_matplotlib()
-    with plots.rc_context({"svg.hashsalt": "unitscope", "svg.fonttype": "none", "font.size": 9}):
-        figure, axis = plots.subplots(figsize=(5.2, 3.0), layout="constrained")
+    with _open_small(out, (5.2, 3.0)) as (_, [axis]):
         random = np.random.default_rng(0)
         everything = np.array([*jitter.present[1], *jitter.absent[1]], np.float64)
         margin = 0.06 * (float(np.ptp(everything)) or 1)
@@ -119,7 +108,6 @@ def draw_jitter(jitter: Jitter, out: Path) -> Path:
         axis.set(xlabel=jitter.x, ylim=(-0.04, 2.42), xlim=(grid[0], grid[-1]))
         axis.set_title(jitter.title, loc="left", fontsize=9, pad=8)
         axis.spines[["top", "right", "left"]].set_visible(False)
-        _save(plots, figure, out)
     return out
 
 
@@ -142,13 +130,21 @@ def smooth_density(
     return np.asarray(density / (density.max() or 1))
 
 
-def _save(plots: ModuleType, figure: Any, out: Path) -> None:
-    try:
-        with writing(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(out, format="svg", metadata={"Date": None})
-    finally:
-        plots.close(figure)
+@contextmanager
+def _open_small(
+    out: Path, size: tuple[float, float], columns: int = 1, **shared: bool
+) -> Iterator[tuple[Any, Any]]:
+    """A figure of plots in a row, in inches, in small type: (figure, axes); written as SVG at the end."""
+    plots = load_matplotlib()
+    with plots.rc_context({"svg.hashsalt": "unitscope", "svg.fonttype": "none", "font.size": 9}):
+        figure, axes = plots.subplots(1, columns, figsize=size, squeeze=False, layout="constrained", **shared)
+        try:
+            yield figure, axes[0]
+            with writing(out):
+                out.parent.mkdir(parents=True, exist_ok=True)
+                figure.savefig(out, format="svg", metadata={"Date": None})
+        finally:
+            plots.close(figure)
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     draw_correlations(study, folder / "figures" / "correlations.svg")
     if labelling is not None:
         draw_labelling(study, labelling, folder / "figures")
+    targets = tqdm(study.targets.tolist(), desc="drawing the classes", unit="class", disable=None)
     page = page_environment().get_template("removal.html")
     text = page.render(
         study=study,
@@ -89,7 +90,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
         drop_name=DROPS[study.ranked.by],
         kinds=study.kinds,
         mean=[study.levels[None, kind, count] for kind, count, _ in study.kinds],
-        parts=[_describe_class(study, target, folder, cards, anchors) for target in _progress(study)],
+        parts=[_describe_class(study, target, folder, cards, anchors) for target in targets],
         shared=[
             (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
             for unit, targets in list(shared.items())[:SHARED]
@@ -98,10 +99,6 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
         labelling=labelling,
     )
     return write_page(text, folder)
-
-
-def _progress(study: Removal) -> "tqdm[int]":
-    return tqdm(study.targets.tolist(), desc="drawing the classes", unit="class", disable=None)
 
 
 def _draw_cards(

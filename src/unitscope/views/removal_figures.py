@@ -81,19 +81,17 @@ def draw_classes(study: Removal, out: Path) -> Path:
     return out
 
 
-def draw_labelling(study: Removal, labelling: Labelling, folder: Path) -> tuple[Path, Path]:
+def draw_labelling(study: Removal, labelling: Labelling, folder: Path) -> None:
     """Mean IoU of units by the number of classes they matter to, and by bins of importance (fig. 2e)."""
     assert study.named is not None
     mean = float(study.named.labels.best_iou.mean())
     top = 1.1 * max(one.mean + one.error for one in (*labelling.by_classes, *labelling.by_importance))
-    one, other = folder / "iou-classes.svg", folder / "iou-importance.svg"
-    for path, groups, x in (
-        (one, labelling.by_classes, "number of classes the units matter to"),
-        (other, labelling.by_importance, "units by mean importance, low to high"),
+    for name, groups, x in (
+        ("iou-classes.svg", labelling.by_classes, "number of classes the units matter to"),
+        ("iou-importance.svg", labelling.by_importance, "units by mean importance, low to high"),
     ):
-        with open_figure(path, WIDTH, 230.0) as (_, axis):
+        with open_figure(folder / name, WIDTH, 230.0) as (_, axis):
             _draw_groups(axis, groups, mean, top, x)
-    return one, other
 
 
 def _draw_groups(axis: Any, groups: list[Group], mean: float, top: float, x: str) -> None:

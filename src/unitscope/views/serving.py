@@ -2,8 +2,8 @@
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +38,10 @@ def serve_painting(
     Raises `UsageError` where starlette and uvicorn are missing, the port cannot be had, or the run finds
     nothing to paint with.
     """
-    with _needing_servers("painting"):
-        from unitscope.views.app.project import open_project
-        from unitscope.views.app.server import make_app
+    _check_servers("painting")
+    from unitscope.views.app.project import open_project
+    from unitscope.views.app.server import make_app
+
     if images < 64:
         raise UsageError(f"images is {images}; wanted 64 or more")
     with bind(host, port) as bound:
@@ -65,26 +66,21 @@ def serve_rating(
     Raises `UsageError` where starlette and uvicorn are missing or the port cannot be had, `SourceError` where
     the source no longer holds the images, `RunError` where the folder has answers to other questions.
     """
-    with _needing_servers("rating"):
-        from unitscope.views.rating.rating_session import open_session
-        from unitscope.views.rating.server import make_app
+    _check_servers("rating")
+    from unitscope.views.rating.rating_session import open_session
+    from unitscope.views.rating.server import make_app
+
     with bind(host, port) as bound:
         session = open_session(run, source, questionnaire, folder)
         print(f"{len(questionnaire)} questions, answers in {folder}")
         serve(make_app(session, host), bound, host, "rate")
 
 
-@contextmanager
-def _needing_servers(what: str) -> Iterator[None]:
-    """Imports in the block may fail for want of the extra `app`: raises `UsageError` that names it."""
-    try:
-        import uvicorn  # noqa: F401
-
-        yield
-    except ImportError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        raise missing_extra(error.name, f"serves the page for {what}", "app") from error
+def _check_servers(what: str) -> None:
+    """Raises `UsageError` where the extra `app` is not installed."""
+    for name in ("starlette", "uvicorn"):
+        if find_spec(name) is None:
+            raise missing_extra(name, f"serves the page for {what}", "app")
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -6,10 +6,13 @@ import re
 
 import pytest
 
+from painted import paint_here
 from unitscope.cli import main
 from unitscope.lab.plugins import STUDY
 from unitscope.lab.studies import trained_groups
 from unitscope.lab.studies.catalog import STUDIES
+from unitscope.lab.world import open_drawn
+from unitscope.lab.zoo import pictures
 from unitscope.plugins import find_function
 
 TABLES = {
@@ -22,10 +25,12 @@ TABLES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_steps():
-    """Networks are trained for two steps, not sixteen: what a study leaves is tested, not what it finds."""
+def smaller():
+    """Fewer steps and pictures than even --quick takes: what a study leaves is tested, not what it finds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trained_groups, "QUICK_STEPS", 2)
+        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=48, seed=2000, size=64))
+        patch.setattr(pictures, "_paint_into", paint_here)
         yield
 
 

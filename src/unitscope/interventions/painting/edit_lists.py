@@ -14,7 +14,6 @@ All keys are there, and no others. docs/files.md describes them.
 """
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -93,16 +92,11 @@ def read_painting(value: object, easel: Easel) -> Painting:
 def _check_generator(value: object, easel: Easel) -> None:
     generator = easel.generator
     found = _members(value, ("name", "digest", "seed"), "generator")
-    wanted: Mapping[str, object] = {
-        "name": generator.name,
-        "digest": generator.digest,
-        "seed": generator.seed,
-    }
-    for key in ("digest", "seed"):
-        if found[key] != wanted[key] or isinstance(found[key], bool):
+    for key, word in (("digest", "generator"), ("seed", "seed")):
+        if found[key] != getattr(generator, key) or isinstance(found[key], bool):
             raise UsageError(
-                f"the edit list is for another {'seed' if key == 'seed' else 'generator'} than "
-                f"{wanted['name']} with seed {wanted['seed']}; open it with that one"
+                f"the edit list is for another {word} than {generator.name} with seed {generator.seed}; "
+                "open it with that one"
             )
     if not isinstance(found["name"], str):
         raise UsageError("the generator's name must be text")

@@ -333,17 +333,23 @@ class Depth(StudyResult):
         columns = [*("layer", "units", "cells", "detectors", "by chance"), *self.categories]
         columns += ["unique", "object, q < .05", f"object of {self.few} units"]
         lines = []
-        for layer, rows in self._by_layer().items():
+        for layer, rows in group_rows(self.layers, "layer").items():
             expected = [expect_few(row, self.few) for row in rows]
             known = [counts.get("object", 0.0) for counts in expected if counts]
-            cells = [layer, rows[0].units, " × ".join(map(str, rows[0].cells))]
-            cells += [_span([row.detectors for row in rows])]
-            cells += [_span([row.chance_detectors for row in rows], ".1f")]
-            for category in (*self.categories, None):
-                spans = (_span([row.count(category, rule) for row in rows]) for rule in RULES)
-                cells.append(" / ".join(spans))
-            cells += [_span([row.count("object", sure=True) for row in rows])]
-            lines.append((*cells, _span(known, ".1f") if known else "–"))
+            unique = (
+                " / ".join(_span([row.count(category, rule) for row in rows]) for rule in RULES)
+                for category in (*self.categories, None)
+            )
+            lines.append(
+                (
+                    *(layer, rows[0].units, " × ".join(map(str, rows[0].cells))),
+                    _span([row.detectors for row in rows]),
+                    _span([row.chance_detectors for row in rows], ".1f"),
+                    *unique,
+                    _span([row.count("object", sure=True) for row in rows]),
+                    _span(known, ".1f") if known else "–",
+                )
+            )
         start = "A quick look, not a result.\n" if self.quick else ""
         peaks = "\n".join(peak.spell() for peak in self.peaks)
         return f"{start}{Table(tuple(columns), tuple(lines)).markdown()}\n{peaks}"
@@ -375,13 +381,7 @@ class Depth(StudyResult):
 
     def draw(self, path: Path) -> Path:
         """Draws the layers as bars, as in paper B, figs. 3c and 3d; raises as `draw_bars` does."""
-        return draw_bars(self._by_layer(), path)
-
-    def _by_layer(self) -> dict[str, list[Representation]]:
-        grouped: dict[str, list[Representation]] = {}
-        for row in self.layers:
-            grouped.setdefault(row.layer, []).append(row)
-        return grouped
+        return draw_bars(group_rows(self.layers, "layer"), path)
 
 
 def _span(values: Sequence[float | int], form: str = ".0f") -> str:

@@ -231,12 +231,10 @@ def describe_network(
     return describe_layer(found[LAST], group, seed, step=step, skill=skill, seconds=seconds)
 
 
-def group_rows(rows: Sequence[Representation]) -> dict[str, list[Representation]]:
-    """The rows by group, in their order."""
-    grouped: dict[str, list[Representation]] = {}
-    for row in rows:
-        grouped.setdefault(row.group, []).append(row)
-    return grouped
+def group_rows(rows: Sequence[Representation], by: str = "group") -> dict[str, list[Representation]]:
+    """The rows by group, or by layer with `by="layer"`, in their order."""
+    names = dict.fromkeys(getattr(row, by) for row in rows)
+    return {name: [row for row in rows if getattr(row, by) == name] for name in names}
 
 
 def cohort_table(rows: Sequence[Representation]) -> Table:

@@ -153,7 +153,7 @@ def _draw_grid(rng: Rng, aspects: Float[np.ndarray, "n"], size: int) -> Float32[
 
 
 def _look(
-    stored: Float32[Tensor, "n c v u"], grid: Float32[Tensor, "n y x 2"], mode: str, beyond: str = "border"
+    stored: Float32[Tensor, "n c v u"], grid: Float[Tensor, "n y x 2"], mode: str, beyond: str = "border"
 ) -> Tensor:
     return functional.grid_sample(stored, grid, mode=mode, padding_mode=beyond, align_corners=False)
 

@@ -35,16 +35,16 @@ def test_shares_are_those_of_a_loop_over_single_edits(studio, study):
     generator, segmenter = studio.generator, studio.segmenter
     before = [segment_alone(generator, segmenter, number) for number in range(64, 88)]
     layer = study.layers["maps"]
-    for place, version in enumerate(layer.versions):
-        edit = set_units("maps", version.units, UNITS)
+    for place, (by, concept, count) in enumerate(layer.versions):
+        edit = set_units("maps", study.rankings[by][concept][:count], UNITS)
         after = [segment_alone(generator, segmenter, number, edit) for number in range(64, 88)]
         for concept in (2, 3, 5, 7):
             was, now = (np.mean([(one == concept).any(0).sum() for one in many]) for many in (before, after))
             assert layer.areas.removed(place, concept).value == pytest.approx(-(now - was) / was)
     for draw, (versions, lot) in enumerate(zip(layer.drawn, layer.lots, strict=True)):
         numbers = range(64 + 6 * draw, 70 + 6 * draw)
-        for place, version in enumerate(versions):
-            edit = set_units("maps", version.units, UNITS)
+        for place, units in enumerate(versions):
+            edit = set_units("maps", units, UNITS)
             was = sum((before[number - 64] == 3).any(0).sum() for number in numbers)
             after = [segment_alone(generator, segmenter, number, edit) for number in numbers]
             now = sum((one == 3).any(0).sum() for one in after)
@@ -72,7 +72,7 @@ def test_a_random_draw_serves_all_concepts_and_larger_counts_hold_smaller_ones(s
     drawn = study.layers["maps"].drawn
     assert len(drawn) == 4
     for versions in drawn:
-        sets = [set(one.units) for one in versions]
+        sets = [set(units) for units in versions]
         assert [len(one) for one in sets] == [1, 2, 3]
         assert sets[0] < sets[1] < sets[2]
 
@@ -81,9 +81,7 @@ def test_again_gives_the_same(studio, study):
     again = study_erasure(studio, study.targets, counts=[3, 1, 2], draws=4, images=24)
     assert json.dumps(again.describe()) == json.dumps(study.describe())
     other = study_erasure(studio, study.targets, counts=[1], draws=4, images=24, seed=1)
-    assert [lot[0].units for lot in other.layers["maps"].drawn] != [
-        lot[0].units for lot in study.layers["maps"].drawn
-    ]
+    assert [lot[0] for lot in other.layers["maps"].drawn] != [lot[0] for lot in study.layers["maps"].drawn]
 
 
 def test_given_orders_are_measured_too(studio):

@@ -14,9 +14,9 @@ from generated import PAINTS, UNITS, WORDS, planted_studio, segment_alone
 from unitscope.errors import RunError, UsageError
 from unitscope.experiments.erasure_result import Target
 from unitscope.experiments.placement import study_placement
-from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import set_units
 from unitscope.interventions.insertion import Trials, draw_cells, find_context, find_pixels
+from unitscope.interventions.repainting import SURE
 from unitscope.interventions.unit_values import measure_layers
 
 BALL, TREE, GROUND = WORDS[2], WORDS[3], WORDS[5]
@@ -145,7 +145,7 @@ def test_cells_share_out_the_pixels(height, width, rows, columns):
 def test_trials_of_one_image_count_as_one_draw():
     change, image = np.array([4, 4, 0, 0]), np.array([1, 1, 2, 2])
     same = np.zeros(4)
-    trials = Trials(image, np.ones(4, int), change, same, same, same, 4.0)
+    trials = Trials(4.0, image, np.ones(4, int), change, same, same, same)
     assert trials.effect.value == 0.5
     assert trials.deviation == 0.5
     assert trials.effect.high - 0.5 == pytest.approx(SURE * 0.5)  # two draws, not four

@@ -12,7 +12,7 @@ from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions import sweeps
 from unitscope.interventions.ablation import Trial, find_targets, score_removals, single_units
-from unitscope.interventions.class_scores import ClassScores, add_logits, empty_scores
+from unitscope.interventions.classes import ClassScores, add_logits, empty_scores
 from unitscope.interventions.importance import (
     Importance,
     correlate_ranks,

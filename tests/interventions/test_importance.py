@@ -9,16 +9,17 @@ from test_ablation import CLASSES, Noise, Pooled, Shortcut
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.ablation import Trial, find_targets, read_images, score_removals
-from unitscope.interventions.class_scores import add_logits, empty_scores
+from unitscope.interventions.classes import add_logits, empty_scores
 from unitscope.interventions.importance import (
     Importance,
+    correlate_peaks,
     correlate_ranks,
+    count_signs,
     group_by_classes,
     list_edges,
     measure_importance,
     shared_units,
 )
-from unitscope.interventions.peak_correlation import correlate_peaks, count_signs
 from unitscope.interventions.sweeps import Sweep, average_sweeps, sweep_removals
 from unitscope.networks.network import Network, Preprocessing
 

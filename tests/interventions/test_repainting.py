@@ -9,9 +9,10 @@ from hypothesis.extra import numpy as arrays
 
 from generated import PAINTS, UNITS, WORDS, planted_generator, planted_segmenter, segment_alone
 from unitscope.errors import UsageError
-from unitscope.interventions.areas import SURE, Areas
 from unitscope.interventions.edits import Edit, edited, set_units
 from unitscope.interventions.repainting import (
+    SURE,
+    Areas,
     Repainted,
     count_areas,
     repaint,

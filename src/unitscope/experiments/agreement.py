@@ -19,23 +19,16 @@ class Measure(Interval):
     count: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """Measures functions of sums over units, with intervals from how often each draw holds each unit."""
-
-    drawn: Int64[np.ndarray, "draw unit"]
-
-    def measure(
-        self,
-        parts: Float64[np.ndarray, "unit part"],
-        combine: Callable[[Float64[np.ndarray, "*draw part"]], Float64[np.ndarray, "*draw"]],
-        counted: Bool[np.ndarray, "unit"],
-    ) -> Measure:
-        """`combine` of the sums of parts over the units `counted`, and its middle 95 % over draws."""
-        kept = np.where(counted[:, None], parts, 0.0)
-        value = float(combine(kept.sum(0)))
-        found = take_middle(combine(self.drawn @ kept), value)
-        return Measure(*found.ends, int(counted.sum()))
+def measure_sums(
+    drawn: Int64[np.ndarray, "draw unit"],
+    parts: Float64[np.ndarray, "unit part"],
+    combine: Callable[[Float64[np.ndarray, "*draw part"]], Float64[np.ndarray, "*draw"]],
+    counted: Bool[np.ndarray, "unit"],
+) -> Measure:
+    """`combine` of the sums of parts over the units `counted`, and its middle 95 % over draws."""
+    kept = np.where(counted[:, None], parts, 0.0)
+    found = take_middle(combine(drawn @ kept), float(combine(kept.sum(0))))
+    return Measure(*found.ends, int(counted.sum()))
 
 
 def resample(strata: Int64[np.ndarray, "unit"], draws: int, seed: int) -> Int64[np.ndarray, "draw unit"]:

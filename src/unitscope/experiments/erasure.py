@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import UsageError, check_seed
-from unitscope.experiments.erasure_result import MANY, By, Erasure, LayerErasure, Rankings, Target, Version
-from unitscope.interventions.areas import Areas
+from unitscope.experiments.erasure_result import MANY, By, Erasure, LayerErasure, Rankings, Target
 from unitscope.interventions.causal_sets import Recipe, check_scorer, find_places, optimize_units
-from unitscope.interventions.edits import Edit
+from unitscope.interventions.edits import Edit, check_counts
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.repainting import repaint
+from unitscope.interventions.linear_head import remove_units
+from unitscope.interventions.repainting import Areas, repaint
 from unitscope.interventions.unit_values import Levels
 
 COUNTS = (1, 2, 4, 8, 12, 20, 30)
@@ -39,10 +38,8 @@ def study_erasure(
     all others. Units are set to 0 everywhere: those that the studio's run ranks highest by IoU, and random
     ones, `draws` times; with `optimize` also those that so many steps of `optimize_units` rank highest, or
     those of `effects`, orders of units by concept id. Measured on `images` images from number `first` on,
-    which have not ranked them.
-
-    Raises `UsageError` for counts, draws, images or layers that cannot be, or a concept that no unit has to
-    do with.
+    which have not ranked them. Raises `UsageError` for counts, draws, images or layers that cannot be, or a
+    concept that no unit has to do with.
     """
     check_seed(seed)
     numbers = studio.fresh(images, first)
@@ -134,10 +131,8 @@ def choose_counts(studio: Studio, targets: Sequence[Target], counts: Sequence[in
     """
     sizes = {one.layer: len(studio.layer(one.layer)) for one in targets}
     layer = min(sizes, key=lambda name: sizes[name])
-    if counts and not (min(counts) >= 1 and max(counts) <= sizes[layer]):
-        raise UsageError(
-            f"layer {layer} has {sizes[layer]} units; remove 1 to {sizes[layer]}, not {list(counts)}"
-        )
+    if counts:
+        check_counts(layer, sizes[layer], counts)
     return tuple(sorted({*(counts or (n for n in COUNTS if n < max(sizes[layer], 2)))}))
 
 
@@ -170,14 +165,12 @@ def choose_layers(
         taken = min(count, max(len(found) // 2, 1))
         orders = {one.concept.id: tuple(studio.rank(one.concept, layer)) for one in here}
         tried = _erase_layer(studio, layer, here, {"iou": orders}, [taken], 0, 0, numbers)
-        for place, one in enumerate(here):
-            gain = tried.areas.removed(place, number := one.concept.id).value - tried.areas.aside(
-                place, number
-            )
-            gains[number][layer] = float(np.nan_to_num(gain, nan=-np.inf))
-    for concept in concepts:
-        if not gains[concept.id]:
-            studio.rank(concept, names[-1])  # raises
+        for place, concept in enumerate(orders):
+            gain = tried.areas.removed(place, concept).value - tried.areas.aside(place, concept)
+            gains[concept][layer] = float(np.nan_to_num(gain, nan=-np.inf))
+    for one in concepts:
+        if not gains[one.id]:
+            studio.rank(one, names[-1])  # raises
     return [Target(one, max(gains[one.id], key=lambda layer: gains[one.id][layer])) for one in concepts]
 
 
@@ -193,18 +186,13 @@ def _erase_layer(
 ) -> LayerErasure:
     """Removes ranked units from every image, and the random units of one draw from each."""
     units, size = len(studio.layer(layer)), studio.vocabulary.size
-    versions = tuple(
-        Version(by, one.concept.id, count, tuple(orders[one.concept.id][:count]))
-        for by, orders in rankings.items()
-        for one in targets
-        for count in counts
-    )
+    versions = tuple((by, one.concept.id, count) for by in rankings for one in targets for count in counts)
+    ranked = [rankings[by][concept][:count] for by, concept, count in versions]
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(units).tolist() for _ in range(draws)]
-    drawn = tuple(
-        tuple(Version("random", 0, count, tuple(order[:count])) for count in counts) for order in orders
-    )
-    plans = [_remove(layer, units, (*versions, *lot)) for lot in drawn or ((),)]
+    drawn = tuple(tuple(tuple(order[:count]) for count in counts) for order in orders)
+    masks = ([np.isin(np.arange(units), taken) for taken in (*ranked, *lot)] for lot in drawn or ((),))
+    plans = [remove_units(layer, np.stack(mask)) for mask in masks]
     areas, lots = Areas(len(versions), size), tuple(Areas(len(counts), size) for _ in drawn)
 
     def plan(number: int, _: object) -> Edit:
@@ -216,7 +204,7 @@ def _erase_layer(
         if lots:
             lot = lots[share_out(image.number, numbers, draws)]
             lot.add(replace(image, after=image.after[len(versions) :]))
-    return LayerErasure(units, versions, areas, drawn, lots)
+    return LayerErasure(units, tuple(counts), versions, areas, drawn, lots)
 
 
 def share_out(number: int, numbers: Sequence[int], draws: int) -> int:
@@ -228,11 +216,3 @@ def share_out(number: int, numbers: Sequence[int], draws: int) -> int:
     [0, 0, 0, 1, 1, 2, 2]
     """
     return (number - numbers[0]) * draws // len(numbers)
-
-
-def _remove(layer: str, units: int, versions: Sequence[Version]) -> Edit:
-    """Versions of a picture, each with some units at 0 everywhere."""
-    strength = torch.zeros(len(versions), units, 1, 1)
-    for place, version in enumerate(versions):
-        strength[place, list(version.units)] = 1.0
-    return Edit(layer, strength, torch.zeros(1, 1, 1, 1))

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from unitscope.concepts.vocabulary import Concept
-from unitscope.interventions.areas import Areas
 from unitscope.interventions.generator_run import Studio
+from unitscope.interventions.repainting import Areas
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval
 from unitscope.tables import Table, align, plain
@@ -33,28 +33,20 @@ class Target:
     layer: str
 
 
-@dataclass(frozen=True)
-class Version:
-    """Which units are set to 0: `count` of them, ranked for `concept`, or random."""
-
-    by: By
-    concept: int
-    count: int
-    units: tuple[int, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class LayerErasure:
     """The removals from one layer, and the areas after each.
 
-    `areas` are those without ranked units, `versions`, over all images; `lots[draw]` those without the random
-    units of a draw, the versions `drawn[draw]`, over its own images.
+    `areas` are those without ranked units, over all images: `versions` say what ranked them, for which
+    concept, and how many; `lots[draw]` those without `counts` random units, `drawn[draw]`, over the images
+    of that draw.
     """
 
     units: int
-    versions: tuple[Version, ...]
+    counts: tuple[int, ...]
+    versions: tuple[tuple[By, int, int], ...]
     areas: Areas
-    drawn: tuple[tuple[Version, ...], ...]
+    drawn: tuple[tuple[tuple[int, ...], ...], ...]
     lots: tuple[Areas, ...]
 
     @cached_property
@@ -65,9 +57,8 @@ class LayerErasure:
     def find(self, by: By, concept: int, count: int) -> tuple[Areas, int]:
         """The areas that hold a removal, over all images, and its place in them."""
         if by == "random":
-            return self.random, [one.count for one in self.drawn[0]].index(count)
-        wanted = (by, concept, count)
-        return self.areas, [(one.by, one.concept, one.count) for one in self.versions].index(wanted)
+            return self.random, self.counts.index(count)
+        return self.areas, self.versions.index((by, concept, count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +135,8 @@ class Erasure(GeneratorStudy):
     def others(self, target: Target, by: By, count: int) -> list[tuple[Concept, Interval]]:
         """The share removed of every other common concept of the target's category, the largest first."""
         areas = self.layers[target.layer].areas
-        common = [
-            one
-            for one in self.studio.vocabulary
-            if one.category == target.concept.category
-            and one != target.concept
-            and areas.cover(one.id) >= COMMON
-        ]
+        alike = (one for one in self.studio.vocabulary if one.category == target.concept.category)
+        common = (one for one in alike if one != target.concept and areas.cover(one.id) >= COMMON)
         rows = [(one, self.removed(target, by, count, one)) for one in common]
         return sorted(rows, key=lambda row: -row[1].value)
 
@@ -198,31 +184,18 @@ class Erasure(GeneratorStudy):
         rows = [[*head, "others changed", "by random", "other that loses most"]]
         for target in self.targets:
             others = self.others(target, "iou", many)
-            rows.append(
-                [
-                    target.concept.label,
-                    target.layer,
-                    f"{100 * self.cover(target):.1f}",
-                    *(self.removed(target, by, many).spell(times=100.0) for by in self.kinds),
-                    f"{100 * self.aside(target, 'iou', many):.1f}",
-                    f"{100 * self.aside(target, 'random', many):.1f}",
-                    f"{others[0][0].label} {100 * others[0][1].value:.1f}" if others else "-",
-                ]
-            )
+            removed = (self.removed(target, by, many).spell(times=100.0) for by in self.kinds)
+            row = [target.concept.label, target.layer, f"{100 * self.cover(target):.1f}", *removed]
+            row += [f"{100 * self.aside(target, by, many):.1f}" for by in ("iou", "random")]
+            most = f"{others[0][0].label} {100 * others[0][1].value:.1f}" if others else "-"
+            rows.append([*row, most])
         return align(rows, left=(0, 1, len(rows[0]) - 1))
 
     def describe(self) -> dict[str, Any]:
         """The study in short, ready for JSON."""
-        found: dict[str, Any] = plain(
-            {
-                **self._about(),
-                "draws": self.draws,
-                "seed": self.seed,
-                "counts": self.counts,
-                "concepts": [self._describe_target(target) for target in self.targets],
-            }
-        )
-        return found
+        options = {"draws": self.draws, "seed": self.seed, "counts": self.counts}
+        concepts = [self._describe_target(target) for target in self.targets]
+        return dict(plain({**self._about(), **options, "concepts": concepts}))
 
     def _describe_target(self, target: Target) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ most to the class they had, and to the class they get, change more (absolute cha
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -41,17 +41,14 @@ from unitscope.statistics.intervals import Interval
 from unitscope.tables import Table
 
 Group = Literal["source", "target", "rest", "random"]
-GROUPS: tuple[Group, ...] = ("source", "target", "rest", "random")
+GROUPS: tuple[Group, ...] = get_args(Group)
 MOST = 4
 """So many units count as most important to a class, as in fig. 5."""
 ERRORS = 2.58
 """Standard errors to either side of a mean: 99 %."""
-GROUP_NAMES: dict[Group, str] = {
-    "source": f"{MOST} of source",
-    "target": f"{MOST} of target",
-    "rest": "rest",
-    "random": f"{MOST} random",
-}
+GROUP_NAMES = dict(
+    zip(GROUPS, (f"{MOST} of source", f"{MOST} of target", "rest", f"{MOST} random"), strict=True)
+)
 MOVEMENT_COLUMNS = ("source", "target", "group", "units", "images", "change", "change_low", "change_high",
                     "size", "size_low", "size_high")  # fmt: skip
 ATTACK_COLUMNS = ("key", "truth", "source", "target", "success", "l2", "linf")
@@ -124,18 +121,10 @@ class AttackStudy(Result):
 
     def tables(self) -> dict[str, Table]:
         """How far every group of units moved, and every attack."""
-        names = self.network.classes
+        names: dict[int | None, str] = {None: "all", **dict(enumerate(self.network.classes))}
         movements = (
-            (
-                "all" if row.source is None else names[row.source],
-                "all" if row.target is None else names[row.target],
-                row.group,
-                row.units,
-                row.images,
-                *row.change.ends,
-                *row.size.ends,
-            )
-            for row in self.movements
+            (names[r.source], names[r.target], r.group, r.units, r.images, *r.change.ends, *r.size.ends)
+            for r in self.movements
         )
         attacks = (
             (one.key, names[aim.truth], names[one.source], names[one.target], one.success, one.l2, one.linf)
@@ -162,10 +151,8 @@ class AttackStudy(Result):
             return line
         kept = [one for one in self.attacked if one.success]
         l2, linf = np.mean([one.l2 for one in kept]), np.mean([one.linf for one in kept])
-        tables = (
-            self._spell_changes("absolute change of peak", ""),
-            self._spell_changes("change of peak", "+"),
-        )
+        titles = (("absolute change of peak", ""), ("change of peak", "+"))
+        tables = (self._spell_changes(title, sign) for title, sign in titles)
         line += f"; mean L2 {l2:.3g}, mean Linf {linf:.3g} of pixels in [0, 1]"
         return "\n\n".join([line, *tables, INTERVALS])
 
@@ -202,11 +189,9 @@ def study_attacks(
     other half `count` images a target are attacked, drawn by `seed`: those whose label is not the target and
     that the network does not take for it (as in paper B, fig. 5). `targets` are names or numbers of classes,
     `attack` is by default `CarliniWagner()`; random units are drawn `draws` times. `run` is a dissection of
-    the layer, for the labels of its units.
-
-    Raises `UsageError` for a class that is unknown, a layer that is unknown, too small, or the logits
-    themselves, or a run of another network, `SourceError` where too few images can be attacked or a target
-    has none to rank its units with.
+    the layer, for the labels of its units. Raises `UsageError` for a class that is unknown, a layer that is
+    unknown, too small, or the logits themselves, or a run of another network, `SourceError` where too few
+    images can be attacked or a target has none to rank its units with.
     """
     check_seed(seed)
     if count < 1 or draws < 2:
@@ -216,31 +201,24 @@ def study_attacks(
     trial = open_trial(network, images)
     ranking, testing = trial.split()
     ranked = set(ranking.targets.tolist())
-    for target in chosen:
-        if target not in ranked:
-            name = network.classes[target]
-            raise SourceError(f"no image of class {name!r} is there to rank its units with; add at least 2")
-    _check_layer(network, layer, read_pixels(network, trial.source[int(trial.images[0])].image))
+    if missing := [network.classes[target] for target in chosen if target not in ranked]:
+        raise SourceError(f"no image of class {missing[0]!r} is there to rank its units with; add at least 2")
+    first = read_pixels(network, trial.source[int(trial.images[0])].image)
+    check_hidden(network, layer, network.preprocessing.normalize(first[None].to(network.device)))
+    if (units := count_units(network, layer)) <= 2 * MOST:
+        raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
     aims = choose_aims(network, testing, chosen, ranked, count, seed)
     importance = measure_importance(network, layer, ranking)
     if not importance.margin[sorted(ranked)].any():
         raise UsageError(f"the logits of {network.name} do not depend on {layer}; take another layer")
     classes, keys = [aim.target for aim in aims], [aim.key for aim in aims]
-    attacked = attack_images(
-        network, [aim.image for aim in aims], classes, attack or CarliniWagner(), keys=keys
-    )
+    pictures = [aim.image for aim in aims]
+    attacked = tuple(attack_images(network, pictures, classes, attack or CarliniWagner(), keys=keys))
     before = measure_peaks(network, layer, [one.original for one in attacked])
     after = measure_peaks(network, layer, [one.image for one in attacked])
-    rows = measure_movements(attacked, before, after, importance.order, draws=draws, seed=seed)
-    return AttackStudy(
-        network, layer, tuple(aims), tuple(attacked), before, after, importance.order, tuple(rows), labels
-    )
-
-
-def _check_layer(network: Network, layer: str, image: Pixels) -> None:
-    check_hidden(network, layer, network.preprocessing.normalize(image[None].to(network.device)))
-    if (units := count_units(network, layer)) <= 2 * MOST:
-        raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
+    order = importance.order
+    rows = tuple(measure_movements(attacked, before, after, order, draws=draws, seed=seed))
+    return AttackStudy(network, layer, tuple(aims), attacked, before, after, order, rows, labels)
 
 
 def read_pixels(network: Network, picture: Picture) -> Pixels:
@@ -321,7 +299,7 @@ def measure_movements(
         for group in GROUPS if places else ():
             chosen = masks[group][places]
             estimates = [
-                _estimate(_average(_mean_units(values[places], chosen), images), over_draws=group == "random")
+                _estimate(values[places], chosen, images, over_draws=group == "random")
                 for values in (change, np.abs(change))
             ]
             units = float(chosen.sum(2).mean())
@@ -360,27 +338,15 @@ def _select(attacked: Sequence[Attacked]) -> list[tuple[int | None, int | None, 
     ]
 
 
-def _mean_units(
-    values: Float64[np.ndarray, "attack unit"], masks: Masks
-) -> Float64[np.ndarray, "attack set"]:
-    return np.asarray(np.einsum("au,asu->as", values, masks) / masks.sum(2))
-
-
-def _average(
-    values: Float64[np.ndarray, "attack set"], images: Int64[np.ndarray, "attack"]
-) -> Float64[np.ndarray, "image set"]:
-    """The mean over the attacks on every image."""
-    sums = np.zeros((int(images.max()) + 1, values.shape[1]))
-    np.add.at(sums, images, values)
-    return np.asarray(sums / np.bincount(images)[:, None])
-
-
-def _estimate(values: Float64[np.ndarray, "image set"], *, over_draws: bool) -> Interval:
-    if over_draws:
-        means = values.mean(0)
-        half = ERRORS * float(means.std(ddof=1))
-    else:
-        means = values[:, 0]
-        half = ERRORS * float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else math.nan
-    mean = float(means.mean())
+def _estimate(
+    values: Peaks, masks: Masks, images: Int64[np.ndarray, "attack"], *, over_draws: bool
+) -> Interval:
+    """The mean over images, whose attacks are averaged first, and of an attack the units of its set."""
+    sets = np.einsum("au,asu->as", values, masks) / masks.sum(2)
+    sums = np.zeros((int(images.max()) + 1, sets.shape[1]))
+    np.add.at(sums, images, sets)
+    found = sums / np.bincount(images)[:, None]
+    means = found.mean(0) if over_draws else found[:, 0]
+    error = means.std(ddof=1) / (1 if over_draws else np.sqrt(len(means))) if len(means) > 1 else math.nan
+    mean, half = float(means.mean()), ERRORS * float(error)
     return Interval(mean, mean - half, mean + half)

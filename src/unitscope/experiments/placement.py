@@ -20,7 +20,7 @@ from unitscope.experiments.erasure_result import MANY, WORDS, By, GeneratorStudy
 from unitscope.interventions.causal_sets import Recipe
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.insertion import Cell, Trials, choose_grid, draw_cells, read_trials, set_at
+from unitscope.interventions.insertion import Trials, choose_grid, draw_cells, read_trials, set_at
 from unitscope.interventions.repainting import repaint, stack_edits
 from unitscope.interventions.unit_values import Levels, Rule, measure_layers
 from unitscope.tables import Table, align, plain
@@ -62,14 +62,14 @@ class Placement(GeneratorStudy):
 
         Of contexts with `least` trials or more, those of the study if None.
         """
-        fewest = self.least if least is None else least
+        least = self.least if least is None else least
         names = {one.id: one for one in self.studio.vocabulary}
         found = self.together(target)
         ids, counts = np.unique(found["iou"].context, return_counts=True)
         rows = [
             (names.get(int(one)), {by: trials.keep(int(one)) for by, trials in found.items()})
             for one, count in zip(ids, counts, strict=True)
-            if count >= fewest
+            if count >= least
         ]
         return sorted(rows, key=lambda row: -row[1]["iou"].effect.value)
 
@@ -94,15 +94,12 @@ class Placement(GeneratorStudy):
                     yield (*head, *effects)
 
     def _list_trials(self) -> Iterator[tuple[Any, ...]]:
+        names = {one.id: one.name for one in self.studio.vocabulary}
         for target in self.targets:
             for by, trials in self.together(target).items():
-                columns = (trials.image, trials.context, trials.change, trials.before, trials.inserted,
-                           trials.removed)  # fmt: skip
-                for image, context, change, *shares in zip(*(one.tolist() for one in columns), strict=True):
-                    named = (
-                        self.studio.vocabulary[context].name if context in self.studio.vocabulary else UNNAMED
-                    )
-                    yield (target.concept.name, by, image, named, change, *shares)
+                columns = [column.tolist() for column in trials.columns]
+                for image, context, *figures in zip(*columns, strict=True):
+                    yield (target.concept.name, by, image, names.get(context, UNNAMED), *figures)
 
     def text(self) -> str:
         """What units do, all contexts together and one by one, in percent."""
@@ -118,39 +115,28 @@ class Placement(GeneratorStudy):
 
     def describe(self) -> dict[str, Any]:
         """The study in short, ready for JSON."""
-        found: dict[str, Any] = plain(
+        options = {"places": self.places, "across": self.across, "units": self.count, "rule": self.rule}
+        concepts = [
             {
-                **self._about(),
-                "places": self.places,
-                "across": self.across,
-                "units": self.count,
-                "rule": self.rule,
-                "draws": self.draws,
-                "seed": self.seed,
-                "concepts": [
-                    {
-                        "concept": target.concept.name,
-                        "layer": target.layer,
-                        "units": {by: orders[target.concept.id] for by, orders in self.rankings.items()},
-                        "everywhere": _describe(self.together(target)),
-                        "contexts": [
-                            {"context": one.name if one else UNNAMED, "by": _describe(kinds)}
-                            for one, kinds in self.contexts(target)
-                        ],
-                    }
-                    for target in self.targets
+                "concept": target.concept.name,
+                "layer": target.layer,
+                "units": {by: orders[target.concept.id] for by, orders in self.rankings.items()},
+                "everywhere": _describe(self.together(target)),
+                "contexts": [
+                    {"context": one.name if one else UNNAMED, "by": _describe(kinds)}
+                    for one, kinds in self.contexts(target)
                 ],
             }
-        )
-        return found
+            for target in self.targets
+        ]
+        draws = {"draws": self.draws, "seed": self.seed}
+        return dict(plain({**self._about(), **options, **draws, "concepts": concepts}))
 
 
 def _describe(kinds: Kinds) -> dict[str, Any]:
+    names = ("effect", "added", "causal")
     return {
-        by: {
-            "trials": len(one),
-            **{name: asdict(getattr(one, name)) for name in ("effect", "added", "causal")},
-        }
+        by: {"trials": len(one), **{name: asdict(getattr(one, name)) for name in names}}
         for by, one in kinds.items()
     }
 
@@ -182,13 +168,11 @@ def study_placement(
 
     `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
     IoU are set, at `places` random places in each of `images` pictures, one at a time, to the level that they
-    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws`
-    times, and with `optimize` those that so many steps of `optimize_units` rank highest, or those of
-    `effects`. `levels` by layer are measured on the pictures that ranked the units unless given. Contexts
-    with fewer than `least` trials are not shown.
-
-    Raises `UsageError` for counts, places, draws, images or layers that cannot be, a concept that no unit has
-    to do with, or one without a level.
+    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws` times,
+    and with `optimize` those that so many steps of `optimize_units` rank highest, or those of `effects`.
+    `levels` by layer are measured on the pictures that ranked the units unless given. Contexts with fewer
+    than `least` trials are not shown. Raises `UsageError` for counts, places, draws, images or layers that
+    cannot be, a concept that no unit has to do with, or one without a level.
     """
     check_seed(seed)
     numbers = studio.fresh(images, first)
@@ -206,74 +190,46 @@ def study_placement(
         effects = optimize_orders(studio, targets, Recipe(steps=optimize, seed=seed), levels, across)
     rankings = rank_targets(studio, targets, effects, count)
     trials: dict[tuple[int, By], Trials] = {}
-    study = Placement(
-        studio,
-        tuple(targets),
-        numbers,
-        draws,
-        seed,
-        rankings,
-        count,
-        places,
-        across,
-        rule,
-        trials,
-        levels,
-        least,
-    )
+    about = (studio, targets, numbers, draws, seed, rankings)
+    study = Placement(*about, count, places, across, rule, trials, levels, least)
     for name in layers:
-        trials |= _LayerWork(study, name).run()
+        trials |= _try_layer(study, name)
     return study
 
 
-class _LayerWork:
+def _try_layer(study: Placement, layer: str) -> dict[tuple[int, By], Trials]:
     """All trials of one layer: every set of units at every place of every image."""
+    found, levels, ranked = study.studio.layer(layer), study.levels[layer], study.rankings
+    units, grid, numbers = len(found), choose_grid(found.map_size, study.across), study.numbers
+    rng = np.random.default_rng(study.seed)
+    lots = [rng.permutation(units)[: study.count].tolist() for _ in range(study.draws)]
+    here = [one.concept.id for one in study.targets if one.layer == layer]
+    sets = [(one, by, ranked[by][one] if by in ranked else ()) for one in here for by in study.kinds]
+    set_to = {one: levels.value(one, range(units), study.rule) for one in here}
 
-    def __init__(self, study: Placement, layer: str) -> None:
-        found, levels = study.studio.layer(layer), study.levels[layer]
-        self.study, self.layer, self.cells, self.units = study, layer, found.map_size, len(found)
-        self.grid = choose_grid(self.cells, study.across)
-        rng = np.random.default_rng(study.seed)
-        self.lots = [rng.permutation(self.units)[: study.count].tolist() for _ in range(study.draws)]
-        here = [one.concept.id for one in study.targets if one.layer == layer]
-        ranked = study.rankings
-        self.sets = [(one, by, ranked[by][one] if by in ranked else ()) for one in here for by in study.kinds]
-        self.values = {one: levels.value(one, range(self.units), study.rule) for one in here}
-
-    def plan(self, number: int, draw: int) -> Edit:
+    def plan(number: int, _: object) -> Edit:
         """For every set the places with its units inserted, then the places with them removed."""
-        cells, edits = self.draw(number), []
-        for concept, _, units in self.sets:
-            strength = torch.zeros(self.units)
-            strength[list(units or self.lots[draw])] = 1
-            values = (self.values[concept], torch.zeros(self.units))
-            edits += [set_at(self.layer, strength, value, cells, self.grid, self.cells) for value in values]
-        # A set's value is its versions' alone.
-        return stack_edits([Edit(one.layer, one.strength, one.value.expand(len(cells), -1, -1, -1))
-                            for one in edits])  # fmt: skip
+        cells, edits = draw_cells(grid, study.places, number, study.seed), []
+        for concept, _, chosen in sets:
+            strength = torch.zeros(units)
+            strength[list(chosen or lots[share_out(number, numbers, len(lots))])] = 1
+            for value in (set_to[concept], torch.zeros(units)):
+                one = set_at(layer, strength, value, cells, grid, found.map_size)
+                # A set's value is its versions' alone.
+                edits.append(Edit(layer, one.strength, one.value.expand(len(cells), -1, -1, -1)))
+        return stack_edits(edits)
 
-    def draw(self, number: int) -> list[Cell]:
-        return draw_cells(self.grid, self.study.places, number, self.study.seed)
-
-    def run(self) -> dict[tuple[int, By], Trials]:
-        studio, numbers = self.study.studio, self.study.numbers
-        rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in self.sets]
-        shown = np.zeros(len(self.sets), np.int64)
-
-        def plan(number: int, _: object) -> Edit:
-            return self.plan(number, share_out(number, numbers, len(self.lots)))
-
-        title, made, segmenter = f"inserting into {self.layer}", studio.generator, studio.segmenter
-        for image in repaint(made, self.layer, segmenter, plan, numbers, title=title):
-            cells = self.draw(image.number)
-            for place, (concept, _, _) in enumerate(self.sets):
-                rows[place] += read_trials(image, concept, cells, self.grid, 2 * place * len(cells))
-                shown[place] += int((image.before == concept).any(0).sum())
-        found = {}
-        for place, (concept, by, _) in enumerate(self.sets):
-            columns = np.array(rows[place], np.float64).T
-            image, context, change = columns[:3].astype(np.int64)
-            was, put, gone = columns[3:]
-            mean = float(shown[place] / len(numbers))
-            found[concept, by] = Trials(image, context, change, was, put, gone, mean)
-        return found
+    rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in sets]
+    shown = np.zeros(len(sets), np.int64)
+    made, segmenter = study.studio.generator, study.studio.segmenter
+    for image in repaint(made, layer, segmenter, plan, numbers, title=f"inserting into {layer}"):
+        cells = draw_cells(grid, study.places, image.number, study.seed)
+        for place, (concept, _, _) in enumerate(sets):
+            rows[place] += read_trials(image, concept, cells, grid, 2 * place * len(cells))
+            shown[place] += int((image.before == concept).any(0).sum())
+    trials = {}
+    for place, (concept, by, _) in enumerate(sets):
+        figures = np.array(rows[place], np.float64).T
+        columns = (*figures[:3].astype(np.int64), *figures[3:])
+        trials[concept, by] = Trials(float(shown[place] / len(numbers)), *columns)
+    return trials

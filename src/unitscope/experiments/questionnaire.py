@@ -99,8 +99,7 @@ class Questionnaire:
 
     def json(self) -> dict[str, Any]:
         """Ready for JSON; `parse_questionnaire` reads it."""
-        about = {name: getattr(self, name) for name in ("run", "cutoff", "seed", "images")}
-        return {"format": FORMAT, **about, "questions": [asdict(one) for one in self.questions]}
+        return {"format": FORMAT, **asdict(self)}
 
 
 def parse_questionnaire(text: str) -> Questionnaire:
@@ -120,12 +119,6 @@ def parse_questionnaire(text: str) -> Questionnaire:
     return found
 
 
-def identify_run(run: Dissection) -> str:
-    """A text that differs for other networks, weights, images or settings."""
-    recipe = json.dumps(run.recipe.record(), sort_keys=True, default=str)
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
-
-
 def draw_questions(
     run: Dissection,
     *,
@@ -141,20 +134,15 @@ def draw_questions(
     Layers get as many units each, half of them detectors and half not, where there are enough. `repeats`
     questions are asked twice. `decoys` show units that are asked about with the label of another unit that
     surely does not describe them (IoU below `FALSE_IOU`, share of the active pixels below `FALSE_SHARE`).
-
     Raises `UsageError` for layers that the run does not have and numbers that cannot be.
     """
     names = list(run) if layers is None else list(dict.fromkeys(layers))
     for name in names:
         pick_layer(run, name)
-    for option, value, least in (
-        ("units", 1 if units is None else units, 1),
-        ("repeats", repeats, 0),
-        ("decoys", decoys, 0),
-        ("images", images, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
+    given = {"units": units, "images": images, "repeats": repeats, "decoys": decoys, "seed": seed}
+    for option, value in given.items():
+        least = int(option in ("units", "images"))
+        if value is not None and value < least:
             raise UsageError(f"{option} is {value}; wanted {least} or more")
     rng = np.random.default_rng([seed, 10])
     strata = [stratum for name in names for stratum in _split_layer(run[name])]
@@ -182,7 +170,9 @@ def draw_questions(
         ask("repeat", one.layer, one.unit, one.concept, one.weight, first)
     for layer, unit, concept in _draw_decoys(run, asked, names, decoys, rng):
         ask("decoy", layer, unit, concept, 0.0)
-    return Questionnaire(identify_run(run), run.convention.iou_cutoff, seed, images, tuple(made))
+    recipe = json.dumps(run.recipe.record(), sort_keys=True, default=str)
+    identity = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return Questionnaire(identity, run.convention.iou_cutoff, seed, images, tuple(made))
 
 
 def _split_layer(layer: LayerDissection) -> list[tuple[str, Int64[np.ndarray, "unit"]]]:

@@ -1,26 +1,27 @@
 """How far raters agree with a dissection, with one another and with themselves (paper A, table 3)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8
+from jaxtyping import Bool, Int8, Int64
 
 from unitscope.errors import UsageError
 from unitscope.experiments.agreement import (
     Measure,
-    Scale,
     alpha,
     alpha_parts,
     consistency_parts,
     find_majority,
+    measure_sums,
     pair_parts,
     ratio,
     resample,
 )
-from unitscope.experiments.questionnaire import Questionnaire
+from unitscope.experiments.questionnaire import Question, Questionnaire
 from unitscope.experiments.ratings import Answers, find_folder, load_ratings, tabulate
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval
@@ -101,49 +102,20 @@ class RatingResult(Result):
 
     def tables(self) -> dict[str, Table]:
         """What raters make of every layer, the raters, their agreement, and every question."""
-        layers = tuple(
-            (
-                row.layer,
-                row.units,
-                row.all_units,
-                *(cell for name in _MEASURES for cell in _cells(getattr(row, name))),
-                cutoff,
-                *_cells(above),
-            )
+        layers = (
+            (*_cells(*vars(row).values())[:-1], cutoff, *_cells(above))
             for row in self.layers
             for cutoff, above in row.above
         )
-        raters = tuple(
-            (
-                row.rater,
-                row.answered,
-                row.questions,
-                row.yes,
-                row.same,
-                row.repeats,
-                row.caught,
-                row.decoys,
-                *_cells(row.others),
-                *_cells(row.dissection),
-                "; ".join(row.flags),
-            )
-            for row in self.raters
-        )
-        spread = [column for name in _MEASURES for column in _spread(name)]
+        raters = ((*_cells(*vars(row).values())[:-1], "; ".join(row.flags)) for row in self.raters)
+        agreement = ((name, *_cells(vars(self)[name])) for name in ("agreement", "alpha"))
+        columns = (*_name_columns(LayerRatings)[:-1], "cutoff", *_spread("described_above"))
         return {
-            "layers.csv": Table(
-                ("layer", "units", "all_units", *spread, "cutoff", *_spread("described_above")), layers
-            ),
-            "raters.csv": Table(
-                ("rater", "answered", "questions", "yes", "same", "repeats", "caught", "decoys",
-                 *_spread("others"), *_spread("dissection"), "flags"), raters, left=(0, 16)
-            ),
-            "agreement.csv": Table(
-                ("measure", *_spread("value")),
-                (("agreement", *_cells(self.agreement)), ("alpha", *_cells(self.alpha))),
-            ),
+            "layers.csv": Table(columns, tuple(layers)),
+            "raters.csv": Table(_name_columns(RaterRatings), tuple(raters), left=(0, 16)),
+            "agreement.csv": Table(("measure", *_spread("value")), tuple(agreement)),
             "ratings.csv": self._list_questions(),
-        }  # fmt: skip
+        }
 
     def _list_questions(self) -> Table:
         """A row a question, with a column for every rater: 1 yes, 0 no, empty for no answer."""
@@ -164,9 +136,8 @@ class RatingResult(Result):
         """How much was asked, then layers, raters, and their agreement; shares in percent."""
         kinds = [len(self.questionnaire.of(kind)) for kind in ("label", "repeat", "decoy")]
         flagged, count = sum(bool(row.flags) for row in self.raters), len(self.raters)
-        layers = [
-            ["layer", "rated", *_MEASURES, *(f"IoU > {cutoff:g}" for cutoff, _ in self.layers[0].above)]
-        ]
+        cutoffs = (f"IoU > {cutoff:g}" for cutoff, _ in self.layers[0].above)
+        layers = [["layer", "rated", *_MEASURES, *cutoffs]]
         for row in self.layers:
             shares = (getattr(row, name).spell(".0f", 100.0) for name in _MEASURES)
             above = (
@@ -198,28 +169,34 @@ class RatingResult(Result):
         layers = [asdict(row) for row in self.layers]
         for row in layers:
             row["above"] = [{"cutoff": cutoff, **measure} for cutoff, measure in row["above"]]
-        found: dict[str, Any] = plain(
-            {
-                "schema": SCHEMA,
-                "cutoff": self.questionnaire.cutoff,
-                "units": len(self.questionnaire.labels),
-                "repeats": len(self.questionnaire.of("repeat")),
-                "decoys": len(self.questionnaire.of("decoy")),
-                "layers": layers,
-                "raters": [asdict(row) for row in self.raters],
-                "agreement": asdict(self.agreement),
-                "alpha": asdict(self.alpha),
-            }
-        )
-        return found
+        counts = {f"{kind}s": len(self.questionnaire.of(kind)) for kind in ("repeat", "decoy")}
+        found = {
+            "schema": SCHEMA,
+            "cutoff": self.questionnaire.cutoff,
+            "units": len(self.questionnaire.labels),
+            **counts,
+            "layers": layers,
+            "raters": [asdict(row) for row in self.raters],
+            "agreement": asdict(self.agreement),
+            "alpha": asdict(self.alpha),
+        }
+        return dict(plain(found))
 
 
 def _spread(name: str) -> tuple[str, ...]:
     return name, f"{name}_low", f"{name}_high", f"{name}_units"
 
 
-def _cells(measure: Measure) -> tuple[float | int, ...]:
-    return *measure.ends, measure.count
+def _name_columns(kind: type[LayerRatings | RaterRatings]) -> tuple[str, ...]:
+    """The names of all fields, four columns a measure."""
+    named = (_spread(one.name) if one.type is Measure else (one.name,) for one in fields(kind))
+    return tuple(chain.from_iterable(named))
+
+
+def _cells(*values: Any) -> tuple[Any, ...]:
+    """Values as cells, four a measure."""
+    cells = ((*one.ends, one.count) if isinstance(one, Measure) else (one,) for one in values)
+    return tuple(chain.from_iterable(cells))
 
 
 def read_ratings(
@@ -263,27 +240,18 @@ def measure_ratings(
     labels = questionnaire.labels
     table = tabulate(questionnaire, answers)
     asked = table[:, [one.number for one in labels]]
-    layers = np.array([one.layer for one in labels])
-    detector = np.array([one.detector for one in labels])
     strata = np.unique([f"{one.layer} {one.detector}" for one in labels], return_inverse=True)[1]
-    scale = Scale(resample(strata, draws, seed))
-    weights = np.array([one.weight for one in labels])
-    iou = np.array([one.iou for one in labels])
+    drawn = resample(strata, draws, seed)
+    layers = np.array([one.layer for one in labels])
     chosen = {name: layers == name for name in dict.fromkeys(layers.tolist())}
     if len(chosen) > 1:
         chosen[ALL] = np.ones(len(labels), bool)
-    rows = [
-        _measure_layer(name, units, asked, weights, iou, detector, cutoffs, scale)
-        for name, units in chosen.items()
-    ]
+    paired = (asked >= 0).sum(0) > 1
     return RatingResult(
-        tuple(rows),
-        tuple(
-            _measure_rater(questionnaire, table, asked, detector, row, rater, scale)
-            for row, rater in enumerate(answers)
-        ),
-        scale.measure(pair_parts(asked), ratio, (asked >= 0).sum(0) > 1),
-        scale.measure(alpha_parts(asked), alpha, (asked >= 0).sum(0) > 1),
+        tuple(_measure_layer(name, units, labels, asked, cutoffs, drawn) for name, units in chosen.items()),
+        tuple(_measure_rater(questionnaire, table, row, rater, drawn) for row, rater in enumerate(answers)),
+        measure_sums(drawn, pair_parts(asked), ratio, paired),
+        measure_sums(drawn, alpha_parts(asked), alpha, paired),
         questionnaire,
         answers,
     )
@@ -292,19 +260,18 @@ def measure_ratings(
 def _measure_layer(
     layer: str,
     chosen: Bool[np.ndarray, "unit"],
+    labels: Sequence[Question],
     asked: Int8[np.ndarray, "rater unit"],
-    weights: Float64[np.ndarray, "unit"],
-    iou: Float64[np.ndarray, "unit"],
-    detector: Bool[np.ndarray, "unit"],
     cutoffs: Sequence[float],
-    scale: Scale,
+    drawn: Int64[np.ndarray, "draw unit"],
 ) -> LayerRatings:
+    names = ("weight", "iou", "detector")
+    weights, iou, detector = (np.array([getattr(one, name) for one in labels]) for name in names)
     answered = chosen & (asked >= 0).any(0)
     yes = find_majority(asked) == 1
 
     def share(hits: Bool[np.ndarray, "unit"], among: Bool[np.ndarray, "unit"]) -> Measure:
-        among = among & answered
-        return scale.measure(np.stack([weights * hits, weights], 1), ratio, among)
+        return measure_sums(drawn, np.stack([weights * hits, weights], 1), ratio, among & answered)
 
     twice = consistency_parts(asked, weights)
     return LayerRatings(
@@ -312,7 +279,7 @@ def _measure_layer(
         units=int(answered.sum()),
         all_units=round(float(weights[chosen].sum())),
         described=share(yes, answered),
-        consistency=scale.measure(twice, ratio, answered & (twice[:, 1] > 0)),
+        consistency=measure_sums(drawn, twice, ratio, answered & (twice[:, 1] > 0)),
         detected=share(detector, yes),
         agreement=share(yes == detector, answered),
         above=tuple((cutoff, share(yes, iou > cutoff)) for cutoff in cutoffs),
@@ -322,30 +289,25 @@ def _measure_layer(
 def _measure_rater(
     questionnaire: Questionnaire,
     table: Int8[np.ndarray, "rater question"],
-    asked: Int8[np.ndarray, "rater unit"],
-    detector: Bool[np.ndarray, "unit"],
     row: int,
     rater: str,
-    scale: Scale,
+    drawn: Int64[np.ndarray, "draw unit"],
 ) -> RaterRatings:
+    asked = table[:, [one.number for one in questionnaire.labels]]
     given, answered = table[row], asked[row]
     repeats = [one for one in questionnaire.of("repeat") if min(given[one.number], given[one.first]) >= 0]
     decoys = [one.number for one in questionnaire.of("decoy") if given[one.number] >= 0]
     same = sum(bool(given[one.number] == given[one.first]) for one in repeats)
     caught = int((given[decoys] == 0).sum())
-    flags = [
-        f"{what} {hits} of {total}"
-        for what, hits, total in (
-            ("decoys caught:", caught, len(decoys)),
-            ("same again:", same, len(repeats)),
-        )
-        if total and hits < LEAST * total
-    ]
+    care = (("decoys caught:", caught, len(decoys)), ("same again:", same, len(repeats)))
+    flags = [f"{what} {hits} of {total}" for what, hits, total in care if total and hits < LEAST * total]
     majority = find_majority(np.delete(asked, row, 0))
     done = answered >= 0
 
     def share(like: np.ndarray, among: Bool[np.ndarray, "unit"]) -> Measure:
-        return scale.measure(np.stack([answered == like, np.ones(len(answered))], 1), ratio, among & done)
+        return measure_sums(
+            drawn, np.stack([answered == like, np.ones(len(answered))], 1), ratio, among & done
+        )
 
     return RaterRatings(
         rater=rater,
@@ -357,6 +319,6 @@ def _measure_rater(
         caught=caught,
         decoys=len(decoys),
         others=share(majority, majority >= 0),
-        dissection=share(detector, done),
+        dissection=share(np.array([one.detector for one in questionnaire.labels]), done),
         flags=tuple(flags),
     )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int8
 
 from unitscope.errors import RunError, UsageError, writing
-from unitscope.experiments.questionnaire import Question, Questionnaire, parse_questionnaire
+from unitscope.experiments.questionnaire import Kind, Question, Questionnaire, parse_questionnaire
 from unitscope.files import write_whole
 from unitscope.tables import guard_cell, spell_csv
 
@@ -75,14 +75,9 @@ class Ledger:
 
     def repair(self) -> None:
         """Cuts off the beginning of a line that a kill left unfinished. Raises `RunError` where it cannot."""
-        try:
-            with self.path.open("r+b") as file:
-                data = file.read()
-                file.truncate(data.rfind(b"\n") + 1)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise RunError(f"cannot write {self.path}: {error.strerror or error}") from error
+        if self.path.exists():
+            with writing(self.path), self.path.open("r+b") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
 
     def write(self, rater: str, question: int, answer: bool | None) -> None:
         """Adds an answer, None to take one back; it is on the disk when this returns.
@@ -105,8 +100,7 @@ def open_ledger(questionnaire: Questionnaire, folder: Path) -> Ledger:
     """
     place = folder / _QUESTIONS
     if place.exists():
-        old = _read_questions(place)
-        if old != questionnaire:
+        if (old := _read_questions(place)) != questionnaire:
             raise RunError(
                 f"{folder} holds other questions ({_name_difference(old, questionnaire)}); "
                 "give the same options as then, or another folder with --out"
@@ -125,10 +119,10 @@ def _name_difference(old: Questionnaire, new: Questionnaire) -> str:
     for name in ("seed", "images"):
         if getattr(old, name) != getattr(new, name):
             return f"--{name} {getattr(old, name)}"
-    for kind, option in (("label", "units"), ("repeat", "repeats"), ("decoy", "decoys")):
-        counts = [sum(one.kind == kind for one in held.questions) for held in (old, new)]
-        if counts[0] != counts[1]:
-            return f"--{option} {counts[0]}"
+    kinds: tuple[tuple[Kind, str], ...] = (("label", "units"), ("repeat", "repeats"), ("decoy", "decoys"))
+    for kind, option in kinds:
+        if (count := len(old.of(kind))) != len(new.of(kind)):
+            return f"--{option} {count}"
     return "other layers"
 
 
@@ -183,7 +177,6 @@ def answer_all(
 def tabulate(questionnaire: Questionnaire, answers: Answers) -> Int8[np.ndarray, "rater question"]:
     """Answers by rater and question: 1 yes, 0 no, -1 none."""
     table = np.full((len(answers), len(questionnaire)), -1, np.int8)
-    for row, given in enumerate(answers.values()):
-        for number, answer in given.items():
-            table[row, number] = answer
+    for row, given in zip(table, answers.values(), strict=True):
+        row[list(given)] = list(given.values())
     return table

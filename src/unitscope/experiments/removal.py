@@ -14,10 +14,9 @@ from unitscope.errors import SourceError, UsageError, check_seed
 from unitscope.experiments.removal_result import MANY, Removal, table_counts
 from unitscope.interventions.ablation import Method, Trial, open_trial, read_images
 from unitscope.interventions.classes import find_class
-from unitscope.interventions.edits import count_units, edited, set_units
-from unitscope.interventions.importance import By, measure_importance
+from unitscope.interventions.edits import check_counts, count_units, edited, set_units
+from unitscope.interventions.importance import By, correlate_peaks, measure_importance
 from unitscope.interventions.linear_head import check_hidden, read_logits
-from unitscope.interventions.peak_correlation import correlate_peaks
 from unitscope.interventions.sweeps import sweep_removals
 from unitscope.networks.network import Network, spread
 from unitscope.networks.trace import evaluation
@@ -47,21 +46,17 @@ def study_removal(
     images also everything else: removal of the `counts` most and least important units of each class, of all
     but the most important, and of random ones (`draws` times), and the correlation of peaks with
     probabilities. `classes` are the names of those to study, all if empty; the images of the others still
-    count. `run` is a dissection of the layer, for the labels of its units.
-
-    Raises `UsageError` for a layer, a class, counts or draws that cannot be, or a run of another network,
-    `SourceError` for a class of too few images.
+    count. `run` is a dissection of the layer, for the labels of its units. Raises `UsageError` for a layer, a
+    class, counts or draws that cannot be, or a run of another network, `SourceError` for a class of too few
+    images.
     """
     check_seed(seed)
     named = None if run is None else find_layer(run, network, layer)
-    ranking, testing = (
-        open_trial(network, images).split()
-        if test is None
-        else (open_trial(network, images), open_trial(network, test))
-    )
+    trial = open_trial(network, images)
+    ranking, testing = trial.split() if test is None else (trial, open_trial(network, test))
     units = check_layer(network, layer, testing)
-    if counts and not (min(counts) >= 1 and max(counts) <= units):
-        raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {list(counts)}")
+    if counts:
+        check_counts(layer, units, counts)
     if draws < 2:
         raise UsageError(f"{draws} random draws have no interval; take {LEAST_DRAWS} or more")
     targets = find_classes(network, classes, (ranking, testing))
@@ -69,23 +64,10 @@ def study_removal(
     ranked = measure_importance(network, layer, ranking, by=by, method=method).keep(targets)
     tested = measure_importance(network, layer, testing, by=by, method=method).keep(targets)
     sweeps = sweep_removals(network, layer, testing, ranked, steps, draws=draws, seed=seed, method=method)
-    return Removal(
-        network=network.name,
-        layer=layer,
-        classes=network.classes,
-        counts=steps,
-        draws=draws,
-        seed=seed,
-        ranking_source=source_spec(ranking.source),
-        ranking_images=len(ranking),
-        testing_source=source_spec(testing.source),
-        testing_images=len(testing),
-        ranked=ranked,
-        tested=tested,
-        correlation=correlate_peaks(network, layer, testing),
-        sweeps=tuple(sweeps),
-        named=named,
-    )
+    correlation = correlate_peaks(network, layer, testing)
+    sources = (source_spec(ranking.source), len(ranking), source_spec(testing.source), len(testing))
+    about = (network.name, layer, network.classes, steps, draws, seed, *sources)
+    return Removal(*about, ranked, tested, correlation, tuple(sweeps), named)
 
 
 def choose_counts(units: int) -> tuple[int, ...]:
@@ -108,10 +90,8 @@ def find_classes(
     Raises `UsageError` for a class that the network does not have, `SourceError` for one with fewer than two
     images in one of the trials.
     """
-    if names:
-        targets = np.array(sorted({find_class(network, name) for name in names}), np.int64)
-    else:
-        targets = np.unique(np.concatenate([trial.targets for trial in trials]))
+    named = np.array([find_class(network, name) for name in names], np.int64)
+    targets = np.unique(named if names else np.concatenate([trial.targets for trial in trials]))
     for target in targets.tolist():
         fewest = min(int((trial.targets == target).sum()) for trial in trials)
         if fewest < 2:
@@ -133,7 +113,7 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
         raise SourceError(
             "no image is left to remove units on: every class needs two, one to rank its units; give more"
         )
-    _, batch = next(read_images(network, trial.keep(np.arange(len(trial)) < 2), 2))
+    _, batch = next(read_images(network, trial, 2))
     logits = check_hidden(network, layer, batch)
     with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
         without = read_logits(network.module(*spread(batch)))

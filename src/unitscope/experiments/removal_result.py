@@ -18,14 +18,15 @@ from unitscope.interventions.importance import (
     Correlation,
     Group,
     Importance,
+    Signs,
     correlate_ranks,
+    count_signs,
     group_by_classes,
     group_by_importance,
     list_edges,
     mean_drop,
     shared_units,
 )
-from unitscope.interventions.peak_correlation import Signs, count_signs
 from unitscope.interventions.sweeps import Kind, Level, Sweep, average_sweeps
 from unitscope.results import Result
 from unitscope.tables import Table, align, plain
@@ -120,14 +121,15 @@ class Removal(Result):
     @property
     def kinds(self) -> list[tuple[Kind, int, str]]:
         """The columns of the paper's table: what is removed, how many, in words (paper B, fig. 2b)."""
-        few, many = self.few, self.many
-        most: list[tuple[Kind, int, str]] = [("most", n, f"{n} most") for n in dict.fromkeys((few, many))]
+        many = self.many
+        rest: dict[Kind, str] = {"random": "{} random", "least": "{} least", "only": "all but {}"}
+        most: list[tuple[Kind, int, str]] = [
+            ("most", n, f"{n} most") for n in dict.fromkeys((self.few, many))
+        ]
         return [
             ("none", 0, "none"),
             *most,
-            ("random", many, f"{many} random"),
-            ("least", many, f"{many} least"),
-            ("only", many, f"all but {many}"),
+            *((kind, many, words.format(many)) for kind, words in rest.items()),
         ]
 
     @cached_property
@@ -147,13 +149,10 @@ class Removal(Result):
         if self.named is None:
             return None
         iou = self.named.labels.best_iou.astype(np.float64)
-        counts, drops = self.ranked.matters.sum(0).astype(np.float64), mean_drop(self.ranked)
-        return Labelling(
-            group_by_classes(self.ranked, iou),
-            group_by_importance(self.ranked, iou),
-            correlate_ranks(counts, iou, seed=self.seed),
-            correlate_ranks(drops, iou, seed=self.seed),
-        )
+        values = self.ranked.matters.sum(0).astype(np.float64), mean_drop(self.ranked)
+        correlations = (correlate_ranks(value, iou, seed=self.seed) for value in values)
+        groups = group_by_classes(self.ranked, iou), group_by_importance(self.ranked, iou)
+        return Labelling(*groups, *correlations)
 
     def tables(self) -> dict[str, Table]:
         """Importance by class and unit, what every removal left, and the paper's table with intervals."""
@@ -213,47 +212,42 @@ class Removal(Result):
             names = dict(zip(("concept", "category", "iou"), self._name(unit), strict=True))
             classes = [self.classes[edge.target] for edge in edges if edge.unit == unit]
             nodes.append({"unit": unit, **names, "classes": classes})
+        columns = ("class", "unit", "rank", "drop", "peak_correlation")
+        rows = (
+            (self.classes[e.target], e.unit, e.rank, e.drop, float(self.correlation[e.target, e.unit]))
+            for e in edges
+        )
         return {
             "network": self.network,
             "layer": self.layer,
             "by": self.ranked.by,
             "classes": [self.classes[target] for target in self.targets.tolist()],
             "units": nodes,
-            "edges": [
-                {
-                    "class": self.classes[edge.target],
-                    "unit": edge.unit,
-                    "rank": edge.rank,
-                    "drop": edge.drop,
-                    "peak_correlation": float(self.correlation[edge.target, edge.unit]),
-                }
-                for edge in edges
-            ],
+            "edges": Table(columns, tuple(rows)).records(),
         }
 
     def describe(self) -> dict[str, Any]:
         """The study in short, ready for JSON: the table, signs of correlation, importance against IoU."""
         labelling = self.labelling
-        found: dict[str, Any] = plain(
-            {
-                "network": self.network,
-                "layer": self.layer,
-                "units": self.units,
-                "by": self.ranked.by,
-                "draws": self.draws,
-                "ranking": {"source": self.ranking_source, "images": self.ranking_images},
-                "testing": {"source": self.testing_source, "images": self.testing_images},
-                "table": [
-                    asdict(level) | {"target": None if target is None else self.classes[target]}
-                    for target, level in self._levels()
-                ],
-                "shared_units": len(shared_units(self.ranked)),
-                "positive_correlations": asdict(self.signs),
-                "iou_with_classes": None if labelling is None else asdict(labelling.with_classes),
-                "iou_with_importance": None if labelling is None else asdict(labelling.with_importance),
-            }
+        levels = (
+            asdict(level) | {"target": None if target is None else self.classes[target]}
+            for target, level in self._levels()
         )
-        return found
+        found = {
+            "network": self.network,
+            "layer": self.layer,
+            "units": self.units,
+            "by": self.ranked.by,
+            "draws": self.draws,
+            "ranking": {"source": self.ranking_source, "images": self.ranking_images},
+            "testing": {"source": self.testing_source, "images": self.testing_images},
+            "table": list(levels),
+            "shared_units": len(shared_units(self.ranked)),
+            "positive_correlations": asdict(self.signs),
+            "iou_with_classes": None if labelling is None else asdict(labelling.with_classes),
+            "iou_with_importance": None if labelling is None else asdict(labelling.with_importance),
+        }
+        return dict(plain(found))
 
     def text(self) -> str:
         """The paper's table, balanced accuracy / that of all classes, in percent, and the `findings`."""
@@ -279,13 +273,11 @@ class Removal(Result):
             f"peak and class rise together in {self.signs.important:.0%} of important pairs, "
             f"in {self.signs.every:.0%} of all",
         ]
-        if self.labelling is not None:
+        if found := self.labelling:
+            classes = ("the number of classes a unit matters to", found.with_classes)
             lines += [
                 f"rank correlation of IoU with {name}: {one.spell('.2f')}, "
                 f"shuffled {one.chance_low:.2f} to {one.chance_high:.2f}"
-                for name, one in (
-                    ("the number of classes a unit matters to", self.labelling.with_classes),
-                    ("mean importance", self.labelling.with_importance),
-                )
+                for name, one in (classes, ("mean importance", found.with_importance))
             ]
         return lines

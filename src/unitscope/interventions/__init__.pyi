@@ -11,4 +11,4 @@ from unitscope.interventions.explained_images import explain as explain
 from unitscope.interventions.explanation import explain_image as explain_image
 from unitscope.interventions.generator_run import open_studio as open_studio
 from unitscope.interventions.importance import measure_importance as measure_importance
-from unitscope.interventions.painting.paints import open_easel as open_easel
+from unitscope.interventions.painting.easel import open_easel as open_easel

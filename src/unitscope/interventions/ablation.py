@@ -1,21 +1,19 @@
 """A classifier without some of its units: what it still names right."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, SourceError, UsageError
-from unitscope.interventions.class_scores import ClassScores, add_logits, empty_scores
-from unitscope.interventions.classes import match_classes
+from unitscope.interventions.classes import ClassScores, add_logits, empty_scores, match_classes
 from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
@@ -25,6 +23,7 @@ from unitscope.networks.trace import evaluation
 Method = Literal["fastest", "closed", "replay", "plain"]
 Masks = Bool[np.ndarray, "removal unit"]
 _BATCH = 16
+_TRIED = 4
 _VERSIONS = 32
 """More versions a batch do not fit the processor's cache: twice as slow at 112 as at 32."""
 
@@ -106,7 +105,11 @@ def score_removals(
     units = count_units(network, layer)
     if masks.shape[1] != units:
         raise UsageError(f"the masks are for {masks.shape[1]} units; {layer} has {units}")
-    head = _find_head(network, layer, trial) if method in ("fastest", "closed") else None
+    if not len(trial):
+        raise UsageError("there are no images to score; give a source with images of the network's classes")
+    head = None
+    if method in ("fastest", "closed"):
+        head = find_head(network, layer, next(read_images(network, trial, _TRIED))[1])
     if method == "closed" and head is None:
         raise NetworkError(f"the units of {layer} do not reach a last linear layer one by one; use replay")
     if head is not None:
@@ -115,18 +118,14 @@ def score_removals(
         runs = _run_plain(network, layer, trial, masks)
     else:
         runs = _run_replay(network, layer, trial, masks)
-    base: ClassScores | None = None
-    total: ClassScores | None = None
+    scores: list[ClassScores] = []
     with tqdm(total=len(trial), desc=f"removing units of {layer}", unit="image", disable=None) as bar:
         for target, whole, without in runs:
-            base = base or empty_scores(1, len(whole))
-            total = total or empty_scores(len(masks), len(whole))
-            add_logits(base, whole[None], target)
-            add_logits(total, without, target)
+            scores = scores or [empty_scores(count, len(whole)) for count in (1, len(masks))]
+            add_logits(scores[0], whole[None], target)
+            add_logits(scores[1], without, target)
             bar.update()
-    if base is None or total is None:
-        raise UsageError("there are no images to score; give a source with images of the network's classes")
-    return base, total
+    return scores[0], scores[1]
 
 
 Runs = Iterator[tuple[int, Float64[np.ndarray, "classes"], Float64[np.ndarray, "removal classes"]]]
@@ -136,26 +135,12 @@ def read_images(
     network: Network, trial: Trial, size: int
 ) -> Iterator[tuple[Int64[np.ndarray, "some"], Input]]:
     """Batches of a trial as the network reads them, with their targets."""
-    device = network.device
     for start in range(0, len(trial), size):
         chosen = slice(start, start + size)
-        pictures = _load(network, trial, chosen)
-        yield trial.targets[chosen], network.feed(pictures, start, device)
-
-
-def _load(network: Network, trial: Trial, chosen: slice) -> UInt8[np.ndarray, "some y x 3"]:
-    pictures = [trial.source[int(i)].image for i in trial.images[chosen]]
-    size = network.preprocessing.size or pictures[0].shape[:2]
-    frame = Frame(size, size)
-    return np.stack([frame.fit_image(picture) for picture in pictures])
-
-
-def _find_head(network: Network, layer: str, trial: Trial) -> LinearHead | None:
-    """The linear head behind the layer, tried out on some images of the trial."""
-    if not len(trial):
-        return None
-    _, batch = next(read_images(network, trial.keep(np.arange(len(trial)) < 4), 4))
-    return find_head(network, layer, batch)
+        pictures = [trial.source[int(i)].image for i in trial.images[chosen]]
+        shape = network.preprocessing.size or pictures[0].shape[:2]
+        fitted = np.stack([Frame(shape, shape).fit_image(picture) for picture in pictures])
+        yield trial.targets[chosen], network.feed(fitted, start, network.device)
 
 
 def _run_closed(network: Network, layer: str, trial: Trial, masks: Masks, head: LinearHead) -> Runs:
@@ -176,19 +161,11 @@ def _run_replay(network: Network, layer: str, trial: Trial, masks: Masks) -> Run
             maps, output = rest.start(image)
             # Taking away a unit that is 0 all over the image changes nothing: what is left to run is fewer.
             live = (maps != 0).flatten(2).any(2)[0].cpu().numpy()
-            some, places = _distinct(masks & live)
-            parts = [read_numbers(rest.finish(_without(maps, part))) for part in _chunks(some)]
-            yield int(targets[0]), read_numbers(output)[0], np.concatenate(parts)[places]
-
-
-def _distinct(masks: Masks) -> tuple[Bool[np.ndarray, "some unit"], Int64[np.ndarray, "removal"]]:
-    """The different ones among the masks, and which of them each is."""
-    _, first, places = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True)
-    return masks[first], places.reshape(-1)
-
-
-def _chunks(masks: Masks) -> Iterator[Bool[np.ndarray, "some unit"]]:
-    return (masks[start : start + _VERSIONS] for start in range(0, len(masks), _VERSIONS))
+            packed = np.packbits(masks & live, axis=1)
+            _, first, places = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+            chunks = (first[start : start + _VERSIONS] for start in range(0, len(first), _VERSIONS))
+            parts = [read_numbers(rest.finish(_without(maps, (masks & live)[some]))) for some in chunks]
+            yield int(targets[0]), read_numbers(output)[0], np.concatenate(parts)[places.reshape(-1)]
 
 
 def _without(maps: Tensor, masks: Masks) -> Tensor:
@@ -198,8 +175,7 @@ def _without(maps: Tensor, masks: Masks) -> Tensor:
 
 
 def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs:
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(evaluation(network.module))
+    with evaluation(network.module), torch.no_grad():
         for targets, batch in read_images(network, trial, _BATCH):
             whole = read_numbers(network.module(*spread(batch)))
             without = np.zeros((len(masks), *whole.shape))

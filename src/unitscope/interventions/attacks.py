@@ -7,8 +7,8 @@ convolution's last bits depend on how many images it is given, and an attack mak
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.interventions.linear_head import read_logits
 from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line
@@ -57,8 +58,7 @@ class CarliniWagner:
     abort_early: bool = True
 
     def __post_init__(self) -> None:
-        _check_counts(self, "binary_search_steps", "steps")
-        _check_sizes(self, "stepsize", "initial_const")
+        _check_settings(self)
         if not 0 <= self.confidence < math.inf:
             raise UsageError(f"the confidence of an attack is {self.confidence}; give 0 or more")
 
@@ -83,23 +83,17 @@ class ProjectedGradient:
     def __post_init__(self) -> None:
         if self.norm not in ("l2", "linf"):
             raise UsageError(f"there is no norm {self.norm!r}; wanted l2 or linf")
-        _check_counts(self, "steps")
-        _check_sizes(self, "eps", "stepsize")
+        _check_settings(self)
 
 
 Attack = CarliniWagner | ProjectedGradient
 
 
-def _check_counts(attack: object, *names: str) -> None:
-    for name in names:
-        if (value := getattr(attack, name)) < 1:
+def _check_settings(attack: object) -> None:
+    for name, value in vars(attack).items():
+        if name.endswith("steps") and value < 1:
             raise UsageError(f"the {name} of an attack are {value}; give 1 or more")
-
-
-def _check_sizes(attack: object, *names: str) -> None:
-    for name in names:
-        value = getattr(attack, name)
-        if value is not None and not 0 < value < math.inf:
+        if name in ("eps", "stepsize", "initial_const") and value is not None and not 0 < value < math.inf:
             raise UsageError(f"the {name} of an attack is {value}; give a number above 0")
 
 
@@ -141,12 +135,11 @@ def attack_images(
     """Attacks every image by itself; what comes out does not depend on what else is attacked.
 
     `keys` name the images (by default their numbers) and seed random starts. As many images as torch has
-    threads are attacked at a time, each on one thread, so results do not depend on their number either;
-    the module's `forward` must not keep anything from one call to the next. Parameters, their gradients and
-    the module's mode are as before afterwards, also after an error.
-
-    Raises `UsageError` for a class that the network does not have or pixels outside [0, 1], `NetworkError`
-    where the network gives no logits, or no gradient of its pixels.
+    threads are attacked at a time, each on one thread, so results do not depend on their number either; the
+    module's `forward` must not keep anything from one call to the next. Parameters, their gradients and the
+    module's mode are as before afterwards, also after an error. Raises `UsageError` for a class that the
+    network does not have or pixels outside [0, 1], `NetworkError` where the network gives no logits, or no
+    gradient of its pixels.
 
     >>> from torch import nn
     >>> net = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False)))
@@ -161,24 +154,12 @@ def attack_images(
         counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys"
         raise UsageError(f"{counts}; wanted equally many")
     jobs = list(zip(names, images, targets, strict=True))
-
-    def work(job: tuple[str, Pixels, int]) -> Attacked:
-        return _attack_image(network, *job, attack)
-
-    with _single_threads() as count, evaluation(network.module), open_threads(count) as threads:
-        found = threads.map(work, jobs)
+    count = torch.get_num_threads()
+    with ExitStack() as after, evaluation(network.module), open_threads(count) as threads:
+        after.callback(torch.set_num_threads, count)
+        torch.set_num_threads(1)
+        found = threads.map(lambda job: _attack_image(network, *job, attack), jobs)
         return list(tqdm(found, "attacking", len(jobs), unit="image", disable=None))
-
-
-@contextmanager
-def _single_threads() -> Iterator[int]:
-    """One torch thread an operation inside; gives how many there were."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield before
-    finally:
-        torch.set_num_threads(before)
 
 
 def classify_pixels(network: Network, image: Pixels) -> Logits:
@@ -187,14 +168,9 @@ def classify_pixels(network: Network, image: Pixels) -> Logits:
     Raises `NetworkError` where it gives anything else than finite logits.
     """
     device = next(network.module.parameters(), image).device
-    output = network.module(network.preprocessing.normalize(image[None].to(device)))
-    logits = getattr(output, "logits", output)
-    if not (isinstance(logits, Tensor) and logits.ndim == 2 and logits.shape[1] > 1):
-        raise NetworkError(
-            f"{network.name} gives no logits [images, classes]; only classifiers can be attacked"
-        )
-    if not bool(logits.isfinite().all()):
-        raise NetworkError(f"the logits of {network.name} are not finite; an attack has nothing to follow")
+    logits = read_logits(network.module(network.preprocessing.normalize(image[None].to(device))))
+    if logits.shape[1] == 1:
+        raise NetworkError(f"{network.name} gives no logits of several classes; an attack needs two")
     return logits[0]
 
 
@@ -247,10 +223,8 @@ class _Tries:
 def _carlini_wagner(classify: Classifier, image: Pixels, tries: _Tries, attack: CarliniWagner) -> None:
     const, low, high = attack.initial_const, 0.0, math.inf
     for _ in range(attack.binary_search_steps):
-        if _descend(classify, image, const, tries, attack):
-            high = const
-        else:
-            low = const
+        done = _descend(classify, image, const, tries, attack)
+        low, high = (low, const) if done else (const, high)
         const = const * 10 if high == math.inf else (low + high) / 2
 
 
@@ -298,21 +272,17 @@ def _projected_gradient(
             return
         slope = _differentiate(loss, changed)
         move = slope.sign() if attack.norm == "linf" else slope / slope.norm().clamp_min(1e-12)
-        change = _project(changed.detach() - stepsize * move - image, attack.norm, eps)
+        change = changed.detach() - stepsize * move - image
+        if attack.norm == "linf":
+            change = change.clamp(-eps, eps)
+        else:
+            change *= min(1.0, eps / max(change.norm().item(), 1e-12))
         changed = (image + change).clamp(0, 1)
 
 
 def _side(image: Pixels) -> float:
     """The side of a square of as many pixels."""
     return math.sqrt(image.shape[1] * image.shape[2])
-
-
-def _project(change: Pixels, norm: str, eps: float) -> Pixels:
-    """The nearest change in the ball."""
-    if norm == "linf":
-        return change.clamp(-eps, eps)
-    shorter: Tensor = change * min(1.0, eps / max(change.norm().item(), 1e-12))
-    return shorter
 
 
 def _draw_start(image: Pixels, norm: str, eps: float, seed: int, key: str) -> Pixels:

@@ -113,10 +113,9 @@ def optimize_units(
     and alpha minimizes mean s(x_a) - mean s(x_i) + penalty sum(alpha^2), where s is the mean probability that
     the segmenter gives the concept at the pixels of the place. alpha starts from IoU / max IoU and stays in
     [0, 1]. P of x_a is a place with the concept, P of x_i one without, drawn anew at every step. Uses the
-    images that ranked the units, no others; `levels` is needed unless units are only removed.
-
-    Raises `UsageError` where the segmenter gives no gradient or levels are missing, `SourceError` where no
-    image shows the concept.
+    images that ranked the units, no others; `levels` is needed unless units are only removed. Raises
+    `UsageError` where the segmenter gives no gradient or levels are missing, `SourceError` where no image
+    shows the concept.
     """
     recipe = recipe or Recipe()
     check_scorer(studio)
@@ -185,12 +184,9 @@ class _Work:
 
     def draw(self, rng: np.random.Generator) -> _Lot:
         cover, recipe = self.places.cover, self.recipe
-        removed: list[int] = []
-        inserted: list[int] = []
-        if recipe.term != "insertion":
-            removed = rng.choice(self.present, recipe.batch).tolist()
-        if recipe.term != "removal" and len(self.absent):
-            inserted = rng.choice(self.absent, recipe.batch).tolist()
+        both = recipe.term != "removal" and len(self.absent)
+        removed = rng.choice(self.present, recipe.batch).tolist() if recipe.term != "insertion" else []
+        inserted = rng.choice(self.absent, recipe.batch).tolist() if both else []
         place = torch.zeros(len(removed) + len(inserted), *cover.shape[1:])
         for row, image in enumerate(removed):
             place[row].view(-1)[int(cover[image].argmax())] = 1

@@ -15,17 +15,17 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError, check_seed
 from unitscope.interventions.ablation import Masks, Trial, read_images
-from unitscope.interventions.edits import count_units
+from unitscope.interventions.edits import check_counts, count_units
 from unitscope.interventions.explanation import (
+    Logits,
     Method,
     feed_image,
     fix_size,
-    not_linear,
     read_layer,
     soften,
     weigh_gradient,
 )
-from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers
+from unitscope.interventions.linear_head import LinearHead, read_head, read_numbers, seek_head
 from unitscope.interventions.replay import replay
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
@@ -97,9 +97,8 @@ class DeletionTest(Result):
                     take_middle(found[:, k, place], float(drop[:, k, place].mean()))
                     for found, drop in zip(drawn, drops, strict=True)
                 )
-                rows.append(
-                    Deletion(kind, count, logit, probability, float(self.renamed[:, k, place].mean()))
-                )
+                renamed = float(self.renamed[:, k, place].mean())
+                rows.append(Deletion(kind, count, logit, probability, renamed))
         return rows
 
     def tables(self) -> dict[str, Table]:
@@ -145,10 +144,9 @@ def measure_deletion(
 
     In closed form where the head is linear (`find_head`), else by running the rest of the network once a
     removal. The random units of an image depend on `seed` and its place in the source alone. The network is
-    left as it was found.
-
-    Raises `UsageError` for an unknown layer, a number of units that the layer does not have, fewer than one
-    draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is not linear.
+    left as it was found. Raises `UsageError` for an unknown layer, a number of units that the layer does not
+    have, fewer than one draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is
+    not linear.
     """
     if draws < 1:
         raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
@@ -158,17 +156,11 @@ def measure_deletion(
     network = fix_size(network, source[0].image)
     units = count_units(network, layer)
     counts = [count for count in COUNTS if count <= units] if counts is None else counts
-    wrong = [count for count in counts if not 1 <= count <= units]
-    if wrong or not counts:
-        raise UsageError(
-            f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0] if wrong else 0}"
-        )
-    everything = _all_of(source)
-    _, some = next(read_images(network, everything.keep(everything.images < _TRIED), _TRIED))
+    check_counts(layer, units, counts)
+    everything = Trial(source, np.arange(len(source)), np.full(len(source), -1))  # whatever their class
+    _, some = next(read_images(network, everything, _TRIED))
     read_layer(network, layer, some)
-    head = find_head(network, layer, some)
-    if head is None and exact:
-        raise not_linear(network, layer)
+    head = seek_head(network, layer, some, exact)
     runs = _replay(network, layer, source) if head is None else _solve(network, layer, everything, head)
     drops = np.zeros((3, len(source), len(KINDS), len(counts)))
     progress = tqdm(runs, f"deleting units of {layer}", len(source), unit="image", disable=None)
@@ -184,10 +176,10 @@ def measure_deletion(
 class _Run:
     """One image: its logits, what its units contribute to the predicted class, and how to remove some."""
 
-    logits: Float64[np.ndarray, "classes"]
+    logits: Logits
     contributions: Float64[np.ndarray, "unit"]
     activation: Float64[np.ndarray, "unit"]
-    remove: Callable[[Masks], Float64[np.ndarray, "removal classes"]]
+    remove: Callable[[Masks], Logits]
 
 
 def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
@@ -199,9 +191,7 @@ def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Gene
             for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):
                 terms = lost * head.weight
 
-                def remove(
-                    masks: Masks, logits: np.ndarray = logits, terms: np.ndarray = terms
-                ) -> Float64[np.ndarray, "removal classes"]:
+                def remove(masks: Masks, logits: Logits = logits, terms: np.ndarray = terms) -> Logits:
                     return np.asarray(logits - masks @ terms.T)
 
                 yield _Run(logits, terms[logits.argmax()], activation, remove)
@@ -215,7 +205,7 @@ def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_R
             logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
 
-            def remove(masks: Masks, maps: Tensor = maps) -> Float64[np.ndarray, "removal classes"]:
+            def remove(masks: Masks, maps: Tensor = maps) -> Logits:
                 keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
                 starts = range(0, len(masks), _VERSIONS)
                 parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
@@ -233,22 +223,10 @@ def _choose_units(run: _Run, counts: Sequence[int], draws: int, rng: np.random.G
     return (ranks[:, None] < np.asarray(counts)[:, None]).reshape(-1, units)
 
 
-def _compare(
-    before: Float64[np.ndarray, "classes"], after: Float64[np.ndarray, "removal classes"], counts: int
-) -> Float64[np.ndarray, "3 kind count"]:
+def _compare(before: Logits, after: Logits, counts: int) -> Float64[np.ndarray, "3 kind count"]:
     """Drop of logit and of probability, and whether the name is another; the draws averaged."""
     named = int(before.argmax())
-    drops = np.stack(
-        [
-            before[named] - after[:, named],
-            soften(before)[named] - soften(after)[:, named],
-            (after.argmax(1) != named).astype(np.float64),
-        ]
-    ).reshape(3, -1, counts)
+    likelihood = soften(before)[named] - soften(after)[:, named]
+    rows = (before[named] - after[:, named], likelihood, after.argmax(1) != named)
+    drops = np.stack(rows).reshape(3, -1, counts)
     return np.concatenate([drops[:, :2], drops[:, 2:].mean(1, keepdims=True)], 1)
-
-
-def _all_of(source: ConceptSource) -> Trial:
-    """All images of a source, whatever their class."""
-    places = np.arange(len(source))
-    return Trial(source, places, np.full(len(source), -1))

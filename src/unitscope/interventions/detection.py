@@ -79,8 +79,7 @@ class Detection(Result):
         return {"detectors.csv": self._lay_out(self.detectors.order.tolist())}
 
     def _lay_out(self, units: Sequence[int]) -> Table:
-        found = self.detectors
-        figures = (found.threshold, found.fitted, found.balanced, found.low, found.high, found.auroc)
+        figures = vars(self.detectors).values()
         rows = ((unit, self.label(unit), *(float(one[unit]) for one in figures)) for unit in units)
         return Table(COLUMNS, tuple(rows), left=(1,), digits=9)
 
@@ -138,10 +137,8 @@ def detect(
     without, drawn by `seed`, and is measured on the other half (`score_units`). `layer` may be NAME@in, what
     the layer is given. Of several `concepts`, any counts; each is a name or CATEGORY/NAME. `share` is the
     fraction of an image's pixels that a concept must have, by default 0.01, in images of a generator 0.05, as
-    in paper B. The result shows `unit`, or the `top` best; `run` names them.
-
-    Raises `UsageError` for a layer, unit, concept or number that cannot be, or a run of another network,
-    `SourceError` for too few images.
+    in paper B. The result shows `unit`, or the `top` best; `run` names them. Raises `UsageError` for a layer,
+    unit, concept or number that cannot be, or a run of another network, `SourceError` for too few images.
     """
     if top < 1:
         raise UsageError(f"top is {top}; wanted 1 unit or more")
@@ -180,12 +177,11 @@ def draw_sample(
 ) -> Sample:
     """As many images with a concept as without, at most `most` of either, drawn by `seed`.
 
-    An image is *with* if the concept is a label of the whole image, or of at least `share` of its pixels
-    that are not void. It is *without* if none of its labels is the concept, but some label is of the same
+    An image is *with* if the concept is a label of the whole image, or of at least `share` of its pixels that
+    are not void. It is *without* if none of its labels is the concept, but some label is of the same
     category: else nobody looked for it. If the category has no other concept, every image lacking it is
-    without. Images in between, with fewer pixels of it, are left out.
-
-    Raises `UsageError` for numbers out of range, `SourceError` where there are fewer than `LEAST` of either.
+    without. Images in between, with fewer pixels of it, are left out. Raises `UsageError` for numbers out of
+    range, `SourceError` where there are fewer than `LEAST` of either.
     """
     if not 0 <= share <= 1:
         raise UsageError(f"the share of pixels is {share:g}; it goes from 0 (any pixel) to 1")

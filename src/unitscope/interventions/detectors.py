@@ -1,5 +1,6 @@
 """Units as detectors of one concept: thresholds, what they are worth, and how far luck goes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from unitscope.errors import UsageError
 from unitscope.statistics.intervals import MIDDLE
 
 Peaks = Float32[np.ndarray, "image unit"]
+Thresholds = tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +66,8 @@ def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: i
 
     The threshold maximizes the balanced accuracy (true positive rate + true negative rate) / 2, midway
     between two peaks; of several the one where misses and false alarms balance best (as paper B chooses it),
-    then the lowest. The interval resamples the images measured, those with the
-    concept and those without by themselves: as each of them is right or wrong, that is a binomial draw
-    for either.
+    then the lowest. The interval resamples the images measured, those with the concept and those without by
+    themselves: as each of them is right or wrong, that is a binomial draw for either.
     """
     fit, rest = sample.fitting, ~sample.fitting
     thresholds, fitted = find_thresholds(peaks[fit], sample.present[fit])
@@ -84,9 +85,7 @@ def score_units(peaks: Peaks, sample: Sample, *, replicates: int = 1000, seed: i
     return Detectors(thresholds, fitted, (hits + rejections) / 2, low, high, auroc)
 
 
-def find_thresholds(
-    peaks: Peaks, present: Bool[np.ndarray, "image"]
-) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
+def find_thresholds(peaks: Peaks, present: Bool[np.ndarray, "image"]) -> Thresholds:
     """The threshold of every unit with the best balanced accuracy, and that accuracy; see `score_units`.
 
     A unit whose peaks are all the same gets that value, above which nothing lies. Raises `UsageError` where
@@ -98,39 +97,30 @@ def find_thresholds(
     """
     if present.all() or not present.any():
         raise UsageError("a threshold needs images with the concept and images without; all are of one kind")
-    return _Cuts.of(peaks).best(present)
+    return _sort_peaks(peaks)(present)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cuts:
-    """The peaks of every unit in order, and where a threshold may lie: once sorted, labels may change."""
+def _sort_peaks(peaks: Peaks) -> Callable[[Bool[np.ndarray, "image"]], Thresholds]:
+    """What finds the best thresholds for some labels: the peaks are sorted once, labels may change."""
+    order = np.argsort(peaks, axis=0, kind="stable")
+    values = np.take_along_axis(peaks, order, 0).astype(np.float64)
+    allowed = np.ones(values.shape, bool)
+    allowed[:-1] = values[1:] > values[:-1]
 
-    order: Int64[np.ndarray, "image unit"]
-    values: Float64[np.ndarray, "image unit"]
-    allowed: Bool[np.ndarray, "image unit"]
-
-    @classmethod
-    def of(cls, peaks: Peaks) -> "_Cuts":
-        order = np.argsort(peaks, axis=0, kind="stable")
-        values = np.take_along_axis(peaks, order, 0).astype(np.float64)
-        allowed = np.ones(values.shape, bool)
-        allowed[:-1] = values[1:] > values[:-1]
-        return cls(order, values, allowed)
-
-    def best(
-        self, present: Bool[np.ndarray, "image"]
-    ) -> tuple[Float64[np.ndarray, "unit"], Float64[np.ndarray, "unit"]]:
+    def search(present: Bool[np.ndarray, "image"]) -> Thresholds:
         having, lacking = int(present.sum()), int((~present).sum())
-        missed = np.cumsum(present[self.order], 0)
+        missed = np.cumsum(present[order], 0)
         rejected = np.arange(1, len(present) + 1)[:, None] - missed
         # Whole numbers, so that ties are ties: 2 * having * lacking times balanced accuracy, and skew.
         right = (having - missed) * lacking + rejected * having
-        best = np.where(self.allowed, right, -1).max(0)
+        best = np.where(allowed, right, -1).max(0)
         skew = np.abs(missed * lacking - (lacking - rejected) * having)
-        place = np.where(self.allowed & (right == best), skew, 2 * having * lacking).argmin(0)
+        place = np.where(allowed & (right == best), skew, 2 * having * lacking).argmin(0)
         units = np.arange(len(place))
-        above = np.minimum(place + 1, len(self.values) - 1)  # past the last peak nothing is above
-        return (self.values[place, units] + self.values[above, units]) / 2, best / (2 * having * lacking)
+        above = np.minimum(place + 1, len(values) - 1)  # past the last peak nothing is above
+        return (values[place, units] + values[above, units]) / 2, best / (2 * having * lacking)
+
+    return search
 
 
 def measure_auroc(peaks: Peaks, present: Bool[np.ndarray, "image"]) -> Float64[np.ndarray, "unit"]:
@@ -193,10 +183,10 @@ def shuffle_control(
     """
     rng = np.random.default_rng(seed)
     rest = ~sample.fitting
-    cuts, measured = _Cuts.of(peaks[sample.fitting]), peaks[rest]
+    search, measured = _sort_peaks(peaks[sample.fitting]), peaks[rest]
     found = []
     for _ in range(draws):
-        thresholds, fitted = cuts.best(rng.permutation(sample.present[sample.fitting]))
+        thresholds, fitted = search(rng.permutation(sample.present[sample.fitting]))
         unit = int(fitted.argmax())
         above, truth = measured[:, unit] > thresholds[unit], rng.permutation(sample.present[rest])
         found.append((above[truth].mean() + 1 - above[~truth].mean()) / 2)

@@ -1,8 +1,9 @@
 """Edits: what a layer's units are set to, and the network that runs with them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Float32
@@ -83,14 +84,6 @@ def set_units(
     return Edit(layer, strengths if place is None else strengths * place.float(), values)
 
 
-def merge_edits(edits: Sequence[Edit]) -> dict[str, Edit]:
-    """One edit a layer that does what all of them do, one after the other."""
-    merged: dict[str, Edit] = {}
-    for edit in edits:
-        merged[edit.layer] = merged[edit.layer].then(edit) if edit.layer in merged else edit
-    return merged
-
-
 @contextmanager
 def edited(network: Network, *edits: Edit) -> Iterator[None]:
     """Inside the block the network runs with the edits; afterwards, also after an error, as before.
@@ -98,24 +91,24 @@ def edited(network: Network, *edits: Edit) -> Iterator[None]:
     Raises `UsageError` for a layer that does not exist or an edit that does not fit its maps, `NetworkError`
     at the end of the block where the network ran and an edited layer never did.
     """
+    merged: dict[str, Edit] = {}
+    for edit in edits:
+        merged[edit.layer] = merged[edit.layer].then(edit) if edit.layer in merged else edit
     with ExitStack() as hooks:
-        for layer, edit in merge_edits(edits).items():
-            hooks.enter_context(hook_layer(network, layer, _editing(edit, network.prefix_tokens)))
+        for layer, edit in merged.items():
+            hooks.enter_context(hook_layer(network, layer, partial(_apply, edit, network.prefix_tokens)))
         yield
 
 
-def _editing(edit: Edit, prefix_tokens: int | None) -> Callable[[Tensor], Tensor]:
-    def change(raw: Tensor) -> Tensor:
-        maps = read_units(raw, prefix_tokens, edit.layer)
-        for part in (edit.strength, edit.value):
-            if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
-                raise UsageError(
-                    f"an edit of shape {tuple(part.shape)} does not fit the maps of {edit.layer}, "
-                    f"{tuple(maps.shape)}; an axis has that length or 1"
-                )
-        return write_units(raw, edit.apply(maps), prefix_tokens)
-
-    return change
+def _apply(edit: Edit, prefix_tokens: int | None, raw: Tensor) -> Tensor:
+    maps = read_units(raw, prefix_tokens, edit.layer)
+    for part in (edit.strength, edit.value):
+        if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
+            raise UsageError(
+                f"an edit of shape {tuple(part.shape)} does not fit the maps of {edit.layer}, "
+                f"{tuple(maps.shape)}; an axis has that length or 1"
+            )
+    return write_units(raw, edit.apply(maps), prefix_tokens)
 
 
 def count_units(network: Network, layer: str) -> int:
@@ -125,3 +118,9 @@ def count_units(network: Network, layer: str) -> int:
         reason = shapes[layer].reason if layer in shapes else "see `unitscope layers`"
         raise UsageError(f"the units of layer {layer!r} of {network.name} cannot be edited: {reason}")
     return shape[0]
+
+
+def check_counts(layer: str, units: int, counts: Sequence[int]) -> None:
+    """Raises `UsageError` for no number of units to remove, or one that a layer does not have."""
+    if wrong := [count for count in counts or [0] if not 1 <= count <= units]:
+        raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0]}")

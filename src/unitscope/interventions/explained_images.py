@@ -46,8 +46,7 @@ class ExplainedImage:
     @property
     def shown(self) -> list[int]:
         """The top contributors, the largest first."""
-        top: list[int] = self.explanation.order[: self.units].tolist()
-        return top
+        return [int(unit) for unit in self.explanation.order[: self.units]]
 
     @property
     def sums(self) -> list[tuple[str, float]]:
@@ -187,9 +186,8 @@ def explain(
     by `explain_image`. `layer` is by default that of `run`, which gives units their labels, or the last one
     with maps; `target` the class explained, a name or a number, by default the predicted one. `units` top
     contributors are shown; `exact` refuses what is an approximation. With `deletion` top contributors, and
-    `draws` times random units, are also removed from all images of that source (`measure_deletion`).
-
-    Raises `UsageError` for an image, layer, class or number that cannot be, or a run of another network,
+    `draws` times random units, are also removed from all images of that source (`measure_deletion`). Raises
+    `UsageError` for an image, layer, class or number that cannot be, or a run of another network,
     `NetworkError` where the network cannot be explained.
     """
     named = [images] if isinstance(images, str | Path | np.ndarray) else list(images)
@@ -200,17 +198,10 @@ def explain(
     opened = [_open_image(image, place, network) for place, image in enumerate(named)]
     layer, labels = _choose_layer(network, layer, run, opened[0][1] if opened else None)
     number = None if target is None else find_class(network, str(target))
-    explained = [
-        ExplainedImage(
-            key,
-            pixels,
-            explain_image(network, layer, pixels, target=number, exact=exact),
-            labels,
-            truth,
-            units,
-        )
-        for key, pixels, truth in tqdm(opened, "explaining", unit="image", disable=None)
-    ]
+    explained = []
+    for key, pixels, truth in tqdm(opened, "explaining", unit="image", disable=None):
+        found = explain_image(network, layer, pixels, target=number, exact=exact)
+        explained.append(ExplainedImage(key, pixels, found, labels, truth, units))
     if deletion is None:
         return Explanations(tuple(explained))
     test = measure_deletion(network, layer, deletion, draws=draws, seed=seed, exact=exact)

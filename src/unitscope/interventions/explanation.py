@@ -12,13 +12,14 @@ from torch import Tensor
 from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
-from unitscope.interventions.edits import edited
-from unitscope.interventions.linear_head import check_hidden, find_head, read_head, read_logits, remove_units
+from unitscope.interventions.edits import Maps, edited
+from unitscope.interventions.linear_head import check_hidden, read_head, read_logits, remove_units, seek_head
 from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
 from unitscope.statistics.grids import make_grid
 
+Logits = Float64[np.ndarray, "*rows classes"]
 Method = Literal["exact", "gradient times activation"]
 REGION = 0.2
 """The part of an image that a unit's region covers (paper A, the section on explaining predictions)."""
@@ -121,14 +122,12 @@ def explain_image(
 ) -> Explanation:
     """One image's logit of a class, by default of the predicted one, as a sum over the units of a layer.
 
-    Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids
-    it, gradient times activation. (Paper A, the section on explaining predictions: the units of the last
+    Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids it,
+    gradient times activation. (Paper A, the section on explaining predictions: the units of the last
     convolutional layer, summed over their cells, times the weights of a linear classifier.) The network is
-    left as it was found.
-
-    Raises `UsageError` for a class or layer that the network does not have or a layer that gives the classes
-    themselves, `NetworkError` where the head is not linear and `exact` was asked for, where the network
-    fails on the image, or where no gradient reaches the layer.
+    left as it was found. Raises `UsageError` for a class or layer that the network does not have or a layer
+    that gives the classes themselves, `NetworkError` where the head is not linear and `exact` was asked for,
+    where the network fails on the image, or where no gradient reaches the layer.
 
     >>> from torch import nn
     >>> parts = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
@@ -143,9 +142,7 @@ def explain_image(
         raise UsageError(f"{network.name} has classes 0 to {logits.shape[1] - 1}, not {target}")
     numbers = logits[0].double().cpu().numpy()
     chosen = int(numbers.argmax()) if target is None else target
-    head = find_head(network, layer, batch)
-    if head is None and exact:
-        raise not_linear(network, layer)
+    head = seek_head(network, layer, batch, exact)
     method: Method = "gradient times activation"
     if head is None:
         rest, contributions = weigh_gradient(network, layer, batch, chosen)
@@ -159,9 +156,7 @@ def explain_image(
     )
 
 
-def read_layer(
-    network: Network, layer: str, batch: Input
-) -> tuple[Float32[Tensor, "image unit cell_y cell_x"], Float[Tensor, "image classes"]]:
+def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[Tensor, "image classes"]]:
     """The maps of a layer's units, and the logits.
 
     Raises `UsageError` for an unknown layer or one that gives the classes themselves, `NetworkError` where
@@ -170,14 +165,6 @@ def read_layer(
     with tap(network, [layer]) as read:
         maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
     return maps, check_hidden(network, layer, batch)
-
-
-def not_linear(network: Network, layer: str) -> NetworkError:
-    """What to raise where an exact sum was asked for and there is none."""
-    return NetworkError(
-        f"the units of {layer} do not reach a last linear layer of {network.name} one by one; "
-        "only gradient times activation, an approximation, explains it"
-    )
 
 
 def fix_size(network: Network, image: Pixels) -> Network:
@@ -210,7 +197,7 @@ def find_last_layer(network: Network) -> str:
     return [row.name for row in rows if row.name.count(".") == depth][-1]
 
 
-def soften(logits: Float64[np.ndarray, "*rows classes"]) -> Float64[np.ndarray, "*rows classes"]:
+def soften(logits: Logits) -> Logits:
     """Probabilities of logits: their softmax.
 
     >>> soften(np.zeros(4)).tolist()

@@ -83,17 +83,11 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
         raise UsageError(f"{network.name} makes no images; name a generator, such as zoo:generator")
     check_network(run, network)
     opened = open_source(run.source, network) if source is None else source
-    images, segmenter = find_generated(opened), find_segmenter(opened)
-    if images is None or segmenter is None:
+    images, labels = find_generated(opened), find_inside(opened, SegmentedSource)
+    if images is None or labels is None:
         raise UsageError(
             f"the run is over {run.source}, not over a generator's images with a segmenter's labels; "
             "dissect with --concepts segmenter:NAME"
         )
     seeded = with_seed(network, images.generator.seed)
-    return Studio(seeded, run, segmenter, run.recipe.source.images or images.count)
-
-
-def find_segmenter(source: ConceptSource) -> Segmenter | None:
-    """The segmenter that labels a source's images, if one does."""
-    found = find_inside(source, SegmentedSource)
-    return None if found is None else found.segmenter
+    return Studio(seeded, run, labels.segmenter, run.recipe.source.images or images.count)

@@ -5,15 +5,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+from tqdm import tqdm
 
-from unitscope.interventions.ablation import Method, Trial, score_removals, single_units
-from unitscope.interventions.class_scores import ClassScores
+from unitscope.errors import NetworkError
+from unitscope.interventions.ablation import Method, Trial, read_images, score_removals, single_units
 from unitscope.interventions.edits import count_units
-from unitscope.networks.network import Network
+from unitscope.interventions.linear_head import read_logits
+from unitscope.networks.network import Network, spread
+from unitscope.networks.trace import evaluation, hook_layer
+from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
 
 By = Literal["contrast", "margin", "accuracy"]
+Values = Float64[np.ndarray, "unit"]
+_BATCH = 16
 TOP = 4
 """A unit matters to a class if it is among so many most important ones (paper B, fig. 2e)."""
 
@@ -48,9 +56,7 @@ class Importance:
     @property
     def targets(self) -> Int64[np.ndarray, "present"]:
         """The classes that had images."""
-        if self.present is None:
-            return np.arange(len(self.margin))
-        return np.flatnonzero(self.present)
+        return np.arange(len(self.margin)) if self.present is None else np.flatnonzero(self.present)
 
     @property
     def matters(self) -> Bool[np.ndarray, "classes unit"]:
@@ -72,18 +78,9 @@ def measure_importance(
     """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods)."""
     units = count_units(network, layer)
     base, single = score_removals(network, layer, trial, single_units(units), method=method)
-    return weigh_units(base, single, by)
-
-
-def weigh_units(base: ClassScores, single: ClassScores, by: By = "contrast") -> Importance:
-    """Importance from the scores with all units, and without each."""
-    return Importance(
-        (base.balanced_accuracy - single.balanced_accuracy).T,
-        (base.mean_margin - single.mean_margin).T,
-        (base.contrast - single.contrast).T,
-        by,
-        base.images > 0,
-    )
+    names = ("balanced_accuracy", "mean_margin", "contrast")
+    accuracy, margin, contrast = ((getattr(base, name) - getattr(single, name)).T for name in names)
+    return Importance(accuracy, margin, contrast, by, base.images > 0)
 
 
 @dataclass(frozen=True)
@@ -126,9 +123,7 @@ class Group:
     error: float
 
 
-def group_by_classes(
-    importance: Importance, value: Float64[np.ndarray, "unit"], most: int = 7
-) -> list[Group]:
+def group_by_classes(importance: Importance, value: Values, most: int = 7) -> list[Group]:
     """Units by the number of classes they matter to, with the mean of a value such as IoU (fig. 2e)."""
     counts = np.minimum(importance.matters.sum(0), most)
     return [
@@ -138,16 +133,14 @@ def group_by_classes(
     ]
 
 
-def group_by_importance(
-    importance: Importance, value: Float64[np.ndarray, "unit"], size: int = 32
-) -> list[Group]:
+def group_by_importance(importance: Importance, value: Values, size: int = 32) -> list[Group]:
     """Units in bins of `size` by their mean importance, the least important first."""
     order = np.argsort(mean_drop(importance), kind="stable")
     bins = [order[start : start + size] for start in range(0, len(order), size)]
     return [_group(f"{k * size + 1}–{k * size + len(some)}", value[some]) for k, some in enumerate(bins)]
 
 
-def mean_drop(importance: Importance) -> Float64[np.ndarray, "unit"]:
+def mean_drop(importance: Importance) -> Values:
     """What the classes lose with each unit, on average over them."""
     return np.asarray(importance.drop[importance.targets].mean(0))
 
@@ -170,9 +163,7 @@ class Correlation(Interval):
     p_value: float = float("nan")
 
 
-def correlate_ranks(
-    one: Float64[np.ndarray, "n"], other: Float64[np.ndarray, "n"], *, replicates: int = 1000, seed: int = 0
-) -> Correlation:
+def correlate_ranks(one: Values, other: Values, *, replicates: int = 1000, seed: int = 0) -> Correlation:
     """Spearman's rank correlation, ties sharing their mean rank; 0 where nothing varies.
 
     >>> found = correlate_ranks(np.arange(9.0), np.arange(9.0) ** 3)
@@ -188,13 +179,89 @@ def correlate_ranks(
     return Correlation(*found.ends, chance.low, chance.high, p_value)
 
 
-def _spearman(one: Float64[np.ndarray, "n"], other: Float64[np.ndarray, "n"]) -> float:
+def _spearman(one: Values, other: Values) -> float:
     first, second = _ranks(one), _ranks(other)
     if first.std() == 0 or second.std() == 0:
         return 0.0
     return round(float(np.corrcoef(first, second)[0, 1]), 12)
 
 
-def _ranks(values: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+def _ranks(values: Values) -> Values:
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[places])
+
+
+def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.ndarray, "classes unit"]:
+    """Pearson's correlation over images of a unit's peak with a class's probability (paper B, SI).
+
+    The peak is the largest value of the unit's map, the probability the softmax over the logits. One pass; 0
+    where a unit or a class is the same in all images. Raises `NetworkError` where there are no logits.
+    """
+    seen: list[Tensor] = []
+
+    def note(raw: Tensor) -> Tensor:
+        seen.append(read_units(raw, network.prefix_tokens, layer).amax((2, 3)).double())
+        return raw
+
+    sums: _Sums | None = None
+    with (
+        evaluation(network.module),
+        hook_layer(network, layer, note),
+        torch.no_grad(),
+        tqdm(total=len(trial), desc=f"peaks of {layer}", unit="image", disable=None) as bar,
+    ):
+        for targets, batch in read_images(network, trial, _BATCH):
+            logits = read_logits(network.module(*spread(batch)))
+            peaks, likely = seen.pop().cpu().numpy(), logits.double().softmax(1).cpu().numpy()
+            sums = sums or _Sums(likely[0], peaks[0])
+            sums.update(likely, peaks)
+            bar.update(len(targets))
+    if sums is None:
+        raise NetworkError("there are no images to correlate over; give a source with images")
+    return sums.correlation()
+
+
+class _Sums:
+    """Sums of products of two sets of columns, about an origin near the means, against cancellation."""
+
+    def __init__(self, one: Float64[np.ndarray, "a"], other: Float64[np.ndarray, "b"]) -> None:
+        self.origin = np.concatenate([one, other])
+        self.split, self.count = len(one), 0
+        self.sums = np.zeros_like(self.origin)
+        self.squares = np.zeros_like(self.origin)
+        self.products = np.zeros((len(one), len(other)))
+
+    def update(self, one: Float64[np.ndarray, "n a"], other: Float64[np.ndarray, "n b"]) -> None:
+        both = np.concatenate([one, other], 1) - self.origin
+        self.count += len(both)
+        self.sums += both.sum(0)
+        self.squares += (both**2).sum(0)
+        self.products += both[:, : self.split].T @ both[:, self.split :]
+
+    def correlation(self) -> Float64[np.ndarray, "a b"]:
+        mean = self.sums / self.count
+        spread = np.sqrt(np.maximum(self.squares / self.count - mean**2, 0))
+        # What is left of rounding is no spread.
+        spread[spread < 1e-12 * (1 + np.abs(self.origin))] = 0
+        one, other = slice(None, self.split), slice(self.split, None)
+        joint = self.products / self.count - mean[one, None] * mean[None, other]
+        scale = spread[one, None] * spread[None, other]
+        found = np.divide(joint, scale, out=np.zeros_like(joint), where=scale > 0)
+        return np.asarray(found.clip(-1, 1))
+
+
+@dataclass(frozen=True)
+class Signs:
+    """The share of (class, unit) pairs whose correlation is positive: of those that matter, and of all."""
+
+    important: float
+    important_pairs: int
+    every: float
+    pairs: int
+
+
+def count_signs(correlation: Float64[np.ndarray, "classes unit"], importance: Importance) -> Signs:
+    """How often a class gets likelier where a unit that matters to it is high (paper B, SI)."""
+    every = correlation[importance.targets]
+    important = correlation[importance.matters]
+    return Signs(float((important > 0).mean()), important.size, float((every > 0).mean()), every.size)

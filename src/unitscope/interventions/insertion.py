@@ -9,9 +9,8 @@ from jaxtyping import Float, Float32, Float64, Int64, UInt16
 from torch import Tensor
 from torch.nn import functional
 
-from unitscope.interventions.areas import SURE
 from unitscope.interventions.edits import Edit
-from unitscope.interventions.repainting import Repainted
+from unitscope.interventions.repainting import SURE, Repainted
 from unitscope.statistics.intervals import Interval
 
 Cell = tuple[int, int]
@@ -23,9 +22,7 @@ def choose_grid(cells: tuple[int, int], across: int | None = None) -> tuple[int,
     >>> choose_grid((16, 16)), choose_grid((16, 16), 8), choose_grid((4, 4), 8)
     ((16, 16), (8, 8), (4, 4))
     """
-    if across is None:
-        return cells
-    return min(cells[0], across), min(cells[1], across)
+    return cells if across is None else (min(cells[0], across), min(cells[1], across))
 
 
 def draw_cells(cells: tuple[int, int], count: int, number: int, seed: int) -> list[Cell]:
@@ -34,12 +31,9 @@ def draw_cells(cells: tuple[int, int], count: int, number: int, seed: int) -> li
     >>> draw_cells((2, 2), 9, number=0, seed=0)
     [(0, 0), (0, 1), (1, 0), (1, 1)]
     """
-    total = cells[0] * cells[1]
-    if count >= total:
-        chosen = np.arange(total)
-    else:
-        chosen = np.sort(np.random.default_rng((seed, number)).choice(total, count, replace=False))
-    return [(int(one) // cells[1], int(one) % cells[1]) for one in chosen]
+    total, rng = cells[0] * cells[1], np.random.default_rng((seed, number))
+    chosen = range(total) if count >= total else sorted(rng.choice(total, count, replace=False).tolist())
+    return [divmod(one, cells[1]) for one in chosen]
 
 
 def cell_region(
@@ -105,13 +99,13 @@ class Trials:
     the concept, on average over the images.
     """
 
+    mean_pixels: float
     image: Int64[np.ndarray, "trial"]
     context: Int64[np.ndarray, "trial"]
     change: Int64[np.ndarray, "trial"]
     before: Float64[np.ndarray, "trial"]
     inserted: Float64[np.ndarray, "trial"]
     removed: Float64[np.ndarray, "trial"]
-    mean_pixels: float
 
     def __len__(self) -> int:
         return len(self.image)
@@ -119,15 +113,12 @@ class Trials:
     def keep(self, context: int) -> "Trials":
         """The trials in one context."""
         kept = self.context == context
-        return Trials(
-            self.image[kept],
-            self.context[kept],
-            self.change[kept],
-            self.before[kept],
-            self.inserted[kept],
-            self.removed[kept],
-            self.mean_pixels,
-        )
+        return Trials(self.mean_pixels, *(column[kept] for column in self.columns))
+
+    @property
+    def columns(self) -> list[np.ndarray]:
+        """What is known by trial, in the order of the fields."""
+        return [column for name, column in vars(self).items() if name != "mean_pixels"]
 
     @property
     def effect(self) -> Interval:
@@ -162,14 +153,6 @@ class Trials:
         return _average(self.inserted - self.removed, self.image)
 
 
-def share_at(
-    planes: UInt16[np.ndarray, "version plane y x"], concept: int, cell: Cell, cells: tuple[int, int]
-) -> Float64[np.ndarray, "version"]:
-    """The share of a cell's pixels that is the concept, in every version."""
-    rows, columns = find_pixels(cell, cells, planes.shape[2:])
-    return np.asarray((planes[:, :, rows, columns] == concept).any(1).mean((1, 2)))
-
-
 def read_trials(
     image: Repainted, concept: int, places: Sequence[Cell], cells: tuple[int, int], first: int
 ) -> list[tuple[int, int, int, float, float, float]]:
@@ -177,14 +160,12 @@ def read_trials(
 
     Its versions from `first` on are the places with the units inserted, then the places with them removed.
     """
-    inserted = image.after[first : first + len(places)]
-    removed = image.after[first + len(places) : first + 2 * len(places)]
-    shown = int((image.before == concept).any(0).sum())
     rows = []
-    for row, cell in enumerate(places):
-        change = int((inserted[row] == concept).any(0).sum()) - shown
-        versions = np.stack([image.before, inserted[row], removed[row]])
-        was, put, gone = share_at(versions, concept, cell, cells).tolist()
+    for row, cell in enumerate(places, first):
+        versions = np.stack([image.before, image.after[row], image.after[row + len(places)]])
+        shown = (versions == concept).any(1)
+        change = int(shown[1].sum()) - int(shown[0].sum())
+        was, put, gone = shown[:, *find_pixels(cell, cells, shown.shape[1:])].mean((1, 2)).tolist()
         rows.append((image.number, find_context(image.before, cell, cells), change, was, put, gone))
     return rows
 

@@ -76,6 +76,17 @@ def find_head(network: Network, layer: str, batch: Input) -> LinearHead | None:
     return LinearHead(name, module.weight.detach().double().cpu().numpy())
 
 
+def seek_head(network: Network, layer: str, batch: Input, exact: bool) -> LinearHead | None:
+    """What `find_head` finds. Raises `NetworkError` where that is None and an exact sum was asked for."""
+    head = find_head(network, layer, batch)
+    if head is None and exact:
+        raise NetworkError(
+            f"the units of {layer} do not reach a last linear layer of {network.name} one by one; "
+            "only gradient times activation, an approximation, explains it"
+        )
+    return head
+
+
 def read_head(network: Network, layer: str, head: LinearHead, batch: Input) -> Reading:
     """What the head reads of a batch, and what it would lose with every unit of the layer: two passes."""
     with evaluation(network.module):
@@ -86,13 +97,13 @@ def read_head(network: Network, layer: str, head: LinearHead, batch: Input) -> R
     return Reading(lost, rest.double().cpu().numpy(), read_numbers(output))
 
 
-def remove_units(layer: str, mask: Bool[np.ndarray, "unit"]) -> Edit:
-    """The edit that sets the units of a mask to 0 everywhere.
+def remove_units(layer: str, mask: Bool[np.ndarray, "*version unit"]) -> Edit:
+    """The edit that sets the units of a mask to 0 everywhere; of some masks, a version of the maps for each.
 
     >>> remove_units("conv", np.array([True, False])).apply(torch.ones(1, 2, 1, 1)).flatten().tolist()
     [0.0, 1.0]
     """
-    strength = torch.from_numpy(mask.astype(np.float32))[None, :, None, None]
+    strength = torch.from_numpy(mask.astype(np.float32)).reshape(-1, mask.shape[-1], 1, 1)
     return Edit(layer, strength, torch.zeros(1, 1, 1, 1))
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,8 +54,8 @@ class Replay:
         self.given, self.reached, self.raw = {name: [] for name in self.outer}, False, None
         with ExitStack() as patches:
             for name, module in self.outer.items():
-                patches.enter_context(_patched(module, self._recording(name)))
-            patches.enter_context(_patched(self._target, self._reaching()))
+                patches.enter_context(_patched(module, partial(self._record, name, module.forward)))
+            patches.enter_context(_patched(self._target, partial(self._reach, self._target.forward)))
             output = self._call(self.batch)
         raw = self._reached_maps()
         size = input_size(self.batch)
@@ -102,50 +103,33 @@ class Replay:
             wide = value.expand(count, *value.shape[1:])
             return wide.clone() if self.copies else wide
 
-        def answering(name: str) -> Callable[..., Any]:
-            original = self.outer[name].forward
-
-            def answer(*args: Any, **kwargs: Any) -> Any:
-                place, calls[name] = calls[name], calls[name] + 1
-                if place < len(self.given[name]):
-                    return tree_map(many, self.given[name][place])
-                return original(*args, **kwargs)
-
-            return answer
+        def answer(name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            place, calls[name] = calls[name], calls[name] + 1
+            if place < len(self.given[name]):
+                return tree_map(many, self.given[name][place])
+            return original(*args, **kwargs)
 
         with ExitStack() as patches:
             for name, module in self.outer.items():
                 if self.given[name]:
-                    patches.enter_context(_patched(module, answering(name)))
+                    patches.enter_context(_patched(module, partial(answer, name, module.forward)))
             patches.enter_context(_patched(self._target, lambda *_args, **_kwargs: edited))
             return self._call(tuple(many(part) for part in self.batch))
 
-    def _recording(self, name: str) -> Callable[..., Any]:
-        original = self.outer[name].forward
+    def _record(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = original(*args, **kwargs)
+        if not self.reached:
+            self.given[name].append(tree_map(_kept, output))
+        return output
 
-        def record(*args: Any, **kwargs: Any) -> Any:
-            output = original(*args, **kwargs)
-            if not self.reached:
-                self.given[name].append(tree_map(_kept, output))
-            return output
-
-        return record
-
-    def _reaching(self) -> Callable[..., Any]:
-        original = self._target.forward
-
-        def reach(*args: Any, **kwargs: Any) -> Any:
-            output = original(*args, **kwargs)
-            if self.reached:
-                raise UsageError(
-                    f"layer {self.layer} of {self.network.name} runs several times; take another"
-                )
-            if not isinstance(output, Tensor):
-                raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
-            self.reached, self.raw = True, output.detach().clone()
-            return output
-
-        return reach
+    def _reach(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = original(*args, **kwargs)
+        if self.reached:
+            raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; take another")
+        if not isinstance(output, Tensor):
+            raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
+        self.reached, self.raw = True, output.detach().clone()
+        return output
 
     def _call(self, batch: tuple[Tensor, ...]) -> Tensor:
         output = self.network.module(*batch)

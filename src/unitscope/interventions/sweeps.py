@@ -7,9 +7,9 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from unitscope.errors import UsageError
 from unitscope.interventions.ablation import Masks, Method, Trial, score_removals
-from unitscope.interventions.class_scores import ClassScores
+from unitscope.interventions.classes import ClassScores
+from unitscope.interventions.edits import check_counts
 from unitscope.interventions.importance import Importance
 from unitscope.networks.network import Network
 from unitscope.statistics.intervals import Interval, count_draws, draw_again, take_middle
@@ -55,8 +55,7 @@ def sweep_removals(
     for.
     """
     units = importance.margin.shape[1]
-    if not counts or min(counts) < 1 or max(counts) > units:
-        raise UsageError(f"{layer} has {units} units; remove 1 to {units}, not {list(counts)}")
+    check_counts(layer, units, counts)
     present = np.intersect1d(trial.targets, importance.targets).tolist()
     rng, every = np.random.default_rng(seed), np.arange(units)
     lots = [rng.permutation(units) for _ in range(draws)]

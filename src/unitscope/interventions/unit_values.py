@@ -1,8 +1,9 @@
 """What a generator's units are set to when a concept is put into a picture, and which units those are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -95,12 +96,9 @@ def measure_layers(
         layer: _Tally(images, quantile, torch.zeros(len(concepts), dtype=torch.float64)) for layer in layers
     }
 
-    def noting(layer: str) -> Callable[[Tensor], Tensor]:
-        def note(raw: Tensor) -> Tensor:
-            seen[layer] = read_units(raw, generator.prefix_tokens, layer).float().cpu()
-            return raw
-
-        return note
+    def note(layer: str, raw: Tensor) -> Tensor:
+        seen[layer] = read_units(raw, generator.prefix_tokens, layer).float().cpu()
+        return raw
 
     with (
         evaluation(generator.module),
@@ -108,13 +106,11 @@ def measure_layers(
         tqdm(total=images, desc=f"levels of {', '.join(layers)}", unit="image", disable=None) as bar,
     ):
         for layer in layers:
-            hooks.enter_context(hook_layer(generator, layer, noting(layer)))
+            hooks.enter_context(hook_layer(generator, layer, partial(note, layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
-            pictures = to_pixels(
-                generator.module(*generator.inputs(start, count)), generator.low, generator.high
-            )
-            planes = segmenter(pictures)
+            made = generator.module(*generator.inputs(start, count))
+            planes = segmenter(to_pixels(made, generator.low, generator.high))
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)
                 tally.add(maps, cover_cells(planes, concepts, (maps.shape[2], maps.shape[3])))

@@ -4,8 +4,7 @@ import pytest
 
 from generated import CELLS, PAINTS, UNITS, planted_studio
 from unitscope.errors import UsageError
-from unitscope.interventions.painting.easel import Easel
-from unitscope.interventions.painting.paints import Paint, find_paints, try_paints
+from unitscope.interventions.painting.easel import Easel, Paint, find_paints, try_paints
 from unitscope.interventions.unit_values import measure_layers
 
 

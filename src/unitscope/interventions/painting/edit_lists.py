@@ -79,7 +79,16 @@ def read_painting(value: object, easel: Easel) -> Painting:
     found = _members(value, keys, "the edit list")
     if (found["format"], found["version"]) != (FORMAT, VERSION) or isinstance(found["version"], bool):
         raise UsageError(f"the format must be {FORMAT!r}, version {VERSION}")
-    _check_generator(found["generator"], easel)
+    generator, made_for = easel.generator, found["generator"]
+    _members(made_for, ("name", "digest", "seed"), "generator")
+    for key, word in (("digest", "generator"), ("seed", "seed")):
+        if made_for[key] != getattr(generator, key) or isinstance(made_for[key], bool):
+            raise UsageError(
+                f"the edit list is for another {word} than {generator.name} with seed {generator.seed}; "
+                "open it with that one"
+            )
+    if not isinstance(made_for["name"], str):
+        raise UsageError("the generator's name must be text")
     strokes = _items(found["strokes"], MOST_STROKES, "strokes")
     off = _items(found["off"], MOST_UNITS * len(easel.shapes), "units that are off")
     return Painting(
@@ -87,19 +96,6 @@ def read_painting(value: object, easel: Easel) -> Painting:
         tuple(_read_stroke(stroke, place, easel) for place, stroke in enumerate(strokes)),
         frozenset(_read_off(entry, easel) for entry in off),
     )
-
-
-def _check_generator(value: object, easel: Easel) -> None:
-    generator = easel.generator
-    found = _members(value, ("name", "digest", "seed"), "generator")
-    for key, word in (("digest", "generator"), ("seed", "seed")):
-        if found[key] != getattr(generator, key) or isinstance(found[key], bool):
-            raise UsageError(
-                f"the edit list is for another {word} than {generator.name} with seed {generator.seed}; "
-                "open it with that one"
-            )
-    if not isinstance(found["name"], str):
-        raise UsageError("the generator's name must be text")
 
 
 def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:
@@ -127,12 +123,10 @@ def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:
 def _read_mask(value: object, at: str) -> Bitmap:
     found = _members(value, ("rows", "columns", "runs"), f"{at}: mask")
     rows, columns = (_whole(found[key], MOST_SIDE, f"{at}: {key} of the mask") for key in ("rows", "columns"))
-    if not rows * columns:
+    if not (pixels := rows * columns):
         raise UsageError(f"{at}: a mask of {rows} by {columns} pixels; wanted 1 or more each way")
-    runs = _items(found["runs"], rows * columns + 1, f"{at}: runs of the mask")
-    return Bitmap(
-        rows, columns, tuple(_whole(run, rows * columns, f"{at}: a run of the mask") for run in runs)
-    )
+    runs = _items(found["runs"], pixels + 1, f"{at}: runs of the mask")
+    return Bitmap(rows, columns, tuple(_whole(run, pixels, f"{at}: a run of the mask") for run in runs))
 
 
 def _read_concept(value: object, vocabulary: Vocabulary, at: str) -> Concept | None:

@@ -14,9 +14,8 @@ from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.painting.easel import Easel
+from unitscope.interventions.painting.easel import LEVEL_IMAGES, Easel, Paint, open_easel
 from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
-from unitscope.interventions.painting.paints import LEVEL_IMAGES, Paint, open_easel
 from unitscope.networks.generators import Generator, with_seed
 from unitscope.views.app.icons import cut_icons, draw_unit
 from unitscope.views.palette import category_color

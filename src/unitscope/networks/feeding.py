@@ -50,10 +50,8 @@ def check_native(image: Pixels, key: str, frame: Frame) -> None:
     """Raises `SourceError`, naming its key, where the size of a stored image is not that of the frame."""
     height, width = image.shape[:2]
     if (height, width) != frame.size:
-        raise SourceError(
-            f"{key} is {height}x{width}, images before it {frame.size[0]}x{frame.size[1]}; "
-            "give the network one input size (--size)"
-        )
+        sizes = f"{key} is {height}x{width}, images before it {frame.size[0]}x{frame.size[1]}"
+        raise SourceError(f"{sizes}; give the network one input size (--size)")
 
 
 def read_peaks(

@@ -108,7 +108,8 @@ def call_factory(spec: str, seed: int = 0) -> object:
     file, _, factory = spec.rpartition(":")
     source = Path(file)
     if not file:
-        raise UsageError(f"{spec} does not say which function to call; wanted FILE.py:FACTORY")
+        lack = "does not say which function returns a segmenter or a network"
+        raise UsageError(f"{spec} {lack}; wanted FILE.py:FACTORY")
     if not source.is_file():
         raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
     # Files of one name in two folders are two modules: classes of the first must still be found.

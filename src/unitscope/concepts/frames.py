@@ -11,13 +11,6 @@ from unitscope.axes import Pixels, Planes
 from unitscope.concepts.vocabulary import Example
 from unitscope.errors import SourceError
 
-RESAMPLE = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -58,10 +51,8 @@ class Frame:
         """
         planes, void = example.planes, example.void
         if void is not None and planes.shape[0] and void.shape != planes.shape[1:]:
-            raise SourceError(
-                f"{example.key}: the void mask is {void.shape}, the labels are {planes.shape[1:]}; "
-                "make them the same size"
-            )
+            sizes = f"the void mask is {void.shape}, the labels are {planes.shape[1:]}"
+            raise SourceError(f"{example.key}: {sizes}; make them the same size")
         return replace(
             example,
             image=self.fit_image(example.image),
@@ -74,9 +65,8 @@ class Frame:
         height, width = image.shape[:2]
         if (height, width) == self.size and self.fit_mode == "stretch":
             return image
-        target = (self.size[1], self.size[0])
-        picture = Image.fromarray(image)
-        return np.asarray(picture.resize(target, RESAMPLE[self.resample], self.box(height, width)))
+        picture, filtered = Image.fromarray(image), Image.Resampling[self.resample.upper()]
+        return np.asarray(picture.resize(self.size[::-1], filtered, self.box(height, width)))
 
     def fit_planes(self, planes: Planes) -> UInt16[np.ndarray, "plane height width"]:
         """The label planes at `mask_size`, each pixel the nearest stored one."""

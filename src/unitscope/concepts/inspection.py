@@ -73,12 +73,10 @@ class Report(Result):
             f"{self.images} images, {self.labelled} with labels, {self.void:.1%} of pixels void",
             f"{len(self.concepts)} concepts, {len(self.empty)} of them never occur",
         ]
-        occurring = sorted(
-            (one for one in self.concepts if one.images), key=lambda one: (-one.coverage, one.concept.id)
-        )
+        occurring = [one for one in self.concepts if one.images]
         if occurring:
             lines.append(f"  {'concept':32} {'category':10} {'images':>7} {'coverage':>9}")
-        for one in occurring:
+        for one in sorted(occurring, key=lambda one: (-one.coverage, one.concept.id)):
             name, category = one.concept.label[:32], one.concept.category[:10]
             lines.append(f"  {name:32} {category:10} {one.images:7} {one.coverage:9.2f}")
         if self.empty:

@@ -1,9 +1,8 @@
 """Labels from a segmentation network instead of people."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -30,19 +29,12 @@ class Blocks(Generic[T]):
     """
 
     def __init__(self, size: int, make: Callable[[int], Sequence[T]], keep: int = 16) -> None:
-        self.size, self.make, self.keep = size, make, keep
-        self._made: OrderedDict[int, Sequence[T]] = OrderedDict()
-        self._lock = Lock()
+        self.size, self._make, self._lock = size, lru_cache(keep)(make), Lock()
 
     def __getitem__(self, index: int) -> T:
-        start = index - index % self.size
+        place = index % self.size
         with self._lock:
-            if start not in self._made:
-                self._made[start] = self.make(start)
-                if len(self._made) > self.keep:
-                    self._made.popitem(last=False)
-            self._made.move_to_end(start)
-            return self._made[start][index - start]
+            return self._make(index - place)[place]
 
 
 @runtime_checkable
@@ -114,7 +106,5 @@ class SegmentedSource(DerivedSource):
             planes = list(self.segmenter(np.stack([example.image for example in examples])))
         else:
             planes = [self.segmenter(example.image[None])[0] for example in examples]
-        return [
-            replace(example, planes=found, ids=(), void=None)
-            for example, found in zip(examples, planes, strict=True)
-        ]
+        pairs = zip(examples, planes, strict=True)
+        return [replace(example, planes=found, ids=(), void=None) for example, found in pairs]

@@ -61,9 +61,8 @@ class Vocabulary:
             if not 1 <= concept.id <= MAX_ID:
                 raise SourceError(f"concept {concept.name!r} has id {concept.id}; ids go from 1 to {MAX_ID}")
             if concept.id in seen:
-                raise SourceError(
-                    f"concepts {seen[concept.id]!r} and {concept.name!r} share the id {concept.id}"
-                )
+                other = seen[concept.id]
+                raise SourceError(f"concepts {other!r} and {concept.name!r} share the id {concept.id}")
             seen[concept.id] = concept.name
 
     def __len__(self) -> int:

@@ -33,7 +33,8 @@ def has_channels_last(
     """
     if tensor.ndim != 4 or isinstance(part, _CHANNELS_FIRST):
         return False
-    if _has_features_last(part):
+    # Subclasses may turn their input first, as ConvNeXt's LayerNorm2d does.
+    if type(part) in _CHANNELS_LAST and len(getattr(part, "normalized_shape", (0,))) == 1:
         return True
     _, first, second, third = tensor.shape
     if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
@@ -83,11 +84,6 @@ def input_size(parts: tuple[Any, ...]) -> tuple[int, int]:
     """Height and width of the images a network is called with; a latent stands for a square image."""
     first = parts[0] if parts else None
     return (first.shape[2], first.shape[3]) if isinstance(first, Tensor) and first.ndim == 4 else (1, 1)
-
-
-def _has_features_last(module: nn.Module) -> bool:
-    # Subclasses may turn their input first, as ConvNeXt's LayerNorm2d does.
-    return type(module) in _CHANNELS_LAST and len(getattr(module, "normalized_shape", (0,))) == 1
 
 
 def _is_layer_norm(module: nn.Module) -> bool:

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float32
-from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.axes import Pixels
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 
@@ -42,7 +41,8 @@ def feed_images(
                     check_native(example.image, example.key, frame)
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
-            yield _join(parts)
+            columns = tuple(torch.cat(column) for column in zip(*map(spread, parts), strict=True))
+            yield columns if isinstance(parts[0], tuple) else columns[0]
             bar.update(len(parts))
 
 
@@ -73,16 +73,10 @@ def read_peaks(
             rows.append(maps.amax((2, 3)).cpu().numpy())
     peaks = np.concatenate(rows)
     if not np.isfinite(peaks).all():
-        image, unit = (int(place) for place in np.argwhere(~np.isfinite(peaks))[0])
+        image, unit = np.argwhere(~np.isfinite(peaks))[0]
         key = source[int(images[image])].key
         raise ActivationError(
             f"unit {unit} of layer {layer} gave {peaks[image, unit]} on image {key}; "
             "check the weights and the preprocessing of the network"
         )
     return peaks
-
-
-def _join(parts: Sequence[Input]) -> Input:
-    if isinstance(parts[0], Tensor):
-        return torch.cat([part for part in parts if isinstance(part, Tensor)])
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True))

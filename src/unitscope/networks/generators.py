@@ -1,9 +1,9 @@
 """Networks that make images from latents, and the images they make."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,10 +38,8 @@ class Generator(Network):
 
     def draw_latents(self, first: int, count: int) -> Float32[Tensor, "image ..."]:
         """Latents number `first` and on."""
-        numbers = range(first, first + count)
-        drawn = [
-            np.random.default_rng((self.seed, number)).standard_normal(self.latent) for number in numbers
-        ]
+        generators = (np.random.default_rng((self.seed, first + k)) for k in range(count))
+        drawn = [generator.standard_normal(self.latent) for generator in generators]
         return torch.from_numpy(np.stack(drawn).astype(np.float32))
 
     def pick_kinds(self, first: int, count: int) -> Int64[Tensor, "image"]:
@@ -75,9 +73,8 @@ class Generator(Network):
             images = self.module(*self.inputs(first, count))
         if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-            raise NetworkError(
-                f"{self.name} gave {shape} for {count} latents; wanted images {(count, 3)} x y x x"
-            )
+            wanted = f"images {(count, 3)} x y x x"
+            raise NetworkError(f"{self.name} gave {shape} for {count} latents; wanted {wanted}")
         return to_pixels(images, self.low, self.high)
 
 
@@ -106,6 +103,9 @@ class GeneratedImages:
     generator: Generator
     count: int
 
+    vocabulary: ClassVar[Vocabulary] = Vocabulary(())
+    """No concepts: these images have no labels."""
+
     def __post_init__(self) -> None:
         if self.count < 1:
             raise UsageError(f"{self.count} generated images leave nothing to look at; wanted 1 or more")
@@ -114,11 +114,6 @@ class GeneratedImages:
     @cached_property
     def _painter(self) -> Generator:
         return replace(self.generator, module=copy.deepcopy(self.generator.module))
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """No concepts: these images have no labels."""
-        return Vocabulary(())
 
     @property
     def name(self) -> str:
@@ -147,11 +142,8 @@ class GeneratedImages:
 
     @cached_property
     def _blocks(self) -> Blocks[UInt8[np.ndarray, "y x 3"]]:
-        def make(start: int) -> Sequence[np.ndarray]:
-            # Whole blocks also at the end, so that an image never depends on how many there are.
-            return list(self._painter.generate(start, BLOCK))
-
-        return Blocks(BLOCK, make)
+        # Whole blocks also at the end, so that an image never depends on how many there are.
+        return Blocks(BLOCK, lambda start: list(self._painter.generate(start, BLOCK)))
 
 
 def with_seed(generator: Generator, seed: int) -> Generator:
@@ -180,10 +172,8 @@ def check_source(network: Network, source: ConceptSource) -> None:
         return
     images = find_generated(source)
     if images is None:
-        raise UsageError(
-            f"{network.name} makes its own images, and the source holds others; "
-            "dissect it over GeneratedImages that a segmenter labels"
-        )
+        advice = "dissect it over GeneratedImages that a segmenter labels"
+        raise UsageError(f"{network.name} makes its own images, and the source holds others; {advice}")
     if images.digest != f"{network.digest}-{network.seed}-{images.count}":
         raise UsageError(
             "the images come from another generator or seed than the one to be dissected, or its weights "

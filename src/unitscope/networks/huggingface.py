@@ -10,18 +10,10 @@ from torch import nn
 
 from unitscope.errors import NetworkError
 from unitscope.networks.libraries import import_library
-from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.weights import (
-    ADVICE,
-    count_class_tokens,
-    one_line,
-    put_weights,
-    random_weights,
-    read_weights,
-)
+from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
+from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def load_transformers(
@@ -65,10 +57,9 @@ def _architecture(transformers: Any, config: Any) -> Any:
     try:
         return transformers.AutoModel._model_mapping[type(config)]
     except KeyError:
-        raise NetworkError(
-            f"transformers has no network for configurations of type {config.model_type!r}; "
-            "wrap yours in a function and give FILE.py:FACTORY"
-        ) from None
+        lack = f"no network for configurations of type {config.model_type!r}"
+        advice = "wrap yours in a function and give FILE.py:FACTORY"
+        raise NetworkError(f"transformers has {lack}; {advice}") from None
 
 
 def _make(
@@ -85,14 +76,14 @@ def _make(
             raise NetworkError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
         raise NetworkError(f"hf:{repo} cannot be loaded: {one_line(error)}") from error
     if weights is not None:
-        put_weights(module, read_weights(weights), str(weights))
+        put_weights(module, weights)
     # A pooler behind the last layer is commonly left out of published weights.
-    missing = sorted(key for key in info.get("missing_keys", ()) if "pooler" not in key)
-    misshapen = sorted(str(key) for key in info.get("mismatched_keys", ()))
-    if missing or misshapen:
+    wrong = sorted(key for key in info.get("missing_keys", ()) if "pooler" not in key)
+    wrong += sorted(str(key) for key in info.get("mismatched_keys", ()))
+    if wrong:
         raise NetworkError(
             f"the weights of hf:{repo} are not those of its configuration; "
-            f"missing or of another shape: {', '.join((missing + misshapen)[:3])}"
+            f"missing or of another shape: {', '.join(wrong[:3])}"
         )
     found: nn.Module = module
     return found
@@ -105,25 +96,23 @@ def _preprocessing(
         processor = transformers.AutoImageProcessor.from_pretrained(repo, **where)
     except Exception:
         if warn:
-            warnings.warn(
-                f"hf:{repo} has no preprocessor_config.json: mean and deviation of ImageNet are used",
-                stacklevel=2,
-            )
+            lack = "has no preprocessor_config.json: mean and deviation of ImageNet are used"
+            warnings.warn(f"hf:{repo} {lack}", stacklevel=2)
         side = getattr(config, "image_size", None) or 224
         size = (side, side) if isinstance(side, int) else (int(side[0]), int(side[1]))
-        return Preprocessing(size, *_IMAGENET)
+        return Preprocessing(size, *IMAGENET)
     size, fraction = _geometry(processor)
     # x = (rescale * rgb - offset - mean) / std, written for rgb / 255.
     scale = 255.0 * (float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1.0)
     offset = 1.0 if getattr(processor, "rescale_offset", False) else 0.0
     normalizes = getattr(processor, "do_normalize", True)
-    mean = _three(processor.image_mean) if normalizes else (0.0, 0.0, 0.0)
-    std = _three(processor.image_std) if normalizes else (1.0, 1.0, 1.0)
+    mean = three(processor.image_mean) if normalizes else (0.0, 0.0, 0.0)
+    std = three(processor.image_std) if normalizes else (1.0, 1.0, 1.0)
     resample = getattr(processor, "resample", 2)
     return Preprocessing(
         size,
-        _three([(value + offset) / scale for value in mean]),
-        _three([value / scale for value in std]),
+        three([(value + offset) / scale for value in mean]),
+        three([value / scale for value in std]),
         fraction,
         _RESAMPLE.get(int(resample) if resample is not None else 2, "bilinear"),
         "bgr" if getattr(processor, "do_flip_channel_order", False) else "rgb",
@@ -151,11 +140,6 @@ def _sides(size: Any) -> tuple[int, int] | None:
     }
     height = named["height"] or named["shortest_edge"]
     return (int(height), int(named["width"] or height)) if height else None
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
 
 
 @contextmanager

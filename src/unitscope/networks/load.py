@@ -1,17 +1,19 @@
 """A network from a name: library, folder, file or plug-in."""
 
+import hashlib
+import importlib.util
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UnitscopeError, UsageError, say_near
 from unitscope.networks import KINDS
-from unitscope.networks.factories import call_factory
 from unitscope.networks.network import Network
-from unitscope.networks.weights import put_weights, random_weights, read_weights
+from unitscope.networks.weights import one_line, put_weights, random_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
 Size = int | tuple[int, int]
@@ -49,9 +51,9 @@ def load_network(
         raise UsageError("both a weights file and random weights were asked for; choose one")
     if random is not None and not 0 <= random < 2**63:
         raise UsageError(f"the seed of random weights is {random}; give one from 0 to {2**63 - 1}")
-    asked = {"weights": None if weights is None else Path(weights), "random": random}
-    given = {option: value for option, value in asked.items() if value is not None}
-    network = _open(spec, given | ({"download": True} if download else {}))
+    file = None if weights is None else Path(weights)
+    asked = {"weights": file, "random": random, "download": download or None}
+    network = _open(spec, {option: value for option, value in asked.items() if value is not None})
     network = replace(network, module=network.module.eval(), name=spec)
     if size is not None:
         pair = (size, size) if isinstance(size, int) else size
@@ -87,9 +89,43 @@ def _open(spec: str, options: dict[str, Any]) -> Network:
 
 def load_file(spec: str, weights: Path | None = None, random: int | None = None) -> object:
     """What the user's own function returns: `FILE.py:FACTORY`. Its code runs, with a fixed seed."""
-    file, _, factory = spec.rpartition(":")
-    made = call_factory(file, factory, random or 0)
+    made = call_factory(spec, random or 0)
     module = made.module if isinstance(made, Network) else made
     if weights is not None and isinstance(module, nn.Module):
-        put_weights(module, read_weights(weights), str(weights))
+        put_weights(module, weights)
     return made
+
+
+def call_factory(spec: str, seed: int = 0) -> object:
+    """What the function of a Python file returns, `FILE.py:FACTORY`; it is called without arguments.
+
+    The file's code runs, because it was named; what it draws from torch's random numbers comes from `seed`,
+    and the numbers outside go on as if nothing was.
+
+    Raises `UsageError` where there is no such file or function (with near names), `NetworkError` where the
+    code fails; errors of unitscope pass as they are.
+    """
+    file, _, factory = spec.rpartition(":")
+    source = Path(file)
+    if not file:
+        raise UsageError(f"{spec} does not say which function to call; wanted FILE.py:FACTORY")
+    if not source.is_file():
+        raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
+    # Files of one name in two folders are two modules: classes of the first must still be found.
+    place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
+    found = importlib.util.spec_from_file_location(f"unitscope_user_{source.stem}_{place}", source)
+    if found is None or found.loader is None:
+        raise UsageError(f"{file} is not a Python file")
+    code = importlib.util.module_from_spec(found)
+    sys.modules[found.name] = code
+    with random_weights(seed):
+        try:
+            found.loader.exec_module(code)
+            if not callable(getattr(code, factory, None)):
+                names = [n for n, value in vars(code).items() if callable(value) and not n.startswith("_")]
+                raise UsageError(f"{file} has no function {factory!r}{say_near(factory, names)}")
+            return getattr(code, factory)()
+        except UnitscopeError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise NetworkError(f"{spec} failed: {type(error).__name__}: {one_line(error)}") from error

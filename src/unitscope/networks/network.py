@@ -2,8 +2,9 @@
 
 import hashlib
 import pickle
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +14,18 @@ from torch import Tensor, nn
 Input = Tensor | tuple[Tensor, ...]
 """What a module is called with: a batch of images, or of latents with their kinds."""
 
+Three = tuple[float, float, float]
+
+IMAGENET: tuple[Three, Three] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation of the colors of ImageNet, from 0 to 1, by which most networks normalize."""
+
 _DEFAULT_SIZE = (224, 224)
+
+
+def three(values: Iterable[Any]) -> Three:
+    """Three numbers, as mean and deviation of colors are kept."""
+    red, green, blue = map(float, values)
+    return red, green, blue
 
 
 def spread(batch: Input) -> tuple[Tensor, ...]:
@@ -30,8 +42,8 @@ class Preprocessing:
     """
 
     size: tuple[int, int] | None = None
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: Three = (0.0, 0.0, 0.0)
+    std: Three = (1.0, 1.0, 1.0)
     crop_fraction: float = 1.0
     resample: str = "bilinear"
     channels: Literal["rgb", "bgr"] = "rgb"

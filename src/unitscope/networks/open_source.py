@@ -10,9 +10,8 @@ from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.sources import KINDS, derive, open_concepts
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.factories import call_factory
 from unitscope.networks.generators import GeneratedImages, Generator, find_generated, with_seed
-from unitscope.networks.load import load_network
+from unitscope.networks.load import call_factory, load_network
 from unitscope.networks.network import Network
 from unitscope.options import read_number, split_options
 from unitscope.plugins import SEGMENTERS, Kind, find_kind, say_kinds
@@ -35,15 +34,13 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     kind, _, rest = spec.partition(":")
     if kind == "segmenter":
         return _open_segmented(rest, network)
-    generated = partial(_open_generated, network)
-    return open_concepts(
-        spec,
-        {
-            **KINDS,
-            "segmenter": Kind(open_source, "segmenter:NAME,images=SOURCE"),
-            "generator": Kind(generated, "generator:NAME[,count=N,seed=N]", options=("count", "seed")),
-        },
-    )
+    opener, grammar = partial(_open_generated, network), "generator:NAME[,count=N,seed=N]"
+    kinds = {
+        **KINDS,
+        "segmenter": Kind(open_source, "segmenter:NAME,images=SOURCE"),
+        "generator": Kind(opener, grammar, options=("count", "seed")),
+    }
+    return open_concepts(spec, kinds)
 
 
 def hold_out(source: ConceptSource, images: int) -> tuple[ConceptSource, ConceptSource]:
@@ -61,9 +58,8 @@ def hold_out(source: ConceptSource, images: int) -> tuple[ConceptSource, Concept
         return split_source(source, "test"), limit(split_source(source, "train"), images)
     if find_inside(source, SegmentedSource) is None:
         raise UsageError("images of a generator have no labels; name a segmenter of them")
-    return source, _label_alike(
-        source, GeneratedImages(with_seed(made.generator, made.generator.seed + 1), images)
-    )
+    others = with_seed(made.generator, made.generator.seed + 1)
+    return source, _label_alike(source, GeneratedImages(others, images))
 
 
 def _label_alike(source: Any, images: GeneratedImages) -> ConceptSource:
@@ -97,21 +93,13 @@ def load_segmenter(spec: str) -> Segmenter:
     raise NetworkError(f"{spec} returned {type(made).__name__}; wanted a segmenter, such as NetworkSegmenter")
 
 
-def _call_factory(spec: str) -> object:
-    file, _, factory = spec.rpartition(":")
-    if not file:
-        raise UsageError(f"{spec} does not say which function returns a segmenter; wanted FILE.py:FACTORY")
-    return call_factory(file, factory)
+_HF = "unitscope.networks.segmentation.huggingface_segmenters"
+_ONNX = "unitscope.networks.segmentation.onnx_segmenters"
 
-
-_SEGMENTATION = "unitscope.networks.segmentation"
 SEGMENTER_KINDS: Mapping[str, Kind] = {
-    "hf": Kind(
-        f"{_SEGMENTATION}.huggingface_segmenters:load_semantic",
-        "hf:FOLDER[,names=FILE,phrases=A|B,random=SEED]",
-    ),
-    ".onnx": Kind(f"{_SEGMENTATION}.onnx_segmenters:load_onnx", "FILE.onnx,names=FILE[,input=WAY]"),
-    ".py": Kind(_call_factory, "FILE.py:FACTORY"),
+    "hf": Kind(f"{_HF}:load_semantic", "hf:FOLDER[,names=FILE,phrases=A|B,random=SEED]"),
+    ".onnx": Kind(f"{_ONNX}:load_onnx", "FILE.onnx,names=FILE[,input=WAY]"),
+    ".py": Kind(call_factory, "FILE.py:FACTORY"),
 }
 """The kinds of segmenters that are always there."""
 

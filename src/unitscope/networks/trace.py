@@ -255,19 +255,20 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     module, batch = network.module, network.blank(size)
     # Subclasses of containers may have a forward pass of their own.
     names = {part: key for key, part in module.named_modules() if key and type(part) not in _CONTAINERS}
-    seen: dict[nn.Module, list[tuple[object, str]]] = {part: [] for part in names}
+    seen: dict[nn.Module, list[tuple[tuple[int, int, int] | None, str, str]]] = {part: [] for part in names}
 
     def measure(part: nn.Module, _args: object, output: object) -> None:
-        raw = _describe(output)
-        if not isinstance(output, Tensor):
-            seen[part].append((None, raw))
-            return
+        shape, raw, reason = None, _describe(output), ""
         try:
+            if not isinstance(output, Tensor):
+                raise NetworkError(f"returns {raw}, not a tensor")
             check_batch(output, 1, names[part])
-            output = turn_channels(output, part, module, input_size(spread(batch)), names[part])
-            seen[part].append((tuple(read_units(output, network.prefix_tokens, names[part]).shape[1:]), raw))
+            turned = turn_channels(output, part, module, input_size(spread(batch)), names[part])
+            _, units, rows, columns = read_units(turned, network.prefix_tokens, names[part]).shape
+            shape = (units, rows, columns)
         except NetworkError as error:
-            seen[part].append((str(error), raw))
+            reason = str(error)
+        seen[part].append((shape, raw, reason))
 
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
         for part in names:
@@ -276,19 +277,14 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
             module(*spread(batch))
         except Exception as error:
             raise _failure(network.name, batch, error) from error
-    return [shape for part, key in names.items() for shape in _shapes(key, part, seen[part])]
-
-
-def _shapes(name: str, module: nn.Module, seen: list[tuple[object, str]]) -> Iterator[LayerShape]:
-    kind, calls = type(module).__name__, len(seen)
-    if not seen:
-        yield LayerShape(name, kind, 0, None, "", "never runs in a forward pass")
-    for number, (found, raw) in enumerate(seen, 1):
-        address = name if calls == 1 else f"{name}#{number}"
-        if isinstance(found, tuple):
-            yield LayerShape(address, kind, calls, found, raw)
-        else:
-            yield LayerShape(address, kind, calls, None, raw, str(found or f"returns {raw}, not a tensor"))
+    layers = []
+    for part, key in names.items():
+        kind, calls = type(part).__name__, len(seen[part])
+        for number, found in enumerate(seen[part], 1):
+            layers.append(LayerShape(key if calls == 1 else f"{key}#{number}", kind, calls, *found))
+        if not calls:
+            layers.append(LayerShape(key, kind, 0, None, "", "never runs in a forward pass"))
+    return layers
 
 
 @contextmanager

@@ -38,10 +38,8 @@ def read_units(
     elif tensor.ndim == 2:
         maps = tensor[:, :, None, None]
     else:
-        raise NetworkError(
-            f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}; wanted maps (4-D), "
-            "tokens (3-D) or features (2-D)"
-        )
+        found, wanted = tuple(tensor.shape), "maps (4-D), tokens (3-D) or features (2-D)"
+        raise NetworkError(f"layer {layer or '?'} gives an array of shape {found}; wanted {wanted}")
     return maps.to(torch.float32).contiguous()
 
 

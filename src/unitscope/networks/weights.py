@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,9 +16,7 @@ from unitscope.errors import NetworkError, UsageError
 _NESTED = ("state_dict", "model_state_dict", "model")
 _WRAPPED = ("module.", "_orig_mod.")
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
-_PREFIX_TOKEN = re.compile(
-    r"(?:^|\.)(?:cls_token|class_token|class_embedding|dist_token|distillation_token)$"
-)
+_PREFIX_TOKENS = {"cls_token", "class_token", "class_embedding", "dist_token", "distillation_token"}
 _SHOWN = 3
 
 ADVICE = "give --weights FILE, allow the --download, or ask for random weights (--random-weights SEED)"
@@ -55,7 +52,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"there is no weights file {path}; give a .safetensors file or a saved state dict")
-    state: object = _load_safetensors(path) if path.suffix == ".safetensors" else _load_pickle(path)
+    state = _load(path)
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
@@ -70,15 +67,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return {_OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}
 
 
-def _load_safetensors(path: Path) -> object:
+def _load(path: Path) -> object:
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise NetworkError(f"{path} is not a readable safetensors file: {one_line(error)}") from error
-
-
-def _load_pickle(path: Path) -> object:
-    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         with warnings.catch_warnings():  # about pickle protocols
             warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -90,15 +82,18 @@ def _load_pickle(path: Path) -> object:
             "save its weights alone, as safetensors or with torch.save(module.state_dict(), FILE)"
         ) from error
     except Exception as error:  # torch.load raises whatever its readers raise
-        raise NetworkError(f"{path} is not a readable weights file: {one_line(error)}") from error
+        kind = "safetensors" if path.suffix == ".safetensors" else "weights"
+        raise NetworkError(f"{path} is not a readable {kind} file: {one_line(error)}") from error
 
 
-def put_weights(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Put the tensors into the module, all of them, each where its name says.
+def put_weights(module: nn.Module, state: Mapping[str, Tensor] | Path, origin: str = "") -> None:
+    """Put the tensors, or those of a file, into the module, all of them, each where its name says.
 
-    Raises `NetworkError` naming the first few that are missing, unexpected or of another shape.
-    `origin` is where they came from, for the message.
+    Raises what `read_weights` raises, and `NetworkError` naming the first few that are missing, unexpected
+    or of another shape. `origin` is where they came from, for the message.
     """
+    if isinstance(state, Path):
+        state, origin = read_weights(state), str(state)
     wanted = module.state_dict()
     missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
     unexpected = [k for k in state if k not in wanted]
@@ -107,15 +102,12 @@ def put_weights(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> 
         for key, value in wanted.items()
         if key in state and state[key].shape != value.shape
     ]
-    faults = [
-        _faults("missing", missing),
-        _faults("unexpected", unexpected),
-        _faults("of another shape", misshapen),
-    ]
-    if any(faults):
-        raise NetworkError(
-            f"the weights in {origin} are not those of this network: {'; '.join(f for f in faults if f)}"
-        )
+    faults = []
+    for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)):
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        faults += [f"{kind}: {', '.join(names[:_SHOWN])}{more}"] if names else []
+    if faults:
+        raise NetworkError(f"the weights in {origin} are not those of this network: {'; '.join(faults)}")
     module.load_state_dict(state, strict=False)
 
 
@@ -138,7 +130,7 @@ def count_class_tokens(module: nn.Module) -> int:
     >>> count_class_tokens(nn.Linear(2, 2))
     0
     """
-    return sum(bool(_PREFIX_TOKEN.search(name)) for name, _ in module.named_parameters())
+    return sum(name.rpartition(".")[2] in _PREFIX_TOKENS for name, _ in module.named_parameters())
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
@@ -149,10 +141,3 @@ def one_line(error: BaseException, limit: int = 200) -> str:
     """
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def _faults(kind: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{kind}: {', '.join(names[:_SHOWN])}{more}"

@@ -27,7 +27,7 @@ from unitscope.lab.zoo.trained_models import (
 from unitscope.lab.zoo.training import CHECKPOINT, find_rate, run_trainer
 from unitscope.networks.trace import list_layers
 
-SMALL = replace(COURSE, pictures=24, steps=4, batch=8, keep=(1, 4))
+SMALL = replace(COURSE, pictures=12, steps=4, batch=4, keep=(1, 4))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def pictures(folder):
-    return paint_pictures(PictureSet(SCENES, 24, 1000), folder / "pictures")
+    return paint_pictures(PictureSet(SCENES, 12, 1000), folder / "pictures")
 
 
 @pytest.mark.parametrize("style", STYLES)

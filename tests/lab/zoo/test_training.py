@@ -12,13 +12,14 @@ from torch import nn
 from torch.utils import deterministic
 
 from unitscope.errors import NetworkError, RunError, UsageError
+from unitscope.lab.zoo import training
 from unitscope.lab.zoo.pictures import PictureSet, paint_one, paint_pictures
 from unitscope.lab.zoo.recipes import RECIPES
 from unitscope.lab.zoo.training import find_rate, run_trainer, train
 from unitscope.lab.zoo.training_steps import draw_batch
 from unitscope.lab.zoo.weights_files import find_recipe, load_zoo, read_module, save_weights
 
-SMALL = {"pictures": 24, "steps": 6, "batch": 8}
+SMALL = {"pictures": 6, "steps": 4, "batch": 2}
 
 
 @pytest.fixture(scope="module")
@@ -36,37 +37,43 @@ def assert_equal(one, other):
         assert torch.equal(one[name], other[name]), name
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_the_same_seed_gives_the_same_weights_also_after_a_stop(name, folder, monkeypatch):
-    recipe = replace(RECIPES[name], **SMALL)
-    whole = weights(train(recipe, folder / f"{name}-whole", seed=3, every=2).network)
-    other = weights(train(recipe, folder / f"{name}-other", seed=4, every=100).network)
-    assert any(not torch.equal(whole[key], other[key]) for key in whole)
+class StoppedError(Exception):
+    """A training that was stopped."""
 
-    from unitscope.lab.zoo import training
 
-    class StoppedError(Exception):
-        pass
+def train_until(last, recipe, out, monkeypatch, **options):
+    """Trains until a step, which stops it."""
 
     def stop(recipe, step):
-        if step == 5:
+        if step == last:
             raise StoppedError
         return find_rate(recipe, step)
 
-    monkeypatch.setattr(training, "find_rate", stop)
-    with pytest.raises(StoppedError):
-        train(recipe, folder / f"{name}-cut", seed=3, every=2)
-    monkeypatch.setattr(training, "find_rate", find_rate)
-    assert_equal(whole, weights(train(recipe, folder / f"{name}-cut", seed=3, every=2).network))
-    curves = [(folder / f"{name}-{kind}" / "curve.csv").read_text() for kind in ("whole", "cut")]
-    assert curves[0] == curves[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "find_rate", stop)
+        with pytest.raises(StoppedError):
+            train(recipe, out, **options)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_the_same_seed_gives_the_same_weights_also_after_a_stop(name, folder, monkeypatch):
+    recipe = replace(RECIPES[name], **SMALL)
+    whole, cut, other = (folder / f"{name}-{kind}" for kind in ("whole", "cut", "other"))
+    found = weights(train(recipe, whole, seed=3, every=2, keep=(1,)).network)
+    train_until(1, recipe, other, monkeypatch, seed=4, keep=(1,))
+    first = [(home / "step-1.safetensors").read_bytes() for home in (whole, other)]
+    assert first[0] != first[1]
+
+    train_until(3, recipe, cut, monkeypatch, seed=3, every=2)
+    assert_equal(found, weights(train(recipe, cut, seed=3, every=2).network))
+    assert (whole / "curve.csv").read_text() == (cut / "curve.csv").read_text()
 
 
 def test_another_recipe_does_not_go_on_in_the_same_folder(folder):
     recipe = replace(RECIPES["scene-classifier"], **SMALL)
     train(recipe, folder / "mine", seed=0)
     with pytest.raises(RunError, match="another training"):
-        train(replace(recipe, batch=4), folder / "mine", seed=0)
+        train(replace(recipe, batch=1), folder / "mine", seed=0)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
@@ -202,6 +209,15 @@ def test_pictures_are_those_of_the_drawn_world(tmp_path):
         image, labels = paint_one(wanted, i)
         np.testing.assert_array_equal(pictures.images[i], image)
         np.testing.assert_array_equal(again.labels[i], labels)
+
+
+def test_chunks_painted_by_other_processes_are_the_same(tmp_path, monkeypatch):
+    wanted = PictureSet(("park", "office"), 5, 7, 32)
+    whole = paint_pictures(wanted, tmp_path / "whole")
+    monkeypatch.setattr("unitscope.lab.zoo.pictures._CHUNK", 3)
+    parts = paint_pictures(wanted, tmp_path / "parts", workers=1)
+    np.testing.assert_array_equal(parts.images, whole.images)
+    np.testing.assert_array_equal(parts.labels, whole.labels)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(tmp_path):

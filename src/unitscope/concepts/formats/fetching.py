@@ -207,7 +207,12 @@ class _Download:
     def _continue(self, at_hand: int) -> bool:
         """Fetches what is missing; False where the server stopped short."""
         state = self._state()
-        request = urllib.request.Request(self.url, headers=_headers(at_hand, state))
+        headers = {"User-Agent": f"unitscope/{__version__}", "Accept-Encoding": "identity"}
+        etag = str(state.get("ETag", ""))
+        validator = etag if etag and not etag.startswith("W/") else state.get("Last-Modified")
+        if at_hand and validator:
+            headers |= {"Range": f"bytes={at_hand}-", "If-Range": str(validator)}
+        request = urllib.request.Request(self.url, headers=headers)
         try:
             response = urllib.request.urlopen(request, timeout=self.timeout)
         except urllib.error.HTTPError as error:
@@ -276,15 +281,6 @@ def _storing(path: Path) -> Iterator[None]:
         raise DownloadError(f"{path} cannot be written ({reason}); make room and run it again") from None
 
 
-def _headers(at_hand: int, state: dict[str, Any]) -> dict[str, str]:
-    headers = {"User-Agent": f"unitscope/{__version__}", "Accept-Encoding": "identity"}
-    etag = str(state.get("ETag", ""))
-    validator = etag if etag and not etag.startswith("W/") else state.get("Last-Modified")
-    if at_hand and validator:
-        headers |= {"Range": f"bytes={at_hand}-", "If-Range": str(validator)}
-    return headers
-
-
 def _extent(response: Any, at_hand: int) -> tuple[int, int | None]:
     """Where the answer starts in the file, and the file's size if the server says it."""
     if response.status == 206:
@@ -307,9 +303,8 @@ def _verify(path: Path, url: str, expected: Expected) -> Fetched:
         seen = getattr(found, key)
         if wanted is not None and str(seen) != str(wanted).lower():
             path.unlink()
-            raise DownloadError(
-                f"{url}: the {key} is {seen}, wanted {wanted}; the file was deleted, check which one is right"
-            )
+            advice = "the file was deleted, check which one is right"
+            raise DownloadError(f"{url}: the {key} is {seen}, wanted {wanted}; {advice}")
     return found
 
 

@@ -113,15 +113,13 @@ class FolderSource:
                 continue
             values = read_mask(path)
             if values.shape != size:
-                raise SourceError(
-                    f"{path}: the mask is {values.shape[1]}x{values.shape[0]} pixels, its image "
-                    f"{PurePosixPath(key).name} is {size[1]}x{size[0]}; make them the same size"
-                )
+                image = f"its image {PurePosixPath(key).name} is {size[1]}x{size[0]}"
+                found = f"the mask is {values.shape[1]}x{values.shape[0]} pixels"
+                raise SourceError(f"{path}: {found}, {image}; make them the same size")
             unknown = values[~layer.known[values]]
             if unknown.size:
-                raise SourceError(
-                    f"{path}: the mask holds id {unknown[0]}, which {FILE_NAME} does not name; add it there"
-                )
+                lack = f"which {FILE_NAME} does not name; add it there"
+                raise SourceError(f"{path}: the mask holds id {unknown[0]}, {lack}")
             planes.append(layer.concept_ids[values])
             void |= layer.void[values]
         return np.stack(planes) if planes else no_planes(), void if void.any() else None

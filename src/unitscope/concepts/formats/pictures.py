@@ -41,10 +41,8 @@ def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
     """
     with _opened(path) as picture:
         if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
-            raise SourceError(
-                f"{path}: a mask has one channel of class ids, this one is {picture.mode}; "
-                "store ids as an 8- or 16-bit gray or palette PNG"
-            )
+            found = f"a mask has one channel of class ids, this one is {picture.mode}"
+            raise SourceError(f"{path}: {found}; store ids as an 8- or 16-bit gray or palette PNG")
         numbers = np.asarray(picture)
         if picture.mode == "I" and (numbers.min() < 0 or numbers.max() > np.iinfo(np.uint16).max):
             raise SourceError(f"{path}: a mask holds ids from 0 to 65535, this one has {numbers.max()}")

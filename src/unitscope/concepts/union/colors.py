@@ -23,14 +23,11 @@ _NAMES = "black blue brown grey green orange pink purple red white yellow"
 COLOR_NAMES = tuple(_NAMES.split())
 """The names in the order of their ids, spelled as in Broden."""
 
-COLOR_CONCEPTS = tuple(
-    Concept(place, f"{name}-c", "color") for place, name in enumerate(COLOR_NAMES, start=1)
-)
+COLOR_CONCEPTS = tuple(Concept(place, f"{name}-c", "color") for place, name in enumerate(COLOR_NAMES, 1))
 """The same as concepts, ids 1 to 11."""
 
 _STEP = 8
 _LEVELS = 256 // _STEP
-
 
 Bounds = tuple[float | int, float | int]
 

@@ -98,13 +98,8 @@ def check_categories(recodings: Sequence[Recoding]) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Where planes lie in a spool, and their shape."""
-
-    offset: int
-    length: int
-    shape: tuple[int, ...]
+Stored = tuple[int, int, tuple[int, ...]]
+"""Where planes lie in a spool: offset and length in bytes; and their shape."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +118,10 @@ class Spool:
         packed = zlib.compress(np.ascontiguousarray(planes).tobytes(), 1)
         offset = self.file.seek(0, 2)
         self.file.write(packed)
-        return Stored(offset, len(packed), planes.shape)
+        return offset, len(packed), planes.shape
 
     def get(self, stored: Stored) -> UInt32[np.ndarray, "plane row column"]:
         """The planes again."""
-        self.file.seek(stored.offset)
-        data = zlib.decompress(self.file.read(stored.length))
-        return np.frombuffer(data, np.uint32).reshape(stored.shape)
+        offset, length, shape = stored
+        self.file.seek(offset)
+        return np.frombuffer(zlib.decompress(self.file.read(length)), np.uint32).reshape(shape)

@@ -159,12 +159,9 @@ def open_thesaurus(synonyms: Mapping[str, Sequence[str]] | str | Path | None = N
     return Thesaurus(given)
 
 
-def _is_names(names: object) -> bool:
-    return (
-        isinstance(names, Iterable)
-        and not isinstance(names, str)
-        and all(isinstance(name, str) for name in names)
-    )
+def _is_names(given: object) -> bool:
+    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
+    return all(isinstance(name, str) for name in listed)
 
 
 _USUAL = {other: group[0] for group in SYNONYMS for other in group}

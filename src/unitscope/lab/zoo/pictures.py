@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -73,19 +74,21 @@ def _paint_into(wanted: PictureSet, home: Path, workers: int) -> None:
     n, s = wanted.count, wanted.size
     images = np.lib.format.open_memmap(home / "images.npy", "w+", np.uint8, (n, s, s, 3))
     labels = np.lib.format.open_memmap(home / "labels.npy", "w+", np.uint8, (n, len(PLANES), s, s))
-    starts = range(0, n, _CHUNK)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        done = pool.map(partial(_paint_chunk, wanted), starts)
-        for start, (some, named) in zip(
-            starts, tqdm(done, "painting", len(starts), unit="chunk"), strict=True
-        ):
-            images[start : start + len(some)], labels[start : start + len(some)] = some, named
+    chunks = [range(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]
+    paint_chunk = partial(_paint_chunk, wanted)
+    # One chunk is painted here: starting another process takes longer than its pictures.
+    many = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(chunks) > 1 else nullcontext()
+    with many as pool:
+        done = map(paint_chunk, chunks) if pool is None else pool.map(paint_chunk, chunks)
+        bar = tqdm(done, "painting", len(chunks), unit="chunk")
+        for places, (some, named) in zip(chunks, bar, strict=True):
+            images[places.start : places.stop], labels[places.start : places.stop] = some, named
     images.flush()
     labels.flush()
 
 
-def _paint_chunk(wanted: PictureSet, start: int) -> tuple[np.ndarray, np.ndarray]:
-    painted = [paint_one(wanted, i) for i in range(start, min(start + _CHUNK, wanted.count))]
+def _paint_chunk(wanted: PictureSet, places: range) -> tuple[np.ndarray, np.ndarray]:
+    painted = [paint_one(wanted, place) for place in places]
     return np.stack([image for image, _ in painted]), np.stack([labels for _, labels in painted])
 
 

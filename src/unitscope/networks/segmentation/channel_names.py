@@ -3,7 +3,6 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -18,39 +17,32 @@ CATEGORY = "object"
 """The category of channels that are given none."""
 
 
-@dataclass(frozen=True)
-class Channels:
-    """The concepts of a network's channels: `plane[channel]` is a concept's id, 0 for no concept."""
-
-    vocabulary: Vocabulary
-    plane: tuple[int, ...]
-
-
-def name_channels(labels: Sequence[str], categories: Mapping[str, str] | None = None) -> Channels:
+def name_channels(
+    labels: Sequence[str], categories: Mapping[str, str] | None = None
+) -> tuple[Vocabulary, tuple[int, ...]]:
     """Channel i becomes concept i + 1 with its label; those that name nothing, such as background, none.
+
+    The concepts come back, and the plane of the channels: by channel a concept's id, 0 for no concept.
 
     `categories` gives the category of some labels, "" to leave a label out; the others are objects.
 
     Raises `UsageError` where `categories` names a label that the network has not, or no concept is left.
 
-    >>> found = name_channels(["background", "sky", "brick"], {"brick": "material"})
-    >>> found.plane, found.vocabulary[3].category
+    >>> words, plane = name_channels(["background", "sky", "brick"], {"brick": "material"})
+    >>> plane, words[3].category
     ((0, 2, 3), 'material')
     """
     given = categories or {}
     unknown = sorted(set(given) - set(labels))
     if unknown:
-        raise UsageError(
-            f"the names file has {unknown[0]!r}, which the network does not name; it names {labels[0]!r}, ..."
-        )
+        named = f"it names {labels[0]!r}, ..."
+        raise UsageError(f"the names file has {unknown[0]!r}, which the network does not name; {named}")
     kinds = [given.get(label, "" if label.casefold() in NOTHING else CATEGORY) for label in labels]
-    concepts = [
-        Concept(k + 1, label, kind) for k, (label, kind) in enumerate(zip(labels, kinds, strict=True))
-    ]
+    concepts = list(map(Concept, range(1, len(labels) + 1), labels, kinds))
     kept = tuple(concept for concept in concepts if concept.category)
     if not kept:
         raise UsageError("no channel of the network stands for a concept; give their names in a file")
-    return Channels(Vocabulary(kept), tuple(one.id if one.category else 0 for one in concepts))
+    return Vocabulary(kept), tuple(one.id if one.category else 0 for one in concepts)
 
 
 def read_names(path: Path) -> dict[str, str]:
@@ -66,14 +58,13 @@ def read_names(path: Path) -> dict[str, str]:
         pairs = _parse_json(text) if path.suffix == ".json" else _parse_csv(text)
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read the names in {path}: {error}") from error
-    names = [name for name, _ in pairs]
-    twice = next((name for k, name in enumerate(names) if name in names[:k]), None)
-    if twice is not None:
-        raise SourceError(f"{path} has the name {twice!r} twice; give every channel another name")
-    return {
-        name: (CATEGORY if category is None else category) if name.casefold() not in NOTHING else ""
-        for name, category in pairs
-    }
+    kinds: dict[str, str] = {}
+    for name, category in pairs:
+        if name in kinds:
+            raise SourceError(f"{path} has the name {name!r} twice; give every channel another name")
+        usual = CATEGORY if category is None else category
+        kinds[name] = "" if name.casefold() in NOTHING else usual
+    return kinds
 
 
 def _parse_json(text: str) -> list[tuple[str, str | None]]:

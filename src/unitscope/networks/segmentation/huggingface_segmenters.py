@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError, missing_extra
+from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.huggingface import load_transformers
 from unitscope.networks.segmentation.channel_names import name_channels, read_names
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
@@ -19,6 +19,11 @@ from unitscope.options import check_options, read_number, split_options
 
 OPTIONS = ("names", "phrases", "random")
 _TOKENIZERS = ("tokenizer.json", "vocab.json")
+_WITH_QUERIES = (
+    "Mask2FormerForUniversalSegmentation",
+    "MaskFormerForInstanceSegmentation",
+    "EomtForUniversalSegmentation",
+)
 
 
 class PixelLogits(nn.Module):
@@ -32,16 +37,12 @@ class PixelLogits(nn.Module):
         return cast("Tensor", self.module(pixel_values=images).logits)
 
 
-class QueryLogits(nn.Module):
+class QueryLogits(PixelLogits):
     """Class scores of every pixel from masks with classes (MaskFormer, Mask2Former, EoMT).
 
     The score of class c at a pixel is the sum over queries of softmax(classes)[c] times sigmoid(mask) there,
     the class "no object" left out (Cheng et al., Mask2Former, 2022, and MaskFormer, 2021, section 3.4).
     """
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
 
     def forward(self, images: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "n class row column"]:
         found = self.module(pixel_values=images)
@@ -89,68 +90,40 @@ def load_semantic(spec: str) -> NetworkSegmenter:
     options = check_options(head, given, OPTIONS)
     seed = read_number("random", options["random"]) if "random" in options else None
     folder = head.removeprefix("hf:")
-    try:
-        importlib.import_module("transformers")
-    except ImportError as error:
-        raise missing_extra("transformers", "opens hf:FOLDER", "transformers") from error
     network = load_transformers(folder, None, seed, False)
     module = network.module.eval()
     config: Any = getattr(module, "config", None)
     named = read_names(Path(options["names"])) if "names" in options else None
     kind = type(module).__name__
     if kind == "CLIPSegForImageSegmentation":
-        phrases = _split_phrases(options.get("phrases", ""), spec)
+        parts = options.get("phrases", "").split("|")
+        phrases = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+        if not phrases:
+            raise UsageError(f"{spec} needs phrases to look for, such as {spec},phrases=tree|sky")
         wrapped: nn.Module = PhraseLogits(module, *_tokenize(folder, phrases, config))
-        channels = name_channels(["-", *phrases], named)
+        words, plane = name_channels(["-", *phrases], named)
     else:
         if "phrases" in options:
             raise UsageError(f"{head} is {kind}, which takes no phrases; only CLIPSeg does")
-        wrapped = _wrap(module, kind, head)
-        channels = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
+        if not kind.endswith("ForSemanticSegmentation") and kind not in _WITH_QUERIES:
+            wanted = "one ...ForSemanticSegmentation, Mask2Former, MaskFormer or CLIPSeg"
+            raise NetworkError(f"{head} is {kind}, which names no pixels; wanted {wanted}")
+        wrapped = QueryLogits(module) if kind in _WITH_QUERIES else PixelLogits(module)
+        words, plane = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
     made = replace(network, module=wrapped.eval(), classes=(), name=spec, prefix_tokens=None)
-    return NetworkSegmenter(made, channels.vocabulary, (channels.plane,))
-
-
-def _wrap(module: nn.Module, kind: str, head: str) -> nn.Module:
-    if kind.endswith("ForSemanticSegmentation"):
-        return PixelLogits(module)
-    if kind in (
-        "Mask2FormerForUniversalSegmentation",
-        "MaskFormerForInstanceSegmentation",
-        "EomtForUniversalSegmentation",
-    ):
-        return QueryLogits(module)
-    raise NetworkError(
-        f"{head} is {kind}, which names no pixels; wanted one ...ForSemanticSegmentation, Mask2Former, "
-        "MaskFormer or CLIPSeg"
-    )
-
-
-def _split_phrases(text: str, spec: str) -> list[str]:
-    phrases = list(dict.fromkeys(part.strip() for part in text.split("|") if part.strip()))
-    if not phrases:
-        raise UsageError(f"{spec} needs phrases to look for, such as {spec},phrases=tree|sky")
-    return phrases
+    return NetworkSegmenter(made, words, (plane,))
 
 
 def _tokenize(folder: str, phrases: Sequence[str], config: Any) -> tuple[Tensor, Tensor]:
     transformers = importlib.import_module("transformers")
     # Without these files the library silently makes a tokenizer that knows no words.
+    lack = f"hf:{folder} has no tokenizer to read phrases with"
     if Path(folder).is_dir() and not any((Path(folder) / name).is_file() for name in _TOKENIZERS):
-        raise NetworkError(
-            f"hf:{folder} has no tokenizer to read phrases with; save {' or '.join(_TOKENIZERS)} there too"
-        )
+        raise NetworkError(f"{lack}; save {' or '.join(_TOKENIZERS)} there too")
     try:
         reader = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        found = reader(
-            list(phrases),
-            padding=True,
-            truncation=True,
-            max_length=config.text_config.max_position_embeddings,
-            return_tensors="pt",
-        )
+        most = config.text_config.max_position_embeddings
+        found = reader(list(phrases), padding=True, truncation=True, max_length=most, return_tensors="pt")
     except Exception as error:  # its readers raise whatever a bad file makes them raise
-        raise NetworkError(
-            f"hf:{folder} has no tokenizer to read phrases with: {one_line(error, 90)}"
-        ) from error
+        raise NetworkError(f"{lack}: {one_line(error, 90)}") from error
     return found["input_ids"], found["attention_mask"]

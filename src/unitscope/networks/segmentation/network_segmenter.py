@@ -88,9 +88,8 @@ class NetworkSegmenter:
         height, width = pixels.shape[2:]
         size = self.network.preprocessing.size or (height, width)
         if not any(concept in plane for plane in self.planes):
-            raise UsageError(
-                f"{self.name} has no channel for concept {concept}, so it gives no gradient for it"
-            )
+            lack = f"no channel for concept {concept}"
+            raise UsageError(f"{self.name} has {lack}, so it gives no gradient for it")
         seen = pixels = pixels.to(self.network.device)
         if size != (height, width):
             seen = functional.interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitscope.errors import NetworkError, UsageError, missing_extra
-from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.network import IMAGENET, Network, Preprocessing, Three
 from unitscope.networks.segmentation.channel_names import name_channels, read_names
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
 from unitscope.networks.weights import one_line
 from unitscope.options import check_options, split_options
 
 OPTIONS = ("names", "input")
-INPUTS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+INPUTS: dict[str, tuple[Three, Three]] = {
+    "imagenet": IMAGENET,
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "centered": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
@@ -56,9 +56,8 @@ class OnnxLogits(nn.Module):
         numbers = (found[:, 0] if found.ndim == 4 else found).long()
         top = int(numbers.max()) if numbers.numel() else 0
         if top >= self.channels or int(numbers.min()) < 0:
-            raise NetworkError(
-                f"{self.path} gave class {top}, and {self.channels} are named; name every class, 0 included"
-            )
+            advice = "name every class, 0 included"
+            raise NetworkError(f"{self.path} gave class {top}, and {self.channels} are named; {advice}")
         return functional.one_hot(numbers, self.channels).permute(0, 3, 1, 2).float()
 
     def _run(self, images: Tensor) -> Tensor:
@@ -67,13 +66,10 @@ class OnnxLogits(nn.Module):
         except Exception as error:  # the runtime raises its own kinds for whatever does not fit
             raise NetworkError(f"{self.path} failed on images: {one_line(error, 120)}") from error
         found = torch.from_numpy(np.asarray(outputs[0]))
-        if found.ndim not in (3, 4) or (
-            found.ndim == 4 and not found.is_floating_point() and found.shape[1] > 1
-        ):
-            raise NetworkError(
-                f"{self.path} gave {tuple(found.shape)} of {found.dtype}; wanted logits n x class x y x x, "
-                "or class numbers n x y x x"
-            )
+        several = found.ndim == 4 and not found.is_floating_point() and found.shape[1] > 1
+        if found.ndim not in (3, 4) or several:
+            wanted = "logits n x class x y x x, or class numbers n x y x x"
+            raise NetworkError(f"{self.path} gave {tuple(found.shape)} of {found.dtype}; wanted {wanted}")
         return found
 
 
@@ -98,10 +94,10 @@ def load_onnx(spec: str) -> NetworkSegmenter:
     if way not in INPUTS:
         raise UsageError(f"input={way!r} is unknown; wanted {', '.join(INPUTS)}")
     named = read_names(Path(options["names"]))
-    channels = name_channels(list(named), named)
+    words, plane = name_channels(list(named), named)
     module = OnnxLogits(path, len(named)).eval()
     network = Network(module, Preprocessing(module.size, *INPUTS[way]), name=spec)
-    return NetworkSegmenter(network, channels.vocabulary, (channels.plane,))
+    return NetworkSegmenter(network, words, (plane,))
 
 
 def _open(path: Path) -> Any:

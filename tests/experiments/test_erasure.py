@@ -126,9 +126,9 @@ def test_the_layer_is_chosen_on_the_ranking_images(studio, monkeypatch):
     run = dissect(generator, source, ["first", "maps"], confidences=Confidences(shifts=0), convention="pnas")
     both = open_studio(generator, run, source)
     seen = []
-    inner = with_seed(generator, 0).feed
-    monkeypatch.setattr(type(generator), "feed", lambda self, images, first, device="cpu": (
-        seen.append((first, len(images))), inner(images, first, device))[1])  # fmt: skip
+    inner = with_seed(generator, 0).inputs
+    monkeypatch.setattr(type(generator), "inputs", lambda self, first, count=1, device=None: (
+        seen.append((first, count)), inner(first, count, device))[1])  # fmt: skip
     chosen = choose_layers(both, [BALL, TREE], count=2, images=20)
     assert [one.layer for one in chosen] == ["maps", "maps"]
     assert max(first + count for first, count in seen) <= 20

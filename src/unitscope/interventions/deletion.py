@@ -17,7 +17,6 @@ from unitscope.errors import UsageError, check_seed
 from unitscope.interventions.ablation import Masks, Trial, read_images
 from unitscope.interventions.edits import check_counts, count_units
 from unitscope.interventions.explanation import (
-    Logits,
     Method,
     feed_image,
     fix_size,
@@ -41,6 +40,7 @@ COUNTS = (1, 2, 4, 8, 16)
 COLUMNS = ("kind", "count", "logit", "logit_low", "logit_high", "probability", "probability_low",
            "probability_high", "renamed")  # fmt: skip
 REPLICATES = 1000
+Removed = Float64[np.ndarray, "removal classes"]
 _BATCH = 16
 _TRIED = 4
 _VERSIONS = 128
@@ -176,10 +176,10 @@ def measure_deletion(
 class _Run:
     """One image: its logits, what its units contribute to the predicted class, and how to remove some."""
 
-    logits: Logits
+    logits: Float64[np.ndarray, "classes"]
     contributions: Float64[np.ndarray, "unit"]
     activation: Float64[np.ndarray, "unit"]
-    remove: Callable[[Masks], Logits]
+    remove: Callable[[Masks], Removed]
 
 
 def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
@@ -191,7 +191,7 @@ def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Gene
             for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):
                 terms = lost * head.weight
 
-                def remove(masks: Masks, logits: Logits = logits, terms: np.ndarray = terms) -> Logits:
+                def remove(masks: Masks, logits: np.ndarray = logits, terms: np.ndarray = terms) -> Removed:
                     return np.asarray(logits - masks @ terms.T)
 
                 yield _Run(logits, terms[logits.argmax()], activation, remove)
@@ -205,7 +205,7 @@ def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_R
             logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
 
-            def remove(masks: Masks, maps: Tensor = maps) -> Logits:
+            def remove(masks: Masks, maps: Tensor = maps) -> Removed:
                 keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
                 starts = range(0, len(masks), _VERSIONS)
                 parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
@@ -223,7 +223,9 @@ def _choose_units(run: _Run, counts: Sequence[int], draws: int, rng: np.random.G
     return (ranks[:, None] < np.asarray(counts)[:, None]).reshape(-1, units)
 
 
-def _compare(before: Logits, after: Logits, counts: int) -> Float64[np.ndarray, "3 kind count"]:
+def _compare(
+    before: Float64[np.ndarray, "classes"], after: Removed, counts: int
+) -> Float64[np.ndarray, "3 kind count"]:
     """Drop of logit and of probability, and whether the name is another; the draws averaged."""
     named = int(before.argmax())
     likelihood = soften(before)[named] - soften(after)[:, named]

@@ -19,7 +19,6 @@ from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
 from unitscope.statistics.grids import make_grid
 
-Logits = Float64[np.ndarray, "*rows classes"]
 Method = Literal["exact", "gradient times activation"]
 REGION = 0.2
 """The part of an image that a unit's region covers (paper A, the section on explaining predictions)."""
@@ -197,7 +196,7 @@ def find_last_layer(network: Network) -> str:
     return [row.name for row in rows if row.name.count(".") == depth][-1]
 
 
-def soften(logits: Logits) -> Logits:
+def soften(logits: Float64[np.ndarray, "*rows classes"]) -> Float64[np.ndarray, "*rows classes"]:
     """Probabilities of logits: their softmax.
 
     >>> soften(np.zeros(4)).tolist()

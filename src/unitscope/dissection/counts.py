@@ -61,18 +61,17 @@ class LayerCounts:
 
     def record(self) -> dict[str, Any]:
         """The counts ready for JSON, without the sure ones."""
-        return {
-            "layer": self.layer,
-            "units": self.units,
-            "detectors": self.detectors,
-            "dead": self.dead,
-            "by_category": dict(self.by_category),
-            **{f"unique_{rule}": dict(self.unique[rule]) for rule in RULES},
-            "chance_detectors": plain(self.chance_detectors),
-            "chance_discoveries": plain(self.chance_discoveries),
-            "discoveries": self.discoveries,
+        counted = ("layer", "units", "detectors", "dead", "by_category")
+        made: dict[str, Any] = {
+            **{name: getattr(self, name) for name in counted},
+            **{f"unique_{rule}": self.unique[rule] for rule in RULES},
+            **{
+                name: getattr(self, name)
+                for name in ("chance_detectors", "chance_discoveries", "discoveries")
+            },
             "unique": self.count(),
         }
+        return {name: plain(value) for name, value in made.items()}
 
 
 def count_layer(layer: LayerDissection) -> LayerCounts:

@@ -172,44 +172,29 @@ def choose_thresholds(
     words = heldout.vocabulary
     areas = np.sum([part.areas for part in parts], 0)
     seen = np.concatenate([part.valid for part in parts])
-    whole = _Part(
-        {layer: torch.cat([part.maps[layer] for part in parts]) for layer in plan.tails},
-        [planes for part in parts for planes in part.labels],
-        seen,
-        np.concatenate([part.entering for part in parts]),
-        areas,
-    )
-    pixels = seen.sum((1, 2)) @ whole.entering
+    maps = {layer: torch.cat([part.maps[layer] for part in parts]) for layer in plan.tails}
+    labels = [planes for part in parts for planes in part.labels]
+    entering = np.concatenate([part.entering for part in parts])
+    pixels = seen.sum((1, 2)) @ entering
     del parts
     category = words.category_index
     named = np.array([concept.id for concept in words], np.int64)
     common = named[(areas[named] > 0) & (areas[named] >= rule.coverage * pixels[category[named]])]
-    return {layer: _choose(whole, layer, plan, rules, rule, common, pixels, words) for layer in plan.tails}
-
-
-def _choose(
-    whole: _Part,
-    layer: str,
-    plan: ScanPlan,
-    rules: Convention,
-    rule: QualityRule,
-    common: Int64[np.ndarray, "common"],
-    pixels: Int64[np.ndarray, "category"],
-    words: Vocabulary,
-) -> Choice:
-    tail, maps = plan.tails[layer], whole.maps[layer]
-    many = max(1, _AT_ONCE // int(whole.valid.size))
-    found = []
-    for start in range(0, tail.units, many):
-        raw = maps[:, start : start + many]
-        dense = tail.grid.upsample(tail.grid.surround(raw))
-        values = (raw if rules.population == "cells" else dense).permute(1, 0, 2, 3).flatten(1)
-        levels = find_levels(values, rule.fractions)
-        ladder = empty_ladder(levels, common, len(words.categories))
-        ladder = climb(ladder, dense, whole.labels, whole.valid, whole.entering)
-        thresholds, quality = _pick_pairs(ladder, whole.areas, pixels, words, rule)
-        found.append((thresholds, quality, find_levels(values, [rules.quantile])[:, 0]))
-    return Choice(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    choices = {}
+    many = max(1, _AT_ONCE // int(seen.size))
+    for layer, tail in plan.tails.items():
+        found = []
+        for start in range(0, tail.units, many):
+            raw = maps[layer][:, start : start + many]
+            dense = tail.grid.upsample(tail.grid.surround(raw))
+            values = (raw if rules.population == "cells" else dense).permute(1, 0, 2, 3).flatten(1)
+            levels = find_levels(values, rule.fractions)
+            ladder = empty_ladder(levels, common, len(words.categories))
+            ladder = climb(ladder, dense, labels, seen, entering)
+            thresholds, quality = _pick_pairs(ladder, areas, pixels, words, rule)
+            found.append((thresholds, quality, find_levels(values, [rules.quantile])[:, 0]))
+        choices[layer] = Choice(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return choices
 
 
 def _pick_pairs(

@@ -118,7 +118,7 @@ def recount(
     changed = replace(layer, convention=convention)
     if concepts is None:
         return changed
-    pairs = layer.pairs
-    if pairs is not None:
-        pairs = replace(pairs, intersections=np.where(concepts, pairs.intersections, 0))
+    pairs = layer.pairs and replace(
+        layer.pairs, intersections=np.where(concepts, layer.pairs.intersections, 0)
+    )
     return replace(changed, intersections=np.where(concepts, layer.intersections, 0), pairs=pairs)

@@ -237,8 +237,7 @@ def plan_scan(
     fit: Fit,
 ) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
     """What a scan will do, and warnings by layer, found out with one blank image."""
-    layers = _check_asked(network, layers, fit)
-    _check_source(source)
+    layers = _check_asked(network, source, layers, fit)
     _check_thresholds(layers, thresholds)
     prepared = network.preprocessing
     sides = (size, size) if isinstance(size, int) else size
@@ -279,7 +278,7 @@ def _check_least(least: int, **values: int) -> None:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
 
 
-def _check_asked(network: object, layers: Sequence[str], fit: str) -> tuple[str, ...]:
+def _check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
     """The layers, each once."""
     if not isinstance(network, Network):
         raise UsageError(
@@ -292,10 +291,6 @@ def _check_asked(network: object, layers: Sequence[str], fit: str) -> tuple[str,
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
     if fit not in get_args(Fit):
         raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
-    return tuple(dict.fromkeys(layers))
-
-
-def _check_source(source: ConceptSource) -> None:
     if len(source) == 0:
         raise SourceError("the source has no images; there is nothing to dissect over")
     if not len(source.vocabulary):
@@ -305,6 +300,7 @@ def _check_source(source: ConceptSource) -> None:
         raise SourceError(
             f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
         )
+    return tuple(dict.fromkeys(layers))
 
 
 def _check_thresholds(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarray]) -> None:

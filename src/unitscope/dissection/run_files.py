@@ -28,8 +28,7 @@ def write_run(
 ) -> None:
     """Writes `about` as run.json, `units` as units.csv, and the arrays of each layer by the name of its file.
 
-    A run that the folder holds is replaced whole, its layers' files too; until all of the new one is written
-    the old one stays. Raises `RunError` where it cannot be written.
+    A run that the folder holds is replaced: see `Dissection.save`. Raises `RunError` where that fails.
     """
     new = folder / ".part"
     text = spell_json(about)

@@ -51,10 +51,6 @@ def pack_on_device(maps: Tensor, bound: np.ndarray, reach: int, first_image: int
     values = maps.transpose(0, 1).reshape(units * images, -1)[places].cpu().numpy()
     record, cell = (column.cpu().numpy() for column in places.nonzero(as_tuple=True))
     present, size = np.unique(record, return_counts=True)
-    return Cells(
-        np.bincount(present // images, minlength=units),
-        (first_image + present % images).astype(np.int32),
-        size.astype(np.int32),
-        cell.astype(np.uint32),
-        values,
-    )
+    counts = np.bincount(present // images, minlength=units)
+    image = (first_image + present % images).astype(np.int32)
+    return Cells(counts, image, size.astype(np.int32), cell.astype(np.uint32), values)

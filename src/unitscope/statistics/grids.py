@@ -86,10 +86,8 @@ class Grid:
     def inner(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """First and last-and-one inner cell of rows and columns."""
         first = 1 if self.border else 0
-        return (
-            (first, max(self.rows.cells - 1 - first, first + 1)),
-            (first, max(self.columns.cells - 1 - first, first + 1)),
-        )
+        rows, columns = (max(axis.cells - 1 - first, first + 1) for axis in (self.rows, self.columns))
+        return (first, rows), (first, columns)
 
     def surround(self, maps: Float32[Tensor, "image unit y x"]) -> Float32[Tensor, "image unit y2 x2"]:
         """The maps as they are stored, with the ring of zeros where there is one."""

@@ -172,26 +172,23 @@ class Tail:
         values, fill = bounds.merge_tails(
             self.values, self.fill, other.values, other.fill, bound, self.plan.keep
         )
-        chunks = self.chunks + other.chunks
-        return Tail(self.plan, bound, values, fill, chunks, self.seen + other.seen)
+        return Tail(self.plan, bound, values, fill, self.chunks + other.chunks, self.seen + other.seen)
 
     def prune(self, threads: Threads | None = None) -> "Tail":
         """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
         size = self.plan.stored_grid.map_size
         spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
         loaded = [chunk for chunk in self.chunks if chunk.bytes]
+        units = self.plan.units
 
-        def prune_block(units: tuple[int, int]) -> Cells:
-            parts = [chunk.part(*units).arrays for chunk in loaded]
-            bound = self.bound[slice(*units)]
-            return join_cells(
-                [Cells(*packing.prune_cells(*part, bound, self.plan.reach, *size)) for part in parts]
-            )
+        def prune_block(block: tuple[int, int]) -> Cells:
+            kept = (self.bound[slice(*block)], self.plan.reach, *size)
+            parts = (chunk.part(*block).arrays for chunk in loaded)
+            return join_cells([Cells(*packing.prune_cells(*part, *kept)) for part in parts])
 
         if not loaded:
             return self
-        whole = (0, self.plan.units)
-        blocks = [prune_block(whole)] if threads is None else threads.map_blocks(prune_block, whole[1])
+        blocks = [prune_block((0, units))] if threads is None else threads.map_blocks(prune_block, units)
         return replace(self, chunks=(*spilled, stack_cells(blocks)))
 
     def spill(self, folder: Path) -> "Tail":

@@ -147,7 +147,6 @@ def scan_shards(
     Shards that `done` gives are not computed again. Raises `SourceError`, `NetworkError`, `ActivationError`.
     """
     images = len(source)
-    numbers = range((images + plan.shard_size - 1) // plan.shard_size)
     total: Scan | None = None
     settled = 0
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
@@ -159,8 +158,8 @@ def scan_shards(
         ThreadPoolExecutor(threads.count) as loaders,
         tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,
     ):
-        for number in numbers:
-            span = range(number * plan.shard_size, min((number + 1) * plan.shard_size, images))
+        for number, start in enumerate(range(0, images, plan.shard_size)):
+            span = range(start, min(start + plan.shard_size, images))
             shard = done(number)
             new = shard is None
             if shard is None:

@@ -52,9 +52,8 @@ class Convention:
         kinds = {"population": Population, "upsampling": Upsampling, "union": Union, "doubles": Doubles}
         for name, kind in {**kinds, "unique_rule": UniqueRule}.items():
             if getattr(self, name) not in get_args(kind):
-                raise UsageError(
-                    f"{name} is {getattr(self, name)!r}; it is one of {', '.join(get_args(kind))}"
-                )
+                wanted = ", ".join(get_args(kind))
+                raise UsageError(f"{name} is {getattr(self, name)!r}; it is one of {wanted}")
         if not 0 < self.quantile < 1:
             raise UsageError(
                 f"quantile is {self.quantile}; it is the fraction of values above the threshold, "

@@ -62,13 +62,11 @@ class LayerCounts:
     def record(self) -> dict[str, Any]:
         """The counts ready for JSON, without the sure ones."""
         counted = ("layer", "units", "detectors", "dead", "by_category")
-        made: dict[str, Any] = {
+        by_chance = ("chance_detectors", "chance_discoveries", "discoveries")
+        made = {
             **{name: getattr(self, name) for name in counted},
             **{f"unique_{rule}": self.unique[rule] for rule in RULES},
-            **{
-                name: getattr(self, name)
-                for name in ("chance_detectors", "chance_discoveries", "discoveries")
-            },
+            **{name: getattr(self, name) for name in by_chance},
             "unique": self.count(),
         }
         return {name: plain(value) for name, value in made.items()}

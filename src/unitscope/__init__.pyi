@@ -1,15 +1,12 @@
 from unitscope.concepts.derived import limit as limit
 from unitscope.concepts.derived import shuffle_labels as shuffle_labels
-from unitscope.concepts.formats.fetching import fetch_dataset as fetch_dataset
 from unitscope.concepts.frames import Frame as Frame
-from unitscope.concepts.inspection import check_source as check_source
 from unitscope.concepts.packed import pack_source as pack_source
 from unitscope.concepts.union.union import unite_sources as unite_sources
 from unitscope.concepts.vocabulary import Concept as Concept
 from unitscope.concepts.vocabulary import ConceptSource as ConceptSource
 from unitscope.concepts.vocabulary import Example as Example
 from unitscope.concepts.vocabulary import Vocabulary as Vocabulary
-from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality
 from unitscope.dissection.conventions import CONVENTIONS as CONVENTIONS
 from unitscope.dissection.conventions import Convention as Convention
 from unitscope.dissection.dissect import Confidences as Confidences
@@ -30,7 +27,4 @@ from unitscope.networks.trace import tap as tap
 from unitscope.statistics.scan import Machine as Machine
 from unitscope.version import __version__ as __version__
 from unitscope.views.comparison import compare_runs as compare_runs
-from unitscope.views.contact_sheet import preview_source as preview_source
 from unitscope.views.report import write_report as write_report
-from unitscope.views.serving import serve_painting as serve_painting
-from unitscope.views.serving import serve_rating as serve_rating

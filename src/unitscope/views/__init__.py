@@ -1,1 +1,5 @@
 """What people see."""
+
+from unitscope.doors import open_door
+
+__getattr__, __dir__, __all__ = open_door(__name__, __file__)

@@ -1,0 +1,2 @@
+from unitscope.concepts.formats.fetching import fetch_dataset as fetch_dataset
+from unitscope.concepts.inspection import check_source as check_source

@@ -1,0 +1,1 @@
+from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality

@@ -8,8 +8,6 @@ documentation that cannot go stale. `y`, `x` are stored pixels, `row`, `column` 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8, UInt16
 
-Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
-
 Pixels = UInt8[np.ndarray, "y x 3"]
 """One image, RGB."""
 

@@ -52,7 +52,8 @@ class Table:
         (('sky', 1),)
         """
         rows = tuple(tuple(record[column] for column in columns) for record in records)
-        left = [place for place, cells in enumerate(zip(*rows, strict=True)) if _are_texts(cells)]
+        columns_of = enumerate(zip(*rows, strict=True))
+        left = [place for place, cells in columns_of if any(isinstance(cell, str) for cell in cells)]
         return cls(tuple(columns), rows, left)
 
     def text(self) -> str:
@@ -77,10 +78,8 @@ class Table:
 
     def _spelled(self) -> Iterator[Cells]:
         for row in self.rows:
-            yield ["" if cell is None else self._spell(cell) for cell in row]
-
-    def _spell(self, cell: Any) -> str:
-        return short(cell, self.digits) if isinstance(cell, float) else str(cell)
+            spelled = (short(cell, self.digits) if isinstance(cell, float) else cell for cell in row)
+            yield ["" if cell is None else str(cell) for cell in spelled]
 
     def csv(self) -> str:
         """The table as CSV."""
@@ -187,7 +186,3 @@ def write_tables(out: Path, tables: Mapping[str, "Table | Iterable[Cells]"]) -> 
         rows = table.cells() if isinstance(table, Table) else table
         write_whole(out / name, spell_csv(rows))
     return [out / name for name in tables]
-
-
-def _are_texts(cells: Sequence[Any]) -> bool:
-    return any(isinstance(cell, str) for cell in cells)

@@ -121,18 +121,6 @@ def dissect_by_quality(
     """
     rules = settle_convention(convention, quantile)
     check_source(network, source)
-    _check_sources(source, heldout, rules)
-    plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
-    reader, _ = pair_generator(network, heldout)
-    choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
-    pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
-    given = {layer: pick_thresholds(found, areas, choices[layer].usual) for layer, found in pairs.items()}
-    made = {**asdict(rule), "source": source_spec(heldout), "digest": source_digest(heldout)}
-    asked = Options(thresholds=given, fit=fit, machine=machine, **options)
-    return dissect_with(network, source, layers, rules, asked, pairs, {**made, "images": len(heldout)})
-
-
-def _check_sources(source: ConceptSource, heldout: ConceptSource, rules: Convention) -> None:
     if rules.union == "touched":
         raise UsageError(
             f"the union of {rules.name} depends on each mask, so pairs cannot be counted by levels; "
@@ -140,11 +128,23 @@ def _check_sources(source: ConceptSource, heldout: ConceptSource, rules: Convent
         )
     if source.vocabulary.concepts != heldout.vocabulary.concepts:
         raise UsageError("the held-out images name other concepts than the source; label both alike")
-    if source_digest(source) == source_digest(heldout) and source_spec(source) == source_spec(heldout):
+    made = {**asdict(rule), "source": source_spec(heldout), "digest": source_digest(heldout)}
+    if (source_spec(source), source_digest(source)) == (made["source"], made["digest"]):
         raise UsageError(
             "thresholds would be chosen on the images that are counted; hold other images out, such as "
             "half=train for half=test"
         )
+    plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
+    reader, _ = pair_generator(network, heldout)
+    choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
+    pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
+    given = {}
+    for layer, found in pairs.items():
+        names = name_pairs(found.intersections, found.active, areas)
+        chosen = found.thresholds[np.arange(len(names)), names]
+        given[layer] = np.where(names > 0, chosen, choices[layer].usual).astype(np.float32)
+    asked = Options(thresholds=given, fit=fit, machine=machine, **options)
+    return dissect_with(network, source, layers, rules, asked, pairs, {**made, "images": len(heldout)})
 
 
 def choose_thresholds(
@@ -172,45 +172,29 @@ def choose_thresholds(
     words = heldout.vocabulary
     areas = np.sum([part.areas for part in parts], 0)
     seen = np.concatenate([part.valid for part in parts])
-    whole = _Part(
-        {layer: torch.cat([part.maps[layer] for part in parts]) for layer in plan.tails},
-        [planes for part in parts for planes in part.labels],
-        seen,
-        np.concatenate([part.entering for part in parts]),
-        areas,
-    )
-    pixels = seen.sum((1, 2)) @ whole.entering
+    maps = {layer: torch.cat([part.maps[layer] for part in parts]) for layer in plan.tails}
+    labels = [planes for part in parts for planes in part.labels]
+    entering = np.concatenate([part.entering for part in parts])
+    pixels = seen.sum((1, 2)) @ entering
     del parts
     category = words.category_index
     named = np.array([concept.id for concept in words], np.int64)
     common = named[(areas[named] > 0) & (areas[named] >= rule.coverage * pixels[category[named]])]
-    return {layer: _choose(whole, layer, plan, rules, rule, common, pixels, words) for layer in plan.tails}
-
-
-def _choose(
-    whole: _Part,
-    layer: str,
-    plan: ScanPlan,
-    rules: Convention,
-    rule: QualityRule,
-    common: Int64[np.ndarray, "common"],
-    pixels: Int64[np.ndarray, "category"],
-    words: Vocabulary,
-) -> Choice:
-    tail, maps = plan.tails[layer], whole.maps[layer]
-    many = max(1, _AT_ONCE // int(whole.valid.size))
-    found = []
-    for start in range(0, tail.units, many):
-        raw = maps[:, start : start + many]
-        dense = tail.grid.upsample(tail.grid.surround(raw))
-        values = (raw if rules.population == "cells" else dense).permute(1, 0, 2, 3).flatten(1)
-        levels = find_levels(values, rule.fractions)
-        ladder = empty_ladder(levels, common, len(words.categories))
-        ladder = climb(ladder, dense, whole.labels, whole.valid, whole.entering)
-        thresholds, quality = _pick_pairs(ladder, whole.areas, pixels, words, rule)
-        found.append(Choice(thresholds, quality, find_levels(values, [rules.quantile])[:, 0]))
-    names = ("thresholds", "quality", "usual")
-    return Choice(*(np.concatenate([getattr(one, name) for one in found]) for name in names))
+    choices = {}
+    many = max(1, _AT_ONCE // int(seen.size))
+    for layer, tail in plan.tails.items():
+        found = []
+        for start in range(0, tail.units, many):
+            raw = maps[layer][:, start : start + many]
+            dense = tail.grid.upsample(tail.grid.surround(raw))
+            values = (raw if rules.population == "cells" else dense).permute(1, 0, 2, 3).flatten(1)
+            levels = find_levels(values, rule.fractions)
+            ladder = empty_ladder(levels, common, len(words.categories))
+            ladder = climb(ladder, dense, labels, seen, entering)
+            thresholds, quality = _pick_pairs(ladder, areas, pixels, words, rule)
+            found.append((thresholds, quality, find_levels(values, [rules.quantile])[:, 0]))
+        choices[layer] = Choice(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return choices
 
 
 def _pick_pairs(
@@ -255,7 +239,11 @@ def count_pairs(
     ladders = {}
     for layer, choice in choices.items():
         chosen = ~np.isnan(choice.thresholds)
-        levels = _list_levels(choice.thresholds)
+        # The different thresholds of each unit, ascending, then infinity.
+        rows = [np.unique(row[kept]) for row, kept in zip(choice.thresholds, chosen, strict=True)]
+        levels = np.full((len(rows), max(1, *map(len, rows))), np.inf, np.float32)
+        for unit, row in enumerate(rows):
+            levels[unit, : len(row)] = row
         ladders[layer] = empty_ladder(levels, np.flatnonzero(chosen.any(0)), len(words.categories))
     for part in _read(network, source, plan, rules, machine, "count pairs"):
         areas += part.areas
@@ -264,16 +252,6 @@ def count_pairs(
             dense = grid.upsample(grid.surround(maps))
             ladders[layer] = climb(ladders[layer], dense, part.labels, part.valid, part.entering)
     return {layer: _take_pairs(ladders[layer], choice, words) for layer, choice in choices.items()}, areas
-
-
-def _list_levels(thresholds: Float32[np.ndarray, "unit concept"]) -> Float32[np.ndarray, "unit level"]:
-    """The different thresholds of each unit, ascending, then infinity."""
-    rows = [np.unique(row[~np.isnan(row)]) for row in thresholds]
-    longest = max(1, *map(len, rows))
-    levels = np.full((len(rows), longest), np.inf, np.float32)
-    for unit, row in enumerate(rows):
-        levels[unit, : len(row)] = row
-    return levels
 
 
 def _take_pairs(ladder: Ladder, choice: Choice, words: Vocabulary) -> Pairs:
@@ -290,22 +268,8 @@ def _take_pairs(ladder: Ladder, choice: Choice, words: Vocabulary) -> Pairs:
     return Pairs(choice.thresholds, choice.quality, counts[0], counts[1])
 
 
-def pick_thresholds(
-    pairs: Pairs, areas: Int64[np.ndarray, "concept"], usual: Float32[np.ndarray, "unit"]
-) -> Float32[np.ndarray, "unit"]:
-    """The threshold of every unit with the concept that names it, the usual one where there is none."""
-    names = name_pairs(pairs.intersections, pairs.active, areas)
-    chosen: np.ndarray = np.where(names > 0, pairs.thresholds[np.arange(len(names)), names], usual)
-    return chosen.astype(np.float32)
-
-
 def _read(
-    network: Network,
-    source: ConceptSource,
-    plan: ScanPlan,
-    rules: Convention,
-    machine: Machine,
-    title: str,
+    network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, machine: Machine, title: str
 ) -> Iterator[_Part]:
     words, frame = source.vocabulary, plan.frame
     with (
@@ -326,16 +290,9 @@ def _read(
             maps = {layer: one.cpu() for layer, one in read_maps(network, read, plan, batch, machine)}
             laid = [lay_labels(example, frame.mask_size, rules.doubles) for example in examples]
             valid = np.stack([one for _, one in laid])
-            yield _Part(maps, [one for one, _ in laid], valid, _enter(areas, words, rules), areas.sum(0))
+            # The categories whose union each image enters: those that it has labels of, or all.
+            places = range(len(words.categories))
+            labeled = [areas[:, words.category_index == place].any(1) for place in places]
+            entering = np.stack(labeled, 1) | (rules.union == "all")
+            yield _Part(maps, [one for one, _ in laid], valid, entering, areas.sum(0))
             bar.update(len(examples))
-
-
-def _enter(
-    areas: Int64[np.ndarray, "image concept"], words: Vocabulary, rules: Convention
-) -> Bool[np.ndarray, "image category"]:
-    """The categories whose union each image enters."""
-    if rules.union == "all":
-        return np.ones((len(areas), len(words.categories)), bool)
-    category = words.category_index
-    columns = [areas[:, category == place].any(1) for place in range(len(words.categories))]
-    return np.stack(columns, 1)

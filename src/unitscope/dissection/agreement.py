@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 
@@ -37,7 +36,10 @@ def measure_agreement(one: LayerDissection, other: LayerDissection) -> Agreement
     """
     if len(one) != len(other):
         raise UsageError(f"{len(one)} units cannot be compared with {len(other)}; give the same layer twice")
-    ids = [_ids_of(layer.vocabulary) for layer in (one, other)]
+    ids = [
+        {(concept.name, concept.category): concept.id for concept in layer.vocabulary}
+        for layer in (one, other)
+    ]
     # What never occurs in one of the two cannot be agreed on.
     shared = [
         identity
@@ -66,10 +68,6 @@ def measure_agreement(one: LayerDissection, other: LayerDissection) -> Agreement
         _correlate(first.ravel(), second.ravel()),
         _correlate(first.max(1), second.max(1)),
     )
-
-
-def _ids_of(vocabulary: Vocabulary) -> dict[tuple[str, str], int]:
-    return {(concept.name, concept.category): concept.id for concept in vocabulary}
 
 
 def _correlate(one: np.ndarray, other: np.ndarray) -> float:

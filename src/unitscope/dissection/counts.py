@@ -61,18 +61,15 @@ class LayerCounts:
 
     def record(self) -> dict[str, Any]:
         """The counts ready for JSON, without the sure ones."""
-        return {
-            "layer": self.layer,
-            "units": self.units,
-            "detectors": self.detectors,
-            "dead": self.dead,
-            "by_category": dict(self.by_category),
-            **{f"unique_{rule}": dict(self.unique[rule]) for rule in RULES},
-            "chance_detectors": plain(self.chance_detectors),
-            "chance_discoveries": plain(self.chance_discoveries),
-            "discoveries": self.discoveries,
+        counted = ("layer", "units", "detectors", "dead", "by_category")
+        by_chance = ("chance_detectors", "chance_discoveries", "discoveries")
+        made = {
+            **{name: getattr(self, name) for name in counted},
+            **{f"unique_{rule}": self.unique[rule] for rule in RULES},
+            **{name: getattr(self, name) for name in by_chance},
             "unique": self.count(),
         }
+        return {name: plain(value) for name, value in made.items()}
 
 
 def count_layer(layer: LayerDissection) -> LayerCounts:
@@ -119,7 +116,7 @@ def recount(
     changed = replace(layer, convention=convention)
     if concepts is None:
         return changed
-    pairs = layer.pairs
-    if pairs is not None:
-        pairs = replace(pairs, intersections=np.where(concepts, pairs.intersections, 0))
+    pairs = layer.pairs and replace(
+        layer.pairs, intersections=np.where(concepts, layer.pairs.intersections, 0)
+    )
     return replace(changed, intersections=np.where(concepts, layer.intersections, 0), pairs=pairs)

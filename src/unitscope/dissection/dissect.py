@@ -170,12 +170,8 @@ def dissect_with(
     plan, warnings = plan_scan(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
-    plan = replace(
-        plan,
-        ranks=min(options.ranks, len(source)),
-        batch_size=options.batch_size,
-        shard_size=options.shard_size,
-    )
+    ranks = min(options.ranks, len(source))
+    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=options.shard_size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -241,11 +237,13 @@ def plan_scan(
     fit: Fit,
 ) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
     """What a scan will do, and warnings by layer, found out with one blank image."""
-    layers = _check_asked(network, layers, fit)
-    _check_source(source)
+    layers = _check_asked(network, source, layers, fit)
     _check_thresholds(layers, thresholds)
     prepared = network.preprocessing
-    wanted = _check_size(size) or prepared.size
+    sides = (size, size) if isinstance(size, int) else size
+    if sides is not None and (len(sides) != 2 or min(sides) < 1):
+        raise UsageError(f"size is {size}; give the side of a square or (height, width), in pixels")
+    wanted = sides or prepared.size
     frame_size = wanted or source[0].image.shape[:2]
     mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
@@ -280,7 +278,7 @@ def _check_least(least: int, **values: int) -> None:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
 
 
-def _check_asked(network: object, layers: Sequence[str], fit: str) -> tuple[str, ...]:
+def _check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
     """The layers, each once."""
     if not isinstance(network, Network):
         raise UsageError(
@@ -293,17 +291,6 @@ def _check_asked(network: object, layers: Sequence[str], fit: str) -> tuple[str,
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
     if fit not in get_args(Fit):
         raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
-    return tuple(dict.fromkeys(layers))
-
-
-def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and (len(sides) != 2 or min(sides) < 1):
-        raise UsageError(f"size is {size}; give the side of a square or (height, width), in pixels")
-    return sides
-
-
-def _check_source(source: ConceptSource) -> None:
     if len(source) == 0:
         raise SourceError("the source has no images; there is nothing to dissect over")
     if not len(source.vocabulary):
@@ -313,6 +300,7 @@ def _check_source(source: ConceptSource) -> None:
         raise SourceError(
             f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
         )
+    return tuple(dict.fromkeys(layers))
 
 
 def _check_thresholds(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarray]) -> None:
@@ -346,13 +334,9 @@ def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Fie
         return make_grid(map_size, frame.mask_size, rules.upsampling)
     if field is None:
         return make_grid(map_size, frame.mask_size, "half-pixel")
+    size = frame.size
     return make_grid(
-        map_size,
-        frame.mask_size,
-        "receptive-field",
-        centers=field.center,
-        steps=field.step,
-        input_size=frame.size,
+        map_size, frame.mask_size, rules.upsampling, centers=field.center, steps=field.step, input_size=size
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from unitscope.axes import CategoryAreas, ConceptAreas, Counts, PerUnit, UnitIds
+from unitscope.axes import ConceptAreas, Counts, PerUnit, UnitIds
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention, UniqueRule
 
@@ -28,13 +28,6 @@ class UnitLabels:
     best_in: Int32[np.ndarray, "unit category"]
     best_iou_in: Float64[np.ndarray, "unit category"]
     detector_in: Bool[np.ndarray, "unit category"]
-
-
-def spread_active(active_in: CategoryAreas, vocabulary: Vocabulary) -> Int64[np.ndarray, "unit concept"]:
-    """The active pixels that enter the union with every concept: those of its category."""
-    category = vocabulary.category_index
-    spread: np.ndarray = np.where(category[None, :] >= 0, active_in[:, category], 0)
-    return spread
 
 
 def divide_overlap(
@@ -108,12 +101,10 @@ def label_units(
     best, best_iou = _argmax(ranked)
     ranked[np.arange(len(ranked)), best] = 0.0
     runner_up, runner_up_iou = _argmax(ranked)
-    columns = [
-        _argmax(np.where(category[None, :] == place, iou, 0.0)) for place in range(len(vocabulary.categories))
-    ]
-    units = len(iou)
-    best_in = np.stack([ids for ids, _ in columns], 1) if columns else np.zeros((units, 0), np.int32)
-    best_iou_in = np.stack([top for _, top in columns], 1) if columns else np.zeros((units, 0))
+    units, categories = len(iou), len(vocabulary.categories)
+    best_in, best_iou_in = np.zeros((units, categories), np.int32), np.zeros((units, categories))
+    for place in range(categories):
+        best_in[:, place], best_iou_in[:, place] = _argmax(np.where(category == place, iou, 0.0))
     detector_in = best_iou_in > convention.iou_cutoff
     if convention.iqr_cutoff > 0:
         rows = np.arange(units)[:, None]
@@ -125,7 +116,7 @@ def label_units(
         )
         detector_in &= quality > convention.iqr_cutoff
     places = np.maximum(category[best], 0)
-    detector = (best > 0) & detector_in[np.arange(units), places] if columns else np.zeros(units, bool)
+    detector = (best > 0) & detector_in[np.arange(units), places] if categories else np.zeros(units, bool)
     return UnitLabels(
         iou, best, best_iou, runner_up, runner_up_iou, detector, best_in, best_iou_in, detector_in
     )

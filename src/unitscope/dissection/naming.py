@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from unitscope.axes import ConceptAreas
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import name_pairs
@@ -14,7 +13,7 @@ from unitscope.dissection.significance import judge_units
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.overlap import Evidence, Overlap, Resampling, measure_overlap
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.threads import Threads, open_threads
+from unitscope.statistics.threads import open_threads
 
 
 def name_layers(
@@ -32,48 +31,35 @@ def name_layers(
     """
     index = LabelIndex(scan.annotations, vocabulary)
     areas = scan.annotations.concept_pixels(vocabulary.size)
+    named = {}
     with open_threads(threads) as pool:
-        return {
-            layer: _name_layer(layer, scan, plan, rules, index, areas, draws, pool, pairs.get(layer))
-            for layer in plan.tails
-        }
-
-
-def _name_layer(
-    layer: str,
-    scan: Scan,
-    plan: ScanPlan,
-    rules: Convention,
-    index: LabelIndex,
-    areas: ConceptAreas,
-    draws: Resampling | None,
-    threads: Threads,
-    pairs: Pairs | None,
-) -> LayerDissection:
-    tops = scan.tops[layer]
-    names = None if pairs is None else name_pairs(pairs.intersections, pairs.active, areas)
-    overlap, evidence = measure_overlap(
-        scan.tails[layer], tops, index, rules.union, areas, draws, threads, names
-    )
-    offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
-    result = LayerDissection(
-        layer=layer,
-        map_size=plan.tails[layer].raw_size,
-        mask_size=plan.frame.mask_size,
-        images=len(scan.annotations),
-        vocabulary=index.vocabulary,
-        convention=rules,
-        thresholds=overlap.thresholds,
-        active=overlap.active,
-        active_in=overlap.active_in,
-        pixels_in=_pixels_in(index, rules),
-        concept_pixels=areas,
-        intersections=overlap.intersections,
-        exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
-        pairs=pairs,
-    )
-    confidence = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None
-    return replace(result, confidence=confidence, warnings=tuple(_notes(result, overlap, evidence)))
+        for layer, tail in plan.tails.items():
+            tops, paired = scan.tops[layer], pairs.get(layer)
+            names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
+            overlap, evidence = measure_overlap(
+                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names
+            )
+            offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
+            result = LayerDissection(
+                layer=layer,
+                map_size=tail.raw_size,
+                mask_size=plan.frame.mask_size,
+                images=len(scan.annotations),
+                vocabulary=vocabulary,
+                convention=rules,
+                thresholds=overlap.thresholds,
+                active=overlap.active,
+                active_in=overlap.active_in,
+                pixels_in=_pixels_in(index, rules),
+                concept_pixels=areas,
+                intersections=overlap.intersections,
+                exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
+                pairs=paired,
+            )
+            sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None
+            notes = tuple(_notes(result, overlap, evidence))
+            named[layer] = replace(result, confidence=sure, warnings=notes)
+    return named
 
 
 def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What made a run: its recipe, as `run.json` records it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
@@ -83,7 +84,10 @@ class Recipe:
 
     def record(self) -> dict[str, Any]:
         """The recipe as `run.json` has it, ready for JSON; infinite thresholds are the text Infinity."""
-        given = {layer: [*map(_spell, row)] for layer, row in (self.thresholds or {}).items()}
+        given = {
+            layer: [value if isfinite(value) else json.dumps(value) for value in row]
+            for layer, row in (self.thresholds or {}).items()
+        }
         record = {
             **_record(self),
             "network": _record(self.network),
@@ -107,10 +111,3 @@ def _record(value: NetworkRecord | SourceRecord | Recipe) -> dict[str, Any]:
     named = {name: one for name, one in vars(value).items() if name != "more"}
     kept = {name: one for name, one in named.items() if one is not None or name in _NONE_IS_RECORDED}
     return {**kept, **value.more}
-
-
-def _spell(value: float) -> float | str:
-    """The number, or the text Infinity or -Infinity, for which JSON has no number."""
-    if isfinite(value):
-        return value
-    return "Infinity" if value > 0 else "-Infinity"

@@ -14,7 +14,7 @@ from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.labels import UnitLabels, label_units, spread_active, unique_detectors
+from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.run_files import FORMAT, name_files, write_run
 from unitscope.dissection.units import Unit, Units
@@ -116,15 +116,14 @@ class LayerDissection(Units):
     @cached_property
     def labels(self) -> UnitLabels:
         """The best concept of every unit, overall and by category."""
-        pairs = self.pairs
-        return label_units(
-            self.intersections if pairs is None else pairs.intersections,
-            spread_active(self.active_in, self.vocabulary) if pairs is None else pairs.active,
-            self.concept_pixels,
-            self.pixels_in,
-            self.vocabulary,
-            self.convention,
-        )
+        words = self.vocabulary
+        if self.pairs is not None:
+            shared, active = self.pairs.intersections, self.pairs.active
+        else:
+            # What enters the union with a concept is what enters it with its category.
+            shared = self.intersections
+            active = np.where(words.category_index >= 0, self.active_in[:, words.category_index], 0)
+        return label_units(shared, active, self.concept_pixels, self.pixels_in, words, self.convention)
 
     @cached_property
     def iou(self) -> Float64[np.ndarray, "unit concept"]:
@@ -320,8 +319,7 @@ class Dissection(Units):
 
         Raises `RunError` where it cannot be written.
         """
-        names = name_files(self.layers)
-        named = dict(zip(names, self.layers.values(), strict=True))
+        named = dict(zip(name_files(self.layers), self.layers.values(), strict=True))
         about = {
             "format": FORMAT,
             "recipe": self.recipe.record(),

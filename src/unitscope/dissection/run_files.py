@@ -28,8 +28,7 @@ def write_run(
 ) -> None:
     """Writes `about` as run.json, `units` as units.csv, and the arrays of each layer by the name of its file.
 
-    A run that the folder holds is replaced whole, its layers' files too; until all of the new one is written
-    the old one stays. Raises `RunError` where it cannot be written.
+    A run that the folder holds is replaced: see `Dissection.save`. Raises `RunError` where that fails.
     """
     new = folder / ".part"
     text = spell_json(about)
@@ -47,21 +46,16 @@ def write_run(
 
 
 def _replace_run(folder: Path, new: Path, names: list[str]) -> None:
+    try:
+        kept = [str(entry["file"]) for entry in read_json(folder / "run.json")["layers"]]
+    except (OSError, LookupError, TypeError, ValueError):
+        kept = []  # there is no run that can be read
+    layers = [name for name in kept if name == Path(name).name and name.endswith(".safetensors")]
     # The old run.json goes first and the new one comes last: no folder passes for a run with parts of two.
-    stale = [name for name in _list_layer_files(folder) if name not in names]
-    for name in ["run.json", *stale]:
+    for name in ["run.json", *(name for name in layers if name not in names)]:
         (folder / name).unlink(missing_ok=True)
     for name in names:
         os.replace(new / name, folder / name)
-
-
-def _list_layer_files(folder: Path) -> list[str]:
-    """The files that the run in a folder keeps its layers in; none where there is no run that can be read."""
-    try:
-        names = [str(entry["file"]) for entry in read_json(folder / "run.json")["layers"]]
-    except (OSError, LookupError, TypeError, ValueError):
-        return []
-    return [name for name in names if name == Path(name).name and name.endswith(".safetensors")]
 
 
 def read_json(path: Path) -> Any:

@@ -24,11 +24,10 @@ def p_values(observed: PerUnit, null: Float64[np.ndarray, "unit shift"]) -> PerU
     True
     """
     units, draws = null.shape
-    counted: np.ndarray
     if draws == 0:
         return np.ones(units)
     reached = (null >= observed[:, None]).sum(1)
-    counted = (1.0 + reached) / (1.0 + draws)
+    counted: np.ndarray = (1.0 + reached) / (1.0 + draws)
     upper = draws // 4
     if upper < FEW:
         return counted

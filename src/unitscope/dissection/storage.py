@@ -3,10 +3,8 @@
 import csv
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -73,7 +71,12 @@ def open_workspace(folder: Path, recipe: Recipe, resume: bool) -> Workspace:
     check_folder(folder, resume)
     begun = plan_file.exists()
     if begun:
-        old, new = _read_recipe(plan_file), json.loads(text)
+        new = json.loads(text)
+        try:
+            old = dict(read_json(plan_file))
+        except (OSError, TypeError, ValueError) as error:
+            hint = f"delete {plan_file.parent} and begin again"
+            raise RunError(f"cannot read {plan_file}: {error}; {hint}") from error
         differing = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
         if differing:
             raise RunError(
@@ -85,13 +88,6 @@ def open_workspace(folder: Path, recipe: Recipe, resume: bool) -> Workspace:
     if not begun:
         write_whole(plan_file, text + "\n")
     return workspace
-
-
-def _read_recipe(path: Path) -> dict[str, Any]:
-    try:
-        return dict(read_json(path))
-    except (OSError, TypeError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}; delete {path.parent} and begin again") from error
 
 
 def save(run: Dissection, folder: str | Path) -> None:
@@ -156,7 +152,13 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
                 raise RunError(f"{path} has no column {min(missing)}; layer, unit, threshold are needed")
             for row in rows:
                 try:
-                    _add_threshold(row, found)
+                    layer, unit = row["layer"].removeprefix("'"), int(row["unit"])
+                    threshold = float(row["threshold"])
+                    if np.isnan(threshold):
+                        raise ValueError("a threshold must be a number, not nan")
+                    if unit in found.setdefault(layer, {}):
+                        raise ValueError(f"unit {unit} of layer {layer} stands here a second time")
+                    found[layer][unit] = threshold
                 except (ValueError, TypeError, AttributeError) as error:
                     raise RunError(f"{path} line {rows.line_num}: {error}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -169,12 +171,3 @@ def read_thresholds(path: str | Path) -> dict[str, np.ndarray]:
     return {
         layer: np.array([units[unit] for unit in sorted(units)], np.float32) for layer, units in found.items()
     }
-
-
-def _add_threshold(row: Mapping[str, str], found: dict[str, dict[int, float]]) -> None:
-    layer, unit, threshold = row["layer"].removeprefix("'"), int(row["unit"]), float(row["threshold"])
-    if np.isnan(threshold):
-        raise ValueError("a threshold must be a number, not nan")
-    if unit in found.setdefault(layer, {}):
-        raise ValueError(f"unit {unit} of layer {layer} stands here a second time")
-    found[layer][unit] = threshold

@@ -158,7 +158,7 @@ def attack_images(
     with ExitStack() as after, evaluation(network.module), open_threads(count) as threads:
         after.callback(torch.set_num_threads, count)
         torch.set_num_threads(1)
-        found = threads.map(lambda job: _attack_image(network, *job, attack), jobs)
+        found = threads.pool.map(lambda job: _attack_image(network, *job, attack), jobs)
         return list(tqdm(found, "attacking", len(jobs), unit="image", disable=None))
 
 

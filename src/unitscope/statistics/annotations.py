@@ -33,6 +33,7 @@ FIELDS = {
     "area_pixels": np.int64,
     "valid_pixels": np.int64,
 }
+"""The arrays of annotations by name, in the order in which `annotate` makes them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +118,8 @@ class LabelIndex:
     def arrays(self) -> tuple[object, ...]:
         """The tuple that the compiled loops read."""
         arrays = self.annotations.arrays
-        plane_starts = _starts(arrays["planes"])
         return (
-            plane_starts,
+            _starts(arrays["planes"]),
             _starts(arrays["per_row"]),
             arrays["ends"],
             arrays["ids"],
@@ -168,19 +168,12 @@ def annotate(
         coded = loops.encode_planes(labelled)
     per_row, ends, ids = coded
     present = np.flatnonzero(areas)
-    values: dict[str, Sequence[object] | np.ndarray] = {
-        "planes": [len(per_row) // mask_size[0]],
-        "per_row": per_row,
-        "ends": ends,
-        "ids": ids,
-        "scalar_counts": [len(scalars)],
-        "scalars": scalars,
-        "area_counts": [len(present)],
-        "area_ids": present,
-        "area_pixels": areas[present],
-        "valid_pixels": [valid],
-    }
-    arrays: dict[str, np.ndarray] = {name: np.asarray(values[name], kind) for name, kind in FIELDS.items()}
+    values: tuple[Sequence[object] | np.ndarray, ...] = (
+        [len(per_row) // mask_size[0]], per_row, ends, ids, [len(scalars)], scalars,
+        [len(present)], present, areas[present], [valid],
+    )  # fmt: skip
+    coded_as = zip(FIELDS.items(), values, strict=True)
+    arrays: dict[str, np.ndarray] = {name: np.asarray(value, kind) for (name, kind), value in coded_as}
     return Annotations(mask_size, ((number, arrays),))
 
 

@@ -24,7 +24,12 @@ def update_on_device(tail: Tail, maps: Tensor, first_image: int) -> Tail:
         stored = plan.grid.upsample(stored)
     if plan.population != "given":
         if plan.population == "pixels" and not plan.grid.sampled:
-            values = find_plateaus(stored, plan.grid.inner)
+            # The smallest corner of every inner cell, less what interpolation may round away.
+            (y0, y1), (x0, x1) = plan.grid.inner
+            height, width = stored.shape[2:]
+            upper = stored[:, :, y0:y1].minimum(stored[:, :, min(y0 + 1, height - 1) : min(y1 + 1, height)])
+            least = upper[..., x0:x1].minimum(upper[..., min(x0 + 1, width - 1) : min(x1 + 1, width)])
+            values = least - least.abs() * _ROUNDING
         else:
             values = stored if plan.population == "pixels" else maps
         flat = values.transpose(0, 1).flatten(1)
@@ -32,15 +37,6 @@ def update_on_device(tail: Tail, maps: Tensor, first_image: int) -> Tail:
         bounds.push_tail(top[None], (0, plan.units), tail.bound, tail.values, tail.fill, plan.keep)
     chunk = pack_on_device(stored, tail.bound, plan.reach, first_image)
     return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])
-
-
-def find_plateaus(maps: Tensor, inner: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
-    """The smallest corner of every inner cell, less what interpolation may round away."""
-    (y0, y1), (x0, x1) = inner
-    height, width = maps.shape[2:]
-    upper = maps[:, :, y0:y1].minimum(maps[:, :, min(y0 + 1, height - 1) : min(y1 + 1, height)])
-    least = upper[..., x0:x1].minimum(upper[..., min(x0 + 1, width - 1) : min(x1 + 1, width)])
-    return least - least.abs() * _ROUNDING
 
 
 def pack_on_device(maps: Tensor, bound: np.ndarray, reach: int, first_image: int) -> Cells:
@@ -55,10 +51,6 @@ def pack_on_device(maps: Tensor, bound: np.ndarray, reach: int, first_image: int
     values = maps.transpose(0, 1).reshape(units * images, -1)[places].cpu().numpy()
     record, cell = (column.cpu().numpy() for column in places.nonzero(as_tuple=True))
     present, size = np.unique(record, return_counts=True)
-    return Cells(
-        np.bincount(present // images, minlength=units),
-        (first_image + present % images).astype(np.int32),
-        size.astype(np.int32),
-        cell.astype(np.uint32),
-        values,
-    )
+    counts = np.bincount(present // images, minlength=units)
+    image = (first_image + present % images).astype(np.int32)
+    return Cells(counts, image, size.astype(np.int32), cell.astype(np.uint32), values)

@@ -34,7 +34,10 @@ class TopImages:
         """The top images of both."""
         images = np.concatenate([self.images, other.images], 1)
         peaks = np.concatenate([self.peaks, other.peaks], 1)
-        return _best(images, peaks, self.images.shape[1])
+        # Ties go to the earlier image; what stands for none comes last.
+        earlier = np.where(images < 0, np.iinfo(np.int32).max, images)
+        order = np.lexsort((earlier, -peaks), axis=1)[:, : self.images.shape[1]]
+        return TopImages(np.take_along_axis(images, order, 1), np.take_along_axis(peaks, order, 1))
 
 
 def empty_tops(units: int, ranks: int) -> TopImages:
@@ -59,13 +62,3 @@ def _insert_peaks(peaks: np.ndarray, first_image: int, images: np.ndarray, best:
                     images[u, rank + 1], best[u, rank + 1] = images[u, rank], best[u, rank]
             if rank < ranks:
                 images[u, rank], best[u, rank] = image, peak
-
-
-def _best(
-    images: Int32[np.ndarray, "unit candidate"], peaks: Float32[np.ndarray, "unit candidate"], ranks: int
-) -> TopImages:
-    order = np.lexsort((np.where(images < 0, np.iinfo(np.int32).max, images), -peaks), axis=1)[:, :ranks]
-    return TopImages(
-        np.take_along_axis(images, order, 1).astype(np.int32),
-        np.take_along_axis(peaks, order, 1).astype(np.float32),
-    )

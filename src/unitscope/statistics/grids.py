@@ -61,12 +61,7 @@ class Grid:
     @cached_property
     def sampled(self) -> bool:
         """Whether some inner cell holds no mask pixel: the mask is coarser than the map."""
-        return self.pixels_per_cell == 0
-
-    @cached_property
-    def pixels_per_cell(self) -> int:
-        """The fewest mask pixels that any inner cell holds."""
-        return self._fewest((1, 1))
+        return self._fewest((1, 1)) == 0
 
     @cached_property
     def quartered(self) -> bool:
@@ -79,6 +74,7 @@ class Grid:
         return self._fewest((2, 2) if self.quartered else (1, 1))
 
     def _fewest(self, parts: tuple[int, int]) -> int:
+        """The fewest mask pixels in any part of an inner cell that is cut into so many by axis."""
         counts = []
         for axis, (first, last), many in zip((self.rows, self.columns), self.inner, parts, strict=True):
             part = np.minimum((axis.weight * many).astype(np.int64), many - 1)
@@ -90,10 +86,8 @@ class Grid:
     def inner(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """First and last-and-one inner cell of rows and columns."""
         first = 1 if self.border else 0
-        return (
-            (first, max(self.rows.cells - 1 - first, first + 1)),
-            (first, max(self.columns.cells - 1 - first, first + 1)),
-        )
+        rows, columns = (max(axis.cells - 1 - first, first + 1) for axis in (self.rows, self.columns))
+        return (first, rows), (first, columns)
 
     def surround(self, maps: Float32[Tensor, "image unit y x"]) -> Float32[Tensor, "image unit y2 x2"]:
         """The maps as they are stored, with the ring of zeros where there is one."""
@@ -141,19 +135,16 @@ def make_grid(
         map_size, mask_size, centers, steps, input_size, strict=True
     ):
         places = np.arange(pixels, dtype=np.float64)
+        source: np.ndarray
         if upsampling == "receptive-field":
-            axes.append(_axis((places * (extent / pixels) - center) / step, cells))
+            source, stored = (places * (extent / pixels) - center) / step, cells
         elif upsampling == "zero-border":
-            axes.append(_axis((places + 0.5) * cells / pixels + 0.5, cells + 2))
+            source, stored = (places + 0.5) * cells / pixels + 0.5, cells + 2
         else:
-            axes.append(_axis((places + 0.5) * cells / pixels - 0.5, cells))
+            source, stored = (places + 0.5) * cells / pixels - 0.5, cells
+        place = np.clip(source, 0.0, stored - 1.0)
+        low = np.floor(place).astype(np.int32)
+        high = np.minimum(low + 1, stored - 1).astype(np.int32)
+        starts = np.searchsorted(low, np.arange(stored + 1)).astype(np.int32)
+        axes.append(Axis(low, high, (place - low).astype(np.float32), starts))
     return Grid(axes[0], axes[1], border=upsampling == "zero-border")
-
-
-def _axis(source: np.ndarray, cells: int) -> Axis:
-    place = np.clip(source, 0.0, cells - 1.0)
-    low = np.floor(place).astype(np.int32)
-    high = np.minimum(low + 1, cells - 1).astype(np.int32)
-    weight = (place - low).astype(np.float32)
-    starts = np.searchsorted(low, np.arange(cells + 1)).astype(np.int32)
-    return Axis(low, high, weight, starts)

@@ -61,9 +61,7 @@ def draw_again(
     return rng.integers(0, count, (replicates, count))
 
 
-def count_draws(
-    places: Int64[np.ndarray, "replicate n"],
-) -> Int64[np.ndarray, "replicate n"]:
+def count_draws(places: Int64[np.ndarray, "replicate n"]) -> Int64[np.ndarray, "replicate n"]:
     """How often each draw holds each thing.
 
     >>> count_draws(np.array([[0, 0, 2]])).tolist()

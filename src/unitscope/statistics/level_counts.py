@@ -104,7 +104,13 @@ def climb(
     """
     images, units = maps.shape[:2]
     size, kinds, width = int(valid[0].size), len(ladder.concepts) + 1, ladder.levels.shape[1] + 1
-    codes = _code_labels(ladder.concepts, labels, size)
+    # The places of the labels among the concepts, from 1, plane by plane; 0 for others and none.
+    columns = np.zeros(65_536, np.int64)
+    columns[ladder.concepts] = np.arange(1, kinds)
+    coded = np.zeros((max((len(planes) for planes in labels), default=0), len(labels), size), np.int64)
+    for image, planes in enumerate(labels):
+        coded[: len(planes), image] = columns[planes.reshape(len(planes), size)]
+    codes = torch.from_numpy(coded.reshape(len(coded), len(labels) * size))
     known = torch.from_numpy(valid.reshape(-1))
     owner = torch.arange(images).repeat_interleave(size)
     many = max(1, _AT_ONCE // (images * size))
@@ -120,19 +126,6 @@ def climb(
         for code in codes:
             ladder.by_concept[part] += _count((unit * kinds + code) * width + place, (count, kinds, width))
     return ladder
-
-
-def _code_labels(
-    concepts: Int64[np.ndarray, "concept"], labels: Sequence[np.ndarray], size: int
-) -> Int64[Tensor, "plane pixel"]:
-    """The places of the labels among the concepts, from 1, plane by plane; 0 for others and none."""
-    columns = np.zeros(65_536, np.int64)
-    columns[concepts] = np.arange(1, len(concepts) + 1)
-    depth = max((len(planes) for planes in labels), default=0)
-    codes = np.zeros((depth, len(labels), size), np.int64)
-    for image, planes in enumerate(labels):
-        codes[: len(planes), image] = columns[planes.reshape(len(planes), size)]
-    return torch.from_numpy(codes.reshape(depth, len(labels) * size))
 
 
 def _count(places: Int64[Tensor, "unit pixel"], shape: tuple[int, int, int]) -> np.ndarray:

@@ -145,7 +145,7 @@ def measure_overlap(
     blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
     measured = []
     with tqdm(total=units, desc="overlap", unit=" units", disable=None) as bar:
-        for part in threads.map(lambda block: _measure_block(tail, tops, truth, *block), blocks):
+        for part in threads.pool.map(lambda block: _measure_block(tail, tops, truth, *block), blocks):
             measured.append(part)
             bar.update(len(part[0].thresholds))
     evidence = [found for _, found in measured if found is not None]
@@ -171,7 +171,8 @@ def _measure_block(
     )  # fmt: skip
     top_sizes, top_runs = tallies.pick_masks(*masks, tops.images[start:stop])
     overlap = Overlap(thresholds, active, active_in, counts[:, :-1], top_sizes, top_runs)
-    if truth.resampling is None:
+    draws = truth.resampling
+    if draws is None:
         return overlap, None
     places = np.concatenate([[0], np.cumsum(masks.counts)])
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
@@ -180,29 +181,16 @@ def _measure_block(
         m, n = places[unit], places[unit + 1]
         runs = masks.runs[starts[m] : starts[n]]
         taken = _UnitMasks(masks.image[m:n], masks.size[m:n], runs, pixels[m:n])
-        name = None if truth.names is None else int(truth.names[start + unit])
-        found.append(_weigh_unit(taken, counts[unit, :-1], active_in[unit], truth, truth.resampling, name))
-    null, low, high, heldout = (np.array(column) for column in zip(*found, strict=True))
-    return overlap, Evidence(null, low, high, heldout)
-
-
-def _weigh_unit(
-    masks: _UnitMasks,
-    counts: np.ndarray,
-    active_in: np.ndarray,
-    truth: _Truth,
-    draws: Resampling,
-    name: int | None,
-) -> tuple[np.ndarray, float, float, float]:
-    """The null overlaps of a unit, its interval, and its held-out IoU."""
-    null = tallies.null_overlaps(
-        *masks, draws.order, draws.place, draws.shifts,
-        truth.index.arrays, truth.rule, truth.areas, len(active_in),
-    )  # fmt: skip
-    _, best = tallies.best_overlap(counts, active_in, truth.areas, truth.index.arrays[8])
-    best = best if name is None else name
-    low, high = _bootstrap(masks, best, truth, draws) if best else (0.0, 0.0)
-    return null, low, high, _score_heldout(masks, counts, active_in, truth, draws)
+        shared, entering = counts[unit, :-1], active_in[unit]
+        null = tallies.null_overlaps(
+            *taken, draws.order, draws.place, draws.shifts,
+            truth.index.arrays, truth.rule, truth.areas, len(entering),
+        )  # fmt: skip
+        _, best = tallies.best_overlap(shared, entering, truth.areas, truth.index.arrays[8])
+        best = best if truth.names is None else int(truth.names[start + unit])
+        low, high = _bootstrap(taken, best, truth, draws) if best else (0.0, 0.0)
+        found.append((null, low, high, _score_heldout(taken, shared, entering, truth, draws)))
+    return overlap, Evidence(*(np.array(column) for column in zip(*found, strict=True)))
 
 
 def _score_heldout(

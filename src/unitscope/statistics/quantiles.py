@@ -26,6 +26,9 @@ from unitscope.statistics.threads import Threads
 
 Population = Literal["cells", "pixels", "given"]
 
+_CELLS = ("counts", "image", "size", "cells", "cell_values")
+"""The arrays of packed cells, as the state of a tail names them."""
+
 
 def tail_rank(quantile: float, count: int) -> int:
     """The rank of the threshold among `count` values, 1 for the largest: floor(q N) + 1.
@@ -128,23 +131,19 @@ class TailPlan:
 
     @cached_property
     def stored_grid(self) -> Grid:
-        """The grid of what is stored: the sampled values themselves where the mask is coarser."""
-        return identity_grid(self.grid.mask_size) if self.grid.sampled else self.grid
+        """The grid of what is stored: where the mask is coarser the sampled values, a cell each pixel."""
+        if not self.grid.sampled:
+            return self.grid
+        axes = []
+        for pixels in self.grid.mask_size:
+            places = np.arange(pixels + 1, dtype=np.int32)
+            axes.append(Axis(places[:-1], places[:-1], np.zeros(pixels, np.float32), places))
+        return Grid(axes[0], axes[1])
 
     @property
     def reach(self) -> int:
         """How far neighbors of a hot cell are kept."""
         return 0 if self.grid.sampled else 1
-
-
-def identity_grid(size: tuple[int, int]) -> Grid:
-    """A grid whose cells are the mask's pixels."""
-    axes = []
-    for pixels in size:
-        places = np.arange(pixels, dtype=np.int32)
-        starts = np.arange(pixels + 1, dtype=np.int32)
-        axes.append(Axis(places, places, np.zeros(pixels, np.float32), starts))
-    return Grid(axes[0], axes[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,26 +172,23 @@ class Tail:
         values, fill = bounds.merge_tails(
             self.values, self.fill, other.values, other.fill, bound, self.plan.keep
         )
-        chunks = self.chunks + other.chunks
-        return Tail(self.plan, bound, values, fill, chunks, self.seen + other.seen)
+        return Tail(self.plan, bound, values, fill, self.chunks + other.chunks, self.seen + other.seen)
 
     def prune(self, threads: Threads | None = None) -> "Tail":
         """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
         size = self.plan.stored_grid.map_size
         spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
         loaded = [chunk for chunk in self.chunks if chunk.bytes]
+        units = self.plan.units
 
-        def prune_block(units: tuple[int, int]) -> Cells:
-            parts = [chunk.part(*units).arrays for chunk in loaded]
-            bound = self.bound[slice(*units)]
-            return join_cells(
-                [Cells(*packing.prune_cells(*part, bound, self.plan.reach, *size)) for part in parts]
-            )
+        def prune_block(block: tuple[int, int]) -> Cells:
+            kept = (self.bound[slice(*block)], self.plan.reach, *size)
+            parts = (chunk.part(*block).arrays for chunk in loaded)
+            return join_cells([Cells(*packing.prune_cells(*part, *kept)) for part in parts])
 
         if not loaded:
             return self
-        whole = (0, self.plan.units)
-        blocks = [prune_block(whole)] if threads is None else threads.map_blocks(prune_block, whole[1])
+        blocks = [prune_block((0, units))] if threads is None else threads.map_blocks(prune_block, units)
         return replace(self, chunks=(*spilled, stack_cells(blocks)))
 
     def spill(self, folder: Path) -> "Tail":
@@ -200,7 +196,20 @@ class Tail:
 
         Raises `RunError` where they cannot be written.
         """
-        return replace(self, chunks=tuple(_spill(chunk, folder) for chunk in self.chunks))
+        hint = "free some space or allow more memory, and go on with --resume"
+        chunks = []
+        for chunk in self.chunks:
+            if chunk.bytes:
+                number = len(list(folder.iterdir()))
+                paths = [folder / f"{number:06d}-{name}.npy" for name in _CELLS]
+                pairs = list(zip(paths, chunk.arrays, strict=True))
+                with writing(f"packed activations to {folder}", hint):
+                    for path, array in pairs:
+                        np.save(path, array)
+                mapped = (np.load(path, mmap_mode="r" if len(array) else None) for path, array in pairs)
+                chunk = Cells(*mapped)
+            chunks.append(chunk)
+        return replace(self, chunks=tuple(chunks))
 
     def part(self, start: int, stop: int) -> "Tail":
         """The tail of the units from `start` to before `stop`."""
@@ -243,37 +252,10 @@ class Tail:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything but the plan, as arrays: with `restore_tail` it survives a file."""
-        chunk = join_cells(self.chunks)
-        largest = int(self.fill.max(initial=0))
-        return {
-            "bound": self.bound,
-            "values": np.ascontiguousarray(self.values[:, :largest]),
-            "fill": self.fill,
-            "seen": np.array([self.seen]),
-            "counts": chunk.counts,
-            "image": chunk.image,
-            "size": chunk.size,
-            "cells": chunk.cells,
-            "cell_values": chunk.values,
-        }
-
-
-def _spill(chunk: Cells, folder: Path) -> Cells:
-    if not chunk.bytes:
-        return chunk
-    number = len(list(folder.iterdir()))
-    names = ("counts", "image", "size", "cells", "values")
-    paths = [folder / f"{number:06d}-{name}.npy" for name in names]
-    hint = "free some space or allow more memory, and go on with --resume"
-    with writing(f"packed activations to {folder}", hint):
-        for path, array in zip(paths, chunk.arrays, strict=True):
-            np.save(path, array)
-    return Cells(
-        *(
-            np.load(path, mmap_mode="r" if len(array) else None)
-            for path, array in zip(paths, chunk.arrays, strict=True)
-        )
-    )
+        largest = np.ascontiguousarray(self.values[:, : int(self.fill.max(initial=0))])
+        packed = dict(zip(_CELLS, join_cells(self.chunks).arrays, strict=True))
+        seen = np.array([self.seen])
+        return {"bound": self.bound, "values": largest, "fill": self.fill, "seen": seen, **packed}
 
 
 def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:
@@ -285,10 +267,9 @@ def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:
 
 def restore_tail(plan: TailPlan, state: Mapping[str, np.ndarray]) -> Tail:
     """The tail that `Tail.state` described."""
-    chunk = Cells(state["counts"], state["image"], state["size"], state["cells"], state["cell_values"])
-    fill = np.array(state["fill"])
-    bound = np.array(state["bound"])
-    return Tail(plan, bound, np.array(state["values"]), fill, (chunk,), int(state["seen"][0]))
+    bound, values, fill = (np.array(state[name]) for name in ("bound", "values", "fill"))
+    chunk = Cells(*(state[name] for name in _CELLS))
+    return Tail(plan, bound, values, fill, (chunk,), int(state["seen"][0]))
 
 
 def join_cells(chunks: Sequence[Cells]) -> Cells:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -28,8 +28,6 @@ from unitscope.statistics.devices import update_on_device
 from unitscope.statistics.exemplars import TopImages, empty_tops
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
 from unitscope.statistics.threads import Threads, open_threads
-
-T = TypeVar("T")
 
 ENOUGH = 32
 """Maps of this many images are packed at once, however small the batches, and packed images read together."""
@@ -149,7 +147,6 @@ def scan_shards(
     Shards that `done` gives are not computed again. Raises `SourceError`, `NetworkError`, `ActivationError`.
     """
     images = len(source)
-    numbers = range((images + plan.shard_size - 1) // plan.shard_size)
     total: Scan | None = None
     settled = 0
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
@@ -161,8 +158,8 @@ def scan_shards(
         ThreadPoolExecutor(threads.count) as loaders,
         tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,
     ):
-        for number in numbers:
-            span = range(number * plan.shard_size, min((number + 1) * plan.shard_size, images))
+        for number, start in enumerate(range(0, images, plan.shard_size)):
+            span = range(start, min(start + plan.shard_size, images))
             shard = done(number)
             new = shard is None
             if shard is None:
@@ -192,7 +189,9 @@ def _scan_span(
     bar: "tqdm[NoReturn]",
 ) -> Scan:
     """The statistics of one shard, whose tails start from the bounds certified so far."""
-    tails = {layer: _start_tail(plan, layer, total) for layer in plan.tails}
+    certified = {} if total is None else {layer: tail.bound for layer, tail in total.tails.items()}
+    bounds = {**certified, **plan.thresholds}
+    tails = {layer: empty_tail(tail, bounds.get(layer)) for layer, tail in plan.tails.items()}
     tops: dict[str, TopImages] = {}
     keys: dict[int, str] = {}
     labels: list[Annotations] = []
@@ -207,7 +206,10 @@ def _scan_span(
             together = piles[layer].add(maps, batch.last)
             if together is not None:
                 first = batch.first + len(batch.keys) - len(together)
-                tails[layer] = _update(tails[layer], together, first, threads)
+                if together.device.type == "cpu":
+                    tails[layer] = update_tail(tails[layer], together, first, threads)
+                else:
+                    tails[layer] = update_on_device(tails[layer], together, first)
         bar.update(len(batch.keys))
     shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
     # Only the first shard started without a bound; the others hold little that pruning would drop.
@@ -222,36 +224,24 @@ def read_maps(
     Raises `NetworkError` for maps of another shape than planned, `ActivationError` for values that are not
     finite.
     """
-    with _precision(machine):
+    kind = torch.device(machine.device).type
+    precision: torch.autocast | nullcontext[None]
+    precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
+    with precision:
         outputs = read(network.feed(batch.images, batch.first, machine.device))
     for layer, output in outputs.items():
         maps = read_units(output, network.prefix_tokens, layer)
-        check_maps(maps, plan.tails[layer], layer, batch)
+        _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
-
-
-def _update(tail: Tail, maps: Tensor, first: int, threads: Threads) -> Tail:
-    """The tail after these maps, whose images are numbered from `first`."""
-    if maps.device.type == "cpu":
-        return update_tail(tail, maps, first, threads)
-    return update_on_device(tail, maps, first)
-
-
-def _start_tail(plan: ScanPlan, layer: str, total: Scan | None) -> Tail:
-    if layer in plan.thresholds:
-        return empty_tail(plan.tails[layer], plan.thresholds[layer])
-    return empty_tail(plan.tails[layer], None if total is None else total.tails[layer].bound)
-
-
-def _precision(machine: Machine) -> "torch.autocast | nullcontext[None]":
-    kind = torch.device(machine.device).type
-    return torch.autocast(kind) if machine.mixed_precision else nullcontext()
 
 
 def load_batches(
     source: ConceptSource, plan: ScanPlan, span: range, loaders: ThreadPoolExecutor, ahead: int = 0
 ) -> Iterator[Batch]:
-    """The images of a span, decoded, framed and annotated by the loaders, `ahead` of them in advance."""
+    """The images of a span, decoded, framed and annotated.
+
+    The loaders do so, `ahead` of them in advance; with 0 this thread does, `ENOUGH` at a time.
+    """
     vocabulary = source.vocabulary
     packed = _packed(source, plan)
 
@@ -263,7 +253,18 @@ def load_batches(
         labels = annotate(example, plan.frame.mask_size, plan.doubles, vocabulary, number)
         return example.key, example.image, labels
 
-    loaded = _load_in_turn(load, span, loaders, ahead)
+    def load_in_turn() -> Iterator[tuple[str, np.ndarray, Annotations]]:
+        if not ahead:
+            for start in range(0, len(span), ENOUGH):
+                yield from [load(number) for number in span[start : start + ENOUGH]]
+        upcoming = iter(span if ahead else ())
+        waiting = deque(loaders.submit(load, number) for number in islice(upcoming, ahead))
+        while waiting:
+            found = waiting.popleft().result()
+            waiting.extend(loaders.submit(load, number) for number in islice(upcoming, 1))
+            yield found
+
+    loaded = load_in_turn()
     for start in range(span.start, span.stop, plan.batch_size):
         count = min(plan.batch_size, span.stop - start)
         keys, images, labels = zip(*islice(loaded, count), strict=True)
@@ -272,32 +273,17 @@ def load_batches(
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
 
 
-def _load_in_turn(
-    load: Callable[[int], T], span: range, loaders: ThreadPoolExecutor, ahead: int
-) -> Iterator[T]:
-    """What is loaded for every number of a span, `ahead` in advance, or with 0, `ENOUGH` by this thread."""
-    if not ahead:
-        for start in range(0, len(span), ENOUGH):
-            yield from [load(number) for number in span[start : start + ENOUGH]]
-    upcoming = iter(span if ahead else ())
-    waiting = deque(loaders.submit(load, number) for number in islice(upcoming, ahead))
-    while waiting:
-        found = waiting.popleft().result()
-        waiting.extend(loaders.submit(load, number) for number in islice(upcoming, 1))
-        yield found
-
-
 def _packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
     """The source where its examples have the plan's frame already."""
     return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 
 
-def check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:
-    """Raise `NetworkError` for maps of another shape, `ActivationError` for values that are not finite."""
-    if tuple(maps.shape[1:]) != (plan.units, *plan.raw_size):
+def _check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:
+    shape, planned = tuple(maps.shape[1:]), (plan.units, *plan.raw_size)
+    if shape != planned:
         raise NetworkError(
-            f"layer {layer} gave maps of shape {tuple(maps.shape[1:])} at image {batch.keys[0]}, "
-            f"{(plan.units, *plan.raw_size)} before; unitscope needs one shape for all images"
+            f"layer {layer} gave maps of shape {shape} at image {batch.keys[0]}, {planned} before; "
+            "unitscope needs one shape for all images"
         )
     if not torch.isfinite(maps.sum()) and not torch.isfinite(maps).all():
         image, unit = (int(i) for i in (~torch.isfinite(maps)).flatten(2).any(2).nonzero()[0])

@@ -42,27 +42,23 @@ def read_shard(folder: Path, number: int, plan: ScanPlan) -> Scan | None:
     if not path.exists():
         return None
     try:
-        return _read_shard(path, plan)
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata()
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        first = int(about["first"])
+        keys = dict(enumerate(json.loads(about["keys"]), first))
+        labels = {name: arrays[f"annotations/{name}"] for name in FIELDS}
+        tails, tops = {}, {}
+        for place, (layer, tail) in enumerate(plan.tails.items()):
+            start = f"{place}/tail/"
+            state = {
+                name.removeprefix(start): part for name, part in arrays.items() if name.startswith(start)
+            }
+            tails[layer] = restore_tail(tail, state)
+            tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
+        return Scan(keys, Annotations(plan.frame.mask_size, ((first, labels),)), tails, tops)
     except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}; delete it and go on with --resume") from error
-
-
-def _read_shard(path: Path, plan: ScanPlan) -> Scan:
-    with safe_open(path, framework="numpy") as file:
-        about = file.metadata()
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    first = int(about["first"])
-    keys = dict(enumerate(json.loads(about["keys"]), first))
-    labels = {name: arrays[f"annotations/{name}"] for name in FIELDS}
-    tails, tops = {}, {}
-    for place, (layer, tail_plan) in enumerate(plan.tails.items()):
-        prefix = f"{place}/tail/"
-        state = {
-            name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
-        }
-        tails[layer] = restore_tail(tail_plan, state)
-        tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
-    return Scan(keys, Annotations(plan.frame.mask_size, ((first, labels),)), tails, tops)
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -1,6 +1,6 @@
 """A few threads that share the units of a layer; the compiled loops release the interpreter lock."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-S = TypeVar("S")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +24,6 @@ class Threads:
         edges = [units * part // self.count for part in range(self.count + 1)]
         blocks = [(a, b) for a, b in pairwise(edges) if a < b]
         return list(self.pool.map(work, blocks))
-
-    def map(self, work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """`work` on every item."""
-        return self.pool.map(work, items)
 
 
 @contextmanager

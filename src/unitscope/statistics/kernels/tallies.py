@@ -102,15 +102,9 @@ def tally_units(mask_counts, mask_size, runs, pixels, target, labels, rule, conc
         m += mask_counts[u]
         k += mask_size[first:m].sum()
         total[u] = tally_masks(
-            mask_size[first:m],
-            runs[start:k],
-            pixels[first:m],
-            target[first:m],
-            labels,
-            rule,
-            counts[u],
-            active[u],
-        )
+            mask_size[first:m], runs[start:k], pixels[first:m], target[first:m],
+            labels, rule, counts[u], active[u],
+        )  # fmt: skip
     return counts, active, total
 
 

@@ -61,11 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnitscopeError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:  # nobody reads on, as after `| head`
-        return _drop_output()
     except OSError as error:
-        print(f"unitscope: {error}", file=sys.stderr)
-        return _drop_output()
+        if not isinstance(error, BrokenPipeError):  # nobody reads on, as after `| head`
+            print(f"unitscope: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be printed goes nowhere, so that Python does not fail again at its end
+            with suppress(OSError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("unitscope: interrupted; what is done is kept, go on with --resume", file=sys.stderr)
         return 130
@@ -84,16 +88,6 @@ def list_commands() -> dict[str, Command]:
         if isinstance(command.run, Mapping):
             found |= {f"{name} {inner}": part for inner, part in command.run.items()}
     return found
-
-
-def _drop_output() -> int:
-    """Send what cannot be printed nowhere, so that Python does not fail again when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError), open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return 1
 
 
 def _dispatch(words: list[str]) -> int:

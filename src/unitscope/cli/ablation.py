@@ -55,8 +55,7 @@ def ablate(
         classes=classes,
         counts=counts,
         by=by,
-        draws=drawing.draws,
-        seed=drawing.seed,
         run=None if pictures is None else pictures.run,
+        **vars(drawing),
     )
     publish(study, output, pictures=pictures)

@@ -55,18 +55,12 @@ def attack(
     loaded = opening.load(network)
     named = None if run is None else us.load(run)
     source = us.open_source(images)
-    study = study_attacks(
-        loaded, layer, source, targets, attack, count=count, draws=drawing.draws, seed=drawing.seed, run=named
-    )
+    study = study_attacks(loaded, layer, source, targets, attack, count=count, run=named, **vars(drawing))
     study.save(output.out)
     study.page(output.out)
     names = zip(("pictures", "figure"), study.pictures, strict=False)
-    show(
-        study,
-        output.json,
-        f"\ntables: {output.out}",
-        *(f"{kind}: {output.out / name}" for kind, name in names),
-    )
+    files = [f"{kind}: {output.out / name}" for kind, name in names]
+    show(study, output.json, f"\ntables: {output.out}", *files)
     if not study.success.any():
         raise UnitscopeError(
             f"none of {len(study.attacked)} attacks succeeded; {output.out} has the best tries; "

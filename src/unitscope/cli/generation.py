@@ -83,11 +83,9 @@ def erase(
         concepts,
         layer=layer,
         counts=counts,
-        draws=drawing.draws,
-        images=measured.images,
-        first=measured.first,
         optimize=optimizing.steps if optimizing.optimize else 0,
-        seed=drawing.seed,
+        **vars(measured),
+        **vars(drawing),
     )
     publish(study, output)
 
@@ -134,12 +132,10 @@ def insert(
         places=places,
         across=across,
         rule=level,
-        draws=drawing.draws,
-        images=measured.images,
-        first=measured.first,
         least=least,
         optimize=optimizing.steps if optimizing.optimize else 0,
-        seed=drawing.seed,
+        **vars(measured),
+        **vars(drawing),
     )
     publish(study, output)
 

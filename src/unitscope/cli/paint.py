@@ -34,4 +34,4 @@ def paint(
     from unitscope.views.serving import serve_painting
 
     studio = open_studio(opening.load(network), us.load(run))
-    serve_painting(studio, layers=layers, seed=seed, images=images, host=address.host, port=address.port)
+    serve_painting(studio, layers=layers, seed=seed, images=images, **vars(address))

@@ -46,9 +46,9 @@ def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Hand
     """
     every: dict[Any, Any] = {
         HTTPException: _answer_status,
-        UsageError: _answer(400),
-        UnitscopeError: _answer(500),
-        ClientDisconnect: _answer(400),
+        UsageError: answer(400),
+        UnitscopeError: answer(500),
+        ClientDisconnect: answer(400),
         **handlers,
     }
     return Guard(_Plain(Starlette(routes=routes, exception_handlers=every)), host)
@@ -91,11 +91,13 @@ async def read_body(request: Request, most: int, patience: float = PATIENCE) -> 
     return bytes(body)
 
 
-def _answer(status: int) -> Handler:
-    async def answer(_request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": one_line(error)}, status)
+def answer(status: int, text: str = "", **headers: str) -> Handler:
+    """Answers to an error with that status and text, by default what the error says."""
 
-    return answer
+    async def handle(_request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": text or one_line(error)}, status, headers)
+
+    return handle
 
 
 async def _answer_status(_request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_paintin
 from unitscope.interventions.painting.strokes import Bitmap, Painting
 from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, Project, describe_concept
-from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, show_page
+from unitscope.views.app.requests import PATIENCE, TYPES, answer, guard_routes, read_body, show_page
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24
@@ -74,9 +74,8 @@ class Server:
     async def render(self, request: Request) -> Response:
         """The picture of an edit list, as PNG."""
         text = await read_body(request, MOST_TEXT, self.patience)
-        return Response(
-            await self.queue.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png"
-        )
+        drawn = await self.queue.do(lambda: encode(self._show(self._parse(text))))
+        return Response(drawn, media_type="image/png")
 
     async def compare(self, request: Request) -> Response:
         """What a segmenter sees change by an edit list."""
@@ -118,8 +117,8 @@ class Server:
 
 def make_app(project: Project, host: str = "127.0.0.1", **options: Any) -> Guard:
     """The server as an ASGI application that knows itself by `host`."""
-    server = Server(project, **options)
-    return guard_routes(server.routes(), host, {BusyError: _answer_busy})
+    busy = answer(429, "too much at once; ask again soon", **{"retry-after": "1"})
+    return guard_routes(Server(project, **options).routes(), host, {BusyError: busy})
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -134,7 +133,3 @@ def read_page() -> dict[str, bytes]:
     folder = files("unitscope.views.app") / "page"
     entries = [folder / "index.html", *(folder / "assets").iterdir()]
     return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(tuple(TYPES))}
-
-
-async def _answer_busy(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "too much at once; ask again soon"}, 429, {"retry-after": "1"})

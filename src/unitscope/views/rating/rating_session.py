@@ -10,7 +10,7 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import UnitscopeError, UsageError
-from unitscope.experiments.questionnaire import Question, Questionnaire
+from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.experiments.ratings import Ledger, open_ledger
 from unitscope.views.app.work_queue import RecentValues
 from unitscope.views.palette import category_color
@@ -122,7 +122,10 @@ def open_session(
     to other questions or cannot be written.
     """
     ledger = open_ledger(questionnaire, Path(folder))
-    shown = [_list_images(run, one, questionnaire.images) for one in questionnaire.questions]
+    shown = []  # rank and number of the top images of every question's unit
+    for one in questionnaire.questions:
+        images = run[one.layer].exemplars.images[one.unit, : questionnaire.images].tolist()
+        shown.append([(rank, image) for rank, image in enumerate(images) if image >= 0])
     pictures: dict[int, bytes] = {}
     sizes: dict[int, tuple[int, int]] = {}
     wanted = sorted({image for images in shown for _, image in images})
@@ -140,9 +143,3 @@ def open_session(
     )
     masks = tuple(run[one.layer].mask_size for one in questionnaire.questions)
     return RatingSession(questionnaire, ledger, pictures, tiles, masks)
-
-
-def _list_images(run: Dissection, question: Question, most: int) -> list[tuple[int, int]]:
-    """Rank and number of the top images of a question's unit."""
-    images = run[question.layer].exemplars.images[question.unit, :most].tolist()
-    return [(rank, image) for rank, image in enumerate(images) if image >= 0]

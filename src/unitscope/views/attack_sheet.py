@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from unitscope.errors import writing
 from unitscope.experiments.movement import GROUP_NAMES, GROUPS, MOST, AttackStudy
 from unitscope.interventions.attacks import Pixels
-from unitscope.networks.trace import Reader, tap
+from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, fit, open_font, write_label
 from unitscope.views.exemplar_strip import SILENT
@@ -65,7 +65,11 @@ def draw_attacks(study: AttackStudy, *, rows: int = 4) -> Image.Image:
     with tap(study.network, [study.layer]) as read:
         for row, place in enumerate(chosen):
             one = study.attacked[place]
-            maps = [_read_maps(study, read, image) for image in (one.original, one.image)]
+            maps = []
+            for image in (one.original, one.image):
+                shown = study.network.preprocessing.normalize(image[None].to(study.network.device))
+                raw = read(shown)[study.layer]
+                maps.append(read_units(raw, study.network.prefix_tokens, study.layer)[0].cpu())
             _draw_row(sheet, EDGE + row * (HEAD + TILE + CAPTION), study, place, maps, factor)
     return sheet
 
@@ -93,13 +97,6 @@ def _choose(study: AttackStudy, rows: int) -> list[int]:
         chosen.append(min(left, key=rank))
         left.remove(chosen[-1])
     return chosen
-
-
-def _read_maps(study: AttackStudy, read: Reader, image: Pixels) -> Maps:
-    network = study.network
-    device = network.device
-    raw = read(network.preprocessing.normalize(image[None].to(device)))[study.layer]
-    return read_units(raw, network.prefix_tokens, study.layer)[0].cpu()
 
 
 def _draw_row(

@@ -73,7 +73,13 @@ def draw_explanation(explained: ExplainedImage) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     _write_head(pen, explanation, explained.truth)
     sheet.paste(_enlarge(image, (_LEFT, picture_high)), (EDGE, HEAD))
-    _write_sums(pen, sums, HEAD + picture_high + 16)
+    for place, (name, figure) in enumerate(sums):
+        y, last = HEAD + picture_high + 16 + place * _LINE, place == len(sums) - 1
+        if last:
+            pen.line((EDGE, y - 1, EDGE + _LEFT, y - 1), RULE)
+            y += 4
+        pen.text((EDGE, y), name, INK if last else FAINT, open_font(14))
+        pen.text((EDGE + _LEFT, y), figure, INK, open_font(14), anchor="ra")
     most = max((abs(float(explanation.contributions[unit])) for unit in shown), default=0.0) or 1.0
     for place, unit in enumerate(shown):
         x = EDGE + _LEFT + 2 * GAP + place % COLUMNS * (TILE + GAP)
@@ -123,16 +129,6 @@ def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int |
         parts.append(f"an approximation: {explanation.method}")
     left = EDGE + _LEFT + 2 * GAP
     pen.text((left, 20), "  ·  ".join(parts), FAINT, open_font(14))
-
-
-def _write_sums(pen: ImageDraw.ImageDraw, sums: list[tuple[str, str]], top: int) -> None:
-    for place, (name, figure) in enumerate(sums):
-        y, last = top + place * _LINE, place == len(sums) - 1
-        if last:
-            pen.line((EDGE, y - 1, EDGE + _LEFT, y - 1), RULE)
-            y += 4
-        pen.text((EDGE, y), name, INK if last else FAINT, open_font(14))
-        pen.text((EDGE + _LEFT, y), figure, INK, open_font(14), anchor="ra")
 
 
 def _write_unit(

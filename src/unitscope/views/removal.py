@@ -52,7 +52,9 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     load_matplotlib()
     shared = shared_units(study.ranked)
     anchors = {target: f"class-{target}" for target in study.targets.tolist()}
-    cards = _draw_cards(study, folder, pictures, list(shared)[:SHARED])
+    units = sorted({*study.ranked.order[study.targets, :TOP].ravel().tolist(), *list(shared)[:SHARED]})
+    drawn = tqdm(units, desc="drawing the units", unit="unit", disable=None)
+    cards = {unit: _draw_card(study, unit, folder, pictures) for unit in drawn}
     labelling = study.labelling
     draw_sweep(study, None, folder / "figures" / "mean.svg")
     draw_classes(study, folder / "figures" / "classes.svg")
@@ -60,33 +62,25 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     if labelling is not None:
         draw_labelling(study, labelling, folder / "figures")
     targets = tqdm(study.targets.tolist(), desc="drawing the classes", unit="class", disable=None)
-    page = page_environment().get_template("removal.html")
-    text = page.render(
-        study=study,
-        top=TOP,
-        drop_name=DROPS[study.ranked.by],
-        kinds=study.kinds,
-        mean=[study.levels[None, kind, count] for kind, count, _ in study.kinds],
-        parts=[_describe_class(study, target, folder, cards, anchors) for target in targets],
-        shared=[
-            (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
-            for unit, targets in list(shared.items())[:SHARED]
-        ],
-        shared_count=len(shared),
-        labelling=labelling,
+    text = (
+        page_environment()
+        .get_template("removal.html")
+        .render(
+            study=study,
+            top=TOP,
+            drop_name=DROPS[study.ranked.by],
+            kinds=study.kinds,
+            mean=[study.levels[None, kind, count] for kind, count, _ in study.kinds],
+            parts=[_describe_class(study, target, folder, cards, anchors) for target in targets],
+            shared=[
+                (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
+                for unit, targets in list(shared.items())[:SHARED]
+            ],
+            shared_count=len(shared),
+            labelling=labelling,
+        )
     )
     return write_page(text, folder)
-
-
-def _draw_cards(
-    study: Removal, folder: Path, pictures: Pictures | None, more: list[int]
-) -> dict[int, UnitCard]:
-    matters = study.ranked.order[study.targets, :TOP].ravel().tolist()
-    units = sorted({*matters, *more})
-    return {
-        unit: _draw_card(study, unit, folder, pictures)
-        for unit in tqdm(units, desc="drawing the units", unit="unit", disable=None)
-    }
 
 
 def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | None) -> UnitCard:

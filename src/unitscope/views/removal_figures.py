@@ -1,14 +1,11 @@
 """The figures of a study of removal, as in paper B, fig. 2c to 2e, one SVG each."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unitscope.experiments.removal_result import Labelling, Removal
-from unitscope.interventions.importance import Group
 from unitscope.interventions.sweeps import Kind
-from unitscope.statistics.intervals import Interval
 from unitscope.views.figures import INKS, MUTED, TEXT, TICKS, open_figure
 
 KIND_INKS: dict[Kind, str] = {
@@ -39,7 +36,11 @@ def draw_sweep(study: Removal, target: int | None, out: Path) -> Path:
         axis.axhline(base, color=TEXT, lw=1, ls=(0, (4, 3)))
         for kind, name in kinds:
             spans = [study.levels[target, kind, count].balanced for count in study.counts]
-            _draw_line(axis, places, spans, KIND_INKS[kind], name)
+            values, ink = [span.value for span in spans], KIND_INKS[kind]
+            axis.plot(places, values, color=ink, lw=2, marker="o", ms=4, label=name)
+            if all(span.known for span in spans):
+                low, high = [span.low for span in spans], [span.high for span in spans]
+                axis.fill_between(places, low, high, color=ink, alpha=0.18, lw=0)
         axis.set_xticks(places, [str(count) for count in study.counts])
         axis.set(xlabel="number of units", ylim=(0.38, 1.07), title="Balanced accuracy")
         axis.grid(axis="x", visible=False)
@@ -47,13 +48,6 @@ def draw_sweep(study: Removal, target: int | None, out: Path) -> Path:
         axis.annotate("all units", (1, base), (0, 3), place, "offset points", ha="right", fontsize=11)
         figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1.4)
     return out
-
-
-def _draw_line(axis: Any, places: range, spans: list[Interval], ink: str, name: str) -> None:
-    axis.plot(places, [span.value for span in spans], color=ink, lw=2, marker="o", ms=4, label=name)
-    if all(span.known for span in spans):
-        low, high = [span.low for span in spans], [span.high for span in spans]
-        axis.fill_between(places, low, high, color=ink, alpha=0.18, lw=0)
 
 
 def draw_classes(study: Removal, out: Path) -> Path:
@@ -91,22 +85,18 @@ def draw_labelling(study: Removal, labelling: Labelling, folder: Path) -> None:
         ("iou-importance.svg", labelling.by_importance, "units by mean importance, low to high"),
     ):
         with open_figure(folder / name, WIDTH, 230.0) as (_, axis):
-            _draw_groups(axis, groups, mean, top, x)
-
-
-def _draw_groups(axis: Any, groups: list[Group], mean: float, top: float, x: str) -> None:
-    places = range(len(groups))
-    axis.axhline(mean, color=MUTED, lw=1, ls=(0, (4, 3)))
-    means, errors = [group.mean for group in groups], [group.error for group in groups]
-    axis.errorbar(places, means, errors, color=INKS[0], fmt="o", ms=6, lw=2, capsize=0)
-    step = -(-len(groups) // TICKS)
-    if step == 1:
-        shown = [f"{group.name}\nn={group.units}" for group in groups]
-    else:
-        shown = [group.name.partition("–")[0] for group in groups[::step]]
-    axis.set_xticks(places[::step], shown, fontsize=11)
-    axis.set(xlabel=x, title="Mean IoU", xlim=(-0.6, len(groups) - 0.4), ylim=(0, top))
-    axis.grid(axis="x", visible=False)
+            places = range(len(groups))
+            axis.axhline(mean, color=MUTED, lw=1, ls=(0, (4, 3)))
+            means, errors = [group.mean for group in groups], [group.error for group in groups]
+            axis.errorbar(places, means, errors, color=INKS[0], fmt="o", ms=6, lw=2, capsize=0)
+            step = -(-len(groups) // TICKS)
+            if step == 1:
+                shown = [f"{group.name}\nn={group.units}" for group in groups]
+            else:
+                shown = [group.name.partition("–")[0] for group in groups[::step]]
+            axis.set_xticks(places[::step], shown, fontsize=11)
+            axis.set(xlabel=x, title="Mean IoU", xlim=(-0.6, len(groups) - 0.4), ylim=(0, top))
+            axis.grid(axis="x", visible=False)
 
 
 def draw_correlations(study: Removal, out: Path) -> Path:

@@ -219,10 +219,8 @@ def describe_dissection(
 
 def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dict[str, Any]:
     """One unit ready for JSON, with null for what is not known; `full` adds the best by category."""
-    record: dict[str, Any] = plain(asdict(unit))
-    if full:
-        record["best_by_category"] = [
-            {"category": category, "concept": best.name if best else None, "iou": iou}
-            for category, best, iou in best_by_category(layer, unit.unit)
-        ]
-    return record
+    best = best_by_category(layer, unit.unit) if full else []
+    listed = [
+        {"category": where, "concept": one.name if one else None, "iou": iou} for where, one, iou in best
+    ]
+    return {**plain(asdict(unit)), **({"best_by_category": listed} if full else {})}

@@ -23,12 +23,12 @@ COMMANDS: dict[str, Command] = {
     "rate": Command("unitscope.cli.rating:rate", "ask people whether units are what their labels say", LOOK),
     "ratings": Command("unitscope.cli.rating:ratings", "print what people said", LOOK),
     "explain": Command("unitscope.cli.explanation:explain", "explain predictions by units", UNITS),
-    "detect": Command("unitscope.cli.detection:detect", "take single units for detectors", UNITS),
+    "detect": Command("unitscope.cli.explanation:detect", "take single units for detectors", UNITS),
     "ablate": Command("unitscope.cli.ablation:ablate", "remove units of a classifier", UNITS),
-    "attack": Command("unitscope.cli.attack:attack", "fool a classifier, and see which units moved", UNITS),
+    "attack": Command("unitscope.cli.ablation:attack", "fool a classifier, and see which units moved", UNITS),
     "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
     "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),
-    "paint": Command("unitscope.cli.paint:paint", "paint with units, in the browser", GENERATORS),
+    "paint": Command("unitscope.cli.generation:paint", "paint with units, in the browser", GENERATORS),
     "concepts": Command(
         {
             "check": Command("unitscope.cli.concepts:check", "look for anything wrong in a source"),

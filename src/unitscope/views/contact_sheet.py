@@ -10,6 +10,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.files import whole_file
+from unitscope.views.drawing import find_edge
 from unitscope.views.palette import category_color
 
 _SIDE = 168
@@ -128,10 +129,4 @@ def outline(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     >>> outline(np.array([[True, True, True, False]])).tolist()
     [[False, False, True, False]]
     """
-    inner = mask.copy()
-    inner[1:] &= mask[:-1]
-    inner[:-1] &= mask[1:]
-    inner[:, 1:] &= mask[:, :-1]
-    inner[:, :-1] &= mask[:, 1:]
-    edge: np.ndarray = mask & ~inner
-    return edge
+    return find_edge(~mask)

@@ -11,7 +11,7 @@ from unitscope.interventions.detectors import Answers, Sample
 from unitscope.tables import clean
 from unitscope.views.contact_sheet import outline
 from unitscope.views.drawing import INK, PAPER, save_picture
-from unitscope.views.figures import Jitter, draw_jitter
+from unitscope.views.figures import draw_jitter
 
 SIDE, GAP, CAPTION = 96, 4, 20
 _OUTLINE = (255, 221, 0)
@@ -27,14 +27,14 @@ def write_detection(found: Detection, out: Path) -> Path:
     values, truth = found.peaks[~sample.fitting, unit], sample.present[~sample.fitting]  # it is measured on
     label = f" ({found.label(unit)})" if found.label(unit) else ""
     name = clean(sample.name)
-    jitter = Jitter(
-        f"unit {unit}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
-        f"peak activation of unit {unit} of {found.layer}",
-        (f"{name}\n{int(truth.sum())} images", values[truth].tolist()),
-        (f"no {name}\n{int((~truth).sum())} images", values[~truth].tolist()),
-        float(detectors.threshold[unit]),
+    draw_jitter(
+        path,
+        title=f"unit {unit}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
+        x=f"peak activation of unit {unit} of {found.layer}",
+        present=(f"{name}\n{int(truth.sum())} images", values[truth].tolist()),
+        absent=(f"no {name}\n{int((~truth).sum())} images", values[~truth].tolist()),
+        threshold=float(detectors.threshold[unit]),
     )
-    draw_jitter(jitter, path)
     return draw_answers(found.answers, sample, found.source, answers)
 
 

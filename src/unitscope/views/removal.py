@@ -62,23 +62,20 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     if labelling is not None:
         draw_labelling(study, labelling, folder / "figures")
     targets = tqdm(study.targets.tolist(), desc="drawing the classes", unit="class", disable=None)
-    text = (
-        page_environment()
-        .get_template("removal.html")
-        .render(
-            study=study,
-            top=TOP,
-            drop_name=DROPS[study.ranked.by],
-            kinds=study.kinds,
-            mean=[study.levels[None, kind, count] for kind, count, _ in study.kinds],
-            parts=[_describe_class(study, target, folder, cards, anchors) for target in targets],
-            shared=[
-                (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
-                for unit, targets in list(shared.items())[:SHARED]
-            ],
-            shared_count=len(shared),
-            labelling=labelling,
-        )
+    page = page_environment().get_template("removal.html")
+    text = page.render(
+        study=study,
+        top=TOP,
+        drop_name=DROPS[study.ranked.by],
+        kinds=study.kinds,
+        mean=[study.levels[None, kind, count] for kind, count, _ in study.kinds],
+        parts=[_describe_class(study, target, folder, cards, anchors) for target in targets],
+        shared=[
+            (cards[unit], [(study.classes[target], anchors[target]) for target in targets])
+            for unit, targets in list(shared.items())[:SHARED]
+        ],
+        shared_count=len(shared),
+        labelling=labelling,
     )
     return write_page(text, folder)
 

@@ -49,10 +49,7 @@ def describe_run(dissection: Dissection, pictures: dict[int, Picture]) -> dict[s
         "concepts": {
             concept.id: [concept.label, concept.name, places[concept.category]] for concept in words
         },
-        "pictures": {
-            index: [picture.file, picture.key, picture.width, picture.height]
-            for index, picture in pictures.items()
-        },
+        "pictures": pictures,
         "cutoff": dissection.convention.iou_cutoff,
         "chunk": UNITS_PER_CHUNK,
     }

@@ -1,7 +1,7 @@
 """The pictures of a report: each once, what the network saw of it, in the proportions of the file."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,8 +16,7 @@ LONGER_SIDE = 192
 QUALITY = 85
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """One saved picture: file name in the pictures' folder, key in the source, size in pixels."""
 
     file: str

@@ -15,8 +15,7 @@ from unitscope.experiments.movement import GROUP_NAMES, GROUPS, MOST, AttackStud
 from unitscope.interventions.attacks import Pixels
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
-from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, fit, open_font, write_label
-from unitscope.views.exemplar_strip import SILENT
+from unitscope.views.drawing import FAINT, INK, PAPER, SILENT, find_edge, fit, open_font, write_label
 from unitscope.views.figures import INKS, MUTED, open_figure
 
 FELL, ROSE = (213, 94, 0), (0, 114, 178)

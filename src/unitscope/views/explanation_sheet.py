@@ -12,8 +12,7 @@ from unitscope.interventions.deletion import KIND_NAMES, DeletionTest
 from unitscope.interventions.explained_images import ExplainedImage, Explanations, signed
 from unitscope.interventions.explanation import Explanation
 from unitscope.statistics.intervals import Interval
-from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, open_font, save_picture, write_label
-from unitscope.views.exemplar_strip import SILENT
+from unitscope.views.drawing import FAINT, INK, PAPER, SILENT, find_edge, open_font, save_picture, write_label
 from unitscope.views.figures import Panel, draw_panels
 from unitscope.views.palette import category_color
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from unitscope.errors import writing
 from unitscope.experiments.removal_result import Pictures, Removal
 from unitscope.interventions.importance import TOP, shared_units
-from unitscope.views.exemplar_strip import draw_strip
+from unitscope.views.drawing import draw_strip
 from unitscope.views.figures import load_matplotlib
 from unitscope.views.pages import page_environment, write_page
 from unitscope.views.removal_figures import draw_classes, draw_correlations, draw_labelling, draw_sweep

@@ -11,7 +11,7 @@ from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection
 from unitscope.networks.generators import BLOCK, Generator
-from unitscope.views.exemplar_strip import SILENT, draw_mask
+from unitscope.views.drawing import SILENT, draw_mask
 
 _MARGIN = 1.25
 _MOST_SHARE = 0.6

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -189,11 +190,7 @@ def _dress(svg: str) -> str:
 def load_matplotlib() -> ModuleType:
     """matplotlib's plots, drawn to files. Raises `UsageError` where it is missing."""
     try:
-        import matplotlib as drawing
-
-        drawing.use("Agg")
-        import matplotlib.pyplot as plots
+        import_module("matplotlib").use("Agg")
+        return import_module("matplotlib.pyplot")
     except ImportError as error:
         raise missing_extra("matplotlib", "draws figures", "figures") from error
-    found: ModuleType = plots
-    return found

@@ -123,9 +123,8 @@ def show_units(units: Sequence[Unit], limit: int = 20) -> str:
     head = [*(["layer"] if several else []), "unit", "concept", "category", "IoU"]
     rows = [[*head, *(["95 % interval", "q"] if confident else [])]]
     for row in shown:
-        cells = [row.layer, str(row.unit)] if several else [str(row.unit)]
-        cells += [row.concept.label if row.concept else "-", row.concept.category if row.concept else "-"]
-        cells.append(f"{row.iou:.3f}")
+        named = [row.concept.label, row.concept.category] if row.concept else ["-", "-"]
+        cells = [*([row.layer] if several else []), str(row.unit), *named, f"{row.iou:.3f}"]
         rows.append(cells + ([interval(row), figure(row.q_value)] if confident else []))
     text = align(rows, left=(0, 2, 3) if several else (1, 2))
     rest = len(ranked) - len(shown)
@@ -194,12 +193,8 @@ def describe_dissection(
     wanted = None if concept is None else find_concepts(dissection, concept)
     layers = []
     for one in chosen:
-        if unit is not None:
-            units = [one[unit]]
-        elif wanted is not None:
-            units = [row for row in one if row.concept in wanted]
-        else:
-            units = [row for row in one if row.detector]
+        units = [row for row in one if (row.detector if wanted is None else row.concept in wanted)]
+        units = units if unit is None else [one[unit]]
         concepts = [
             {"name": found.name, "category": found.category, "detectors": count}
             for found, count in count_concepts(one)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -48,7 +49,8 @@ class Guard:
 
         status, reason = self._judge(scope)
         if status:
-            return await refuse(answer, status, reason)
+            refusal = Response(json.dumps({"error": reason}), status, media_type="application/json")
+            return await refusal(scope, receive, answer)
         return await self.app(scope, receive, answer)
 
     def _judge(self, scope: Scope) -> tuple[int, str]:
@@ -69,23 +71,6 @@ class Guard:
     def _knows(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
+            return name in self.names or (self.open and bool(ipaddress.ip_address(name)))
         except ValueError:
             return False
-        if name in self.names:
-            return True
-        if not self.open:
-            return False
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
-
-
-async def refuse(send: Send, status: int, reason: str) -> None:
-    """One line of JSON that says why not."""
-    body = json.dumps({"error": reason}).encode()
-    length = str(len(body)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -22,7 +22,8 @@ from unitscope.views.palette import category_color
 
 BLOCK = 24
 """How many samples come in one strip."""
-BLOCKS = 50
+SAMPLES = min(50 * BLOCK, MOST_IMAGE + 1)
+"""How many samples there are to choose from."""
 TILE = 96
 ICON = 64
 _MASK_SIDE = 64
@@ -54,11 +55,6 @@ class Project:
         scale = min(1.0, TILE / max(self.size))
         return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
 
-    @property
-    def samples(self) -> int:
-        """How many samples there are to choose from."""
-        return min(BLOCK * BLOCKS, MOST_IMAGE + 1)
-
     def describe(self) -> dict[str, Any]:
         """What the page must know, ready for JSON."""
         generator = self.easel.generator
@@ -70,7 +66,7 @@ class Project:
             "tile": self.tile,
             "icon": ICON,
             "block": BLOCK,
-            "images": self.samples,
+            "images": SAMPLES,
             "strokes": MOST_STROKES,
             "layers": {
                 layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()
@@ -91,24 +87,19 @@ class Project:
 
     def _describe_unit(self, paint: Paint, layer: str, unit: int) -> dict[str, Any]:
         found = self.run[layer]
-        named = found[unit].concept
-        return {
-            "unit": unit,
-            "iou": round(float(found.iou[unit, paint.concept.id]), 4),
-            "own": None if named is None or named == paint.concept else named.label,
-        }
+        iou, named = round(float(found.iou[unit, paint.concept.id]), 4), found[unit].concept
+        own = None if named is None or named == paint.concept else named.label
+        return {"unit": unit, "iou": iou, "own": own}
 
     def draw_samples(self, block: int) -> UInt8[np.ndarray, "y x 3"]:
         """The samples of a block side by side."""
         images = self.easel.generator.generate(block * BLOCK, BLOCK)
-        height, width = self.tile
-        return np.concatenate([shrink(image, (height, width)) for image in images], 1)
+        return np.concatenate([shrink(image, self.tile) for image in images], 1)
 
     def draw_units(self, paint: int, place: int) -> UInt8[np.ndarray, "y x 3"]:
         """The units of a paint in one of its layers side by side, each by the image that excites it most."""
         layer, units = list(self.paints[paint].units.items())[place]
-        tiles = [draw_unit(self.run, self.dissected, layer, unit, ICON) for unit in units]
-        return np.concatenate(tiles, 1)
+        return np.concatenate([draw_unit(self.run, self.dissected, layer, unit, ICON) for unit in units], 1)
 
 
 def describe_concept(concept: Concept) -> dict[str, str]:

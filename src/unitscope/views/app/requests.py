@@ -45,7 +45,7 @@ def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Hand
     `handlers` say what to answer to errors of other kinds.
     """
     every: dict[Any, Any] = {
-        HTTPException: _answer_status,
+        HTTPException: answer(500),
         UsageError: answer(400),
         UnitscopeError: answer(500),
         ClientDisconnect: answer(400),
@@ -62,10 +62,10 @@ class _Plain:
         app.router.redirect_slashes = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        app: Any = self.app
         if scope["type"] == "http" and scope["query_string"] and scope["path"] != "/":
-            response = JSONResponse({"error": "this address takes no query"}, 400)
-            return await response(scope, receive, send)
-        return await self.app(scope, receive, send)
+            app = JSONResponse({"error": "this address takes no query"}, 400)
+        await app(scope, receive, send)
 
 
 async def read_body(request: Request, most: int, patience: float = PATIENCE) -> bytes:
@@ -95,11 +95,8 @@ def answer(status: int, text: str = "", **headers: str) -> Handler:
     """Answers to an error with that status and text, by default what the error says."""
 
     async def handle(_request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):  # which knows better
+            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
         return JSONResponse({"error": text or one_line(error)}, status, headers)
 
     return handle
-
-
-async def _answer_status(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)

@@ -27,8 +27,7 @@ class WorkQueue:
         if self.busy >= self.most:
             raise BusyError
         self.busy += 1
-        loop = asyncio.get_running_loop()
-        future = self._thread.submit(work)
+        loop, future = asyncio.get_running_loop(), self._thread.submit(work)
 
         def finish(_done: object) -> None:
             with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody counts any more

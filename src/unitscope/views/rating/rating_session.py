@@ -32,24 +32,17 @@ class ConflictError(UnitscopeError):
     """An answer to a question that is not the rater's next, or a different one to a question answered."""
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A picture with the region where the unit is active: number of the picture, size, runs of the mask."""
-
-    picture: int
-    width: int
-    height: int
-    runs: list[int]
-
-
 @dataclass(frozen=True, eq=False)
 class RatingSession:
-    """All that is shown; `tiles` and `masks` (height, width) by question, `pictures` as JPEG by number."""
+    """All that is shown; `tiles` and `masks` (height, width) by question, `pictures` as JPEG by number.
+
+    A tile is a picture's number, its width and height, and the runs of the mask where the unit is active.
+    """
 
     questionnaire: Questionnaire
     ledger: Ledger
     pictures: dict[int, bytes]
-    tiles: tuple[tuple[Tile, ...], ...]
+    tiles: tuple[tuple[dict[str, Any], ...], ...]
     masks: tuple[tuple[int, int], ...]
     orders: RecentValues[tuple[int, ...]] = field(default_factory=lambda: RecentValues(64))
 
@@ -57,14 +50,9 @@ class RatingSession:
         """How far a rater is and the question that comes next, ready for JSON."""
         self.ledger.read()
         order, place = self._order(rater), self._place(rater)
-        ahead = [tile.picture for number in order[place + 1 : place + 2] for tile in self.tiles[number]]
-        return {
-            "name": rater,
-            "place": place,
-            "total": len(order),
-            "question": self._describe_question(order[place]) if place < len(order) else None,
-            "ahead": ahead,
-        }
+        ahead = [tile["picture"] for number in order[place + 1 : place + 2] for tile in self.tiles[number]]
+        question = self._describe_question(order[place]) if place < len(order) else None
+        return {"name": rater, "place": place, "total": len(order), "question": question, "ahead": ahead}
 
     def answer(self, rater: str, place: int, yes: bool) -> None:
         """Keeps the answer to question `place` of the rater's order; the same again changes nothing.
@@ -109,7 +97,7 @@ class RatingSession:
             "category": KINDS.get(concept.category, concept.category),
             "color": category_color(concept.category),
             "mask": self.masks[number],
-            "tiles": [vars(tile) for tile in self.tiles[number]],
+            "tiles": self.tiles[number],
         }
 
 
@@ -136,10 +124,11 @@ def open_session(
         pictures[index], sizes[index] = written.getvalue(), picture.size
     tiles = tuple(
         tuple(
-            Tile(image, *sizes[image], run[one.layer].exemplars.mask_runs(one.unit, rank).ravel().tolist())
+            {"picture": image, "width": sizes[image][0], "height": sizes[image][1],
+             "runs": run[one.layer].exemplars.mask_runs(one.unit, rank).ravel().tolist()}
             for rank, image in images
         )
         for one, images in zip(questionnaire.questions, shown, strict=True)
-    )
+    )  # fmt: skip
     masks = tuple(run[one.layer].mask_size for one in questionnaire.questions)
     return RatingSession(questionnaire, ledger, pictures, tiles, masks)

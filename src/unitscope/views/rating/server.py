@@ -67,9 +67,8 @@ class Server:
         return JSONResponse(self.session.describe(sent["name"]))
 
     async def _read(self, request: Request, *keys: str) -> dict[str, Any]:
-        body = await read_body(request, MOST_TEXT, self.patience)
         try:
-            sent = json.loads(body)
+            sent = json.loads(await read_body(request, MOST_TEXT, self.patience))
         except (ValueError, RecursionError) as error:
             raise UsageError("the body is not JSON") from error
         if not isinstance(sent, dict) or set(sent) != set(keys):

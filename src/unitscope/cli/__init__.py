@@ -96,7 +96,13 @@ def _dispatch(words: list[str]) -> int:
         print(__version__)
         return 0
     if first in _HELP:
-        _print_help()
+        brought, failures = find_plugins(plugins.COMMANDS, Command, COMMANDS)
+        chapters: dict[str, dict[str, Command]] = {chapter: {} for chapter in CHAPTERS}
+        for name, listed in (COMMANDS | brought).items():
+            chapters.setdefault(listed.chapter, {})[name] = listed
+        print(_spell_menu("unitscope", "a microscope for the hidden units of vision networks", chapters))
+        for failure in failures:  # a line about every plug-in that cannot be used
+            print(f"unitscope: {failure}", file=sys.stderr)
         return 0
     command = COMMANDS.get(first) or find_plugin(plugins.COMMANDS, first, Command)
     if command is None:
@@ -118,17 +124,6 @@ def _dispatch(words: list[str]) -> int:
 def _unknown(prog: str, name: str, known: Sequence[str] | Mapping[str, Command]) -> UsageError:
     seen = f"{prog} has no command {name!r}{say_near(name, known)}" if name else f"{prog} needs a command"
     return UsageError(f"{seen}; commands: {', '.join(known)}; see {prog} --help")
-
-
-def _print_help() -> None:
-    """Prints all commands by chapter, and to stderr a line about every plug-in that cannot be used."""
-    brought, failures = find_plugins(plugins.COMMANDS, Command, COMMANDS)
-    chapters: dict[str, dict[str, Command]] = {chapter: {} for chapter in CHAPTERS}
-    for name, command in (COMMANDS | brought).items():
-        chapters.setdefault(command.chapter, {})[name] = command
-    print(_spell_menu("unitscope", "a microscope for the hidden units of vision networks", chapters))
-    for failure in failures:
-        print(f"unitscope: {failure}", file=sys.stderr)
 
 
 def _spell_menu(prog: str, line: str, chapters: Mapping[str, Mapping[str, Command]]) -> str:

@@ -13,12 +13,8 @@ from unitscope.files import whole_file
 from unitscope.views.drawing import find_edge
 from unitscope.views.palette import category_color
 
-_SIDE = 168
-_GAP = 12
-_CAPTION = 34
-_PANELS = 5
-_NAMES = 5
-_NAMED_PIXELS = 60
+_SIDE, _GAP, _CAPTION = 168, 12, 34
+_PANELS, _NAMES, _NAMED_PIXELS = 5, 5, 60
 _INK, _PAPER, _FAINT = (32, 32, 32), (255, 255, 255), (120, 120, 120)
 
 

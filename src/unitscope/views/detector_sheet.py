@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unitscope.concepts.vocabulary import ConceptSource, Example
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.interventions.detection import Detection
 from unitscope.interventions.detectors import Answers, Sample
 from unitscope.tables import clean
@@ -64,16 +64,12 @@ def draw_answers(
         top = row * height + GAP
         draw.text((GAP, top), caption, INK, font)
         for place, index in enumerate(images[:count].tolist()):
-            picture = _draw_example(source[index], sample)
-            sheet.paste(picture, (GAP + place * (SIDE + GAP), top + CAPTION))
+            example = source[index]
+            drawn = np.array(Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            for concept in sample.concepts:
+                there = (example.planes == concept.id).any(0).astype(np.uint8)
+                mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+                drawn[outline(mask > 0)] = _OUTLINE
+            sheet.paste(Image.fromarray(drawn), (GAP + place * (SIDE + GAP), top + CAPTION))
     save_picture(sheet, out)
     return out
-
-
-def _draw_example(example: Example, sample: Sample) -> Image.Image:
-    drawn = np.array(Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-    for concept in sample.concepts:
-        there = (example.planes == concept.id).any(0).astype(np.uint8)
-        mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))
-        drawn[outline(mask > 0)] = _OUTLINE
-    return Image.fromarray(drawn)

@@ -17,12 +17,9 @@ from unitscope.views.figures import Panel, draw_panels
 from unitscope.views.palette import category_color
 
 RULE = (230, 230, 225)
-TILE, GAP, EDGE = 168, 14, 18
+TILE, GAP, EDGE, HEAD, CAPTION = 168, 14, 18, 58, 50
 COLUMNS = 3
-CAPTION = 50
-HEAD = 58
-_LEFT = 236
-_LINE = 22
+_LEFT, _LINE = 236, 22
 
 
 def write_sheets(found: Explanations, out: Path) -> Path:

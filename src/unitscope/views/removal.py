@@ -1,7 +1,6 @@
 """A study of removal as one static page: the table, the figures, and every class with its units."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,19 +25,6 @@ DROPS = {
     "margin": "drop of margin, in logits",
     "accuracy": "drop of balanced accuracy",
 }
-
-
-@dataclass(frozen=True)
-class UnitCard:
-    """A unit as it is always shown: `tiles` are files of its top images, `report` its place in the report."""
-
-    unit: int
-    label: str
-    category: str
-    iou: float | None
-    detector: bool
-    tiles: tuple[str, ...]
-    report: str
 
 
 def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | None = None) -> Path:
@@ -80,9 +66,10 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     return write_page(text, folder)
 
 
-def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | None) -> UnitCard:
+def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | None) -> dict[str, Any]:
+    """A unit as it is always shown: `tiles` are files of its top images, `report` its place in the report."""
     if study.named is None or pictures is None:
-        return UnitCard(unit, "", "", None, False, (), "")
+        return {"unit": unit, "label": "", "iou": None, "tiles": (), "report": ""}
     found = study.named[unit]
     strip = draw_strip(pictures.run, pictures.source, study.layer, unit, count=TILES, side=SIDE)
     tiles = []
@@ -99,11 +86,12 @@ def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | Non
         place = quote(Path(os.path.relpath(report, folder)).as_posix())
         link = f"{place}#unit/{quote(study.layer, safe='')}/{unit}"
     label, category = (found.concept.label, found.concept.category) if found.concept else ("never active", "")
-    return UnitCard(unit, label, category, found.iou, found.detector, tuple(tiles), link)
+    named = {"label": label, "category": category, "iou": found.iou, "detector": found.detector}
+    return {"unit": unit, **named, "tiles": tiles, "report": link}
 
 
 def _describe_class(
-    study: Removal, target: int, folder: Path, cards: dict[int, UnitCard], anchors: dict[int, str]
+    study: Removal, target: int, folder: Path, cards: dict[int, dict[str, Any]], anchors: dict[int, str]
 ) -> dict[str, Any]:
     """A class on the page: its row of the table, its curve, and the units that matter to it.
 

@@ -16,9 +16,8 @@ from starlette.routing import Route
 from unitscope.interventions.painting.easel import compare_planes
 from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_painting
 from unitscope.interventions.painting.strokes import Bitmap, Painting
-from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import BLOCK, SAMPLES, Project, describe_concept
-from unitscope.views.app.requests import PATIENCE, TYPES, answer, guard_routes, read_body, show_page
+from unitscope.views.app.requests import PATIENCE, TYPES, Guard, answer, guard_routes, read_body, show_page
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24

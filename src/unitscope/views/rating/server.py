@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from unitscope.errors import UsageError
 from unitscope.experiments.ratings import parse_name
-from unitscope.views.app.guard import Guard
-from unitscope.views.app.requests import PATIENCE, answer, guard_routes, read_body, show_page
+from unitscope.views.app.requests import PATIENCE, Guard, answer, guard_routes, read_body, show_page
 from unitscope.views.rating.rating_session import ConflictError, RatingSession
 
 MOST_TEXT = 4_000

@@ -67,9 +67,8 @@ def draw_report(
 
     Raises what `open_source` and `write_report` raise.
     """
-    return write_report(
-        dissection, open_source(dissection.source) if source is None else source, folder, **options
-    )
+    opened = open_source(dissection.source) if source is None else source
+    return write_report(dissection, opened, folder, **options)
 
 
 def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:

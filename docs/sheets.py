@@ -14,7 +14,7 @@ from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import read_labels, render
 from unitscope.lab.zoo.weights_files import load_zoo
 from unitscope.networks.generators import Generator
-from unitscope.views.exemplar_strip import draw_sheet
+from unitscope.views.drawing import draw_sheet
 
 HOME = Path(__file__).parent / "_static"
 SIDE = 112

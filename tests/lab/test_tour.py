@@ -9,7 +9,7 @@ from PIL import Image
 
 from unitscope.errors import RunError
 from unitscope.lab.tour import Chapter, Row, draw_rows, write_tour
-from unitscope.views.exemplar_strip import SILENT, draw_mask, draw_sheet, draw_strip, pick_units
+from unitscope.views.drawing import SILENT, draw_mask, draw_sheet, draw_strip, pick_units
 from unitscope.views.figures import TICKS, Panel, draw_panels
 
 

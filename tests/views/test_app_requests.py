@@ -19,8 +19,8 @@ from unitscope.interventions import open_studio
 from unitscope.interventions.painting.edit_lists import describe_painting
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.networks.generators import GeneratedImages, with_seed
-from unitscope.views.app.guard import Guard
 from unitscope.views.app.project import open_project
+from unitscope.views.app.requests import Guard
 from unitscope.views.app.server import make_app
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 

@@ -23,12 +23,12 @@ COMMANDS: dict[str, Command] = {
     "rate": Command("unitscope.cli.rating:rate", "ask people whether units are what their labels say", LOOK),
     "ratings": Command("unitscope.cli.rating:ratings", "print what people said", LOOK),
     "explain": Command("unitscope.cli.explanation:explain", "explain predictions by units", UNITS),
-    "detect": Command("unitscope.cli.detection:detect", "take single units for detectors", UNITS),
+    "detect": Command("unitscope.cli.explanation:detect", "take single units for detectors", UNITS),
     "ablate": Command("unitscope.cli.ablation:ablate", "remove units of a classifier", UNITS),
-    "attack": Command("unitscope.cli.attack:attack", "fool a classifier, and see which units moved", UNITS),
+    "attack": Command("unitscope.cli.ablation:attack", "fool a classifier, and see which units moved", UNITS),
     "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
     "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),
-    "paint": Command("unitscope.cli.paint:paint", "paint with units, in the browser", GENERATORS),
+    "paint": Command("unitscope.cli.generation:paint", "paint with units, in the browser", GENERATORS),
     "concepts": Command(
         {
             "check": Command("unitscope.cli.concepts:check", "look for anything wrong in a source"),
@@ -61,11 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnitscopeError as error:
         print(f"unitscope: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:  # nobody reads on, as after `| head`
-        return _drop_output()
     except OSError as error:
-        print(f"unitscope: {error}", file=sys.stderr)
-        return _drop_output()
+        if not isinstance(error, BrokenPipeError):  # nobody reads on, as after `| head`
+            print(f"unitscope: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be printed goes nowhere, so that Python does not fail again at its end
+            with suppress(OSError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("unitscope: interrupted; what is done is kept, go on with --resume", file=sys.stderr)
         return 130
@@ -86,23 +90,19 @@ def list_commands() -> dict[str, Command]:
     return found
 
 
-def _drop_output() -> int:
-    """Send what cannot be printed nowhere, so that Python does not fail again when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        with suppress(OSError), open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return 1
-
-
 def _dispatch(words: list[str]) -> int:
     first = words[0] if words else ""
     if first == "--version":
         print(__version__)
         return 0
     if first in _HELP:
-        _print_help()
+        brought, failures = find_plugins(plugins.COMMANDS, Command, COMMANDS)
+        chapters: dict[str, dict[str, Command]] = {chapter: {} for chapter in CHAPTERS}
+        for name, listed in (COMMANDS | brought).items():
+            chapters.setdefault(listed.chapter, {})[name] = listed
+        print(_spell_menu("unitscope", "a microscope for the hidden units of vision networks", chapters))
+        for failure in failures:  # a line about every plug-in that cannot be used
+            print(f"unitscope: {failure}", file=sys.stderr)
         return 0
     command = COMMANDS.get(first) or find_plugin(plugins.COMMANDS, first, Command)
     if command is None:
@@ -124,17 +124,6 @@ def _dispatch(words: list[str]) -> int:
 def _unknown(prog: str, name: str, known: Sequence[str] | Mapping[str, Command]) -> UsageError:
     seen = f"{prog} has no command {name!r}{say_near(name, known)}" if name else f"{prog} needs a command"
     return UsageError(f"{seen}; commands: {', '.join(known)}; see {prog} --help")
-
-
-def _print_help() -> None:
-    """Prints all commands by chapter, and to stderr a line about every plug-in that cannot be used."""
-    brought, failures = find_plugins(plugins.COMMANDS, Command, COMMANDS)
-    chapters: dict[str, dict[str, Command]] = {chapter: {} for chapter in CHAPTERS}
-    for name, command in (COMMANDS | brought).items():
-        chapters.setdefault(command.chapter, {})[name] = command
-    print(_spell_menu("unitscope", "a microscope for the hidden units of vision networks", chapters))
-    for failure in failures:
-        print(f"unitscope: {failure}", file=sys.stderr)
 
 
 def _spell_menu(prog: str, line: str, chapters: Mapping[str, Mapping[str, Command]]) -> str:

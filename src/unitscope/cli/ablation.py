@@ -1,12 +1,29 @@
-"""The command that takes units away from a classifier."""
+"""The commands that take units away from a classifier, and attack it to see which units moved."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
 import unitscope as us
-from unitscope.cli.words import Device, Draws, Network, Opening, Output, Source, find_device, publish
+from unitscope.cli.words import (
+    Device,
+    Draws,
+    Flag,
+    Network,
+    Opening,
+    Output,
+    Source,
+    find_device,
+    publish,
+    show,
+)
+from unitscope.errors import UnitscopeError, UsageError
+
+if TYPE_CHECKING:
+    from unitscope.interventions.attacks import Attack
+
+Method = Literal["cw", "pgd-l2", "pgd-linf"]
 
 
 def ablate(
@@ -55,8 +72,71 @@ def ablate(
         classes=classes,
         counts=counts,
         by=by,
-        draws=drawing.draws,
-        seed=drawing.seed,
         run=None if pictures is None else pictures.run,
+        **vars(drawing),
     )
     publish(study, output, pictures=pictures)
+
+
+def attack(
+    network: Network,
+    layer: Annotated[str, arg(metavar="LAYER")],
+    images: Source,
+    targets: Annotated[list[str], arg(metavar="CLASS [CLASS ...]")],
+    method: Method = "cw",
+    count: int = 20,
+    steps: int | None = None,
+    eps: float | None = None,
+    random_start: Flag = False,
+    run: Annotated[Path | None, arg(metavar="RUN")] = None,
+    drawing: Draws = Draws(),
+    opening: Opening = Opening(),
+    output: Output = Output(Path("runs/attack")),
+) -> None:
+    """Change images a little until a classifier takes them for another class, and see which units moved.
+
+    Units are ranked for every class on one half of the images, and images of the other half are attacked.
+    Prints how far the peak activations moved: of the units most important to the class before, to the class
+    after, of all others and of random ones. Writes movement.csv, attacks.csv, movement.svg and pictures.png.
+
+    Args:
+        network: a classifier whose classes have names.
+        layer: the layer whose units are watched, as in `unitscope layers NETWORK`.
+        images: images labelled as a whole with the network's classes.
+        targets: the classes that images are to pass for.
+        method: Carlini and Wagner's smallest L2 change, or projected gradients in an L2 or Linf ball.
+        count: how many images are attacked for each target.
+        steps: gradients a round (cw: 3 rounds of 16), or in all (pgd: 20); more give smaller changes.
+        eps: radius of the ball in pixels of [0, 1]; by default 8/255 (linf), the input's side / 64 (l2).
+        random_start: start pgd at a random point of the ball.
+        run: a dissection of the layer, for the labels of its units.
+    """
+    from unitscope.experiments import study_attacks
+
+    output.check()
+    attack = _choose_attack(method, steps, eps, drawing.seed if random_start else None)
+    loaded = opening.load(network)
+    named = None if run is None else us.load(run)
+    source = us.open_source(images)
+    study = study_attacks(loaded, layer, source, targets, attack, count=count, run=named, **vars(drawing))
+    study.save(output.out)
+    study.page(output.out)
+    names = zip(("pictures", "figure"), study.pictures, strict=False)
+    files = [f"{kind}: {output.out / name}" for kind, name in names]
+    show(study, output.json, f"\ntables: {output.out}", *files)
+    if not study.success.any():
+        raise UnitscopeError(
+            f"none of {len(study.attacked)} attacks succeeded; {output.out} has the best tries; "
+            f"allow more steps with --steps{'' if method == 'cw' else ', or a wider ball with --eps'}"
+        )
+
+
+def _choose_attack(method: Method, steps: int | None, eps: float | None, start: int | None) -> "Attack":
+    from unitscope.interventions import CarliniWagner, ProjectedGradient
+
+    if method == "cw":
+        if eps is not None or start is not None:
+            raise UsageError("--eps and --random-start are of pgd-l2 and pgd-linf; cw has neither")
+        return CarliniWagner() if steps is None else CarliniWagner(steps=steps)
+    default = ProjectedGradient("l2" if method == "pgd-l2" else "linf", eps, seed=start)
+    return default if steps is None else ProjectedGradient(default.norm, eps, steps, seed=start)

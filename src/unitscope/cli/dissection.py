@@ -22,6 +22,7 @@ from unitscope.cli.words import (
     check_out,
     print_json,
 )
+from unitscope.cli.words import show as print_result
 from unitscope.errors import UsageError
 
 
@@ -43,8 +44,7 @@ class Pictures:
 
     def take(self, source: "us.ConceptSource") -> "us.ConceptSource":
         """The images of the source that are asked for, with the labels that they get."""
-        source = source if self.limit is None else us.limit(source, self.limit)
-        return self.shuffle(source)
+        return self.shuffle(source if self.limit is None else us.limit(source, self.limit))
 
     def shuffle(self, source: "us.ConceptSource") -> "us.ConceptSource":
         """The source with the labels that its images get."""
@@ -204,8 +204,7 @@ def report(run: Run, out: Path | None = None) -> None:
         out: folder of the report, RUN/report by default.
     """
     found = us.load(run)
-    source = us.open_source(found.source)
-    print(us.write_report(found, source, out or run / "report", run=run))
+    print(us.write_report(found, us.open_source(found.source), out or run / "report", run=run))
 
 
 def compare(
@@ -222,9 +221,6 @@ def compare(
     if not runs:
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
     comparison = us.compare_runs({str(run): us.load(run) for run in runs})
-    if json:
-        print_json(comparison.describe())
-    else:
-        print(comparison.text())
+    print_result(comparison, json)
     if out is not None:
         print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

@@ -1,4 +1,4 @@
-"""The commands that take units out of a generator, and put them in."""
+"""The commands that take units out of a generator, put them in, and paint with them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
-from unitscope.cli.words import Draws, Flag, Network, Opening, Output, publish
+from unitscope.cli.words import Address, Draws, Flag, Network, Opening, Output, publish
 
 if TYPE_CHECKING:
     from unitscope.interventions.generator_run import Studio
@@ -83,11 +83,9 @@ def erase(
         concepts,
         layer=layer,
         counts=counts,
-        draws=drawing.draws,
-        images=measured.images,
-        first=measured.first,
         optimize=optimizing.steps if optimizing.optimize else 0,
-        seed=drawing.seed,
+        **vars(measured),
+        **vars(drawing),
     )
     publish(study, output)
 
@@ -134,12 +132,10 @@ def insert(
         places=places,
         across=across,
         rule=level,
-        draws=drawing.draws,
-        images=measured.images,
-        first=measured.first,
         least=least,
         optimize=optimizing.steps if optimizing.optimize else 0,
-        seed=drawing.seed,
+        **vars(measured),
+        **vars(drawing),
     )
     publish(study, output)
 
@@ -149,3 +145,31 @@ def _open_studio(network: str, run: Path, opening: Opening, output: Output) -> "
 
     output.check()
     return open_studio(opening.load(network), us.load(run))
+
+
+def paint(
+    network: Network,
+    run: Annotated[Path, arg(metavar="RUN")],
+    layers: Annotated[tuple[str, ...], arg(metavar="LAYER [LAYER ...]")] = (),
+    seed: int | None = None,
+    images: int = 256,
+    address: Address = Address(port=8765),
+    opening: Opening = Opening(),
+) -> None:
+    """Paint with the units of a generator, in the browser.
+
+    Serves a local page: choose a picture, a concept and a brush; under a stroke the concept's units are set
+    to the level they have where the concept is, or to 0. A segmenter says what changed. Ctrl-C ends it.
+
+    Args:
+        network: a generator.
+        run: its dissection with a segmenter; the same segmenter looks at what was painted.
+        layers: only the units of these layers; by default every concept gets the layer that draws most of it.
+        seed: the seed of the pictures to choose from; by default that of the run.
+        images: how many pictures show how high units go.
+    """
+    from unitscope.interventions import open_studio
+    from unitscope.views.serving import serve_painting
+
+    studio = open_studio(opening.load(network), us.load(run))
+    serve_painting(studio, layers=layers, seed=seed, images=images, **vars(address))

@@ -54,23 +54,14 @@ def unframe(text: str) -> str:
     >>> print(unframe(" Bad value\\n --------\\n  Invalid: x.\\n  --------\\n  For full helptext, ...\\n"))
     bad value: invalid: x
     """
-    title, *parts = _sections(text)
-    parts = [part for part in parts if not part.startswith(("For full help", "Argument help"))]
-    parts = [part.partition(" Got errors:")[0] for part in parts]
-    complaint = "; ".join(_lower(part.removeprefix(f"{title}: ").rstrip(".")) for part in parts)
-    return f"{_lower(title)}: {complaint}"
-
-
-def _sections(text: str) -> list[str]:
-    """What stands between the rules, each in one line; deep indentation is help and is dropped."""
-    parts = [""]
+    sections = [""]
     for line in text.splitlines():
-        if line.strip() and not line.strip(" -"):
-            parts.append("")
+        if line.strip() and not line.strip(" -"):  # a rule
+            sections.append("")
         elif not line.startswith(_DETAIL):
-            parts[-1] = f"{parts[-1]} {line.strip()}".strip()
-    return parts
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+            sections[-1] = f"{sections[-1]} {line.strip()}".strip()
+    title, *parts = sections
+    parts = [part for part in parts if not part.startswith(("For full help", "Argument help"))]
+    parts = [part.partition(" Got errors:")[0].removeprefix(f"{title}: ").rstrip(".") for part in parts]
+    title, *parts = (part[:1].lower() + part[1:] for part in (title, *parts))
+    return f"{title}: {'; '.join(parts)}"

@@ -53,8 +53,7 @@ def rate(
         images=images,
         seed=seed,
     )
-    source, folder = us.open_source(found.source), out or run / "ratings"
-    serve_rating(found, source, asked, folder, host=address.host, port=address.port)
+    serve_rating(found, us.open_source(found.source), asked, out or run / "ratings", **vars(address))
 
 
 def ratings(

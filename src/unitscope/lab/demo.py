@@ -19,8 +19,7 @@ from unitscope.lab.world.names import OBJECT_IDS, SCENES
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
 from unitscope.networks.generators import find_generated
-from unitscope.views.drawing import save_picture
-from unitscope.views.exemplar_strip import draw_sheet
+from unitscope.views.drawing import draw_sheet, save_picture
 from unitscope.views.explanation_sheet import draw_explanation
 from unitscope.views.generator_figures import draw_pairs
 from unitscope.views.generator_pages import paint_insertion, paint_removal, save_sheet

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
-from unitscope.views.drawing import save_picture
-from unitscope.views.exemplar_strip import draw_strip, pick_units
+from unitscope.views.drawing import draw_strip, pick_units, save_picture
 from unitscope.views.pages import page_environment, write_page
 
 

@@ -13,10 +13,9 @@ from torch.nn.functional import interpolate
 from unitscope.errors import writing
 from unitscope.experiments.movement import GROUP_NAMES, GROUPS, MOST, AttackStudy
 from unitscope.interventions.attacks import Pixels
-from unitscope.networks.trace import Reader, tap
+from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
-from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, fit, open_font, write_label
-from unitscope.views.exemplar_strip import SILENT
+from unitscope.views.drawing import FAINT, INK, PAPER, SILENT, find_edge, fit, open_font, write_label
 from unitscope.views.figures import INKS, MUTED, open_figure
 
 FELL, ROSE = (213, 94, 0), (0, 114, 178)
@@ -65,7 +64,11 @@ def draw_attacks(study: AttackStudy, *, rows: int = 4) -> Image.Image:
     with tap(study.network, [study.layer]) as read:
         for row, place in enumerate(chosen):
             one = study.attacked[place]
-            maps = [_read_maps(study, read, image) for image in (one.original, one.image)]
+            maps = []
+            for image in (one.original, one.image):
+                seen = study.network.preprocessing.normalize(image[None].to(study.network.device))
+                raw = read(seen)[study.layer]
+                maps.append(read_units(raw, study.network.prefix_tokens, study.layer)[0].cpu())
             _draw_row(sheet, EDGE + row * (HEAD + TILE + CAPTION), study, place, maps, factor)
     return sheet
 
@@ -95,13 +98,6 @@ def _choose(study: AttackStudy, rows: int) -> list[int]:
     return chosen
 
 
-def _read_maps(study: AttackStudy, read: Reader, image: Pixels) -> Maps:
-    network = study.network
-    device = network.device
-    raw = read(network.preprocessing.normalize(image[None].to(device)))[study.layer]
-    return read_units(raw, network.prefix_tokens, study.layer)[0].cpu()
-
-
 def _draw_row(
     sheet: Image.Image, top: int, study: AttackStudy, place: int, maps: list[Maps], factor: int
 ) -> None:
@@ -111,12 +107,12 @@ def _draw_row(
     pen.text((EDGE, top), f"{names[one.source]} to {names[one.target]}{failed}", INK, open_font(16))
     pen.text((_left(3), top + 3), "fell most, on the original", FAINT, open_font(13))
     pen.text((_left(3 + SIDE_UNITS), top + 3), "rose most, on the attacked image", FAINT, open_font(13))
-    shown = (
+    panels = (
         (one.original, "original", one.key),
         (0.5 + factor * (one.image - one.original), f"change, {factor} times", f"L2 {one.l2:.2g}"),
         (one.image, "attacked", f"at most {one.linf:.2g} a pixel"),
     )
-    for column, (pixels, name, caption) in enumerate(shown):
+    for column, (pixels, name, caption) in enumerate(panels):
         corner = (_left(column), top + HEAD)
         sheet.paste(Image.fromarray(_enlarge(pixels)), corner)
         pen.text((corner[0], corner[1] + TILE + 5), name, INK, open_font(13))
@@ -128,8 +124,11 @@ def _draw_row(
         down = column < 3 + SIDE_UNITS
         region = find_region(maps[1][unit] - maps[0][unit], down=down)
         image = _enlarge(one.original if down else one.image)
+        shown = np.where(region[..., None], image, image * SILENT).astype(np.uint8)
+        edge = find_edge(region)
+        shown[edge | find_edge(region | edge) & ~region] = FELL if down else ROSE
         corner = (_left(column), top + HEAD)
-        sheet.paste(Image.fromarray(_light(image, region, FELL if down else ROSE)), corner)
+        sheet.paste(Image.fromarray(shown), corner)
         _write_unit(pen, (corner[0], top + HEAD + TILE + 5), study, place, unit)
 
 
@@ -147,14 +146,6 @@ def find_region(change: Float32[Tensor, "cell_y cell_x"], *, down: bool) -> Bool
 def _enlarge(pixels: Pixels) -> Tile:
     small = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return np.asarray(Image.fromarray(small).resize((TILE, TILE), Image.Resampling.LANCZOS))
-
-
-def _light(image: Tile, region: Bool[np.ndarray, "row column"], color: tuple[int, int, int]) -> Tile:
-    """An image, dimmed outside the region, which has an edge of the color."""
-    shown = np.where(region[..., None], image, image * SILENT).astype(np.uint8)
-    edge = find_edge(region)
-    shown[edge | find_edge(region | edge) & ~region] = color
-    return shown
 
 
 def _write_unit(

@@ -131,7 +131,9 @@ class Comparison(Result):
         Raises `RunError` where the folder cannot be written.
         """
         self.save(folder)
-        return write_page(render_comparison(self), Path(folder))
+        largest = max((column.counts.count() for column in self.columns), default=0) or 1
+        template = page_environment().get_template("comparison.html")
+        return write_page(template.render(comparison=self, largest=largest), Path(folder))
 
 
 def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
@@ -160,11 +162,12 @@ def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
 
 def compare_layers(first: str, before: LayerDissection, second: str, after: LayerDissection) -> Pair:
     """The units of a layer in two runs, those with another label listed, largest IoU change first."""
-    changes = []
     difference = after.labels.best_iou - before.labels.best_iou
-    for old, new in zip(before, after, strict=True):
-        if _name(old.concept) != _name(new.concept):
-            changes.append(Change(old.unit, old.concept, new.concept, old.iou, new.iou))
+    changes = [
+        Change(old.unit, old.concept, new.concept, old.iou, new.iou)
+        for old, new in zip(before, after, strict=True)
+        if _name(old.concept) != _name(new.concept)
+    ]
     changes.sort(key=lambda change: (-abs(change.iou_change), change.unit))
     mean = float(difference.mean()) if len(difference) else 0.0
     units = len(before)
@@ -179,9 +182,3 @@ def _name(concept: Concept | None) -> tuple[str, str]:
 def spell(concept: Concept | None) -> str:
     """A concept with its category."""
     return "-" if concept is None else f"{clean(concept.label)} ({clean(concept.category)})"
-
-
-def render_comparison(comparison: Comparison) -> str:
-    """The text of the comparison's page."""
-    largest = max((column.counts.count() for column in comparison.columns), default=0) or 1
-    return page_environment().get_template("comparison.html").render(comparison=comparison, largest=largest)

@@ -10,14 +10,11 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.files import whole_file
+from unitscope.views.drawing import find_edge
 from unitscope.views.palette import category_color
 
-_SIDE = 168
-_GAP = 12
-_CAPTION = 34
-_PANELS = 5
-_NAMES = 5
-_NAMED_PIXELS = 60
+_SIDE, _GAP, _CAPTION = 168, 12, 34
+_PANELS, _NAMES, _NAMED_PIXELS = 5, 5, 60
 _INK, _PAPER, _FAINT = (32, 32, 32), (255, 255, 255), (120, 120, 120)
 
 
@@ -51,8 +48,7 @@ def preview_source(source: ConceptSource, out: str | Path, count: int = 24, seed
 
 
 def _draw_cell(example: Example, vocabulary: Vocabulary) -> Image.Image:
-    frame = Frame((_SIDE, _SIDE), (_SIDE, _SIDE))
-    small = frame.fit(example)
+    small = Frame((_SIDE, _SIDE), (_SIDE, _SIDE)).fit(example)
     panels = [Image.fromarray(small.image), *_draw_labels(small, vocabulary)]
     cell = Image.new("RGB", (len(panels) * (_SIDE + 4) - 4, _SIDE + _CAPTION), _PAPER)
     for place, panel in enumerate(panels):
@@ -61,10 +57,7 @@ def _draw_cell(example: Example, vocabulary: Vocabulary) -> Image.Image:
     width = max(len(panels) * 26, 26)
     draw.text((0, _SIDE + 3), _shorten(example.key, width), _FAINT, font)
     left = 0.0
-    for number in example.ids:
-        if number not in vocabulary:
-            continue
-        concept = vocabulary[number]
+    for concept in (vocabulary[number] for number in example.ids if number in vocabulary):
         draw.text((left, _SIDE + 17), concept.label, category_color(concept.category), font)
         left += draw.textlength(concept.label, font) + 8
     return cell
@@ -75,7 +68,7 @@ def _draw_labels(small: Example, vocabulary: Vocabulary) -> list[Image.Image]:
     gray = (small.image.mean(axis=-1) * 0.45 + 130).astype(np.uint8)
     faint = np.repeat(gray[..., None], 3, axis=-1)
     if small.void is not None:
-        faint[small.void & _hatching()] = 90
+        faint[small.void & (np.indices((_SIDE, _SIDE)).sum(0) % 8 < 2)] = 90  # hatched
     present = [number for number in np.unique(small.planes).tolist() if number in vocabulary]
     categories = [c for c in vocabulary.categories if any(vocabulary[n].category == c for n in present)]
     panels = []
@@ -102,22 +95,13 @@ def _draw_panel(
     seen = {number: mask for number, mask in masks.items() if mask.sum() >= _NAMED_PIXELS}
     largest = sorted(seen.items(), key=lambda item: (-int(item[1].sum()), item[0]))[:_NAMES]
     for number, mask in largest:
-        _write_name(draw, font, mask, _shorten(vocabulary[number].label, 24))
+        name, (row, column) = _shorten(vocabulary[number].label, 24), _deepest(mask)
+        width = draw.textlength(name, font)
+        left = float(np.clip(column - width / 2, 2, max(2.0, _SIDE - width - 2)))
+        top = float(np.clip(row - 7, 1, _SIDE - 15))
+        draw.rectangle((left - 2, top, left + width + 1, top + 13), _PAPER)
+        draw.text((left, top), name, _INK, font)
     return panel
-
-
-def _write_name(
-    draw: ImageDraw.ImageDraw,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    mask: Bool[np.ndarray, "y x"],
-    name: str,
-) -> None:
-    row, column = _deepest(mask)
-    width = draw.textlength(name, font)
-    left = float(np.clip(column - width / 2, 2, max(2.0, _SIDE - width - 2)))
-    top = float(np.clip(row - 7, 1, _SIDE - 15))
-    draw.rectangle((left - 2, top, left + width + 1, top + 13), _PAPER)
-    draw.text((left, top), name, _INK, font)
 
 
 def _deepest(mask: Bool[np.ndarray, "y x"]) -> tuple[int, int]:
@@ -141,16 +125,4 @@ def outline(mask: Bool[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     >>> outline(np.array([[True, True, True, False]])).tolist()
     [[False, False, True, False]]
     """
-    inner = mask.copy()
-    inner[1:] &= mask[:-1]
-    inner[:-1] &= mask[1:]
-    inner[:, 1:] &= mask[:, :-1]
-    inner[:, :-1] &= mask[:, 1:]
-    edge: np.ndarray = mask & ~inner
-    return edge
-
-
-def _hatching() -> Bool[np.ndarray, "y x"]:
-    rows, columns = np.indices((_SIDE, _SIDE))
-    hatched: np.ndarray = (rows + columns) % 8 < 2
-    return hatched
+    return find_edge(~mask)

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unitscope.concepts.vocabulary import ConceptSource, Example
-from unitscope.errors import writing
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.interventions.detection import Detection
 from unitscope.interventions.detectors import Answers, Sample
 from unitscope.tables import clean
 from unitscope.views.contact_sheet import outline
-from unitscope.views.figures import Jitter, draw_jitter
+from unitscope.views.drawing import INK, PAPER, save_picture
+from unitscope.views.figures import draw_jitter
 
 SIDE, GAP, CAPTION = 96, 4, 20
-_INK, _PAPER, _OUTLINE = (27, 27, 25), (255, 255, 255), (255, 221, 0)
+_OUTLINE = (255, 221, 0)
 
 
 def write_detection(found: Detection, out: Path) -> Path:
@@ -22,24 +22,20 @@ def write_detection(found: Detection, out: Path) -> Path:
 
     Raises `UsageError` where matplotlib is missing, `RunError` where a file cannot be written.
     """
-    jitter, answers = (out / name for name in found.pictures)
-    draw_jitter(_plan_jitter(found, found.units[0]), jitter)
-    return draw_answers(found.answers, found.sample, found.source, answers)
-
-
-def _plan_jitter(found: Detection, unit: int) -> Jitter:
-    """The images that the unit is measured on."""
-    detectors, sample = found.detectors, found.sample
-    values, truth = found.peaks[~sample.fitting, unit], sample.present[~sample.fitting]
+    path, answers = (out / name for name in found.pictures)
+    unit, detectors, sample = found.units[0], found.detectors, found.sample
+    values, truth = found.peaks[~sample.fitting, unit], sample.present[~sample.fitting]  # it is measured on
     label = f" ({found.label(unit)})" if found.label(unit) else ""
     name = clean(sample.name)
-    return Jitter(
-        f"unit {unit}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
-        f"peak activation of unit {unit} of {found.layer}",
-        (f"{name}\n{int(truth.sum())} images", values[truth].tolist()),
-        (f"no {name}\n{int((~truth).sum())} images", values[~truth].tolist()),
-        float(detectors.threshold[unit]),
+    draw_jitter(
+        path,
+        title=f"unit {unit}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
+        x=f"peak activation of unit {unit} of {found.layer}",
+        present=(f"{name}\n{int(truth.sum())} images", values[truth].tolist()),
+        absent=(f"no {name}\n{int((~truth).sum())} images", values[~truth].tolist()),
+        threshold=float(detectors.threshold[unit]),
     )
+    return draw_answers(found.answers, sample, found.source, answers)
 
 
 def draw_answers(
@@ -53,7 +49,7 @@ def draw_answers(
 
     Raises `RunError` where the file cannot be written.
     """
-    unit, name = answers.unit, _shorten(sample.name)
+    unit, name = answers.unit, sample.name if len(sample.name) <= 40 else f"{sample.name[:39]}…"
     having = len(answers.hits) + len(answers.silent)
     lacking = len(answers.alarms) + len(answers.quiet)
     rows = (
@@ -62,29 +58,18 @@ def draw_answers(
         (f"no {name}, unit {unit} is high: {len(answers.alarms)} of {lacking}", answers.alarms),
     )
     height = SIDE + CAPTION + 2 * GAP
-    sheet = Image.new("RGB", (count * (SIDE + GAP) + GAP, len(rows) * height + GAP), _PAPER)
+    sheet = Image.new("RGB", (count * (SIDE + GAP) + GAP, len(rows) * height + GAP), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for row, (caption, images) in enumerate(rows):
         top = row * height + GAP
-        draw.text((GAP, top), caption, _INK, font)
+        draw.text((GAP, top), caption, INK, font)
         for place, index in enumerate(images[:count].tolist()):
-            picture = _draw_example(source[index], sample)
-            sheet.paste(picture, (GAP + place * (SIDE + GAP), top + CAPTION))
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(out, "PNG", optimize=True)
+            example = source[index]
+            drawn = np.array(Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            for concept in sample.concepts:
+                there = (example.planes == concept.id).any(0).astype(np.uint8)
+                mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+                drawn[outline(mask > 0)] = _OUTLINE
+            sheet.paste(Image.fromarray(drawn), (GAP + place * (SIDE + GAP), top + CAPTION))
+    save_picture(sheet, out)
     return out
-
-
-def _draw_example(example: Example, sample: Sample) -> Image.Image:
-    picture = Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    drawn = np.array(picture)
-    for concept in sample.concepts:
-        there = (example.planes == concept.id).any(0).astype(np.uint8)
-        mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))
-        drawn[outline(mask > 0)] = _OUTLINE
-    return Image.fromarray(drawn)
-
-
-def _shorten(text: str, letters: int = 40) -> str:
-    return text if len(text) <= letters else text[: letters - 1] + "…"

@@ -12,18 +12,14 @@ from unitscope.interventions.deletion import KIND_NAMES, DeletionTest
 from unitscope.interventions.explained_images import ExplainedImage, Explanations, signed
 from unitscope.interventions.explanation import Explanation
 from unitscope.statistics.intervals import Interval
-from unitscope.views.drawing import FAINT, INK, PAPER, find_edge, open_font, save_picture, write_label
-from unitscope.views.exemplar_strip import SILENT
+from unitscope.views.drawing import FAINT, INK, PAPER, SILENT, find_edge, open_font, save_picture, write_label
 from unitscope.views.figures import Panel, draw_panels
 from unitscope.views.palette import category_color
 
 RULE = (230, 230, 225)
-TILE, GAP, EDGE = 168, 14, 18
+TILE, GAP, EDGE, HEAD, CAPTION = 168, 14, 18, 58, 50
 COLUMNS = 3
-CAPTION = 50
-HEAD = 58
-_LEFT = 236
-_LINE = 22
+_LEFT, _LINE = 236, 22
 
 
 def write_sheets(found: Explanations, out: Path) -> Path:
@@ -73,7 +69,13 @@ def draw_explanation(explained: ExplainedImage) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     _write_head(pen, explanation, explained.truth)
     sheet.paste(_enlarge(image, (_LEFT, picture_high)), (EDGE, HEAD))
-    _write_sums(pen, sums, HEAD + picture_high + 16)
+    for place, (name, figure) in enumerate(sums):
+        y, last = HEAD + picture_high + 16 + place * _LINE, place == len(sums) - 1
+        if last:
+            pen.line((EDGE, y - 1, EDGE + _LEFT, y - 1), RULE)
+            y += 4
+        pen.text((EDGE, y), name, INK if last else FAINT, open_font(14))
+        pen.text((EDGE + _LEFT, y), figure, INK, open_font(14), anchor="ra")
     most = max((abs(float(explanation.contributions[unit])) for unit in shown), default=0.0) or 1.0
     for place, unit in enumerate(shown):
         x = EDGE + _LEFT + 2 * GAP + place % COLUMNS * (TILE + GAP)
@@ -123,16 +125,6 @@ def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int |
         parts.append(f"an approximation: {explanation.method}")
     left = EDGE + _LEFT + 2 * GAP
     pen.text((left, 20), "  ·  ".join(parts), FAINT, open_font(14))
-
-
-def _write_sums(pen: ImageDraw.ImageDraw, sums: list[tuple[str, str]], top: int) -> None:
-    for place, (name, figure) in enumerate(sums):
-        y, last = top + place * _LINE, place == len(sums) - 1
-        if last:
-            pen.line((EDGE, y - 1, EDGE + _LEFT, y - 1), RULE)
-            y += 4
-        pen.text((EDGE, y), name, INK if last else FAINT, open_font(14))
-        pen.text((EDGE + _LEFT, y), figure, INK, open_font(14), anchor="ra")
 
 
 def _write_unit(

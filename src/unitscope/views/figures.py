@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,50 +64,43 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
     return out
 
 
-@dataclass(frozen=True)
-class Jitter:
-    """Values of two kinds and the threshold between them: what `draw_jitter` draws."""
-
-    title: str
-    x: str
-    present: tuple[str, Sequence[float]]
-    absent: tuple[str, Sequence[float]]
-    threshold: float
+Kind = tuple[str, Sequence[float]]
 
 
-def draw_jitter(jitter: Jitter, out: Path) -> Path:
+def draw_jitter(out: Path, *, title: str, x: str, present: Kind, absent: Kind, threshold: float) -> Path:
     """A point for every value, in a band of its kind, under the kind's density; the path of the SVG written.
 
-    Places within a band mean nothing: they keep points apart (paper B, figs 1f and 3f).
+    A kind is its name and its values; a line marks the threshold between them. Places within a band mean
+    nothing: they keep points apart (paper B, figs 1f and 3f).
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
     with _open_small(out, (5.2, 3.0)) as (_, [axis]):
         random = np.random.default_rng(0)
-        everything = np.array([*jitter.present[1], *jitter.absent[1]], np.float64)
+        everything = np.array([*present[1], *absent[1]], np.float64)
         margin = 0.06 * (float(np.ptp(everything)) or 1)
         grid = np.linspace(everything.min() - margin, everything.max() + margin, 400)
-        for floor, ink, values in ((1.2, INKS[0], jitter.present[1]), (0.0, "#777777", jitter.absent[1])):
+        for floor, ink, values in ((1.2, INKS[0], present[1]), (0.0, "#777777", absent[1])):
             places = floor + random.uniform(0.06, 0.46, len(values))
             axis.scatter(values, places, s=10, color=ink, alpha=0.6, lw=0, zorder=2)
             density = 0.5 * smooth_density(np.asarray(values, np.float64), grid)
             axis.fill_between(grid, floor + 0.52, floor + 0.52 + density, color=ink, alpha=0.2, lw=0)
             axis.plot(grid, floor + 0.52 + density, color=ink, lw=1.2)
-        axis.axvline(jitter.threshold, color=INKS[1], lw=1.3, ls=(0, (4, 2)))
-        right = jitter.threshold > (grid[0] + grid[-1]) / 2
+        axis.axvline(threshold, color=INKS[1], lw=1.3, ls=(0, (4, 2)))
+        right = threshold > (grid[0] + grid[-1]) / 2
         axis.annotate(
-            f"threshold {jitter.threshold:.3g}",
-            (jitter.threshold, 2.4),
+            f"threshold {threshold:.3g}",
+            (threshold, 2.4),
             (-4 if right else 4, 0),
             textcoords="offset points",
             color=INKS[1],
             ha="right" if right else "left",
             va="top",
         )
-        axis.set_yticks([0.26, 1.46], [jitter.absent[0], jitter.present[0]])
+        axis.set_yticks([0.26, 1.46], [absent[0], present[0]])
         axis.tick_params(axis="y", length=0)
-        axis.set(xlabel=jitter.x, ylim=(-0.04, 2.42), xlim=(grid[0], grid[-1]))
-        axis.set_title(jitter.title, loc="left", fontsize=9, pad=8)
+        axis.set(xlabel=x, ylim=(-0.04, 2.42), xlim=(grid[0], grid[-1]))
+        axis.set_title(title, loc="left", fontsize=9, pad=8)
         axis.spines[["top", "right", "left"]].set_visible(False)
     return out
 
@@ -196,11 +190,7 @@ def _dress(svg: str) -> str:
 def load_matplotlib() -> ModuleType:
     """matplotlib's plots, drawn to files. Raises `UsageError` where it is missing."""
     try:
-        import matplotlib as drawing
-
-        drawing.use("Agg")
-        import matplotlib.pyplot as plots
+        import_module("matplotlib").use("Agg")
+        return import_module("matplotlib.pyplot")
     except ImportError as error:
         raise missing_extra("matplotlib", "draws figures", "figures") from error
-    found: ModuleType = plots
-    return found

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -29,26 +28,23 @@ def draw_erasure(study: Erasure, out: Path) -> Path:
     with open_figure(out, max(_WIDE * columns, 320.0), _HIGH * rows + 50, columns, rows) as (figure, axes):
         plots = np.ravel(axes)
         for axis, target in zip(plots, study.targets, strict=False):
-            _draw_target(axis, study, target)
+            for by in reversed(study.kinds):
+                shares = [study.removed(target, by, count) for count in study.counts]
+                xs, ink = [0, *study.counts], KIND_INKS[by]
+                name = f"units {WORDS[by]}" if by != "random" else "random units"
+                values = [0.0, *(s.value for s in shares)]
+                axis.plot(xs, values, color=ink, lw=2, marker="o", ms=3.5, label=name)
+                low, high = [0.0, *(s.low for s in shares)], [0.0, *(s.high for s in shares)]
+                axis.fill_between(xs, low, high, color=ink, alpha=0.18, lw=0)
+            axis.axhline(0, color=TEXT, lw=0.8)
+            axis.set_title(f"{target.concept.label[:_NAME_LETTERS]}, {target.layer[-_NAME_LETTERS:]}")
+            axis.set_xlabel("units removed")
             axis.set_ylim(min(-0.1, max(lowest - 0.05, -1.0)), 1.05)
         for axis in plots[len(study.targets) :]:
             axis.set_visible(False)
         handles, labels = plots[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", ncols=3, handlelength=1.2)
     return out
-
-
-def _draw_target(axis: Any, study: Erasure, target: Target) -> None:
-    for by in reversed(study.kinds):
-        shares = [study.removed(target, by, count) for count in study.counts]
-        xs = [0, *study.counts]
-        axis.plot(xs, [0.0, *(s.value for s in shares)], color=KIND_INKS[by], lw=2, marker="o", ms=3.5,
-                  label=f"units {WORDS[by]}" if by != "random" else "random units")  # fmt: skip
-        low, high = [0.0, *(s.low for s in shares)], [0.0, *(s.high for s in shares)]
-        axis.fill_between(xs, low, high, color=KIND_INKS[by], alpha=0.18, lw=0)
-    axis.axhline(0, color=TEXT, lw=0.8)
-    axis.set_title(f"{target.concept.label[:_NAME_LETTERS]}, {target.layer[-_NAME_LETTERS:]}")
-    axis.set_xlabel("units removed")
 
 
 def draw_others(study: Erasure, out: Path) -> Path:
@@ -81,21 +77,15 @@ def draw_pairs(
     rows: Sequence[Sequence[UInt8[np.ndarray, "y x 3"]]], *, side: int = 128, group: int = 2, gap: int = 2
 ) -> Image.Image:
     """Pictures in rows, each `side` pixels; every `group` rows belong together and keep some distance."""
-    columns = max(len(row) for row in rows)
-    apart = 5 * gap
-    groups = -(-len(rows) // group)
-    height = len(rows) * (side + gap) + (groups - 1) * apart
+    columns, apart = max(len(row) for row in rows), 5 * gap
+    height = len(rows) * (side + gap) + (-(-len(rows) // group) - 1) * apart
     sheet = Image.new("RGB", (columns * (side + gap) - gap, height - gap), (255, 255, 255))
     for line, row in enumerate(rows):
         top = line * (side + gap) + line // group * apart
         for place, image in enumerate(row):
-            sheet.paste(enlarge(image, side), (place * (side + gap), top))
+            cell = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+            sheet.paste(cell, (place * (side + gap), top))
     return sheet
-
-
-def enlarge(image: UInt8[np.ndarray, "y x 3"], side: int) -> Image.Image:
-    """A picture at that size; small ones keep their pixels' edges soft."""
-    return Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def draw_placement(study: Placement, target: Target, out: Path) -> Path:

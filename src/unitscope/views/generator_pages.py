@@ -55,13 +55,11 @@ def paint_pairs(
     studio: Studio, layer: str, numbers: Sequence[int], plan: Callable[[int], Edit]
 ) -> tuple[Pictures, Pictures]:
     """Pictures of these numbers before and after an edit of a layer."""
-    before, after = [], []
-    for _, versions in repaint_pixels(
+    painted = repaint_pixels(
         studio.generator, layer, lambda number, _: plan(number), numbers, title="painting pictures"
-    ):
-        before.append(versions[0])
-        after.append(versions[1])
-    return before, after
+    )
+    pairs = [versions for _, versions in painted]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def paint_removal(study: Erasure, target: Target, by: By = "iou") -> tuple[Pictures, Pictures]:

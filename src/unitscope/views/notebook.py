@@ -31,15 +31,12 @@ def _render(layers: Sequence[LayerDissection], network: str, source: str) -> str
         concepts = sorted(count_concepts(layer), key=lambda pair: -pair[1])
         best = sorted((row for row in layer if row.detector), key=rank_unit)[:BEST_UNITS]
         shown.append((count_layer(layer), concepts[:BEST_CONCEPTS], best))
-    return (
-        page_environment()
-        .get_template("notebook.html")
-        .render(
-            network=network,
-            source=source,
-            images=max((layer.images for layer in layers), default=0),
-            convention=layers[0].convention if layers else None,
-            layers=shown,
-            warnings=collect_warnings(layers),
-        )
+    template = page_environment().get_template("notebook.html")
+    return template.render(
+        network=network,
+        source=source,
+        images=max((layer.images for layer in layers), default=0),
+        convention=layers[0].convention if layers else None,
+        layers=shown,
+        warnings=collect_warnings(layers),
     )

@@ -14,7 +14,7 @@ from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.interventions.generator_run import Studio
 
 if TYPE_CHECKING:
-    from unitscope.views.app.guard import Guard
+    from unitscope.views.app.requests import Guard
 
 CONNECTIONS = 200
 """How many browsers' connections are served at once; more are told to come back."""

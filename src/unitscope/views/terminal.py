@@ -123,9 +123,8 @@ def show_units(units: Sequence[Unit], limit: int = 20) -> str:
     head = [*(["layer"] if several else []), "unit", "concept", "category", "IoU"]
     rows = [[*head, *(["95 % interval", "q"] if confident else [])]]
     for row in shown:
-        cells = [row.layer, str(row.unit)] if several else [str(row.unit)]
-        cells += [row.concept.label if row.concept else "-", row.concept.category if row.concept else "-"]
-        cells.append(f"{row.iou:.3f}")
+        named = [row.concept.label, row.concept.category] if row.concept else ["-", "-"]
+        cells = [*([row.layer] if several else []), str(row.unit), *named, f"{row.iou:.3f}"]
         rows.append(cells + ([interval(row), figure(row.q_value)] if confident else []))
     text = align(rows, left=(0, 2, 3) if several else (1, 2))
     rest = len(ranked) - len(shown)
@@ -194,12 +193,8 @@ def describe_dissection(
     wanted = None if concept is None else find_concepts(dissection, concept)
     layers = []
     for one in chosen:
-        if unit is not None:
-            units = [one[unit]]
-        elif wanted is not None:
-            units = [row for row in one if row.concept in wanted]
-        else:
-            units = [row for row in one if row.detector]
+        units = [row for row in one if (row.detector if wanted is None else row.concept in wanted)]
+        units = units if unit is None else [one[unit]]
         concepts = [
             {"name": found.name, "category": found.category, "detectors": count}
             for found, count in count_concepts(one)
@@ -219,10 +214,8 @@ def describe_dissection(
 
 def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dict[str, Any]:
     """One unit ready for JSON, with null for what is not known; `full` adds the best by category."""
-    record: dict[str, Any] = plain(asdict(unit))
-    if full:
-        record["best_by_category"] = [
-            {"category": category, "concept": best.name if best else None, "iou": iou}
-            for category, best, iou in best_by_category(layer, unit.unit)
-        ]
-    return record
+    best = best_by_category(layer, unit.unit) if full else []
+    listed = [
+        {"category": where, "concept": one.name if one else None, "iou": iou} for where, one, iou in best
+    ]
+    return {**plain(asdict(unit)), **({"best_by_category": listed} if full else {})}

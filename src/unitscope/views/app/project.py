@@ -9,23 +9,30 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from tqdm import tqdm
 
+from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.painting.easel import LEVEL_IMAGES, Easel, Paint, open_easel
 from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
+from unitscope.networks.generators import BLOCK as GENERATED
 from unitscope.networks.generators import Generator, with_seed
-from unitscope.views.app.icons import cut_icons, draw_unit
+from unitscope.views.drawing import SILENT, draw_mask
 from unitscope.views.palette import category_color
 
 BLOCK = 24
 """How many samples come in one strip."""
-BLOCKS = 50
+SAMPLES = min(50 * BLOCK, MOST_IMAGE + 1)
+"""How many samples there are to choose from."""
 TILE = 96
 ICON = 64
 _MASK_SIDE = 64
+_MARGIN = 1.25
+_MOST_SHARE = 0.6
+"""An icon shows a part of the picture, also of a concept that is everywhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +61,6 @@ class Project:
         scale = min(1.0, TILE / max(self.size))
         return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
 
-    @property
-    def samples(self) -> int:
-        """How many samples there are to choose from."""
-        return min(BLOCK * BLOCKS, MOST_IMAGE + 1)
-
     def describe(self) -> dict[str, Any]:
         """What the page must know, ready for JSON."""
         generator = self.easel.generator
@@ -70,7 +72,7 @@ class Project:
             "tile": self.tile,
             "icon": ICON,
             "block": BLOCK,
-            "images": self.samples,
+            "images": SAMPLES,
             "strokes": MOST_STROKES,
             "layers": {
                 layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()
@@ -91,24 +93,19 @@ class Project:
 
     def _describe_unit(self, paint: Paint, layer: str, unit: int) -> dict[str, Any]:
         found = self.run[layer]
-        named = found[unit].concept
-        return {
-            "unit": unit,
-            "iou": round(float(found.iou[unit, paint.concept.id]), 4),
-            "own": None if named is None or named == paint.concept else named.label,
-        }
+        iou, named = round(float(found.iou[unit, paint.concept.id]), 4), found[unit].concept
+        own = None if named is None or named == paint.concept else named.label
+        return {"unit": unit, "iou": iou, "own": own}
 
     def draw_samples(self, block: int) -> UInt8[np.ndarray, "y x 3"]:
         """The samples of a block side by side."""
         images = self.easel.generator.generate(block * BLOCK, BLOCK)
-        height, width = self.tile
-        return np.concatenate([shrink(image, (height, width)) for image in images], 1)
+        return np.concatenate([shrink(image, self.tile) for image in images], 1)
 
     def draw_units(self, paint: int, place: int) -> UInt8[np.ndarray, "y x 3"]:
         """The units of a paint in one of its layers side by side, each by the image that excites it most."""
         layer, units = list(self.paints[paint].units.items())[place]
-        tiles = [draw_unit(self.run, self.dissected, layer, unit, ICON) for unit in units]
-        return np.concatenate(tiles, 1)
+        return np.concatenate([draw_unit(self.run, self.dissected, layer, unit, ICON) for unit in units], 1)
 
 
 def describe_concept(concept: Concept) -> dict[str, str]:
@@ -156,3 +153,53 @@ def open_project(
         cut_icons(dissected, segmenter, [paint.concept for paint in paints], images, ICON),
         (int(size[0]), int(size[1])),
     )
+
+
+def cut_icons(
+    generator: Generator, segmenter: Segmenter, concepts: Sequence[Concept], images: int, side: int
+) -> UInt8[np.ndarray, "y x 3"]:
+    """A square for every concept, side by side: out of the image, of the first ones, that shows most of it.
+
+    A concept that none shows gets a gray square.
+    """
+    best = dict.fromkeys((concept.id for concept in concepts), 0)
+    icons = {number: np.full((side, side, 3), 128, np.uint8) for number in best}
+    for first in tqdm(range(0, images, GENERATED), desc="icons", unit="block", disable=None):
+        pictures = generator.generate(first, min(GENERATED, images - first))
+        for picture, planes in zip(pictures, segmenter(pictures), strict=True):
+            counts = np.bincount(planes.reshape(-1), minlength=max(best, default=0) + 1)
+            for number in best:
+                if counts[number] > best[number]:
+                    best[number] = int(counts[number])
+                    icons[number] = cut_icon(picture, (planes == number).any(0), side)
+    return np.concatenate(list(icons.values()), 1)
+
+
+def cut_icon(picture: np.ndarray, mask: np.ndarray, side: int) -> UInt8[np.ndarray, "y x 3"]:
+    """A square of the picture around where the mask is, as large as most of it, resized to `side`."""
+    rows, columns = np.nonzero(mask)
+    boxes = [np.quantile(axis, (0.04, 0.96)) for axis in (rows, columns)]
+    height, width = picture.shape[:2]
+    wanted = _MARGIN * max(float(high - low) + 1 for low, high in boxes)
+    length = min(max(wanted, min(height, width) / 5), _MOST_SHARE * min(height, width))
+    top, left = (
+        int(np.clip((low + high + 1) / 2 - length / 2, 0, edge - length))
+        for (low, high), edge in zip(boxes, (height, width), strict=True)
+    )
+    cut = picture[top : top + round(length), left : left + round(length)]
+    return np.asarray(Image.fromarray(cut).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def draw_unit(
+    run: Dissection, generator: Generator, layer: str, unit: int, side: int
+) -> UInt8[np.ndarray, "y x 3"]:
+    """The image that excites the unit most, dark where the unit is silent."""
+    found = run[layer]
+    index = int(found.exemplars.images[unit, 0]) if found.exemplars.images.shape[1] else -1
+    if index < 0:
+        return np.full((side, side, 3), 128, np.uint8)
+    picture = Image.fromarray(run.frame.fit_image(generator.generate(index, 1)[0]))
+    lit = Image.fromarray(draw_mask(found.exemplars.mask_runs(unit, 0), found.mask_size) * np.uint8(255))
+    large = picture.resize((side, side), Image.Resampling.BICUBIC)
+    dark = Image.fromarray((np.asarray(large) * SILENT).astype(np.uint8))
+    return np.asarray(Image.composite(large, dark, lit.resize((side, side), Image.Resampling.BILINEAR)))

@@ -1,18 +1,22 @@
-"""What the servers of pages share: bodies that are read, files that are sent, errors in one line."""
+"""What servers of pages share: what every request must pass, bodies that are read, files that are sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import ipaddress
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.networks.weights import one_line
-from unitscope.views.app.guard import Guard
 
 PATIENCE = 10.0
 """Seconds that a body may take to arrive."""
@@ -24,6 +28,71 @@ TYPES = {
 }
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+
+
+class Guard:
+    """Lets through what the page itself asks for.
+
+    A request must name this server as its host: a name that an attacker's DNS turns to this machine is
+    none of its names, while an address in numbers cannot be turned (DNS rebinding). What another site
+    makes a browser send is refused by its `Origin` and `Sec-Fetch-Site`; only the page may be visited from
+    elsewhere. All answers forbid inline code, frames and sniffing.
+    """
+
+    def __init__(self, app: ASGIApp, host: str = LOOPBACK[1]) -> None:
+        self.app, self.open = app, host not in LOOPBACK
+        self.names = {*LOOPBACK, host.lower(), *([socket.gethostname().lower()] if self.open else [])}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 421 for another host and 403 for another site's request; hands on the others."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        status, reason = self._judge(scope)
+        if status:
+            refusal = Response(json.dumps({"error": reason}), status, media_type="application/json")
+            return await refusal(scope, receive, answer)
+        return await self.app(scope, receive, answer)
+
+    def _judge(self, scope: Scope) -> tuple[int, str]:
+        sent: Iterable[tuple[bytes, bytes]] = scope["headers"]
+        headers: dict[str, list[str]] = {}
+        for name, value in sent:
+            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        hosts = headers.get("host", [])
+        if len(hosts) != 1 or not self._knows(hosts[0]):
+            return 421, "this server does not go by that name; open the address that it printed"
+        visiting = scope["method"] == "GET" and scope["path"] == "/"
+        origins, sites = headers.get("origin", []), headers.get("sec-fetch-site", [])
+        foreign = [o for o in origins if urlsplit(o).netloc.lower() != hosts[0].lower() or "://" not in o]
+        if not visiting and (foreign or any(site not in ("same-origin", "none") for site in sites)):
+            return 403, "another site may not ask this server for anything"
+        return 0, ""
+
+    def _knows(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").lower()
+            return name in self.names or (self.open and bool(ipaddress.ip_address(name)))
+        except ValueError:
+            return False
 
 
 def show_page(page: Mapping[str, bytes]) -> list[Route]:
@@ -45,10 +114,10 @@ def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Hand
     `handlers` say what to answer to errors of other kinds.
     """
     every: dict[Any, Any] = {
-        HTTPException: _answer_status,
-        UsageError: _answer(400),
-        UnitscopeError: _answer(500),
-        ClientDisconnect: _answer(400),
+        HTTPException: answer(500),
+        UsageError: answer(400),
+        UnitscopeError: answer(500),
+        ClientDisconnect: answer(400),
         **handlers,
     }
     return Guard(_Plain(Starlette(routes=routes, exception_handlers=every)), host)
@@ -62,10 +131,10 @@ class _Plain:
         app.router.redirect_slashes = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        app: Any = self.app
         if scope["type"] == "http" and scope["query_string"] and scope["path"] != "/":
-            response = JSONResponse({"error": "this address takes no query"}, 400)
-            return await response(scope, receive, send)
-        return await self.app(scope, receive, send)
+            app = JSONResponse({"error": "this address takes no query"}, 400)
+        await app(scope, receive, send)
 
 
 async def read_body(request: Request, most: int, patience: float = PATIENCE) -> bytes:
@@ -91,13 +160,12 @@ async def read_body(request: Request, most: int, patience: float = PATIENCE) -> 
     return bytes(body)
 
 
-def _answer(status: int) -> Handler:
-    async def answer(_request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": one_line(error)}, status)
+def answer(status: int, text: str = "", **headers: str) -> Handler:
+    """Answers to an error with that status and text, by default what the error says."""
 
-    return answer
+    async def handle(_request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):  # which knows better
+            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        return JSONResponse({"error": text or one_line(error)}, status, headers)
 
-
-async def _answer_status(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return handle

@@ -16,9 +16,8 @@ from starlette.routing import Route
 from unitscope.interventions.painting.easel import compare_planes
 from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_painting
 from unitscope.interventions.painting.strokes import Bitmap, Painting
-from unitscope.views.app.guard import Guard
-from unitscope.views.app.project import BLOCK, Project, describe_concept
-from unitscope.views.app.requests import PATIENCE, TYPES, guard_routes, read_body, show_page
+from unitscope.views.app.project import BLOCK, SAMPLES, Project, describe_concept
+from unitscope.views.app.requests import PATIENCE, TYPES, Guard, answer, guard_routes, read_body, show_page
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24
@@ -59,7 +58,7 @@ class Server:
     async def show_samples(self, request: Request) -> Response:
         """A block of samples."""
         block = request.path_params["block"]
-        if block * BLOCK >= self.project.samples:
+        if block * BLOCK >= SAMPLES:
             raise HTTPException(404, "there are no more samples")
         return await self._strip(("samples", block), lambda: self.project.draw_samples(block))
 
@@ -74,52 +73,47 @@ class Server:
     async def render(self, request: Request) -> Response:
         """The picture of an edit list, as PNG."""
         text = await read_body(request, MOST_TEXT, self.patience)
-        return Response(
-            await self.queue.do(lambda: encode(self._show(self._parse(text)))), media_type="image/png"
-        )
+        easel = self.project.easel
+        drawn = await self.queue.do(lambda: encode(self._show(parse_painting(text, easel))))
+        return Response(drawn, media_type="image/png")
 
     async def compare(self, request: Request) -> Response:
         """What a segmenter sees change by an edit list."""
         text = await read_body(request, MOST_TEXT, self.patience)
-        return JSONResponse(await self.queue.do(lambda: self._compare(self._parse(text))))
+        return JSONResponse(await self.queue.do(lambda: self._compare(text)))
 
     async def _strip(self, key: Any, draw: Callable[[], np.ndarray]) -> Response:
         found = await self.queue.do(lambda: self.strips.get(key, lambda: encode(draw())))
         return Response(found, media_type="image/png")
 
-    def _parse(self, text: bytes) -> Painting:
-        return parse_painting(text, self.project.easel)
-
     def _show(self, painting: Painting) -> np.ndarray:
         return self.pictures.get(painting, lambda: self.project.easel.show(painting))
 
-    def _compare(self, painting: Painting) -> dict[str, Any]:
+    def _compare(self, text: bytes) -> dict[str, Any]:
         easel = self.project.easel
+        painting = parse_painting(text, easel)
         original = Painting(painting.image)
         before = self.originals.get(original, lambda: easel.name_pixels(easel.show(original)))
         after = easel.name_pixels(self._show(painting))
-        changes = compare_planes(before, after, easel.segmenter.vocabulary)
-        return {
-            "size": before.shape[1:],
-            "changes": [
-                {
-                    **describe_concept(change.concept),
-                    "before": change.before,
-                    "after": change.after,
-                    "gained": int(change.gained.sum()),
-                    "lost": int(change.lost.sum()),
-                    "gained_runs": Bitmap.of(change.gained).runs,
-                    "lost_runs": Bitmap.of(change.lost).runs,
-                }
-                for change in changes[:SHOWN_CHANGES]
-            ],
-        }
+        changes = [
+            {
+                **describe_concept(change.concept),
+                "before": change.before,
+                "after": change.after,
+                "gained": int(change.gained.sum()),
+                "lost": int(change.lost.sum()),
+                "gained_runs": Bitmap.of(change.gained).runs,
+                "lost_runs": Bitmap.of(change.lost).runs,
+            }
+            for change in compare_planes(before, after, easel.segmenter.vocabulary)[:SHOWN_CHANGES]
+        ]
+        return {"size": before.shape[1:], "changes": changes}
 
 
 def make_app(project: Project, host: str = "127.0.0.1", **options: Any) -> Guard:
     """The server as an ASGI application that knows itself by `host`."""
-    server = Server(project, **options)
-    return guard_routes(server.routes(), host, {BusyError: _answer_busy})
+    busy = answer(429, "too much at once; ask again soon", **{"retry-after": "1"})
+    return guard_routes(Server(project, **options).routes(), host, {BusyError: busy})
 
 
 def encode(image: np.ndarray) -> bytes:
@@ -134,7 +128,3 @@ def read_page() -> dict[str, bytes]:
     folder = files("unitscope.views.app") / "page"
     entries = [folder / "index.html", *(folder / "assets").iterdir()]
     return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(tuple(TYPES))}
-
-
-async def _answer_busy(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "too much at once; ask again soon"}, 429, {"retry-after": "1"})

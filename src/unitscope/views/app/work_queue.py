@@ -27,9 +27,13 @@ class WorkQueue:
         if self.busy >= self.most:
             raise BusyError
         self.busy += 1
-        loop = asyncio.get_running_loop()
-        future = self._thread.submit(work)
-        future.add_done_callback(lambda done: _call_soon(loop, self._finish))
+        loop, future = asyncio.get_running_loop(), self._thread.submit(work)
+
+        def finish(_done: object) -> None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody counts any more
+                loop.call_soon_threadsafe(self._finish)
+
+        future.add_done_callback(finish)
         return await asyncio.wrap_future(future)
 
     def _finish(self) -> None:
@@ -38,11 +42,6 @@ class WorkQueue:
     def close(self) -> None:
         """Drops what waits and lets the thread end."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, finish: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody counts any more
-        loop.call_soon_threadsafe(finish)
 
 
 class RecentValues(Generic[Value]):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import UnitscopeError, UsageError
-from unitscope.experiments.questionnaire import Question, Questionnaire
+from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.experiments.ratings import Ledger, open_ledger
 from unitscope.views.app.work_queue import RecentValues
 from unitscope.views.palette import category_color
@@ -32,24 +32,17 @@ class ConflictError(UnitscopeError):
     """An answer to a question that is not the rater's next, or a different one to a question answered."""
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A picture with the region where the unit is active: number of the picture, size, runs of the mask."""
-
-    picture: int
-    width: int
-    height: int
-    runs: list[int]
-
-
 @dataclass(frozen=True, eq=False)
 class RatingSession:
-    """All that is shown; `tiles` and `masks` (height, width) by question, `pictures` as JPEG by number."""
+    """All that is shown; `tiles` and `masks` (height, width) by question, `pictures` as JPEG by number.
+
+    A tile is a picture's number, its width and height, and the runs of the mask where the unit is active.
+    """
 
     questionnaire: Questionnaire
     ledger: Ledger
     pictures: dict[int, bytes]
-    tiles: tuple[tuple[Tile, ...], ...]
+    tiles: tuple[tuple[dict[str, Any], ...], ...]
     masks: tuple[tuple[int, int], ...]
     orders: RecentValues[tuple[int, ...]] = field(default_factory=lambda: RecentValues(64))
 
@@ -57,14 +50,9 @@ class RatingSession:
         """How far a rater is and the question that comes next, ready for JSON."""
         self.ledger.read()
         order, place = self._order(rater), self._place(rater)
-        ahead = [tile.picture for number in order[place + 1 : place + 2] for tile in self.tiles[number]]
-        return {
-            "name": rater,
-            "place": place,
-            "total": len(order),
-            "question": self._describe_question(order[place]) if place < len(order) else None,
-            "ahead": ahead,
-        }
+        ahead = [tile["picture"] for number in order[place + 1 : place + 2] for tile in self.tiles[number]]
+        question = self._describe_question(order[place]) if place < len(order) else None
+        return {"name": rater, "place": place, "total": len(order), "question": question, "ahead": ahead}
 
     def answer(self, rater: str, place: int, yes: bool) -> None:
         """Keeps the answer to question `place` of the rater's order; the same again changes nothing.
@@ -109,7 +97,7 @@ class RatingSession:
             "category": KINDS.get(concept.category, concept.category),
             "color": category_color(concept.category),
             "mask": self.masks[number],
-            "tiles": [vars(tile) for tile in self.tiles[number]],
+            "tiles": self.tiles[number],
         }
 
 
@@ -122,7 +110,10 @@ def open_session(
     to other questions or cannot be written.
     """
     ledger = open_ledger(questionnaire, Path(folder))
-    shown = [_list_images(run, one, questionnaire.images) for one in questionnaire.questions]
+    shown = []  # rank and number of the top images of every question's unit
+    for one in questionnaire.questions:
+        images = run[one.layer].exemplars.images[one.unit, : questionnaire.images].tolist()
+        shown.append([(rank, image) for rank, image in enumerate(images) if image >= 0])
     pictures: dict[int, bytes] = {}
     sizes: dict[int, tuple[int, int]] = {}
     wanted = sorted({image for images in shown for _, image in images})
@@ -133,16 +124,11 @@ def open_session(
         pictures[index], sizes[index] = written.getvalue(), picture.size
     tiles = tuple(
         tuple(
-            Tile(image, *sizes[image], run[one.layer].exemplars.mask_runs(one.unit, rank).ravel().tolist())
+            {"picture": image, "width": sizes[image][0], "height": sizes[image][1],
+             "runs": run[one.layer].exemplars.mask_runs(one.unit, rank).ravel().tolist()}
             for rank, image in images
         )
         for one, images in zip(questionnaire.questions, shown, strict=True)
-    )
+    )  # fmt: skip
     masks = tuple(run[one.layer].mask_size for one in questionnaire.questions)
     return RatingSession(questionnaire, ledger, pictures, tiles, masks)
-
-
-def _list_images(run: Dissection, question: Question, most: int) -> list[tuple[int, int]]:
-    """Rank and number of the top images of a question's unit."""
-    images = run[question.layer].exemplars.images[question.unit, :most].tolist()
-    return [(rank, image) for rank, image in enumerate(images) if image >= 0]

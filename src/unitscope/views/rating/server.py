@@ -12,13 +12,11 @@ from starlette.routing import Route
 
 from unitscope.errors import UsageError
 from unitscope.experiments.ratings import parse_name
-from unitscope.views.app.guard import Guard
-from unitscope.views.app.requests import PATIENCE, guard_routes, read_body, show_page
+from unitscope.views.app.requests import PATIENCE, Guard, answer, guard_routes, read_body, show_page
 from unitscope.views.rating.rating_session import ConflictError, RatingSession
 
 MOST_TEXT = 4_000
 """Bytes of a request; an answer has about a hundred."""
-_WORDS = {"yes": True, "no": False}
 _SHARED = ("look.css", "masks.js")
 """Files of the report that the page uses too."""
 
@@ -58,7 +56,7 @@ class Server:
         sent = await self._read(request, "name", "place", "answer")
         if sent["answer"] not in ("yes", "no"):
             raise UsageError('answer must be "yes" or "no"')
-        self.session.answer(sent["name"], sent["place"], _WORDS[sent["answer"]])
+        self.session.answer(sent["name"], sent["place"], sent["answer"] == "yes")
         return JSONResponse(self.session.describe(sent["name"]))
 
     async def undo(self, request: Request) -> Response:
@@ -68,9 +66,8 @@ class Server:
         return JSONResponse(self.session.describe(sent["name"]))
 
     async def _read(self, request: Request, *keys: str) -> dict[str, Any]:
-        body = await read_body(request, MOST_TEXT, self.patience)
         try:
-            sent = json.loads(body)
+            sent = json.loads(await read_body(request, MOST_TEXT, self.patience))
         except (ValueError, RecursionError) as error:
             raise UsageError("the body is not JSON") from error
         if not isinstance(sent, dict) or set(sent) != set(keys):
@@ -84,7 +81,7 @@ class Server:
 
 def make_app(session: RatingSession, host: str = "127.0.0.1", **options: Any) -> Guard:
     """The server as an ASGI application that knows itself by `host`."""
-    return guard_routes(Server(session, **options).routes(), host, {ConflictError: _answer_conflict})
+    return guard_routes(Server(session, **options).routes(), host, {ConflictError: answer(409)})
 
 
 def read_page() -> dict[str, bytes]:
@@ -92,7 +89,3 @@ def read_page() -> dict[str, bytes]:
     page, shared = files("unitscope.views.rating") / "page", files("unitscope.views.report")
     found = {entry.name: entry.read_bytes() for entry in page.iterdir()}
     return {**found, **{name: (shared / name).read_bytes() for name in _SHARED}}
-
-
-async def _answer_conflict(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 409)

@@ -16,11 +16,7 @@ from unitscope.views.palette import color_categories
 from unitscope.views.report.charts import draw_concepts, draw_layers
 from unitscope.views.report.data import write_data
 from unitscope.views.report.pictures import save_pictures, tile_aspect
-from unitscope.views.summary import (
-    collect_warnings,
-    spell_convention,
-    spell_recipe,
-)
+from unitscope.views.summary import collect_warnings, spell_convention, spell_recipe
 
 STYLES = ("look.css", "report.css", "units.css")
 SCRIPTS = ("report.js", "masks.js", "gallery.js", "concepts.js", "detail.js")
@@ -54,7 +50,11 @@ def write_report(
         for name in (*STYLES, *SCRIPTS):
             asset = files("unitscope.views.report") / name
             (folder / "assets" / name).write_bytes(asset.read_bytes())
-        downloads = copy_downloads(folder, folder.parent if run is None else Path(run))
+        saved = folder.parent if run is None else Path(run)
+        downloads = [name for name in DOWNLOADS if (saved / name).is_file()]
+        for name in downloads:
+            if (saved / name).resolve() != (folder / name).resolve():
+                shutil.copyfile(saved / name, folder / name)
         page = render_page(dissection, data, downloads, tile_aspect(pictures))
         (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
@@ -71,39 +71,27 @@ def draw_report(
     return write_report(dissection, opened, folder, **options)
 
 
-def copy_downloads(folder: Path, run: Path) -> list[str]:
-    """Copy the tables of the run into the report; the names of those there are."""
-    found = [name for name in DOWNLOADS if (run / name).is_file()]
-    for name in found:
-        if (run / name).resolve() != (folder / name).resolve():
-            shutil.copyfile(run / name, folder / name)
-    return found
-
-
 def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:
     """The text of `index.html`."""
     counted = [count_layer(layer) for layer in dissection.layers.values()]
-    return (
-        page_environment("report")
-        .get_template("page.html")
-        .render(
-            title=dissection.recipe.network.name,
-            source=dissection.source,
-            images=dissection.images,
-            recipe=spell_recipe(dissection),
-            convention=spell_convention(dissection.convention),
-            cutoff=dissection.convention.iou_cutoff,
-            warnings=collect_warnings(dissection.layers.values()),
-            categories=color_categories(dissection.vocabulary.categories),
-            counted=counted,
-            concepts=[count_concepts(layer) for layer in dissection.layers.values()],
-            charts=[draw_concepts(layer) for layer in dissection.layers.values()],
-            layers_chart=draw_layers(counted) if len(counted) > 1 else None,
-            confident=any(one.confident for one in counted),
-            aspect=aspect,
-            styles=STYLES,
-            scripts=SCRIPTS,
-            data=data,
-            downloads=downloads,
-        )
+    template = page_environment("report").get_template("page.html")
+    return template.render(
+        title=dissection.recipe.network.name,
+        source=dissection.source,
+        images=dissection.images,
+        recipe=spell_recipe(dissection),
+        convention=spell_convention(dissection.convention),
+        cutoff=dissection.convention.iou_cutoff,
+        warnings=collect_warnings(dissection.layers.values()),
+        categories=color_categories(dissection.vocabulary.categories),
+        counted=counted,
+        concepts=[count_concepts(layer) for layer in dissection.layers.values()],
+        charts=[draw_concepts(layer) for layer in dissection.layers.values()],
+        layers_chart=draw_layers(counted) if len(counted) > 1 else None,
+        confident=any(one.confident for one in counted),
+        aspect=aspect,
+        styles=STYLES,
+        scripts=SCRIPTS,
+        data=data,
+        downloads=downloads,
     )

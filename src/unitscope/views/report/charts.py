@@ -69,9 +69,8 @@ def draw_concepts(layer: LayerDissection) -> Chart:
         if previous and concept.category != previous:
             x += pitch * 0.7
         previous = concept.category
-        tall = PLOT_HEIGHT * count / largest
+        tall, text = PLOT_HEIGHT * count / largest, concept.label
         color = category_color(concept.category)
-        text = concept.label
         bars.append(Bar(x, floor - tall, pitch - 4, tall, color, text, concept.category, count, concept.id))
         names.append((x + (pitch - 4) / 2, shorten(text)))
         x += pitch
@@ -83,8 +82,8 @@ def draw_concepts(layer: LayerDissection) -> Chart:
 def draw_layers(counted: list[LayerCounts]) -> Chart:
     """Unique concepts by layer, stacked by category (paper B, fig. 1e)."""
     largest = max((one.count() for one in counted), default=0) or 1
-    leaning = len(counted) > 6 or max(len(one.layer) for one in counted) > 14
     longest = max(len(one.layer) for one in counted)
+    leaning = len(counted) > 6 or longest > 14
     pitch = 44.0 if leaning else max(52.0, 6.2 * longest + 10)
     wide = min(44.0, pitch * 0.62)
     bars: list[Bar] = []

@@ -24,8 +24,12 @@ def write_data(
         names.append(f"layer-{place}.js")
         text = f"unitscope.layers[{place}] = {encode(describe_layer(layer, ranks))};\n"
         (folder / names[-1]).write_text(text, encoding="utf-8")
+        shown = layer.exemplars.images[:, :ranks].shape[1]
         for chunk, first in enumerate(range(0, len(layer), UNITS_PER_CHUNK)):
-            masks = chunk_masks(layer, first, min(first + UNITS_PER_CHUNK, len(layer)), ranks)
+            masks = [  # by unit and rank the runs, flat: row, start, stop, row, ...
+                [layer.exemplars.mask_runs(unit, rank).ravel().tolist() for rank in range(shown)]
+                for unit in range(len(layer))[first : first + UNITS_PER_CHUNK]
+            ]
             text = f"unitscope.addMasks({place}, {chunk}, {encode(masks)});\n"
             (folder / f"masks-{place}-{chunk}.js").write_text(text, encoding="utf-8")
     return names
@@ -45,10 +49,7 @@ def describe_run(dissection: Dissection, pictures: dict[int, Picture]) -> dict[s
         "concepts": {
             concept.id: [concept.label, concept.name, places[concept.category]] for concept in words
         },
-        "pictures": {
-            index: [picture.file, picture.key, picture.width, picture.height]
-            for index, picture in pictures.items()
-        },
+        "pictures": pictures,
         "cutoff": dissection.convention.iou_cutoff,
         "chunk": UNITS_PER_CHUNK,
     }
@@ -79,15 +80,6 @@ def describe_layer(layer: LayerDissection, ranks: int | None) -> dict[str, objec
         "images": layer.exemplars.images[:, :ranks].tolist(),
         "peaks": [rounded(row) for row in layer.exemplars.peaks[:, :ranks]],
     }
-
-
-def chunk_masks(layer: LayerDissection, first: int, stop: int, ranks: int | None) -> list[list[list[int]]]:
-    """The masks of some units: for each unit and rank its runs, flat: row, start, stop, row, ..."""
-    shown = layer.exemplars.images[:, :ranks].shape[1]
-    return [
-        [layer.exemplars.mask_runs(unit, rank).ravel().tolist() for rank in range(shown)]
-        for unit in range(first, stop)
-    ]
 
 
 def rounded(values: np.ndarray) -> list[float | None]:

@@ -1,7 +1,7 @@
 """The pictures of a report: each once, what the network saw of it, in the proportions of the file."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,19 +16,13 @@ LONGER_SIDE = 192
 QUALITY = 85
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """One saved picture: file name in the pictures' folder, key in the source, size in pixels."""
 
     file: str
     key: str
     width: int
     height: int
-
-    @property
-    def aspect(self) -> float:
-        """Width over height."""
-        return self.width / self.height
 
 
 def save_pictures(
@@ -44,11 +38,9 @@ def save_pictures(
     pictures = {}
     for index in tqdm([int(i) for i in indices if i >= 0], "pictures", unit="image", disable=None):
         example = find_example(source, index, dissection.keys.get(index))
-        picture = shrink(example.image, frame)
-        name = f"{index}.jpg"
+        picture, name = shrink(example.image, frame), f"{index}.jpg"
         picture.save(folder / name, quality=QUALITY)
-        key = dissection.keys.get(index, example.key)
-        pictures[index] = Picture(name, key, picture.width, picture.height)
+        pictures[index] = Picture(name, dissection.keys.get(index, example.key), *picture.size)
     return pictures
 
 
@@ -74,6 +66,5 @@ def shrink(image: np.ndarray, frame: Frame) -> Image.Image:
 
 def tile_aspect(pictures: dict[int, Picture]) -> float:
     """Width over height of the tiles that suit most pictures, between 1:1 and 5:4."""
-    if not pictures:
-        return 1.0
-    return float(np.clip(np.median([picture.aspect for picture in pictures.values()]), 1.0, 1.25))
+    aspects = [picture.width / picture.height for picture in pictures.values()]
+    return float(np.clip(np.median(aspects or [1.0]), 1.0, 1.25))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -153,13 +154,12 @@ def attack_images(
     if not len(images) == len(targets) == len(names):
         counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys"
         raise UsageError(f"{counts}; wanted equally many")
-    jobs = list(zip(names, images, targets, strict=True))
     count = torch.get_num_threads()
     with ExitStack() as after, evaluation(network.module), open_threads(count) as threads:
         after.callback(torch.set_num_threads, count)
         torch.set_num_threads(1)
-        found = threads.pool.map(lambda job: _attack_image(network, *job, attack), jobs)
-        return list(tqdm(found, "attacking", len(jobs), unit="image", disable=None))
+        found = threads.pool.map(partial(_attack_image, network, attack), names, images, targets)
+        return list(tqdm(found, "attacking", len(names), unit="image", disable=None))
 
 
 def classify_pixels(network: Network, image: Pixels) -> Logits:
@@ -174,7 +174,7 @@ def classify_pixels(network: Network, image: Pixels) -> Logits:
     return logits[0]
 
 
-def _attack_image(network: Network, key: str, image: Pixels, target: int, attack: Attack) -> Attacked:
+def _attack_image(network: Network, attack: Attack, key: str, image: Pixels, target: int) -> Attacked:
     image = image.detach().float().cpu()
     if not (image.min() >= 0 and image.max() <= 1):
         low, high = float(image.min()), float(image.max())

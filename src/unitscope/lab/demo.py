@@ -21,8 +21,7 @@ from unitscope.lab.world.shading import render
 from unitscope.networks.generators import find_generated
 from unitscope.views.drawing import draw_sheet, save_picture
 from unitscope.views.explanation_sheet import draw_explanation
-from unitscope.views.generator_figures import draw_pairs
-from unitscope.views.generator_pages import paint_insertion, paint_removal, save_sheet
+from unitscope.views.generator_pages import draw_pairs, paint_insertion, paint_removal, save_sheet
 
 FEWEST = 480
 """So many scenes hold every class several times, in either half."""

@@ -21,10 +21,10 @@ def check_network(run: Dissection, network: Network) -> None:
 
 
 def pick_layer(run: Dissection, layer: str) -> LayerDissection:
-    """A layer of a run. Raises `UsageError` for one that it does not have, with a near name or all names."""
+    """A layer of a run. Raises `UsageError` for one that it does not have, with near names and all names."""
     if layer not in run.layers:
-        near = say_near(layer, run.layers) or f"; it has {', '.join(run.layers)}"
-        raise UsageError(f"the run has no layer {layer!r}{near}")
+        near = say_near(layer, run.layers)
+        raise UsageError(f"the run has no layer {layer!r}{near}; it has {', '.join(run.layers)}")
     return run[layer]
 
 

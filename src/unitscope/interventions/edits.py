@@ -123,4 +123,6 @@ def count_units(network: Network, layer: str) -> int:
 def check_counts(layer: str, units: int, counts: Sequence[int]) -> None:
     """Raises `UsageError` for no number of units to remove, or one that a layer does not have."""
     if wrong := [count for count in counts or [0] if not 1 <= count <= units]:
-        raise UsageError(f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0]}")
+        raise UsageError(
+            f"layer {layer} has {units} units; remove 1 to {units}, not {wrong[0]} as in {list(counts)}"
+        )

@@ -21,12 +21,10 @@ from unitscope.lab.studies.transfer import study_transfer as study_transfer
 from unitscope.lab.studies.width import study_width as study_width
 from unitscope.lab.world import DrawnSource as DrawnSource
 from unitscope.lab.world import open_drawn as open_drawn
-from unitscope.lab.zoo.cards import Card as Card
 from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
 from unitscope.lab.zoo.heads import fit_head as fit_head
 from unitscope.lab.zoo.heads import save_head as save_head
 from unitscope.lab.zoo.parser import FittedSegmenter as FittedSegmenter
 from unitscope.lab.zoo.parser import fit_segmenter as fit_segmenter
-from unitscope.lab.zoo.training import TrainedFile as TrainedFile
 from unitscope.lab.zoo.training import train_zoo as train_zoo
 from unitscope.lab.zoo.weights_files import load_zoo as load_zoo

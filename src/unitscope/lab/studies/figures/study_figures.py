@@ -52,7 +52,7 @@ class Point:
 
     group: str
     kind: str
-    x: float
+    x: float | int
     y: float
 
 

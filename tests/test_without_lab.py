@@ -66,7 +66,7 @@ def test_no_module_of_the_instrument_imports_the_laboratory() -> None:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package without its laboratory."""
     folder = tmp_path_factory.mktemp("copy")
-    leave = shutil.ignore_patterns("lab", "__pycache__")
+    leave = shutil.ignore_patterns("lab")
     shutil.copytree(Path(unitscope.__file__).parent, folder / "unitscope", ignore=leave)
     return folder
 

@@ -89,8 +89,9 @@ def install(folder: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *alone]
     done = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
     importlib.invalidate_caches()
-    for module in Path(INSTALLED).glob("*.py"):
-        sys.modules.pop(module.stem, None)  # another page's, or another test's, of the same name
+    brought = {place.stem for place in Path(INSTALLED).iterdir()}
+    for name in [name for name in sys.modules if name.partition(".")[0] in brought]:
+        del sys.modules[name]  # another page's, or another test's, of the same name
     return done.returncode, done.stdout + done.stderr
 
 

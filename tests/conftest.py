@@ -7,6 +7,10 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
+from checked import check_lightly  # noqa: E402
+
+check_lightly()
+
 LONG = (
     ("lab/commands/test_study_commands.py", "cli", "experiments"),
     ("lab/zoo", "lab/world", "test_docs.py", "views", "dissection"),
@@ -42,6 +46,19 @@ def scenes_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = home.parent if "PYTEST_XDIST_WORKER" in os.environ else home
     (folder := home / "scenes").mkdir(exist_ok=True)
     with scenes_kept(folder):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trained_in_hardware() -> Iterator[None]:
+    """Trainings compute in float32 where the processor would only imitate bfloat16, in nine times the time."""
+    import torch
+
+    from unitscope.lab.zoo import training_steps
+
+    with pytest.MonkeyPatch.context() as patch:
+        known = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        patch.setattr(training_steps, "HALF", known)
         yield
 
 

@@ -6,6 +6,7 @@ import pytest
 from test_browser import browser, watch
 
 from unitscope.cli import main
+from unitscope.lab import demo
 
 __all__ = ["browser"]
 CHAPTERS = [
@@ -27,7 +28,9 @@ def see_pictures(page):
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0
+    with pytest.MonkeyPatch.context() as smaller:
+        smaller.setattr(demo, "PAINTED", ("tree",))
+        assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 
 

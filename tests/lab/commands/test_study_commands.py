@@ -3,13 +3,14 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from painted import paint_here
 from unitscope.cli import main
 from unitscope.lab.plugins import STUDY
-from unitscope.lab.studies import trained_groups
+from unitscope.lab.studies import discrimination, trained_groups
 from unitscope.lab.studies.catalog import STUDIES
 from unitscope.lab.world import open_drawn
 from unitscope.lab.zoo import pictures
@@ -29,7 +30,10 @@ def smaller():
     """Fewer steps and pictures than even --quick takes: what a study leaves is tested, not what it finds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trained_groups, "QUICK_STEPS", 2)
+        course = trained_groups.Setting.course
+        patch.setattr(trained_groups.Setting, "course", lambda *given: replace(course(*given), pictures=64))
         patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=48, seed=2000, size=64))
+        patch.setattr(discrimination, "open_drawn", lambda count, *more: open_drawn(count // 3, *more))
         patch.setattr(pictures, "_paint_into", paint_here)
         yield
 

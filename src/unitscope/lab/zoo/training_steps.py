@@ -75,9 +75,12 @@ def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> No
     optimizer.step()
 
 
+HALF = True
+
+
 def half_precision() -> torch.autocast:
-    """Convolutions in bfloat16: half the time where the processor knows it, weights stay float32."""
-    return torch.autocast("cpu", dtype=torch.bfloat16)
+    """Convolutions in bfloat16 if `HALF`: half the time where the processor knows it, weights stay float32."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALF)
 
 
 class NetworkTrainer:

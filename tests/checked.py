@@ -1,7 +1,7 @@
 """Types are checked at run time where tests run: arrays by jaxtyping, all else by beartype alone.
 
-jaxtyping's wrapper costs a call of any function some 30 microseconds, and painting makes calls by the million. Where no
-array is named in a signature it adds nothing to what beartype checks.
+jaxtyping's wrapper costs every call of a function some 30 microseconds, and painting makes calls by the
+million. Where a signature names no array it adds nothing to what beartype checks.
 """
 
 import inspect

@@ -51,7 +51,7 @@ def scenes_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def trained_in_hardware() -> Iterator[None]:
-    """Trainings compute in float32 where the processor would only imitate bfloat16, in nine times the time."""
+    """Trainings compute in float32 where the processor would only imitate bfloat16, nine times slower."""
     import torch
 
     from unitscope.lab.zoo import training_steps

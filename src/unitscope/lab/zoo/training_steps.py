@@ -79,7 +79,7 @@ HALF = True
 
 
 def half_precision() -> torch.autocast:
-    """Convolutions in bfloat16 if `HALF`: half the time where the processor knows it, weights stay float32."""
+    """Convolutions in bfloat16 if `HALF`: half the time where the processor has it; weights stay float32."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALF)
 
 

@@ -6,6 +6,7 @@ import pytest
 from test_browser import browser, watch
 
 from unitscope.cli import main
+from unitscope.experiments import study_placement
 from unitscope.lab import demo
 
 __all__ = ["browser"]
@@ -25,11 +26,17 @@ def see_pictures(page):
     page.wait_for_load_state("networkidle")
 
 
+def place_once(*given, **options):
+    """The study of placement with one place an image."""
+    return study_placement(*given, **{**options, "places": 1})
+
+
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as smaller:
         smaller.setattr(demo, "PAINTED", ("tree",))
+        smaller.setattr(demo, "study_placement", place_once)
         assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 

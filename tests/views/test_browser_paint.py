@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from test_browser import browser
 import unitscope as us
 from unitscope.dissection.dissect import Confidences
 from unitscope.interventions import open_studio
+from unitscope.interventions.painting import easel
+from unitscope.interventions.painting.easel import BLOCK
 from unitscope.views.app.project import open_project
 from unitscope.views.app.server import make_app
 
@@ -43,8 +46,11 @@ def address():
     generator = us.load_network("zoo:generator")
     source = us.open_source("segmenter:zoo:segmenter,count=96", generator)
     quick = Confidences(shifts=0)
-    run = us.dissect(generator, source, ["layer1", "layer2"], convention="pnas", confidences=quick)
-    with served(make_app(open_project(open_studio(generator, run, source), images=64))) as found:
+    run = us.dissect(generator, source, ["layer2"], convention="pnas", confidences=quick)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(easel, "try_paints", partial(easel.try_paints, images=2, shown=BLOCK))
+        project = open_project(open_studio(generator, run, source), images=64)
+    with served(make_app(project)) as found:
         yield found
 
 
@@ -201,6 +207,7 @@ def test_two_visitors_stay_apart(browser, address):
     second.goto(address)
     second.wait_for_selector("[data-units] button")
     blank = other.colors()
+    one.page.bring_to_front()
     one.choose("tree")
     one.stroke()
     other.choose("sky")

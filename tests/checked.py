@@ -1,17 +1,18 @@
-"""Types are checked at run time where tests run: arrays by jaxtyping, all else by beartype alone.
+"""Types are checked at run time where tests run: by beartype, with jaxtyping's scope for the shapes of arrays.
 
-jaxtyping's wrapper costs every call of a function some 30 microseconds, and painting makes calls by the
-million. Where a signature names no array it adds nothing to what beartype checks.
+jaxtyping's own wrapper costs every call of a function some 30 microseconds, and painting makes calls by the
+million. Where a signature names no array it adds nothing to what beartype checks; where it does, a scope in
+which axes of one name have one length is enough, unless a shape is worked out from an argument ("{count}").
 """
 
+import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jaxtyping
 from beartype import beartype
-from beartype.roar import BeartypeException
 
 jaxtyped = jaxtyping.jaxtyped
 
@@ -25,31 +26,43 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
     """In place of `jaxtyping.jaxtyped`."""
     if given or typechecker is None:
         return jaxtyped(*given, typechecker=typechecker)
-    with_arrays = jaxtyped(typechecker=typechecker)
+    wholly = jaxtyped(typechecker=typechecker)
 
     def check(it: Any) -> Any:
-        if not inspect.isfunction(it) or names_arrays(it):
-            return with_arrays(it)
+        if not inspect.isfunction(it):
+            return wholly(it)
         try:
-            return beartype(it)
-        except BeartypeException:
-            return with_arrays(it)
+            arrays = [hint for hint in find_types(it) if is_array(hint)]
+            checked = beartype(it)
+        except Exception:  # a name that is known later, or to type checkers only
+            return wholly(it)
+        if any("{" in hint.dim_str for hint in arrays):
+            return wholly(it)
+        return in_scope(checked) if arrays else checked
 
     return check
 
 
-def names_arrays(function: Callable[..., Any]) -> bool:
-    """Whether an array with its shape is named in the signature, or may be."""
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except Exception:  # a name that is known later, or to type checkers only
-        return True
-    return any(map(holds_array, hints.values()))
+def in_scope(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, every call of which gives lengths to the names of axes anew."""
+
+    @functools.wraps(function)
+    def call(*given: Any, **options: Any) -> Any:
+        with jaxtyped("context"):
+            return function(*given, **options)
+
+    return call
 
 
-def holds_array(hint: Any) -> bool:
-    """Whether a type is, or has in it, an array with its shape."""
-    if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
-        return True
-    parts = hint if isinstance(hint, list | tuple) else typing.get_args(hint)
-    return any(map(holds_array, parts))
+def find_types(function: Callable[..., Any]) -> Iterator[Any]:
+    """All types that a signature names, also those inside others."""
+    waiting = list(typing.get_type_hints(function, include_extras=True).values())
+    while waiting:
+        hint = waiting.pop()
+        yield hint
+        waiting += hint if isinstance(hint, list | tuple) else typing.get_args(hint)
+
+
+def is_array(hint: Any) -> bool:
+    """Whether a type is an array with its shape."""
+    return isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray)

@@ -1,0 +1,45 @@
+"""Types are checked at run time in every test: what is not as its signature says is an error."""
+
+import jaxtyping
+import numpy as np
+import pytest
+from beartype import beartype
+from jaxtyping import Float64
+
+from unitscope.networks.network import Preprocessing
+from unitscope.options import read_number
+
+check = jaxtyping.jaxtyped(typechecker=beartype)
+
+
+@check
+def project(x: Float64[np.ndarray, "n k"], y: Float64[np.ndarray, "k"]) -> Float64[np.ndarray, "n"]:
+    return x @ y if y.any() else x[:-1, 0]
+
+
+@check
+def repeat(count: int) -> Float64[np.ndarray, "{count} 2"]:
+    return np.ones((abs(count), 2))
+
+
+def test_axes_of_one_name_have_one_length_in_a_call():
+    project(np.ones((4, 3)), np.ones(3))
+    project(np.ones((2, 5)), np.ones(5))
+    for y in (np.ones(2), np.ones((3, 1)), np.ones(3, np.float32), np.zeros(3), [1.0, 1.0, 1.0]):
+        with pytest.raises(Exception, match="violates type hint"):
+            project(np.ones((4, 3)), y)
+
+
+def test_a_shape_is_worked_out_from_an_argument():
+    assert len(repeat(3)) == 3
+    with pytest.raises(jaxtyping.TypeCheckError):
+        repeat(-3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: Preprocessing().tensor(np.zeros((1, 8, 8, 4), np.uint8)), lambda: read_number("count", 3)],
+)
+def test_what_is_called_wrongly_in_the_package_is_an_error(call):
+    with pytest.raises(Exception, match="violates type hint"):
+        call()

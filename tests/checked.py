@@ -1,4 +1,4 @@
-"""Types are checked at run time where tests run: by beartype, with jaxtyping's scope for the shapes of arrays.
+"""Types are checked at run time where tests run: by beartype, in jaxtyping's scope for shapes of arrays.
 
 jaxtyping's own wrapper costs every call of a function some 30 microseconds, and painting makes calls by the
 million. Where a signature names no array it adds nothing to what beartype checks; where it does, a scope in

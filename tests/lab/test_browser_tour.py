@@ -1,12 +1,13 @@
 """The demo's page in a real browser: every chapter, every picture, every link."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from test_browser import browser, watch
 
 from unitscope.cli import main
-from unitscope.experiments import study_placement
+from unitscope.experiments import study_erasure, study_placement, study_removal
 from unitscope.lab import demo
 
 __all__ = ["browser"]
@@ -26,17 +27,22 @@ def see_pictures(page):
     page.wait_for_load_state("networkidle")
 
 
-def place_once(*given, **options):
-    """The study of placement with one place an image."""
-    return study_placement(*given, **{**options, "places": 1})
+def few_images(study):
+    """The study over 16 images, whatever it is asked for."""
+    return lambda *given, **options: study(*given, **{**options, "images": 16})
 
 
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as smaller:
+        smaller.setattr(demo, "FEWEST", 96)
         smaller.setattr(demo, "PAINTED", ("tree",))
-        smaller.setattr(demo, "study_placement", place_once)
+        smaller.setattr(
+            demo, "study_removal", partial(study_removal, classes=["garden", "classroom", "market"])
+        )
+        smaller.setattr(demo, "study_erasure", few_images(study_erasure))
+        smaller.setattr(demo, "study_placement", few_images(study_placement))
         assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 

@@ -254,7 +254,8 @@ for line in sys.stdin:
 def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
     (tmp_path / "net.py").write_text(NETWORK)
     write_folder(tmp_path / "set", 300, size=(24, 20))
-    words = "dissect net.py:small --layers 0 4 --size 64 --concepts folder:set --shifts 20 --no-report --threads 1 --out"
+    words = "dissect net.py:small --layers 0 4 --size 64 --concepts folder:set"
+    words += " --shifts 20 --no-report --threads 1 --out"
     moments = random.Random(0)
     python = [sys.executable, "-c", STARTER]
     with subprocess.Popen(python, cwd=tmp_path, text=True, stdin=-1, stdout=-1, bufsize=1) as starter:

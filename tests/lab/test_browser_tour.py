@@ -38,9 +38,11 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as smaller:
         smaller.setattr(demo, "FEWEST", 96)
         smaller.setattr(demo, "PAINTED", ("tree",))
-        smaller.setattr(
-            demo, "study_removal", partial(study_removal, classes=["garden", "classroom", "market"])
-        )
+        smaller.setattr(demo, "CLASSIFIER_LAYERS", ("layer4", "layer5"))
+        smaller.setattr(demo, "GENERATOR_LAYERS", ("layer2", "layer3"))
+        smaller.setattr(demo, "PRETRAINED_LAYERS", ("_blocks.10", "_conv_head"))
+        classes = ["garden", "classroom", "market"]  # of which there are enough
+        smaller.setattr(demo, "study_removal", partial(study_removal, classes=classes))
         smaller.setattr(demo, "study_erasure", few_images(study_erasure))
         smaller.setattr(demo, "study_placement", few_images(study_placement))
         assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0

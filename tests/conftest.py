@@ -14,12 +14,11 @@ check_lightly()
 
 LONG = (
     ("lab/commands/test_study_commands.py", "cli", "experiments"),
-    ("lab/zoo", "lab/world", "test_docs.py"),
-    ("views", "lab/test_browser_tour.py", "dissection"),
+    ("lab/zoo", "lab/world", "lab/test_browser_tour.py", "test_docs.py", "views", "dissection"),
 )
-"""What takes long, for each of three processes to begin with, so that only short tests are left at the end.
+"""What takes long, for each of two processes to begin with, so that only short tests are left at the end.
 
-The first soon calls the compiled loops, the others later: they are compiled once, and not by all.
+The first soon calls the compiled loops, the second later: they are compiled once, and not by both.
 """
 
 

@@ -253,7 +253,7 @@ for line in sys.stdin:
 
 def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
     (tmp_path / "net.py").write_text(NETWORK)
-    write_folder(tmp_path / "set", 300, size=(24, 20))
+    write_folder(tmp_path / "set", 260, size=(24, 20))
     words = "dissect net.py:small --layers 0 4 --size 64 --concepts folder:set"
     words += " --shifts 20 --no-report --threads 1 --out"
     moments = random.Random(0)

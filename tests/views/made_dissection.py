@@ -1,6 +1,7 @@
 """A dissection made up from a seed: plausible counts, masks over painted pictures, hostile names."""
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -56,6 +57,7 @@ class MadeSource:
         return Example(name, paint(index, self.size))
 
 
+@cache
 def shapes(index: int) -> list[tuple[float, float, float]]:
     """Center x, center y and radius of the shapes of a picture, as fractions of its sides."""
     rng = np.random.default_rng(index)
@@ -117,6 +119,7 @@ def made_confidence(rng: np.random.Generator, iou: np.ndarray) -> Confidence:
     )
 
 
+@cache  # many tests show the same; nobody writes into it
 def made_layer(
     layer: str,
     units: int,

@@ -13,6 +13,7 @@ from typing import Any
 
 import jaxtyping
 from beartype import beartype
+from beartype.roar import BeartypeException
 
 jaxtyped = jaxtyping.jaxtyped
 
@@ -34,7 +35,7 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
         try:
             arrays = [hint for hint in find_types(it) if is_array(hint)]
             checked = beartype(it)
-        except Exception:  # a name that is known later, or to type checkers only
+        except (NameError, TypeError, BeartypeException):  # a name or generic of type checkers only
             return wholly(it)
         if any("{" in hint.dim_str for hint in arrays):
             return wholly(it)

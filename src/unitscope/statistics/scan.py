@@ -221,16 +221,21 @@ def read_maps(
 ) -> Iterator[tuple[str, Float32[Tensor, "image unit cell_y cell_x"]]]:
     """The maps of every layer on a batch, one layer after the other, in the precision of the machine.
 
+    A batch with fewer images than planned is filled up with its last one: libraries round otherwise in
+    batches of another size, and what an image gives must not depend on how many are read with it.
+
     Raises `NetworkError` for maps of another shape than planned, `ActivationError` for values that are not
     finite.
     """
-    kind = torch.device(machine.device).type
+    kind, images = torch.device(machine.device).type, batch.images
+    if len(images) < plan.batch_size:
+        images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
     with precision:
-        outputs = read(network.feed(batch.images, batch.first, machine.device))
+        outputs = read(network.feed(images, batch.first, machine.device))
     for layer, output in outputs.items():
-        maps = read_units(output, network.prefix_tokens, layer)
+        maps = read_units(output, network.prefix_tokens, layer)[: len(batch.images)]
         _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
 

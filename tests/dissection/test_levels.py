@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import made
 import reference
 from generated import planted_generator, planted_segmenter
+from unitscope.concepts.frames import Frame
+from unitscope.concepts.packed import pack_source
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection import levels
@@ -17,6 +21,7 @@ from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.levels import measure_levels
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import GeneratedImages
+from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
 
 
@@ -65,6 +70,15 @@ def test_levels_are_those_of_the_definition(name, fractions, side, images, seed)
             assert mean == pytest.approx(np.mean(values[concept], dtype=np.float64), abs=1e-12)
             wanted = [reference.threshold(values[concept], fraction) for fraction in fractions]
             np.testing.assert_array_equal(found.layers["maps"].tops[unit, place], np.float32(wanted))
+
+
+def test_a_packed_source_is_not_cropped_twice(tmp_path):
+    torch.manual_seed(0)
+    source = made.make_source(5, size=(30, 20), mask_size=(15, 10))
+    network = Network(nn.Sequential(nn.Conv2d(3, 4, 3, 2)), Preprocessing(size=(16, 16), crop_fraction=0.7))
+    found = measure_levels(network, source, ["0"], convention="pnas", fit="crop")
+    packed = pack_source(source, Frame((16, 16), (4, 4), "crop", 0.7), tmp_path)
+    assert measure_levels(network, packed, ["0"], convention="pnas", fit="crop").rows() == found.rows()
 
 
 def test_blocks_of_units_change_nothing(monkeypatch):

@@ -35,7 +35,7 @@ from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
-from unitscope.statistics.scan import Batch, Machine, ScanPlan, read_maps
+from unitscope.statistics.scan import Batch, Machine, ScanPlan, find_packed, read_maps
 
 _BATCH = 32
 _AT_ONCE = 16_000_000
@@ -280,7 +280,7 @@ def read_parts(
     network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, machine: Machine, title: str
 ) -> Iterator[Part]:
     """The maps of some images at a time with what is in them, as `dissect` reads them."""
-    words, frame = source.vocabulary, plan.frame
+    words, frame, packed = source.vocabulary, plan.frame, find_packed(source, plan)
     with (
         tap(network.module, tuple(plan.tails), checked=True) as read,
         tqdm(total=len(source), desc=title, unit=" images", disable=None) as bar,
@@ -291,7 +291,7 @@ def read_parts(
                 example = source[index]
                 if plan.native:
                     check_native(example.image, example.key, frame)
-                examples.append(frame.fit(example))
+                examples.append(example if packed else frame.fit(example))
             images = np.stack([example.image for example in examples])
             notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]
             areas = np.stack([note.concept_pixels(words.size) for note in notes])

@@ -151,7 +151,7 @@ def scan_shards(
     settled = 0
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
-    ahead = 0 if _packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
+    ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
     with (
         tap(network.module, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
@@ -248,7 +248,7 @@ def load_batches(
     The loaders do so, `ahead` of them in advance; with 0 this thread does, `ENOUGH` at a time.
     """
     vocabulary = source.vocabulary
-    packed = _packed(source, plan)
+    packed = find_packed(source, plan)
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
@@ -278,7 +278,7 @@ def load_batches(
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
 
 
-def _packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
+def find_packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
     """The source where its examples have the plan's frame already."""
     return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 

@@ -1,12 +1,12 @@
 from unitscope.concepts.derived import limit as limit
 from unitscope.concepts.derived import shuffle_labels as shuffle_labels
 from unitscope.concepts.frames import Frame as Frame
-from unitscope.concepts.packed import pack_source as pack_source
 from unitscope.concepts.union.union import unite_sources as unite_sources
 from unitscope.concepts.vocabulary import Concept as Concept
 from unitscope.concepts.vocabulary import ConceptSource as ConceptSource
 from unitscope.concepts.vocabulary import Example as Example
 from unitscope.concepts.vocabulary import Vocabulary as Vocabulary
+from unitscope.dissection.activations import read_activations as read_activations
 from unitscope.dissection.conventions import CONVENTIONS as CONVENTIONS
 from unitscope.dissection.conventions import Convention as Convention
 from unitscope.dissection.dissect import Confidences as Confidences

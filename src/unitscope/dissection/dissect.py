@@ -167,6 +167,7 @@ def dissect_with(
     `unitscope.dissection.adaptive`.
     """
     check_source(network, source)
+    check_concepts(source)
     plan, warnings = plan_scan(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
@@ -185,7 +186,7 @@ def dissect_with(
             draws = draw_resampling(len(source), options.seed, spent.shifts, spent.replicates)
         named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
         found = {
-            name: replace(layer, warnings=(*warnings.get(name, ()), *layer.warnings))
+            name: replace(layer, warnings=(*warnings.get(name, ()), *layer.warnings), recipe=recipe)
             for name, layer in named.items()
         }
         shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
@@ -272,6 +273,17 @@ def plan_scan(
     return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
 
 
+def check_concepts(source: ConceptSource) -> None:
+    """Raises `SourceError` where a source has no concepts, or more categories than can be counted."""
+    if not len(source.vocabulary):
+        raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
+    categories = len(source.vocabulary.categories)
+    if categories > MAX_CATEGORIES:
+        raise SourceError(
+            f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
+        )
+
+
 def _check_least(least: int, **values: int) -> None:
     for name, value in values.items():
         if value < least:
@@ -292,14 +304,7 @@ def _check_asked(network: object, source: ConceptSource, layers: Sequence[str], 
     if fit not in get_args(Fit):
         raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
     if len(source) == 0:
-        raise SourceError("the source has no images; there is nothing to dissect over")
-    if not len(source.vocabulary):
-        raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
-    categories = len(source.vocabulary.categories)
-    if categories > MAX_CATEGORIES:
-        raise SourceError(
-            f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
-        )
+        raise SourceError("the source has no images; there is nothing to read")
     return tuple(dict.fromkeys(layers))
 
 

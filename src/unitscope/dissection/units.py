@@ -1,12 +1,17 @@
 """Units as rows: in words, as records, as a frame, and as `units.csv`."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.recipe import Recipe
 from unitscope.doors import TEXTS
+from unitscope.networks.network import Network
 from unitscope.plugins import find_function
 from unitscope.results import Result, find_drawer
 from unitscope.tables import Cells, Table, guard_cell, write_tables
@@ -67,7 +72,7 @@ class Unit(Units):
     """One row of `units.csv`: a unit with its name and the evidence for it.
 
     `concept` is None for a dead unit. `iou` and its interval are fractions, areas are in mask
-    pixels over all images.
+    pixels over all images. `recipe` is that of its run.
     """
 
     layer: str
@@ -86,10 +91,24 @@ class Unit(Units):
     intersection: int
     runner_up: Concept | None
     runner_up_iou: float
+    recipe: Recipe | None = field(default=None, repr=False, compare=False)
 
     def units(self) -> Iterable["Unit"]:
         """The unit alone."""
         return (self,)
+
+    def mask(self, image: object, network: Network | None = None) -> Bool[np.ndarray, "row column"]:
+        """Where the unit is active in a picture, at mask size: the mask that its run counts.
+
+        The picture is uint8[y, x, 3] of any size, a PIL image, or the path of a file. Of many units or
+        pictures at once, and of `network`, see `LayerDissection.masks`, which raises the same.
+        """
+        # Imported here: what reads pictures by the run's rules is built on what runs are.
+        from unitscope.dissection.masks import draw_masks
+
+        threshold = {self.unit: self.threshold}
+        found: np.ndarray = next(draw_masks(self.recipe, self.layer, threshold, [image], network))[0]
+        return found
 
     def text(self, **chosen: Any) -> str:
         """The columns of the unit, a line each."""

@@ -151,7 +151,7 @@ def scan_shards(
     settled = 0
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
-    ahead = 0 if _packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
+    ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
     with (
         tap(network.module, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
@@ -221,16 +221,21 @@ def read_maps(
 ) -> Iterator[tuple[str, Float32[Tensor, "image unit cell_y cell_x"]]]:
     """The maps of every layer on a batch, one layer after the other, in the precision of the machine.
 
+    A batch with fewer images than planned is filled up with its last one: libraries round otherwise in
+    batches of another size, and what an image gives must not depend on how many are read with it.
+
     Raises `NetworkError` for maps of another shape than planned, `ActivationError` for values that are not
     finite.
     """
-    kind = torch.device(machine.device).type
+    kind, images = torch.device(machine.device).type, batch.images
+    if len(images) < plan.batch_size:
+        images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
     with precision:
-        outputs = read(network.feed(batch.images, batch.first, machine.device))
+        outputs = read(network.feed(images, batch.first, machine.device))
     for layer, output in outputs.items():
-        maps = read_units(output, network.prefix_tokens, layer)
+        maps = read_units(output, network.prefix_tokens, layer)[: len(batch.images)]
         _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
 
@@ -243,7 +248,7 @@ def load_batches(
     The loaders do so, `ahead` of them in advance; with 0 this thread does, `ENOUGH` at a time.
     """
     vocabulary = source.vocabulary
-    packed = _packed(source, plan)
+    packed = find_packed(source, plan)
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
@@ -273,7 +278,7 @@ def load_batches(
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
 
 
-def _packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
+def find_packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
     """The source where its examples have the plan's frame already."""
     return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 

@@ -1,7 +1,7 @@
 """A dissection as aligned text for a terminal, and as JSON with the same content."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from typing import Any
 
@@ -218,4 +218,6 @@ def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dic
     listed = [
         {"category": where, "concept": one.name if one else None, "iou": iou} for where, one, iou in best
     ]
-    return {**plain(asdict(unit)), **({"best_by_category": listed} if full else {})}
+    figures = asdict(replace(unit, recipe=None))
+    del figures["recipe"]
+    return {**plain(figures), **({"best_by_category": listed} if full else {})}

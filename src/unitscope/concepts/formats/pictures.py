@@ -27,11 +27,16 @@ def read_image(path: Path) -> UInt8[np.ndarray, "y x 3"]:
     `PIXEL_LIMIT`.
     """
     with _opened(path) as picture:
-        if picture.mode.startswith("I"):
-            gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            return np.stack([gray] * 3, axis=-1)
-        clear = picture.mode == "P" and "transparency" in picture.info
-        return np.asarray((picture.convert("RGBA") if clear else picture).convert("RGB"))
+        return turn_to_rgb(picture)
+
+
+def turn_to_rgb(picture: Image.Image) -> UInt8[np.ndarray, "y x 3"]:
+    """The pixels of an opened picture, as `read_image` gives them."""
+    if picture.mode.startswith("I"):
+        gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.stack([gray] * 3, axis=-1)
+    clear = picture.mode == "P" and "transparency" in picture.info
+    return np.asarray((picture.convert("RGBA") if clear else picture).convert("RGB"))
 
 
 def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from unitscope.errors import NetworkError
+from unitscope.errors import MissingWeights, NetworkError
 from unitscope.networks.libraries import import_library
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
 from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
@@ -17,12 +17,17 @@ _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 def load_transformers(
-    repo: str, weights: Path | None = None, random: int | None = None, download: bool = False
+    repo: str,
+    weights: Path | None = None,
+    random: int | None = None,
+    download: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Network:
     """The network that `config.json` describes, in a local folder or a repository of the Hugging Face hub.
 
     The class is the one the configuration names. Of networks that read images and text the image tower is
-    taken. No code from the folder is run. Preprocessing is that of `preprocessor_config.json`.
+    taken. No code from the folder is run. Preprocessing is that of `preprocessor_config.json`. A network that
+    is built for one size of input is built for `size`, if that is given.
 
     Raises `UsageError` without the package, `NetworkError` where the folder, its configuration or its weights
     cannot be read.
@@ -38,6 +43,9 @@ def load_transformers(
                 f"give such a folder or allow the download (--download): {one_line(error, 90)}"
             ) from error
         kind = _architecture(transformers, config)
+        for part in (config, getattr(config, "vision_config", None)):
+            if size is not None and getattr(part, "image_size", None) is not None:
+                part.image_size = size[0] if size[0] == size[1] else size
         module = _make(kind, repo, config, weights, random, where)
         preprocessing = _preprocessing(transformers, repo, config, where, warn=random is None)
     if getattr(kind, "main_input_name", "pixel_values") != "pixel_values":
@@ -68,12 +76,12 @@ def _make(
     try:
         with random_weights(random or 0):
             if weights is None and random is None:
-                module, info = kind.from_pretrained(repo, output_loading_info=True, **where)
+                module, info = kind.from_pretrained(repo, config=config, output_loading_info=True, **where)
             else:
                 module, info = kind(config), {}
     except Exception as error:
         if isinstance(error, OSError) and where["local_files_only"]:
-            raise NetworkError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
+            raise MissingWeights(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
         raise NetworkError(f"hf:{repo} cannot be loaded: {one_line(error)}") from error
     if weights is not None:
         put_weights(module, weights)

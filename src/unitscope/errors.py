@@ -7,7 +7,7 @@
     ├── SourceError        images or labels that cannot be read, or contradict each other
     ├── NetworkError       a network that cannot be loaded, run or tapped
     │   ├── ActivationError    its activations are not finite
-    │   └── MissingWeights     its pretrained weights are not on this machine
+    │   └── MissingWeightsError  its pretrained weights are not on this machine
     ├── RunError           a folder of results that cannot be written, read or resumed
     └── DownloadError      a file that cannot be fetched, verified or unpacked
 
@@ -41,7 +41,7 @@ class ActivationError(NetworkError):
     """Activations that are not finite numbers; names the layer and the image."""
 
 
-class MissingWeights(NetworkError):
+class MissingWeightsError(NetworkError):
     """Pretrained weights that are not on this machine, or that nobody published."""
 
 

@@ -23,7 +23,7 @@ from unitscope.cli.words import (
     print_json,
 )
 from unitscope.cli.words import show as print_result
-from unitscope.errors import MissingWeights, UsageError
+from unitscope.errors import MissingWeightsError, UsageError
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def layers(network: Network, opening: Opening = Opening(), json: Json = False) -
     """
     try:
         loaded = opening.load(network)
-    except MissingWeights as error:  # which shapes do not need
+    except MissingWeightsError as error:  # which shapes do not need
         loaded = replace(opening, random_weights=0).load(network)
         print(f"unitscope: {str(error).partition(';')[0]}; listed with random weights", file=sys.stderr)
     rows = us.list_layers(loaded)

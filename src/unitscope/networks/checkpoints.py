@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unitscope.networks.inert_pickles import Inert, read_inert
 
-_DEEPEST, _MOST = 100, 1_000_000
+_DEEPEST, _MOST = 100, 200_000
 _PACKED = 20  # torch packs nothing; others who do get no more than a few times out of weights
 _SMALL = 2**24
 
@@ -42,14 +42,14 @@ def list_tensors(found: object) -> dict[str, Tensor]:
 
     Modules that were saved whole are stand-ins; what lies in them has the name that it has in its module.
 
-    Raises `pickle.UnpicklingError` for more than a million things.
+    Raises `pickle.UnpicklingError` for more than 200,000 things.
 
     >>> list(list_tensors({"epoch": 3, "net": {"0.bias": torch.zeros(2)}}))
     ['net/0.bias']
     """
     named: dict[str, Tensor] = {}
     waiting: list[tuple[str, str, int, object]] = [("", "/", 0, found)]
-    for count in range(_MOST):
+    for _ in range(_MOST):
         if not waiting:
             return named
         name, joint, depth, value = waiting.pop()
@@ -68,11 +68,11 @@ def _list_parts(value: object) -> Iterator[tuple[str, Any]]:
     """The parts that may hold tensors, by their keys."""
     items: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, Mapping):
-        passing = value.get("_non_persistent_buffers_set")  # of a module: buffers that are no weights
-        items = ((key, part) for key, part in value.items() if key != "_buffers" or not passing)
-        if passing and isinstance(value.get("_buffers"), Mapping):
-            kept = {key: part for key, part in value["_buffers"].items() if key not in passing}
-            yield "_buffers", kept
+        items = iter(value.items())
+        passing, buffers = value.get("_non_persistent_buffers_set"), value.get("_buffers")
+        if isinstance(passing, list) and isinstance(buffers, Mapping):  # a module's buffers that are no weights
+            kept = {key: part for key, part in buffers.items() if key not in passing}
+            items = iter({**value, "_buffers": kept}.items())
     elif isinstance(value, list | tuple):
         items = ((number, part) for number, part in enumerate(value))
     elif isinstance(value, Inert):

@@ -32,7 +32,12 @@ def name_format(path: Path) -> str:
     'an ONNX graph'
     """
     if path.is_dir():
-        found = (what for name, what in _FOLDERS.items() for deep in ("", "*/", "*/*/") if [*path.glob(deep + name)])
+        found = (
+            what
+            for name, what in _FOLDERS.items()
+            for deep in ("", "*/", "*/*/")
+            if [*path.glob(deep + name)]
+        )
         return next(found, "")
     if path.suffix.lower() in _ENDINGS:
         return _ENDINGS[path.suffix.lower()]

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from unitscope.errors import MissingWeights, NetworkError
+from unitscope.errors import MissingWeightsError, NetworkError
+from unitscope.networks.foreign import name_format
 from unitscope.networks.libraries import import_library
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
 from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
@@ -43,7 +44,8 @@ def load_transformers(
                 f"give such a folder or allow the download (--download): {one_line(error, 90)}"
             ) from error
         kind = _architecture(transformers, config)
-        for part in (config, getattr(config, "vision_config", None)):
+        parts: tuple[Any, ...] = config, getattr(config, "vision_config", None)
+        for part in parts:
             if size is not None and getattr(part, "image_size", None) is not None:
                 part.image_size = size[0] if size[0] == size[1] else size
         module = _make(kind, repo, config, weights, random, where)
@@ -81,7 +83,12 @@ def _make(
                 module, info = kind(config), {}
     except Exception as error:
         if isinstance(error, OSError) and where["local_files_only"]:
-            raise MissingWeights(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
+            others = {path.name: name_format(path) for path in Path(repo).glob("*") if path.is_file()}
+            if foreign := next(((name, what) for name, what in others.items() if what), None):
+                raise NetworkError(
+                    f"hf:{repo} has no PyTorch weights: {foreign[0]} is {foreign[1]}; {ADVICE}"
+                ) from error
+            raise MissingWeightsError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
         raise NetworkError(f"hf:{repo} cannot be loaded: {one_line(error)}") from error
     if weights is not None:
         put_weights(module, weights)

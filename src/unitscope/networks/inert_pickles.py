@@ -20,6 +20,7 @@ from torch import Tensor
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _DICTS = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
+_LISTS = {"torch.Size", "builtins.set", "__builtin__.set"}  # the last as protocol 2 calls it
 _TENSORS = {f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3")}
 _PARAMETERS = {f"torch._utils._rebuild_parameter{kind}" for kind in ("", "_with_state")}
 _TYPES = {
@@ -95,10 +96,11 @@ def read_inert(path: Path) -> tuple[object, tuple[str, ...]]:
 class _Unpickler(pickle._Unpickler):
     """Calls nothing. The pickle's other instructions (numbers, texts, lists, memory) are those of Python."""
 
-    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
     stack: list[Any]
 
-    def __init__(self, file: io.BufferedIOBase, names: dict[str, None], load: Callable[[tuple[Any, ...]], Any]):
+    def __init__(
+        self, file: io.BufferedIOBase, names: dict[str, None], load: Callable[[tuple[Any, ...]], Any]
+    ):
         super().__init__(file, encoding="utf-8", errors="replace")
         self._names, self._load = names, load
 
@@ -142,24 +144,22 @@ class _Unpickler(pickle._Unpickler):
                 return args[0]
             if name == "torch._tensor._rebuild_from_type_v2":
                 return self._make(args[0], args[2])
-            if name in ("torch.Size", "builtins.set"):
+            if name in _LISTS:
                 return args[0]
         self._names.setdefault(name)
         return Inert(name, args)
 
-    for code, method in (
-        (pickle.REDUCE, _reduce),
-        (pickle.NEWOBJ, _reduce),
-        (pickle.NEWOBJ_EX, _new),
-        (pickle.BUILD, _build),
-        (pickle.BYTEARRAY8, _refuse),
-    ):
-        dispatch[code[0]] = method
+    dispatch: ClassVar[dict[int, Any]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.REDUCE[0]: _reduce,
+        pickle.NEWOBJ[0]: _reduce,
+        pickle.NEWOBJ_EX[0]: _new,
+        pickle.BUILD[0]: _build,
+        pickle.BYTEARRAY8[0]: _refuse,
+    }
 
 
-def _make_tensor(
-    storage: _Storage, offset: Any, size: Any, stride: Any, dtype: Any = None
-) -> Tensor:
+def _make_tensor(storage: _Storage, offset: Any, size: Any, stride: Any, dtype: Any = None) -> Tensor:
     """A view of the storage, within its bounds."""
     kind = storage.dtype if dtype is None else vars(torch).get(dtype.name.removeprefix("torch."))
     numbers = (offset, *size, *stride)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import MissingWeights, NetworkError, UsageError, missing_extra, say_near
+from unitscope.errors import MissingWeightsError, NetworkError, UsageError, missing_extra, say_near
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
 from unitscope.networks.weights import (
     ADVICE,
@@ -59,11 +59,11 @@ def load_torchvision(
 def _torchvision_file(name: str, published: Any, download: bool) -> Path:
     """The published weights' file in the cache, fetched if that was asked for."""
     if published is None:
-        raise MissingWeights(f"torchvision:{name} has no published weights; {ADVICE}")
+        raise MissingWeightsError(f"torchvision:{name} has no published weights; {ADVICE}")
     path = Path(str(torch.hub.get_dir())) / "checkpoints" / str(published.url).rsplit("/", 1)[-1]
     if not path.is_file():
         if not download:
-            raise MissingWeights(f"the weights of torchvision:{name} are not on this machine; {ADVICE}")
+            raise MissingWeightsError(f"the weights of torchvision:{name} are not on this machine; {ADVICE}")
         try:
             published.get_state_dict(progress=True, check_hash=True, weights_only=True)
         except Exception as error:
@@ -133,7 +133,7 @@ def _timm_pretrained(timm: ModuleType, name: str, download: bool, options: dict[
         repo = getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None)
         cached = hub.try_to_load_from_cache(repo, "model.safetensors") if repo else None
         if not isinstance(cached, str):
-            raise MissingWeights(f"the weights of timm:{name} are not on this machine; {ADVICE}")
+            raise MissingWeightsError(f"the weights of timm:{name} are not on this machine; {ADVICE}")
         options = {**options, "pretrained_cfg_overlay": {"file": cached}}
     try:
         with random_weights(0):

@@ -166,6 +166,9 @@ def _neighbors(folder: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path
         for name in set(sys.modules) - before:
-            beside, file = folder / name.partition(".")[0], Path(vars(sys.modules[name]).get("__file__") or "")
+            beside, file = (
+                folder / name.partition(".")[0],
+                Path(vars(sys.modules[name]).get("__file__") or ""),
+            )
             if file == beside.with_suffix(".py") or beside in file.parents:
                 vars(sys.modules[name])[_NEIGHBOR] = True

@@ -34,12 +34,18 @@ class Fit:
 
     `place` is what stands before the names there, `names` the checkpoint's name of each weight that the
     network has, `others` what lies beside them; `fitting` counts the weights that have the right shape.
+    Counters of batches, which networks lack that were saved long ago, do not count.
     """
 
     place: str
     names: dict[str, str]
     others: tuple[str, ...]
     fitting: int
+
+    @property
+    def found(self) -> int:
+        """How many weights lie there, of whatever shape."""
+        return _count(self.names)
 
     @property
     def averaged(self) -> bool:
@@ -59,12 +65,12 @@ def find_fit(wanted: Shapes, found: Mapping[str, Tensor], origin: str) -> Fit:
     'net/0.module'
     """
     fits = _list_fits(wanted, found)
-    most = max((fit.fitting, len(fit.names)) for fit in fits)
-    best = [fit for fit in fits if (fit.fitting, len(fit.names)) == most]
+    most = max((fit.fitting, fit.found) for fit in fits)
+    best = [fit for fit in fits if (fit.fitting, fit.found) == most]
     best = [fit for fit in best if not fit.averaged] or best
     first, *rivals = sorted(best, key=lambda fit: (len(fit.place), fit.place))
     others = [fit.place for fit in rivals if _differ(first, fit, found)]
-    if others and 2 * len(first.names) > len(wanted):
+    if others and 2 * first.found > _count(wanted):
         places = " and at ".join(place or "its top" for place in (first.place, *others[:_SHOWN]))
         asked = f"{origin}{'.' if '#' in origin else '#'}{others[0].replace('/', '.')}"
         raise NetworkError(f"{origin} holds weights of this network at {places}; say which: {asked}")
@@ -94,7 +100,6 @@ def say_faults(wanted: Shapes, found: Mapping[str, Tensor], fit: Fit) -> str:
 def _list_fits(wanted: Shapes, found: Mapping[str, Tensor]) -> list[Fit]:
     """Every place with something of the network; the whole checkpoint where there is none."""
     ours, theirs = _spell_plainly(wanted), _spell_plainly(found)
-    needed = sum(not _counts_batches(name) for name in wanted)
     fits: list[Fit] = []
     while True:
         own = {plain: name for name, plain in ours.items()}
@@ -105,14 +110,16 @@ def _list_fits(wanted: Shapes, found: Mapping[str, Tensor]) -> list[Fit]:
                 if (end := ".".join(parts[start:])) in own:
                     places[".".join(parts[:start])][own[end]] = name
         fits += [_make_fit(names, ours, wanted, found) for names in places.values()]
-        whole = any(fit.fitting >= needed for fit in fits)
+        whole = any(fit.fitting == _count(wanted) for fit in fits)
         if whole or len({plain.partition(".")[0] for plain in ours.values()}) > 1 or "" in ours.values():
             return fits or [Fit("", {}, tuple(found), 0)]
         # The network itself may be in a wrapper, which the checkpoint has not.
         ours = {name: plain.partition(".")[2] for name, plain in ours.items()}
 
 
-def _make_fit(names: dict[str, str], ours: dict[str, str], wanted: Shapes, found: Mapping[str, Tensor]) -> Fit:
+def _make_fit(
+    names: dict[str, str], ours: dict[str, str], wanted: Shapes, found: Mapping[str, Tensor]
+) -> Fit:
     starts = sorted({_cut(place, ours[name]) for name, place in names.items()}, key=len)
     taken, homes = set(names.values()), {place.rpartition("/")[0] for place in names.values()}
     others = tuple(
@@ -120,8 +127,8 @@ def _make_fit(names: dict[str, str], ours: dict[str, str], wanted: Shapes, found
         for name in found
         if name not in taken and name.rpartition("/")[0] in homes and name.startswith(tuple(starts))
     )
-    fitting = sum(tuple(found[place].shape) == tuple(wanted[name]) for name, place in names.items())
-    return Fit(starts[0].rstrip("./"), names, others, fitting)
+    right = [name for name, place in names.items() if tuple(found[place].shape) == tuple(wanted[name])]
+    return Fit(starts[0].rstrip("./"), names, others, _count(right))
 
 
 def _cut(name: str, plain: str) -> str:
@@ -150,12 +157,17 @@ def _spell_plainly(names: Iterable[str]) -> dict[str, str]:
 
 
 def _differ(one: Fit, other: Fit, found: Mapping[str, Tensor]) -> bool:
-    pairs = ((found[place], found[other.names[name]]) for name, place in one.names.items() if name in other.names)
-    return one.names.keys() != other.names.keys() or not all(_equal(*pair) for pair in pairs)
+    if one.names.keys() != other.names.keys():
+        return True
+    return not all(_equal(found[place], found[other.names[name]]) for name, place in one.names.items())
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return one is other or (one.shape == other.shape and torch.equal(one, other))
+
+
+def _count(names: Iterable[str]) -> int:
+    return sum(not _counts_batches(name) for name in names)
 
 
 def _counts_batches(name: str) -> bool:

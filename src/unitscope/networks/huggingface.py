@@ -78,7 +78,8 @@ def _make(
     try:
         with random_weights(random or 0):
             if weights is None and random is None:
-                module, info = kind.from_pretrained(repo, config=config, output_loading_info=True, **where)
+                options = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # told below
+                module, info = kind.from_pretrained(repo, config=config, **options, **where)
             else:
                 module, info = kind(config), {}
     except Exception as error:
@@ -96,8 +97,10 @@ def _make(
     wrong = sorted(key for key in info.get("missing_keys", ()) if "pooler" not in key)
     wrong += sorted(str(key) for key in info.get("mismatched_keys", ()))
     if wrong:
+        side = getattr(config, "image_size", None)
         raise NetworkError(
-            f"the weights of hf:{repo} are not those of its configuration; "
+            f"the weights of hf:{repo} are not those of its configuration"
+            f"{f' with inputs of {side} pixels' if side else ''}; "
             f"missing or of another shape: {', '.join(wrong[:3])}"
         )
     found: nn.Module = module

@@ -22,6 +22,7 @@ from unitscope.networks.weights import one_line
 Reader = Callable[[Input], dict[str, Tensor]]
 
 _LACKS = re.compile(r"missing \d+ required .*argument")
+_OF_CHANNELS = re.compile(r"(?<!per )channel")
 _OF_SIZE = re.compile(r"\b(size|shape|height|width|dimension|resolution|divisible)", re.IGNORECASE)
 _SCRIPTED = "is TorchScript, whose layers cannot be read"
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -336,7 +337,7 @@ def _advise(said: str, channels: int) -> str:
     """What to do about an error of a forward pass, as far as its words tell."""
     if _LACKS.search(said):
         return "; it takes more than an image: wrap it in a module whose forward pass supplies the rest"
-    if "channel" in said:
+    if _OF_CHANNELS.search(said):
         return f"; it was given {channels} channels: wrap it in a module that makes what it wants of them"
     return "; try another size" if _OF_SIZE.search(said) else ""
 

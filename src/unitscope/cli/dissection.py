@@ -151,7 +151,7 @@ def _choose_method(
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:
-    """List the layers of a network that can be dissected, with their shapes; it may be without its weights.
+    """List the layers of a network that can be dissected, with their shapes; no weights are needed.
 
     Args:
         network: the network to look into.

@@ -195,7 +195,9 @@ def test_layers_take_weights_from_one_place_of_a_checkpoint(tmp_path, capsys):
     options = argparse.Namespace(rate=0.1)
     torch.save({"args": options, "net": state, "net_ema": state}, tmp_path / "a.pth")
     for place in ("", "#net_ema"):
-        assert main(["layers", "net.py:small", "--size", "32", "--weights", f"{tmp_path / 'a.pth'}{place}"]) == 0
+        assert (
+            main(["layers", "net.py:small", "--size", "32", "--weights", f"{tmp_path / 'a.pth'}{place}"]) == 0
+        )
         assert "8 x 8 x 8" in capsys.readouterr().out
     status = main(["layers", "net.py:small", "--weights", f"{tmp_path / 'a.pth'}#net_emma"])
     assert_refused(status, capsys, "no weights at 'net_emma'; near names: net_ema", wanted=2)

@@ -70,7 +70,9 @@ def _list_parts(value: object) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         items = iter(value.items())
         passing, buffers = value.get("_non_persistent_buffers_set"), value.get("_buffers")
-        if isinstance(passing, list) and isinstance(buffers, Mapping):  # a module's buffers that are no weights
+        if isinstance(passing, list) and isinstance(
+            buffers, Mapping
+        ):  # a module's buffers that are no weights
             kept = {key: part for key, part in buffers.items() if key not in passing}
             items = iter({**value, "_buffers": kept}.items())
     elif isinstance(value, list | tuple):
@@ -81,7 +83,7 @@ def _list_parts(value: object) -> Iterator[tuple[str, Any]]:
             yield from _list_parts(part) if isinstance(part, Mapping) else ()
     for key, part in items:
         if isinstance(part, Tensor | Mapping | list | tuple | Inert):
-            yield str(key), part
+            yield (str(key) if isinstance(key, str | int) else type(key).__name__), part
 
 
 def _check_size(path: Path) -> None:

@@ -180,7 +180,7 @@ def _make_tensor(storage: _Storage, offset: Any, size: Any, stride: Any, dtype: 
 def _find_type(named: Any) -> torch.dtype:
     kind = named.name.rpartition(".")[2].removesuffix("Storage") if isinstance(named, _Unused) else ""
     if kind not in _TYPES:
-        raise pickle.UnpicklingError(f"holds data of type {kind or named!r}")
+        raise pickle.UnpicklingError(f"holds data of a type {kind or type(named).__name__}")
     return _TYPES[kind]
 
 
@@ -193,12 +193,19 @@ def _read_zip(archive: zipfile.ZipFile, names: dict[str, None]) -> object:
 
     def load(saved: tuple[Any, ...]) -> _Storage:
         _, named, key, *_ = saved
-        if str(key) not in storages:
+        key = _spell(key)
+        if key not in storages:
             memory = memoryview(bytearray(archive.read(f"{folder}data/{key}")))
-            storages[str(key)] = _Storage(memory, _find_type(named))
-        return storages[str(key)]
+            storages[key] = _Storage(memory, _find_type(named))
+        return storages[key]
 
     return _Unpickler(io.BytesIO(archive.read(place)), names, load).load()
+
+
+def _spell(key: Any) -> str:
+    if not isinstance(key, str | int):  # the text of a value within a value may be endless
+        raise pickle.UnpicklingError(f"calls its data by a {type(key).__name__}")
+    return str(key)
 
 
 def _read_stream(file: io.BufferedIOBase, length: int, names: dict[str, None]) -> object:
@@ -212,16 +219,16 @@ def _read_stream(file: io.BufferedIOBase, length: int, names: dict[str, None]) -
         if kind == "module":  # a class, and the text of its source
             return data[0]
         named, key, _, count, view = (*data, None)[:5]
-        dtype = _find_type(named)
-        if str(key) not in storages:
+        dtype, key = _find_type(named), _spell(key)
+        if key not in storages:
             left -= int(count) * dtype.itemsize
             if left < 0 or count < 0:
                 raise pickle.UnpicklingError("says that it holds more data than it does")
-            storages[str(key)] = _Storage(memoryview(bytearray(count * dtype.itemsize)), dtype)
+            storages[key] = _Storage(memoryview(bytearray(count * dtype.itemsize)), dtype)
         if view is None:
-            return storages[str(key)]
+            return storages[key]
         first, many = (int(number) * dtype.itemsize for number in view[1:])
-        return _Storage(storages[str(key)].memory[first : first + many], dtype)
+        return _Storage(storages[key].memory[first : first + many], dtype)
 
     def read() -> Any:
         return _Unpickler(file, names, load).load()
@@ -234,8 +241,8 @@ def _read_stream(file: io.BufferedIOBase, length: int, names: dict[str, None]) -
     read()  # the machine that wrote it
     found = read()
     for key in read():
-        memory = storages[str(key)].memory
-        size = int.from_bytes(file.read(8), "little") * storages[str(key)].dtype.itemsize
-        if size != len(memory) or file.readinto(memory) != size:
+        storage = storages[_spell(key)]
+        size = int.from_bytes(file.read(8), "little") * storage.dtype.itemsize
+        if size != len(storage.memory) or file.readinto(storage.memory) != size:
             raise pickle.UnpicklingError("is cut short")
     return found

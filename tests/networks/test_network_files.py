@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import MissingWeightsError, NetworkError, UsageError
 from unitscope.networks.load import load_network
 
 
@@ -106,6 +106,24 @@ def test_a_neighbor_that_changed_is_read_anew(tmp_path: Path) -> None:
     assert load_network(f"{net}:build").module.out_channels == 5
     write_factory(tmp_path, 1234)
     assert load_network(f"{net}:build").module.out_channels == 1234
+
+
+@pytest.mark.parametrize("argument", ["pretrained=True", "weights='DEFAULT'", "*, depth=1, weights='a.pth'"])
+def test_a_factory_is_asked_for_no_weights_where_others_are_given(argument: str, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        f"def build({argument}):\n"
+        "    made = torch.nn.Conv2d(3, 2, 1)\n"
+        f"    if {'pretrained' if 'pretrained' in argument else 'weights'}:\n"
+        "        made.load_state_dict(torch.load('nowhere/weights.pth'))\n"
+        "    return made\n"
+    )
+    net = f"{tmp_path / 'net.py'}:build"
+    with pytest.raises(MissingWeightsError, match=r"finds no weights: .*nowhere.*; give --weights FILE"):
+        load_network(net)
+    assert load_network(net, random=3).digest == load_network(net, random=3).digest
+    torch.save(load_network(net, random=3).module.state_dict(), tmp_path / "a.pth")
+    assert load_network(net, weights=tmp_path / "a.pth").digest == load_network(net, random=3).digest
 
 
 def test_packages_in_a_folder_below_a_factory_stay_imported(

@@ -2,9 +2,10 @@
 
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,17 @@ from typing import Any
 
 from torch import nn
 
-from unitscope.errors import NetworkError, UnitscopeError, UsageError, say_near
+from unitscope.errors import MissingWeightsError, NetworkError, UnitscopeError, UsageError, say_near
 from unitscope.networks import KINDS
 from unitscope.networks.foreign import name_format
 from unitscope.networks.network import Network
-from unitscope.networks.weights import one_line, put_weights, random_weights
+from unitscope.networks.weights import ADVICE, one_line, put_weights, random_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
 Size = int | tuple[int, int]
 
 _WEIGHTS = {".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors"}
+_UNTRAINED = {"pretrained": False, "weights": None}
 _NEIGHBOR = "__beside_a_network_of_unitscope__"
 _OPTIONS = {"weights": "weights file", "random": "random weights"}
 
@@ -108,16 +110,22 @@ def _say_file(spec: str) -> str:
 
 
 def load_file(spec: str, weights: Path | None = None, random: int | None = None) -> object:
-    """What the user's own function returns: `FILE.py:FACTORY`. Its code runs, with a fixed seed."""
-    made = call_factory(spec, random or 0)
+    """What the user's own function returns: `FILE.py:FACTORY`. Its code runs, with a fixed seed.
+
+    Where other weights are asked for, an argument `pretrained` is false, an argument `weights` None.
+    Raises `MissingWeightsError` where the function finds no file or network, and has such an argument.
+    """
+    made = call_factory(spec, random or 0, trained=weights is None and random is None)
     module = made.module if isinstance(made, Network) else made
     if weights is not None and isinstance(module, nn.Module):
         put_weights(module, weights)
     return made
 
 
-def call_factory(spec: str, seed: int = 0) -> object:
+def call_factory(spec: str, seed: int = 0, trained: bool = True) -> object:
     """What the function of a Python file returns, `FILE.py:FACTORY`; it is called without arguments.
+
+    If `trained` is false, it is called without weights, where it has an argument `pretrained` or `weights`.
 
     The file's code runs, because it was named; what it draws from torch's random numbers comes from `seed`,
     and the numbers outside go on as if nothing was. What it imports may lie beside it.
@@ -145,11 +153,23 @@ def call_factory(spec: str, seed: int = 0) -> object:
             if not callable(getattr(code, factory, None)):
                 names = [n for n, value in vars(code).items() if callable(value) and not n.startswith("_")]
                 raise UsageError(f"{file} has no function {factory!r}{say_near(factory, names)}")
-            return getattr(code, factory)()
+            return _call(getattr(code, factory), spec, trained)
         except UnitscopeError:
             raise
         except (Exception, SystemExit) as error:
             raise NetworkError(f"{spec} failed: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _call(make: Callable[..., object], spec: str, trained: bool) -> object:
+    known = getattr(inspect.unwrap(make), "__code__", None)
+    names = known.co_varnames[: known.co_argcount + known.co_kwonlyargcount] if known else ()
+    without = {name: value for name, value in _UNTRAINED.items() if name in names}
+    try:
+        return make(**({} if trained else without))
+    except OSError as error:  # no file, or no connection
+        if not trained or not without:
+            raise
+        raise MissingWeightsError(f"{spec} finds no weights: {one_line(error)}; {ADVICE}") from error
 
 
 @contextmanager

@@ -161,6 +161,8 @@ def test_tensors_of_every_type_and_views_are_the_same(zipped: bool, tmp_path: Pa
 def test_a_module_that_was_saved_whole_gives_its_weights(tmp_path: Path) -> None:
     module = nn.DataParallel(make())
     module.module.register_buffer("grid", torch.ones(3), persistent=False)
+    module.module.features[0].anchors = torch.ones(2)
+    module.module.features[0].former = [nn.Linear(2, 2)]
     for zipped in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("torch.serialization.get_source_lines_and_file", lambda *_: ([], "", ""))

@@ -126,6 +126,20 @@ def test_a_factory_is_asked_for_no_weights_where_others_are_given(argument: str,
     assert load_network(net, weights=tmp_path / "a.pth").digest == load_network(net, random=3).digest
 
 
+def test_a_factory_keeps_its_weights_where_it_has_them(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(2, 3, 1, 1), "bias": torch.ones(2)}, tmp_path / "own.pth")
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        f"def build(weights={str(tmp_path / 'own.pth')!r}):\n"
+        "    made = torch.nn.Conv2d(3, 2, 1)\n"
+        "    made.load_state_dict(torch.load(weights)) if weights else None\n"
+        "    return made\n"
+    )
+    net = f"{tmp_path / 'net.py'}:build"
+    assert load_network(net).module.bias.tolist() == [1, 1]
+    assert load_network(net, random=3).module.bias.tolist() != [1, 1]
+
+
 def test_packages_in_a_folder_below_a_factory_stay_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

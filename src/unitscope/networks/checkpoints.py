@@ -14,6 +14,7 @@ from torch import Tensor
 from unitscope.networks.inert_pickles import Inert, read_inert
 
 _DEEPEST, _MOST = 100, 200_000
+_OF_MODULES = ("_parameters", "_buffers", "_modules")
 _PACKED = 20  # torch packs nothing; others who do get no more than a few times out of weights
 _SMALL = 2**24
 
@@ -68,13 +69,7 @@ def _list_parts(value: object) -> Iterator[tuple[str, Any]]:
     """The parts that may hold tensors, by their keys."""
     items: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, Mapping):
-        items = iter(value.items())
-        passing, buffers = value.get("_non_persistent_buffers_set"), value.get("_buffers")
-        if isinstance(passing, list) and isinstance(
-            buffers, Mapping
-        ):  # a module's buffers that are no weights
-            kept = {key: part for key, part in buffers.items() if key not in passing}
-            items = iter({**value, "_buffers": kept}.items())
+        items = iter(_keep_weights(value).items())
     elif isinstance(value, list | tuple):
         items = ((number, part) for number, part in enumerate(value))
     elif isinstance(value, Inert):
@@ -84,6 +79,16 @@ def _list_parts(value: object) -> Iterator[tuple[str, Any]]:
     for key, part in items:
         if isinstance(part, Tensor | Mapping | list | tuple | Inert):
             yield (str(key) if isinstance(key, str | int) else type(key).__name__), part
+
+
+def _keep_weights(found: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Of what a module holds, its weights and parts, without buffers that it does not save; all of others."""
+    parts = {key: found[key] for key in _OF_MODULES if isinstance(found.get(key), Mapping)}
+    if len(parts) < len(_OF_MODULES):
+        return found
+    passing = found.get("_non_persistent_buffers_set")
+    passing = passing if isinstance(passing, list | set) else ()
+    return parts | {"_buffers": {key: part for key, part in parts["_buffers"].items() if key not in passing}}
 
 
 def _check_size(path: Path) -> None:

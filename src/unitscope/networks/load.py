@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -112,10 +112,15 @@ def _say_file(spec: str) -> str:
 def load_file(spec: str, weights: Path | None = None, random: int | None = None) -> object:
     """What the user's own function returns: `FILE.py:FACTORY`. Its code runs, with a fixed seed.
 
-    Where other weights are asked for, an argument `pretrained` is false, an argument `weights` None.
-    Raises `MissingWeightsError` where the function finds no file or network, and has such an argument.
+    It is called without weights of its own (`call_factory`) for random ones, and where it finds none but
+    `weights` are given. Raises what `call_factory` and `put_weights` raise.
     """
-    made = call_factory(spec, random or 0, trained=weights is None and random is None)
+    try:
+        made = call_factory(spec, random or 0, trained=random is None)
+    except MissingWeightsError:
+        if weights is None:
+            raise
+        made = call_factory(spec, trained=False)
     module = made.module if isinstance(made, Network) else made
     if weights is not None and isinstance(module, nn.Module):
         put_weights(module, weights)
@@ -125,13 +130,15 @@ def load_file(spec: str, weights: Path | None = None, random: int | None = None)
 def call_factory(spec: str, seed: int = 0, trained: bool = True) -> object:
     """What the function of a Python file returns, `FILE.py:FACTORY`; it is called without arguments.
 
-    If `trained` is false, it is called without weights, where it has an argument `pretrained` or `weights`.
+    If `trained` is false, it is called without weights, where it has an argument `pretrained` (which is then
+    False) or `weights` (None).
 
     The file's code runs, because it was named; what it draws from torch's random numbers comes from `seed`,
     and the numbers outside go on as if nothing was. What it imports may lie beside it.
 
     Raises `UsageError` where there is no such file or function (with near names), `NetworkError` where the
-    code fails; errors of unitscope pass as they are.
+    code fails, `MissingWeightsError` where it misses a file or a connection, and has such an argument; errors
+    of unitscope pass as they are.
     """
     file, _, factory = spec.rpartition(":")
     source = Path(file)
@@ -175,7 +182,7 @@ def _call(make: Callable[..., object], spec: str, trained: bool) -> object:
 @contextmanager
 def _neighbors(folder: Path) -> Iterator[None]:
     """Inside, files of the folder can be imported; each time anew, whatever was imported from another one."""
-    for name in [name for name, module in sys.modules.items() if _NEIGHBOR in vars(module)]:
+    for name in [name for name in sys.modules if _NEIGHBOR in _content(name)]:
         del sys.modules[name]
     before = set(sys.modules)
     importlib.invalidate_caches()
@@ -186,9 +193,12 @@ def _neighbors(folder: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path
         for name in set(sys.modules) - before:
-            beside, file = (
-                folder / name.partition(".")[0],
-                Path(vars(sys.modules[name]).get("__file__") or ""),
-            )
+            beside = folder / name.partition(".")[0]
+            file = Path(_content(name).get("__file__") or "")
             if file == beside.with_suffix(".py") or beside in file.parents:
-                vars(sys.modules[name])[_NEIGHBOR] = True
+                setattr(sys.modules[name], _NEIGHBOR, True)
+
+
+def _content(module: str) -> Mapping[str, Any]:
+    """The names in a module, some of which stand for more that is imported when it is asked for."""
+    return getattr(sys.modules[module], "__dict__", {})

@@ -155,6 +155,30 @@ def test_code_beside_weights_is_not_run(evil: str, zipped: bool, tmp_path: Path)
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nothing_that_is_named_is_imported(
+    writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_by_a_checkpoint.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for data in (b"cimported_by_a_checkpoint\nx\n.", b"(iimported_by_a_checkpoint\nStorage\n."):
+        writer(tmp_path / "a.pth", data)
+        with pytest.raises(NetworkError):
+            read_weights(tmp_path / "a.pth")
+
+
+def test_a_class_with_its_source_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch compares the source in an old file with the class's own, and may write the difference down."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    for name in (b"torch.nn.parameter\nParameter\n", b"torch.nn.modules.linear\nLinear\n"):
+        write_stream(tmp_path / "a.pth", b"(S'module'\nc" + name + b"S'linear.py'\nS'other source'\ntQ.")
+        with pytest.raises(NetworkError):
+            read_weights(tmp_path / "a.pth")
+        assert list(place.iterdir()) == []
+
+
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 def test_code_in_place_of_weights_is_named(zipped: bool, tmp_path: Path) -> None:
     state = {"weight": Evil(run, torch.ones(3))}

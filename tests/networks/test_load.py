@@ -431,3 +431,32 @@ def test_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=rf"pip install 'unitscope\[{extra}\]'"):
         load_network(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "layer", "shape"),
+    [
+        ("timm:vit_tiny_patch16_224", "patch_embed.proj", (192, 4, 8)),
+        ("timm:swin_tiny_patch4_window7_224", "layers.0", (96, 16, 32)),
+        ("timm:resnet10t", "layer4", (512, 2, 4)),
+    ],
+)
+def test_timm_networks_are_built_for_the_size(spec: str, layer: str, shape: tuple[int, ...]) -> None:
+    network = load_network(spec, random=0, size=(64, 128))
+    assert {row.name: row.shape for row in list_layers(network)}[layer] == shape
+
+
+def test_transformers_networks_are_built_for_the_size(vit: Path) -> None:
+    network = load_network(f"hf:{vit}", random=0, size=(16, 32))
+    layers = {row.name: row.shape for row in list_layers(network)}
+    assert layers["vit.embeddings.patch_embeddings.projection"] == (16, 2, 4)
+    with pytest.warns(UserWarning, match=r"has no preprocessor_config.json"):
+        assert load_network(f"hf:{vit}", size=32).preprocessing.size == (32, 32)
+    with pytest.raises(NetworkError, match=r"hf:.*position_embeddings"):
+        load_network(f"hf:{vit}", size=16)
+
+
+def test_a_folder_with_weights_of_flax_alone(vit: Path) -> None:
+    (vit / "model.safetensors").rename(vit / "flax_model.msgpack")
+    with pytest.raises(NetworkError, match=r"no PyTorch weights: flax_model.msgpack is Flax \(JAX\) weights"):
+        load_network(f"hf:{vit}")

@@ -366,3 +366,25 @@ def test_every_listed_address_can_be_read(odd: Odd) -> None:
 def test_listing_fails_in_one_line() -> None:
     with pytest.raises(NetworkError, match=r"Linear failed on an input of 8 x 8 pixels: .*try another size"):
         list_layers(nn.Linear(3, 2), (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("module", "said", "unsaid"),
+    [
+        (nn.Conv2d(1, 4, 3), "it was given 3 channels", "another size"),
+        (nn.Sequential(nn.BatchNorm2d(3), nn.GroupNorm(2, 4)), "it was given 3 channels", "another size"),
+        (
+            nn.Bilinear(3, 3, 2),
+            "missing 1 required .*: it takes more than an image|takes more",
+            "another size",
+        ),
+        (Returning(lambda _: {}["depth"]), "'depth'", "another size"),
+        (Returning(lambda x: x.nothing), "no attribute 'nothing'", "another size"),
+        (nn.Conv2d(3, 4, 9), "try another size", "channels:"),
+        (Returning(lambda x: x.reshape(1, 3, 7, 7)), "try another size", "channels:"),
+    ],
+)
+def test_advice_is_about_what_is_the_matter(module: nn.Module, said: str, unsaid: str) -> None:
+    with pytest.raises(NetworkError, match=said) as told:
+        list_layers(module, (8, 8))
+    assert unsaid not in str(told.value)

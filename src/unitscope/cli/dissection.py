@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ from unitscope.cli.words import (
     print_json,
 )
 from unitscope.cli.words import show as print_result
-from unitscope.errors import UsageError
+from unitscope.errors import MissingWeightsError, UsageError
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,17 @@ def _choose_method(
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:
-    """List the layers of a network that can be dissected, with their shapes.
+    """List the layers of a network that can be dissected, with their shapes; no weights are needed.
 
     Args:
         network: the network to look into.
     """
-    rows = us.list_layers(opening.load(network))
+    try:
+        loaded = opening.load(network)
+    except MissingWeightsError as error:  # which shapes do not need
+        loaded = replace(opening, random_weights=0).load(network)
+        print(f"unitscope: {str(error).partition(';')[0]}; listed with random weights", file=sys.stderr)
+    rows = us.list_layers(loaded)
     if json:
         print_json([asdict(row) for row in rows])
         return

@@ -41,7 +41,7 @@ class Opening:
     """How the network is opened.
 
     Args:
-        weights: a safetensors file or a state dict; nothing in it is executed.
+        weights: a checkpoint, or FILE#PLACE for one of several in it; nothing in it is executed.
         random_weights: a seed: the architecture with random weights.
         download: allow the network's library to fetch pretrained weights.
         size: side of the network's input in pixels.

@@ -86,6 +86,8 @@ class Network:
 
     `name` is what opened it. `prefix_tokens` is the number of class and register tokens in front of
     a transformer's patch tokens, None to work it out from the shape.
+
+    Of what `torch.compile` returned, `module` is the module that was given to it.
     """
 
     module: nn.Module
@@ -94,6 +96,9 @@ class Network:
     name: str = "network"
     prefix_tokens: int | None = None
     _digested: list[_Digested] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "module", _unwrap(self.module))
 
     @property
     def device(self) -> str:
@@ -135,7 +140,12 @@ class Network:
 
 def as_network(network: Network | nn.Module) -> Network:
     """The network, or a bare module as one, under the name of its class."""
-    return network if isinstance(network, Network) else Network(network, name=type(network).__name__)
+    return network if isinstance(network, Network) else Network(network, name=type(_unwrap(network)).__name__)
+
+
+def _unwrap(module: nn.Module) -> nn.Module:
+    inner = getattr(module, "_orig_mod", None)  # its class lies where importing takes seconds
+    return inner if isinstance(inner, nn.Module) and type(module).__name__ == "OptimizedModule" else module
 
 
 def _freeze(value: object) -> Tensor | bytes:

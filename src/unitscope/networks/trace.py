@@ -1,5 +1,7 @@
 """Reading the layers of a network, which is left as it was found."""
 
+import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,6 +21,10 @@ from unitscope.networks.weights import one_line
 
 Reader = Callable[[Input], dict[str, Tensor]]
 
+_LACKS = re.compile(r"missing \d+ required .*argument")
+_OF_CHANNELS = re.compile(r"(?<!per )channel")
+_OF_SIZE = re.compile(r"\b(size|shape|height|width|dimension|resolution|divisible)", re.IGNORECASE)
+_SCRIPTED = "is TorchScript, whose layers cannot be read"
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
@@ -133,6 +139,7 @@ def hook_layer(
         return args, {**kwargs, next(iter(kwargs)): new}
 
     with ExitStack() as hooks:
+        hooks.enter_context(_run_uncompiled())
         change = hooks.enter_context(put_channels_first(change, target, module, layer))
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
@@ -254,7 +261,9 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     network = as_network(network)
     module, batch = network.module, network.blank(size)
     # Subclasses of containers may have a forward pass of their own.
+    _check_kind(module, network.name)
     names = {part: key for key, part in module.named_modules() if key and type(part) not in _CONTAINERS}
+    closed = {part for part in names if isinstance(part, torch.jit.ScriptModule)}
     seen: dict[nn.Module, list[tuple[tuple[int, int, int] | None, str, str]]] = {part: [] for part in names}
 
     def measure(part: nn.Module, _args: object, output: object) -> None:
@@ -271,7 +280,7 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         seen[part].append((shape, raw, reason))
 
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
-        for part in names:
+        for part in names.keys() - closed:
             hooks.callback(part.register_forward_hook(measure).remove)
         try:
             module(*spread(batch))
@@ -283,7 +292,8 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         for number, found in enumerate(seen[part], 1):
             layers.append(LayerShape(key if calls == 1 else f"{key}#{number}", kind, calls, *found))
         if not calls:
-            layers.append(LayerShape(key, kind, 0, None, "", "never runs in a forward pass"))
+            reason = _SCRIPTED if part in closed else "never runs in a forward pass"
+            layers.append(LayerShape(key, kind, 0, None, "", reason))
     return layers
 
 
@@ -297,11 +307,21 @@ def evaluation(module: nn.Module) -> Iterator[None]:
     try:
         for part, _ in modes:
             part.training = False
-        with hold_memory():
+        with hold_memory(), _run_uncompiled():
             yield
     finally:
         for part, training in modes:
             part.training = training
+
+
+@contextmanager
+def _run_uncompiled() -> Iterator[None]:
+    """Without what `torch.compile` made: it does not see hooks that come later."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _failure(name: str, batch: Input, error: Exception) -> NetworkError:
@@ -309,7 +329,17 @@ def _failure(name: str, batch: Input, error: Exception) -> NetworkError:
         shapes = " and ".join(_describe(part) for part in batch)
         return NetworkError(f"{name} failed on an input of {shapes}: {one_line(error)}")
     size = " x ".join(map(str, batch.shape[-2:]))
-    return NetworkError(f"{name} failed on an input of {size} pixels: {one_line(error)}; try another size")
+    said = f"{name} failed on an input of {size} pixels: {one_line(error)}"
+    return NetworkError(f"{said}{_advise(str(error), batch.shape[1])}")
+
+
+def _advise(said: str, channels: int) -> str:
+    """What to do about an error of a forward pass, as far as its words tell."""
+    if _LACKS.search(said):
+        return "; it takes more than an image: wrap it in a module whose forward pass supplies the rest"
+    if _OF_CHANNELS.search(said):
+        return f"; it was given {channels} channels: wrap it in a module that makes what it wants of them"
+    return "; try another size" if _OF_SIZE.search(said) else ""
 
 
 def _say_calls(calls: int) -> str:
@@ -338,10 +368,17 @@ def _find_addresses(
 ) -> tuple[nn.Module, str, dict[str, nn.Module], list[_Address]]:
     """The module, its name for messages, its parts by name, and the addresses of the layers in it."""
     network = as_network(network)
+    _check_kind(network.module, network.name)
     parts = dict(network.module.named_modules(remove_duplicate=False))
     addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
     for address in addresses:
         if address.module not in parts or not address.module:
             near = say_near(address.module, filter(None, parts)) or "; `unitscope layers NETWORK` lists them"
             raise UsageError(f"{network.name} has no layer {address.module!r}{near}")
+        _check_kind(parts[address.module], f"layer {address.module} of {network.name}")
     return network.module, network.name, parts, addresses
+
+
+def _check_kind(module: nn.Module, name: str) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise NetworkError(f"{name} {_SCRIPTED}; give the module that it was made from")

@@ -45,15 +45,15 @@ def help_text(command: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def own_entries(**chosen: str) -> EntryPoints:
+def own_entries(group: str) -> EntryPoints:
     """The entry points of unitscope, without those of other packages."""
-    found = entry_points(**chosen)
+    found = entry_points(group=group)
     return EntryPoints(entry for entry in found if entry.dist and entry.dist.name == "unitscope")
 
 
 def cli_page() -> str:
     """The page, with the help of every command."""
-    with mock.patch.object(plugins, "entry_points", own_entries):
+    with mock.patch.object(plugins, "list_entries", own_entries):
         parts = [HEAD, f"```text\n{help_text('')}\n```\n"]
         parts += [f"## {command}\n\n```text\n{help_text(command)}\n```\n" for command in list_commands()]
     return "\n".join(parts)

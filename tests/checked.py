@@ -9,12 +9,17 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType
 from typing import Any
 
 import jaxtyping
 from beartype import beartype
+from beartype.roar import BeartypeException
 
 jaxtyped = jaxtyping.jaxtyped
+Decorator = Callable[..., Callable[..., Any]]
+MADE: dict[int, tuple[CodeType, Decorator]] = {}
+"""How functions of the same lines are checked, by the number of their code, which stays in memory with it."""
 
 
 def check_lightly() -> None:
@@ -27,20 +32,32 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
     if given or typechecker is None:
         return jaxtyped(*given, typechecker=typechecker)
     wholly = jaxtyped(typechecker=typechecker)
+    return lambda it: check(it, wholly) if inspect.isfunction(it) else wholly(it)
 
-    def check(it: Any) -> Any:
-        if not inspect.isfunction(it):
-            return wholly(it)
-        try:
-            arrays = [hint for hint in find_types(it) if is_array(hint)]
-            checked = beartype(it)
-        except Exception:  # a name that is known later, or to type checkers only
-            return wholly(it)
-        if any("{" in hint.dim_str for hint in arrays):
-            return wholly(it)
-        return in_scope(checked) if arrays else checked
 
-    return check
+def check(function: FunctionType, wholly: Decorator) -> Callable[..., Any]:
+    """The function with its types checked, `wholly` or lightly."""
+    if id(function.__code__) in MADE:  # a function inside another is made with every call of that one
+        return MADE[id(function.__code__)][1](function)
+    try:
+        arrays = [hint for hint in find_types(function) if is_array(hint)]
+        checked = beartype(function)
+    except (NameError, TypeError, BeartypeException):  # a name or generic of type checkers only
+        return wholly(function)
+    if any("{" in hint.dim_str for hint in arrays):
+        return wholly(function)
+    steps = [functools.partial(renew, checked)] if checked is not function else []
+    steps += [in_scope] if arrays else []
+    made = functools.partial(functools.reduce, lambda it, step: step(it), steps)
+    MADE[id(function.__code__)] = function.__code__, made
+    return made(function)
+
+
+def renew(checked: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """As beartype checked another function of the same lines: to compile that again takes a millisecond."""
+    fresh = FunctionType(checked.__code__, checked.__globals__, checked.__name__)
+    fresh.__kwdefaults__ = {**checked.__kwdefaults__, "__beartype_func": function}
+    return functools.update_wrapper(fresh, function)
 
 
 def in_scope(function: Callable[..., Any]) -> Callable[..., Any]:

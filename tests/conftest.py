@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -13,16 +14,16 @@ check_lightly()
 
 LONG = (
     ("lab/commands/test_study_commands.py", "cli", "experiments"),
-    ("lab/zoo", "lab/world", "test_docs.py", "views", "dissection"),
+    ("lab/zoo", "lab/world", "lab/test_browser_tour.py", "test_docs.py", "views", "dissection"),
 )
 """What takes long, for each of two processes to begin with, so that only short tests are left at the end.
 
-The first soon calls the compiled loops, the second does not: they are compiled once, and not by both.
+The first soon calls the compiled loops, the second later: they are compiled once, and not by both.
 """
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sorts the tests for two processes; each takes a half, then some of the other's end."""
+    """Sorts the tests for several processes; each takes its share, then some of another's end."""
     if not hasattr(config, "workerinput"):
         return
 
@@ -30,11 +31,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folders = [Path(__file__).parent / place for place in places]
         return [item for folder in folders for item in items if item.path.is_relative_to(folder)]
 
-    first, second = map(find, LONG)
-    long = {*first, *second}
+    groups = list(map(find, LONG))
+    long = {item for group in groups for item in group}
     short = [item for item in items if item not in long]
-    filling = max(0, len(items) // 2 - len(first))
-    items[:] = [*first, *short[:filling], *second, *short[filling:]]
+    share = -(-len(items) // len(LONG))
+    for group in groups:
+        filling = max(0, share - len(group))
+        group += short[:filling]
+        del short[:filling]
+    items[:] = [item for group in groups for item in group] + short
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: it need not be looked through for garbage again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

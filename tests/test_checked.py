@@ -30,6 +30,24 @@ def test_axes_of_one_name_have_one_length_in_a_call():
             project(np.ones((4, 3)), y)
 
 
+def test_every_function_made_inside_another_is_checked():
+    def make(factor):
+        @check
+        def scale(x: Float64[np.ndarray, "n"], *, by: int = 1) -> Float64[np.ndarray, "n"]:
+            """Times a factor."""
+            return x * factor * by
+
+        return scale
+
+    for factor in range(3):
+        scale = make(factor)
+        assert scale(np.ones(2), by=2).tolist() == [2.0 * factor] * 2
+        assert scale.__doc__ == "Times a factor."
+        for given, by in (([1.0], 1), (np.ones((2, 2)), 1), (np.ones(2), 0.5)):
+            with pytest.raises(Exception, match="violates type hint"):
+                scale(given, by=by)
+
+
 def test_a_shape_is_worked_out_from_an_argument():
     assert len(repeat(3)) == 3
     with pytest.raises(jaxtyping.TypeCheckError):

@@ -1,6 +1,7 @@
 """What packages bring: found by name, loaded when used, and one line for what cannot be had."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ class Packages:
     """Packages that are installed for one test, in a folder in front of all others."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.changes = folder, 0
 
     def add(self, package: str, group: str, **entries: str) -> None:
         info = self.folder / f"{package}-1.0.dist-info"
@@ -56,6 +57,8 @@ class Packages:
         lines = [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
         with open(info / "entry_points.txt", "a") as file:
             file.write("\n".join(lines) + "\n")
+        self.changes += 1  # as installing does: the folder changes
+        os.utime(self.folder, (self.changes, self.changes))
 
 
 @pytest.fixture
@@ -220,7 +223,10 @@ def test_the_laboratory_comes_in_as_any_package_does() -> None:
 LOADED = """
 import contextlib, io, json, os, sys
 from unitscope.cli import list_commands, main
-for words in ("", *list_commands()):
+with contextlib.redirect_stdout(io.StringIO()):
+    status = main(["--help"])
+print(json.dumps(["", status, sorted(sys.modules)]), flush=True)
+for words in list_commands():
     if os.fork() == 0:
         with contextlib.redirect_stdout(io.StringIO()):
             status = main([*words.split(), "--help"])

@@ -32,6 +32,14 @@ for words in json.load(sys.stdin):
     assert status == 0, (words, status)
 assert not [name for name in sys.modules if name.startswith("unitscope.lab")]
 """
+APART = """
+import contextlib, io, json, sys
+from unitscope.cli import main
+for words in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(words)
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
 NETWORK = """
 from torch import nn
 from unitscope import Network, Preprocessing
@@ -102,16 +110,22 @@ def test_commands_work_without_the_laboratory(
 
 
 def test_what_the_laboratory_brings_is_a_line_where_it_is_missing(copy: Path) -> None:
-    program = "import sys; from unitscope.cli import main; sys.exit(main({}))"
-    menu = run(program.format(["--help"]), PYTHONPATH=str(copy))
-    assert menu.returncode == 0
-    assert "  dissect " in menu.stdout
-    assert "  study " not in menu.stdout
-    lines = menu.stderr.splitlines()
-    assert len(lines) == 3
+    commands = [
+        ["--help"],
+        ["study"],
+        ["layers", "zoo:scene-classifier"],
+        ["concepts", "check", "drawn:count=2"],
+    ]
+    done = run(APART, json.dumps(commands), PYTHONPATH=str(copy))
+    assert done.returncode == 0, done.stderr
+    (status, menu, lost), *refused = map(json.loads, done.stdout.splitlines())
+    assert status == 0
+    assert "  dissect " in menu
+    assert "  study " not in menu
+    assert len(lines := lost.splitlines()) == 3
     assert all("of package 'unitscope' cannot be loaded: ModuleNotFoundError" in line for line in lines)
-    for words in (["study"], ["layers", "zoo:scene-classifier"], ["concepts", "check", "drawn:count=2"]):
-        refused = run(program.format(words), PYTHONPATH=str(copy))
-        assert refused.returncode == 2, words
-        assert refused.stderr.count("\n") == 1
-        assert "No module named 'unitscope.lab'" in refused.stderr
+    assert len(refused) == 3
+    for status, _, complaint in refused:
+        assert status == 2
+        assert complaint.count("\n") == 1
+        assert "No module named 'unitscope.lab'" in complaint

@@ -10,9 +10,12 @@ be named as `"module:function"`, which is imported when it is used. So a list of
 The laboratory of unitscope comes in by this door too.
 """
 
+import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from unitscope.errors import UnitscopeError, UsageError, say_near
@@ -94,9 +97,20 @@ def find_function(place: Place, origin: str = "") -> Callable[..., Any]:
     return found
 
 
+def list_entries(group: str) -> EntryPoints:
+    """What packages state for a group; read again only where a folder of packages has changed since."""
+    folders = ((folder, Path(folder)) for folder in sys.path)
+    return _read_entries(group, tuple((name, it.stat().st_mtime_ns) for name, it in folders if it.exists()))
+
+
+@lru_cache(maxsize=16)
+def _read_entries(group: str, seen: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
 def list_names(group: str) -> tuple[str, ...]:
     """The names that packages bring to a group, sorted; nothing is imported."""
-    return tuple(sorted({entry.name for entry in entry_points(group=group)}))
+    return tuple(sorted({entry.name for entry in list_entries(group)}))
 
 
 def find_plugin(group: str, name: str, wanted: type[T]) -> T | None:
@@ -175,7 +189,7 @@ def say_kinds(group: str, built_in: Mapping[str, Kind], name: str) -> str:
 
 def _choose(group: str, name: str, built_in: bool = False) -> tuple[list[EntryPoint], list[EntryPoint]]:
     """The entries of a name that count, and those that do not: unitscope's own stands before them."""
-    entries = list({entry.value: entry for entry in entry_points(group=group, name=name)}.values())
+    entries = list({entry.value: entry for entry in list_entries(group).select(name=name)}.values())
     if built_in:
         return [], entries
     own = [entry for entry in entries if entry.dist and entry.dist.name == "unitscope"]

@@ -94,7 +94,7 @@ def test_too_few_images_are_told(place, capsys):
 
 def test_a_generators_units_are_shown_with_what_they_miss(place, capsys):
     words = (
-        "detect zoo:generator --layer layer2 --concept boat --images segmenter:zoo:segmenter,count=96,seed=3"
+        "detect zoo:generator --layer layer2 --concept boat --images segmenter:zoo:segmenter,count=64,seed=3"
     )
     assert main(f"{words} --top 2 --out made --json".split()) == 0
     found = json.loads(capsys.readouterr().out)

@@ -1,5 +1,7 @@
 """Networks of the libraries, from their name to named units."""
 
+from functools import cache, partial
+
 import pytest
 import torch
 import transformers
@@ -7,6 +9,8 @@ import transformers
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.lab.world import open_drawn
 from unitscope.networks.load import load_network
+
+load_once = cache(partial(load_network, random=0))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +24,7 @@ from unitscope.networks.load import load_network
     ],
 )
 def test_a_network_of_a_library_is_dissected(spec, layer, size, units, cells):
-    network = load_network(spec, random=0, size=size)
+    network = load_once(spec, size=size)
     source, spent = open_drawn(6, size=64), Confidences(5, 10)
     run = dissect(network, source, [layer], quantile=0.2, batch_size=3, confidences=spent)
     assert len(run[layer]) == units
@@ -41,7 +45,7 @@ def test_a_vision_transformer_is_dissected_on_its_patch_grid(tmp_path):
 
 
 def test_before_and_after_an_in_place_rectifier_differ():
-    network = load_network("torchvision:vgg16", random=0, size=32)
+    network = load_once("torchvision:vgg16", size=32)
     run = dissect(network, open_drawn(4, size=64), ["features.28", "features.29"], confidences=Confidences(0))
     before, after = run["features.28"], run["features.29"]
     assert (before.exemplars.peaks < 0).any()

@@ -235,28 +235,28 @@ def test_layers_are_not_seen_before_they_are_whole(run, tmp_path, monkeypatch):
 
 STARTER = """
 import os, shlex, sys
-import unitscope as us
 from unitscope.cli import main
 
-us.dissect, us.load_network, us.open_source  # imported here, once for all
+told = os.fdopen(os.dup(1), "w", buffering=1)
+for stream in (1, 2):
+    os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+main(shlex.split(sys.argv[1]))  # what the first run imports all others have
 for line in sys.stdin:
     if not (child := os.fork()):
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in range(3):
-            os.dup2(nothing, stream)
         os._exit(main(shlex.split(line)))
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print(child, file=told)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=told)
 """
 """Runs every line it reads as a command in a process of its own; prints its id, and at its end its status."""
 
 
 def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
     (tmp_path / "net.py").write_text(NETWORK)
-    write_folder(tmp_path / "set", 300, size=(24, 20))
-    words = "dissect net.py:small --layers 0 4 --size 64 --concepts folder:set --no-report --threads 1 --out"
+    write_folder(tmp_path / "set", 260, size=(24, 20))
+    words = "dissect net.py:small --layers 0 4 --size 64 --concepts folder:set"
+    words += " --shifts 20 --no-report --threads 1 --out"
     moments = random.Random(0)
-    python = [sys.executable, "-c", STARTER]
+    python = [sys.executable, "-c", STARTER, f"{words} first"]
     with subprocess.Popen(python, cwd=tmp_path, text=True, stdin=-1, stdout=-1, bufsize=1) as starter:
 
         def start(out: str) -> int:
@@ -266,8 +266,8 @@ def test_a_run_killed_at_any_moment_and_resumed_gives_the_same_bytes(tmp_path):
         def wait() -> int:
             return int(starter.stdout.readline())
 
-        began = time.monotonic()
         start("whole")
+        began = time.monotonic()
         assert wait() == 0
         length = time.monotonic() - began
         wanted = (tmp_path / "whole" / "units.csv").read_bytes()

@@ -1,12 +1,13 @@
 """The demo's page in a real browser: every chapter, every picture, every link."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from test_browser import browser, watch
 
 from unitscope.cli import main
-from unitscope.experiments import study_placement
+from unitscope.experiments import study_erasure, study_placement, study_removal
 from unitscope.lab import demo
 
 __all__ = ["browser"]
@@ -23,21 +24,27 @@ CHAPTERS = [
 def see_pictures(page):
     """Load every picture, also one that waits to be scrolled to: to go away would cut it off."""
     page.evaluate("Promise.all([...document.images].map(one => (one.loading = 'eager', one.decode())))")
-    page.wait_for_load_state("networkidle")
 
 
-def place_once(*given, **options):
-    """The study of placement with one place an image."""
-    return study_placement(*given, **{**options, "places": 1})
+def smaller(study, **fewer):
+    """The study over as little as this, whatever it is asked for."""
+    return lambda *given, **options: study(*given, **{**options, **fewer})
 
 
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as smaller:
-        smaller.setattr(demo, "PAINTED", ("tree",))
-        smaller.setattr(demo, "study_placement", place_once)
-        assert main(["demo", "--count", "40", "--out", str(folder / "demo")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "FEWEST", 96)
+        patch.setattr(demo, "PAINTED", ("tree",))
+        patch.setattr(demo, "CLASSIFIER_LAYERS", ("layer4", "layer5"))
+        patch.setattr(demo, "GENERATOR_LAYERS", ("layer2", "layer3"))
+        patch.setattr(demo, "PRETRAINED_LAYERS", ("_blocks.10", "_conv_head"))
+        classes = ["garden", "classroom", "market"]  # of which there are enough
+        patch.setattr(demo, "study_removal", partial(study_removal, classes=classes, draws=3))
+        patch.setattr(demo, "study_erasure", smaller(study_erasure, images=12, counts=(20,), draws=3))
+        patch.setattr(demo, "study_placement", smaller(study_placement, images=12))
+        assert main(["demo", "--count", "24", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 
 
@@ -53,11 +60,10 @@ def test_a_visitor_walks_the_tour(browser, tour):
         assert page.locator("h2", has_text=name).is_visible()
     links = page.eval_on_selector_all(".links a", "all => all.map(one => one.href)")
     assert len(links) == 8
+    see_pictures(page)
     for link in links:
         page.goto(link)
         assert page.locator("h1, h2").first.is_visible()
-        see_pictures(page)
-        page.go_back()
         see_pictures(page)
     page.wait_for_timeout(100)
     assert watched.errors == []

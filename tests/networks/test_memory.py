@@ -1,6 +1,7 @@
 """Memory of passes: kept inside a block, given back after it, and only where glibc's limits are its own."""
 
 import ctypes
+import os
 import resource
 import subprocess
 import sys
@@ -15,12 +16,12 @@ from unitscope.networks import memory
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.trace import evaluation
 
-PAGES = (96 << 20) // resource.getpagesize()
+PAGES = (40 << 20) // resource.getpagesize()
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is left to the system")
 
 
 def count_faults(blocks: int = 1) -> int:
-    """How many pages the system hands out while so many times 96 MB are taken and freed, four times."""
+    """How many pages the system hands out while so many times 40 MB are taken and freed, four times."""
     size = blocks * PAGES * resource.getpagesize()
     torch.ones(size, dtype=torch.uint8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -66,19 +67,27 @@ def passes_hold_memory():
     assert gives_back()
 
 
-@on_linux
-@pytest.mark.parametrize(
-    "check",
-    [
-        freed_memory_is_kept_inside_the_block_and_given_back_after_it,
-        the_last_of_several_blocks_ends_it_also_after_an_error,
-        passes_hold_memory,
-    ],
+CHECKS = (
+    freed_memory_is_kept_inside_the_block_and_given_back_after_it,
+    the_last_of_several_blocks_ends_it_also_after_an_error,
+    passes_hold_memory,
 )
-def test_in_a_process_of_its_own(check):
+
+
+@pytest.fixture(scope="module")
+def told() -> str:
+    """What is said of every check in a process of its own."""
     # What other tests have left free decides where a block lies, and whether it is new.
-    done = subprocess.run([sys.executable, __file__, check.__name__], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, __file__], stdout=-1, stderr=subprocess.STDOUT, text=True, check=True
+    )
+    return done.stdout
+
+
+@on_linux
+@pytest.mark.parametrize("check", CHECKS)
+def test_in_a_process_of_its_own(check, told):
+    assert f"{check.__name__} ended with 0" in told, told
 
 
 @pytest.fixture
@@ -110,4 +119,8 @@ def test_other_allocators_are_left_alone(monkeypatch, found):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    for check in CHECKS:
+        if not (child := os.fork()):
+            check()
+            sys.exit()
+        print(check.__name__, "ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

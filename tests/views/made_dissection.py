@@ -1,6 +1,7 @@
 """A dissection made up from a seed: plausible counts, masks over painted pictures, hostile names."""
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -56,6 +57,7 @@ class MadeSource:
         return Example(name, paint(index, self.size))
 
 
+@cache
 def shapes(index: int) -> list[tuple[float, float, float]]:
     """Center x, center y and radius of the shapes of a picture, as fractions of its sides."""
     rng = np.random.default_rng(index)
@@ -78,24 +80,27 @@ def paint(index: int, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(picture)
 
 
+@cache
+def made_mask(image: int, kind: int) -> np.ndarray:
+    """Runs (row, first column, last + 1) over one of a picture's shapes, with a spot for every fifth kind."""
+    side = FRAME.mask_size[0]
+    rows, columns = (np.mgrid[:side, :side] + 0.5) / side
+    x, y, radius = shapes(image)[kind % 3]
+    wobble = 1 + 0.3 * np.sin(3 * np.arctan2(rows - y, columns - x) + kind)
+    mask = (columns - x) ** 2 + (rows - y) ** 2 < (radius * wobble) ** 2
+    if kind % 5 == 0:
+        mask |= (columns - 0.9) ** 2 + (rows - 0.1) ** 2 < 0.006
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    starts, stops = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    return np.column_stack([starts, stops[:, 1]])
+
+
 def made_exemplars(rng: np.random.Generator, units: int, ranks: int, images: int) -> Exemplars:
     chosen = np.stack([rng.choice(images, ranks, replace=False) for _ in range(units)]).astype(np.int32)
     peaks = -np.sort(-rng.gamma(4, 3, (units, ranks)), 1).astype(np.float32)
-    side = FRAME.mask_size[0]
-    rows, columns = (np.mgrid[:side, :side] + 0.5) / side
-    offsets, runs = [0], []
-    for unit in range(units):
-        for image in chosen[unit]:
-            x, y, radius = shapes(int(image))[unit % 3]
-            wobble = 1 + 0.3 * np.sin(3 * np.arctan2(rows - y, columns - x) + unit)
-            mask = (columns - x) ** 2 + (rows - y) ** 2 < (radius * wobble) ** 2
-            if unit % 5 == 0:
-                mask |= (columns - 0.9) ** 2 + (rows - 0.1) ** 2 < 0.006
-            edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-            starts, stops = np.argwhere(edges == 1), np.argwhere(edges == -1)
-            runs.append(np.column_stack([starts, stops[:, 1]]))
-            offsets.append(offsets[-1] + len(starts))
-    return Exemplars(chosen, peaks, np.array(offsets, np.int64), np.concatenate(runs).astype(np.uint16))
+    runs = [made_mask(int(image), unit % 15) for unit in range(units) for image in chosen[unit]]
+    offsets = np.cumsum([0, *map(len, runs)])
+    return Exemplars(chosen, peaks, offsets.astype(np.int64), np.concatenate(runs).astype(np.uint16))
 
 
 def made_confidence(rng: np.random.Generator, iou: np.ndarray) -> Confidence:
@@ -117,6 +122,7 @@ def made_confidence(rng: np.random.Generator, iou: np.ndarray) -> Confidence:
     )
 
 
+@cache  # many tests show the same; nobody writes into it
 def made_layer(
     layer: str,
     units: int,

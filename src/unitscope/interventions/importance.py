@@ -180,10 +180,9 @@ def correlate_ranks(one: Values, other: Values, *, replicates: int = 1000, seed:
 
 
 def _spearman(one: Values, other: Values) -> float:
-    first, second = _ranks(one), _ranks(other)
-    if first.std() == 0 or second.std() == 0:
-        return 0.0
-    return round(float(np.corrcoef(first, second)[0, 1]), 12)
+    first, second = (ranks - ranks.mean() for ranks in map(_ranks, (one, other)))
+    scale = np.sqrt((first @ first) * (second @ second))
+    return round(float(first @ second / scale), 12) if scale > 0 else 0.0
 
 
 def _ranks(values: Values) -> Values:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Float64, Int32, Int64, UInt8
 from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds, UnitIds
@@ -45,9 +45,10 @@ class Resampling:
         return place
 
     @cached_property
-    def first_half(self) -> Int64[np.ndarray, "image"]:
+    def first_half(self) -> Int32[np.ndarray, "image"]:
         """Every image's number where it is in the first half of the order, else -1."""
-        return np.where(self.place < len(self.order) // 2, np.arange(len(self.order)), -1)
+        here = self.place < len(self.order) // 2
+        return np.where(here, np.arange(len(self.order)), -1).astype(np.int32)
 
 
 def draw_resampling(images: int, seed: int, shifts: int, replicates: int) -> Resampling:

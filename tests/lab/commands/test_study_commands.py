@@ -4,13 +4,14 @@ import csv
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from painted import paint_here
 from unitscope.cli import main
 from unitscope.lab.plugins import STUDY
-from unitscope.lab.studies import discrimination, trained_groups
+from unitscope.lab.studies import discrimination, threshold, trained_groups
 from unitscope.lab.studies.catalog import STUDIES
 from unitscope.lab.world import open_drawn
 from unitscope.lab.zoo import pictures
@@ -32,7 +33,9 @@ def smaller():
         patch.setattr(trained_groups, "QUICK_STEPS", 2)
         course = trained_groups.Setting.course
         patch.setattr(trained_groups.Setting, "course", lambda *given: replace(course(*given), pictures=64))
-        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=48, seed=2000, size=64))
+        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=24, seed=2000, size=64))
+        counted = partial(threshold.count_network, quantiles=(0.002, 0.005, 0.01))
+        patch.setattr(threshold, "count_network", counted)
         patch.setattr(discrimination, "open_drawn", lambda count, *more: open_drawn(count // 3, *more))
         patch.setattr(pictures, "_paint_into", paint_here)
         yield

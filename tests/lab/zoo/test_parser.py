@@ -175,7 +175,7 @@ def test_the_same_seed_gives_the_same_file_also_after_a_stop(shapes, tmp_path, m
 def test_shapes_are_learned_saved_and_named_again(shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(parser, "CHANNELS", (8, 16, 16, 16, 16))
     learned, held_out = halve_masked(open_folder(shapes), 0.75)
-    made, _ = train_parser(learned, tmp_path / "run", steps=80)
+    made, _ = train_parser(learned, tmp_path / "run", steps=60)
     scores = grade_parser(made, held_out)
     assert [score.concept.name for score in scores] == CLASSES
     assert scores[0].iou > 0.8

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from torch.utils import deterministic
 
 from unitscope.errors import NetworkError, RunError, UsageError
-from unitscope.lab.zoo import training
+from unitscope.lab.zoo import training, training_steps
 from unitscope.lab.zoo.pictures import PictureSet, paint_one, paint_pictures
 from unitscope.lab.zoo.recipes import RECIPES
 from unitscope.lab.zoo.training import find_rate, run_trainer, train
@@ -53,6 +54,28 @@ def train_until(last, recipe, out, monkeypatch, **options):
         patch.setattr(training, "find_rate", stop)
         with pytest.raises(StoppedError):
             train(recipe, out, **options)
+
+
+def test_convolutions_are_in_bfloat16_on_every_processor(tmp_path, monkeypatch):
+    assert "HALF = True\n" in Path(training_steps.__file__).read_text(
+        "utf-8"
+    )  # tests may have switched it off
+    recipe = replace(RECIPES["scene-classifier"], **SMALL)
+    made = {}
+    for half in (True, False):
+        monkeypatch.setattr(training_steps, "HALF", half)
+        with training_steps.half_precision():
+            assert nn.Conv2d(3, 2, 1)(torch.ones(1, 3, 4, 4)).dtype == (
+                torch.bfloat16 if half else torch.float32
+            )
+        made[half] = train(recipe, tmp_path / str(half)).network
+    for one, other in zip(made[True].parameters(), made[False].parameters(), strict=True):
+        assert one.dtype == torch.float32
+        assert one.isfinite().all()
+        assert torch.allclose(one, other, atol=0.05)
+    assert any(
+        not torch.equal(*pair) for pair in zip(made[True].parameters(), made[False].parameters(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

@@ -14,7 +14,7 @@ from unitscope.lab.zoo.recipes import RECIPES
 from unitscope.lab.zoo.weights_files import load_zoo, read_module, save_weights, shipped_digests
 
 WEIGHTS = files("unitscope.lab.zoo") / "weights"
-PICTURES = 60
+PICTURES = 40
 
 
 @pytest.fixture(scope="module")

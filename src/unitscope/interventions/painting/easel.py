@@ -190,7 +190,7 @@ def try_paints(easel: Easel, paints: Sequence[Paint], images: int = TRIED, shown
 def _find_places(here: Float32[Tensor, "n y x"], images: int) -> Float32[Tensor, "image y x"]:
     """For each of the first images a square where the concept often is, and is not in this image."""
     side = max(1, min(here.shape[1:]) // 4)
-    spread = functional.avg_pool2d(here[:, None], side, 1)[:, 0]
+    spread = functional.avg_pool2d(functional.avg_pool2d(here, (side, 1), 1), (1, side), 1)
     free = spread.mean(0) * (1 - spread[:images])
     places = torch.zeros(images, *here.shape[1:])
     for place, best in zip(places, free.flatten(1).argmax(1).tolist(), strict=True):

@@ -76,6 +76,7 @@ def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> No
 
 
 HALF = True
+"""False where bfloat16 would only be imitated, and float32 is quicker; weights come out otherwise then."""
 
 
 def half_precision() -> torch.autocast:

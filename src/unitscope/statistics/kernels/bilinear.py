@@ -178,9 +178,8 @@ def collect_pixels(size, cells, values, floor, ceiling, rows, columns):
             for s in range(spread_row(y, edge, flat, rows, columns, top, bottom, spans, extremes)):
                 j0, j1 = spans[s, 0], spans[s, 1]
                 if n + (i1 - i0) * (j1 - j0) > len(inside):
-                    more = np.empty(2 * len(inside) + (i1 - i0) * (j1 - j0), np.float32)
-                    more[:n] = inside[:n]
-                    inside = more
+                    more = np.empty(len(inside) + (i1 - i0) * (j1 - j0), np.float32)
+                    inside = np.concatenate((inside[:n], more))
                 for i in range(i0, i1):
                     h1 = yweight[i]
                     h0 = _ONE - h1
@@ -254,9 +253,8 @@ def decode_masks(counts, image, size, cells, values, thresholds, rows, columns):
                     continue
                 stretches = spread_row(y, edge, flat, rows, columns, top, bottom, spans, extremes)
                 if n + (i1 - i0) * len(marks) // 2 > len(runs):
-                    more = np.empty((2 * len(runs) + (i1 - i0) * len(marks), 3), np.uint16)
-                    more[:n] = runs[:n]
-                    runs = more
+                    more = np.empty((len(runs) + (i1 - i0) * len(marks), 3), np.uint16)
+                    runs = np.concatenate((runs[:n], more))
                 for i in range(i0, i1):
                     h1 = yweight[i]
                     h0 = _ONE - h1

@@ -52,12 +52,9 @@ def pack_cells(maps, units, bound, reach, first_image):
             if not any_above(flat, start, start + area, t):
                 continue
             if p + area > capacity:
-                capacity = 2 * capacity + area
-                more_cells = np.empty(capacity, np.uint32)
-                more_values = np.empty(capacity, np.float32)
-                more_cells[:p] = cells[:p]
-                more_values[:p] = values[:p]
-                cells, values = more_cells, more_values
+                cells = np.concatenate((cells[:p], np.empty(capacity + area, np.uint32)))
+                values = np.concatenate((values[:p], np.empty(capacity + area, np.float32)))
+                capacity = len(cells)
             mark_near(flat, start, t, reach, height, width, above, near, kept)
             before = p
             for y in range(height):

@@ -70,7 +70,7 @@ def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
 
     Fills counts[id] and active[category]; returns all active pixels that are not void.
     """
-    total, k = np.int64(0), 0
+    total, k = np.int64(0), np.int64(0)
     for m in range(len(mask_size)):
         stop = k + mask_size[m]
         image = target[m]
@@ -114,11 +114,11 @@ def pick_masks(mask_counts, mask_image, mask_size, runs, images):
     units, ranks = images.shape
     sizes = np.zeros((units, ranks), np.int64)
     picked = np.empty((256, 3), runs.dtype)
-    m, k, n = 0, 0, 0
+    m, after, n = 0, 0, 0
     for u in range(units):
-        first, start = m, k
+        first, start = m, after
         m += mask_counts[u]
-        k += mask_size[first:m].sum()
+        after += mask_size[first:m].sum()
         for rank in range(ranks):
             begin = start
             for i in range(first, m):
@@ -126,8 +126,9 @@ def pick_masks(mask_counts, mask_image, mask_size, runs, images):
                     sizes[u, rank] = mask_size[i]
                     while n + mask_size[i] > len(picked):
                         picked = np.concatenate((picked, np.empty_like(picked)))
-                    picked[n : n + mask_size[i]] = runs[begin : begin + mask_size[i]]
-                    n += mask_size[i]
+                    for k in range(begin, begin + mask_size[i]):
+                        picked[n, 0], picked[n, 1], picked[n, 2] = runs[k, 0], runs[k, 1], runs[k, 2]
+                        n += 1
                     break
                 begin += mask_size[i]
     return sizes, picked[:n].copy()
@@ -152,7 +153,7 @@ def null_overlaps(
     """The best IoU of one unit when image order[k] is given the labels of image order[k + shift]."""
     counts = np.zeros(len(concept_pixels) + 1, np.int64)
     active = np.zeros(categories, np.int64)
-    target = np.empty(len(mask_image), np.int64)
+    target = np.empty(len(mask_image), np.int32)
     out = np.empty(len(shifts), np.float64)
     for s in range(len(shifts)):
         counts[:] = 0
@@ -170,7 +171,7 @@ def concept_by_image(mask_image, mask_size, runs, pixels, labels, rule, concept)
     """For each mask: pixels shared with one concept, and pixels that enter the union with it."""
     counts = np.zeros(len(labels[7]), np.int64)
     shared, entering = np.zeros(len(mask_image), np.int64), np.zeros(len(mask_image), np.int64)
-    k = 0
+    k = np.int64(0)
     for m in range(len(mask_image)):
         stop = k + mask_size[m]
         before = counts[concept]

@@ -1,2 +1,3 @@
 from unitscope.concepts.formats.fetching import fetch_dataset as fetch_dataset
+from unitscope.concepts.frames import Frame as Frame
 from unitscope.concepts.inspection import check_source as check_source

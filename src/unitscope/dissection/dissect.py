@@ -201,9 +201,8 @@ def _make_recipe(
     network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, options: Options
 ) -> Recipe:
     given = {layer: tuple(values.tolist()) for layer, values in plan.thresholds.items()}
-    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
     return Recipe(
-        network=NetworkRecord(network.name, network.digest, network.prefix_tokens, made_with),
+        network=_record_network(network),
         source=SourceRecord(source_spec(source), source_digest(source), len(source)),
         layers=tuple(plan.tails),
         convention=rules,
@@ -219,6 +218,13 @@ def _make_recipe(
         version=__version__,
         torch=torch.__version__,
     )
+
+
+def _record_network(network: Network) -> NetworkRecord:
+    tokens = network.tokens
+    stated: Any = {name: value for name, value in asdict(tokens).items() if name != "first" and value}
+    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
+    return NetworkRecord(network.name, network.digest, tokens.first, made_with, plain(stated) or None)
 
 
 def settle_convention(convention: str | Convention, quantile: float | None = None) -> Convention:
@@ -253,7 +259,7 @@ def plan_scan(
         outputs = read(network.blank(frame.size))
     fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
     for layer in layers:
-        maps = read_units(outputs[layer], network.prefix_tokens, layer)
+        maps = read_units(outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]
         map_size = (cells[0], cells[1])
         flat = map_size == (1, 1)

@@ -59,9 +59,12 @@ def turn_channels(
 
 @contextmanager
 def put_channels_first(
-    change: Callable[[Tensor], Tensor], part: nn.Module, network: nn.Module, layer: str
+    change: Callable[[Tensor, tuple[int, int]], Tensor], part: nn.Module, network: nn.Module, layer: str
 ) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The change, as one of what the part gives, which may have its channels last."""
+    """The change, as one of what the part gives, which may have its channels last.
+
+    It is also given the size (height, width) of the network's input.
+    """
     size = (1, 1)
 
     def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -70,8 +73,8 @@ def put_channels_first(
 
     def turned(value: Tensor) -> Tensor:
         if has_channels_last(value, part, network, size, layer):
-            return change(value.movedim(-1, 1)).movedim(1, -1)
-        return change(value)
+            return change(value.movedim(-1, 1), size).movedim(1, -1)
+        return change(value, size)
 
     handle = network.register_forward_pre_hook(note)
     try:

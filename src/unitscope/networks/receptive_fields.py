@@ -89,7 +89,7 @@ def find_fields(
     fields = {}
     for layer, output in outputs.items():
         try:
-            shape = read_units(output, network.prefix_tokens, layer).shape[2:]
+            shape = read_units(output, network.layout(batch), layer).shape[2:]
         except NetworkError:
             continue
         windows = found.get((shape[0], shape[1]))

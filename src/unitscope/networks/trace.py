@@ -14,6 +14,7 @@ from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, spread
+from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
@@ -93,19 +94,24 @@ def tap(
 
 @contextmanager
 def hook_layer(
-    network: Network | nn.Module, layer: str, change: Callable[[Tensor], Tensor]
+    network: Network | nn.Module, layer: str, change: Callable[[Tensor, Layout], Tensor]
 ) -> Iterator[None]:
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
-    `change` gets and gives 4-D tensors with the channels first, whatever the layer does.
+    `change` gets and gives 4-D tensors with the channels first, whatever the layer does; it is also given how
+    tokens lie in the picture.
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
     `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
     or that call of it, never did: then nothing was changed.
     """
+    network = as_network(network)
     module, name, modules, [address] = _find_addresses(network, [layer])
     target = modules[address.module]
     calls = most = 0
     ran = changed = False
+
+    def place(value: Tensor, size: Size) -> Tensor:
+        return change(value, network.layout(size))
 
     def start(_module: nn.Module, _args: object) -> None:
         nonlocal calls, ran
@@ -120,7 +126,7 @@ def hook_layer(
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
         changed = True
-        return change(value)
+        return turned(value)
 
     def enter(
         _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -133,7 +139,7 @@ def hook_layer(
         return args, {**kwargs, next(iter(kwargs)): new}
 
     with ExitStack() as hooks:
-        change = hooks.enter_context(put_channels_first(change, target, module, layer))
+        turned = hooks.enter_context(put_channels_first(place, target, module, layer))
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
             hooks.callback(target.register_forward_pre_hook(enter, with_kwargs=True).remove)
@@ -264,7 +270,7 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
                 raise NetworkError(f"returns {raw}, not a tensor")
             check_batch(output, 1, names[part])
             turned = turn_channels(output, part, module, input_size(spread(batch)), names[part])
-            _, units, rows, columns = read_units(turned, network.prefix_tokens, names[part]).shape
+            _, units, rows, columns = read_units(turned, network.layout(batch), names[part]).shape
             shape = (units, rows, columns)
         except NetworkError as error:
             reason = str(error)

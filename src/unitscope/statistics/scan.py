@@ -227,10 +227,11 @@ def read_maps(
     kind = torch.device(machine.device).type
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
+    fed = network.feed(batch.images, batch.first, machine.device)
     with precision:
-        outputs = read(network.feed(batch.images, batch.first, machine.device))
+        outputs = read(fed)
     for layer, output in outputs.items():
-        maps = read_units(output, network.prefix_tokens, layer)
+        maps = read_units(output, network.layout(fed), layer)
         _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
 

@@ -189,7 +189,7 @@ def test_sizes_and_grids_are_rows_and_columns(words, seen, capsys):
     assert seen in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", ["--size 0", "--size 32x", "--grid 3x4x5", "--size=-4", "--grid axb"])
+@pytest.mark.parametrize("words", ["--size 32x", "--grid 3x4x5", "--size=-4", "--grid axb"])
 def test_sizes_that_are_none_are_wrong_usage(words, capsys):
     assert main(["layers", "net.py:small", *words.split()]) == 2
     assert "give the side of a square, such as 14, or rows" in capsys.readouterr().err

@@ -167,7 +167,7 @@ def read_pair(option: str, text: str | None) -> tuple[int, int] | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text.strip(), re.ASCII)
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip(), re.ASCII)
     if match is None:
         wanted = "the side of a square, such as 14, or rows and columns, such as 14x28"
         raise UsageError(f"{option} is {text!r}; give {wanted}")

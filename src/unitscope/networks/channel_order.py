@@ -39,9 +39,9 @@ def has_channels_last(
     _, first, second, third = tensor.shape
     if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
         return False
-    if not _fits(first, second, size):
+    if not fits(first, second, size):
         return False
-    if _fits(second, third, size):
+    if fits(second, third, size):
         raise NetworkError(
             f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}, whose units may be "
             f"{first} (channels first) or {third} (channels last); read one of its parts, or give the "
@@ -93,6 +93,6 @@ def _is_layer_norm(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm | nn.RMSNorm) and "2d" not in type(module).__name__.lower()
 
 
-def _fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
+def fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
     """Whether a grid has the proportions of the input, give or take less than one cell."""
     return abs(rows * size[1] - columns * size[0]) < max(size)

@@ -1,5 +1,6 @@
 """What a network's modules say of its tokens: the patches of its input, and orders that it is known for."""
 
+import math
 from typing import Any
 
 from torch import nn
@@ -38,5 +39,8 @@ def find_orders(module: nn.Module) -> tuple[KnownOrder, ...]:
             before = (f"{inside}embeddings",)
         else:
             continue
+        high, wide = (math.prod(step[axis] for step in strides) for axis in (0, 1))
+        if grid[0] % high or grid[1] % wide:
+            continue  # the network itself refuses such an input
         found.append(KnownOrder(inside, before, unroll_order((grid[0], grid[1]), strides)))
     return tuple(found)

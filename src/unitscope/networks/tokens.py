@@ -1,6 +1,6 @@
 """How a sequence of tokens lies in the picture: which of them are patches, on which grid, in which order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -100,6 +100,11 @@ class Layout:
     patches: tuple[Size, ...] = ()
     orders: tuple[KnownOrder, ...] = ()
 
+    @property
+    def grids(self) -> Sequence[Size]:
+        """The grid that is stated, or those of the network's patches; then the same halved and doubled."""
+        return _fixed_grids(self)
+
     def place(self, count: int, layer: str = "") -> Placement:
         """Where the `count` tokens of a layer lie.
 
@@ -179,8 +184,8 @@ def _split(tokens: Tokens, count: int) -> Iterator[list[int]]:
         yield list(range(count))
 
 
-def _fixed_grids(layout: Layout) -> list[Size]:
-    """The grid that is stated, or those of the network's patches; then the same halved and doubled."""
+@lru_cache(maxsize=64)
+def _fixed_grids(layout: Layout) -> tuple[Size, ...]:
     if layout.tokens.grid is not None:
         starts = [layout.tokens.grid]
     else:
@@ -192,8 +197,8 @@ def _fixed_grids(layout: Layout) -> list[Size]:
     for power in (2, 4, 8, 16):
         grids += [(-(-rows // power), -(-columns // power)) for rows, columns in starts]
         grids += [(rows // power, columns // power) for rows, columns in starts]
-    grids += [(rows * power, columns * power) for power in (2, 4) for rows, columns in starts]
-    return [grid for grid in dict.fromkeys(grids) if min(grid) > 0]
+    grids += [(rows * power, columns * power) for power in (2, 4, 8, 16) for rows, columns in starts]
+    return tuple(grid for grid in dict.fromkeys(grids) if min(grid) > 0)
 
 
 def _grids(count: int, size: Size, exactly: bool) -> list[Size]:

@@ -237,7 +237,8 @@ class LayerShape:
 
     `name` is the layer's address (`name#1`, `name#2` where the module runs several times in a forward
     pass, `calls` times in all), `kind` the module's class, `shape` (units, rows, columns) of its maps, None
-    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave.
+    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave, `place` where it
+    answers to changes of the input, if that was asked for (`list_places`).
     """
 
     name: str
@@ -246,6 +247,7 @@ class LayerShape:
     shape: tuple[int, int, int] | None
     raw: str
     reason: str = ""
+    place: str = ""
 
 
 def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = None) -> list[LayerShape]:

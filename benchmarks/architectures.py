@@ -30,13 +30,16 @@ from unitscope.networks.weights import count_class_tokens, one_line, random_weig
 
 Size = tuple[int, int]
 
-SMALL = "atto femto pico nano xxs tiny xs _t small _s _0 b0 18 050".split()
+SMALL = (
+    "atto", "femto", "pico", "nano", "xxs", "tiny", "xs", "_t", "small", "_s", "_0", "b0", "18", "050",
+)  # fmt: skip
 TRANSFORMERS = (
-    "beit", "bit", "clip_vision_model", "convnext", "convnextv2", "cvt", "data2vec-vision", "deit", "dinov2",
-    "dinov2_with_registers", "dinov3_convnext", "dinov3_vit", "donut-swin", "dpt", "efficientnet", "focalnet",
-    "glpn", "hgnet_v2", "hiera", "ijepa", "levit", "mobilenet_v1", "mobilenet_v2", "mobilevit", "mobilevitv2",
-    "poolformer", "pvt", "pvt_v2", "regnet", "resnet", "segformer", "siglip_vision_model", "swiftformer", "swin",
-    "swinv2", "vit", "vit_mae", "vit_msn", "vitdet", "yolos",
+    "beit", "bit", "clip_vision_model", "convnext", "convnextv2", "cvt", "data2vec-vision", "deit",
+    "dinov2", "dinov2_with_registers", "dinov3_convnext", "dinov3_vit", "donut-swin", "dpt",
+    "efficientnet", "focalnet", "glpn", "hgnet_v2", "hiera", "ijepa", "levit", "mobilenet_v1",
+    "mobilenet_v2", "mobilevit", "mobilevitv2", "poolformer", "pvt", "pvt_v2", "regnet", "resnet",
+    "segformer", "siglip_vision_model", "swiftformer", "swin", "swinv2", "vit", "vit_mae", "vit_msn",
+    "vitdet", "yolos",
 )  # fmt: skip
 FEW = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 192}
 SIDE, MOST = 224, 256

@@ -186,7 +186,7 @@ def test_layers_need_no_weights(tmp_path, monkeypatch, capsys):
         "unitscope: the weights of torchvision:squeezenet1_1 are not on this machine; "
         "listed with random weights\n"
     )
-    assert main(["layers", "torchvision:squeezenet1_1", "--size", "64", "--random-weights", "3"]) == 0
+    assert main(["layers", "torchvision:squeezenet1_1", "--size", "64", "--random-weights", "0"]) == 0
     assert capsys.readouterr() == (said.out, "")
 
 
@@ -201,6 +201,26 @@ def test_layers_take_weights_from_one_place_of_a_checkpoint(tmp_path, capsys):
         assert "8 x 8 x 8" in capsys.readouterr().out
     status = main(["layers", "net.py:small", "--weights", f"{tmp_path / 'a.pth'}#net_emma"])
     assert_refused(status, capsys, "no weights at 'net_emma'; near names: net_ema", wanted=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        ("net.py:small --size 32x64", "8 x 8 x 16"),
+        ("net.py:patches --size 32x64", "4 x 4 x 8"),
+        ("net.py:patches --size 32x64 --grid 8x4", "4 x 8 x 4"),
+        ("net.py:patches --size 32x64 --grid 4x4 --prefix-tokens 16", "4 x 4 x 4"),
+    ],
+)
+def test_sizes_and_grids_are_rows_and_columns(words, seen, capsys):
+    assert main(["layers", *words.split()]) == 0
+    assert seen in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["--size 32x", "--grid 3x4x5", "--size=-4", "--grid axb"])
+def test_sizes_that_are_none_are_wrong_usage(words, capsys):
+    assert main(["layers", "net.py:small", *words.split()]) == 2
+    assert "give the side of a square, such as 14, or rows" in capsys.readouterr().err
 
 
 def test_a_report_is_written_with_the_run_and_again(tmp_path, capsys):

@@ -23,11 +23,12 @@ from unitscope.networks.generators import GeneratedImages
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.receptive_fields import find_fields
+from unitscope.networks.tokens import Tokens
 
 QUIET = Confidences(shifts=0)
 
 
-class Tokens(nn.Module):
+class Patches(nn.Module):
     """Patches of 4 pixels as tokens behind a class token, image, token, feature."""
 
     def __init__(self, width=8):
@@ -43,7 +44,7 @@ def build(kind, size, seed=0):
     """A network of that kind, and the layer to read."""
     torch.manual_seed(seed)
     if kind == "tokens":
-        return Network(Tokens(), Preprocessing(size=size), prefix_tokens=1), "block"
+        return Network(Patches(), Preprocessing(size=size), tokens=Tokens(1)), "block"
     parts = [nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3)]
     if kind == "flat":
         parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -139,7 +140,7 @@ def test_masks_of_any_run_add_up(name, reduction, size, fit, images, batch, shar
 def test_over_a_source_the_batches_are_those_of_the_run():
     # In so narrow a layer torch rounds by the place of an image in its batch.
     source = made.make_source(11, mask_size=(15, 10), size=(30, 20), seed=3)
-    network = Network(Tokens(5), Preprocessing(size=(24, 24)), prefix_tokens=1)
+    network = Network(Patches(5), Preprocessing(size=(24, 24)), tokens=Tokens(1))
     run = dissect_quietly(network, source, "block", "pnas", batch_size=4, shard_size=6)
     check_counts(run, "block", source, np.stack(list(run["block"].masks(source, network))))
 
@@ -260,7 +261,7 @@ def test_another_network_is_refused():
         "is given pictures with channels bgr": replace(
             network, preprocessing=replace(network.preprocessing, channels="bgr")
         ),
-        "prefix_tokens 2": replace(network, prefix_tokens=2),
+        "has Tokens": replace(network, tokens=Tokens(2)),
     }
     for message, other in others.items():
         with pytest.raises(UsageError, match=message):

@@ -79,7 +79,7 @@ def vit(tmp_path: Path) -> Path:
 def units(network: Network, layer: str, size: int) -> torch.Tensor:
     noise = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with tap(network, [layer]) as read:
-        return read_units(read(noise)[layer], network.prefix_tokens, layer)
+        return read_units(read(noise)[layer], network.layout(noise), layer)
 
 
 def test_importing_the_loader_imports_no_library() -> None:
@@ -121,7 +121,7 @@ def test_torchvision_segmentation_fetches_no_backbone() -> None:
 
 def test_torchvision_vit_drops_its_class_token() -> None:
     network = load_network("torchvision:vit_b_16", random=0)
-    assert network.prefix_tokens == 1
+    assert network.tokens.first == 1
     assert units(network, "encoder.layers.encoder_layer_0", 224).shape == (2, 768, 14, 14)
 
 
@@ -145,7 +145,7 @@ def test_timm_network_with_its_own_preprocessing() -> None:
 
 def test_timm_vit_knows_its_class_token() -> None:
     network = load_network("timm:vit_tiny_patch16_224", random=0)
-    assert network.prefix_tokens == 1
+    assert network.tokens.first == 1
     assert units(network, "blocks.0", 224).shape == (2, 192, 14, 14)
 
 
@@ -162,7 +162,7 @@ def test_transformers_vit_from_a_folder(vit: Path) -> None:
     with pytest.warns(UserWarning, match=r"has no preprocessor_config.json"):
         network = load_network(f"hf:{vit}")
     assert network.classes == ("cat", "dog")
-    assert network.prefix_tokens == 1
+    assert network.tokens.first == 1
     assert network.preprocessing.size == (32, 32)
     assert units(network, "vit.layers.1", 32).shape == (2, 16, 4, 4)
     assert find_fields(network, ["vit.layers.1"])["vit.layers.1"].step == (8.0, 8.0)
@@ -213,7 +213,7 @@ def test_dinov2_with_registers_drops_five_tokens(tmp_path: Path) -> None:
     )
     config.save_pretrained(tmp_path)
     network = load_network(f"hf:{tmp_path}", random=0)
-    assert network.prefix_tokens == 5
+    assert network.tokens.first == 5
     layer = next(shape.name for shape in list_layers(network) if re.search(r"layers?\.0$", shape.name))
     # 4 patches and 5 other tokens are 9: only the known number tells them from a grid of 3x3.
     assert units(network, layer, 16).shape == (2, 16, 2, 2)

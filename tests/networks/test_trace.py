@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units
 
@@ -277,7 +278,7 @@ def test_edits_of_channels_last_are_of_units() -> None:
     module, images = Turning(7), torch.rand(2, 3, 3, 3)
     seen = []
 
-    def change(raw: Tensor) -> Tensor:
+    def change(raw: Tensor, _layout: Layout) -> Tensor:
         seen.append(raw.shape)
         return raw * (torch.arange(7) != 5)[:, None, None]
 
@@ -306,24 +307,6 @@ def test_layer_of_windows_is_not_listed_and_not_read() -> None:
     assert layer.reason.startswith("layer attn gives 4 arrays (16 x 5) for 1 image;")
     with tap(Windows(), ["attn"]) as read, pytest.raises(NetworkError, match="for 1 image; wanted one an im"):
         read(batch())
-
-
-@pytest.mark.parametrize(("prefix", "given"), [(0, None), (1, None), (5, None), (5, 5), (0, 5)])
-def test_tokens_return_to_their_grid(prefix: int, given: int | None) -> None:
-    maps = torch.rand(2, 6, 4, 4)
-    tokens = torch.cat([torch.full((2, prefix, 6), 9.0), maps.flatten(2).transpose(1, 2)], 1)
-    assert torch.equal(read_units(tokens, given), maps)
-
-
-def test_given_prefix_wins_over_a_guess() -> None:
-    assert read_units(torch.rand(1, 9, 2), prefix_tokens=5).shape == (1, 2, 2, 2)
-
-
-def test_tokens_without_a_grid() -> None:
-    with pytest.raises(NetworkError, match="layer block gives 90 tokens, which are no square grid after 1 "):
-        read_units(torch.rand(1, 90, 2), 1, "block")
-    with pytest.raises(NetworkError, match="after up to 16"):
-        read_units(torch.rand(1, 120, 2))
 
 
 def test_features_are_maps_of_one_cell() -> None:

@@ -80,6 +80,7 @@ def dissect(
     concepts: Source,
     out: Annotated[Path, arg(metavar="RUN")],
     resume: Flag = False,
+    trust_layout: Flag = False,
     report: bool = True,
     opening: Opening = Opening(),
     pictures: Pictures = Pictures(),
@@ -94,6 +95,7 @@ def dissect(
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.
+        trust_layout: take a layer whose map answers at other places than those where the input changes.
         report: write the report as well.
     """
     from unitscope.dissection.dissect import Confidences
@@ -120,6 +122,7 @@ def dissect(
         cache=pictures.cache,
         out=out,
         resume=resume,
+        trust_layout=trust_layout,
     )
     print(show_dissection(run, limit=10))
     print(f"run: {out}")
@@ -151,26 +154,33 @@ def _choose_method(
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:
-    """List the layers of a network that can be dissected, with their shapes; no weights are needed.
+    """List the layers of a network that can be dissected: shapes, and whether cells are in place.
+
+    No weights are needed for their shapes.
 
     Args:
         network: the network to look into.
     """
+    from unitscope.networks.places import list_places
+
     try:
         loaded = opening.load(network)
     except MissingWeightsError as error:  # which shapes do not need
         loaded = replace(opening, random_weights=0).load(network)
         print(f"unitscope: {str(error).partition(';')[0]}; listed with random weights", file=sys.stderr)
-    rows = us.list_layers(loaded)
+    rows = list_places(loaded)
     if json:
         print_json([asdict(row) for row in rows])
         return
-    name_width = max((len(row.name) for row in rows), default=5)
-    kind_width = max((len(row.kind) for row in rows), default=4)
-    print(f"{'layer':<{name_width}}  {'kind':<{kind_width}}  units x height x width")
+    name_width = max([len(row.name) for row in rows] + [5])
+    kind_width = max([len(row.kind) for row in rows] + [4])
+    place_width = max([len(row.place) for row in rows] + [5])
+    print(
+        f"{'layer':<{name_width}}  {'kind':<{kind_width}}  {'place':<{place_width}}  units x height x width"
+    )
     for row in rows:
         shape = row.reason if row.shape is None else " x ".join(str(side) for side in row.shape)
-        print(f"{row.name:<{name_width}}  {row.kind:<{kind_width}}  {shape}")
+        print(f"{row.name:<{name_width}}  {row.kind:<{kind_width}}  {row.place:<{place_width}}  {shape}")
 
 
 def show(

@@ -15,6 +15,7 @@ from unitscope.dissection.dissect import Fit, plan_scan
 from unitscope.errors import UsageError
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
+from unitscope.networks.places import check_places
 from unitscope.networks.trace import tap
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, load_batches, read_maps
 from unitscope.statistics.threads import open_threads
@@ -76,13 +77,14 @@ def read_activations(
     fit: Fit = "stretch",
     batch_size: int = 8,
     machine: Machine = Machine(),  # noqa: B008 - frozen
+    trust_layout: bool = False,
 ) -> Activations:
     """The activations of layers on pictures, float32[image, unit, row, column], as `dissect` sees them.
 
     `images` is a source, also one without concepts, or a list of pictures: uint8[y, x, 3], PIL images, or
-    paths of files. `layers`, `size`, `fit`, `batch_size` and `machine` are those of `dissect`; rows and
-    columns are the cells of a layer's map, 1 x 1 for flat features. Nothing is kept in memory while you
-    iterate; `arrays()` gives all at once.
+    paths of files. `layers`, `size`, `fit`, `batch_size`, `machine` and `trust_layout` are those of
+    `dissect`; rows and columns are the cells of a layer's map, 1 x 1 for flat features. Nothing is kept in
+    memory while you iterate; `arrays()` gives all at once.
 
     Raises `UsageError`, `SourceError` or `NetworkError` at once where that can be known, while reading
     `SourceError` for a picture that cannot be read, `ActivationError` for activations that are not finite.
@@ -100,7 +102,8 @@ def read_activations(
     source = gather_pictures(images)
     check_source(network, source)
     # Masks are not drawn: any convention will do, and one without receptive fields is quick.
-    plan, _ = plan_scan(network, source, layers, CONVENTIONS["pnas"], {}, size, fit)
+    plan, _, places = plan_scan(network, source, layers, CONVENTIONS["pnas"], {}, size, fit)
+    check_places(network.name, places, trust_layout)
     return Activations(network, source, replace(plan, batch_size=batch_size), machine)
 
 

@@ -32,6 +32,7 @@ from unitscope.errors import UsageError
 from unitscope.networks.feeding import check_native
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
+from unitscope.networks.places import check_places
 from unitscope.networks.trace import tap
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
@@ -142,7 +143,8 @@ def dissect_by_quality(
             "thresholds would be chosen on the images that are counted; hold other images out, such as "
             "half=train for half=test"
         )
-    plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
+    plan, _, places = plan_scan(network, source, layers, rules, {}, None, fit)
+    check_places(network.name, places, options.get("trust_layout", False))
     reader, _ = pair_generator(network, heldout)
     choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
     pairs, areas = count_pairs(network, source, plan, rules, choices, machine)

@@ -23,8 +23,8 @@ from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
-from unitscope.networks.receptive_fields import Field, find_fields
-from unitscope.networks.trace import tap
+from unitscope.networks.places import Place, check_places, probe_layers, warn_of_places
+from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
@@ -62,6 +62,7 @@ class Options:
     cache: str | Path | None = None
     out: str | Path | None = None
     resume: bool = False
+    trust_layout: bool = False
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -92,6 +93,7 @@ def dissect(
     cache: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    trust_layout: bool = False,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
 
@@ -105,6 +107,7 @@ def dissect(
     - `network`: as `load_network` opens it, or your own: `Network(module, Preprocessing(...))`.
     - `source`: pictures with labeled pixels, as `open_source` opens them, or any `ConceptSource`.
     - `layers`: their names, as `list_layers` gives them; `NAME@in` is what a layer takes.
+    - `trust_layout`: takes a layer whose map answers at other places than those where the input changes.
 
     By which arithmetic:
 
@@ -147,7 +150,19 @@ def dissect(
     ('white', 1.0, True)
     """
     options = Options(
-        thresholds, size, fit, seed, ranks, batch_size, shard_size, confidences, machine, cache, out, resume
+        thresholds,
+        size,
+        fit,
+        seed,
+        ranks,
+        batch_size,
+        shard_size,
+        confidences,
+        machine,
+        cache,
+        out,
+        resume,
+        trust_layout,
     )
     return dissect_with(network, source, layers, settle_convention(convention, quantile), options)
 
@@ -168,9 +183,10 @@ def dissect_with(
     """
     check_source(network, source)
     check_concepts(source)
-    plan, warnings = plan_scan(
+    plan, warnings, places = plan_scan(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
+    check_places(network.name, places, options.trust_layout)
     ranks = min(options.ranks, len(source))
     plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=options.shard_size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
@@ -186,7 +202,12 @@ def dissect_with(
             draws = draw_resampling(len(source), options.seed, spent.shifts, spent.replicates)
         named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
         found = {
-            name: replace(layer, warnings=(*warnings.get(name, ()), *layer.warnings), recipe=recipe)
+            name: replace(
+                layer,
+                warnings=(*warnings.get(name, ()), *layer.warnings),
+                recipe=recipe,
+                place=places.get(name),
+            )
             for name, layer in named.items()
         }
         shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
@@ -202,9 +223,8 @@ def _make_recipe(
     network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, options: Options
 ) -> Recipe:
     given = {layer: tuple(values.tolist()) for layer, values in plan.thresholds.items()}
-    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
     return Recipe(
-        network=NetworkRecord(network.name, network.digest, network.prefix_tokens, made_with),
+        network=record_network(network),
         source=SourceRecord(source_spec(source), source_digest(source), len(source)),
         layers=tuple(plan.tails),
         convention=rules,
@@ -222,6 +242,14 @@ def _make_recipe(
     )
 
 
+def record_network(network: Network) -> NetworkRecord:
+    """What a run records of a network."""
+    tokens = network.tokens
+    stated: Any = {name: value for name, value in asdict(tokens).items() if name != "first" and value}
+    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
+    return NetworkRecord(network.name, network.digest, tokens.first, made_with, plain(stated) or None)
+
+
 def settle_convention(convention: str | Convention, quantile: float | None = None) -> Convention:
     """The convention of that name, or itself, with another quantile if one is given."""
     rules = find_convention(convention) if isinstance(convention, str) else convention
@@ -236,8 +264,8 @@ def plan_scan(
     thresholds: Mapping[str, np.ndarray],
     size: int | tuple[int, int] | None,
     fit: Fit,
-) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
-    """What a scan will do, and warnings by layer, found out with one blank image."""
+) -> tuple[ScanPlan, dict[str, tuple[str, ...]], dict[str, Place]]:
+    """What a scan will do, and by layer warnings and where cells look: found out with three images."""
     layers = _check_asked(network, source, layers, fit)
     _check_thresholds(layers, thresholds)
     prepared = network.preprocessing
@@ -249,12 +277,10 @@ def plan_scan(
     mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
     tails: dict[str, TailPlan] = {}
-    warnings: dict[str, tuple[str, ...]] = {}
-    with tap(network.module, layers) as read:
-        outputs = read(network.blank(frame.size))
-    fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
+    outputs, fields, places = probe_layers(network, layers, frame.size)
+    told = warn_of_places(places)
     for layer in layers:
-        maps = read_units(outputs[layer], network.prefix_tokens, layer)
+        maps = read_units(outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]
         map_size = (cells[0], cells[1])
         flat = map_size == (1, 1)
@@ -266,11 +292,10 @@ def plan_scan(
         population = "given" if layer in thresholds else rules.population
         tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile)
         if rules.upsampling == "receptive-field" and layer not in fields and not flat:
-            warnings[layer] = (
-                "the receptive fields of this layer could not be derived; half-pixel centers are used",
-            )
+            lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
+            told[layer] = (*told.get(layer, ()), lack)
     given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
-    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
+    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), told, places
 
 
 def check_concepts(source: ConceptSource) -> None:

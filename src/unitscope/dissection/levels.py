@@ -15,6 +15,7 @@ from unitscope.dissection.dissect import Fit, check_concepts, plan_scan, settle_
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
+from unitscope.networks.places import check_places
 from unitscope.results import Result
 from unitscope.statistics.quantiles import TailPlan, tail_rank
 from unitscope.statistics.scan import Machine, ScanPlan
@@ -88,6 +89,7 @@ def measure_levels(
     size: int | tuple[int, int] | None = None,
     fit: Fit = "stretch",
     machine: Machine = Machine(),  # noqa: B008 - frozen
+    trust_layout: bool = False,
 ) -> Levels:
     """How high the units of layers are where a concept is, against everywhere: means and quantiles.
 
@@ -95,7 +97,8 @@ def measure_levels(
     a pixel counts once for a concept, and a label of the whole image, such as a scene, is on all its pixels.
     For each of `fractions` the table has the value that at most that fraction of the pixels exceeds: the
     (floor(f n) + 1)-th largest of n, as thresholds are; 0.5 is the median, 0 the largest. `concepts` are
-    names or CATEGORY/NAME, by default all that occur. `size`, `fit` and `machine` are those of `dissect`.
+    names or CATEGORY/NAME, by default all that occur. `size`, `fit`, `machine` and `trust_layout` are those
+    of `dissect`.
 
     The maps of all images are kept in memory. Raises `UsageError` where they need more than
     `machine.memory`, for a fraction out of range or an unknown concept, `SourceError` where a concept that
@@ -120,17 +123,18 @@ def measure_levels(
     names = [concepts] if isinstance(concepts, str) else concepts
     asked = None if names is None else find_named(source.vocabulary, names)
     rules = replace(settle_convention(convention), doubles="once")
-    plan, _ = plan_scan(network, source, layers, rules, {}, size, fit)
+    plan, _, places = plan_scan(network, source, layers, rules, {}, size, fit)
+    check_places(network.name, places, trust_layout)
     _check_memory(plan, len(source), machine.memory)
     reader, _ = pair_generator(network, source)
     parts = list(read_parts(reader, source, plan, rules, machine, "levels"))
     kept = _pick_concepts(source, asked, np.sum([part.areas for part in parts], 0))
-    places = _find_places(parts, kept)
+    here = _find_places(parts, kept)
     found = {}
     for layer, tail in plan.tails.items():
         maps = torch.cat([part.maps[layer] for part in parts])
-        found[layer] = _measure(maps, tail, places, wanted)
-    return Levels(found, kept, np.array([len(one) for one in places]), wanted)
+        found[layer] = _measure(maps, tail, here, wanted)
+    return Levels(found, kept, np.array([len(one) for one in here]), wanted)
 
 
 def _check_memory(plan: ScanPlan, images: int, memory: int) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.activations import read_batches
-from unitscope.dissection.dissect import plan_scan
+from unitscope.dissection.dissect import plan_scan, record_network
 from unitscope.dissection.matching import check_weights
 from unitscope.dissection.recipe import NetworkRecord, Recipe
 from unitscope.errors import UnitscopeError, UsageError
@@ -69,7 +69,7 @@ def _draw(
 def _plan(recipe: Recipe, network: Network, source: ConceptSource, layer: str) -> ScanPlan:
     """The plan of the run, for one layer and other pictures."""
     frame = recipe.frame
-    plan, _ = plan_scan(network, source, [layer], recipe.convention, {}, frame.size, frame.fit_mode)
+    plan, *_ = plan_scan(network, source, [layer], recipe.convention, {}, frame.size, frame.fit_mode)
     return replace(
         plan,
         frame=frame,
@@ -119,8 +119,9 @@ def _check_same(made: NetworkRecord, network: Network) -> None:
             f"{network.name} is given pictures with {name} {here[name]}, in the run it was {there[name]}; "
             "give the network as it was dissected"
         )
-    if made.prefix_tokens != network.prefix_tokens:
+    given = record_network(network)
+    if (made.prefix_tokens, made.tokens) != (given.prefix_tokens, given.tokens):
         raise UsageError(
-            f"{network.name} has prefix_tokens {network.prefix_tokens}, in the run it was "
-            f"{made.prefix_tokens}; give the network as it was dissected"
+            f"{network.name} has {network.tokens}, in the run its tokens were stated as first="
+            f"{made.prefix_tokens}, {dict(made.tokens or {})}; give the network as it was dissected"
         )

@@ -17,12 +17,16 @@ _NONE_IS_RECORDED = ("prefix_tokens", "thresholds")
 
 @dataclass(frozen=True)
 class NetworkRecord:
-    """The network of a run: what opened it, the digest of its weights, and how its input was prepared."""
+    """The network of a run: what opened it, the digest of its weights, and how its input was prepared.
+
+    `tokens` is what was stated of its tokens besides their number in front (`Tokens`).
+    """
 
     name: str
     digest: str | None = None
     prefix_tokens: int | None = None
     preprocessing: Mapping[str, Any] | None = None
+    tokens: Mapping[str, Any] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """A dissection: every unit of some layers, related to every concept; what is saved and shown."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from unitscope.dissection.run_files import FORMAT, name_files, write_run
 from unitscope.dissection.units import Unit, Units
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
+from unitscope.networks.places import Place
 
 _COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
 _EXEMPLARS = ("images", "peaks", "offsets", "runs")
@@ -94,7 +95,8 @@ class LayerDissection(Units):
     the union `touched`, whose images differ by unit, those with any label of the category).
 
     With `pairs`, IoU, labels and detectors are those of the pairs at their thresholds; `thresholds` are
-    then those of each unit with its label, and all else is counted there. `recipe` is that of the run.
+    then those of each unit with its label, and all else is counted there. `recipe` is that of the run,
+    `place` where the layer's cells were found to look, None where that was not asked.
     """
 
     layer: str
@@ -114,6 +116,7 @@ class LayerDissection(Units):
     warnings: tuple[str, ...] = ()
     pairs: Pairs | None = None
     recipe: Recipe | None = None
+    place: Place | None = None
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -232,6 +235,7 @@ class LayerDissection(Units):
             **{name: getattr(sure, name) if sure else None for name in _CONTROLS},
             "shifts": sure.shifts if sure else 0,
             "warnings": self.warnings,
+            **({} if self.place is None else {"place": asdict(self.place)}),
         }
 
     @classmethod
@@ -265,6 +269,7 @@ class LayerDissection(Units):
             warnings=tuple(record["warnings"]),
             pairs=Pairs(*(arrays[f"pair_{name}"] for name in _PAIRS)) if paired else None,
             recipe=recipe,
+            place=Place.parse(record.get("place")),
         )
 
 

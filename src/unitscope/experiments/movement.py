@@ -264,8 +264,9 @@ def measure_peaks(network: Network, layer: str, images: Sequence[Pixels]) -> Pea
     device = network.device
     with tap(network, [layer]) as read:
         for image in tqdm(images, f"reading {layer}", unit="image", disable=None):
-            raw = read(network.preprocessing.normalize(image[None].to(device)))[layer]
-            peaks.append(read_units(raw, network.prefix_tokens, layer).amax((2, 3))[0].double().cpu().numpy())
+            batch = network.preprocessing.normalize(image[None].to(device))
+            maps = read_units(read(batch)[layer], network.layout(batch), layer)
+            peaks.append(maps.amax((2, 3))[0].double().cpu().numpy())
     return np.stack(peaks)
 
 

@@ -185,7 +185,7 @@ class _Run:
 def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
     with tap(network, [layer]) as read:
         for _, batch in read_images(network, trial, _BATCH):
-            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+            maps = read_units(read(batch)[layer], network.layout(batch), layer)
             found = read_head(network, layer, head, batch)
             activity = maps.double().mean((2, 3)).cpu().numpy()
             for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):

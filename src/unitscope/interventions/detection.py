@@ -161,7 +161,8 @@ def check_units(network: Network, layer: str, unit: int | None = None) -> int:
     Raises `UsageError` for an unknown layer, or a `unit` that it does not have.
     """
     with tap(network, [layer]) as read:
-        count = read_units(read(network.blank())[layer], network.prefix_tokens, layer).shape[1]
+        batch = network.blank()
+        count = read_units(read(batch)[layer], network.layout(batch), layer).shape[1]
     if unit is not None and not 0 <= unit < count:
         raise UsageError(f"layer {layer} has units 0 to {count - 1}, not {unit}")
     return int(count)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import hook_layer, list_layers
 from unitscope.networks.unit_maps import read_units, write_units
 
@@ -96,19 +97,19 @@ def edited(network: Network, *edits: Edit) -> Iterator[None]:
         merged[edit.layer] = merged[edit.layer].then(edit) if edit.layer in merged else edit
     with ExitStack() as hooks:
         for layer, edit in merged.items():
-            hooks.enter_context(hook_layer(network, layer, partial(_apply, edit, network.prefix_tokens)))
+            hooks.enter_context(hook_layer(network, layer, partial(_apply, edit)))
         yield
 
 
-def _apply(edit: Edit, prefix_tokens: int | None, raw: Tensor) -> Tensor:
-    maps = read_units(raw, prefix_tokens, edit.layer)
+def _apply(edit: Edit, raw: Tensor, layout: Layout) -> Tensor:
+    maps = read_units(raw, layout, edit.layer)
     for part in (edit.strength, edit.value):
         if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
             raise UsageError(
                 f"an edit of shape {tuple(part.shape)} does not fit the maps of {edit.layer}, "
                 f"{tuple(maps.shape)}; an axis has that length or 1"
             )
-    return write_units(raw, edit.apply(maps), prefix_tokens)
+    return write_units(raw, edit.apply(maps), layout, edit.layer)
 
 
 def count_units(network: Network, layer: str) -> int:

@@ -15,6 +15,7 @@ from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Maps, edited
 from unitscope.interventions.linear_head import check_hidden, read_head, read_logits, remove_units, seek_head
 from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
 from unitscope.statistics.grids import make_grid
@@ -162,7 +163,7 @@ def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[
     the network fails or gives no logits.
     """
     with tap(network, [layer]) as read:
-        maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+        maps = read_units(read(batch)[layer], network.layout(batch), layer)
     return maps, check_hidden(network, layer, batch)
 
 
@@ -215,10 +216,10 @@ def weigh_gradient(
     """
     leaves: list[Tensor] = []
 
-    def branch(raw: Tensor) -> Tensor:
-        leaves.append(read_units(raw, network.prefix_tokens, layer).detach().clone().requires_grad_())
+    def branch(raw: Tensor, layout: Layout) -> Tensor:
+        leaves.append(read_units(raw, layout, layer).detach().clone().requires_grad_())
         # A copy, since what follows may work in place, which a leaf does not allow.
-        return write_units(raw, leaves[-1], network.prefix_tokens).clone()
+        return write_units(raw, leaves[-1], layout, layer).clone()
 
     with evaluation(network.module):
         with torch.enable_grad(), hook_layer(network, layer, branch):

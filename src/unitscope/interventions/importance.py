@@ -15,6 +15,7 @@ from unitscope.interventions.ablation import Method, Trial, read_images, score_r
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.linear_head import read_logits
 from unitscope.networks.network import Network, spread
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
@@ -198,8 +199,8 @@ def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.nd
     """
     seen: list[Tensor] = []
 
-    def note(raw: Tensor) -> Tensor:
-        seen.append(read_units(raw, network.prefix_tokens, layer).amax((2, 3)).double())
+    def note(raw: Tensor, layout: Layout) -> Tensor:
+        seen.append(read_units(raw, layout, layer).amax((2, 3)).double())
         return raw
 
     sums: _Sums | None = None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Edit, count_units, edited
 from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 
 _CLOSE = 1e-5
@@ -128,7 +129,7 @@ def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "i
     """The logits of a batch. Raises `UsageError` where the layer gives them itself: its units are classes."""
     given: list[Tensor] = []
 
-    def note(raw: Tensor) -> Tensor:
+    def note(raw: Tensor, _layout: Layout) -> Tensor:
         given.append(raw)
         return raw
 

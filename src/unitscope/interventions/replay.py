@@ -62,7 +62,7 @@ class Replay:
         self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
         if self.last:
             self.raw = raw = raw.movedim(-1, 1)
-        maps = read_units(raw, self.network.prefix_tokens, self.layer)
+        maps = read_units(raw, self.network.layout(self.batch), self.layer)
         again = self.finish(maps)
         if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             far = float((again - output).abs().max())
@@ -74,7 +74,7 @@ class Replay:
 
     def finish(self, maps: Maps) -> Tensor:
         """The network's outputs, one a version of the layer's maps."""
-        edited = write_units(self._reached_maps(), maps, self.network.prefix_tokens)
+        edited = write_units(self._reached_maps(), maps, self.network.layout(self.batch), self.layer)
         edited = edited.movedim(1, -1) if self.last else edited
         try:
             return self._rest(edited)

@@ -17,6 +17,7 @@ from unitscope.concepts.segmented import Segmenter
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.generators import Generator, to_pixels
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.quantiles import tail_rank
@@ -96,8 +97,8 @@ def measure_layers(
         layer: _Tally(images, quantile, torch.zeros(len(concepts), dtype=torch.float64)) for layer in layers
     }
 
-    def note(layer: str, raw: Tensor) -> Tensor:
-        seen[layer] = read_units(raw, generator.prefix_tokens, layer).float().cpu()
+    def note(layer: str, raw: Tensor, layout: Layout) -> Tensor:
+        seen[layer] = read_units(raw, layout, layer).float().cpu()
         return raw
 
     with (

@@ -39,9 +39,9 @@ def has_channels_last(
     _, first, second, third = tensor.shape
     if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
         return False
-    if not _fits(first, second, size):
+    if not fits(first, second, size):
         return False
-    if _fits(second, third, size):
+    if fits(second, third, size):
         raise NetworkError(
             f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}, whose units may be "
             f"{first} (channels first) or {third} (channels last); read one of its parts, or give the "
@@ -59,9 +59,12 @@ def turn_channels(
 
 @contextmanager
 def put_channels_first(
-    change: Callable[[Tensor], Tensor], part: nn.Module, network: nn.Module, layer: str
+    change: Callable[[Tensor, tuple[int, int]], Tensor], part: nn.Module, network: nn.Module, layer: str
 ) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The change, as one of what the part gives, which may have its channels last."""
+    """The change, as one of what the part gives, which may have its channels last.
+
+    It is also given the size (height, width) of the network's input.
+    """
     size = (1, 1)
 
     def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -70,8 +73,8 @@ def put_channels_first(
 
     def turned(value: Tensor) -> Tensor:
         if has_channels_last(value, part, network, size, layer):
-            return change(value.movedim(-1, 1)).movedim(1, -1)
-        return change(value)
+            return change(value.movedim(-1, 1), size).movedim(1, -1)
+        return change(value, size)
 
     handle = network.register_forward_pre_hook(note)
     try:
@@ -90,6 +93,6 @@ def _is_layer_norm(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm | nn.RMSNorm) and "2d" not in type(module).__name__.lower()
 
 
-def _fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
+def fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
     """Whether a grid has the proportions of the input, give or take less than one cell."""
     return abs(rows * size[1] - columns * size[0]) < max(size)

@@ -67,7 +67,7 @@ def read_peaks(
     rows = []
     with tap(network, [layer]) as read:
         for batch in feed_images(network, source, images, title=f"peaks of {layer}"):
-            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+            maps = read_units(read(batch)[layer], network.layout(batch), layer)
             rows.append(maps.amax((2, 3)).cpu().numpy())
     peaks = np.concatenate(rows)
     if not np.isfinite(peaks).all():

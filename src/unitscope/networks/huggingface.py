@@ -12,6 +12,7 @@ from unitscope.errors import MissingWeightsError, NetworkError
 from unitscope.networks.foreign import name_format
 from unitscope.networks.libraries import import_library
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
+from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
@@ -57,7 +58,7 @@ def load_transformers(
     given = () if all(name.startswith("LABEL_") for name in classes) else classes
     prefix = count_class_tokens(module)
     prefix += int(getattr(config, "num_register_tokens", 0) or 0) if prefix else 0
-    return Network(module, preprocessing, given, "", prefix or None)
+    return Network(module, preprocessing, given, "", Tokens(prefix or None))
 
 
 def _architecture(transformers: Any, config: Any) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import MissingWeightsError, NetworkError, UsageError, missing_extra, say_near
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
+from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import (
     ADVICE,
     count_class_tokens,
@@ -52,8 +53,8 @@ def load_torchvision(
     if "transform_input" in vars(module):
         vars(module)["transform_input"] = random is None
     classes = tuple(best.meta.get("categories", ())) if best is not None and random is None else ()
-    prefix = count_class_tokens(module) or None
-    return Network(module, _torchvision_input(best), _fitting(classes, module), "", prefix)
+    tokens = Tokens(count_class_tokens(module) or None)
+    return Network(module, _torchvision_input(best), _fitting(classes, module), "", tokens)
 
 
 def _torchvision_file(name: str, published: Any, download: bool) -> Path:
@@ -116,8 +117,8 @@ def load_timm(
         _resample(config["interpolation"]),
     )
     classes = () if random is not None else _fitting(_imagenet_classes(), module)
-    prefix = getattr(module, "num_prefix_tokens", None)
-    return Network(module, preprocessing, classes, "", prefix)
+    tokens = Tokens(getattr(module, "num_prefix_tokens", None))
+    return Network(module, preprocessing, classes, "", tokens)
 
 
 def _takes_size(timm: ModuleType, name: str) -> bool:

@@ -11,6 +11,10 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
+from unitscope.networks.channel_order import input_size
+from unitscope.networks.patches import find_orders, find_patches
+from unitscope.networks.tokens import Layout, Size, Tokens
+
 Input = Tensor | tuple[Tensor, ...]
 """What a module is called with: a batch of images, or of latents with their kinds."""
 
@@ -84,8 +88,8 @@ _Digested = tuple[dict[str, object], dict[str, Tensor | bytes], str]
 class Network:
     """What is dissected: any `nn.Module` with its preprocessing and class names.
 
-    `name` is what opened it. `prefix_tokens` is the number of class and register tokens in front of
-    a transformer's patch tokens, None to work it out from the shape.
+    `name` is what opened it. `tokens` is what is known of how a transformer's tokens lie in the picture; the
+    rest is worked out from the size of the input.
 
     Of what `torch.compile` returned, `module` is the module that was given to it.
     """
@@ -94,8 +98,9 @@ class Network:
     preprocessing: Preprocessing = Preprocessing()
     classes: tuple[str, ...] = ()
     name: str = "network"
-    prefix_tokens: int | None = None
+    tokens: Tokens = Tokens()  # noqa: RUF009 - frozen
     _digested: list[_Digested] = field(default_factory=list, init=False, repr=False)
+    _layouts: dict[Size, Layout] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", _unwrap(self.module))
@@ -119,6 +124,19 @@ class Network:
         """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
         height, width = size or self.preprocessing.size or _DEFAULT_SIZE
         return torch.zeros(1, 3, height, width, device=self.device, dtype=self.dtype)
+
+    def layout(self, batch: Input | Size) -> Layout:
+        """How the tokens of each layer lie, for a batch or an input of (height, width).
+
+        >>> Network(nn.Identity()).layout((64, 128)).place(8).grid
+        (2, 4)
+        """
+        first, *_ = batch if isinstance(batch, tuple) else (batch,)
+        size: Any = batch if isinstance(first, int) else input_size((first,))
+        if size not in self._layouts:
+            patches, orders = find_patches(self.module), find_orders(self.module)
+            self._layouts[size] = Layout(self.tokens, size, patches, orders)
+        return self._layouts[size]
 
     @property
     def digest(self) -> str:

@@ -16,6 +16,7 @@ from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, spread
+from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
 
@@ -99,19 +100,24 @@ def tap(
 
 @contextmanager
 def hook_layer(
-    network: Network | nn.Module, layer: str, change: Callable[[Tensor], Tensor]
+    network: Network | nn.Module, layer: str, change: Callable[[Tensor, Layout], Tensor]
 ) -> Iterator[None]:
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
-    `change` gets and gives 4-D tensors with the channels first, whatever the layer does.
+    `change` gets and gives 4-D tensors with the channels first, whatever the layer does; it is also given how
+    tokens lie in the picture.
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
     `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
     or that call of it, never did: then nothing was changed.
     """
+    network = as_network(network)
     module, name, modules, [address] = _find_addresses(network, [layer])
     target = modules[address.module]
     calls = most = 0
     ran = changed = False
+
+    def place(value: Tensor, size: Size) -> Tensor:
+        return change(value, network.layout(size))
 
     def start(_module: nn.Module, _args: object) -> None:
         nonlocal calls, ran
@@ -126,7 +132,7 @@ def hook_layer(
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
         changed = True
-        return change(value)
+        return turned(value)
 
     def enter(
         _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -140,7 +146,7 @@ def hook_layer(
 
     with ExitStack() as hooks:
         hooks.enter_context(_run_uncompiled())
-        change = hooks.enter_context(put_channels_first(change, target, module, layer))
+        turned = hooks.enter_context(put_channels_first(place, target, module, layer))
         hooks.callback(module.register_forward_pre_hook(start).remove)
         if address.input:
             hooks.callback(target.register_forward_pre_hook(enter, with_kwargs=True).remove)
@@ -238,7 +244,8 @@ class LayerShape:
 
     `name` is the layer's address (`name#1`, `name#2` where the module runs several times in a forward
     pass, `calls` times in all), `kind` the module's class, `shape` (units, rows, columns) of its maps, None
-    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave.
+    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave, `place` where it
+    answers to changes of the input, if that was asked for (`list_places`).
     """
 
     name: str
@@ -247,6 +254,7 @@ class LayerShape:
     shape: tuple[int, int, int] | None
     raw: str
     reason: str = ""
+    place: str = ""
 
 
 def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = None) -> list[LayerShape]:
@@ -273,7 +281,7 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
                 raise NetworkError(f"returns {raw}, not a tensor")
             check_batch(output, 1, names[part])
             turned = turn_channels(output, part, module, input_size(spread(batch)), names[part])
-            _, units, rows, columns = read_units(turned, network.prefix_tokens, names[part]).shape
+            _, units, rows, columns = read_units(turned, network.layout(batch), names[part]).shape
             shape = (units, rows, columns)
         except NetworkError as error:
             reason = str(error)

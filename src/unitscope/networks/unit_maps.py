@@ -1,25 +1,23 @@
 """A layer's raw output as maps of its units, and back."""
 
-import math
-
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
 from unitscope.errors import NetworkError
-
-_MOST_PREFIX_TOKENS = 16
+from unitscope.networks.tokens import Layout
 
 
 def read_units(
-    tensor: Tensor, prefix_tokens: int | None = None, layer: str = ""
+    tensor: Tensor,
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+    layer: str = "",
 ) -> Float32[Tensor, "image unit cell_y cell_x"]:
     """A layer's raw output as one map a unit, float32, contiguous.
 
     - 4-D: channels first, as it is. What reads and edits layers has turned channels last (Swin) before.
-    - 3-D, token grids [image, token, feature]: the `prefix_tokens` class and register tokens in front are
-      dropped and the patches put back on their square grid. Without a number it is the fewest, 16 at most,
-      that leave a square.
+    - 3-D, token grids [image, token, feature]: class and register tokens are dropped and the patches put back
+      on their grid, as `layout` says (`Network.layout`).
     - 2-D, flat features: maps of 1x1.
 
     Raises `NetworkError`, naming `layer`, for anything else.
@@ -32,9 +30,12 @@ def read_units(
     if tensor.ndim == 4:
         maps = tensor
     elif tensor.ndim == 3:
-        patches = tensor[:, _prefix(tensor.shape[1], prefix_tokens, layer) :]
-        side = math.isqrt(patches.shape[1])
-        maps = patches.transpose(1, 2).reshape(len(patches), -1, side, side)
+        placed = layout.place(tensor.shape[1], layer)
+        if placed.plain:
+            patches = tensor[:, placed.start : placed.start + len(placed.places)]
+        else:
+            patches = tensor[:, placed.places.to(tensor.device)]
+        maps = patches.transpose(1, 2).reshape(len(patches), -1, *placed.grid)
     elif tensor.ndim == 2:
         maps = tensor[:, :, None, None]
     else:
@@ -62,21 +63,11 @@ def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
         )
 
 
-def _prefix(tokens: int, given: int | None, layer: str) -> int:
-    # Layers after the point where the prefix tokens are dropped give the bare grid.
-    counts = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given, 0)
-    for count in counts:
-        if tokens > count and math.isqrt(tokens - count) ** 2 == tokens - count:
-            return count
-    which = f"{given}" if given is not None else f"up to {_MOST_PREFIX_TOKENS}"
-    raise NetworkError(
-        f"layer {layer or '?'} gives {tokens} tokens, which are no square grid after {which} class and "
-        "register tokens; set Network.prefix_tokens or read another layer"
-    )
-
-
 def write_units(
-    raw: Tensor, maps: Float32[Tensor, "image unit cell_y cell_x"], prefix_tokens: int | None = None
+    raw: Tensor,
+    maps: Float32[Tensor, "image unit cell_y cell_x"],
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+    layer: str = "",
 ) -> Tensor:
     """The raw output that reads as `maps`, in the layout, and with the class tokens, of `raw`.
 
@@ -91,8 +82,13 @@ def write_units(
         new = maps
     elif raw.ndim == 3:
         patches = maps.flatten(2).transpose(1, 2)
-        front = raw[:, : raw.shape[1] - patches.shape[1]]
-        new = torch.cat([front.expand(count, -1, -1).to(maps), patches], 1)
+        placed = layout.place(raw.shape[1], layer)
+        others = raw.expand(count, -1, -1).to(maps)
+        if placed.plain:
+            end = placed.start + patches.shape[1]
+            new = torch.cat([others[:, : placed.start], patches, others[:, end:]], 1)
+        else:
+            new = others.index_copy(1, placed.places.to(raw.device), patches)
     else:
         new = maps[:, :, 0, 0]
     return new.to(raw.dtype)

@@ -232,10 +232,11 @@ def read_maps(
         images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
+    fed = network.feed(images, batch.first, machine.device)
     with precision:
-        outputs = read(network.feed(images, batch.first, machine.device))
+        outputs = read(fed)
     for layer, output in outputs.items():
-        maps = read_units(output, network.prefix_tokens, layer)[: len(batch.images)]
+        maps = read_units(output, network.layout(fed), layer)[: len(batch.images)]
         _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
 

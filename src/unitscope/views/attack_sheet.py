@@ -68,7 +68,7 @@ def draw_attacks(study: AttackStudy, *, rows: int = 4) -> Image.Image:
             for image in (one.original, one.image):
                 seen = study.network.preprocessing.normalize(image[None].to(study.network.device))
                 raw = read(seen)[study.layer]
-                maps.append(read_units(raw, study.network.prefix_tokens, study.layer)[0].cpu())
+                maps.append(read_units(raw, study.network.layout(seen), study.layer)[0].cpu())
             _draw_row(sheet, EDGE + row * (HEAD + TILE + CAPTION), study, place, maps, factor)
     return sheet
 

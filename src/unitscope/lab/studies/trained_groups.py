@@ -156,7 +156,7 @@ def pack_pictures(
 ) -> PackedSource:
     """The pictures at the network's own size, painted once for all networks of that size."""
     rules = CONVENTIONS[setting.convention]
-    plan, _ = plan_scan(network, source, (layer,), rules, {}, None, "stretch")
+    plan, *_ = plan_scan(network, source, (layer,), rules, {}, None, "stretch")
     return pack_source(source, plan.frame, setting.folder / "packed")
 
 

@@ -45,7 +45,7 @@ def test_compiled_networks_are_read_and_edited_as_they_were(compiled: Callable[.
             assert torch.equal(read(image)[layer], read_other(image)[names[layer]])
         edits = []
         for network, name in ((Network(plain), layer), (Network(other), names[layer])):
-            with hook_layer(network, name, lambda maps: maps * 0), torch.no_grad():
+            with hook_layer(network, name, lambda maps, _: maps * 0), torch.no_grad():
                 edits.append(network.module(image))
         assert torch.equal(*edits)
         assert not torch.equal(edits[0], wanted)
@@ -83,7 +83,7 @@ def test_torchscript_is_told_in_one_line(scripted: Callable[[nn.Module], nn.Modu
         list_layers(module)
     with pytest.raises(NetworkError, match=said), tap(module, ["0"]):
         pass
-    with pytest.raises(NetworkError, match=said), hook_layer(module, "0", lambda maps: maps):
+    with pytest.raises(NetworkError, match=said), hook_layer(module, "0", lambda maps, _: maps):
         pass
 
 

@@ -1,0 +1,332 @@
+"""Whether the cells of a layer's map look where they are drawn: found out by changing places of an input.
+
+Three images are passed: one of random blocks, and two in each of which three other places have new content.
+With R the change of a cell, each unit in its own scale, averaged over units and divided by its mean over
+cells, d = (R1 - R2) / 2 is compared with the places that were changed, +1 in the one image and -1 in the
+other. What both images move alike is left out by that, so that mixing does not hide a place.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, UInt8
+from torch import Tensor, nn
+
+from unitscope.errors import NetworkError
+from unitscope.networks.channel_order import fits, turn_channels
+from unitscope.networks.network import Network, as_network, spread
+from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
+from unitscope.networks.tokens import Layout, Size
+from unitscope.networks.trace import LayerShape, evaluation, list_layers, tap
+from unitscope.networks.unit_maps import check_batch, read_units
+
+Where = Literal["in place", "mixed", "elsewhere", "whole", "silent"]
+
+PARTS = 7
+"""The input is cut into 7 x 7 parts, some of which are changed."""
+CHANGED = (((0, 2), (4, 5), (6, 0)), ((1, 0), (5, 2), (2, 4)))
+"""The parts that change in the first image, and in the second: other ones when turned or mirrored."""
+
+_AGREES = 0.35
+_AGREES_WITH_MISSES = 0.45
+_SHARP = 0.9
+_AGREES_WHERE_SHARP = 0.68
+_DIFFERS = 0.25
+_NEGLIGIBLE = 0.03
+_APART = 0.2
+_NEARLY_NONE = 0.15
+_FEW_CELLS = 36
+_DIFFERS_WHERE_FEW = 0.75
+_TOO_FEW_CELLS = 16
+_BLURS = (0.07, 0.14, 0.25)
+_SILENT = 1e-5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer answers to changes at a few places of the input.
+
+    `where` is "in place"; "mixed", where it answers everywhere alike; "elsewhere", where it answers at places
+    that are not those changed; "whole" for maps of one cell; "silent" where it does not answer. `agreement`
+    is the correlation of the answers with the places changed, `away` the share of the answers that lies more
+    than a cell away from them.
+    """
+
+    where: Where
+    agreement: float = 0.0
+    away: float = 0.0
+
+    @classmethod
+    def parse(cls, record: Mapping[str, Any] | None) -> "Place | None":
+        """What `run.json` holds of a layer, if it does. Raises `LookupError`, `TypeError` or `ValueError`."""
+        if record is None:
+            return None
+        if record["where"] not in get_args(Where):
+            raise ValueError(f"a layer cannot be {record['where']!r}")
+        return cls(record["where"], float(record["agreement"]), float(record["away"]))
+
+
+def draw_changes(size: Size) -> UInt8[np.ndarray, "three y x 3"]:
+    """One image of random blocks, and two that differ from it in the parts `CHANGED`; always the same.
+
+    >>> images = draw_changes((70, 140))
+    >>> [round(float((image != images[0]).any(-1).mean()), 2) for image in images]
+    [0.0, 0.06, 0.06]
+    """
+    height, width = size
+    random = np.random.default_rng(0)
+
+    def draw() -> np.ndarray:
+        blocks = random.integers(0, 256, (PARTS, PARTS, 3))
+        rows, columns = np.arange(height) * PARTS // height, np.arange(width) * PARTS // width
+        noise = random.integers(0, 256, (height, width, 3))
+        return np.asarray((3 * blocks[rows][:, columns] + noise) // 4, np.uint8)
+
+    base, other = draw(), draw()
+    images = np.stack([base, base, base])
+    for image, parts in zip(images[1:], CHANGED, strict=True):
+        for part in parts:
+            rows, columns = (_span(number, side) for number, side in zip(part, size, strict=True))
+            image[rows, columns] = other[rows, columns]
+    return images
+
+
+def _span(number: int, side: int) -> slice:
+    start = number * side // PARTS
+    return slice(start, max((number + 1) * side // PARTS, start + 1))
+
+
+def locate(maps: Float32[Tensor, "three unit cell_y cell_x"], fitting: bool = True) -> Place:
+    """Where a layer's maps of `draw_changes` answer. `fitting` says that their grid may be the input's.
+
+    >>> images = torch.from_numpy(draw_changes((70, 140))).permute(0, 3, 1, 2).float()
+    >>> locate(nn.functional.avg_pool2d(images, 10)).where
+    'in place'
+    >>> locate(nn.functional.avg_pool2d(images, 10).transpose(2, 3).reshape(3, 3, 7, 14)).where
+    'elsewhere'
+    """
+    rows, columns = maps.shape[2:]
+    if rows * columns == 1:
+        return Place("whole")
+    answers = _measure(maps)
+    if answers is None:
+        return Place("silent")
+    difference = (answers[0] - answers[1]) / 2
+    agreement, hits = _compare(difference)
+    near = _near(rows, columns)
+    away = float(
+        np.mean([(one * ~close).sum() / one.sum() for one, close in zip(answers, near, strict=True)])
+    )
+    figures = round(agreement, 3), round(away, 3)
+    strength, few = float(np.abs(difference).mean()), rows * columns < _FEW_CELLS
+    apart = float(np.mean([~close for close in near]))
+    if apart >= _APART and away <= _NEARLY_NONE * apart and agreement > 0:
+        return Place("in place", *figures)
+    # Where the two images are answered by different cells, nothing is mixed that could blur the places.
+    wanted = _AGREES_WHERE_SHARP if strength > _SHARP and not few else _AGREES
+    if agreement >= wanted:
+        sure = few or hits >= 5 or (hits == 4 and agreement >= _AGREES_WITH_MISSES)
+        return Place("in place" if sure else "mixed" if fitting else "elsewhere", *figures)
+    # A map of very few cells can be the chance of one network's weights.
+    telling = rows * columns >= _TOO_FEW_CELLS and strength > (_DIFFERS_WHERE_FEW if few else _DIFFERS)
+    if telling or not fitting:
+        return Place("elsewhere", *figures)
+    return Place("mixed", *figures)
+
+
+def _measure(
+    maps: Float32[Tensor, "three unit cell_y cell_x"],
+) -> Float64[np.ndarray, "two cell_y cell_x"] | None:
+    """How strongly each cell answers to the two changes, on the average 1; None where one is not answered."""
+    changes = (maps[1:] - maps[:1]).abs()
+    largest = float(maps[0].abs().max())
+    if not (0 < float(changes.max()) < float("inf")) or float(changes.max()) <= _SILENT * largest:
+        return None
+    scales = changes.mean((0, 2, 3))
+    weights = torch.where(scales > 1e-3 * scales.max(), 1 / scales.clamp_min(1e-30), torch.zeros_like(scales))
+    answers: Any = torch.einsum("iuyx,u->iyx", changes, weights).double().cpu().numpy()
+    means = answers.mean((1, 2), keepdims=True)
+    if means.min() <= 0:
+        return None  # one of the images changes nothing
+    found: Float64[np.ndarray, "two cell_y cell_x"] = answers / means
+    return found
+
+
+def _compare(difference: Float64[np.ndarray, "cell_y cell_x"]) -> tuple[float, int]:
+    """The largest correlation with the changed places at several widths; how many have the right sign."""
+    rows, columns = difference.shape
+    weights, blurred = _templates(rows, columns)
+    signs = (1, -1)
+    sums = [
+        sign * float((one * difference).sum())
+        for sign, group in zip(signs, weights, strict=True)
+        for one in group
+    ]
+    # A place that nothing answers to, as behind a ReLU, tells nothing.
+    hits = sum(one > -_NEGLIGIBLE * max(map(abs, sums)) for one in sums)
+    centered = difference - difference.mean()
+    length = float(np.sqrt((centered**2).sum()))
+    if length <= 1e-9:
+        return 0.0, hits
+    return max(float((centered * one).sum()) / length for one in blurred), hits
+
+
+@cache
+def _templates(rows: int, columns: int) -> tuple[tuple[tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]:
+    """Of each changed part what share of each cell it takes; and all parts, blurred, of length 1."""
+    first, second = (
+        tuple(np.outer(_cover(rows, y), _cover(columns, x)) for y, x in group) for group in CHANGED
+    )
+    blurred = [sum(first) - sum(second)]
+    for width in _BLURS:
+        sides = [np.hypot(width, 0.5 / count) for count in (rows, columns)]
+        places = [(np.arange(count) + 0.5) / count for count in (rows, columns)]
+        total = np.zeros((rows, columns))
+        for sign, group in zip((1, -1), CHANGED, strict=True):
+            for part in group:
+                hills = [
+                    np.exp(-0.5 * ((place - (number + 0.5) / PARTS) / side) ** 2)
+                    for place, number, side in zip(places, part, sides, strict=True)
+                ]
+                total += sign * np.outer(*hills)
+        blurred.append(total)
+    centered = [np.asarray(one - np.mean(one)) for one in blurred]
+    return (first, second), tuple(one / max(float(np.sqrt((one**2).sum())), 1e-12) for one in centered)
+
+
+def _cover(cells: int, number: int) -> Float64[np.ndarray, "cell"]:
+    """Which share of each cell of an axis lies in a part."""
+    edges = np.arange(cells + 1) / cells
+    low, high = number / PARTS, (number + 1) / PARTS
+    share: Float64[np.ndarray, "cell"] = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+    return share.clip(0) * cells
+
+
+@cache
+def _near(rows: int, columns: int) -> tuple[Any, Any]:
+    """The cells that the changes of either image reach, or that stand next to such."""
+    found = []
+    for group in CHANGED:
+        near = np.zeros((rows, columns), bool)
+        for part in group:
+            reached = [
+                np.convolve(_cover(count, number) > 0, [1, 1, 1])[1:-1] > 0
+                for count, number in zip((rows, columns), part, strict=True)
+            ]
+            near |= np.outer(*reached)
+        found.append(near)
+    return found[0], found[1]
+
+
+def is_fitting(raw: Tensor, layout: Layout, windows: Windows, layer: str = "") -> bool:
+    """Whether the grid of a layer may be that of the input, by its proportions or its patches.
+
+    `raw` has its channels first. Where the patches are known, only their grid fits, halved and doubled; else
+    only sizes that convolutions and pools of the network have led to (`windows`), halved.
+    """
+    if raw.ndim == 3:
+        return layout.place(raw.shape[1], layer).known or not layout.patches
+    if raw.ndim != 4:
+        return True
+    size = raw.shape[2], raw.shape[3]
+    if layout.patches:
+        return size in layout.grids
+    reached = [
+        (-(-rows // power), -(-columns // power)) for power in (1, 2, 4, 8) for rows, columns in windows
+    ]
+    return fits(*size, layout.size) and (size in reached or len(windows) < 2)
+
+
+def list_places(network: Network | nn.Module, size: Size | None = None) -> list[LayerShape]:
+    """`list_layers`, with the `place` of every layer that can be read.
+
+    One forward pass more, over three images. A generator's layers have none: a latent has no places. Raises
+    what `list_layers` raises.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
+    >>> [layer.place for layer in list_places(net, (14, 14))]
+    ['in place', 'in place', 'whole']
+    """
+    network = as_network(network)
+    rows = list_layers(network, size)
+    blank = network.blank(size)
+    if isinstance(blank, tuple):
+        return rows
+    batch = network.feed(draw_changes((blank.shape[2], blank.shape[3])), 0, network.device)
+    found: dict[str, str] = {}
+    calls: Counter[str] = Counter()
+    layout = network.layout(batch)
+
+    def note(name: str, part: nn.Module, _args: object, output: object) -> None:
+        calls[name] += 1
+        if isinstance(output, Tensor):
+            with suppress(NetworkError):  # three images may show that a first axis is not the batch
+                check_batch(output, len(CHANGED) + 1, name)
+                raw = turn_channels(output, part, network.module, layout.size, name)
+                place = locate(read_units(raw, layout, name), is_fitting(raw, layout, windows, name))
+                found[f"{name}#{calls[name]}"] = place.where
+
+    parts = dict(network.module.named_modules())
+    with evaluation(network.module), torch.no_grad(), ExitStack() as hooks:
+        windows = hooks.enter_context(following(network, batch))
+        for name in dict.fromkeys(row.name.partition("#")[0] for row in rows if row.shape):
+            hooks.callback(parts[name].register_forward_hook(partial(note, name)).remove)
+        network.module(*spread(batch))
+    places = [found.get(row.name if "#" in row.name else f"{row.name}#1", "") for row in rows]
+    return [replace(row, place=place if row.shape else "") for row, place in zip(rows, places, strict=True)]
+
+
+def check_places(network: str, places: Mapping[str, Place], trust: bool = False) -> None:
+    """Raises `NetworkError` for a layer whose cells are elsewhere, unless its layout is trusted."""
+    wrong = [layer for layer, place in places.items() if place.where == "elsewhere"]
+    if wrong and not trust:
+        agreement = places[wrong[0]].agreement
+        raise NetworkError(
+            f"layer {wrong[0]} of {network} answers elsewhere: places of the input were changed, and its "
+            f"map changed at others (agreement {agreement:.2f}, wanted {_AGREES}), as where tokens have an "
+            "order of their own, or windows, heads or rows are taken for a picture; read a layer that "
+            "`unitscope layers` has in place, say how tokens lie (--grid, Tokens(order=...)), or take it as "
+            "it is (--trust-layout)"
+        )
+
+
+def warn_of_places(places: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
+    """What is to be said of each layer's place, nothing of those in place."""
+    said = {
+        "mixed": "its cells mix the whole input: of the answer to a change {:.0%} lies away from the change",
+        "elsewhere": "its cells were told to be trusted, but answer elsewhere: masks may lie at wrong places",
+        "silent": "it does not answer to changes of the input, so where its cells look is not known",
+    }
+    told = {layer: place for layer, place in places.items() if place.where in said}
+    return {layer: (said[place.where].format(place.away),) for layer, place in told.items()}
+
+
+def probe_layers(
+    network: Network, layers: Sequence[str], size: Size
+) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place]]:
+    """What layers give for one image, their fields, and where they answer to changes of it (height, width).
+
+    Two forward passes: over one image of random blocks, then over two with changes, up to the last layer. A
+    generator is read with its first latent, and its layers have no places. Raises what `tap` raises.
+    """
+    blank = network.blank(size)
+    batch = blank if isinstance(blank, tuple) else network.feed(draw_changes(size), 0, network.device)
+    first = batch if isinstance(batch, tuple) else batch[:1]
+    with tap(network, layers) as read:
+        with following(network, first) as windows:
+            outputs = read(first)
+        fields = take_fields(network, first, outputs, windows)
+        if isinstance(batch, tuple):
+            return outputs, fields, {}
+        changed = read(batch[1:])
+    layout, places = network.layout(size), {}
+    for layer, raw in outputs.items():
+        both = torch.cat([read_units(raw, layout, layer), read_units(changed[layer], layout, layer)])
+        places[layer] = locate(both, is_fitting(raw, layout, windows, layer))
+    return outputs, fields, places

@@ -113,7 +113,7 @@ def read_batches(
     """The batches of a scan, in the same order and of the same size, with the maps of every layer."""
     images = len(source)
     with (
-        tap(network.module, tuple(plan.tails), checked=True) as read,
+        tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,
     ):

@@ -284,7 +284,7 @@ def read_parts(
     """The maps of some images at a time with what is in them, as `dissect` reads them."""
     words, frame, packed = source.vocabulary, plan.frame, find_packed(source, plan)
     with (
-        tap(network.module, tuple(plan.tails), checked=True) as read,
+        tap(network, tuple(plan.tails), checked=True) as read,
         tqdm(total=len(source), desc=title, unit=" images", disable=None) as bar,
     ):
         for start in range(0, len(source), _BATCH):

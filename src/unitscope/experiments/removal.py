@@ -18,7 +18,7 @@ from unitscope.interventions.edits import check_counts, count_units, edited, set
 from unitscope.interventions.importance import By, correlate_peaks, measure_importance
 from unitscope.interventions.linear_head import check_hidden, read_logits
 from unitscope.interventions.sweeps import sweep_removals
-from unitscope.networks.network import Network, spread
+from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 
 LEAST_DRAWS = 10
@@ -116,7 +116,7 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
     _, batch = next(read_images(network, trial, 2))
     logits = check_hidden(network, layer, batch)
     with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
-        without = read_logits(network.module(*spread(batch)))
+        without = read_logits(network.run(batch))
     if torch.equal(logits, without):
         raise UsageError(
             f"without all units of layer {layer}, {network.name} gives the same; take a layer before its last"

@@ -17,7 +17,7 @@ from unitscope.interventions.classes import ClassScores, add_logits, empty_score
 from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -177,10 +177,10 @@ def _without(maps: Tensor, masks: Masks) -> Tensor:
 def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs:
     with evaluation(network.module), torch.no_grad():
         for targets, batch in read_images(network, trial, _BATCH):
-            whole = read_numbers(network.module(*spread(batch)))
+            whole = read_numbers(network.run(batch))
             without = np.zeros((len(masks), *whole.shape))
             for place, mask in enumerate(masks):
                 with edited(network, remove_units(layer, mask)):
-                    without[place] = read_numbers(network.module(*spread(batch)))
+                    without[place] = read_numbers(network.run(batch))
             for image, target in enumerate(targets):
                 yield int(target), whole[image], without[:, image]

@@ -168,7 +168,7 @@ def classify_pixels(network: Network, image: Pixels) -> Logits:
     Raises `NetworkError` where it gives anything else than finite logits.
     """
     device = next(network.module.parameters(), image).device
-    logits = read_logits(network.module(network.preprocessing.normalize(image[None].to(device))))
+    logits = read_logits(network.run(network.preprocessing.normalize(image[None].to(device))))
     if logits.shape[1] == 1:
         raise NetworkError(f"{network.name} gives no logits of several classes; an attack needs two")
     return logits[0]

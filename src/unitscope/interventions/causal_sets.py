@@ -216,7 +216,7 @@ class _Work:
         edit = Edit(self.layer, alpha[None, :, None, None] * place, value)
         batches = [generator.inputs(number) for number in lot.images]
         with edited(generator, edit):
-            images = generator.module(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+            images = generator.run(tuple(torch.cat(parts) for parts in zip(*batches, strict=True)))
         pixels = ((images - generator.low) / (generator.high - generator.low)).clamp(0, 1)
         probability = self.scorer.score(pixels.float(), self.places.concept.id).cpu()
         weights = cell_region(lot.region, (probability.shape[1], probability.shape[2]))

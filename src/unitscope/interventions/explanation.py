@@ -14,7 +14,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Maps, edited
 from unitscope.interventions.linear_head import check_hidden, read_head, read_logits, remove_units, seek_head
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units, write_units
@@ -223,7 +223,7 @@ def weigh_gradient(
 
     with evaluation(network.module):
         with torch.enable_grad(), hook_layer(network, layer, branch):
-            logit = read_logits(network.module(*spread(batch)))[0, target]
+            logit = read_logits(network.run(batch))[0, target]
             slope = torch.autograd.grad(logit, leaves, allow_unused=True)[0] if logit.requires_grad else None
         if slope is None:
             raise NetworkError(
@@ -231,6 +231,6 @@ def weigh_gradient(
             )
         units = slope.shape[1]
         with edited(network, remove_units(layer, np.ones(units, bool))), torch.no_grad():
-            rest = read_logits(network.module(*spread(batch)))[0, target]
+            rest = read_logits(network.run(batch))[0, target]
     products = slope.double() * leaves[0].detach().double()
     return float(rest), products.sum((0, 2, 3)).cpu().numpy()

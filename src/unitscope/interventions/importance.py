@@ -14,7 +14,7 @@ from unitscope.errors import NetworkError
 from unitscope.interventions.ablation import Method, Trial, read_images, score_removals, single_units
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.linear_head import read_logits
-from unitscope.networks.network import Network, spread
+from unitscope.networks.network import Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
@@ -211,7 +211,7 @@ def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.nd
         tqdm(total=len(trial), desc=f"peaks of {layer}", unit="image", disable=None) as bar,
     ):
         for targets, batch in read_images(network, trial, _BATCH):
-            logits = read_logits(network.module(*spread(batch)))
+            logits = read_logits(network.run(batch))
             peaks, likely = seen.pop().cpu().numpy(), logits.double().softmax(1).cpu().numpy()
             sums = sums or _Sums(likely[0], peaks[0])
             sums.update(likely, peaks)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Edit, count_units, edited
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 
@@ -134,7 +134,7 @@ def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "i
         return raw
 
     with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
-        logits = read_logits(network.module(*spread(batch)))
+        logits = read_logits(network.run(batch))
     for raw in given:
         if raw.numel() == logits.numel() and torch.equal(raw.reshape(logits.shape), logits):
             raise UsageError(
@@ -150,7 +150,7 @@ def _run(network: Network, head: str, batch: Input) -> tuple[Tensor, Tensor, Ten
     module = network.module.get_submodule(head)
     hook = module.register_forward_hook(lambda _m, args, output: seen.append((args[0], output)))
     try:
-        output = network.module(*spread(batch))
+        output = network.run(batch)
     finally:
         hook.remove()
     if not seen:

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.channel_order import has_channels_last, input_size
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, spread
 from unitscope.networks.trace import evaluation
 from unitscope.networks.unit_maps import read_units, write_units
 
@@ -40,7 +40,7 @@ class Replay:
     raw: Tensor | None = None
     last: bool = False
     """Whether the layer has its channels last; `raw` has them first all the same."""
-    batch: tuple[Tensor, ...] = ()
+    batch: Input = ()
     copies: bool = False
 
     def start(self, image: Input) -> tuple[Maps, Tensor]:
@@ -48,9 +48,9 @@ class Replay:
 
         Raises `NetworkError` where the layer is not reached or the rest cannot be run by itself.
         """
-        self.batch = image if isinstance(image, tuple) else (image,)
-        if len(self.batch[0]) != 1:
-            raise UsageError(f"a replay starts from one image, not from {len(self.batch[0])}")
+        self.batch, count = image, len(spread(image)[0])
+        if count != 1:
+            raise UsageError(f"a replay starts from one image, not from {count}")
         self.given, self.reached, self.raw = {name: [] for name in self.outer}, False, None
         with ExitStack() as patches:
             for name, module in self.outer.items():
@@ -58,7 +58,7 @@ class Replay:
             patches.enter_context(_patched(self._target, partial(self._reach, self._target.forward)))
             output = self._call(self.batch)
         raw = self._reached_maps()
-        size = input_size(self.batch)
+        size = input_size(spread(self.batch))
         self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
         if self.last:
             self.raw = raw = raw.movedim(-1, 1)
@@ -114,7 +114,7 @@ class Replay:
                 if self.given[name]:
                     patches.enter_context(_patched(module, partial(answer, name, module.forward)))
             patches.enter_context(_patched(self._target, lambda *_args, **_kwargs: edited))
-            return self._call(tuple(many(part) for part in self.batch))
+            return self._call(tree_map(many, self.batch))
 
     def _record(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
@@ -131,8 +131,8 @@ class Replay:
         self.reached, self.raw = True, output.detach().clone()
         return output
 
-    def _call(self, batch: tuple[Tensor, ...]) -> Tensor:
-        output = self.network.module(*batch)
+    def _call(self, batch: Input) -> Tensor:
+        output = self.network.run(batch)
         output = getattr(output, "logits", output)
         if not isinstance(output, Tensor):
             raise NetworkError(

@@ -110,7 +110,7 @@ def measure_layers(
             hooks.enter_context(hook_layer(generator, layer, partial(note, layer)))
         for start in range(first, first + images, _BATCH):
             count = min(_BATCH, first + images - start)
-            made = generator.module(*generator.inputs(start, count))
+            made = generator.run(generator.inputs(start, count))
             planes = segmenter(to_pixels(made, generator.low, generator.high))
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)

@@ -1,7 +1,6 @@
 """Where a layer has its channels: first, as convolutions, or last, as Swin."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -57,30 +56,18 @@ def turn_channels(
     return raw.movedim(-1, 1) if has_channels_last(raw, part, network, size, layer) else raw
 
 
-@contextmanager
-def put_channels_first(
-    change: Callable[[Tensor, tuple[int, int]], Tensor], part: nn.Module, network: nn.Module, layer: str
-) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The change, as one of what the part gives, which may have its channels last.
-
-    It is also given the size (height, width) of the network's input.
-    """
-    size = (1, 1)
-
-    def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        nonlocal size
-        size = input_size(args)
-
-    def turned(value: Tensor) -> Tensor:
-        if has_channels_last(value, part, network, size, layer):
-            return change(value.movedim(-1, 1), size).movedim(1, -1)
-        return change(value, size)
-
-    handle = network.register_forward_pre_hook(note)
-    try:
-        yield turned
-    finally:
-        handle.remove()
+def turn_change(
+    change: Callable[[Tensor], Tensor],
+    raw: Tensor,
+    part: nn.Module,
+    network: nn.Module,
+    size: tuple[int, int],
+    layer: str,
+) -> Tensor:
+    """What a part gives, changed by what takes its channels first; they lie afterwards where they lay."""
+    if has_channels_last(raw, part, network, size, layer):
+        return change(raw.movedim(-1, 1)).movedim(1, -1)
+    return change(raw)
 
 
 def input_size(parts: tuple[Any, ...]) -> tuple[int, int]:

@@ -70,7 +70,7 @@ class Generator(Network):
         Raises `NetworkError` where the module does not return images.
         """
         with evaluation(self.module):
-            images = self.module(*self.inputs(first, count))
+            images = self.run(self.inputs(first, count))
         if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             wanted = f"images {(count, 3)} x y x x"

@@ -2,15 +2,17 @@
 
 import hashlib
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
+from unitscope.errors import UsageError
 from unitscope.networks.channel_order import input_size
 from unitscope.networks.patches import find_orders, find_patches
 from unitscope.networks.tokens import Layout, Size, Tokens
@@ -18,10 +20,17 @@ from unitscope.networks.tokens import Layout, Size, Tokens
 Input = Tensor | tuple[Tensor, ...]
 """What a module is called with: a batch of images, or of latents with their kinds."""
 
+Forward = Callable[[nn.Module, Any], object]
+"""How a module is run on an `Input`: `forward(module, batch)` gives what the network gives."""
+
+Channels = Literal["rgb", "bgr", "gray"]
+
 Three = tuple[float, float, float]
 
 IMAGENET: tuple[Three, Three] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of the colors of ImageNet, from 0 to 1, by which most networks normalize."""
+
+_LUMINANCE = (0.299, 0.587, 0.114)
 
 _DEFAULT_SIZE = (224, 224)
 
@@ -43,24 +52,47 @@ class Preprocessing:
 
     `size` is (height, width) of the input, None for the size of the stored image. `crop_fraction`
     and `resample` are what the network's library evaluates it with (used by `fit="crop"`).
+
+    `channels` is their order, or "gray" for networks that take one channel: the luminance of ITU-R 601,
+    0.299 R + 0.587 G + 0.114 B, in whole numbers as Pillow's "L" has it. `mean` and `std` are one number a
+    channel, or one for all. Raises `UsageError` where they are of another length, or the channels unknown.
     """
 
     size: tuple[int, int] | None = None
-    mean: Three = (0.0, 0.0, 0.0)
-    std: Three = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
     crop_fraction: float = 1.0
     resample: str = "bilinear"
-    channels: Literal["rgb", "bgr"] = "rgb"
+    channels: Channels = "rgb"
+
+    def __post_init__(self) -> None:
+        if self.channels not in get_args(Channels):
+            raise UsageError(f"channels is {self.channels!r}; it is one of {', '.join(get_args(Channels))}")
+        for name in ("mean", "std"):
+            given = tuple(getattr(self, name))
+            if len(given) not in (1, self.depth):
+                wanted = f"{self.depth} numbers, one a channel of {self.channels!r}, or one for all"
+                raise UsageError(f"{name} has {len(given)} numbers; wanted {wanted}")
+            object.__setattr__(self, name, given if len(given) == self.depth else given * self.depth)
+
+    @property
+    def depth(self) -> int:
+        """How many channels the network's input has."""
+        return 1 if self.channels == "gray" else 3
 
     def tensor(
         self, images: UInt8[np.ndarray, "image y x 3"], device: str = "cpu"
-    ) -> Float32[Tensor, "image 3 y x"]:
+    ) -> Float32[Tensor, "image channel y x"]:
         """The batch that the network reads, normalized, channels first.
 
         >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).tensor(np.zeros((1, 2, 2, 3), np.uint8)).min()
         tensor(-1.)
         """
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        if self.channels == "gray":
+            red, green, blue = pixels.to(torch.int32).unbind(-1)
+            # In 65536ths, rounded, as Pillow counts.
+            pixels = (red * 19595 + green * 38470 + blue * 7471 + 32768)[..., None] >> 16
         batch = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
         if self.channels == "bgr":
             batch = batch.flip(1)
@@ -68,13 +100,17 @@ class Preprocessing:
         shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
         return batch.mul_(scale[:, None, None]).sub_(shift[:, None, None])
 
-    def normalize(self, pixels: Float32[Tensor, "image 3 y x"]) -> Float32[Tensor, "image 3 y x"]:
+    def normalize(self, pixels: Float32[Tensor, "image 3 y x"]) -> Float32[Tensor, "image channel y x"]:
         """What `tensor` makes of images, of RGB pixels in [0, 1]; gradients flow through it.
+
+        Gray is not rounded to whole numbers here, which would have no gradient.
 
         >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).normalize(torch.ones(1, 3, 2, 2)).max()
         tensor(1.)
         """
         batch = pixels.flip(1) if self.channels == "bgr" else pixels
+        if self.channels == "gray":
+            batch = torch.einsum("icyx,c->iyx", pixels, pixels.new_tensor(_LUMINANCE))[:, None]
         mean = torch.tensor(self.mean, device=pixels.device)[:, None, None]
         std = torch.tensor(self.std, device=pixels.device)[:, None, None]
         return (batch - mean) / std
@@ -91,6 +127,13 @@ class Network:
     `name` is what opened it. `tokens` is what is known of how a transformer's tokens lie in the picture; the
     rest is worked out from the size of the input.
 
+    `forward(module, batch)` runs the module where that takes more than `module(images)`: a text besides, a
+    second input, a list of images. `batch` is what `feed` makes: images, float32[image, channel, y, x] on the
+    module's device and in its precision, normalized; of a `Generator` a tuple of latents and kinds. It may
+    have any number of images, which layers must have as their first axis to be read. What `forward` returns
+    is what the network gives: for removals, explanations and attacks logits [image, class], or an object with
+    `logits`. It must take its tensors from `module` and `batch` alone, since the module may be a copy.
+
     Of what `torch.compile` returned, `module` is the module that was given to it.
     """
 
@@ -99,8 +142,10 @@ class Network:
     classes: tuple[str, ...] = ()
     name: str = "network"
     tokens: Tokens = Tokens()  # noqa: RUF009 - frozen
+    forward: Forward | None = None
     _digested: list[_Digested] = field(default_factory=list, init=False, repr=False)
     _layouts: dict[Size, Layout] = field(default_factory=dict, init=False, repr=False)
+    _watchers: list[Callable[[tuple[Any, ...]], None]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", _unwrap(self.module))
@@ -123,7 +168,42 @@ class Network:
     def blank(self, size: tuple[int, int] | None = None) -> Input:
         """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
         height, width = size or self.preprocessing.size or _DEFAULT_SIZE
-        return torch.zeros(1, 3, height, width, device=self.device, dtype=self.dtype)
+        return torch.zeros(1, self.preprocessing.depth, height, width, device=self.device, dtype=self.dtype)
+
+    def run(self, batch: Input) -> Any:
+        """What the network gives for a batch: one forward pass, by `forward` where there is one.
+
+        >>> both = Network(nn.Bilinear(2, 2, 1), forward=lambda module, batch: module(batch, batch))
+        >>> both.run(torch.zeros(4, 2)).shape
+        torch.Size([4, 1])
+        """
+        if self.forward is None:
+            return self.module(*spread(batch))
+        for start in self._watchers:
+            start(spread(batch))
+        return self.forward(self.module, batch)
+
+    @contextmanager
+    def watch(self, start: Callable[[tuple[Any, ...]], None]) -> Iterator[None]:
+        """Inside the block, `start` is given the inputs of every forward pass before it begins.
+
+        A pass is a call of the module, or, of a network with `forward`, one of `run`, which may call the
+        module never (only parts of it) or many times.
+        """
+        if self.forward is None:
+            handle = self.module.register_forward_pre_hook(
+                lambda _module, args, kwargs: start((*args, *kwargs.values())), with_kwargs=True
+            )
+            try:
+                yield
+            finally:
+                handle.remove()
+            return
+        self._watchers.append(start)
+        try:
+            yield
+        finally:
+            self._watchers.remove(start)
 
     def layout(self, batch: Input | Size) -> Layout:
         """How the tokens of each layer lie, for a batch or an input of (height, width).

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import NetworkError
 from unitscope.networks.channel_order import fits, turn_channels
-from unitscope.networks.network import Network, as_network, spread
+from unitscope.networks.network import Network, as_network
 from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.trace import LayerShape, evaluation, list_layers, tap
@@ -277,7 +277,7 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
         windows = hooks.enter_context(following(network, batch))
         for name in dict.fromkeys(row.name.partition("#")[0] for row in rows if row.shape):
             hooks.callback(parts[name].register_forward_hook(partial(note, name)).remove)
-        network.module(*spread(batch))
+        network.run(batch)
     places = [found.get(row.name if "#" in row.name else f"{row.name}#1", "") for row in rows]
     return [replace(row, place=place if row.shape else "") for row, place in zip(rows, places, strict=True)]
 

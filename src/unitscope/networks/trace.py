@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError, say_near
-from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
+from unitscope.networks.channel_order import input_size, turn_change, turn_channels
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, spread
 from unitscope.networks.tokens import Layout, Size
@@ -81,6 +81,7 @@ def tap(
     """
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
+    network = as_network(network)
     found = _find_addresses(network, layers)
     checked = checked or not stop
 
@@ -88,11 +89,11 @@ def tap(
         nonlocal checked
         if not checked:
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
-            first = _Pass(*found, stop=False, tolerant=True).run(one)
+            first = _Pass(network.run, *found, stop=False, tolerant=True).run(one)
             checked = True
             if len(spread(batch)[0]) == 1:
                 return first
-        return _Pass(*found, stop=stop).run(batch)
+        return _Pass(network.run, *found, stop=stop).run(batch)
 
     with evaluation(found[0]):
         yield read
@@ -115,13 +116,11 @@ def hook_layer(
     target = modules[address.module]
     calls = most = 0
     ran = changed = False
+    size: Size | None = None
 
-    def place(value: Tensor, size: Size) -> Tensor:
-        return change(value, network.layout(size))
-
-    def start(_module: nn.Module, _args: object) -> None:
-        nonlocal calls, ran
-        calls, ran = 0, True
+    def start(given: tuple[Any, ...]) -> None:
+        nonlocal calls, ran, size
+        calls, ran, size = 0, True, input_size(given)
 
     def replace(value: object) -> Tensor | None:
         nonlocal calls, most, changed
@@ -131,8 +130,13 @@ def hook_layer(
             return None
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
+        if size is None:
+            raise NetworkError(
+                f"{name} was called by itself; what its `forward` runs starts at `network.run`"
+            )
         changed = True
-        return turned(value)
+        layout = network.layout(size)
+        return turn_change(lambda maps: change(maps, layout), value, target, module, size, layer)
 
     def enter(
         _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -146,8 +150,7 @@ def hook_layer(
 
     with ExitStack() as hooks:
         hooks.enter_context(_run_uncompiled())
-        turned = hooks.enter_context(put_channels_first(place, target, module, layer))
-        hooks.callback(module.register_forward_pre_hook(start).remove)
+        hooks.enter_context(network.watch(start))
         if address.input:
             hooks.callback(target.register_forward_pre_hook(enter, with_kwargs=True).remove)
         else:
@@ -162,6 +165,7 @@ def hook_layer(
 class _Pass:
     """One forward pass: what its hooks have seen."""
 
+    call: Callable[[Input], object]
     module: nn.Module
     name: str
     modules: dict[str, nn.Module]
@@ -179,7 +183,7 @@ class _Pass:
             if not self.stop:
                 self._hook_parts(hooks)
             try:
-                self.module(*spread(batch))
+                self.call(batch)
             except _Stop:
                 pass
             except Exception as error:
@@ -291,7 +295,7 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         for part in names.keys() - closed:
             hooks.callback(part.register_forward_hook(measure).remove)
         try:
-            module(*spread(batch))
+            network.run(batch)
         except Exception as error:
             raise _failure(network.name, batch, error) from error
     layers = []
@@ -344,9 +348,12 @@ def _failure(name: str, batch: Input, error: Exception) -> NetworkError:
 def _advise(said: str, channels: int) -> str:
     """What to do about an error of a forward pass, as far as its words tell."""
     if _LACKS.search(said):
-        return "; it takes more than an image: wrap it in a module whose forward pass supplies the rest"
+        return "; it takes more than an image: say how it is run, Network(module, forward=...)"
     if _OF_CHANNELS.search(said):
-        return f"; it was given {channels} channels: wrap it in a module that makes what it wants of them"
+        given = f"; it was given {channels} channel{'s' * (channels != 1)}: "
+        if channels == 1:
+            return given + 'Preprocessing(channels="rgb") gives it the three colors'
+        return given + 'if it wants one, say Preprocessing(channels="gray"), else wrap it in a module'
     return "; try another size" if _OF_SIZE.search(said) else ""
 
 

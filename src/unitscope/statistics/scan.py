@@ -153,7 +153,7 @@ def scan_shards(
     # and in its pauses they wait for each other.
     ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
     with (
-        tap(network.module, tuple(plan.tails), checked=True) as read,
+        tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,
         tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,

@@ -170,7 +170,7 @@ def measure_skill(network: Network, pictures: PackedSource) -> float:
     with torch.no_grad():
         for start in range(0, len(pictures), 64):
             images = np.ascontiguousarray(pictures.images[start : start + 64])
-            named.append(network.module(network.preprocessing.tensor(images)).argmax(1).numpy())
+            named.append(network.run(network.preprocessing.tensor(images)).argmax(1).numpy())
     return float((np.concatenate(named) == wanted).mean())
 
 

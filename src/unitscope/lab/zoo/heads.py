@@ -22,7 +22,7 @@ from unitscope.errors import NetworkError, SourceError, UsageError, missing_extr
 from unitscope.files import whole_file
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.load import load_network
-from unitscope.networks.network import Network, spread
+from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line, random_weights
 
@@ -254,7 +254,7 @@ def find_last_linear(network: Network) -> str:
     batch = network.blank()
     try:
         with evaluation(network.module), torch.no_grad():
-            output = network.module(*spread(batch))
+            output = network.run(batch)
     except RuntimeError as error:
         raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
     finally:

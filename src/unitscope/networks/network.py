@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ Input = Tensor | tuple[Tensor, ...]
 Forward = Callable[[nn.Module, Any], object]
 """How a module is run on an `Input`: `forward(module, batch)` gives what the network gives."""
 
-Channels = Literal["rgb", "bgr", "gray"]
+_ORDERS = ("rgb", "bgr", "gray")
 
 Three = tuple[float, float, float]
 
@@ -63,11 +63,11 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
     crop_fraction: float = 1.0
     resample: str = "bilinear"
-    channels: Channels = "rgb"
+    channels: str = "rgb"
 
     def __post_init__(self) -> None:
-        if self.channels not in get_args(Channels):
-            raise UsageError(f"channels is {self.channels!r}; it is one of {', '.join(get_args(Channels))}")
+        if self.channels not in _ORDERS:
+            raise UsageError(f"channels is {self.channels!r}; it is one of {', '.join(_ORDERS)}")
         for name in ("mean", "std"):
             given = tuple(getattr(self, name))
             if len(given) not in (1, self.depth):

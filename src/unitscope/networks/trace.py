@@ -131,9 +131,7 @@ def hook_layer(
         if not isinstance(value, Tensor):
             raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
         if size is None:
-            raise NetworkError(
-                f"{name} was called by itself; what its `forward` runs starts at `network.run`"
-            )
+            raise NetworkError(f"{name} was called, but it has a `forward`; call `network.run(batch)`")
         changed = True
         layout = network.layout(size)
         return turn_change(lambda maps: change(maps, layout), value, target, module, size, layer)

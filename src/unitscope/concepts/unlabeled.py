@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from unitscope.axes import Pixels
+from unitscope.axes import LARGEST, Picture
 from unitscope.concepts.formats.pictures import read_image, turn_to_rgb
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError
@@ -16,7 +16,10 @@ from unitscope.errors import SourceError, UsageError
 
 @dataclass(frozen=True, eq=False)
 class Unlabeled:
-    """Pictures as a source without concepts; each is uint8[y, x, 3], a PIL image, or the path of a file."""
+    """Pictures as a source without concepts; each is an array, a PIL image, or the path of a file.
+
+    Arrays are uint8[y, x, 3], or of more bands: uint8, uint16 or float32[y, x, band].
+    """
 
     pictures: tuple[object, ...]
 
@@ -53,7 +56,7 @@ def gather_pictures(images: object) -> ConceptSource:
     return Unlabeled(tuple(images))
 
 
-def _read(picture: object, key: str) -> Pixels:
+def _read(picture: object, key: str) -> Picture:
     if isinstance(picture, str | Path):
         return read_image(Path(picture))
     if isinstance(picture, Image.Image):
@@ -61,6 +64,8 @@ def _read(picture: object, key: str) -> Pixels:
     found = type(picture).__name__
     if isinstance(picture, np.ndarray):
         if picture.dtype == np.uint8 and picture.shape[2:] == (3,) and picture.size:
+            return picture
+        if picture.dtype.name in LARGEST and picture.ndim == 3 and picture.shape[2] > 3 and picture.size:
             return picture
         found = f"{picture.dtype} of shape {picture.shape}"
     raise SourceError(f"{key} is {found}; wanted uint8[y, x, 3] in RGB, a PIL image, or the path of a file")

@@ -29,7 +29,7 @@ from unitscope.dissection.dissect import (
 from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import UsageError
-from unitscope.networks.feeding import check_native
+from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
 from unitscope.networks.places import check_places
@@ -294,7 +294,7 @@ def read_parts(
                 if plan.native:
                     check_native(example.image, example.key, frame)
                 examples.append(example if packed else frame.fit(example))
-            images = np.stack([example.image for example in examples])
+            images = stack_images([one.image for one in examples], [one.key for one in examples])
             notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]
             areas = np.stack([note.concept_pixels(words.size) for note in notes])
             batch = Batch(start, tuple(example.key for example in examples), images, notes[0], False)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from tqdm import tqdm
 
-from unitscope.axes import Pixels as Picture
+from unitscope.axes import LARGEST, Picture
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import find_detectors, find_layer
@@ -225,7 +225,8 @@ def read_pixels(network: Network, picture: Picture) -> Pixels:
     """An image at the network's input size, as pixels in [0, 1]."""
     size = network.preprocessing.size or picture.shape[:2]
     fitted = np.ascontiguousarray(Frame(size, size).fit_image(picture))
-    return torch.from_numpy(fitted.copy()).permute(2, 0, 1).to(torch.float32).contiguous() / 255
+    pixels = torch.from_numpy(fitted.astype(np.float32)).permute(2, 0, 1).contiguous()
+    return pixels / LARGEST[fitted.dtype.name]
 
 
 def choose_aims(

@@ -17,6 +17,7 @@ from unitscope.interventions.classes import ClassScores, add_logits, empty_score
 from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
+from unitscope.networks.feeding import stack_images
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation
 
@@ -137,9 +138,10 @@ def read_images(
     """Batches of a trial as the network reads them, with their targets."""
     for start in range(0, len(trial), size):
         chosen = slice(start, start + size)
-        pictures = [trial.source[int(i)].image for i in trial.images[chosen]]
+        examples = [trial.source[int(i)] for i in trial.images[chosen]]
+        pictures, keys = [example.image for example in examples], [example.key for example in examples]
         shape = network.preprocessing.size or pictures[0].shape[:2]
-        fitted = np.stack([Frame(shape, shape).fit_image(picture) for picture in pictures])
+        fitted = stack_images([Frame(shape, shape).fit_image(picture) for picture in pictures], keys)
         yield trial.targets[chosen], network.feed(fitted, start, network.device)
 
 

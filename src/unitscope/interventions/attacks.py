@@ -26,7 +26,7 @@ from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line
 from unitscope.statistics.threads import open_threads
 
-Pixels = Float32[Tensor, "3 y x"]
+Pixels = Float32[Tensor, "band y x"]
 Logits = Float[Tensor, "classes"]
 Classifier = Callable[[Pixels], Logits]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.axes import Pixels
+from unitscope.axes import Picture
 from unitscope.concepts.formats.pictures import read_image
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import check_network, find_detectors, pick_layer
@@ -37,7 +37,7 @@ class ExplainedImage:
     """
 
     key: str
-    image: Pixels
+    image: Picture
     explanation: Explanation
     labels: Mapping[int, Concept] = field(default_factory=dict)
     truth: int | None = None
@@ -169,7 +169,7 @@ class Explanations(Result):
 
 def explain(
     network: Network,
-    images: str | Path | Pixels | Sequence[str | Path | Pixels] = (),
+    images: str | Path | Picture | Sequence[str | Path | Picture] = (),
     layer: str | None = None,
     *,
     run: Dissection | None = None,
@@ -208,7 +208,9 @@ def explain(
     return Explanations(tuple(explained), test)
 
 
-def _open_image(image: str | Path | Pixels, number: int, network: Network) -> tuple[str, Pixels, int | None]:
+def _open_image(
+    image: str | Path | Picture, number: int, network: Network
+) -> tuple[str, Picture, int | None]:
     """What an image is called, its pixels, and its class where its source tells one that the network has."""
     if isinstance(image, np.ndarray):
         return f"image {number}", image, None
@@ -227,7 +229,7 @@ def _open_image(image: str | Path | Pixels, number: int, network: Network) -> tu
 
 
 def _choose_layer(
-    network: Network, layer: str | None, run: Dissection | None, pixels: Pixels | None
+    network: Network, layer: str | None, run: Dissection | None, pixels: Picture | None
 ) -> tuple[str, Mapping[int, Concept]]:
     """The layer, and the labels that a run gives its detectors."""
     if run is None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64
 from torch import Tensor
 
-from unitscope.axes import Pixels
+from unitscope.axes import Picture
 from unitscope.concepts.frames import Frame
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Maps, edited
@@ -118,7 +118,7 @@ class Explanation:
 
 
 def explain_image(
-    network: Network, layer: str, image: Pixels, *, target: int | None = None, exact: bool = False
+    network: Network, layer: str, image: Picture, *, target: int | None = None, exact: bool = False
 ) -> Explanation:
     """One image's logit of a class, by default of the predicted one, as a sum over the units of a layer.
 
@@ -167,7 +167,7 @@ def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[
     return maps, check_hidden(network, layer, batch)
 
 
-def fix_size(network: Network, image: Pixels) -> Network:
+def fix_size(network: Network, image: Picture) -> Network:
     """The network with its input size stated: that of the image where it takes any."""
     if network.preprocessing.size is not None:
         return network
@@ -175,7 +175,7 @@ def fix_size(network: Network, image: Pixels) -> Network:
     return replace(network, preprocessing=replace(network.preprocessing, size=(height, width)))
 
 
-def feed_image(network: Network, image: Pixels) -> Input:
+def feed_image(network: Network, image: Picture) -> Input:
     """A batch of one image as the network reads it, on the device of its parameters."""
     size = network.preprocessing.size or image.shape[:2]
     return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, network.device)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32
 from tqdm import tqdm
 
-from unitscope.axes import Pixels
+from unitscope.axes import Picture, Pictures
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
@@ -46,7 +46,19 @@ def feed_images(
             bar.update(len(parts))
 
 
-def check_native(image: Pixels, key: str, frame: Frame) -> None:
+def stack_images(images: Sequence[Picture], keys: Sequence[str]) -> Pictures:
+    """Images of one size as one array. Raises `SourceError`, naming its key, for one of other bands."""
+    first = images[0]
+    for image, key in zip(images, keys, strict=True):
+        if (image.dtype, image.shape[2]) != (first.dtype, first.shape[2]):
+            found = f"{key} has {image.shape[2]} bands of {image.dtype}"
+            before = f"{keys[0]} {first.shape[2]} of {first.dtype}"
+            raise SourceError(f"{found}, {before}; wanted pictures of one kind")
+    stacked: Pictures = np.stack(images)
+    return stacked
+
+
+def check_native(image: Picture, key: str, frame: Frame) -> None:
     """Raises `SourceError`, naming its key, where the size of a stored image is not that of the frame."""
     height, width = image.shape[:2]
     if (height, width) != frame.size:

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from torch import Tensor, nn
 
+from unitscope.axes import LARGEST, Pictures
 from unitscope.errors import UsageError
 from unitscope.networks.channel_order import input_size
 from unitscope.networks.patches import find_orders, find_patches
@@ -23,7 +25,10 @@ Input = Tensor | tuple[Tensor, ...]
 Forward = Callable[[nn.Module, Any], object]
 """How a module is run on an `Input`: `forward(module, batch)` gives what the network gives."""
 
-_ORDERS = ("rgb", "bgr", "gray")
+_ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0), "gray": (0, 1, 2)}
+"""Which bands of a picture a network reads, in its order; of gray their mixture."""
+
+_BAND = re.compile(r"[bB]([1-9]\d*)")
 
 Three = tuple[float, float, float]
 
@@ -55,7 +60,12 @@ class Preprocessing:
 
     `channels` is their order, or "gray" for networks that take one channel: the luminance of ITU-R 601,
     0.299 R + 0.587 G + 0.114 B, in whole numbers as Pillow's "L" has it. `mean` and `std` are one number a
-    channel, or one for all. Raises `UsageError` where they are of another length, or the channels unknown.
+    channel, or one for all.
+
+    Of pictures of several bands `channels` names those that are read, in the network's order: by number from
+    0, or "b1", "b2", ... from 1, as in `("b4", "b3", "b2")`. x = (v / m - mean) / std, where m is the largest
+    number of its type, 255 or 65535, and 1 for real numbers, which are taken as they are. "rgb" are the first
+    three bands. Raises `UsageError` where mean and std are of another length, or the channels unknown.
     """
 
     size: tuple[int, int] | None = None
@@ -63,11 +73,14 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
     crop_fraction: float = 1.0
     resample: str = "bilinear"
-    channels: str = "rgb"
+    channels: str | tuple[str | int, ...] = "rgb"
 
     def __post_init__(self) -> None:
-        if self.channels not in _ORDERS:
-            raise UsageError(f"channels is {self.channels!r}; it is one of {', '.join(_ORDERS)}")
+        if isinstance(self.channels, str) and self.channels not in _ORDERS:
+            bands = 'or a tuple of bands, such as ("b4", "b3", "b2")'
+            raise UsageError(f"channels is {self.channels!r}; it is one of {', '.join(_ORDERS)}, {bands}")
+        if not self.places:
+            raise UsageError("channels names no band; say which, such as (0, 1, 2)")
         for name in ("mean", "std"):
             given = tuple(getattr(self, name))
             if len(given) not in (1, self.depth):
@@ -78,42 +91,72 @@ class Preprocessing:
     @property
     def depth(self) -> int:
         """How many channels the network's input has."""
-        return 1 if self.channels == "gray" else 3
+        return 1 if self.channels == "gray" else len(self.places)
 
-    def tensor(
-        self, images: UInt8[np.ndarray, "image y x 3"], device: str = "cpu"
-    ) -> Float32[Tensor, "image channel y x"]:
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The bands of a picture that are read, from 0, in the network's order."""
+        if isinstance(self.channels, str):
+            return _ORDERS[self.channels]
+        return tuple(map(_find_band, self.channels))
+
+    def tensor(self, images: Pictures, device: str = "cpu") -> Float32[Tensor, "image channel y x"]:
         """The batch that the network reads, normalized, channels first.
 
         >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).tensor(np.zeros((1, 2, 2, 3), np.uint8)).min()
         tensor(-1.)
         """
+        bands, largest = images.shape[3], LARGEST[images.dtype.name]
+        self._check(images)
+        if self.channels != "rgb" or bands > 3:
+            images = images[..., sorted(self.places) if self.channels == "gray" else self.places]
+        if images.dtype != np.uint8:
+            images = images.astype(np.float32)
         pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-        if self.channels == "gray":
+        if self.channels == "gray" and images.dtype != np.uint8:
+            pixels = (pixels @ pixels.new_tensor(_LUMINANCE))[..., None]
+        elif self.channels == "gray":
             red, green, blue = pixels.to(torch.int32).unbind(-1)
             # In 65536ths, rounded, as Pillow counts.
             pixels = (red * 19595 + green * 38470 + blue * 7471 + 32768)[..., None] >> 16
         batch = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        if self.channels == "bgr":
-            batch = batch.flip(1)
-        scale = torch.tensor([1.0 / (255.0 * s) for s in self.std], device=device)
+        scale = torch.tensor([1.0 / (largest * s) for s in self.std], device=device)
         shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
         return batch.mul_(scale[:, None, None]).sub_(shift[:, None, None])
 
-    def normalize(self, pixels: Float32[Tensor, "image 3 y x"]) -> Float32[Tensor, "image channel y x"]:
-        """What `tensor` makes of images, of RGB pixels in [0, 1]; gradients flow through it.
+    def normalize(self, pixels: Float32[Tensor, "image band y x"]) -> Float32[Tensor, "image channel y x"]:
+        """What `tensor` makes of images, of their pixels in [0, 1]; gradients flow through it.
 
         Gray is not rounded to whole numbers here, which would have no gradient.
 
         >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).normalize(torch.ones(1, 3, 2, 2)).max()
         tensor(1.)
         """
-        batch = pixels.flip(1) if self.channels == "bgr" else pixels
+        batch = pixels if self.channels == "rgb" and pixels.shape[1] == 3 else pixels[:, self.places]
         if self.channels == "gray":
-            batch = torch.einsum("icyx,c->iyx", pixels, pixels.new_tensor(_LUMINANCE))[:, None]
+            batch = torch.einsum("icyx,c->iyx", batch, batch.new_tensor(_LUMINANCE))[:, None]
         mean = torch.tensor(self.mean, device=pixels.device)[:, None, None]
         std = torch.tensor(self.std, device=pixels.device)[:, None, None]
         return (batch - mean) / std
+
+    def _check(self, images: Pictures) -> None:
+        bands, wanted = images.shape[3], max(self.places) + 1
+        if bands < wanted:
+            asked = f"channels={self.channels!r} asks for band {wanted}"
+            raise UsageError(f"a picture has {bands} bands, and {asked}; name bands that it has")
+        real = isinstance(self.channels, str) and images.dtype == np.float32
+        if real and not (images.min() >= 0 and images.max() <= 1):
+            found = f"the pictures have real numbers from {images.min():g} to {images.max():g}"
+            way = "Preprocessing(channels=(0, 1), mean=..., std=...)"
+            raise UsageError(f"{found}, which are no colors; name their bands, {way}")
+
+
+def _find_band(name: str | int) -> int:
+    if isinstance(name, int) and not isinstance(name, bool) and name >= 0:
+        return name
+    if isinstance(name, str) and (match := _BAND.fullmatch(name)):
+        return int(match[1]) - 1
+    raise UsageError(f"channels names the band {name!r}; bands are numbers from 0, or b1, b2, ... from 1")
 
 
 _Digested = tuple[dict[str, object], dict[str, Tensor | bytes], str]
@@ -161,7 +204,7 @@ class Network:
         first = next(self.module.parameters(), torch.empty(0))
         return first.dtype if first.is_floating_point() else torch.float32
 
-    def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
+    def feed(self, images: Pictures, first: int, device: str = "cpu") -> Input:
         """What the module is called with for a batch of images, the first of them number `first`."""
         return self.preprocessing.tensor(images, device).to(self.dtype)
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
+from unitscope.axes import Pictures
 from unitscope.errors import NetworkError
 from unitscope.networks.channel_order import fits, turn_channels
 from unitscope.networks.network import Network, as_network
@@ -72,7 +73,7 @@ class Place:
         return cls(record["where"], float(record["agreement"]), float(record["away"]))
 
 
-def draw_changes(size: Size) -> UInt8[np.ndarray, "three y x 3"]:
+def draw_changes(size: Size, bands: int = 3) -> UInt8[np.ndarray, "three y x {bands}"]:
     """One image of random blocks, and two that differ from it in the parts `CHANGED`; always the same.
 
     >>> images = draw_changes((70, 140))
@@ -83,9 +84,9 @@ def draw_changes(size: Size) -> UInt8[np.ndarray, "three y x 3"]:
     random = np.random.default_rng(0)
 
     def draw() -> np.ndarray:
-        blocks = random.integers(0, 256, (PARTS, PARTS, 3))
+        blocks = random.integers(0, 256, (PARTS, PARTS, bands))
         rows, columns = np.arange(height) * PARTS // height, np.arange(width) * PARTS // width
-        noise = random.integers(0, 256, (height, width, 3))
+        noise = random.integers(0, 256, (height, width, bands))
         return np.asarray((3 * blocks[rows][:, columns] + noise) // 4, np.uint8)
 
     base, other = draw(), draw()
@@ -95,6 +96,18 @@ def draw_changes(size: Size) -> UInt8[np.ndarray, "three y x 3"]:
             rows, columns = (_span(number, side) for number, side in zip(part, size, strict=True))
             image[rows, columns] = other[rows, columns]
     return images
+
+
+def draw_inputs(network: Network, size: Size) -> Pictures:
+    """The images of `draw_changes` as the network's pictures: of named bands in the scale that it expects."""
+    prepared = network.preprocessing
+    images = draw_changes(size, max(prepared.places) + 1)
+    if isinstance(prepared.channels, str):
+        return images
+    deviations = images.astype(np.float32) / 64 - 2
+    for place, mean, std in zip(prepared.places, prepared.mean, prepared.std, strict=True):
+        deviations[..., place] = mean + std * deviations[..., place]
+    return deviations
 
 
 def _span(number: int, side: int) -> slice:
@@ -258,7 +271,7 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
     blank = network.blank(size)
     if isinstance(blank, tuple):
         return rows
-    batch = network.feed(draw_changes((blank.shape[2], blank.shape[3])), 0, network.device)
+    batch = network.feed(draw_inputs(network, (blank.shape[2], blank.shape[3])), 0, network.device)
     found: dict[str, str] = {}
     calls: Counter[str] = Counter()
     layout = network.layout(batch)
@@ -316,7 +329,7 @@ def probe_layers(
     generator is read with its first latent, and its layers have no places. Raises what `tap` raises.
     """
     blank = network.blank(size)
-    batch = blank if isinstance(blank, tuple) else network.feed(draw_changes(size), 0, network.device)
+    batch = blank if isinstance(blank, tuple) else network.feed(draw_inputs(network, size), 0, network.device)
     first = batch if isinstance(batch, tuple) else batch[:1]
     with tap(network, layers) as read:
         with following(network, first) as windows:

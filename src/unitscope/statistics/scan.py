@@ -19,7 +19,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError
-from unitscope.networks.feeding import check_native
+from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.network import Network
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
@@ -275,7 +275,7 @@ def load_batches(
         count = min(plan.batch_size, span.stop - start)
         keys, images, labels = zip(*islice(loaded, count), strict=True)
         stop = start + count
-        batch = packed.images[start:stop] if packed else np.stack(images)
+        batch = packed.images[start:stop] if packed else stack_images(images, keys)
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
 
 

@@ -144,7 +144,7 @@ def find_region(change: Float32[Tensor, "cell_y cell_x"], *, down: bool) -> Bool
 
 
 def _enlarge(pixels: Pixels) -> Tile:
-    small = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    small = (pixels[:3].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return np.asarray(Image.fromarray(small).resize((TILE, TILE), Image.Resampling.LANCZOS))
 
 

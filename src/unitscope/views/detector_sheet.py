@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from unitscope.concepts.frames import show_bands
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.interventions.detection import Detection
 from unitscope.interventions.detectors import Answers, Sample
@@ -65,7 +66,8 @@ def draw_answers(
         draw.text((GAP, top), caption, INK, font)
         for place, index in enumerate(images[:count].tolist()):
             example = source[index]
-            drawn = np.array(Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            seen = Image.fromarray(show_bands(example.image))
+            drawn = np.array(seen.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
             for concept in sample.concepts:
                 there = (example.planes == concept.id).any(0).astype(np.uint8)
                 mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))

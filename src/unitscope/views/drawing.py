@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from unitscope.concepts.frames import show_bands
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import writing
@@ -83,7 +84,7 @@ def draw_strip(
     for rank, index in enumerate(found.exemplars.images[unit, :count].tolist()):
         if index < 0:
             continue
-        image = dissection.frame.fit_image(source[index].image)
+        image = dissection.frame.fit_image(show_bands(source[index].image))
         lit = draw_mask(found.exemplars.mask_runs(unit, rank), found.mask_size)
         mask = Image.fromarray(lit * np.uint8(255)).resize((side, side), Image.Resampling.BILINEAR)
         picture = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)

@@ -179,6 +179,19 @@ def test_transformers_preprocessing_is_the_processor_s(vit: Path) -> None:
     assert preprocessing.resample == "bicubic"
 
 
+def test_transformers_network_of_one_channel_is_given_gray(vit: Path) -> None:
+    (vit / "model.safetensors").unlink()
+    config = json.loads((vit / "config.json").read_text())
+    (vit / "config.json").write_text(json.dumps(config | {"num_channels": 1}))
+    transformers.BitImageProcessor(
+        size={"height": 32, "width": 32}, do_center_crop=False, image_mean=[0.4], image_std=[0.2]
+    ).save_pretrained(vit)
+    network = load_network(f"hf:{vit}", random=0)
+    assert network.preprocessing.channels == "gray"
+    assert network.preprocessing.mean == pytest.approx((0.4,))
+    assert network.run(network.blank()).logits.shape == (1, 2)
+
+
 def test_transformers_crop_of_the_processor(vit: Path) -> None:
     transformers.BitImageProcessor(
         size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32}

@@ -11,7 +11,7 @@ from torch import nn
 from unitscope.errors import MissingWeightsError, NetworkError
 from unitscope.networks.foreign import name_format
 from unitscope.networks.libraries import import_library
-from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
+from unitscope.networks.network import IMAGENET, Network, Preprocessing
 from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
 
@@ -125,16 +125,18 @@ def _preprocessing(
     scale = 255.0 * (float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1.0)
     offset = 1.0 if getattr(processor, "rescale_offset", False) else 0.0
     normalizes = getattr(processor, "do_normalize", True)
-    mean = three(processor.image_mean) if normalizes else (0.0, 0.0, 0.0)
-    std = three(processor.image_std) if normalizes else (1.0, 1.0, 1.0)
+    depth = 1 if getattr(config, "num_channels", 3) == 1 else 3
+    mean = tuple(map(float, processor.image_mean)) if normalizes else (0.0,)
+    std = tuple(map(float, processor.image_std)) if normalizes else (1.0,)
+    order = "bgr" if getattr(processor, "do_flip_channel_order", False) else "rgb"
     resample = getattr(processor, "resample", 2)
     return Preprocessing(
         size,
-        three([(value + offset) / scale for value in mean]),
-        three([value / scale for value in std]),
+        tuple((value + offset) / scale for value in mean[:depth]),
+        tuple(value / scale for value in std[:depth]),
         fraction,
         _RESAMPLE.get(int(resample) if resample is not None else 2, "bilinear"),
-        "bgr" if getattr(processor, "do_flip_channel_order", False) else "rgb",
+        "gray" if depth == 1 else order,
     )
 
 

@@ -20,7 +20,12 @@ from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.packed import pack_source
 from unitscope.dissection.dissect import Confidences
 from unitscope.errors import SourceError, UsageError
+from unitscope.experiments.movement import read_pixels
+from unitscope.interventions.attacks import ProjectedGradient, attack_images, classify_pixels
+from unitscope.interventions.explanation import explain_image
 from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.weights import random_weights
+from unitscope.views.explanation_sheet import draw_region
 
 SIZE = (24, 32)
 
@@ -270,3 +275,24 @@ def test_pictures_of_other_bands_are_not_mixed(tmp_path: Path) -> None:
         pack_source(source, Frame((8, 8), (8, 8)), tmp_path / "cache")
     Image.fromarray(pictures[0][..., :3]).save(tmp_path / "photograph.png")
     assert open_folder(tmp_path).images == ("photograph.png",)
+
+
+def test_bands_are_attacked_and_explained() -> None:
+    with random_weights(0):
+        parts = nn.Conv2d(2, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2)
+    prepared = Preprocessing((16, 16), (0.5,), (0.25,), channels=("b5", "b2"))
+    network = Network(nn.Sequential(*parts).eval(), prepared, ("one", "other"))
+    image = draw(kind=np.uint16, size=(16, 16))
+    found = explain_image(network, "1", image)
+    assert found.method == "exact"
+    pixels = read_pixels(network, image)
+    assert pixels.shape == (5, 16, 16)
+    with torch.no_grad():
+        assert torch.allclose(
+            classify_pixels(network, pixels), torch.from_numpy(found.logits).float(), atol=1e-4
+        )
+    other = 1 - found.predicted
+    one = attack_images(network, [pixels], [other], ProjectedGradient("linf", eps=0.9, steps=20))[0]
+    assert one.success
+    assert torch.equal(one.image[[0, 2, 3]], pixels[[0, 2, 3]])  # what is not read is not changed
+    assert draw_region(image, np.ones((20, 30), bool)).size == (30, 20)

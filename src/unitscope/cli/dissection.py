@@ -91,7 +91,7 @@ def dissect(
 
     Args:
         network: what is dissected.
-        layers: layer names as in `unitscope layers NETWORK`; NAME@in reads a layer's input.
+        layers: layer names as `unitscope layers NETWORK` lists them; NAME@in reads a layer's input.
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.
@@ -180,6 +180,8 @@ def layers(network: Network, opening: Opening = Opening(), json: Json = False) -
     )
     for row in rows:
         shape = row.reason if row.shape is None else " x ".join(str(side) for side in row.shape)
+        if row.shape is not None and row.heads:
+            shape += f", {row.heads} heads of {row.shape[0] // row.heads}"
         print(f"{row.name:<{name_width}}  {row.kind:<{kind_width}}  {row.place:<{place_width}}  {shape}")
 
 

@@ -67,7 +67,9 @@ class Address:
         name = re.split(r"[@#\[]", text, maxsplit=1)[0]
         if name in modules and not (isinstance(modules, Mapping) and _holds(modules[name])):
             raise UsageError(f"layer {text!r} is not {_FORMS}")
-        near = say_near(name, filter(None, modules)) or "; `unitscope layers NETWORK` lists them"
+        known = list(filter(None, modules))
+        near = say_near(name, known) or say_near(name.rpartition(".")[0], known)
+        near = near or "; `unitscope layers NETWORK` lists them"
         raise UsageError(f"{network} has no layer {name!r}{near}")
 
     def __str__(self) -> str:

@@ -41,16 +41,17 @@ def find_heads(module: nn.Module, name: str) -> Heads:
     >>> find_heads(nn.MultiheadAttention(8, 2), "attn").count
     2
     """
-    holders = [part for part in (module, *module.children()) if _count(part)]
-    if module in holders:
-        holders = [module]
-    if len(holders) != 1:
-        seen = f"{len(holders)} attentions" if holders else f"no number of heads ({', '.join(_COUNTS[:2])})"
+    # In transformers a part may hold the number, and the projection lie beside it.
+    inner = {f"{name}.{key}": part for key, part in module.named_children() if _count(part)}
+    inner = {name: module} if _count(module) else inner
+    apart = {key: part for key, part in inner.items() if part is module or not _is_whole(part)}
+    if len(apart) != 1:
+        hint = ", ".join(f"{key}@heads" for key in inner if key not in apart) or "another layer"
         raise NetworkError(
-            f"the heads of layer {name} are not known: its {type(module).__name__} has {seen}; name the "
-            "attention module itself, or read another layer"
+            f"the heads of layer {name} are not known: its {type(module).__name__} has no number of heads "
+            f"({', '.join(_COUNTS[:2])}, ...) of its own; read {hint}"
         )
-    [holder] = holders
+    [holder] = apart.values()
     count = _count(holder)
     if isinstance(holder, nn.MultiheadAttention):
         return Heads(count, holder.out_proj, holder, functional=True)
@@ -140,6 +141,10 @@ class _Opened(TorchFunctionMode):
 def _count(module: nn.Module) -> int:
     counts = [getattr(module, name, None) for name in _COUNTS]
     return next((one for one in counts if isinstance(one, int) and one > 0), 0)
+
+
+def _is_whole(module: nn.Module) -> bool:
+    return isinstance(module, nn.MultiheadAttention) or bool(_find_projections(module))
 
 
 def _find_projections(module: nn.Module) -> list[nn.Module]:

@@ -270,7 +270,7 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     check_kind(module, network.name)
     names = {part: key for key, part in module.named_modules() if key and type(part) not in CONTAINERS}
     closed = {part for part in names if isinstance(part, torch.jit.ScriptModule)}
-    listing = _Listing(network, batch, dict(module.named_modules()))
+    listing = _Listing(network, batch, dict(module.named_modules(remove_duplicate=False)))
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
         for part in names.keys() - closed:
             listing.hook(hooks, part, names[part])
@@ -344,8 +344,9 @@ class _Listing:
         for address in sorted(self.seen.get(name, ()), key=lambda one: _SIDES.index(one.side)):
             calls = self.calls[address.site]
             for row in self.seen[name][address]:
-                spelled = str(address if calls == 1 else replace(address, call=row.calls))
-                rows.append(replace(row, name=spelled, kind=kind, calls=calls))
+                spelled = address if calls == 1 else replace(address, call=row.calls)
+                if row.whole or Address.parse(str(spelled), self.parts) == spelled:  # no module has that name
+                    rows.append(replace(row, name=str(spelled), kind=kind, calls=calls))
         return rows
 
 

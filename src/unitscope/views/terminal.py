@@ -124,7 +124,7 @@ def show_units(units: Sequence[Unit], limit: int = 20) -> str:
     rows = [[*head, *(["95 % interval", "q"] if confident else [])]]
     for row in shown:
         named = [row.concept.label, row.concept.category] if row.concept else ["-", "-"]
-        cells = [*([row.layer] if several else []), str(row.unit), *named, f"{row.iou:.3f}"]
+        cells = [*([row.layer] if several else []), row.name, *named, f"{row.iou:.3f}"]
         rows.append(cells + ([interval(row), figure(row.q_value)] if confident else []))
     text = align(rows, left=(0, 2, 3) if several else (1, 2))
     rest = len(ranked) - len(shown)
@@ -158,7 +158,7 @@ def show_unit(layer: LayerDissection, unit: Unit) -> str:
     table = [["category", "best concept", "IoU"]]
     for category, best, iou in best_by_category(layer, unit.unit):
         table.append([category, best.label if best else "-", f"{iou:.4f}" if best else "-"])
-    title = f"unit {unit.unit} of {clean(layer.layer)}"
+    title = f"unit {unit.name} of {clean(layer.layer)}"
     return f"{title}\n{align(facts, left=(0, 1))}\n\n{align(table, left=(0, 1))}"
 
 
@@ -220,4 +220,6 @@ def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dic
     ]
     figures = asdict(replace(unit, recipe=None))
     del figures["recipe"]
+    if not unit.head_unit:
+        del figures["head_unit"]
     return {**plain(figures), **({"best_by_category": listed} if full else {})}

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 from transformers import ViTConfig, ViTModel
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -18,6 +20,8 @@ from made import make_source
 from unitscope.dissection.dissect import dissect
 from unitscope.dissection.storage import load
 from unitscope.errors import NetworkError, UsageError
+from unitscope.interventions.edits import count_units, edited
+from unitscope.interventions.linear_head import remove_units
 from unitscope.networks.addresses import Address, count_heads
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.places import list_places
@@ -25,6 +29,7 @@ from unitscope.networks.structures import pick, put, walk
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.views.terminal import find_unit
 
 
 class Two(NamedTuple):
@@ -117,6 +122,35 @@ class Tokens(nn.Module):
         return x if self.first else x.transpose(0, 1)
 
 
+class Encoding(nn.Module):
+    """Torch's encoder layer, which has a shorter way of its own where nobody looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Conv2d(3, 8, 4, 4)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.embed(x).flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+
+
+class Sometimes(nn.Module):
+    """A second input at the second call alone; another structure at each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Optional()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.part(self.part(x)[0], x)["sum"]  # type: ignore[no-any-return]
+
+
+class Optional(nn.Module):
+    def forward(self, x: Tensor, extra: Tensor | None = None) -> object:
+        return (x,) if extra is None else {"sum": x + extra}
+
+
 class Wrapped(nn.Module):
     """What a network of transformers gives, as a part; the sum of all of it comes out."""
 
@@ -153,6 +187,8 @@ MADE: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "inputs": (Both, 6),
     "attention": (lambda: Tokens(True), 16),
     "attention, images second": (lambda: Tokens(False), 16),
+    "encoder layer": (Encoding, 16),
+    "sometimes": (Sometimes, 6),
     "transformers": (Wrapped, 16),
     "timm": (tiny_vit, 16),
     "swin": (tiny_swin, 32),
@@ -299,6 +335,11 @@ def test_heads_are_what_each_head_attends_to(first: bool) -> None:
         torch.testing.assert_close(module(images), module.attn.out_proj(wanted * kept))
 
 
+def test_parts_and_inputs_that_some_calls_have_are_listed_by_call() -> None:
+    listed = [row.name for row in list_layers(Sometimes(), (6, 6))]
+    assert listed == ["part#1", "part#2", "part[0]#1", "part.sum#2", "part@in1#2"]
+
+
 def test_heads_of_libraries_enter_the_projection() -> None:
     module, images = tiny_vit().eval(), batch(16)
     with tap(module, ["blocks.0.attn@heads", "blocks.0.attn"]) as read:
@@ -372,6 +413,32 @@ def test_a_misspelled_address_is_answered_with_near_names(layer: str, said: str)
     assert not module.fpn._forward_hooks
 
 
+def test_the_parts_of_a_torchvision_segmenter_are_listed_read_and_edited() -> None:
+    torch.manual_seed(0)
+    module = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2).eval()
+    images = batch(32)
+    parts = {row.name: row.shape for row in list_layers(module, (32, 32)) if not row.whole}
+    assert parts == {"backbone.low": (40, 4, 4), "backbone.high": (960, 2, 2)}
+    with tap(module, list(parts)) as read:
+        assert {name: tuple(raw.shape[1:]) for name, raw in read(images).items()} == parts
+    with torch.no_grad(), hook_layer(module, "backbone.high", lambda raw, _layout: raw.clone()):
+        same = module(images)["out"]
+    with torch.no_grad():
+        assert torch.equal(module(images)["out"], same)
+
+
+def test_units_of_heads_are_removed_and_come_back() -> None:
+    network = Network(Tokens(True).eval(), Preprocessing(size=(16, 16)))
+    assert count_units(network, "attn@heads") == 8
+    images, mask = batch(16), np.arange(8) < 4
+    with torch.no_grad():
+        plain = network.module(images)
+        with edited(network, remove_units("attn@heads", mask)):
+            changed = network.module(images)
+        assert not torch.equal(changed, plain)
+        assert torch.equal(network.module(images), plain)
+
+
 def test_an_error_in_the_block_leaves_attention_as_it_was() -> None:
     module = Tokens(True)
     with pytest.raises(ValueError, match="stop"), hook_layer(module, "attn@heads", zero):
@@ -390,6 +457,11 @@ def test_units_of_heads_are_named_by_head_and_unit(tmp_path: Any) -> None:
     assert rows[0].endswith(",head_unit")
     assert rows[6].startswith("blocks.0.attn@heads,5,")
     assert rows[6].endswith(",1.1")
-    assert "unit 1.1 of blocks.0.attn@heads" in units.text(unit=5)
+    assert "unit 1.1 of blocks.0.attn@heads, number 5" in units.text(unit=5)
+    assert find_unit(run, None, "1.1") == ("blocks.0.attn@heads", 5)
+    assert find_unit(run, "blocks.0", "7") == ("blocks.0", 7)
+    for layer, name in ((None, "1.4"), ("blocks.0", "1.1"), (None, "x")):
+        with pytest.raises(UsageError, match=f"no layer has a unit '{name}'"):
+            find_unit(run, layer, name)
     run["blocks.0"].save(tmp_path / "one")
     assert "head_unit" not in (tmp_path / "one" / "units.csv").read_text()

@@ -188,7 +188,7 @@ def layers(network: Network, opening: Opening = Opening(), json: Json = False) -
 def show(
     run: Run,
     layer: str | None = None,
-    unit: int | None = None,
+    unit: str | None = None,
     concept: str | None = None,
     limit: int = 20,
     json: Json = False,
@@ -198,19 +198,20 @@ def show(
     Args:
         run: the run to show.
         layer: only this layer.
-        unit: one unit in full, counted from 0.
+        unit: one unit in full, counted from 0; or HEAD.UNIT, such as 3.17, of heads of attention.
         concept: the units of one concept.
         limit: rows of a table, 0 for all.
     """
-    from unitscope.views.terminal import describe_dissection, show_dissection
+    from unitscope.views.terminal import describe_dissection, find_unit, show_dissection
 
     if unit is not None and concept is not None:
         raise UsageError("--unit and --concept ask for two things; give one of them")
     found = us.load(run)
+    layer, number = (layer, None) if unit is None else find_unit(found, layer, unit)
     if json:
-        print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))
+        print_json(describe_dissection(found, layer=layer, unit=number, concept=concept))
     else:
-        print(show_dissection(found, layer=layer, unit=unit, concept=concept, limit=limit))
+        print(show_dissection(found, layer=layer, unit=number, concept=concept, limit=limit))
 
 
 def report(run: Run, out: Path | None = None) -> None:

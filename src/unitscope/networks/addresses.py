@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError, say_near
-from unitscope.networks.attention import Heads, find_heads, hook_heads
+from unitscope.networks.attention import Heads, check_heads, find_heads, hook_heads
 from unitscope.networks.network import Network, as_network
 
 SCRIPTED = "is TorchScript, whose layers cannot be read"
@@ -131,6 +131,11 @@ class Site:
         if self.address.side == "in":
             return self.part.register_forward_pre_hook(self._enter(see), with_kwargs=True).remove
         return self.part.register_forward_hook(lambda _module, _args, output: see(output)).remove
+
+    def check(self, value: Tensor) -> None:
+        """Raises `NetworkError` where the heads cannot lie side by side in what stands here."""
+        if self.heads is not None:
+            check_heads(self.heads, value.shape[-1 if value.ndim == 3 else 1], str(self.address))
 
     def _enter(self, see: See) -> Callable[..., Any]:
         number = self.address.number

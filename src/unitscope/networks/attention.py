@@ -35,27 +35,28 @@ def find_heads(module: nn.Module, name: str) -> Heads:
     """The heads of an attention module of timm, transformers, diffusers or torch.
 
     The number is an attribute of the module or of one child (`num_heads`, `num_attention_heads`, ...); the
-    projection the outermost part named `proj`, `dense`, `out_proj`, ... Raises `NetworkError`, naming the
-    layer `name`, where either is not known or there are several.
+    projection its child named `proj`, `dense`, `out_proj`, ..., or one beside that child. Raises
+    `NetworkError`, naming the layer `name`, where either is not known or there are several.
 
     >>> find_heads(nn.MultiheadAttention(8, 2), "attn").count
     2
     """
+    children = dict(module.named_children())
+    whole = [key for key, part in children.items() if _count(part) and _find_projections(part)]
     # In transformers a part may hold the number, and the projection lie beside it.
-    inner = {f"{name}.{key}": part for key, part in module.named_children() if _count(part)}
-    inner = {name: module} if _count(module) else inner
-    apart = {key: part for key, part in inner.items() if part is module or not _is_whole(part)}
-    if len(apart) != 1:
-        hint = ", ".join(f"{key}@heads" for key in inner if key not in apart) or "another layer"
+    apart = [] if _count(module) else [part for part in children.values() if _count(part)]
+    if whole or not (_count(module) or len(apart) == 1):
+        hint = ", ".join(f"{name}.{key}@heads" for key in whole) or "another layer"
         raise NetworkError(
             f"the heads of layer {name} are not known: its {type(module).__name__} has no number of heads "
             f"({', '.join(_COUNTS[:2])}, ...) of its own; read {hint}"
         )
-    [holder] = apart.values()
+    holder = apart[0] if apart else module
     count = _count(holder)
     if isinstance(holder, nn.MultiheadAttention):
         return Heads(count, holder.out_proj, holder, functional=True)
-    found = _find_projections(holder) or _find_projections(module)
+    beside = [part for child in children.values() if child is not holder for part in _find_projections(child)]
+    found = _find_projections(module) or (beside if apart else [])
     if len(found) != 1:
         seen = f"{len(found)} of them" if found else "none"
         raise NetworkError(
@@ -100,7 +101,11 @@ def hook_heads(heads: Heads, see: Callable[[object], object]) -> Callable[[], No
         with _Opened(attention, see):
             return original(*args, **kwargs)
 
+    # A hook, since torch's encoder layer runs without the attention's `forward` where there is none.
+    handle = attention.register_forward_pre_hook(lambda _module, _args: None)
+
     def remove() -> None:
+        handle.remove()
         if own:
             attention.forward = original
         else:
@@ -143,17 +148,7 @@ def _count(module: nn.Module) -> int:
     return next((one for one in counts if isinstance(one, int) and one > 0), 0)
 
 
-def _is_whole(module: nn.Module) -> bool:
-    return isinstance(module, nn.MultiheadAttention) or bool(_find_projections(module))
-
-
 def _find_projections(module: nn.Module) -> list[nn.Module]:
-    """The outermost parts with the name of an output projection; of `to_out`, a list, its first one."""
-    level: list[nn.Module] = [module]
-    for _ in range(2):
-        named = [pair for part in level for pair in part.named_children()]
-        found = [part for name, part in named if name in _PROJECTIONS]
-        if found:
-            return [part[0] if isinstance(part, nn.ModuleList) and len(part) else part for part in found]
-        level = [part for _, part in named]
-    return []
+    """The children with the name of an output projection; of `to_out`, a list, its first one."""
+    found = [part for name, part in module.named_children() if name in _PROJECTIONS]
+    return [part[0] if isinstance(part, nn.ModuleList) and len(part) else part for part in found]

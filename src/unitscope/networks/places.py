@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.addresses import Address, Site, find_addresses
 from unitscope.networks.channel_order import fits, turn_channels
+from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import Network, as_network, spread
 from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
 from unitscope.networks.structures import pick
 from unitscope.networks.tokens import Layout, Size
-from unitscope.networks.trace import LayerShape, evaluation, list_layers, tap
+from unitscope.networks.trace import evaluation, list_layers, tap
 from unitscope.networks.unit_maps import check_batch, read_units
 
 Where = Literal["in place", "mixed", "elsewhere", "whole", "silent"]
@@ -273,7 +274,9 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
                 continue
             # Three images may show that a first axis is not the batch.
             with suppress(NetworkError, UsageError):
-                value: Any = pick(whole, address.steps)
+                value = pick(whole, address.steps)
+                if not isinstance(value, Tensor):
+                    continue
                 check_batch(value, len(CHANGED) + 1, text)
                 raw = turn_channels(value, site.part, network.module, layout.size, text)
                 place = locate(read_units(raw, layout, text), is_fitting(raw, layout, windows, text))

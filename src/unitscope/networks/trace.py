@@ -2,11 +2,10 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,23 +16,19 @@ from unitscope.networks.addresses import (
     SCRIPTED,
     Address,
     Found,
-    Site,
     check_kind,
     find_addresses,
-    find_site,
 )
-from unitscope.networks.attention import check_heads
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.failures import tell_failure
+from unitscope.networks.listing import LayerShape, Listing
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, spread
 from unitscope.networks.structures import describe, pick, put, walk
 from unitscope.networks.tokens import Layout, Size
-from unitscope.networks.unit_maps import check_batch, read_units
+from unitscope.networks.unit_maps import check_batch
 
 Reader = Callable[[Input], dict[str, Tensor]]
-
-_SIDES = ("out", "in", "heads")
 
 
 class _Stop(BaseException):
@@ -126,7 +121,7 @@ def hook_layer(
             raise NetworkError(
                 f"layer {layer} of {found.name} has {describe(value)} there, not a tensor to edit"
             )
-        _check_heads(site, value)
+        site.check(value)
         changed = True
         return put(whole, address.steps, turned(value))
 
@@ -215,7 +210,7 @@ class _Pass:
             advice = self._suggest(address, value)
             raise NetworkError(f"layer {text} of {name} {verb} {describe(value)}, not a tensor{advice}")
         site = self.found.sites[address.site]
-        _check_heads(site, value)
+        site.check(value)
         check_batch(value, len(given[0]), text)
         return turn_channels(value.detach(), site.part, self.found.module, input_size(given), text)
 
@@ -228,31 +223,6 @@ class _Pass:
         advice = f"; tensors in it: {', '.join(inside[:4])}" if inside else ""
         parts = sorted(dict.fromkeys(reversed(self.tensors)), key=lambda part: part.count("."))[:4]
         return advice + (f"; parts of it that return tensors: {', '.join(parts)}" if parts else "")
-
-
-@dataclass(frozen=True)
-class LayerShape:
-    """One line of `unitscope layers`: an address that can be dissected, or why it cannot.
-
-    `name` is the layer's address (`name#1`, `name#2` where the module runs several times in a forward
-    pass, `calls` times in all), `kind` the module's class, `shape` (units, rows, columns) of its maps, None
-    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave, `place` where it
-    answers to changes of the input, if that was asked for (`list_places`).
-
-    Besides what a module gives as a `whole`, its row, there are rows for the tensors in it (`name[0]`,
-    `name.key`), for further inputs that can be dissected (`name@in1`), and for an attention's `heads`, so
-    many, one after the other (`name@heads`).
-    """
-
-    name: str
-    kind: str
-    calls: int
-    shape: tuple[int, int, int] | None
-    raw: str
-    reason: str = ""
-    place: str = ""
-    whole: bool = True
-    heads: int = 0
 
 
 def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = None) -> list[LayerShape]:
@@ -270,10 +240,10 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     check_kind(module, network.name)
     names = {part: key for key, part in module.named_modules() if key and type(part) not in CONTAINERS}
     closed = {part for part in names if isinstance(part, torch.jit.ScriptModule)}
-    listing = _Listing(network, batch, dict(module.named_modules(remove_duplicate=False)))
+    listing = Listing(network, batch, dict(module.named_modules(remove_duplicate=False)))
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
         for part in names.keys() - closed:
-            listing.hook(hooks, part, names[part])
+            listing.watch(hooks, part, names[part])
         try:
             module(*spread(batch))
         except Exception as error:
@@ -286,68 +256,6 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
             reason = SCRIPTED if part in closed else "never runs in a forward pass"
             layers.append(LayerShape(key, type(part).__name__, 0, None, "", reason))
     return layers
-
-
-@dataclass
-class _Listing:
-    """What stands at the addresses of a network in one forward pass over a batch."""
-
-    network: Network
-    batch: Input
-    parts: Mapping[str, nn.Module]
-    calls: Counter[Address] = field(default_factory=Counter)
-    seen: dict[str, dict[Address, list[LayerShape]]] = field(default_factory=dict)
-
-    def hook(self, hooks: ExitStack, part: nn.Module, name: str) -> None:
-        self.seen[name] = {}
-        hooks.callback(Site(part, Address(name)).hook(partial(self._see, Site(part, Address(name)))))
-        hooks.callback(part.register_forward_pre_hook(partial(self._take, name), with_kwargs=True).remove)
-        with suppress(NetworkError):
-            site = find_site(part, Address(name, "heads"))
-            hooks.callback(site.hook(partial(self._see, site)))
-
-    def _take(self, name: str, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for number, value in enumerate([*args, *kwargs.values()]):
-            if number and isinstance(value, Tensor):
-                self._see(Site(part, Address(name, "in", number)), value)
-
-    def _see(self, site: Site, whole: object) -> None:
-        self.calls[site.address] += 1
-        found = [((), whole)] if isinstance(whole, Tensor) else [((), whole), *walk(whole)]
-        for keys, value in found:
-            address = site.address.lead(keys, self.parts) if keys else site.address
-            row = self._measure(site, address, value)
-            if row.shape or address.side == "out":
-                self.seen[address.module].setdefault(address, []).append(row)
-
-    def _measure(self, site: Site, address: Address, value: object) -> LayerShape:
-        name, raw, heads = str(address), describe(value), site.heads
-        call, shape, reason = self.calls[site.address], None, ""
-        try:
-            if not isinstance(value, Tensor):
-                raise NetworkError(f"returns {raw}, not a tensor")
-            _check_heads(site, value)
-            check_batch(value, 1, name)
-            turned = turn_channels(
-                value, site.part, self.network.module, input_size(spread(self.batch)), name
-            )
-            _, units, rows, columns = read_units(turned, self.network.layout(self.batch), name).shape
-            shape = (units, rows, columns)
-        except NetworkError as error:
-            reason = str(error)
-        whole = address == Address(address.module)
-        return LayerShape(name, "", call, shape, raw, reason, whole=whole, heads=heads.count if heads else 0)
-
-    def rows(self, name: str, kind: str) -> list[LayerShape]:
-        """The rows of a module: as a whole, then its parts, inputs and heads, each call after call."""
-        rows = []
-        for address in sorted(self.seen.get(name, ()), key=lambda one: _SIDES.index(one.side)):
-            calls = self.calls[address.site]
-            for row in self.seen[name][address]:
-                spelled = address if calls == 1 else replace(address, call=row.calls)
-                if row.whole or Address.parse(str(spelled), self.parts) == spelled:  # no module has that name
-                    rows.append(replace(row, name=str(spelled), kind=kind, calls=calls))
-        return rows
 
 
 @contextmanager
@@ -390,8 +298,3 @@ def _pick(whole: object, address: Address, text: str, found: Found) -> object:
         near = say_near(text, [*filter(None, found.parts), *inside])
         where = replace(address, path="", call=None)
         raise UsageError(f"{found.name} has no layer {text!r}: in {where} {error}{near}") from error
-
-
-def _check_heads(site: Site, value: Tensor) -> None:
-    if site.heads is not None:
-        check_heads(site.heads, value.shape[-1 if value.ndim == 3 else 1], str(site.address))

@@ -82,6 +82,28 @@ def choose_layers(dissection: Dissection, layer: str | None, unit: int | None) -
     return fitting
 
 
+def find_unit(dissection: Dissection, layer: str | None, unit: str) -> tuple[str | None, int]:
+    """The layer and the number of a unit that is called so: by its number, or HEAD.UNIT of heads.
+
+    Raises `UsageError` for what is neither, or where several layers have such a unit.
+    """
+    if unit.removeprefix("-").isdecimal():
+        return layer, int(unit)
+    found = [
+        (one.layer, row.unit)
+        for one in choose_layers(dissection, layer, None)
+        if one.heads
+        for row in one
+        if row.name == unit
+    ]
+    if len(found) != 1:
+        seen = "several layers have" if found else "no layer has"
+        raise UsageError(
+            f"{seen} a unit {unit!r}; give its number, counted from 0, or HEAD.UNIT and --layer NAME@heads"
+        )
+    return found[0]
+
+
 def find_concepts(dissection: Dissection, name: str) -> list[Concept]:
     """The concepts of that name or label, in any case and category."""
     wanted = name.casefold()
@@ -159,6 +181,8 @@ def show_unit(layer: LayerDissection, unit: Unit) -> str:
     for category, best, iou in best_by_category(layer, unit.unit):
         table.append([category, best.label if best else "-", f"{iou:.4f}" if best else "-"])
     title = f"unit {unit.name} of {clean(layer.layer)}"
+    if unit.head_unit:
+        title += f", number {unit.unit}"
     return f"{title}\n{align(facts, left=(0, 1))}\n\n{align(table, left=(0, 1))}"
 
 

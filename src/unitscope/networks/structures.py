@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError, say_near
+from unitscope.errors import NetworkError, UsageError
 
 _DEEPEST = 4
 
@@ -15,7 +15,7 @@ def pick(value: object, steps: tuple[str, ...]) -> object:
     """What lies at the end of some steps: an index, a key or the name of an attribute each.
 
     A transformers output, which has both, takes its keys and its numbers. Raises `UsageError` for a step that
-    does not exist, with near names.
+    does not exist.
 
     >>> pick({"maps": [1.0, 2.0]}, ("maps", "1"))
     2.0
@@ -111,7 +111,7 @@ def _find(value: object, step: str) -> Any:
     if step.isdecimal() and hasattr(value, "to_tuple") and int(step) < len(keys):
         return keys[int(step)]
     what = describe(value) if keys or value is None else "a tensor" if isinstance(value, Tensor) else "that"
-    raise UsageError(f"{what} has no part {step!r}{say_near(step, map(str, keys))}")
+    raise UsageError(f"{what} has no part {step!r}")
 
 
 def _get(value: Any, key: Any) -> object:

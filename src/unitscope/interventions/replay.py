@@ -166,8 +166,8 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
     """
     if not can_replay(network, layer):
         raise UsageError(
-            f"{network.name} has no layer {layer!r} that is what a module gives as a whole, as a replay needs; "
-            "see `unitscope layers`"
+            f"{network.name} has no layer {layer!r} that is what a module gives as a whole, as a "
+            "replay needs; see `unitscope layers`"
         )
     named = dict(network.module.named_modules())
     holders = {layer[:end] for end, sign in enumerate(layer) if sign == "."} | {"", layer}

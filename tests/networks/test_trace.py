@@ -194,8 +194,12 @@ def test_layer_that_never_runs(odd: Odd) -> None:
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        ("pair", r"returns a tuple of 2, not a tensor; parts of it that return tensors: pair\.inner$"),
-        ("named", r"returns a dict \(map\), not a tensor$"),
+        (
+            "pair",
+            r"returns a tuple of 2, not a tensor; tensors in it: pair\[0\], pair\[1\]; "
+            r"parts of it that return tensors: pair\.inner$",
+        ),
+        ("named", r"returns a dict \(map\), not a tensor; tensors in it: named\.map$"),
         ("silent", "returns nothing, not a tensor$"),
     ],
 )

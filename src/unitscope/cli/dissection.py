@@ -91,7 +91,7 @@ def dissect(
 
     Args:
         network: what is dissected.
-        layers: layer names as in `unitscope layers NETWORK`; NAME@in reads a layer's input.
+        layers: layer names as `unitscope layers NETWORK` lists them; NAME@in reads a layer's input.
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.
@@ -180,13 +180,15 @@ def layers(network: Network, opening: Opening = Opening(), json: Json = False) -
     )
     for row in rows:
         shape = row.reason if row.shape is None else " x ".join(str(side) for side in row.shape)
+        if row.shape is not None and row.heads:
+            shape += f", {row.heads} heads of {row.shape[0] // row.heads}"
         print(f"{row.name:<{name_width}}  {row.kind:<{kind_width}}  {row.place:<{place_width}}  {shape}")
 
 
 def show(
     run: Run,
     layer: str | None = None,
-    unit: int | None = None,
+    unit: str | None = None,
     concept: str | None = None,
     limit: int = 20,
     json: Json = False,
@@ -196,19 +198,20 @@ def show(
     Args:
         run: the run to show.
         layer: only this layer.
-        unit: one unit in full, counted from 0.
+        unit: one unit in full, counted from 0; or HEAD.UNIT, such as 3.17, of heads of attention.
         concept: the units of one concept.
         limit: rows of a table, 0 for all.
     """
-    from unitscope.views.terminal import describe_dissection, show_dissection
+    from unitscope.views.terminal import describe_dissection, find_unit, show_dissection
 
     if unit is not None and concept is not None:
         raise UsageError("--unit and --concept ask for two things; give one of them")
     found = us.load(run)
+    layer, number = (layer, None) if unit is None else find_unit(found, layer, unit)
     if json:
-        print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))
+        print_json(describe_dissection(found, layer=layer, unit=number, concept=concept))
     else:
-        print(show_dissection(found, layer=layer, unit=unit, concept=concept, limit=limit))
+        print(show_dissection(found, layer=layer, unit=number, concept=concept, limit=limit))
 
 
 def report(run: Run, out: Path | None = None) -> None:

@@ -21,6 +21,7 @@ from unitscope.dissection.recipe import NetworkRecord, Recipe, SourceRecord
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
 from unitscope.networks.places import Place, check_places, probe_layers, warn_of_places
@@ -207,6 +208,7 @@ def dissect_with(
                 warnings=(*warnings.get(name, ()), *layer.warnings),
                 recipe=recipe,
                 place=places.get(name),
+                heads=count_heads(network, name),
             )
             for name, layer in named.items()
         }

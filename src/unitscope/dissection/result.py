@@ -96,7 +96,8 @@ class LayerDissection(Units):
 
     With `pairs`, IoU, labels and detectors are those of the pairs at their thresholds; `thresholds` are
     then those of each unit with its label, and all else is counted there. `recipe` is that of the run,
-    `place` where the layer's cells were found to look, None where that was not asked.
+    `place` where the layer's cells were found to look, None where that was not asked; `heads` is the number
+    of heads of attention that the units belong to, one after the other, 0 for none.
     """
 
     layer: str
@@ -117,6 +118,7 @@ class LayerDissection(Units):
     pairs: Pairs | None = None
     recipe: Recipe | None = None
     place: Place | None = None
+    heads: int = 0
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -176,8 +178,14 @@ class LayerDissection(Units):
             intersection=int(self.intersections[unit, best]) if best else 0,
             runner_up=self.vocabulary[second] if second else None,
             runner_up_iou=float(labels.runner_up_iou[unit]),
+            head_unit=self.name_unit(unit) if self.heads else "",
             recipe=self.recipe,
         )
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        head, inner = divmod(unit, len(self) // max(self.heads, 1))
+        return f"{head}.{inner}" if self.heads else str(unit)
 
     def __iter__(self) -> Iterator[Unit]:
         return (self[unit] for unit in range(len(self)))
@@ -236,6 +244,7 @@ class LayerDissection(Units):
             "shifts": sure.shifts if sure else 0,
             "warnings": self.warnings,
             **({} if self.place is None else {"place": asdict(self.place)}),
+            **({"heads": self.heads} if self.heads else {}),
         }
 
     @classmethod
@@ -270,6 +279,7 @@ class LayerDissection(Units):
             pairs=Pairs(*(arrays[f"pair_{name}"] for name in _PAIRS)) if paired else None,
             recipe=recipe,
             place=Place.parse(record.get("place")),
+            heads=int(record.get("heads", 0)),
         )
 
 

@@ -16,7 +16,7 @@ from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions.classes import ClassScores, add_logits, empty_scores, match_classes
 from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
-from unitscope.interventions.replay import replay
+from unitscope.interventions.replay import can_replay, replay
 from unitscope.networks.feeding import stack_images
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation
@@ -98,7 +98,7 @@ def score_removals(
       takes one term off the logits; two passes in all, however many removals.
     - "replay": the network up to the layer runs once an image, its rest once a removal, in large batches.
     - "plain": the whole network, once a removal: slow, and the definition.
-    - "fastest": "closed" where it holds, else "replay".
+    - "fastest": "closed" where it holds, else "replay", or "plain" where the layer is not a module's output.
 
     Raises `UsageError` for an unknown layer or masks of another number of units, `NetworkError` where
     `method` cannot serve this network.
@@ -115,7 +115,7 @@ def score_removals(
         raise NetworkError(f"the units of {layer} do not reach a last linear layer one by one; use replay")
     if head is not None:
         runs = _run_closed(network, layer, trial, masks, head)
-    elif method == "plain":
+    elif method == "plain" or (method == "fastest" and not can_replay(network, layer)):
         runs = _run_plain(network, layer, trial, masks)
     else:
         runs = _run_replay(network, layer, trial, masks)

@@ -190,7 +190,8 @@ def find_last_layer(network: Network) -> str:
     >>> find_last_layer(Network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())))
     '1'
     """
-    rows = [row for row in list_layers(network) if row.shape is not None and row.shape[1] * row.shape[2] > 1]
+    listed = [row for row in list_layers(network) if row.whole]
+    rows = [row for row in listed if row.shape is not None and row.shape[1] * row.shape[2] > 1]
     if not rows:
         raise UsageError(f"no layer of {network.name} has maps of its units; name one with --layer")
     depth = min(row.name.count(".") for row in rows)

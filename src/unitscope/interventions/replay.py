@@ -141,6 +141,15 @@ class Replay:
         return output
 
 
+def can_replay(network: Network, layer: str) -> bool:
+    """Whether a layer is what a module gives as a whole: not an input of it, a part of it, or its heads.
+
+    >>> can_replay(Network(nn.Sequential(nn.ReLU())), "0@in")
+    False
+    """
+    return bool(layer) and layer in dict(network.module.named_modules())
+
+
 @contextmanager
 def replay(network: Network, layer: str) -> Iterator[Replay]:
     """Gives a `Replay` of the network from a layer on: `start(image)`, then `finish(maps)` many times.
@@ -155,9 +164,12 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
     >>> maps.shape, without.shape
     (torch.Size([1, 4, 3, 3]), torch.Size([7, 2]))
     """
+    if not can_replay(network, layer):
+        raise UsageError(
+            f"{network.name} has no layer {layer!r} that is what a module gives as a whole, as a "
+            "replay needs; see `unitscope layers`"
+        )
     named = dict(network.module.named_modules())
-    if layer not in named or not layer:
-        raise UsageError(f"{network.name} has no layer {layer!r} to edit; see `unitscope layers`")
     holders = {layer[:end] for end, sign in enumerate(layer) if sign == "."} | {"", layer}
     outer = {
         name: module

@@ -19,12 +19,15 @@ from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor, nn
 
 from unitscope.axes import Pictures
-from unitscope.errors import NetworkError
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.addresses import Address, Site, find_addresses
 from unitscope.networks.channel_order import fits, turn_channels
+from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import Network, as_network
 from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
+from unitscope.networks.structures import pick
 from unitscope.networks.tokens import Layout, Size
-from unitscope.networks.trace import LayerShape, evaluation, list_layers, tap
+from unitscope.networks.trace import evaluation, list_layers, tap
 from unitscope.networks.unit_maps import check_batch, read_units
 
 Where = Literal["in place", "mixed", "elsewhere", "whole", "silent"]
@@ -272,27 +275,32 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
     if isinstance(blank, tuple):
         return rows
     batch = network.feed(draw_inputs(network, (blank.shape[2], blank.shape[3])), 0, network.device)
-    found: dict[str, str] = {}
-    calls: Counter[str] = Counter()
+    placed: dict[str, str] = {}
+    calls: Counter[Address] = Counter()
     layout = network.layout(batch)
+    found = find_addresses(network, [row.name for row in rows if row.shape])
 
-    def note(name: str, part: nn.Module, _args: object, output: object) -> None:
-        calls[name] += 1
-        if isinstance(output, Tensor):
-            with suppress(NetworkError):  # three images may show that a first axis is not the batch
-                check_batch(output, len(CHANGED) + 1, name)
-                raw = turn_channels(output, part, network.module, layout.size, name)
-                place = locate(read_units(raw, layout, name), is_fitting(raw, layout, windows, name))
-                found[f"{name}#{calls[name]}"] = place.where
+    def note(site: Site, whole: object) -> None:
+        calls[site.address] += 1
+        for text, address in found.asked.items():
+            if address.site != site.address or (address.call or 1) != calls[site.address]:
+                continue
+            # Three images may show that a first axis is not the batch.
+            with suppress(NetworkError, UsageError):
+                value = pick(whole, address.steps)
+                if not isinstance(value, Tensor):
+                    continue
+                check_batch(value, len(CHANGED) + 1, text)
+                raw = turn_channels(value, site.part, network.module, layout.size, text)
+                place = locate(read_units(raw, layout, text), is_fitting(raw, layout, windows, text))
+                placed[text] = place.where
 
-    parts = dict(network.module.named_modules())
     with evaluation(network.module), torch.no_grad(), ExitStack() as hooks:
         windows = hooks.enter_context(following(network, batch))
-        for name in dict.fromkeys(row.name.partition("#")[0] for row in rows if row.shape):
-            hooks.callback(parts[name].register_forward_hook(partial(note, name)).remove)
+        for site in found.sites.values():
+            hooks.callback(site.hook(partial(note, site)))
         network.run(batch)
-    places = [found.get(row.name if "#" in row.name else f"{row.name}#1", "") for row in rows]
-    return [replace(row, place=place if row.shape else "") for row, place in zip(rows, places, strict=True)]
+    return [replace(row, place=placed.get(row.name, "")) for row in rows]
 
 
 def check_places(network: str, places: Mapping[str, Place], trust: bool = False) -> None:

@@ -100,12 +100,10 @@ class Edit:
 
     def take(self, start: int, stop: int) -> "Edit":
         """Some of the versions that the entries of axis 0 are."""
-        strength, value = (
-            part[start:stop] if len(part) > 1 else part for part in (self.strength, self.value)
-        )
-        return Edit(
-            self.layer, strength, value, self.tokens, tuple(one.take(start, stop) for one in self.steps)
-        )
+        parts = self.strength, self.value
+        strength, value = (part[start:stop] if len(part) > 1 else part for part in parts)
+        steps = tuple(one.take(start, stop) for one in self.steps)
+        return Edit(self.layer, strength, value, self.tokens, steps)
 
     @property
     def at_patches(self) -> Float[Tensor, "#image #unit #cell_y #cell_x"]:

@@ -97,7 +97,7 @@ class ExplainedImage:
         if not found.changes:
             return line
         if found.reads:
-            over += f", of which the logits read {join(found.reads)}"
+            over += f", read at its {join(found.reads)}"
         if found.method == "exact":
             return f"{line}\nexact sum {over}"
         if found.method == "inexact":

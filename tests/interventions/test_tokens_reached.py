@@ -1,4 +1,4 @@
-"""Which tokens edits reach, on small networks of every kind: all that is said is compared with plain hooks."""
+"""Which tokens edits reach, on small networks of every kind: compared with plain hooks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from unitscope.interventions.ablation import find_targets, score_removals
 from unitscope.interventions.attacks import ProjectedGradient
 from unitscope.interventions.deletion import measure_deletion
 from unitscope.interventions.detection import detect
-from unitscope.interventions.edits import edited, set_units
+from unitscope.interventions.edits import check_reach, edited, set_units
 from unitscope.interventions.explained_images import explain
 from unitscope.interventions.explanation import explain_image, feed_image, is_sum
 from unitscope.interventions.painting.easel import Easel
@@ -41,7 +41,7 @@ class Fields:
     vocabulary = Vocabulary(tuple(Concept(4 + k, name, "scene") for k, name in enumerate(CLASSES)))
 
     def __len__(self) -> int:
-        return 18
+        return 30
 
     def __getitem__(self, index: int, /) -> Example:
         image = np.random.default_rng(index).integers(40, 120, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -175,16 +175,17 @@ def test_edits_reach_the_tokens_that_they_name(kind: str, tokens: str) -> None:
         with edited(network, edit):
             found = run(network)
         with dropped(network, layer, units, slice_tokens(kind, tokens)):
-            assert torch.equal(found, run(network))
+            assert torch.allclose(found, run(network), atol=1e-6)
         if tokens == "all":
-            assert not torch.equal(found, run(network))
+            assert not torch.allclose(found, run(network), atol=1e-4)
 
 
 @pytest.mark.parametrize("tokens", ["all", "patches", "class"])
 def test_every_way_of_removing_gives_what_the_plain_loop_gives(kind: str, tokens: str) -> None:
     network = make(kind)
     if tokens == "class" and not PREFIX.get(kind, (0, 0))[0]:
-        pytest.raises(UsageError, study_removal, network, layers_of(kind)[1], Fields(), tokens=tokens)
+        with pytest.raises(UsageError, match="has no class tokens"):
+            study_removal(network, layers_of(kind)[1], Fields(), tokens=tokens)
         return
     trial = find_targets(network, Fields())
     trial = trial.keep(np.arange(len(trial)) < 3)
@@ -192,7 +193,8 @@ def test_every_way_of_removing_gives_what_the_plain_loop_gives(kind: str, tokens
         count = 24 if kind == "swin" and layer == "norm" else 4 if layer == "stages.1" else DIM
         masks = np.random.default_rng(0).random((3, count)) < 0.5
         plain = score_removals(network, layer, trial, masks, method="plain", tokens=tokens)
-        methods = ["replay", "closed"] if layer == layers_of(kind)[1] else ["replay", "fastest"]
+        linear = layer == layers_of(kind)[1] and kind != "convnext"  # whose head has a LayerNorm
+        methods = ["replay", "closed" if linear else "fastest"]
         for method in methods:
             found = score_removals(network, layer, trial, masks, method=method, tokens=tokens)
             for one, other in zip(found, plain, strict=True):
@@ -312,7 +314,7 @@ def test_a_study_says_which_tokens_it_was_of() -> None:
 
 def test_detection_and_attacks_work_on_all_of_them(kind: str) -> None:
     network, layer = make(kind), layers_of(kind)[1]
-    found = detect(network, layer, Fields(), "red", share=0)
+    found = detect(network, layer, Fields(), "red", share=0.0)
     assert np.isfinite(found.detectors.balanced).all()
     attack = ProjectedGradient("linf", eps=0.3, steps=3)
     study = study_attacks(network, layer, Fields(), ["red", "blue"], attack, count=2, draws=2)
@@ -339,7 +341,7 @@ def test_merged_edits_reach_what_each_of_them_reaches() -> None:
     with pytest.raises(UsageError, match="at a place is of patches, not of 'class'"):
         set_units("0", [1], 3, place=place, tokens="class")
     with pytest.raises(UsageError, match="no tokens 'some'; wanted all, patches or class"):
-        set_units("0", [1], 3, tokens="some")
+        check_reach("some")
 
 
 @pytest.fixture(scope="module")

@@ -194,7 +194,9 @@ def run_without(rest: Replay, maps: Tensor, masks: Masks, tokens: Reach = "all",
     if tokens != "class" and not rest.others.shape[2]:
         return rest.finish(without)
     edit = remove_units(rest.layer, masks, tokens)
-    return rest.finish(without, edit.apply_others(rest.others, rest.layout.classes))
+    return rest.finish(
+        without, edit.apply_others(rest.others.expand(len(masks), -1, -1, -1), rest.layout.classes)
+    )
 
 
 def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks, tokens: Reach) -> Runs:

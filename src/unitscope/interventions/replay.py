@@ -25,7 +25,7 @@ from unitscope.networks.trace import evaluation
 from unitscope.networks.unit_maps import read_others, read_units, write_units
 
 Maps = Float32[Tensor, "version unit cell_y cell_x"]
-Others = Float32[Tensor, "version unit token 1"]
+Others = Float32[Tensor, "#version unit token 1"]
 _CLOSE = 1e-4
 
 

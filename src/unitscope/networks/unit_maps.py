@@ -86,7 +86,7 @@ def write_units(
     maps: Float32[Tensor, "image unit cell_y cell_x"],
     layout: Layout = Layout(),  # noqa: B008 - frozen
     layer: str = "",
-    others: Float32[Tensor, "image_or_1 unit token 1"] | None = None,
+    others: Float32[Tensor, "#image unit token 1"] | None = None,
 ) -> Tensor:
     """The raw output that reads as `maps`, in the layout of `raw`, and with `others` or its own class tokens.
 

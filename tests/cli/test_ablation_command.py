@@ -213,6 +213,9 @@ def test_units_are_removed_from_the_tokens_that_are_named(place, capsys):
     assert printed[0] == printed[1]
     assert (printed[1].pop("tokens"), printed[2].pop("tokens")) == ("all", "class")
     assert printed[1] == printed[2]  # the head reads the class token alone
-    assert_refused(main([*words, "--tokens", "patches"]), capsys, "norm in its patches", "(--tokens)")
+    assert_refused(
+        main([*words, "--tokens", "patches"]), capsys, "norm in its patches", "(--tokens)", wanted=2
+    )
     words[3] = "patch_embed"
-    assert_refused(main([*words, "--tokens", "class"]), capsys, "layer patch_embed has no class tokens")
+    told = "layer patch_embed has no class tokens"
+    assert_refused(main([*words, "--tokens", "class"]), capsys, told, wanted=2)

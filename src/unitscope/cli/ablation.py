@@ -56,7 +56,7 @@ def ablate(
         counts: how many units to remove; 4 and 20 are always among them.
         by: rank units by the drop of contrast, of margin, or of balanced accuracy.
         classes: only these classes; images of the others still count.
-        tokens: where a layer of tokens loses units: class tokens, registers and patches (all), or one of them.
+        tokens: where a layer of tokens loses units: class tokens, registers and patches (all), or one kind.
     """
     from unitscope.experiments import Pictures, study_removal
 

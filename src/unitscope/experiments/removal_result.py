@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int64
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.files import write_whole
+from unitscope.interventions.edits import Reach
 from unitscope.interventions.importance import (
     TOP,
     By,
@@ -39,6 +40,11 @@ CLASS_COLUMNS = ("class", "kind", "count", "balanced_accuracy", "balanced_low", 
                  "overall_accuracy", "overall_low", "overall_high")  # fmt: skip
 MEAN = "(mean)"
 NAME_LETTERS = 24
+SPOKEN: dict[Reach, str] = {
+    "all": "class tokens, registers and patches",
+    "patches": "patches",
+    "class": "class tokens",
+}
 
 
 def table_counts(units: int) -> tuple[int, int]:
@@ -75,7 +81,8 @@ class Removal(Result):
 
     `ranked` is the importance on the images that rank the units, `tested` that on the images that all else
     is measured on: `sweeps`, `correlation[class, unit]` of peak and probability. `named` is the layer's
-    dissection where there is one. `counts` are the numbers of units removed, among them `few` and `many`.
+    dissection where there is one. `tokens` are those that units were removed from, None where the layer
+    has no tokens beside patches. `counts` are the numbers of units removed, among them `few` and `many`.
 
     The main table has a row a class and unit. The page takes `pictures`, for the names and images of units.
     """
@@ -95,6 +102,7 @@ class Removal(Result):
     correlation: Float64[np.ndarray, "classes unit"]
     sweeps: tuple[Sweep, ...]
     named: LayerDissection | None = None
+    tokens: Reach | None = None
 
     files = ("importance.csv", "removal.csv", "classes.csv", "graph.json")
 
@@ -247,7 +255,7 @@ class Removal(Result):
             "iou_with_classes": None if labelling is None else asdict(labelling.with_classes),
             "iou_with_importance": None if labelling is None else asdict(labelling.with_importance),
         }
-        return dict(plain(found))
+        return dict(plain(found if self.tokens is None else found | {"tokens": self.tokens}))
 
     def text(self) -> str:
         """The paper's table, balanced accuracy / that of all classes, in percent, and the `findings`."""
@@ -273,6 +281,8 @@ class Removal(Result):
             f"peak and class rise together in {self.signs.important:.0%} of important pairs, "
             f"in {self.signs.every:.0%} of all",
         ]
+        if self.tokens is not None:
+            lines.append(f"units were removed from {SPOKEN[self.tokens]}")
         if found := self.labelling:
             classes = ("the number of classes a unit matters to", found.with_classes)
             lines += [

@@ -213,7 +213,7 @@ class _Work:
         value = self.value[None, :, None, None].repeat(len(lot.images), 1, 1, 1)
         value[: lot.removing] = 0
         place = cell_region(lot.place, self.studio.layer(self.layer).map_size)[:, None]
-        edit = Edit(self.layer, alpha[None, :, None, None] * place, value)
+        edit = Edit(self.layer, alpha[None, :, None, None] * place, value, "patches")
         batches = [generator.inputs(number) for number in lot.images]
         with edited(generator, edit):
             images = generator.run(tuple(torch.cat(parts) for parts in zip(*batches, strict=True)))

@@ -73,6 +73,8 @@ class ExplainedImage:
     def text(self) -> str:
         """The prediction, then the logit as a sum over units and a rest."""
         found = self.explanation
+        if not found.changes:
+            return f"{self._spell_prediction()}\n{self._warning}"
         rows = [["unit", "label", "activation", "contribution", "share"]]
         for unit, label, category, activation, contribution, share in self.table().rows:
             named = f"{label} ({category})" if label else "-"
@@ -92,9 +94,23 @@ class ExplainedImage:
         if second is not None:
             line += f"; then {clean(found.name(second))}, {chances[second]:.0%}"
         over = f"over {len(found.contributions)} units of {found.layer}"
+        if not found.changes:
+            return line
+        if found.reads:
+            over += f", read at its {join(found.reads)}"
         if found.method == "exact":
             return f"{line}\nexact sum {over}"
+        if found.method == "inexact":
+            return f"{line}\nnot an exact sum {over}: it is off by {abs(found.gap):.2g}"
         return f"{line}\nan approximation, {found.method} {over}; the sum is off by {abs(found.gap):.2f}"
+
+    @property
+    def _warning(self) -> str:
+        found = self.explanation
+        return (
+            f"warning: without all {len(found.contributions)} units of {found.layer} the logit of "
+            f"{found.name(found.target)} is the same, so they explain nothing; take another layer"
+        )
 
     def describe(self) -> dict[str, Any]:
         """What `text` says, ready for JSON, with the contributions of all units in their order."""
@@ -117,6 +133,8 @@ class ExplainedImage:
             "gap": found.gap,
             "units": self.table().records(),
             "contributions": found.contributions.tolist(),
+            **({"reads": list(found.reads)} if found.reads else {}),
+            **({} if found.changes else {"warning": self._warning}),
         }
 
 
@@ -239,6 +257,15 @@ def _choose_layer(
         raise UsageError(f"the run holds the layers {', '.join(run)}; choose one with --layer")
     found = pick_layer(run, layer or next(iter(run.layers)))
     return found.layer, find_detectors(found)
+
+
+def join(words: Sequence[str]) -> str:
+    """A list in a sentence.
+
+    >>> join(["class tokens", "registers", "patches"])
+    'class tokens, registers and patches'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def signed(value: float) -> str:

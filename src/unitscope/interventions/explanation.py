@@ -1,8 +1,9 @@
 """A prediction as a sum over the units of a layer, each with its region in the image."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, partial
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,13 +18,17 @@ from unitscope.interventions.linear_head import check_hidden, read_head, read_lo
 from unitscope.networks.network import Input, Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
-from unitscope.networks.unit_maps import read_units, write_units
+from unitscope.networks.unit_maps import read_others, read_units, write_units
 from unitscope.statistics.grids import make_grid
 
-Method = Literal["exact", "gradient times activation"]
+Method = Literal["exact", "inexact", "gradient times activation"]
+Token = Literal["class tokens", "registers", "patches"]
 REGION = 0.2
 """The part of an image that a unit's region covers (paper A, the section on explaining predictions)."""
 _LEVEL = 1e-5
+_EXACT = 1e-4
+_ROUNDING = 1e-6
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +36,8 @@ class Explanation:
     """The logit of a class for one image: `contributions` of a layer's units, and a `rest`.
 
     - "exact": contribution u is what the logit loses when unit u is removed, and
-      logit = sum of contributions + rest.
+      logit = sum of contributions + rest, which was compared for this image (`is_sum`).
+    - "inexact": as above, but the sum misses the logit by `gap`.
     - "gradient times activation": contribution u is the sum over u's cells of activation times
       d logit / d activation, which equals the above only where the logit is linear in the layer; `gap`
       says how far off the sum is.
@@ -39,6 +45,10 @@ class Explanation:
     `rest` is the logit with all units removed: the bias, where only pooling lies between layer and head.
     `target` is the class explained, `logits` are those of all classes, `maps` the layer's activations, of
     which `activation` is the mean.
+
+    Units are removed from all tokens of a sequence: class tokens, registers and patches. Where a layer has
+    others than patches, `reads` says on which of them the logits depend. Where that is class tokens alone,
+    `activation` is the mean of `class_tokens`, the activations there.
     """
 
     network: str
@@ -50,6 +60,13 @@ class Explanation:
     contributions: Float64[np.ndarray, "unit"]
     maps: Float32[np.ndarray, "unit cell_y cell_x"]
     method: Method
+    reads: tuple[Token, ...] = ()
+    class_tokens: Float32[np.ndarray, "unit token"] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether the logit changes at all when units are removed."""
+        return self.rest != self.logit or bool(self.contributions.any())
 
     @property
     def logit(self) -> float:
@@ -83,7 +100,9 @@ class Explanation:
 
     @cached_property
     def activation(self) -> Float64[np.ndarray, "unit"]:
-        """The mean of every unit's map."""
+        """The mean of every unit's map, or over its class tokens where these alone are read."""
+        if self.reads == ("class tokens",) and self.class_tokens is not None:
+            return np.asarray(self.class_tokens.mean(1, dtype=np.float64))
         return np.asarray(self.maps.mean((1, 2), dtype=np.float64))
 
     def share(self, unit: int) -> float | None:
@@ -126,8 +145,8 @@ def explain_image(
     gradient times activation. (Paper A, the section on explaining predictions: the units of the last
     convolutional layer, summed over their cells, times the weights of a linear classifier.) The network is
     left as it was found. Raises `UsageError` for a class or layer that the network does not have or a layer
-    that gives the classes themselves, `NetworkError` where the head is not linear and `exact` was asked for,
-    where the network fails on the image, or where no gradient reaches the layer.
+    that gives the classes themselves, `NetworkError` where `exact` was asked for and the head is not linear
+    or the sum misses the logit, where the network fails on the image, or where no gradient reaches the layer.
 
     >>> from torch import nn
     >>> parts = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
@@ -148,12 +167,77 @@ def explain_image(
         rest, contributions = weigh_gradient(network, layer, batch, chosen)
     else:
         found = read_head(network, layer, head, batch)
-        method, rest = "exact", float(found.rest[0, chosen])
-        contributions = found.lost[0] * head.weight[chosen]
+        rest, contributions = float(found.rest[0, chosen]), head.weigh(found.lost[0])[chosen]
+        method = "exact" if is_sum(contributions, rest, float(numbers[chosen])) else "inexact"
+        if method == "inexact" and exact:
+            off = float(contributions.sum() + rest - numbers[chosen])
+            raise NetworkError(
+                f"the contributions of the units of {layer} miss the logit of {network.name} by {off:.2g}; "
+                "no exact sum explains this image"
+            )
     activations = maps[0].cpu().numpy()
+    reads, class_tokens = find_reads(network, layer, batch, logits)
     return Explanation(
-        network.name, layer, network.classes, chosen, numbers, rest, contributions, activations, method
+        network.name,
+        layer,
+        network.classes,
+        chosen,
+        numbers,
+        rest,
+        contributions,
+        activations,
+        method,
+        reads,
+        class_tokens,
     )
+
+
+def is_sum(contributions: Float64[np.ndarray, "unit"], rest: float, logit: float) -> bool:
+    """Whether contributions and rest add up to the logit: to 1e-4 of it, or to single precision.
+
+    >>> is_sum(np.array([1.0, 2.0]), 0.5, 3.5001), is_sum(np.array([1.0, 2.0]), 0.5, 3.6)
+    (True, False)
+    """
+    off = abs(float(contributions.sum()) + rest - logit)
+    size = float(np.abs(contributions).sum()) + abs(rest) + abs(logit)
+    return off <= max(_EXACT * abs(logit), _ROUNDING * size)
+
+
+def find_reads(
+    network: Network, layer: str, batch: Input, logits: Float[Tensor, "image classes"]
+) -> tuple[tuple[Token, ...], Float32[np.ndarray, "unit token"]]:
+    """On which tokens of a layer the logits depend, and what its units are in the class tokens of an image.
+
+    Found by removing all units from some of the tokens. Nothing where the layer has patches alone. Raises
+    `UsageError` for an unknown layer.
+    """
+    seen: list[tuple[Tensor, int]] = []
+
+    def note(raw: Tensor, layout: Layout) -> Tensor:
+        seen.append((read_others(raw, layout, layer), layout.classes))
+        return raw
+
+    def drop(kind: Token, raw: Tensor, layout: Layout) -> Tensor:
+        maps, others = read_units(raw, layout, layer), read_others(raw, layout, layer).clone()
+        if kind == "patches":
+            maps = torch.zeros_like(maps)
+        else:
+            spans = {"class tokens": slice(layout.classes), "registers": slice(layout.classes, None)}
+            others[:, :, spans[kind]] = 0
+        return write_units(raw, maps, layout, layer, others)
+
+    def run(change: Callable[[Tensor, Layout], Tensor]) -> Float[Tensor, "image classes"]:
+        with hook_layer(network, layer, change):
+            return read_logits(network.run(batch))
+
+    with evaluation(network.module), torch.no_grad():
+        run(note)
+        others, classes = seen[0]
+        kinds = get_args(Token) if others.shape[2] else ()
+        near = _SAME * float(logits.abs().max())
+        outputs = {kind: run(partial(drop, kind)) for kind in kinds}
+    reads = [kind for kind, found in outputs.items() if not torch.allclose(found, logits, _SAME, near)]
+    return tuple(reads), others[0, :, :classes, 0].cpu().numpy()
 
 
 def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[Tensor, "image classes"]]:
@@ -218,14 +302,18 @@ def weigh_gradient(
     leaves: list[Tensor] = []
 
     def branch(raw: Tensor, layout: Layout) -> Tensor:
-        leaves.append(read_units(raw, layout, layer).detach().clone().requires_grad_())
+        parts = read_units(raw, layout, layer), read_others(raw, layout, layer)
+        leaves[:] = [part.detach().clone().requires_grad_() for part in parts]
         # A copy, since what follows may work in place, which a leaf does not allow.
-        return write_units(raw, leaves[-1], layout, layer).clone()
+        return write_units(raw, leaves[0], layout, layer, leaves[1]).clone()
 
     with evaluation(network.module):
         with torch.enable_grad(), hook_layer(network, layer, branch):
             logit = read_logits(network.run(batch))[0, target]
-            slope = torch.autograd.grad(logit, leaves, allow_unused=True)[0] if logit.requires_grad else None
+            slopes: Sequence[Tensor | None] = [None, None]
+            if logit.requires_grad:
+                slopes = torch.autograd.grad(logit, leaves, allow_unused=True)
+        slope, others = slopes
         if slope is None:
             raise NetworkError(
                 f"no gradient of the logits of {network.name} reaches {layer}; take another layer"
@@ -233,5 +321,7 @@ def weigh_gradient(
         units = slope.shape[1]
         with edited(network, remove_units(layer, np.ones(units, bool))), torch.no_grad():
             rest = read_logits(network.run(batch))[0, target]
-    products = slope.double() * leaves[0].detach().double()
-    return float(rest), products.sum((0, 2, 3)).cpu().numpy()
+    contributions = (slope.double() * leaves[0].detach().double()).sum((0, 2, 3))
+    if others is not None:
+        contributions = contributions + (others.double() * leaves[1].detach().double()).sum((0, 2, 3))
+    return float(rest), contributions.cpu().numpy()

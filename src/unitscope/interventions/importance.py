@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from unitscope.errors import NetworkError
 from unitscope.interventions.ablation import Method, Trial, read_images, score_removals, single_units
-from unitscope.interventions.edits import count_units
+from unitscope.interventions.edits import Reach, count_units
 from unitscope.interventions.linear_head import read_logits
 from unitscope.networks.network import Network
 from unitscope.networks.tokens import Layout
@@ -74,11 +74,20 @@ class Importance:
 
 
 def measure_importance(
-    network: Network, layer: str, trial: Trial, *, by: By = "contrast", method: Method = "fastest"
+    network: Network,
+    layer: str,
+    trial: Trial,
+    *,
+    by: By = "contrast",
+    method: Method = "fastest",
+    tokens: Reach = "all",
 ) -> Importance:
-    """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods)."""
+    """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods).
+
+    `tokens` are those that units are removed from; raises what `score_removals` raises.
+    """
     units = count_units(network, layer)
-    base, single = score_removals(network, layer, trial, single_units(units), method=method)
+    base, single = score_removals(network, layer, trial, single_units(units), method=method, tokens=tokens)
     names = ("balanced_accuracy", "mean_margin", "contrast")
     accuracy, margin, contrast = ((getattr(base, name) - getattr(single, name)).T for name in names)
     return Importance(accuracy, margin, contrast, by, base.images > 0)

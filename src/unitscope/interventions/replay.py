@@ -20,10 +20,12 @@ from torch.utils._pytree import tree_map
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.channel_order import has_channels_last, input_size
 from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation
-from unitscope.networks.unit_maps import read_units, write_units
+from unitscope.networks.unit_maps import read_others, read_units, write_units
 
 Maps = Float32[Tensor, "version unit cell_y cell_x"]
+Others = Float32[Tensor, "#version unit token 1"]
 _CLOSE = 1e-4
 
 
@@ -42,6 +44,16 @@ class Replay:
     """Whether the layer has its channels last; `raw` has them first all the same."""
     batch: Input = ()
     copies: bool = False
+
+    @property
+    def others(self) -> Others:
+        """What the units are in the class and register tokens of the image: [1, unit, token, 1]."""
+        return read_others(self._reached_maps(), self.layout, self.layer)
+
+    @property
+    def layout(self) -> Layout:
+        """How the tokens of the image lie."""
+        return self.network.layout(self.batch)
 
     def start(self, image: Input) -> tuple[Maps, Tensor]:
         """Runs the whole network on a batch of one image: the layer's maps [1, ...], its output [1, ...].
@@ -62,7 +74,7 @@ class Replay:
         self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
         if self.last:
             self.raw = raw = raw.movedim(-1, 1)
-        maps = read_units(raw, self.network.layout(self.batch), self.layer)
+        maps = read_units(raw, self.layout, self.layer)
         again = self.finish(maps)
         if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             far = float((again - output).abs().max())
@@ -72,9 +84,9 @@ class Replay:
             )
         return maps, output
 
-    def finish(self, maps: Maps) -> Tensor:
-        """The network's outputs, one a version of the layer's maps."""
-        edited = write_units(self._reached_maps(), maps, self.network.layout(self.batch), self.layer)
+    def finish(self, maps: Maps, others: Others | None = None) -> Tensor:
+        """The network's outputs, one a version of the layer's maps, and of its other tokens where given."""
+        edited = write_units(self._reached_maps(), maps, self.layout, self.layer, others)
         edited = edited.movedim(1, -1) if self.last else edited
         try:
             return self._rest(edited)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from unitscope.axes import LARGEST, Pictures
 from unitscope.errors import UsageError
 from unitscope.networks.channel_order import input_size
-from unitscope.networks.patches import find_orders, find_patches
+from unitscope.networks.patches import count_class_tokens, find_orders, find_patches
 from unitscope.networks.tokens import Layout, Size, Tokens
 
 Input = Tensor | tuple[Tensor, ...]
@@ -258,7 +258,8 @@ class Network:
         size: Any = batch if isinstance(first, int) else input_size((first,))
         if size not in self._layouts:
             patches, orders = find_patches(self.module), find_orders(self.module)
-            self._layouts[size] = Layout(self.tokens, size, patches, orders)
+            classes = count_class_tokens(self.module)
+            self._layouts[size] = Layout(self.tokens, size, patches, orders, classes)
         return self._layouts[size]
 
     @property

@@ -1,11 +1,13 @@
-"""What a network's modules say of its tokens: the patches of its input, and orders that it is known for."""
+"""What a network's modules say of its tokens: patches of its input, class tokens, known orders of patches."""
 
 import math
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from unitscope.networks.tokens import KnownOrder, Size, unroll_order
+
+_CLASS_TOKENS = ("cls_token", "class_token", "class_embedding", "dist_token", "distillation_token")
 
 
 def find_patches(module: nn.Module, channels: int = 3) -> tuple[Size, ...]:
@@ -17,6 +19,22 @@ def find_patches(module: nn.Module, channels: int = 3) -> tuple[Size, ...]:
     cuts = [part for part in module.modules() if isinstance(part, nn.Conv2d) and part.in_channels == channels]
     sides = [(part.kernel_size, part.stride) for part in cuts]
     return tuple(dict.fromkeys((k[0], k[1]) for k, s in sides if k == s and max(k) > 1 and len(k) == 2))
+
+
+def count_class_tokens(module: nn.Module) -> int:
+    """How many class tokens a network has, distillation tokens included; 1 where its modules do not say.
+
+    They say by the usual names of such parameters, None where a network was built without.
+
+    >>> part = nn.Module()
+    >>> part.cls_token = None
+    >>> count_class_tokens(part), count_class_tokens(nn.Linear(2, 2))
+    (0, 1)
+    """
+    named = [
+        [getattr(part, name) for name in _CLASS_TOKENS if hasattr(part, name)] for part in module.modules()
+    ]
+    return max((sum(isinstance(one, Tensor) for one in found) for found in named if found), default=1)
 
 
 def find_orders(module: nn.Module) -> tuple[KnownOrder, ...]:

@@ -78,6 +78,7 @@ class Placement:
 
     `known` says that the grid was stated or is that of the network's patches, not only one of the input's
     proportions. `plain` says that the patches stand together in the order of reading, from token `start` on.
+    `others` are the tokens that are no patches: class tokens, then registers, as they stand.
     """
 
     grid: Size
@@ -85,6 +86,7 @@ class Placement:
     known: bool
     start: int
     plain: bool
+    others: Int64[Tensor, "other"]
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,15 @@ class Layout:
     """What the places of tokens are worked out from: what is stated, and an input of `size` (height, width).
 
     `patches` are the sides of the patches that the network cuts its input into, where its modules say so;
-    `orders` those that its code is known for. The default stands for a square input of unknown size.
+    `orders` those that its code is known for. Of the tokens that are no patches the first `classes` are class
+    tokens, the others registers. The default stands for a square input of unknown size.
     """
 
     tokens: Tokens = Tokens()
     size: Size = (1, 1)
     patches: tuple[Size, ...] = ()
     orders: tuple[KnownOrder, ...] = ()
+    classes: int = 1
 
     @property
     def grids(self) -> Sequence[Size]:
@@ -124,13 +128,16 @@ class Layout:
 @lru_cache(maxsize=256)
 def _place(layout: Layout, count: int, layer: str) -> Placement:
     cells, grid, known = _choose(layout, count, layer)
+    others = sorted(set(range(count)) - set(cells))
     order = next(filter(None, (known.find(layer, len(cells)) for known in layout.orders)), None)
     if layout.tokens.order is not None and len(layout.tokens.order) == len(cells):
         order = layout.tokens.order
     if order is not None:
         cells = [cells[place] for place in order]
     plain = cells == list(range(cells[0], cells[0] + len(cells)))
-    return Placement(grid, torch.tensor(cells), known, cells[0], plain)
+    return Placement(
+        grid, torch.tensor(cells), known, cells[0], plain, torch.tensor(others, dtype=torch.long)
+    )
 
 
 def _choose(layout: Layout, count: int, layer: str) -> tuple[list[int], Size, bool]:

@@ -1,4 +1,4 @@
-"""A layer's raw output as maps of its units, and back."""
+"""A layer's raw output as maps of its units, and back; and what its tokens beside the patches hold."""
 
 import torch
 from jaxtyping import Float32
@@ -44,6 +44,24 @@ def read_units(
     return maps.to(torch.float32).contiguous()
 
 
+def read_others(
+    tensor: Tensor,
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+    layer: str = "",
+) -> Float32[Tensor, "image unit token 1"]:
+    """What the units of a layer are in its class and register tokens, which `read_units` leaves out.
+
+    No token where the layer gives no sequence of them. Raises what `read_units` raises of such sequences.
+
+    >>> read_others(torch.zeros(2, 1 + 9, 5)).shape, read_others(torch.zeros(2, 5, 3, 3)).shape
+    (torch.Size([2, 5, 1, 1]), torch.Size([2, 5, 0, 1]))
+    """
+    if tensor.ndim != 3:
+        return torch.zeros(len(tensor), tensor.shape[1], 0, 1, device=tensor.device)
+    others = layout.place(tensor.shape[1], layer).others.to(tensor.device)
+    return tensor[:, others].transpose(1, 2)[..., None].to(torch.float32)
+
+
 def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
     """Raises `NetworkError`, naming `layer`, where the first axis of a layer's output is not the images.
 
@@ -68,10 +86,12 @@ def write_units(
     maps: Float32[Tensor, "image unit cell_y cell_x"],
     layout: Layout = Layout(),  # noqa: B008 - frozen
     layer: str = "",
+    others: Float32[Tensor, "#image unit token 1"] | None = None,
 ) -> Tensor:
-    """The raw output that reads as `maps`, in the layout, and with the class tokens, of `raw`.
+    """The raw output that reads as `maps`, in the layout of `raw`, and with `others` or its own class tokens.
 
-    The other way of `read_units`; the number of images may be another one if `raw` has one image.
+    The other way of `read_units` and `read_others`; the number of images may be another one if `raw` has one
+    image.
 
     >>> raw = torch.arange(20.0).reshape(1, 5, 4)  # a class token and four patches
     >>> bool((write_units(raw, read_units(raw)) == raw).all())
@@ -83,12 +103,15 @@ def write_units(
     elif raw.ndim == 3:
         patches = maps.flatten(2).transpose(1, 2)
         placed = layout.place(raw.shape[1], layer)
-        others = raw.expand(count, -1, -1).to(maps)
+        whole = raw.expand(count, -1, -1).to(maps)
+        if others is not None and others.shape[2]:
+            rest = others[..., 0].transpose(1, 2).expand(count, -1, -1)
+            whole = whole.index_copy(1, placed.others.to(raw.device), rest)
         if placed.plain:
             end = placed.start + patches.shape[1]
-            new = torch.cat([others[:, : placed.start], patches, others[:, end:]], 1)
+            new = torch.cat([whole[:, : placed.start], patches, whole[:, end:]], 1)
         else:
-            new = others.index_copy(1, placed.places.to(raw.device), patches)
+            new = whole.index_copy(1, placed.places.to(raw.device), patches)
     else:
         new = maps[:, :, 0, 0]
     return new.to(raw.dtype)

@@ -123,7 +123,14 @@ def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int |
     if second is not None and second not in (truth, target) and chances[second] >= 0.005:
         parts.append(f"then {explanation.name(second)}, {chances[second]:.0%}")
     if explanation.method != "exact":
-        parts.append(f"an approximation: {explanation.method}")
+        how = (
+            "the sum is not exact"
+            if explanation.method == "inexact"
+            else f"an approximation: {explanation.method}"
+        )
+        parts.append(how)
+    if not explanation.changes:
+        parts.append("no unit changes this logit")
     left = EDGE + _LEFT + 2 * GAP
     pen.text((left, 20), "  ·  ".join(parts), FAINT, open_font(14))
 

@@ -6,6 +6,7 @@ step from the seed and the step alone, so that a training that was stopped goes 
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -25,6 +26,7 @@ from unitscope.lab.zoo.networks import (
 )
 from unitscope.lab.zoo.pictures import Pictures
 from unitscope.lab.zoo.recipes import Recipe
+from unitscope.lab.zoo.transformer import SceneTransformer
 
 R1 = 1.0
 R1_EVERY = 16
@@ -121,14 +123,25 @@ class ClassifierTrainer(NetworkTrainer):
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
         super().__init__(SceneClassifier(len(recipe.scenes)), recipe.rate, 1e-2)
         self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.precision: Callable[[], AbstractContextManager[object]] = half_precision
 
     def find_loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         batch = draw_batch(self.pictures, self.batch, self.seed, step)
-        with half_precision():
+        with self.precision():
             logits = self.network(batch.images)
         loss = functional.cross_entropy(logits.float(), batch.kinds, label_smoothing=0.05)
         right = (logits.argmax(1) == batch.kinds).float().mean()
         return loss, {"loss": loss.item(), "accuracy": right.item()}
+
+
+class TransformerTrainer(ClassifierTrainer):
+    """The same for the transformer, in single precision, averaged."""
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        network = SceneTransformer(len(recipe.scenes))
+        NetworkTrainer.__init__(self, network, recipe.rate, 0.05, averaged=True)
+        self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.precision = nullcontext
 
 
 class SegmenterTrainer(NetworkTrainer):
@@ -256,6 +269,7 @@ class GeneratorTrainer:
 
 TRAINERS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
     "classifier": ClassifierTrainer,
+    "transformer": TransformerTrainer,
     "segmenter": SegmenterTrainer,
     "generator": GeneratorTrainer,
 }

@@ -125,7 +125,7 @@ def _takes_size(timm: ModuleType, name: str) -> bool:
     """Whether the network is built for one size of input."""
     with torch.device("meta"):
         kind = type(timm.create_model(name, pretrained=False))
-    return "img_size" in inspect.signature(kind).parameters
+    return any("img_size" in inspect.signature(each).parameters for each in kind.__mro__[:-1])
 
 
 def _timm_pretrained(timm: ModuleType, name: str, download: bool, options: dict[str, Any]) -> nn.Module:

@@ -115,7 +115,7 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
         )
     _, batch = next(read_images(network, trial, 2))
     logits = check_hidden(network, layer, batch)
-    with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
+    with evaluation(network), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
         without = read_logits(network.module(*spread(batch)))
     if torch.equal(logits, without):
         raise UsageError(

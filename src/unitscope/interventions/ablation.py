@@ -17,7 +17,8 @@ from unitscope.interventions.classes import ClassScores, add_logits, empty_score
 from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import replay
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network, number_images, spread
+from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -134,13 +135,15 @@ Runs = Iterator[tuple[int, Float64[np.ndarray, "classes"], Float64[np.ndarray, "
 def read_images(
     network: Network, trial: Trial, size: int
 ) -> Iterator[tuple[Int64[np.ndarray, "some"], Input]]:
-    """Batches of a trial as the network reads them, with their targets."""
+    """Batches of a trial as the network reads them, with their targets; of one image if it is random."""
+    size = limit_batch(network, size)
     for start in range(0, len(trial), size):
         chosen = slice(start, start + size)
         pictures = [trial.source[int(i)].image for i in trial.images[chosen]]
         shape = network.preprocessing.size or pictures[0].shape[:2]
         fitted = np.stack([Frame(shape, shape).fit_image(picture) for picture in pictures])
-        yield trial.targets[chosen], network.feed(fitted, start, network.device)
+        batch = network.feed(fitted, start, network.device)
+        yield trial.targets[chosen], number_images(batch, trial.images[chosen].tolist())
 
 
 def _run_closed(network: Network, layer: str, trial: Trial, masks: Masks, head: LinearHead) -> Runs:
@@ -175,7 +178,7 @@ def _without(maps: Tensor, masks: Masks) -> Tensor:
 
 
 def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs:
-    with evaluation(network.module), torch.no_grad():
+    with evaluation(network), torch.no_grad():
         for targets, batch in read_images(network, trial, _BATCH):
             whole = read_numbers(network.module(*spread(batch)))
             without = np.zeros((len(masks), *whole.shape))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
+from unitscope.networks.randomness import current_row
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import hook_layer, list_layers
 from unitscope.networks.unit_maps import read_units, write_units
@@ -47,6 +48,13 @@ class Edit:
         strength = kept + later.strength
         mixed = (self.value * kept + later.value * later.strength) / strength.clamp_min(1e-12)
         return Edit(self.layer, strength, torch.where(strength > 0, mixed, torch.zeros_like(mixed)))
+
+    def keep(self, row: int | None) -> "Edit":
+        """The edit of one image of the batch; of all if None."""
+        if row is None:
+            return self
+        parts = (part if len(part) == 1 else part[row : row + 1] for part in (self.strength, self.value))
+        return Edit(self.layer, *parts)
 
     def apply(self, maps: Maps) -> Maps:
         """The edited maps; the maps given stay as they are."""
@@ -102,7 +110,7 @@ def edited(network: Network, *edits: Edit) -> Iterator[None]:
 
 
 def _apply(edit: Edit, raw: Tensor, layout: Layout) -> Tensor:
-    maps = read_units(raw, layout, edit.layer)
+    maps, edit = read_units(raw, layout, edit.layer), edit.keep(current_row())
     for part in (edit.strength, edit.value):
         if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
             raise UsageError(

@@ -221,7 +221,7 @@ def weigh_gradient(
         # A copy, since what follows may work in place, which a leaf does not allow.
         return write_units(raw, leaves[-1], layout, layer).clone()
 
-    with evaluation(network.module):
+    with evaluation(network):
         with torch.enable_grad(), hook_layer(network, layer, branch):
             logit = read_logits(network.module(*spread(batch)))[0, target]
             slope = torch.autograd.grad(logit, leaves, allow_unused=True)[0] if logit.requires_grad else None

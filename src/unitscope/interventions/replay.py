@@ -19,7 +19,8 @@ from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.channel_order import has_channels_last, input_size
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, number_images, numbers_of
+from unitscope.networks.randomness import is_random
 from unitscope.networks.trace import evaluation
 from unitscope.networks.unit_maps import read_units, write_units
 
@@ -42,6 +43,8 @@ class Replay:
     """Whether the layer has its channels last; `raw` has them first all the same."""
     batch: tuple[Tensor, ...] = ()
     copies: bool = False
+    random: bool = False
+    """Whether the network draws random numbers: then all of it runs again, one version at a time."""
 
     def start(self, image: Input) -> tuple[Maps, Tensor]:
         """Runs the whole network on a batch of one image: the layer's maps [1, ...], its output [1, ...].
@@ -76,6 +79,8 @@ class Replay:
         """The network's outputs, one a version of the layer's maps."""
         edited = write_units(self._reached_maps(), maps, self.network.layout(self.batch), self.layer)
         edited = edited.movedim(1, -1) if self.last else edited
+        if self.random:
+            return torch.cat([self._rest(one[None]) for one in edited])
         try:
             return self._rest(edited)
         except RuntimeError as error:
@@ -113,8 +118,17 @@ class Replay:
             for name, module in self.outer.items():
                 if self.given[name]:
                     patches.enter_context(_patched(module, partial(answer, name, module.forward)))
-            patches.enter_context(_patched(self._target, lambda *_args, **_kwargs: edited))
-            return self._call(tuple(many(part) for part in self.batch))
+            original = self._target.forward
+
+            def exchange(*args: Any, **kwargs: Any) -> Tensor:
+                if self.random:
+                    original(*args, **kwargs)  # draws what it drew before
+                return edited
+
+            patches.enter_context(_patched(self._target, exchange))
+            batch = tuple(many(part) for part in self.batch)
+            number_images(batch, numbers_of(self.batch) * count)
+            return self._call(batch)
 
     def _record(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
@@ -172,8 +186,9 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
             frontier += [(f"{name}.{inner}", part) for inner, part in module.named_children()]
         else:
             running[name] = module
-    with evaluation(network.module), torch.no_grad():
-        yield Replay(network, layer, running)
+    with evaluation(network), torch.no_grad():
+        random = is_random(network)
+        yield Replay(network, layer, {} if random else running, random=random)
 
 
 def _kept(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ IMAGENET: tuple[Three, Three] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of the colors of ImageNet, from 0 to 1, by which most networks normalize."""
 
 _DEFAULT_SIZE = (224, 224)
+_NUMBERS = "_unitscope_numbers"
 
 
 def three(values: Iterable[Any]) -> Three:
@@ -35,6 +36,31 @@ def three(values: Iterable[Any]) -> Three:
 def spread(batch: Input) -> tuple[Tensor, ...]:
     """The tensors of a batch, as a module takes them: `module(*spread(batch))`."""
     return batch if isinstance(batch, tuple) else (batch,)
+
+
+def number_images(batch: Input, numbers: Sequence[int]) -> Input:
+    """The batch, which from now on knows the number of each of its images: what a random network draws by."""
+    setattr(spread(batch)[0], _NUMBERS, tuple(numbers))
+    return batch
+
+
+def numbers_of(batch: Input) -> tuple[int, ...]:
+    """The numbers of a batch's images, 0 where they have none.
+
+    >>> numbers_of(torch.zeros(2, 3)), numbers_of(number_images(torch.zeros(2, 3), [4, 5]))
+    ((0, 0), (4, 5))
+    """
+    first = spread(batch)[0]
+    found: tuple[int, ...] = getattr(first, _NUMBERS, None) or (0,) * len(first)
+    return found
+
+
+def split_images(batch: Input) -> list[Input]:
+    """Batches of one image each, which keep their numbers."""
+    parts = spread(batch)
+    rows = [tuple(part[row : row + 1] for part in parts) for row in range(len(parts[0]))]
+    singles: list[Input] = [row if isinstance(batch, tuple) else row[0] for row in rows]
+    return [number_images(one, [number]) for one, number in zip(singles, numbers_of(batch), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -118,7 +144,8 @@ class Network:
 
     def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
         """What the module is called with for a batch of images, the first of them number `first`."""
-        return self.preprocessing.tensor(images, device).to(self.dtype)
+        batch = self.preprocessing.tensor(images, device).to(self.dtype)
+        return number_images(batch, range(first, first + len(images)))
 
     def blank(self, size: tuple[int, int] | None = None) -> Input:
         """A batch of one image of zeros, of the network's input size, on the device of its parameters."""

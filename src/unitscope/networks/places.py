@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError
 from unitscope.networks.channel_order import fits, turn_channels
 from unitscope.networks.network import Network, as_network, spread
+from unitscope.networks.randomness import check_steady, draw_maps, is_random, note_randomness, watch
 from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.trace import LayerShape, evaluation, list_layers, tap
@@ -46,6 +47,13 @@ _DIFFERS_WHERE_FEW = 0.75
 _TOO_FEW_CELLS = 16
 _BLURS = (0.07, 0.14, 0.25)
 _SILENT = 1e-5
+_KEPT = 0.47
+
+
+_IF_SHUFFLED = (
+    "where patches are shuffled or left out at random, as by a masked autoencoder, give a module whose "
+    "forward pass does not mask (a wrapper around its encoder), or name a layer before the shuffle"
+)
 
 
 @dataclass(frozen=True)
@@ -243,6 +251,19 @@ def is_fitting(raw: Tensor, layout: Layout, windows: Windows, layer: str = "") -
     return fits(*size, layout.size) and (size in reached or len(windows) < 2)
 
 
+def _are_moving(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> bool:
+    """Whether a layer answers to the same changes at other places with other random numbers."""
+    found = [one for one in map(_measure, maps) if one is not None]
+    both = _measure(torch.cat(list(maps), 1))
+    if both is None or len(found) < 2 or both[0].size == 1:
+        return False
+    apart = [(one[0] - one[1]) / 2 for one in found]
+    strength = float(np.mean([np.abs(one).mean() for one in apart]))
+    # Of n vectors at random the mean has 1 / sqrt(n) of their length, of equal ones all of it.
+    kept = float(np.linalg.norm(np.mean(apart, 0)) / np.mean([np.linalg.norm(one) for one in apart]))
+    return strength > _DIFFERS and kept < _KEPT
+
+
 def list_places(network: Network | nn.Module, size: Size | None = None) -> list[LayerShape]:
     """`list_layers`, with the `place` of every layer that can be read.
 
@@ -258,7 +279,12 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
     blank = network.blank(size)
     if isinstance(blank, tuple):
         return rows
-    batch = network.feed(draw_changes((blank.shape[2], blank.shape[3])), 0, network.device)
+    size = blank.shape[2], blank.shape[3]
+    if is_random(network):
+        return [
+            replace(row, place=_find_place(network, row.name, size)) if row.shape else row for row in rows
+        ]
+    batch = network.feed(draw_changes(size), 0, network.device)
     found: dict[str, str] = {}
     calls: Counter[str] = Counter()
     layout = network.layout(batch)
@@ -280,6 +306,14 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
         network.module(*spread(batch))
     places = [found.get(row.name if "#" in row.name else f"{row.name}#1", "") for row in rows]
     return [replace(row, place=place if row.shape else "") for row, place in zip(rows, places, strict=True)]
+
+
+def _find_place(network: Network, layer: str, size: Size) -> str:
+    """Where a layer of a random network answers: the slow way, since images are passed one by one."""
+    try:
+        return probe_layers(network, [layer], size)[2][layer].where
+    except NetworkError:
+        return "elsewhere"
 
 
 def check_places(network: str, places: Mapping[str, Place], trust: bool = False) -> None:
@@ -309,24 +343,55 @@ def warn_of_places(places: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
 
 def probe_layers(
     network: Network, layers: Sequence[str], size: Size
-) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place]]:
-    """What layers give for one image, their fields, and where they answer to changes of it (height, width).
+) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool]:
+    """What layers give for one image, their fields, where they answer to changes of it, and if at random.
 
-    Two forward passes: over one image of random blocks, then over two with changes, up to the last layer. A
-    generator is read with its first latent, and its layers have no places. Raises what `tap` raises.
+    Forward passes over one image (height, width) of random blocks, twice, then over two with changes, up to
+    the last layer; more where random numbers are drawn. A generator is read with its first latent, and its
+    layers have no places. Raises what `tap` raises, `NetworkError` where two passes of the same image differ
+    without random numbers that could be set, or where places are random.
     """
-    blank = network.blank(size)
+    blank, module = network.blank(size), network.module
     batch = blank if isinstance(blank, tuple) else network.feed(draw_changes(size), 0, network.device)
     first = batch if isinstance(batch, tuple) else batch[:1]
-    with tap(network, layers) as read:
-        with following(network, first) as windows:
+    with tap(network, layers, steady=False) as read:
+        with following(network, first) as windows, watch(module) as drawn:
             outputs = read(first)
+        note_randomness(module, drawn[0])
+        with watch(module) as drawn:
+            again = read(first)
         fields = take_fields(network, first, outputs, windows)
-        if isinstance(batch, tuple):
-            return outputs, fields, {}
-        changed = read(batch[1:])
+        if drawn[0]:
+            draws = draw_maps(network, read, batch)
+            outputs = {layer: maps[0][:1] for layer, maps in draws.items()}
+        else:
+            check_steady(network.name, outputs, again)
+            changed = {} if isinstance(batch, tuple) else read(batch[1:])
+            draws = {layer: [torch.cat([outputs[layer], maps])] for layer, maps in changed.items()}
     layout, places = network.layout(size), {}
-    for layer, raw in outputs.items():
-        both = torch.cat([read_units(raw, layout, layer), read_units(changed[layer], layout, layer)])
-        places[layer] = locate(both, is_fitting(raw, layout, windows, layer))
-    return outputs, fields, places
+    for layer, raws in draws.items() if isinstance(batch, Tensor) else ():
+        fitting = is_fitting(raws[0], layout, windows, layer)
+        places[layer] = _place_draws(network, layer, raws, layout, fitting)
+    return outputs, fields, places, drawn[0]
+
+
+def _place_draws(
+    network: Network, layer: str, raws: Sequence[Tensor], layout: Layout, fitting: bool
+) -> Place:
+    """Where a layer answers, of what it gave for the three images, each time with other random numbers.
+
+    Places that are the same each time add up. Raises `NetworkError` where they are random.
+    """
+    try:
+        maps = [read_units(raw, layout, layer) for raw in raws]
+    except NetworkError as error:
+        if len(raws) == 1:
+            raise
+        seen = f"{network.name} draws random numbers in evaluation, and its map has no place: {error}"
+        raise NetworkError(f"{seen}; {_IF_SHUFFLED}") from error
+    if len(maps) > 1 and _are_moving(maps):
+        raise NetworkError(
+            f"layer {layer} of {network.name} has its places at random: with other random numbers it answers "
+            f"to the same changes of an image at other cells; {_IF_SHUFFLED}"
+        )
+    return locate(torch.cat(maps, 1), fitting)

@@ -4,7 +4,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network, as_network, spread
+from unitscope.networks.network import Input, Network, as_network, split_images, spread
+from unitscope.networks.randomness import is_random, note_randomness, set_modes, steadied, watch
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.unit_maps import check_batch, read_units
 from unitscope.networks.weights import one_line
@@ -53,7 +54,11 @@ class _Address:
 
 @contextmanager
 def tap(
-    network: Network | nn.Module, layers: Sequence[str], stop: bool = True, checked: bool = False
+    network: Network | nn.Module,
+    layers: Sequence[str],
+    stop: bool = True,
+    checked: bool = False,
+    steady: bool = True,
 ) -> Iterator[Reader]:
     """Gives `read(batch) -> {layer: raw output}` for the layers of a network.
 
@@ -64,7 +69,8 @@ def tap(
     the channels first): in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
-    layer gives and how often it runs; `checked` says that this has been done before.
+    layer gives and how often it runs; `checked` says that this has been done before. `steady` gives a
+    `Network` that draws random numbers those of each image's number (`steadied`).
 
     Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
@@ -86,6 +92,9 @@ def tap(
 
     def read(batch: Input) -> dict[str, Tensor]:
         nonlocal checked
+        if len(spread(batch)[0]) > 1 and kept is not None and is_random(kept):
+            parts = [read(one) for one in split_images(batch)]
+            return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
         if not checked:
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
             first = _Pass(*found, stop=False, tolerant=True).run(one)
@@ -94,7 +103,8 @@ def tap(
                 return first
         return _Pass(*found, stop=stop).run(batch)
 
-    with evaluation(found[0]):
+    kept = network if steady and isinstance(network, Network) else None
+    with evaluation(kept or found[0]):
         yield read
 
 
@@ -291,9 +301,11 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         for part in names.keys() - closed:
             hooks.callback(part.register_forward_hook(measure).remove)
         try:
-            module(*spread(batch))
+            with watch(module) as drawn:
+                module(*spread(batch))
         except Exception as error:
             raise _failure(network.name, batch, error) from error
+    note_randomness(module, drawn[0])
     layers = []
     for part, key in names.items():
         kind, calls = type(part).__name__, len(seen[part])
@@ -306,20 +318,15 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
 
 
 @contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
+def evaluation(network: Network | nn.Module) -> Iterator[None]:
     """Evaluation mode for a while, and passes one after the other in the same memory.
 
-    Flags are set one by one: an overridden `train()` may do more.
+    A `Network` gives the same for the same image meanwhile, also if it draws random numbers (`steadied`).
     """
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in modes:
-            part.training = False
-        with hold_memory(), _run_uncompiled():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
+    module = network.module if isinstance(network, Network) else network
+    steady = steadied(network) if isinstance(network, Network) else nullcontext()
+    with set_modes(module), hold_memory(), _run_uncompiled(), steady:
+        yield
 
 
 @contextmanager

@@ -103,7 +103,7 @@ class NetworkSegmenter:
 
     def _groups(self, batch: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
         """The logits of every plane at that size."""
-        with evaluation(self.network.module):
+        with evaluation(self.network):
             logits = self.network.module(batch)
         wanted = sum(len(plane) for plane in self.planes)
         if not (isinstance(logits, Tensor) and logits.ndim == 4 and logits.shape[1] == wanted):

@@ -23,10 +23,11 @@ from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
-from unitscope.networks.places import Place, check_places, probe_layers, warn_of_places
+from unitscope.networks.places import Place, probe_layers
 from unitscope.networks.randomness import DRAWS
 from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
+from unitscope.networks.verdicts import check_places, warn_of_places
 from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import draw_resampling

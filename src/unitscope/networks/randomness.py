@@ -50,6 +50,8 @@ class _Source:
     read: Callable[[], Any]
     write: Callable[[Any], object]
     seed: Callable[[int], object]
+    shared: bool = False
+    """Whether code beside the network may draw from it too, as whatever checks types by samples."""
 
     def stamp(self) -> bytes:
         """Differs once something was drawn."""
@@ -64,7 +66,7 @@ def _list_sources(module: nn.Module) -> list[_Source]:
         generators += torch.cuda.default_generators
     sources = [
         _Source(np.random.get_state, np.random.set_state, lambda seed: np.random.seed(seed % 2**32)),
-        _Source(random.getstate, random.setstate, random.seed),
+        _Source(random.getstate, random.setstate, random.seed, shared=True),
     ]
     for value in {id(value): value for part in module.modules() for value in vars(part).values()}.values():
         if isinstance(value, torch.Generator):
@@ -123,21 +125,23 @@ def seeded(module: nn.Module, number: int) -> Iterator[None]:
 
 
 @contextmanager
-def watch(module: nn.Module) -> Iterator[list[bool]]:
-    """Inside the block it is noticed whether anything was drawn: then the list has True in the end.
+def watch(module: nn.Module) -> Iterator[list[bool | None]]:
+    """Inside the block it is noticed whether anything was drawn, which the list says in the end.
 
-    Sources are afterwards as they were.
+    None says that something was drawn from what other code uses too. Sources are afterwards as they were.
     """
-    drawn: list[bool] = []
+    drawn: list[bool | None] = []
     with _borrowed(module) as sources:
         before = [source.stamp() for source in sources]
         yield drawn
-        drawn.append(before != [source.stamp() for source in sources])
+        moved = [one for one, old in zip(sources, before, strict=True) if one.stamp() != old]
+        drawn.append(None if moved and all(one.shared for one in moved) else bool(moved))
 
 
-def note_randomness(module: nn.Module, drawn: bool) -> None:
-    """Keeps for later whether a whole pass of a module draws random numbers."""
-    _found[module] = drawn
+def note_randomness(module: nn.Module, drawn: bool | None) -> None:
+    """Keeps for later whether a whole pass of a module draws random numbers, if that is known."""
+    if drawn is not None:
+        _found[module] = drawn
 
 
 def is_random(network: Network) -> bool:
@@ -149,11 +153,21 @@ def is_random(network: Network) -> bool:
     module = network.module
     if module not in _found and not isinstance(module, torch.jit.ScriptModule):
         # A network that fails on a blank image says so when it is used.
-        with suppress(Exception), set_modes(module), torch.no_grad(), watch(module) as drawn:
-            module(*spread(network.blank()))
-        if drawn:
+        with suppress(Exception), set_modes(module), torch.no_grad():
+            blank = spread(network.blank())
+            with watch(module) as drawn:
+                output = module(*blank)
+            if drawn[0] is None:
+                with seeded(module, 1):
+                    drawn[0] = not _are_same(output, module(*blank))
             note_randomness(module, drawn[0])
     return _found.get(module, False)
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    leaves, others = tree_flatten(one)[0], tree_flatten(other)[0]
+    pairs = [(a, b) for a, b in zip(leaves, others, strict=True) if isinstance(a, Tensor)]
+    return all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
 
 
 def limit_batch(network: Network, size: int) -> int:

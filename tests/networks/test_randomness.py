@@ -179,7 +179,7 @@ def test_removals_explanations_and_peaks_repeat_and_agree_with_the_plain_loop(dr
         before, after = score_removals(network, "noisy", trial, single_units(6), method=method)
         peaks = read_peaks(network, "noisy", trial.source, [4, 2])
         explained = explain_image(network, "noisy", image)
-        return before.sums, after.sums, peaks, explained.contributions, explained.logits
+        return before.margin, after.margin, peaks, explained.contributions, explained.logits
 
     first, again, plain = measure("fastest"), measure("fastest"), measure("plain")
     for one, other, third in zip(first, again, plain, strict=True):

@@ -15,6 +15,7 @@ from unitscope.concepts.segmented import Blocks
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Input, Network, number_images
+from unitscope.networks.randomness import run_steadily
 from unitscope.networks.trace import evaluation
 
 BLOCK = 16
@@ -70,8 +71,8 @@ class Generator(Network):
 
         Raises `NetworkError` where the module does not return images.
         """
-        with evaluation(self):
-            images = self.module(*self.inputs(first, count))
+        with evaluation(self.module):
+            images = run_steadily(self, self.inputs(first, count))
         if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             wanted = f"images {(count, 3)} x y x x"

@@ -217,6 +217,22 @@ def steadied(network: Network) -> Iterator[None]:
                     object.__setattr__(module, "forward", own)
 
 
+def run_steadily(network: Network, batch: Input) -> Any:
+    """What a network gives for a batch, as `steadied` has it, in whatever mode its module is.
+
+    Whether it is random is found out on the way, without another pass; so it is for networks without hooks.
+    """
+    module = network.module
+    if module not in _found and not isinstance(module, torch.jit.ScriptModule):
+        with watch(module) as drawn:
+            output = module(*spread(batch))
+        note_randomness(module, drawn[0])
+        if drawn[0] is False:
+            return output
+    with steadied(network):
+        return module(*spread(batch))
+
+
 def current_row() -> int | None:
     """Which image of a batch is passed just now, where a batch is passed image by image."""
     return _row.get()

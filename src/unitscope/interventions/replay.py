@@ -80,7 +80,10 @@ class Replay:
         edited = write_units(self._reached_maps(), maps, self.network.layout(self.batch), self.layer)
         edited = edited.movedim(1, -1) if self.last else edited
         if self.random:
-            return torch.cat([self._rest(one[None]) for one in edited])
+            # What is drawn for each value depends on how they lie in memory.
+            raw = self._reached_maps()
+            like = torch.empty_like(raw.movedim(1, -1) if self.last else raw)
+            return torch.cat([self._rest(like.copy_(one[None]).clone()) for one in edited])
         try:
             return self._rest(edited)
         except RuntimeError as error:

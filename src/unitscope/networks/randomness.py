@@ -222,15 +222,15 @@ def run_steadily(network: Network, batch: Input) -> Any:
 
     Whether it is random is found out on the way, without another pass; so it is for networks without hooks.
     """
-    module = network.module
+    module, parts = network.module, spread(batch)
     if module not in _found and not isinstance(module, torch.jit.ScriptModule):
         with watch(module) as drawn:
-            output = module(*spread(batch))
+            output = module(*parts)
         note_randomness(module, drawn[0])
         if drawn[0] is False:
             return output
     with steadied(network):
-        return module(*spread(batch))
+        return module(*parts)
 
 
 def current_row() -> int | None:

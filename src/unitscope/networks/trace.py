@@ -301,8 +301,9 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         for part in names.keys() - closed:
             hooks.callback(part.register_forward_hook(measure).remove)
         try:
+            parts = spread(batch)
             with watch(module) as drawn:
-                module(*spread(batch))
+                module(*parts)
         except Exception as error:
             raise _failure(network.name, batch, error) from error
     note_randomness(module, drawn[0])

@@ -69,8 +69,7 @@ def tap(
     the channels first): in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
-    layer gives and how often it runs; `checked` says that this has been done before. `steady` gives a
-    `Network` that draws random numbers those of each image's number (`steadied`).
+    layer gives and how often it runs; `checked` says that this has been done before; for `steady` see `steadied`.
 
     Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
@@ -300,8 +299,8 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
         for part in names.keys() - closed:
             hooks.callback(part.register_forward_hook(measure).remove)
+        parts = spread(batch)
         try:
-            parts = spread(batch)
             with watch(module) as drawn:
                 module(*parts)
         except Exception as error:

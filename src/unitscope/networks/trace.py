@@ -69,7 +69,7 @@ def tap(
     the channels first): in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
-    layer gives and how often it runs; `checked` says that this has been done before; for `steady` see `steadied`.
+    layer gives and how often it runs; `checked` says that this has been done before; `steady`: `steadied`.
 
     Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
     every module's mode is as it was. Gradients, buffers and parameters are not touched.

@@ -168,7 +168,7 @@ def test_layers_of_real_networks(name: str, wanted: dict[str, str]) -> None:
     assert {layer: found[layer].place for layer in wanted} == wanted
     size = network.preprocessing.size
     assert size is not None
-    _, fields, places = probe_layers(network, list(wanted), size)
+    _, fields, places, _ = probe_layers(network, list(wanted), size)
     assert {layer: place.where for layer, place in places.items()} == wanted
     assert fields == find_fields(network, list(wanted))
 

@@ -15,8 +15,8 @@ from unitscope.dissection.dissect import Fit, plan_scan
 from unitscope.errors import UsageError
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
-from unitscope.networks.places import check_places
 from unitscope.networks.trace import tap
+from unitscope.networks.verdicts import check_places
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, load_batches, read_maps
 from unitscope.statistics.threads import open_threads
 

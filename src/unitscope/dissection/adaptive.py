@@ -32,8 +32,8 @@ from unitscope.errors import UsageError
 from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
-from unitscope.networks.places import check_places
 from unitscope.networks.trace import tap
+from unitscope.networks.verdicts import check_places
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, find_packed, read_maps

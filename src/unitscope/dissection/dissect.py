@@ -24,9 +24,11 @@ from unitscope.errors import SourceError, UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
-from unitscope.networks.places import Place, check_places, probe_layers, warn_of_places
+from unitscope.networks.places import Place, probe_layers
+from unitscope.networks.randomness import DRAWS
 from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
+from unitscope.networks.verdicts import check_places, warn_of_places
 from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import draw_resampling
@@ -241,6 +243,7 @@ def _make_recipe(
         mixed_precision=options.machine.mixed_precision,
         version=__version__,
         torch=torch.__version__,
+        random=plan.random or None,
     )
 
 
@@ -279,8 +282,10 @@ def plan_scan(
     mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
     tails: dict[str, TailPlan] = {}
-    outputs, fields, places = probe_layers(network, layers, frame.size)
+    outputs, fields, places, random = probe_layers(network, layers, frame.size)
     told = warn_of_places(places)
+    if random:
+        told = {layer: (DRAWS, *told.get(layer, ())) for layer in layers}
     for layer in layers:
         maps = read_units(outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]
@@ -297,7 +302,8 @@ def plan_scan(
             lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
             told[layer] = (*told.get(layer, ()), lack)
     given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
-    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), told, places
+    plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=random)
+    return plan, told, places
 
 
 def check_concepts(source: ConceptSource) -> None:

@@ -15,7 +15,7 @@ from unitscope.dissection.dissect import Fit, check_concepts, plan_scan, settle_
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
-from unitscope.networks.places import check_places
+from unitscope.networks.verdicts import check_places
 from unitscope.results import Result
 from unitscope.statistics.quantiles import TailPlan, tail_rank
 from unitscope.statistics.scan import Machine, ScanPlan

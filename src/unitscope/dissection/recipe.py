@@ -46,8 +46,9 @@ class Recipe:
 
     `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
     `replicates`; `ranks` is the number of top images a unit; `version` and `torch` are those of the
-    libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`). None is what was
-    not recorded. `more` keeps what another version recorded besides.
+    libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True
+    where the network draws random numbers, which were those of each image's number. None is what was not
+    recorded. `more` keeps what another version recorded besides.
     """
 
     network: NetworkRecord
@@ -66,6 +67,7 @@ class Recipe:
     version: str | None = None
     torch: str | None = None
     quality: Mapping[str, Any] | None = None
+    random: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

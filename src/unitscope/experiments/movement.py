@@ -239,7 +239,7 @@ def choose_aims(
     """
     found: dict[int, list[Aim]] = {target: [] for target in targets}
     order = np.random.default_rng(seed).permutation(len(trial)).tolist()
-    with evaluation(network.module), torch.no_grad():
+    with evaluation(network), torch.no_grad():
         for place in tqdm(order, "choosing images", unit="image", disable=None):
             if all(len(aims) == count for aims in found.values()):
                 break

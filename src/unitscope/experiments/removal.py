@@ -133,7 +133,7 @@ def check_layer(network: Network, layer: str, trial: Trial, tokens: Reach = "all
     _, batch = next(read_images(network, trial, 2))
     logits = check_hidden(network, layer, batch)
     every = set_units(layer, range(units), units, tokens=tokens)
-    with evaluation(network.module), torch.no_grad(), edited(network, every):
+    with evaluation(network), torch.no_grad(), edited(network, every):
         without = read_logits(network.run(batch))
     if torch.equal(logits, without):
         where, advice = "", "take a layer before its last"

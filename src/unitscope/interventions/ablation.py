@@ -18,7 +18,8 @@ from unitscope.interventions.edits import Reach, check_reach, count_units, edite
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
 from unitscope.interventions.replay import Replay, can_replay, replay
 from unitscope.networks.feeding import stack_images
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, number_images
+from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -145,14 +146,16 @@ Runs = Iterator[tuple[int, Float64[np.ndarray, "classes"], Float64[np.ndarray, "
 def read_images(
     network: Network, trial: Trial, size: int
 ) -> Iterator[tuple[Int64[np.ndarray, "some"], Input]]:
-    """Batches of a trial as the network reads them, with their targets."""
+    """Batches of a trial as the network reads them, with their targets; of one image if it is random."""
+    size = limit_batch(network, size)
     for start in range(0, len(trial), size):
         chosen = slice(start, start + size)
         examples = [trial.source[int(i)] for i in trial.images[chosen]]
         pictures, keys = [example.image for example in examples], [example.key for example in examples]
         shape = network.preprocessing.size or pictures[0].shape[:2]
         fitted = stack_images([Frame(shape, shape).fit_image(picture) for picture in pictures], keys)
-        yield trial.targets[chosen], network.feed(fitted, start, network.device)
+        batch = network.feed(fitted, start, network.device)
+        yield trial.targets[chosen], number_images(batch, trial.images[chosen].tolist())
 
 
 def _run_closed(
@@ -202,7 +205,7 @@ def run_without(rest: Replay, maps: Tensor, masks: Masks, tokens: Reach = "all",
 
 
 def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks, tokens: Reach) -> Runs:
-    with evaluation(network.module), torch.no_grad():
+    with evaluation(network), torch.no_grad():
         for targets, batch in read_images(network, trial, _BATCH):
             whole = read_numbers(network.run(batch))
             without = np.zeros((len(masks), *whole.shape))

@@ -155,7 +155,7 @@ def attack_images(
         counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys"
         raise UsageError(f"{counts}; wanted equally many")
     count = torch.get_num_threads()
-    with ExitStack() as after, evaluation(network.module), open_threads(count) as threads:
+    with ExitStack() as after, evaluation(network), open_threads(count) as threads:
         after.callback(torch.set_num_threads, count)
         torch.set_num_threads(1)
         found = threads.pool.map(partial(_attack_image, network, attack), names, images, targets)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unitscope.errors import UsageError
 from unitscope.networks.network import Input, Network
+from unitscope.networks.randomness import current_row
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer, list_layers
 from unitscope.networks.unit_maps import read_others, read_units, write_units
@@ -169,7 +170,8 @@ def edited(network: Network, *edits: Edit) -> Iterator[None]:
 
 
 def _apply(edit: Edit, raw: Tensor, layout: Layout) -> Tensor:
-    maps = read_units(raw, layout, edit.layer)
+    maps, row = read_units(raw, layout, edit.layer), current_row()
+    edit = edit if row is None else edit.take(row, row + 1)
     for part in (edit.strength, edit.value):
         if any(one not in (1, there) for one, there in zip(part.shape, maps.shape, strict=True)):
             raise UsageError(
@@ -192,7 +194,7 @@ def find_tokens(network: Network, layer: str, batch: Input) -> tuple[int, int] |
         found.append((min(others, layout.classes), max(others - layout.classes, 0)))
         return raw
 
-    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
+    with hook_layer(network, layer, note), evaluation(network), torch.no_grad():
         network.run(batch)
     return found[-1] if found and any(found[-1]) else None
 

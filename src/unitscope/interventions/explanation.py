@@ -230,7 +230,7 @@ def find_reads(
         with hook_layer(network, layer, change):
             return read_logits(network.run(batch))
 
-    with evaluation(network.module), torch.no_grad():
+    with evaluation(network), torch.no_grad():
         run(note)
         others, classes = seen[0]
         kinds = get_args(Token) if others.shape[2] else ()
@@ -307,7 +307,7 @@ def weigh_gradient(
         # A copy, since what follows may work in place, which a leaf does not allow.
         return write_units(raw, leaves[0], layout, layer, leaves[1]).clone()
 
-    with evaluation(network.module):
+    with evaluation(network):
         with torch.enable_grad(), hook_layer(network, layer, branch):
             logit = read_logits(network.run(batch))[0, target]
             slopes: Sequence[Tensor | None] = [None, None]

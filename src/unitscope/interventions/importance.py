@@ -214,7 +214,7 @@ def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.nd
 
     sums: _Sums | None = None
     with (
-        evaluation(network.module),
+        evaluation(network),
         hook_layer(network, layer, note),
         torch.no_grad(),
         tqdm(total=len(trial), desc=f"peaks of {layer}", unit="image", disable=None) as bar,

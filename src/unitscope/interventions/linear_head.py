@@ -69,7 +69,7 @@ def find_head(network: Network, layer: str, batch: Input, tokens: Reach = "all")
     name = linear[-1]
     module = network.module.get_submodule(name)
     assert isinstance(module, nn.Linear)
-    with evaluation(network.module):
+    with evaluation(network):
         read, gave, output = _run(network, name, batch)
         if read.ndim != 2 or not read.shape[1] or read.shape[1] % units or not _gives(output, gave):
             return None
@@ -106,7 +106,7 @@ def seek_head(network: Network, layer: str, batch: Input, exact: bool) -> Linear
 
 def read_head(network: Network, layer: str, head: LinearHead, batch: Input, tokens: Reach = "all") -> Reading:
     """What the head reads of a batch, and what it would lose with every unit of the layer: two passes."""
-    with evaluation(network.module):
+    with evaluation(network):
         read, _, output = _run(network, head.name, batch)
         with edited(network, remove_units(layer, np.ones(head.units, bool), tokens)):
             none, _, rest = _run(network, head.name, batch)
@@ -151,7 +151,7 @@ def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "i
         given.append(raw)
         return raw
 
-    with hook_layer(network, layer, note), evaluation(network.module), torch.no_grad():
+    with hook_layer(network, layer, note), evaluation(network), torch.no_grad():
         logits = read_logits(network.run(batch))
     for raw in given:
         if raw.numel() == logits.numel() and torch.equal(raw.reshape(logits.shape), logits):

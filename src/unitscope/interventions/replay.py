@@ -19,7 +19,8 @@ from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.channel_order import has_channels_last, input_size
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network, number_images, numbers_of, spread
+from unitscope.networks.randomness import is_random
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation
 from unitscope.networks.unit_maps import read_others, read_units, write_units
@@ -44,6 +45,8 @@ class Replay:
     """Whether the layer has its channels last; `raw` has them first all the same."""
     batch: Input = ()
     copies: bool = False
+    random: bool = False
+    """Whether the network draws random numbers: then all of it runs again, one version at a time."""
 
     @property
     def others(self) -> Others:
@@ -88,6 +91,11 @@ class Replay:
         """The network's outputs, one a version of the layer's maps, and of its other tokens where given."""
         edited = write_units(self._reached_maps(), maps, self.layout, self.layer, others)
         edited = edited.movedim(1, -1) if self.last else edited
+        if self.random:
+            # What is drawn for each value depends on how they lie in memory.
+            raw = self._reached_maps()
+            like = torch.empty_like(raw.movedim(1, -1) if self.last else raw)
+            return torch.cat([self._rest(like.copy_(one[None]).clone()) for one in edited])
         try:
             return self._rest(edited)
         except RuntimeError as error:
@@ -125,8 +133,16 @@ class Replay:
             for name, module in self.outer.items():
                 if self.given[name]:
                     patches.enter_context(_patched(module, partial(answer, name, module.forward)))
-            patches.enter_context(_patched(self._target, lambda *_args, **_kwargs: edited))
-            return self._call(tree_map(many, self.batch))
+            original = self._target.forward
+
+            def exchange(*args: Any, **kwargs: Any) -> Tensor:
+                if self.random:
+                    original(*args, **kwargs)  # draws what it drew before
+                return edited
+
+            patches.enter_context(_patched(self._target, exchange))
+            batch = tree_map(many, self.batch)
+            return self._call(number_images(batch, numbers_of(self.batch) * count))
 
     def _record(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
@@ -196,8 +212,9 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
             frontier += [(f"{name}.{inner}", part) for inner, part in module.named_children()]
         else:
             running[name] = module
-    with evaluation(network.module), torch.no_grad():
-        yield Replay(network, layer, running)
+    with evaluation(network), torch.no_grad():
+        random = is_random(network)
+        yield Replay(network, layer, {} if random else running, random=random)
 
 
 def _kept(value: Any) -> Any:

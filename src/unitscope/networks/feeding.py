@@ -11,7 +11,8 @@ from unitscope.axes import Picture, Pictures
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network, number_images, spread
+from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 
@@ -31,7 +32,7 @@ def feed_images(
     wanted = network.preprocessing.size
     height, width = wanted or source[int(images[0])].image.shape[:2]
     frame = Frame((height, width), (height, width))
-    device = network.device
+    device, size = network.device, limit_batch(network, size)
     with tqdm(total=len(images), desc=title, unit=" images", disable=None) as bar:
         for start in range(0, len(images), size):
             parts = []
@@ -42,7 +43,8 @@ def feed_images(
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
             columns = tuple(torch.cat(column) for column in zip(*map(spread, parts), strict=True))
-            yield columns if isinstance(parts[0], tuple) else columns[0]
+            batch = columns if isinstance(parts[0], tuple) else columns[0]
+            yield number_images(batch, [int(index) for index in images[start : start + size]])
             bar.update(len(parts))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +38,7 @@ IMAGENET: tuple[Three, Three] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 _DEFAULT_SIZE = (224, 224)
+_NUMBERS = "_unitscope_numbers"
 
 
 def three(values: Iterable[Any]) -> Three:
@@ -49,6 +50,31 @@ def three(values: Iterable[Any]) -> Three:
 def spread(batch: Input) -> tuple[Tensor, ...]:
     """The tensors of a batch, as a module takes them: `module(*spread(batch))`."""
     return batch if isinstance(batch, tuple) else (batch,)
+
+
+def number_images(batch: Input, numbers: Sequence[int]) -> Input:
+    """The batch, which from now on knows the number of each of its images: what a random network draws by."""
+    setattr(spread(batch)[0], _NUMBERS, tuple(numbers))
+    return batch
+
+
+def numbers_of(batch: Input) -> tuple[int, ...]:
+    """The numbers of a batch's images, 0 where they have none.
+
+    >>> numbers_of(torch.zeros(2, 3)), numbers_of(number_images(torch.zeros(2, 3), [4, 5]))
+    ((0, 0), (4, 5))
+    """
+    first = spread(batch)[0]
+    found: tuple[int, ...] = getattr(first, _NUMBERS, None) or (0,) * len(first)
+    return found
+
+
+def split_images(batch: Input) -> list[Input]:
+    """Batches of one image each, which keep their numbers."""
+    parts = spread(batch)
+    rows = [tuple(part[row : row + 1] for part in parts) for row in range(len(parts[0]))]
+    singles: list[Input] = [row if isinstance(batch, tuple) else row[0] for row in rows]
+    return [number_images(one, [number]) for one, number in zip(singles, numbers_of(batch), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -189,6 +215,7 @@ class Network:
     _digested: list[_Digested] = field(default_factory=list, init=False, repr=False)
     _layouts: dict[Size, Layout] = field(default_factory=dict, init=False, repr=False)
     _watchers: list[Callable[[tuple[Any, ...]], None]] = field(default_factory=list, init=False, repr=False)
+    _ways: list[Callable[[Input], Any]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", _unwrap(self.module))
@@ -206,7 +233,8 @@ class Network:
 
     def feed(self, images: Pictures, first: int, device: str = "cpu") -> Input:
         """What the module is called with for a batch of images, the first of them number `first`."""
-        return self.preprocessing.tensor(images, device).to(self.dtype)
+        batch = self.preprocessing.tensor(images, device).to(self.dtype)
+        return number_images(batch, range(first, first + len(images)))
 
     def blank(self, size: tuple[int, int] | None = None) -> Input:
         """A batch of one image of zeros, of the network's input size, on the device of its parameters."""
@@ -220,11 +248,24 @@ class Network:
         >>> both.run(torch.zeros(4, 2)).shape
         torch.Size([4, 1])
         """
+        return self._ways[-1](batch) if self._ways else self.pass_once(batch)
+
+    def pass_once(self, batch: Input) -> Any:
+        """What `run` gives where no block that it is in passes batches otherwise (`go`)."""
         if self.forward is None:
             return self.module(*spread(batch))
         for start in self._watchers:
             start(spread(batch))
         return self.forward(self.module, batch)
+
+    @contextmanager
+    def go(self, way: Callable[[Input], Any]) -> Iterator[None]:
+        """Inside the block, `run` gives what `way` makes of a batch, by `pass_once`."""
+        self._ways.append(way)
+        try:
+            yield
+        finally:
+            self._ways.remove(way)
 
     @contextmanager
     def watch(self, start: Callable[[tuple[Any, ...]], None]) -> Iterator[None]:

@@ -24,6 +24,15 @@ from unitscope.networks.addresses import Address, Site, find_addresses
 from unitscope.networks.channel_order import fits, turn_channels
 from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import Network, as_network
+from unitscope.networks.randomness import (
+    check_steady,
+    compare_passes,
+    draw_maps,
+    is_random,
+    note_randomness,
+    seeded,
+    watch,
+)
 from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
 from unitscope.networks.structures import pick
 from unitscope.networks.tokens import Layout, Size
@@ -37,7 +46,8 @@ PARTS = 7
 CHANGED = (((0, 2), (4, 5), (6, 0)), ((1, 0), (5, 2), (2, 4)))
 """The parts that change in the first image, and in the second: other ones when turned or mirrored."""
 
-_AGREES = 0.35
+AGREES = 0.35
+"""The agreement from which a layer is taken to be in place."""
 _AGREES_WITH_MISSES = 0.45
 _SHARP = 0.9
 _AGREES_WHERE_SHARP = 0.68
@@ -50,6 +60,14 @@ _DIFFERS_WHERE_FEW = 0.75
 _TOO_FEW_CELLS = 16
 _BLURS = (0.07, 0.14, 0.25)
 _SILENT = 1e-5
+_KEPT = 0.47
+_TOGETHER = 16
+
+
+_IF_SHUFFLED = (
+    "where patches are shuffled or left out at random, as by a masked autoencoder, give a module whose "
+    "forward pass does not mask (a wrapper around its encoder), or name a layer before the shuffle"
+)
 
 
 @dataclass(frozen=True)
@@ -145,7 +163,7 @@ def locate(maps: Float32[Tensor, "three unit cell_y cell_x"], fitting: bool = Tr
     if apart >= _APART and away <= _NEARLY_NONE * apart and agreement > 0:
         return Place("in place", *figures)
     # Where the two images are answered by different cells, nothing is mixed that could blur the places.
-    wanted = _AGREES_WHERE_SHARP if strength > _SHARP and not few else _AGREES
+    wanted = _AGREES_WHERE_SHARP if strength > _SHARP and not few else AGREES
     if agreement >= wanted:
         sure = few or hits >= 5 or (hits == 4 and agreement >= _AGREES_WITH_MISSES)
         return Place("in place" if sure else "mixed" if fitting else "elsewhere", *figures)
@@ -259,6 +277,19 @@ def is_fitting(raw: Tensor, layout: Layout, windows: Windows, layer: str = "") -
     return fits(*size, layout.size) and (size in reached or len(windows) < 2)
 
 
+def _are_moving(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> bool:
+    """Whether a layer answers to the same changes at other places with other random numbers."""
+    found = [one for one in map(_measure, maps) if one is not None]
+    both = _measure(torch.cat(list(maps), 1))
+    if both is None or len(found) < 2 or both[0].size == 1:
+        return False
+    apart = [(one[0] - one[1]) / 2 for one in found]
+    strength = float(np.mean([np.abs(one).mean() for one in apart]))
+    # Of n vectors at random the mean has 1 / sqrt(n) of their length, of equal ones all of it.
+    kept = float(np.linalg.norm(np.mean(apart, 0)) / np.mean([np.linalg.norm(one) for one in apart]))
+    return strength > _DIFFERS and kept < _KEPT
+
+
 def list_places(network: Network | nn.Module, size: Size | None = None) -> list[LayerShape]:
     """`list_layers`, with the `place` of every layer that can be read.
 
@@ -274,7 +305,11 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
     blank = network.blank(size)
     if isinstance(blank, tuple):
         return rows
-    batch = network.feed(draw_inputs(network, (blank.shape[2], blank.shape[3])), 0, network.device)
+    size = blank.shape[2], blank.shape[3]
+    if is_random(network):
+        where = _find_places(network, [row.name for row in rows if row.shape], size)
+        return [replace(row, place=where.get(row.name, "")) for row in rows]
+    batch = network.feed(draw_inputs(network, size), 0, network.device)
     placed: dict[str, str] = {}
     calls: Counter[Address] = Counter()
     layout = network.layout(batch)
@@ -303,51 +338,81 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
     return [replace(row, place=placed.get(row.name, "")) for row in rows]
 
 
-def check_places(network: str, places: Mapping[str, Place], trust: bool = False) -> None:
-    """Raises `NetworkError` for a layer whose cells are elsewhere, unless its layout is trusted."""
-    wrong = [layer for layer, place in places.items() if place.where == "elsewhere"]
-    if wrong and not trust:
-        agreement = places[wrong[0]].agreement
-        raise NetworkError(
-            f"layer {wrong[0]} of {network} answers elsewhere: places of the input were changed, and its "
-            f"map changed at others (agreement {agreement:.2f}, wanted {_AGREES}), as where tokens have an "
-            "order of their own, or windows, heads or rows are taken for a picture; read a layer that "
-            "`unitscope layers` has in place, say how tokens lie (--grid, Tokens(order=...)), or take it as "
-            "it is (--trust-layout)"
-        )
-
-
-def warn_of_places(places: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
-    """What is to be said of each layer's place, nothing of those in place."""
-    said = {
-        "mixed": "its cells mix the whole input: of the answer to a change {:.0%} lies away from the change",
-        "elsewhere": "its cells were told to be trusted, but answer elsewhere: masks may lie at wrong places",
-        "silent": "it does not answer to changes of the input, so where its cells look is not known",
-    }
-    told = {layer: place for layer, place in places.items() if place.where in said}
-    return {layer: (said[place.where].format(place.away),) for layer, place in told.items()}
+def _find_places(network: Network, layers: Sequence[str], size: Size) -> dict[str, str]:
+    """Where layers of a random network answer: of some at a time, since maps of many images are held."""
+    found: dict[str, str] = {}
+    for start in range(0, len(layers), _TOGETHER):
+        *_, places, _, wrong = _probe(network, layers[start : start + _TOGETHER], size)
+        found |= {layer: place.where for layer, place in places.items()} | dict.fromkeys(wrong, "elsewhere")
+    return found
 
 
 def probe_layers(
     network: Network, layers: Sequence[str], size: Size
-) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place]]:
-    """What layers give for one image, their fields, and where they answer to changes of it (height, width).
+) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool]:
+    """What layers give for one image, their fields, where they answer to changes of it, and if at random.
 
-    Two forward passes: over one image of random blocks, then over two with changes, up to the last layer. A
-    generator is read with its first latent, and its layers have no places. Raises what `tap` raises.
+    Forward passes over one image (height, width) of random blocks, twice, then over two with changes, up to
+    the last layer; more where random numbers are drawn. A generator is read with its first latent, and its
+    layers have no places. Raises what `tap` raises, `NetworkError` where two passes of the same image differ
+    without random numbers that could be set, or where places are random.
     """
-    blank = network.blank(size)
+    outputs, fields, places, drawn, wrong = _probe(network, layers, size)
+    for error in wrong.values():
+        raise error
+    return outputs, fields, places, drawn
+
+
+def _probe(
+    network: Network, layers: Sequence[str], size: Size
+) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool, dict[str, NetworkError]]:
+    """What `probe_layers` finds, and what it says of layers whose places are random."""
+    blank, module = network.blank(size), network.module
     batch = blank if isinstance(blank, tuple) else network.feed(draw_inputs(network, size), 0, network.device)
     first = batch if isinstance(batch, tuple) else batch[:1]
-    with tap(network, layers) as read:
-        with following(network, first) as windows:
+    with tap(network, layers, steady=False) as read:
+        with following(network, first) as windows, watch(module) as drawn:
             outputs = read(first)
+        note_randomness(module, drawn[0])
+        # Of other random numbers than the first: also what draws past all sources that are known is seen.
+        with seeded(module, 1), watch(module) as drawn:
+            again = read(first)
+        random = drawn[0] or (drawn[0] is None and compare_passes(outputs, again) is not None)
         fields = take_fields(network, first, outputs, windows)
-        if isinstance(batch, tuple):
-            return outputs, fields, {}
-        changed = read(batch[1:])
-    layout, places = network.layout(size), {}
-    for layer, raw in outputs.items():
-        both = torch.cat([read_units(raw, layout, layer), read_units(changed[layer], layout, layer)])
-        places[layer] = locate(both, is_fitting(raw, layout, windows, layer))
-    return outputs, fields, places
+        if random:
+            draws = draw_maps(network, read, batch)
+            outputs = {layer: maps[0][:1] for layer, maps in draws.items()}
+        else:
+            check_steady(network.name, outputs, again)
+            changed = {} if isinstance(batch, tuple) else read(batch[1:])
+            draws = {layer: [torch.cat([outputs[layer], maps])] for layer, maps in changed.items()}
+    places: dict[str, Place] = {}
+    wrong: dict[str, NetworkError] = {}
+    layout = network.layout(size)
+    for layer, raws in draws.items() if isinstance(batch, Tensor) else ():
+        fitting = is_fitting(raws[0], layout, windows, layer)
+        try:
+            places[layer] = _place_draws(network.name, layer, raws, layout, fitting)
+        except NetworkError as error:
+            wrong[layer] = error
+    return outputs, fields, places, random, wrong
+
+
+def _place_draws(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, fitting: bool) -> Place:
+    """Where a layer answers, of what it gave for the three images, each time with other random numbers.
+
+    Places that are the same each time add up. Raises `NetworkError` where they are random.
+    """
+    try:
+        maps = [read_units(raw, layout, layer) for raw in raws]
+    except NetworkError as error:
+        if len(raws) == 1:
+            raise
+        seen = f"{name} draws random numbers in evaluation, and its map has no place: {error}"
+        raise NetworkError(f"{seen}; {_IF_SHUFFLED}") from error
+    if len(maps) > 1 and _are_moving(maps):
+        raise NetworkError(
+            f"layer {layer} of {name} has its places at random: with other random numbers it answers "
+            f"to the same changes of an image at other cells; {_IF_SHUFFLED}"
+        )
+    return locate(torch.cat(maps, 1), fitting)

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,8 @@ from unitscope.networks.channel_order import input_size, turn_change, turn_chann
 from unitscope.networks.failures import tell_failure
 from unitscope.networks.listing import LayerShape, Listing
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network, as_network, spread
+from unitscope.networks.network import Input, Network, as_network, split_images, spread
+from unitscope.networks.randomness import is_random, note_randomness, set_modes, steadied, watch
 from unitscope.networks.structures import describe, pick, put, walk
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.unit_maps import check_batch
@@ -38,7 +39,11 @@ class _Stop(BaseException):
 
 @contextmanager
 def tap(
-    network: Network | nn.Module, layers: Sequence[str], stop: bool = True, checked: bool = False
+    network: Network | nn.Module,
+    layers: Sequence[str],
+    stop: bool = True,
+    checked: bool = False,
+    steady: bool = True,
 ) -> Iterator[Reader]:
     """Gives `read(batch) -> {layer: raw output}` for the layers of a network.
 
@@ -52,7 +57,7 @@ def tap(
     in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
-    layer gives and how often it runs; `checked` says that this has been done before.
+    layer gives and how often it runs; `checked` says that this has been done before; `steady`: `steadied`.
 
     Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
@@ -69,12 +74,16 @@ def tap(
     """
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
+    kept = network if steady and isinstance(network, Network) else None
     network = as_network(network)
     found = find_addresses(network, layers)
     checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
         nonlocal checked
+        if len(spread(batch)[0]) > 1 and kept is not None and is_random(kept):
+            parts = [read(one) for one in split_images(batch)]
+            return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
         if not checked:
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
             first = _Pass(network.run, found, stop=False, tolerant=True).run(one)
@@ -83,7 +92,7 @@ def tap(
                 return first
         return _Pass(network.run, found, stop=stop).run(batch)
 
-    with evaluation(found.module):
+    with evaluation(kept or found.module):
         yield read
 
 
@@ -249,9 +258,11 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
         for part in names.keys() - closed:
             listing.watch(hooks, part, names[part])
         try:
-            network.run(batch)
+            with watch(module) as drawn:
+                network.run(batch)
         except Exception as error:
             raise tell_failure(network.name, batch, error) from error
+    note_randomness(module, drawn[0])
     layers = []
     for part, key in names.items():
         if rows := listing.rows(key, type(part).__name__):
@@ -263,20 +274,15 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
 
 
 @contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
+def evaluation(network: Network | nn.Module) -> Iterator[None]:
     """Evaluation mode for a while, and passes one after the other in the same memory.
 
-    Flags are set one by one: an overridden `train()` may do more.
+    A `Network` gives the same for the same image meanwhile, also if it draws random numbers (`steadied`).
     """
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in modes:
-            part.training = False
-        with hold_memory(), _run_uncompiled():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
+    module = network.module if isinstance(network, Network) else network
+    steady = steadied(network) if isinstance(network, Network) else nullcontext()
+    with set_modes(module), hold_memory(), _run_uncompiled(), steady:
+        yield
 
 
 @contextmanager

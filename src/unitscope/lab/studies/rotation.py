@@ -323,7 +323,7 @@ def measure_undoing(subject: Subject, pictures: PackedSource, count: int = 16) -
     network = subject.network
     units = count_units(network, subject.layer)
     batch = network.preprocessing.tensor(np.ascontiguousarray(pictures.images[:count]))
-    with evaluation(network.module), torch.no_grad():
+    with evaluation(network), torch.no_grad():
         before = network.run(batch)
         with rotated_and_back(network.module, subject.layer, draw_rotations(units, 1, subject.seed)[0]):
             after = network.run(batch)

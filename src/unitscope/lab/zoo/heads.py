@@ -253,7 +253,7 @@ def find_last_linear(network: Network) -> str:
     )
     batch = network.blank()
     try:
-        with evaluation(network.module), torch.no_grad():
+        with evaluation(network), torch.no_grad():
             output = network.run(batch)
     except RuntimeError as error:
         raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error

@@ -1,0 +1,31 @@
+"""What is said of where layers answer, and which are refused."""
+
+from collections.abc import Mapping
+
+from unitscope.errors import NetworkError
+from unitscope.networks.places import AGREES, Place
+
+
+def check_places(network: str, places: Mapping[str, Place], trust: bool = False) -> None:
+    """Raises `NetworkError` for a layer whose cells are elsewhere, unless its layout is trusted."""
+    wrong = [layer for layer, place in places.items() if place.where == "elsewhere"]
+    if wrong and not trust:
+        agreement = places[wrong[0]].agreement
+        raise NetworkError(
+            f"layer {wrong[0]} of {network} answers elsewhere: places of the input were changed, and its "
+            f"map changed at others (agreement {agreement:.2f}, wanted {AGREES}), as where tokens have an "
+            "order of their own, or windows, heads or rows are taken for a picture; read a layer that "
+            "`unitscope layers` has in place, say how tokens lie (--grid, Tokens(order=...)), or take it as "
+            "it is (--trust-layout)"
+        )
+
+
+def warn_of_places(places: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
+    """What is to be said of each layer's place, nothing of those in place."""
+    said = {
+        "mixed": "its cells mix the whole input: of the answer to a change {:.0%} lies away from the change",
+        "elsewhere": "its cells were told to be trusted, but answer elsewhere: masks may lie at wrong places",
+        "silent": "it does not answer to changes of the input, so where its cells look is not known",
+    }
+    told = {layer: place for layer, place in places.items() if place.where in said}
+    return {layer: (said[place.where].format(place.away),) for layer, place in told.items()}

@@ -10,12 +10,12 @@ be named as `"module:function"`, which is imported when it is used. So a list of
 The laboratory of unitscope comes in by this door too.
 """
 
+import os
 import sys
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from pathlib import Path
 from typing import Any, TypeVar
 
 from unitscope.errors import UnitscopeError, UsageError, say_near
@@ -99,8 +99,9 @@ def find_function(place: Place, origin: str = "") -> Callable[..., Any]:
 
 def list_entries(group: str) -> EntryPoints:
     """What packages state for a group; read again only where a folder of packages has changed since."""
-    folders = ((folder, Path(folder)) for folder in sys.path)
-    return _read_entries(group, tuple((name, it.stat().st_mtime_ns) for name, it in folders if it.exists()))
+    # One that may not be read, or that is not there, brings nothing.
+    folders = (folder for folder in sys.path if os.path.exists(folder or "."))
+    return _read_entries(group, tuple((folder, os.stat(folder or ".").st_mtime_ns) for folder in folders))
 
 
 @lru_cache(maxsize=16)

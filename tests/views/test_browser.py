@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield opened
         opened.close()
+
+
+@contextmanager
+def cut_off(page: Page) -> Iterator[None]:
+    """Inside the block no server answers the page, which is waited for at its beginning and its end."""
+    # Not by `page.route`: one request of a hundred that were sent right after it still reached the server.
+
+    def set_offline(offline: bool) -> None:
+        page.context.set_offline(offline)
+        page.wait_for_function("(offline) => fetch('/').then(() => !offline, () => offline)", arg=offline)
+
+    set_offline(True)
+    yield
+    set_offline(False)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from made_dissection import HOSTILE, MadeSource, made_dissection
-from test_browser import browser
+from test_browser import browser, cut_off
 from test_browser_paint import served
 
 from unitscope.cli import main
@@ -80,10 +80,9 @@ def test_a_kill_a_reload_and_an_undo_lose_nothing(browser, run, tmp_path):
         press(page, "n", 2)
         press(page, "u", 1)
         press(page, "n", 2)
-        page.route("**/api/**", lambda route: route.abort())
-        page.keyboard.press("y")
-        page.locator("[data-trouble]", has_text="does not answer").wait_for()
-        page.unroute("**/api/**")
+        with cut_off(page):
+            page.keyboard.press("y")
+            page.locator("[data-trouble]", has_text="does not answer").wait_for()
         press(page, "y", 3)
         page.reload()
         page.wait_for_selector("body[data-place='3']")

@@ -194,7 +194,7 @@ def find_tokens(network: Network, layer: str, batch: Input) -> tuple[int, int] |
         found.append((min(others, layout.classes), max(others - layout.classes, 0)))
         return raw
 
-    with hook_layer(network, layer, note), evaluation(network), torch.no_grad():
+    with evaluation(network), torch.no_grad(), hook_layer(network, layer, note):
         network.run(batch)
     return found[-1] if found and any(found[-1]) else None
 

@@ -151,7 +151,7 @@ def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "i
         given.append(raw)
         return raw
 
-    with hook_layer(network, layer, note), evaluation(network), torch.no_grad():
+    with evaluation(network), torch.no_grad(), hook_layer(network, layer, note):
         logits = read_logits(network.run(batch))
     for raw in given:
         if raw.numel() == logits.numel() and torch.equal(raw.reshape(logits.shape), logits):

@@ -248,17 +248,17 @@ def find_last_linear(network: Network) -> str:
         raise NetworkError(f"{network.name} has no linear layer that a head could stand for")
     name = linear[-1]
     seen: list[tuple[Tensor, Tensor]] = []
-    hook = network.module.get_submodule(name).register_forward_hook(
-        lambda _module, args, output: seen.append((args[0], output))
-    )
     batch = network.blank()
-    try:
-        with evaluation(network), torch.no_grad():
+    with evaluation(network), torch.no_grad():
+        hook = network.module.get_submodule(name).register_forward_hook(
+            lambda _module, args, output: seen.append((args[0], output))
+        )
+        try:
             output = network.run(batch)
-    except RuntimeError as error:
-        raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
-    finally:
-        hook.remove()
+        except RuntimeError as error:
+            raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
+        finally:
+            hook.remove()
     output = getattr(output, "logits", output)
     if len(seen) != 1 or seen[0][0].ndim != 2 or not isinstance(output, Tensor):
         raise NetworkError(f"{name}, the last linear layer of {network.name}, reads no vector an image")

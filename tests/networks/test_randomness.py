@@ -1,6 +1,11 @@
 """Networks that draw random numbers: found, the same for the same image, refused where places are random."""
 
+import os
 import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,20 +194,55 @@ def test_removals_explanations_and_peaks_repeat_and_agree_with_the_plain_loop(dr
         np.testing.assert_allclose(one, third, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("draw", ["dropout", "noise of a batch", "own of Python"])
-def test_runs_repeat_to_the_byte_also_when_stopped_and_in_other_batches(draw, tmp_path):
+class Deadly(list):
+    """Examples of which the seventh kills the process that asks for it."""
+
+    def __getitem__(self, index):
+        if index == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def dissect_drawing(draw, out, deadly=False, **options):
     source = made.make_source(10, size=(64, 64), seed=3)
-    network = build(draw, Preprocessing())
     quick = {"confidences": Confidences(0), "shard_size": 4}
-    run = dissect(network, source, ["noisy"], out=tmp_path / "a", **quick)
-    dissect(network, source, ["noisy"], out=tmp_path / "b", batch_size=3, **quick)
-    good, source.examples[6] = source.examples[6], None
-    with pytest.raises(AttributeError):
-        dissect(network, source, ["noisy"], out=tmp_path / "c", **quick)
-    source.examples[6] = good
-    dissect(network, source, ["noisy"], out=tmp_path / "c", resume=True, **quick)
+    if deadly:
+        source.examples = Deadly(source.examples)
+    return dissect(build(draw, Preprocessing()), source, ["noisy"], out=out, **quick, **options)
+
+
+KILLED = """
+import sys
+sys.path[:0] = sys.argv[2:]
+import test_randomness
+for draw in test_randomness.RUN:
+    if (child := test_randomness.os.fork()) == 0:
+        test_randomness.dissect_drawing(draw, f"{sys.argv[1]}/{draw}", deadly=True)
+    print(draw, test_randomness.os.waitstatus_to_exitcode(test_randomness.os.waitpid(child, 0)[1]))
+"""
+RUN = ("dropout", "noise of a batch", "own of Python")
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Unfinished runs of networks that draw, whose processes were killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    command = [sys.executable, "-c", KILLED, str(folder), *map(str, Path(__file__).parents[:2])]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == [f"{draw} -9" for draw in RUN]
+    return folder
+
+
+@pytest.mark.parametrize("draw", RUN)
+def test_runs_repeat_to_the_byte_also_when_killed_and_in_other_batches(draw, killed, tmp_path):
+    source = made.make_source(10, size=(64, 64), seed=3)
+    run = dissect_drawing(draw, tmp_path / "a")
+    dissect_drawing(draw, tmp_path / "b", batch_size=3)
+    assert len(list((killed / draw / "shards").glob("*.safetensors"))) == 1
+    dissect_drawing(draw, killed / draw, resume=True)
     wanted = (tmp_path / "a" / "units.csv").read_bytes()
-    assert [(tmp_path / name / "units.csv").read_bytes() for name in "bc"] == [wanted, wanted]
+    assert (tmp_path / "b" / "units.csv").read_bytes() == wanted
+    assert (killed / draw / "units.csv").read_bytes() == wanted
     assert run.recipe.random is True
     assert '"random": true' in (tmp_path / "a" / "run.json").read_text()
     assert "draws random numbers" in run["noisy"].warnings[0]

@@ -319,9 +319,11 @@ def test_detection_and_attacks_work_on_all_of_them(kind: str) -> None:
     attack = ProjectedGradient("linf", eps=0.3, steps=3)
     target = CLASSES[int(run(network).argmin())]
     study = study_attacks(network, layer, Fields(), [target], attack, count=2, draws=2)
-    assert study.success.any()
-    unread = "peaks are of the patches of norm, of which the logits read the class tokens alone"
-    assert (unread in study.text()) == (kind in ("class", "registers"))
+    assert study.attacked
+    unread = kind in ("class", "registers")
+    assert (study.reads == ("class tokens",)) == unread
+    told = "peaks are of the patches of norm, of which the logits read the class tokens alone"
+    assert (told in study.text()) == (unread and bool(study.success.any()))
 
 
 def test_merged_edits_reach_what_each_of_them_reaches() -> None:

@@ -320,6 +320,10 @@ def test_detection_and_attacks_work_on_all_of_them(kind: str) -> None:
     target = CLASSES[int(run(network).argmin())]
     study = study_attacks(network, layer, Fields(), [target], attack, count=2, draws=2)
     assert study.attacked
+    unread = kind in ("class", "registers")
+    assert (study.reads == ("class tokens",)) == unread
+    told = "peaks are of the patches of norm, of which the logits read the class tokens alone"
+    assert (told in study.text()) == (unread and bool(study.success.any()))
 
 
 def test_merged_edits_reach_what_each_of_them_reaches() -> None:

@@ -31,6 +31,7 @@ from unitscope.interventions.attacks import (
 )
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units
+from unitscope.interventions.explanation import Token, find_reads
 from unitscope.interventions.importance import measure_importance
 from unitscope.interventions.linear_head import check_hidden
 from unitscope.networks.network import Network
@@ -94,6 +95,8 @@ class Movement:
 class AttackStudy(Result):
     """Attacks on a network, and the peaks of a layer's units before and after each; made by `study_attacks`.
 
+    Peaks are of patches. `reads` says on which tokens of the layer the logits depend, where it has others.
+
     The main table has a row a movement. The page is a sheet of attacked images and a figure of movements.
     """
 
@@ -106,6 +109,7 @@ class AttackStudy(Result):
     order: Int64[np.ndarray, "classes unit"]
     movements: tuple[Movement, ...]
     labels: Mapping[int, Concept] = field(default_factory=dict)
+    reads: tuple[Token, ...] = ()
 
     files = ("movement.csv", "attacks.csv")
 
@@ -154,7 +158,13 @@ class AttackStudy(Result):
         titles = (("absolute change of peak", ""), ("change of peak", "+"))
         tables = (self._spell_changes(title, sign) for title, sign in titles)
         line += f"; mean L2 {l2:.3g}, mean Linf {linf:.3g} of pixels in [0, 1]"
-        return "\n\n".join([line, *tables, INTERVALS])
+        return "\n\n".join([line, *tables, INTERVALS, *self._tell_unread()])
+
+    def _tell_unread(self) -> list[str]:
+        if not self.reads or "patches" in self.reads:
+            return []
+        read = " and ".join(self.reads)
+        return [f"peaks are of the patches of {self.layer}, of which the logits read the {read} alone"]
 
     def _spell_changes(self, title: str, sign: str) -> str:
         pooled, rows = [row for row in self.movements if row.source is None], []
@@ -204,7 +214,8 @@ def study_attacks(
     if missing := [network.classes[target] for target in chosen if target not in ranked]:
         raise SourceError(f"no image of class {missing[0]!r} is there to rank its units with; add at least 2")
     first = read_pixels(network, trial.source[int(trial.images[0])].image)
-    check_hidden(network, layer, network.preprocessing.normalize(first[None].to(network.device)))
+    batch = network.preprocessing.normalize(first[None].to(network.device))
+    reads, _ = find_reads(network, layer, batch, check_hidden(network, layer, batch))
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
     aims = choose_aims(network, testing, chosen, ranked, count, seed)
@@ -218,7 +229,7 @@ def study_attacks(
     after = measure_peaks(network, layer, [one.image for one in attacked])
     order = importance.order
     rows = tuple(measure_movements(attacked, before, after, order, draws=draws, seed=seed))
-    return AttackStudy(network, layer, tuple(aims), attacked, before, after, order, rows, labels)
+    return AttackStudy(network, layer, tuple(aims), attacked, before, after, order, rows, labels, reads)
 
 
 def read_pixels(network: Network, picture: Picture) -> Pixels:

@@ -1,6 +1,7 @@
 """Diffusion generators: sampled the same, read and edited by step, opened from folders."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.dissect import Confidences
 from unitscope.errors import MissingWeightsError, NetworkError, UsageError
 from unitscope.interventions.edits import edited, set_units
+from unitscope.interventions.repainting import repaint_pixels
 from unitscope.interventions.replay import replay
 from unitscope.networks.generators import GeneratedImages
 
@@ -172,6 +174,32 @@ def test_a_layer_that_runs_each_step_is_not_replayed_without_one(generator):
         rest.start(generator.inputs(0))
 
 
+def test_pictures_are_painted_again_with_edits_of_a_step(generator):
+    layer, edit = f"{LAYER}#2", set_units(f"{LAYER}#2", [2, 9], UNITS)
+    painted = dict(repaint_pixels(generator, layer, lambda _number, _maps: edit, [3, 4]))
+    for number, (before, after) in painted.items():
+        with edited(generator, edit):
+            whole = generator.generate(number, 1)[0]
+        # The rest runs on two versions at once, whose sums are rounded elsewhere.
+        assert np.abs(after.astype(int) - whole).max() <= 1
+        assert np.abs(before.astype(int) - generator.generate(number, 1)[0]).max() <= 1
+        assert np.abs(after.astype(int) - before).max() > 1
+
+
+def test_noise_that_was_drawn_is_drawn_again_by_the_rest():
+    from diffusers import DDPMScheduler
+
+    drawing = us.wrap_diffusion(make_unet(), DDPMScheduler(), steps=STEPS)
+    with replay(drawing, f"{LAYER}#2") as rest:
+        maps, output = rest.start(drawing.inputs(1))
+        assert torch.equal(rest.finish(maps), output)
+        without = maps.clone()
+        without[:, 3] = 0
+        edit = set_units(f"{LAYER}#2", [3], UNITS)
+        with edited(drawing, edit):
+            torch.testing.assert_close(rest.finish(without), drawing.run(drawing.inputs(1)))
+
+
 def test_activations_are_those_of_the_step(generator):
     images = GeneratedImages(generator, 5)
     found = us.read_activations(generator, images, [f"{LAYER}#2"], batch_size=5).arrays()
@@ -295,8 +323,6 @@ def test_steps_that_were_not_trained_on_are_refused(steps):
     ],
 )
 def test_a_bad_folder_is_told_in_one_line(saved, tmp_path, place, content, said):
-    import shutil
-
     folder = tmp_path / "bad"
     shutil.copytree(saved / "pipeline", folder)
     (folder / place).write_text(content if isinstance(content, str) else json.dumps(content))
@@ -320,7 +346,7 @@ def test_a_spec_that_names_nothing_is_refused(saved, spec, said):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(NetworkError, match="has no unet/config.json"):
+    with pytest.raises(NetworkError, match=r"has no unet/config\.json"):
         us.load_network(f"diffusers:{tmp_path}")
 
 

@@ -167,9 +167,8 @@ class Replay:
                 self.before.append(tree_map(_kept, output))
             return output
         if self.reached:
-            raise UsageError(
-                f"layer {self.layer} of {self.network.name} runs several times; say which: {self.layer}#1, ..."
-            )
+            which = f"say which: {self.layer}#1, {self.layer}#2, ..."
+            raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; {which}")
         if not isinstance(output, Tensor):
             raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
         self.reached, self.raw = True, output.detach().clone()

@@ -1,4 +1,4 @@
-"""Generators that sample from a diffusion network of the diffusers library: a U-Net that runs step by step."""
+"""Generators that sample with a diffusion network of diffusers: a U-Net that runs step by step."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ class Sampler(nn.Module):
         scheduler = copy.deepcopy(self.scheduler)
         scheduler.set_timesteps(self.steps)
         labels = {} if kinds is None else {"class_labels": kinds}
-        image = noise * scheduler.init_noise_sigma
+        image: Tensor = noise * scheduler.init_noise_sigma
         for time in scheduler.timesteps:
             noisy = scheduler.scale_model_input(image, time)
             predicted = self.unet(noisy, time, return_dict=False, **labels)[0]
@@ -95,7 +95,7 @@ def wrap_diffusion(
     side = config.sample_size
     height, width = (side, side) if isinstance(side, int) else side
     kinds = tuple(map(str, range(config.num_class_embeds or 0)))
-    sampler = Sampler(unet, copy.deepcopy(scheduler), steps).eval()
+    sampler = Sampler(unet, copy.deepcopy(scheduler), steps)
     return Generator(sampler, name=name, latent=(3, int(height), int(width)), kinds=kinds)
 
 
@@ -137,9 +137,8 @@ def _check_parts(folder: Path) -> None:
         if not name.startswith("_") and name not in ("unet", "scheduler") and value and value != [None, None]
     ]
     if others:
-        raise NetworkError(
-            f"the pipeline in {folder} has more than a U-Net and a scheduler ({', '.join(others)}); {_OF_YOUR_OWN}"
-        )
+        seen = f"the pipeline in {folder} has more than a U-Net and a scheduler ({', '.join(others)})"
+        raise NetworkError(f"{seen}; {_OF_YOUR_OWN}")
 
 
 def _make(diffusers: Any, folder: Path, weights: Path | None, random: int | None) -> nn.Module:

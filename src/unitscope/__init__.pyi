@@ -16,7 +16,6 @@ from unitscope.dissection.storage import load as load
 from unitscope.dissection.storage import save as save
 from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
-from unitscope.networks.diffusion import wrap_diffusion as wrap_diffusion
 from unitscope.networks.generators import Generator as Generator
 from unitscope.networks.load import load_network as load_network
 from unitscope.networks.network import Network as Network

@@ -16,6 +16,7 @@ from unitscope.errors import MissingWeightsError, NetworkError, UsageError
 from unitscope.interventions.edits import edited, set_units
 from unitscope.interventions.repainting import repaint_pixels
 from unitscope.interventions.replay import replay
+from unitscope.networks.diffusion import wrap_diffusion
 from unitscope.networks.generators import GeneratedImages
 
 STEPS = 3
@@ -49,7 +50,7 @@ def make_unet(**changes):
 
 @pytest.fixture(scope="module")
 def generator():
-    return us.wrap_diffusion(make_unet(), steps=STEPS)
+    return wrap_diffusion(make_unet(), steps=STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_the_same_noise_gives_the_same_picture_and_that_of_the_formula(generator
 def test_noise_that_a_scheduler_draws_is_that_of_the_image():
     from diffusers import DDPMScheduler
 
-    drawing = us.wrap_diffusion(make_unet(), DDPMScheduler(), steps=STEPS)
+    drawing = wrap_diffusion(make_unet(), DDPMScheduler(), steps=STEPS)
     pictures = drawing.generate(0, 3)
     assert np.array_equal(drawing.generate(0, 3), pictures)
     assert np.array_equal(drawing.generate(2, 1)[0], pictures[2])
@@ -189,7 +190,7 @@ def test_pictures_are_painted_again_with_edits_of_a_step(generator):
 def test_noise_that_was_drawn_is_drawn_again_by_the_rest():
     from diffusers import DDPMScheduler
 
-    drawing = us.wrap_diffusion(make_unet(), DDPMScheduler(), steps=STEPS)
+    drawing = wrap_diffusion(make_unet(), DDPMScheduler(), steps=STEPS)
     with replay(drawing, f"{LAYER}#2") as rest:
         maps, output = rest.start(drawing.inputs(1))
         assert torch.equal(rest.finish(maps), output)
@@ -219,12 +220,12 @@ def test_a_dissection_by_step_is_saved_and_reported(generator, source, tmp_path)
 
 def test_the_digest_changes_with_how_is_sampled(generator):
     unet = generator.module.unet
-    again = us.wrap_diffusion(unet, steps=STEPS)
+    again = wrap_diffusion(unet, steps=STEPS)
     assert again.digest == generator.digest
-    assert us.wrap_diffusion(unet, steps=2).digest != generator.digest
+    assert wrap_diffusion(unet, steps=2).digest != generator.digest
     from diffusers import DDIMScheduler
 
-    assert us.wrap_diffusion(unet, DDIMScheduler(clip_sample=False), steps=STEPS).digest != again.digest
+    assert wrap_diffusion(unet, DDIMScheduler(clip_sample=False), steps=STEPS).digest != again.digest
     again.module.load_state_dict(generator.module.state_dict())
 
 
@@ -233,7 +234,7 @@ def test_a_folder_opens_with_its_noise(saved):
 
     opened = us.load_network(f"diffusers:{saved}/pipeline,steps=2")
     assert opened.name == f"diffusers:{saved}/pipeline,steps=2"
-    wanted = us.wrap_diffusion(make_unet(), DDIMScheduler(beta_schedule="squaredcos_cap_v2"), steps=2)
+    wanted = wrap_diffusion(make_unet(), DDIMScheduler(beta_schedule="squaredcos_cap_v2"), steps=2)
     assert np.array_equal(opened.generate(0, 2), wanted.generate(0, 2))
     images = us.open_source(f"generator:{opened.name},count=3,seed=1", opened)
     assert len(images) == 3
@@ -243,7 +244,7 @@ def test_a_folder_opens_with_its_noise(saved):
 def test_a_u_net_alone_says_what_is_assumed(saved):
     with pytest.warns(UserWarning, match="noise of DDPM is assumed"):
         opened = us.load_network(f"diffusers:{saved}/unet,steps=2")
-    wanted = us.wrap_diffusion(make_unet(), steps=2)
+    wanted = wrap_diffusion(make_unet(), steps=2)
     assert np.array_equal(opened.generate(0, 1), wanted.generate(0, 1))
 
 
@@ -265,7 +266,7 @@ def test_weights_are_a_file_or_random(saved, tmp_path):
 
 
 def test_classes_are_kinds():
-    generator = us.wrap_diffusion(make_unet(num_class_embeds=2), steps=2)
+    generator = wrap_diffusion(make_unet(num_class_embeds=2), steps=2)
     assert generator.kinds == ("0", "1")
     images = GeneratedImages(generator, 2)
     assert [images[number].key for number in range(2)] == ["0-000000-0", "0-000001-1"]
@@ -285,18 +286,18 @@ def test_classes_are_kinds():
 )
 def test_a_u_net_that_makes_no_pictures_is_refused(changes, said):
     with pytest.raises(NetworkError, match=said):
-        us.wrap_diffusion(make_unet(**changes))
+        wrap_diffusion(make_unet(**changes))
 
 
 def test_another_module_is_refused():
     with pytest.raises(NetworkError, match="is Identity; wanted a UNet2DModel"):
-        us.wrap_diffusion(torch.nn.Identity())
+        wrap_diffusion(torch.nn.Identity())
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
 def test_steps_that_were_not_trained_on_are_refused(steps):
     with pytest.raises(UsageError, match=f"steps is {steps}; wanted 1 to 1000"):
-        us.wrap_diffusion(make_unet(), steps=steps)
+        wrap_diffusion(make_unet(), steps=steps)
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,9 @@ def _make_scheduler(diffusers: Any, folder: Path) -> Any:
     config = _read(path)
     if "beta_schedule" not in config or config.get("prediction_type", "epsilon") not in _PREDICTIONS:
         said = f"{path} is of {config.get('_class_name')}, whose noise DDIM does not know"
-        raise NetworkError(f"{said}; make the scheduler in Python and give it to unitscope.wrap_diffusion")
+        raise NetworkError(
+            f"{said}; make the scheduler in Python and give it to unitscope.networks.diffusion.wrap_diffusion"
+        )
     try:
         return diffusers.DDIMScheduler.from_config(config)
     except Exception as error:

@@ -38,7 +38,7 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     kinds = {
         **KINDS,
         "segmenter": Kind(open_source, "segmenter:NAME,images=SOURCE"),
-        "generator": Kind(opener, grammar, options=("steps", "count", "seed")),
+        "generator": Kind(opener, grammar, options=("count", "seed", "steps")),
     }
     return open_concepts(spec, kinds)
 

@@ -2,7 +2,8 @@
 
 What ran before the layer is not run again: the outermost modules that had finished when the layer
 was reached answer with what they gave the first time. What the network does between modules (adding
-a shortcut, say) is done again, on those answers.
+a shortcut, say) is done again, on those answers. Where the layer is one of several calls of its module, its
+calls before that answer in the same way, and those after it run.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.addresses import Address
 from unitscope.networks.channel_order import has_channels_last, input_size
 from unitscope.networks.network import Input, Network, number_images, numbers_of, spread
 from unitscope.networks.randomness import is_random
@@ -36,9 +38,12 @@ class Replay:
 
     network: Network
     layer: str
+    address: Address
     outer: dict[str, nn.Module]
     """The outermost modules that do not hold the layer."""
     given: dict[str, list[Any]] = field(default_factory=dict)
+    before: list[Any] = field(default_factory=list)
+    """What earlier calls of the layer's module gave."""
     reached: bool = False
     raw: Tensor | None = None
     last: bool = False
@@ -67,6 +72,7 @@ class Replay:
         if count != 1:
             raise UsageError(f"a replay starts from one image, not from {count}")
         self.given, self.reached, self.raw = {name: [] for name in self.outer}, False, None
+        self.before = []
         with ExitStack() as patches:
             for name, module in self.outer.items():
                 patches.enter_context(_patched(module, partial(self._record, name, module.forward)))
@@ -112,7 +118,7 @@ class Replay:
 
     @property
     def _target(self) -> nn.Module:
-        return self.network.module.get_submodule(self.layer)
+        return self.network.module.get_submodule(self.address.module)
 
     def _rest(self, edited: Tensor) -> Tensor:
         count, calls = len(edited), Counter[str]()
@@ -135,10 +141,14 @@ class Replay:
                     patches.enter_context(_patched(module, partial(answer, name, module.forward)))
             original = self._target.forward
 
-            def exchange(*args: Any, **kwargs: Any) -> Tensor:
+            def exchange(*args: Any, **kwargs: Any) -> Any:
+                call, calls[self.layer] = calls[self.layer], calls[self.layer] + 1
+                if call > len(self.before):
+                    return original(*args, **kwargs)
                 if self.random:
-                    original(*args, **kwargs)  # draws what it drew before
-                return edited
+                    drawn = original(*args, **kwargs)  # draws what it drew before
+                    return drawn if call < len(self.before) else edited
+                return tree_map(many, self.before[call]) if call < len(self.before) else edited
 
             patches.enter_context(_patched(self._target, exchange))
             batch = tree_map(many, self.batch)
@@ -152,8 +162,13 @@ class Replay:
 
     def _reach(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
+        if self.address.call is not None and (self.reached or len(self.before) + 1 < self.address.call):
+            if not self.reached:
+                self.before.append(tree_map(_kept, output))
+            return output
         if self.reached:
-            raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; take another")
+            which = f"say which: {self.layer}#1, {self.layer}#2, ..."
+            raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; {which}")
         if not isinstance(output, Tensor):
             raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
         self.reached, self.raw = True, output.detach().clone()
@@ -175,7 +190,16 @@ def can_replay(network: Network, layer: str) -> bool:
     >>> can_replay(Network(nn.Sequential(nn.ReLU())), "0@in")
     False
     """
-    return bool(layer) and layer in dict(network.module.named_modules())
+    return _find_call(network, layer) is not None
+
+
+def _find_call(network: Network, layer: str) -> Address | None:
+    modules = dict(network.module.named_modules())
+    try:
+        address = Address.parse(layer, modules, network.name)
+    except UsageError:
+        return None
+    return address if address == Address(address.module, call=address.call) else None
 
 
 @contextmanager
@@ -192,17 +216,19 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
     >>> maps.shape, without.shape
     (torch.Size([1, 4, 3, 3]), torch.Size([7, 2]))
     """
-    if not can_replay(network, layer):
+    address = _find_call(network, layer)
+    if address is None:
         raise UsageError(
             f"{network.name} has no layer {layer!r} that is what a module gives as a whole, as a "
             "replay needs; see `unitscope layers`"
         )
     named = dict(network.module.named_modules())
-    holders = {layer[:end] for end, sign in enumerate(layer) if sign == "."} | {"", layer}
+    path = address.module
+    holders = {path[:end] for end, sign in enumerate(path) if sign == "."} | {"", path}
     outer = {
         name: module
         for name, module in named.items()
-        if name not in holders and name.rpartition(".")[0] in holders - {layer}
+        if name not in holders and name.rpartition(".")[0] in holders - {path}
     }
     # Modules that only hold others never run themselves; those inside them do.
     frontier, running = list(outer.items()), {}
@@ -214,7 +240,7 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
             running[name] = module
     with evaluation(network), torch.no_grad():
         random = is_random(network)
-        yield Replay(network, layer, {} if random else running, random=random)
+        yield Replay(network, layer, address, {} if random else running, random=random)
 
 
 def _kept(value: Any) -> Any:

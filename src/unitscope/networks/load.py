@@ -39,6 +39,7 @@ def load_network(
     """The network that a specification names, with its library's own preprocessing and class names.
 
     `torchvision:NAME`, `timm:NAME`, `hf:FOLDER_OR_REPO` (transformers), `efficientnet-lite0`;
+    `diffusers:FOLDER[,steps=N]` (`unitscope.networks.diffusion.load_diffusion`);
     `FILE.py:FACTORY`, a function without arguments that returns a `Network`, or an `nn.Module`, which is then
     fed RGB in [0, 1] at the size of the stored image; or what packages bring (`unitscope.plugins.NETWORKS`),
     such as `zoo:NAME` and `head:FILE`. A named file's code is run, because it was named.

@@ -223,6 +223,21 @@ def test_shuffled_patches_are_refused_and_what_comes_before_is_not(kept):
             dissect(network, source, [layer], trust_layout=True)
 
 
+@pytest.mark.parametrize("kind", ["of the machine", "in a list", "made anew"])
+def test_sources_that_cannot_be_seeded_are_told_where_they_are_drawn_from(kind):
+    generators = {"of the machine": random.SystemRandom(), "in a list": [random.Random()], "made anew": None}
+
+    def draw(_, maps):
+        own = generators[kind]
+        return maps + (own[0] if isinstance(own, list) else own or random.Random()).random()
+
+    used, unused = Network(Drawing(draw), PREPARED), Network(Drawing(lambda _, maps: maps), PREPARED)
+    used.module.held = unused.module.held = generators[kind]
+    with pytest.raises(NetworkError, match="whose seeds could be set"):
+        probe_layers(used, ["noisy"], (64, 64))
+    assert not probe_layers(unused, ["noisy"], (64, 64))[3]
+
+
 def test_what_differs_without_random_numbers_is_refused():
     class Counting(nn.Module):
         def __init__(self):

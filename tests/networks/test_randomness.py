@@ -223,6 +223,42 @@ def test_shuffled_patches_are_refused_and_what_comes_before_is_not(kept):
             dissect(network, source, [layer], trust_layout=True)
 
 
+class Attending(Masked):
+    """The same, with what its blocks add to their tokens, in which attention mixes all."""
+
+    def __init__(self, kept):
+        super().__init__(kept)
+        self.attention, self.added = nn.MultiheadAttention(8, 2, batch_first=True), nn.Identity()
+
+    def forward(self, x):
+        tokens = super().forward(x)
+        return self.added(self.attention(tokens, tokens, tokens)[0])
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.25])
+def test_layers_that_mix_shuffled_patches_are_refused_too(kept):
+    network = Network(Attending(kept), PREPARED, name="masked")
+    where = {row.name: row.place for row in list_places(network)}
+    assert (where["first"], where["added"], where["attention[0]"]) == ("in place", "elsewhere", "elsewhere")
+    for layer in ("added", "attention[0]"):
+        with pytest.raises(NetworkError, match=r"places at random: .*does not mask"):
+            probe_layers(network, [layer], (64, 64))
+
+
+def test_layers_that_mix_patches_in_order_are_not_taken_for_shuffled():
+    class Dropping(Attending):
+        def forward(self, x):
+            tokens = self.first(self.embed(x).flatten(2).transpose(1, 2) + self.places)
+            dropped = functional.dropout(tokens, 0.2)
+            return self.added(self.attention(dropped, dropped, dropped)[0])
+
+    network = Network(Dropping(1.0), PREPARED)
+    *_, places, drawn = probe_layers(network, ["first", "added"], (64, 64))
+    assert drawn
+    assert places["first"].where == "in place"
+    assert places["added"].where in ("in place", "mixed")
+
+
 @pytest.mark.parametrize("kind", ["of the machine", "in a list", "made anew"])
 def test_sources_that_cannot_be_seeded_are_told_where_they_are_drawn_from(kind):
     generators = {"of the machine": random.SystemRandom(), "in a list": [random.Random()], "made anew": None}

@@ -13,6 +13,7 @@ from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.checkpoints import list_tensors, read_checkpoint
 from unitscope.networks.foreign import name_format
 from unitscope.networks.matching import find_fit, say_faults
+from unitscope.networks.network import check_weights
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _PREFIX_TOKENS = {"cls_token", "class_token", "class_embedding", "dist_token", "distillation_token"}
@@ -92,11 +93,12 @@ def put_weights(module: nn.Module, state: Mapping[str, Tensor] | Path, origin: s
 
     Warns where that is a moving average of the weights, taken because nothing else fits.
 
-    Raises what `read_weights` and `find_fit` raise, and `NetworkError` naming the first few that are missing,
-    unexpected or of another shape. `origin` is where they came from, for messages.
+    Raises what `read_weights`, `find_fit` and `check_weights` raise, and `NetworkError` naming the first few
+    that are missing, unexpected or of another shape. `origin` is where they came from, for messages.
     """
     if isinstance(state, Path):
         state, origin = read_weights(state), str(state)
+    check_weights(module, "the network")
     wanted = _shapes(module)
     fit = find_fit(wanted, state, origin)
     if faults := say_faults(wanted, state, fit):

@@ -329,12 +329,13 @@ def test_images_that_are_passed_one_by_one_are_told() -> None:
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
     )
     network = Network(module, Preprocessing(size=SIZE), ("a", "b"), forward=run_singly)
-    said = r"gives 1 array \(4 x 30 x 30\) for \d images; .*one by one.*pass a batch at once"
+    said = r"gives (1 array \(4 x 30 x 30\) for|16 outputs for 4) .*one by one.*(pass a batch at once)"
     with pytest.raises(NetworkError, match=said):
         us.dissect(network, paint(), ["1"])
     trial = Trial(paint(), np.arange(6), np.arange(6) % 2)
-    with pytest.raises(NetworkError, match=said):
-        score_removals(network, "1", trial, single_units(4), method="plain")
+    for method in ("plain", "replay"):
+        with pytest.raises(NetworkError, match=said):
+            score_removals(network, "1", trial, single_units(4), method=method)
     with pytest.raises(NetworkError, match=said):
         correlate_peaks(network, "1", trial)
     assert explain_image(network, "1", paint()[0].image).method == "exact"

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
@@ -12,8 +13,11 @@ import made
 from unitscope.dissection.activations import read_activations
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import NetworkError
+from unitscope.experiments.movement import measure_peaks, read_pixels
 from unitscope.interventions.ablation import Trial, score_removals, single_units
+from unitscope.interventions.attacks import ProjectedGradient, attack_images, classify_pixels
 from unitscope.interventions.edits import Edit, edited
+from unitscope.interventions.explained_images import explain
 from unitscope.interventions.explanation import explain_image
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.generators import GeneratedImages, Generator
@@ -186,6 +190,36 @@ def test_removals_explanations_and_peaks_repeat_and_agree_with_the_plain_loop(dr
     for one, other, third in zip(first, again, plain, strict=True):
         np.testing.assert_array_equal(one, other)
         np.testing.assert_allclose(one, third, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("draw", ["dropout", "own of numpy", "own of Python"])
+def test_explanations_and_attacks_draw_by_the_number_of_the_image(draw, tmp_path):
+    network, source = build(draw), made.make_source(4, size=(64, 64))
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    for number, example in enumerate(source.examples):
+        Image.fromarray(example.image).save(tmp_path / "set" / "a" / f"{number}.png")
+
+    def run(number):
+        batch = number_images(network.feed(source[2].image[None], 0), [number])
+        with evaluation(network), torch.no_grad():
+            return network.run(batch)[0].double().numpy()
+
+    named, bare = explain(network, [f"folder:{tmp_path / 'set'}#2", source[2].image], "noisy").images
+    np.testing.assert_array_equal(named.explanation.logits, run(2))
+    np.testing.assert_array_equal(bare.explanation.logits, run(0))
+    assert not np.array_equal(run(0), run(2))
+    pixels = read_pixels(network, source[2].image)
+    with evaluation(network), torch.no_grad():
+        np.testing.assert_allclose(classify_pixels(network, pixels, 2).numpy(), run(2), rtol=1e-4)
+    attack = ProjectedGradient("linf", eps=0.3, steps=3)
+    one, other = attack_images(network, [pixels] * 2, [0, 0], attack, numbers=[2, 3])
+    (again,) = attack_images(network, [pixels], [0], attack, numbers=[2])
+    assert torch.equal(one.image, again.image)
+    assert not torch.equal(one.image, other.image)
+    peaks = measure_peaks(network, "noisy", [pixels, pixels], [2, 3])
+    with tap(network, ["noisy"]) as read:
+        maps = [read(number_images(pixels[None], [number]))["noisy"] for number in (2, 3)]
+    np.testing.assert_allclose(peaks, torch.cat(maps).amax((2, 3)).numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("draw", ["dropout", "noise of a batch", "own of Python"])

@@ -215,10 +215,10 @@ def explain(
         raise UsageError(f"units is {units}; show 1 or more")
     opened = [_open_image(image, place, network) for place, image in enumerate(named)]
     layer, labels = _choose_layer(network, layer, run, opened[0][1] if opened else None)
-    number = None if target is None else find_class(network, str(target))
+    chosen = None if target is None else find_class(network, str(target))
     explained = []
-    for key, pixels, truth in tqdm(opened, "explaining", unit="image", disable=None):
-        found = explain_image(network, layer, pixels, target=number, exact=exact)
+    for key, pixels, truth, place in tqdm(opened, "explaining", unit="image", disable=None):
+        found = explain_image(network, layer, pixels, target=chosen, exact=exact, number=place)
         explained.append(ExplainedImage(key, pixels, found, labels, truth, units))
     if deletion is None:
         return Explanations(tuple(explained))
@@ -227,23 +227,25 @@ def explain(
 
 
 def _open_image(
-    image: str | Path | Picture, number: int, network: Network
-) -> tuple[str, Picture, int | None]:
-    """What an image is called, its pixels, and its class where its source tells one that the network has."""
+    image: str | Path | Picture, place: int, network: Network
+) -> tuple[str, Picture, int | None, int]:
+    """What an image is called, its pixels, its class where its source tells one that the network has, and its
+    number there; 0 without a source.
+    """
     if isinstance(image, np.ndarray):
-        return f"image {number}", image, None
+        return f"image {place}", image, None, 0
     name = str(image)
-    spec, sign, place = name.rpartition("#")
+    spec, sign, number = name.rpartition("#")
     if Path(name).is_file() or not sign:
         if not Path(name).exists():
             raise UsageError(f"there is no file {name}; wanted a picture, or SOURCE#INDEX such as drawn#3")
-        return name, read_image(Path(name)), None
+        return name, read_image(Path(name)), None, 0
     source = open_source(spec)
-    if not (place.isascii() and place.isdigit() and int(place) < len(source)):
-        raise UsageError(f"{spec} has images 0 to {len(source) - 1}, not {place or 'nothing'}")
-    example, classes = source[int(place)], match_classes(network, source.vocabulary)
+    if not (number.isascii() and number.isdigit() and int(number) < len(source)):
+        raise UsageError(f"{spec} has images 0 to {len(source) - 1}, not {number or 'nothing'}")
+    example, classes = source[int(number)], match_classes(network, source.vocabulary)
     found = {classes[one] for one in example.ids if one in classes}
-    return name, example.image, found.pop() if len(found) == 1 else None
+    return name, example.image, found.pop() if len(found) == 1 else None, int(number)
 
 
 def _choose_layer(

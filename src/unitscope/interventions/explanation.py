@@ -137,14 +137,21 @@ class Explanation:
 
 
 def explain_image(
-    network: Network, layer: str, image: Picture, *, target: int | None = None, exact: bool = False
+    network: Network,
+    layer: str,
+    image: Picture,
+    *,
+    target: int | None = None,
+    exact: bool = False,
+    number: int = 0,
 ) -> Explanation:
     """One image's logit of a class, by default of the predicted one, as a sum over the units of a layer.
 
     Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids it,
     gradient times activation. (Paper A, the section on explaining predictions: the units of the last
     convolutional layer, summed over their cells, times the weights of a linear classifier.) The network is
-    left as it was found. Raises `UsageError` for a class or layer that the network does not have or a layer
+    left as it was found; where it draws random numbers, it does so by the image's `number` in its source.
+    Raises `UsageError` for a class or layer that the network does not have or a layer
     that gives the classes themselves, `NetworkError` where `exact` was asked for and the head is not linear
     or the sum misses the logit, where the network fails on the image, or where no gradient reaches the layer.
 
@@ -155,7 +162,7 @@ def explain_image(
     ('exact', (4,), True)
     """
     network = fix_size(network, image)
-    batch = feed_image(network, image)
+    batch = feed_image(network, image, number)
     maps, logits = read_layer(network, layer, batch)
     if target is not None and not 0 <= target < logits.shape[1]:
         raise UsageError(f"{network.name} has classes 0 to {logits.shape[1] - 1}, not {target}")
@@ -259,10 +266,10 @@ def fix_size(network: Network, image: Picture) -> Network:
     return replace(network, preprocessing=replace(network.preprocessing, size=(height, width)))
 
 
-def feed_image(network: Network, image: Picture) -> Input:
-    """A batch of one image as the network reads it, on the device of its parameters."""
+def feed_image(network: Network, image: Picture, number: int = 0) -> Input:
+    """A batch of one image, number `number` of its source, as the network reads it, on its device."""
     size = network.preprocessing.size or image.shape[:2]
-    return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, network.device)
+    return network.feed(np.stack([Frame(size, size).fit_image(image)]), number, network.device)
 
 
 def find_last_layer(network: Network) -> str:

@@ -19,6 +19,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import find_detectors, find_layer
 from unitscope.dissection.result import Dissection
+from unitscope.dissection.units import name_unit
 from unitscope.errors import SourceError, UsageError, check_seed
 from unitscope.interventions.ablation import Trial, open_trial
 from unitscope.interventions.attacks import (
@@ -33,6 +34,7 @@ from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units
 from unitscope.interventions.importance import measure_importance
 from unitscope.interventions.linear_head import check_hidden
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.network import Network, number_images
 from unitscope.networks.trace import evaluation, tap
 from unitscope.networks.unit_maps import read_units
@@ -98,7 +100,8 @@ class Movement:
 class AttackStudy(Result):
     """Attacks on a network, and the peaks of a layer's units before and after each; made by `study_attacks`.
 
-    The main table has a row a movement. The page is a sheet of attacked images and a figure of movements.
+    Units of `heads` of attention are called HEAD.UNIT. The main table has a row a movement. The page is a
+    sheet of attacked images and a figure of movements.
     """
 
     network: Network
@@ -110,8 +113,13 @@ class AttackStudy(Result):
     order: Int64[np.ndarray, "classes unit"]
     movements: tuple[Movement, ...]
     labels: Mapping[int, Concept] = field(default_factory=dict)
+    heads: int = 0
 
     files = ("movement.csv", "attacks.csv")
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, self.order.shape[1], self.heads)
 
     @property
     def success(self) -> Bool[np.ndarray, "attack"]:
@@ -223,7 +231,8 @@ def study_attacks(
     after = measure_peaks(network, layer, [one.image for one in attacked], numbers)
     order = importance.order
     rows = tuple(measure_movements(attacked, before, after, order, draws=draws, seed=seed))
-    return AttackStudy(network, layer, tuple(aims), attacked, before, after, order, rows, labels)
+    heads = count_heads(network, layer)
+    return AttackStudy(network, layer, tuple(aims), attacked, before, after, order, rows, labels, heads)
 
 
 def read_pixels(network: Network, picture: Picture) -> Pixels:

@@ -68,7 +68,8 @@ class ExplainedImage:
             names = (label.label, label.category) if label else (None, None)
             figures = float(found.activation[unit]), float(found.contributions[unit]), found.share(unit)
             rows.append((unit, *names, *figures))
-        return Table(COLUMNS, tuple(rows), left=(1, 2))
+        table = Table(COLUMNS, tuple(rows), left=(1, 2))
+        return table.extend("head_unit", map(found.name_unit, self.shown)) if found.heads else table
 
     def text(self) -> str:
         """The prediction, then the logit as a sum over units and a rest."""
@@ -76,10 +77,10 @@ class ExplainedImage:
         if not found.changes:
             return f"{self._spell_prediction()}\n{self._warning}"
         rows = [["unit", "label", "activation", "contribution", "share"]]
-        for unit, label, category, activation, contribution, share in self.table().rows:
+        for unit, label, category, activation, contribution, share, *_ in self.table().rows:
             named = f"{label} ({category})" if label else "-"
             part = "-" if share is None else f"{share:.1%}"
-            rows.append([str(unit), named, f"{activation:.3g}", signed(contribution), part])
+            rows.append([found.name_unit(unit), named, f"{activation:.3g}", signed(contribution), part])
         rows += [["", name, "", signed(value), ""] for name, value in self.sums[1:]]
         rows.append(["", f"logit of {found.name(found.target)}", "", f"{found.logit:.2f}", ""])
         return f"{self._spell_prediction()}\n{align(rows, left=(1,))}"
@@ -97,12 +98,21 @@ class ExplainedImage:
         if not found.changes:
             return line
         if found.reads:
-            over += f", read at its {join(found.reads)}"
+            over += f", read at its {self._spell_reads()}"
         if found.method == "exact":
             return f"{line}\nexact sum {over}"
         if found.method == "inexact":
             return f"{line}\nnot an exact sum {over}: it is off by {abs(found.gap):.2g}"
         return f"{line}\nan approximation, {found.method} {over}; the sum is off by {abs(found.gap):.2f}"
+
+    def _spell_reads(self) -> str:
+        """On which tokens the logits depend; of several class tokens how many, and what is shown of them."""
+        found, classes = self.explanation, self.explanation.class_tokens
+        words = join(found.reads)
+        if classes is None or classes.shape[1] < 2 or "class tokens" not in found.reads:
+            return words
+        mean = ", whose mean is the activation" if found.reads == ("class tokens",) else ""
+        return words.replace("class tokens", f"{classes.shape[1]} class tokens") + mean
 
     @property
     def _warning(self) -> str:
@@ -164,7 +174,8 @@ class Explanations(Result):
     def tables(self) -> dict[str, Table]:
         """The units shown of every image, and the deletion test."""
         rows = tuple((image.key, *row) for image in self.images for row in image.table().rows)
-        units = Table(("image", *COLUMNS), rows, left=(0, 2, 3))
+        columns = self.images[0].table().columns if self.images else COLUMNS
+        units = Table(("image", *columns), rows, left=(0, 2, 3))
         return {"explanation.csv": units, **(self.deletion.tables() if self.deletion else {})}
 
     def text(self) -> str:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from unitscope.axes import Picture
 from unitscope.concepts.frames import Frame
+from unitscope.dissection.units import name_unit
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Maps, edited
 from unitscope.interventions.linear_head import check_hidden, read_head, read_logits, remove_units, seek_head
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.network import Input, Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
@@ -48,7 +50,8 @@ class Explanation:
 
     Units are removed from all tokens of a sequence: class tokens, registers and patches. Where a layer has
     others than patches, `reads` says on which of them the logits depend. Where that is class tokens alone,
-    `activation` is the mean of `class_tokens`, the activations there.
+    `activation` is the mean of `class_tokens`, the activations in those that are read. Units of `heads` of
+    attention are called HEAD.UNIT.
     """
 
     network: str
@@ -62,6 +65,7 @@ class Explanation:
     method: Method
     reads: tuple[Token, ...] = ()
     class_tokens: Float32[np.ndarray, "unit token"] | None = None
+    heads: int = 0
 
     @property
     def changes(self) -> bool:
@@ -109,6 +113,10 @@ class Explanation:
         """A contribution as a fraction of logit minus rest; None where that is not above 0."""
         total = self.logit - self.rest
         return float(self.contributions[unit] / total) if total > 0 else None
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, len(self.contributions), self.heads)
 
     def name(self, target: int) -> str:
         """What a class is called: its name for people, or its number."""
@@ -196,6 +204,7 @@ def explain_image(
         method,
         reads,
         class_tokens,
+        count_heads(network, layer),
     )
 
 
@@ -215,8 +224,8 @@ def find_reads(
 ) -> tuple[tuple[Token, ...], Float32[np.ndarray, "unit token"]]:
     """On which tokens of a layer the logits depend, and what its units are in the class tokens of an image.
 
-    Found by removing all units from some of the tokens. Nothing where the layer has patches alone. Raises
-    `UsageError` for an unknown layer.
+    Of several class tokens those that the logits depend on, if on any. Found by removing all units from some
+    of the tokens. Nothing where the layer has patches alone. Raises `UsageError` for an unknown layer.
     """
     seen: list[tuple[Tensor, int]] = []
 
@@ -224,10 +233,12 @@ def find_reads(
         seen.append((read_others(raw, layout, layer), layout.classes))
         return raw
 
-    def drop(kind: Token, raw: Tensor, layout: Layout) -> Tensor:
+    def drop(kind: Token | int, raw: Tensor, layout: Layout) -> Tensor:
         maps, others = read_units(raw, layout, layer), read_others(raw, layout, layer).clone()
         if kind == "patches":
             maps = torch.zeros_like(maps)
+        elif isinstance(kind, int):
+            others[:, :, kind] = 0
         else:
             spans = {"class tokens": slice(layout.classes), "registers": slice(layout.classes, None)}
             others[:, :, spans[kind]] = 0
@@ -242,9 +253,15 @@ def find_reads(
         others, classes = seen[0]
         kinds = get_args(Token) if others.shape[2] else ()
         near = _SAME * float(logits.abs().max())
-        outputs = {kind: run(partial(drop, kind)) for kind in kinds}
-    reads = [kind for kind, found in outputs.items() if not torch.allclose(found, logits, _SAME, near)]
-    return tuple(reads), others[0, :, :classes, 0].cpu().numpy()
+        places = list(range(min(classes, others.shape[2])))
+
+        def changes(kind: Token | int) -> bool:
+            return not torch.allclose(run(partial(drop, kind)), logits, _SAME, near)
+
+        reads = tuple(kind for kind in kinds if changes(kind))
+        # Of a class and a distillation token the network may read one alone.
+        read = [place for place in places if changes(place)] if len(places) > 1 else []
+    return reads, others[0, :, read or places, 0].cpu().numpy()
 
 
 def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[Tensor, "image classes"]]:

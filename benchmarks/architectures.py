@@ -113,13 +113,17 @@ def tell(rows: Sequence[LayerShape]) -> dict[str, object]:
         "refused": len(refused),
         "unread": len(unread),
         "refused_layers": gather(f"{row.name} [{row.raw}]" for row in refused),
-        "unread_layers": gather(f"{row.kind}: {row.reason or 'another first axis for three images'}" for row in unread),
+        "unread_layers": gather(
+            f"{row.kind}: {row.reason or 'another first axis for three images'}" for row in unread
+        ),
     }
 
 
 def gather(texts: Iterator[str]) -> str:
     """Names with their numbers left out, and how many there are of each."""
-    kinds = Counter(re.sub(r"(?<![A-Za-z\[ x])\d+(?=[.@\]]|\b(?! x))", "N", re.sub(r"#\d+", "", text)) for text in texts)
+    kinds = Counter(
+        re.sub(r"(?<![A-Za-z\[ x])\d+(?=[.@\]]|\b(?! x))", "N", re.sub(r"#\d+", "", text)) for text in texts
+    )
     return "; ".join(f"{name} ({count})" for name, count in kinds.most_common())
 
 
@@ -177,7 +181,10 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
             rate = made / (time.monotonic() - started)
             left = 2 * (len(names) - number) - 1
             ends = time.strftime("%H:%M", time.localtime(time.time() + left / rate))
-            told = row.note or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
+            told = (
+                row.note
+                or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
+            )
             print(
                 f"[{number + 1}/{len(names)}] {library} {name} {size[0]} x {size[1]}: {told[:100]}; {row.seconds} s; "
                 f"{60 * rate:.1f} rows a minute, ends about {ends}",
@@ -204,7 +211,9 @@ def main() -> None:
     libraries = [given.only] if given.only else ["timm", "transformers"]
     names = [(library, name) for library in libraries for name in list_names(library)]
     if unknown := set(given.families) - {name for _, name in names}:
-        parser.error(f"no family {', '.join(sorted(unknown))}; there are {', '.join(name for _, name in names)}")
+        parser.error(
+            f"no family {', '.join(sorted(unknown))}; there are {', '.join(name for _, name in names)}"
+        )
     names = [one for one in names if not given.families or one[1] in given.families]
     first, parts = map(int, given.part.split("/"))
     run(names[first - 1 :: parts], given.out)

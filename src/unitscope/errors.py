@@ -74,7 +74,7 @@ def say_near(name: str, known: Iterable[str], most: int = 4) -> str:
     >>> say_near("resnet19", ["resnet18", "vgg16"])
     '; near names: resnet18'
     """
-    near = difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=most, cutoff=0.5)
     return f"; near names: {', '.join(near)}" if near else ""
 
 

@@ -1,13 +1,16 @@
 """Which tokens edits reach, on small networks of every kind: compared with plain hooks."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
 from torch import Tensor, nn
+from transformers import DeiTConfig, DeiTForImageClassification, DeiTForImageClassificationWithTeacher
 
 from generated import UNITS, PlantedTokens, planted_segmenter, planted_studio, segment_alone
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
@@ -20,16 +23,17 @@ from unitscope.interventions.ablation import find_targets, score_removals
 from unitscope.interventions.attacks import ProjectedGradient
 from unitscope.interventions.deletion import measure_deletion
 from unitscope.interventions.detection import detect
-from unitscope.interventions.edits import check_reach, edited, set_units
+from unitscope.interventions.edits import check_reach, edited, find_tokens, set_units
 from unitscope.interventions.explained_images import explain
 from unitscope.interventions.explanation import explain_image, feed_image, is_sum
+from unitscope.interventions.linear_head import read_logits
 from unitscope.interventions.painting.easel import Easel
 from unitscope.interventions.painting.edit_lists import Painting
 from unitscope.interventions.repainting import repaint_pixels, stack_edits
 from unitscope.interventions.unit_values import measure_layers
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.trace import evaluation
+from unitscope.networks.trace import evaluation, tap
 
 CLASSES = ("blue", "green", "red")
 DIM, SIDE = 12, 32
@@ -412,3 +416,63 @@ def test_paint_leaves_class_tokens_alone(generator: Generator) -> None:
         handle.remove()
     assert torch.equal(seen[-1][:, 0], before[:, 0])
     assert not torch.equal(seen[-1], before)
+
+
+def make_distilled(kind: str) -> tuple[Network, str]:
+    """Networks with a class and a distillation token, and the layer that their heads read."""
+    torch.manual_seed(0)
+    config = DeiTConfig(
+        image_size=SIDE, patch_size=8, hidden_size=DIM, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=DIM, num_labels=3,
+    )  # fmt: skip
+    sizes = {"img_size": SIDE, "patch_size": 8, "embed_dim": DIM, "depth": 1, "num_heads": 2}
+    module: nn.Module = {
+        "timm": lambda: timm.create_model("deit_tiny_distilled_patch16_224", num_classes=3, **sizes),
+        "both": lambda: DeiTForImageClassificationWithTeacher(config),
+        "class": lambda: DeiTForImageClassification(config),
+    }[kind]()
+    for parameter in module.eval().parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return Network(
+        module, Preprocessing((SIDE, SIDE)), CLASSES
+    ), "norm" if kind == "timm" else "deit.layernorm"
+
+
+@pytest.mark.parametrize(("kind", "read"), [("timm", 2), ("both", 2), ("class", 1)])
+def test_both_tokens_of_distilled_networks_are_class_tokens(kind: str, read: int) -> None:
+    network, layer = make_distilled(kind)
+    batch = feed_image(network, Fields()[1].image)
+    assert find_tokens(network, layer, batch) == (2, 0)
+    with edited(network, set_units(layer, [3, 5], DIM, tokens="class")), torch.no_grad():
+        found = read_logits(network.run(batch))
+    with dropped(network, layer, [3, 5], slice(2)), torch.no_grad():
+        torch.testing.assert_close(found, read_logits(network.run(batch)))
+    [explained] = explain(network, Fields()[1].image, layer).images
+    values, text = explained.explanation.class_tokens, explained.text()
+    with tap(network, [layer]) as see:
+        wanted = see(batch)[layer][0, :read].numpy()
+    np.testing.assert_allclose(values, wanted.T, rtol=1e-5)
+    np.testing.assert_allclose(explained.explanation.activation, wanted.mean(0), rtol=1e-5, atol=1e-6)
+    several = "read at its 2 class tokens, whose mean is the activation" in text
+    assert several == (read == 2)
+    assert explained.explanation.reads == ("class tokens",)
+
+
+def test_units_of_heads_are_called_alike_everywhere(tmp_path: Path) -> None:
+    network, layer, source = make("class"), "blocks.0.attn@heads", Fields()
+    [explained] = explain(network, source[1].image, layer).images
+    names = [explained.explanation.name_unit(unit) for unit in explained.shown]
+    assert set(names) <= {f"{head}.{unit}" for head in (0, 1) for unit in range(6)}
+    assert [row["head_unit"] for row in explained.table().records()] == names
+    assert all(f"\n {name}" in explained.text() for name in names)
+    found = detect(network, layer, source, "red")
+    assert found.tables()["detectors.csv"].columns[-1] == "head_unit"
+    assert f"unit {found.name_unit(found.units[0])} is silent" in found.text()
+    removal = study_removal(network, layer, source, draws=2)
+    row = removal.tables()["importance.csv"].records()[0]
+    assert row["head_unit"] == f"{row['unit'] // 6}.{row['unit'] % 6}"
+    assert removal.graph()["units"][0]["head_unit"]
+    removal.page(tmp_path)
+    assert re.search(r"unit [01]\.[0-5]\b", (tmp_path / "index.html").read_text())
+    plain = explain(network, source[1].image, "blocks.0").images[0]
+    assert "head_unit" not in plain.table().columns

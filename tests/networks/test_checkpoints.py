@@ -4,12 +4,15 @@ import argparse
 import collections
 import dataclasses
 import datetime
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from saved import OTHER, STATE, Trainer, check, make, with_prefix
@@ -262,3 +265,88 @@ def test_stand_ins_keep_what_they_were_given(tmp_path: Path) -> None:
     assert found["a"].state == {"parts": {"rate": 0.1}}
     assert found["b"].values == [1]
     assert names == ("saved.Trainer", f"{__name__}.Log")
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("zipped", [True, False, None], ids=["zip", "legacy", "plain"])
+def test_arrays_of_numpy_are_weights_too(zipped: bool | None, protocol: int, tmp_path: Path) -> None:
+    arrays = {key: value.numpy().copy("F") for key, value in STATE.items()}
+    saved = {
+        "model": arrays,
+        "more": {"order": np.array(["a"]), "big": np.zeros(2, ">f4")},
+    }
+    if zipped is None:
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(saved, protocol))
+    else:
+        torch.save(saved, tmp_path / "a.pkl", pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    found = read_weights(tmp_path / "a.pkl")
+    assert list(found) == [f"model/{key}" for key in STATE]
+    for key, value in STATE.items():
+        torch.testing.assert_close(found[f"model/{key}"], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_tensors_in_a_plain_pickle_are_read(protocol: int, tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"net": STATE, "epoch": 3}, protocol))
+    found = read_weights(tmp_path / "a.pkl")
+    assert list(found) == [f"net/{key}" for key in STATE]
+    assert all(torch.equal(found[f"net/{key}"], value) for key, value in STATE.items())
+
+
+def test_safetensors_are_known_by_what_they_are(tmp_path: Path) -> None:
+    save_file({key: value.contiguous() for key, value in STATE.items()}, tmp_path / "a.bin", {"epoch": "3"})
+    torch.save(STATE, tmp_path / "b.safetensors")
+    assert all(list(read_weights(tmp_path / name)) for name in ("a.bin", "b.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.pt", b"", "is empty; download or copy it again"),
+        (
+            "a.pt",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "pointer of Git LFS; .*git lfs pull",
+        ),
+        ("a.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
+        ("a.pt", b"\n<!DOCTYPE html><html>", "is a web page; download the file itself"),
+        ("a.pth.gz", b"\x1f\x8b\x08\x00", "is compressed by gzip; unpack it"),
+        ("a.pt", b"PK\x03\x04" + bytes(99), "is cut short; download or copy it again"),
+        ("a.json", b'{"weight_map": {}}', "is an index of several files of weights; give one file"),
+        ("a.pt", bytes(99), r"not a readable weights file: it is damaged, or of another system \(KeyError"),
+        ("a.pt", b"\x80\x05\x96\xff\xff\xff\xff\x00\x00\x00\x00.", "holds more data than it does"),
+    ],
+)
+def test_what_came_in_place_of_weights_is_told(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(NetworkError, match=said):
+        read_weights(tmp_path / name)
+
+
+def test_archives_and_single_tensors_are_told(tmp_path: Path) -> None:
+    torch.save(torch.zeros(3), tmp_path / "one.pt")
+    with pytest.raises(NetworkError, match="holds a Tensor that is not a state dict"):
+        read_weights(tmp_path / "one.pt")
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        archive.write(tmp_path / "one.pt", "one.pt")
+    with pytest.raises(NetworkError, match="an archive of other files; unpack it"):
+        read_weights(tmp_path / "many.zip")
+
+
+def test_files_in_files_are_read_once_and_no_deeper(tmp_path: Path) -> None:
+    """A pickle whose tensors are files that hold such files again, each twice, would take forever."""
+
+    class Inner:
+        def __init__(self, data: bytes) -> None:
+            self.data = data
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return torch.storage._load_from_bytes, (self.data,)
+
+    data = pickle.dumps([1], 4)
+    for _ in range(40):
+        data = pickle.dumps([Inner(data), Inner(data)], 4)  # the same bytes, kept once
+    assert len(data) < 10_000
+    (tmp_path / "a.pkl").write_bytes(data)
+    with pytest.raises(NetworkError):
+        read_weights(tmp_path / "a.pkl")

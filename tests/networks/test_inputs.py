@@ -1,5 +1,6 @@
 """Networks that take more than one RGB picture: two inputs, lists, texts besides, gray."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +18,14 @@ from unitscope.interventions.ablation import Trial, score_removals, single_units
 from unitscope.interventions.attacks import classify_pixels
 from unitscope.interventions.edits import edited, set_units
 from unitscope.interventions.explanation import explain_image
+from unitscope.interventions.importance import correlate_peaks
+from unitscope.interventions.linear_head import check_hidden
 from unitscope.interventions.replay import replay
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.places import list_places
 from unitscope.networks.trace import hook_layer, list_layers, tap
-from unitscope.networks.weights import random_weights
+from unitscope.networks.weights import put_weights, random_weights
 
 SIZE = (32, 32)
 EXACT = replace(us.CONVENTIONS["pnas"], reduction=1)
@@ -315,3 +318,65 @@ def test_preprocessing_that_does_not_fit_is_wrong_usage(options: dict[str, Any],
     with pytest.raises(UsageError, match=said):
         Preprocessing(**options)
     assert Preprocessing(mean=(0.5,)).mean == (0.5, 0.5, 0.5)
+
+
+def run_singly(module: nn.Module, batch: Tensor) -> Tensor:
+    return torch.cat([module(image[None]) for image in batch])
+
+
+def test_images_that_are_passed_one_by_one_are_told() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+    network = Network(module, Preprocessing(size=SIZE), ("a", "b"), forward=run_singly)
+    said = r"gives (1 array \(4 x 30 x 30\) for|16 outputs for 4) .*one by one.*(pass a batch at once)"
+    with pytest.raises(NetworkError, match=said):
+        us.dissect(network, paint(), ["1"])
+    trial = Trial(paint(), np.arange(6), np.arange(6) % 2)
+    for method in ("plain", "replay"):
+        with pytest.raises(NetworkError, match=said):
+            score_removals(network, "1", trial, single_units(4), method=method)
+    with pytest.raises(NetworkError, match=said):
+        correlate_peaks(network, "1", trial)
+    assert explain_image(network, "1", paint()[0].image).method == "exact"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [(lambda y: {"scores": y}, "a dict (scores)"), (lambda y: (y,), "a tuple of 1")]
+)
+def test_outputs_that_hold_logits_somewhere_are_told(output: Any, said: str) -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
+    network = Network(module, Preprocessing(size=SIZE), forward=lambda net, batch: output(net(batch)))
+    with pytest.raises(NetworkError, match=re.escape(f"but {said}")):
+        explain_image(network, "1", paint()[0].image)
+
+
+def test_a_network_that_fails_is_told_in_one_line_where_its_layers_are_hooked() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(NetworkError, match=r"network failed on an input of 32 x 32 pixels: .*1 channels"):
+        check_hidden(Network(module), "0", torch.zeros(1, 3, 32, 32))
+
+
+def test_weights_without_numbers_or_shapes_are_told() -> None:
+    bare, lazy = nn.Linear(2, 2, device="meta"), nn.Sequential(nn.LazyConv2d(4, 3))
+    with pytest.raises(NetworkError, match=r"without numbers \(weight, on the meta device\)"):
+        Network(bare)
+    with pytest.raises(NetworkError, match=r"without a shape yet \(0.weight, of a lazy module\)"):
+        list_layers(lazy, SIZE)
+    with pytest.raises(NetworkError, match="without numbers"):
+        put_weights(bare, {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+    lazy(torch.zeros(1, 3, 8, 8))
+    assert list_layers(lazy, SIZE)[0].shape == (4, 30, 30)
+
+
+def test_sparse_outputs_are_told() -> None:
+    class Sparse(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.relu().to_sparse()
+
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), Sparse())
+    assert "gives a sparse array, which has no maps" in list_layers(module, SIZE)[1].reason
+    with pytest.raises(NetworkError, match="sparse array"):
+        us.dissect(Network(module, Preprocessing(size=SIZE)), paint(), ["1"])

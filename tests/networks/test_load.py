@@ -410,7 +410,7 @@ def test_factories_that_fail(code: str, factory: str, kind: type[Exception], sai
         ("torchvision:", "'torchvision:' does not say which network; wanted torchvision:NAME"),
         ("zoo:", "'zoo:' does not say which network; wanted zoo:NAME"),
         ("floder:net", "unknown network 'floder:net'.*; wanted torchvision:NAME, .* or zoo:NAME"),
-        ("zoo:scenes", "the zoo has no network .scenes.; it has scene-classifier, segmenter, generator"),
+        ("zoo:scenes", "the zoo has no network .scenes.; it has scene-classifier, scene-transformer"),
         ("nowhere.py:make", "there is no file nowhere.py"),
     ],
 )

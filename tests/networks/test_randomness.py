@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
@@ -17,8 +18,11 @@ import made
 from unitscope.dissection.activations import read_activations
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import NetworkError
+from unitscope.experiments.movement import measure_peaks, read_pixels
 from unitscope.interventions.ablation import Trial, score_removals, single_units
+from unitscope.interventions.attacks import ProjectedGradient, attack_images, classify_pixels
 from unitscope.interventions.edits import Edit, edited
+from unitscope.interventions.explained_images import explain
 from unitscope.interventions.explanation import explain_image
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.generators import GeneratedImages, Generator
@@ -194,6 +198,36 @@ def test_removals_explanations_and_peaks_repeat_and_agree_with_the_plain_loop(dr
         np.testing.assert_allclose(one, third, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("draw", ["dropout", "own of numpy", "own of Python"])
+def test_explanations_and_attacks_draw_by_the_number_of_the_image(draw, tmp_path):
+    network, source = build(draw), made.make_source(4, size=(64, 64))
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    for number, example in enumerate(source.examples):
+        Image.fromarray(example.image).save(tmp_path / "set" / "a" / f"{number}.png")
+
+    def run(number):
+        batch = number_images(network.feed(source[2].image[None], 0), [number])
+        with evaluation(network), torch.no_grad():
+            return network.run(batch)[0].double().numpy()
+
+    named, bare = explain(network, [f"folder:{tmp_path / 'set'}#2", source[2].image], "noisy").images
+    np.testing.assert_array_equal(named.explanation.logits, run(2))
+    np.testing.assert_array_equal(bare.explanation.logits, run(0))
+    assert not np.array_equal(run(0), run(2))
+    pixels = read_pixels(network, source[2].image)
+    with evaluation(network), torch.no_grad():
+        np.testing.assert_allclose(classify_pixels(network, pixels, 2).numpy(), run(2), rtol=1e-4)
+    attack = ProjectedGradient("linf", eps=0.3, steps=3)
+    one, other = attack_images(network, [pixels] * 2, [0, 0], attack, numbers=[2, 3])
+    (again,) = attack_images(network, [pixels], [0], attack, numbers=[2])
+    assert torch.equal(one.image, again.image)
+    assert not torch.equal(one.image, other.image)
+    peaks = measure_peaks(network, "noisy", [pixels, pixels], [2, 3])
+    with tap(network, ["noisy"]) as read:
+        maps = [read(number_images(pixels[None], [number]))["noisy"] for number in (2, 3)]
+    np.testing.assert_allclose(peaks, torch.cat(maps).amax((2, 3)).numpy(), rtol=1e-6)
+
+
 class Deadly(list):
     """Examples of which the seventh kills the process that asks for it."""
 
@@ -262,6 +296,57 @@ def test_shuffled_patches_are_refused_and_what_comes_before_is_not(kept):
     for layer in ("shuffled", "block"):
         with pytest.raises(NetworkError, match=rf"(?s){layer}.* of masked .*(does not mask|before)"):
             dissect(network, source, [layer], trust_layout=True)
+
+
+class Attending(Masked):
+    """The same, with what its blocks add to their tokens, in which attention mixes all."""
+
+    def __init__(self, kept):
+        super().__init__(kept)
+        self.attention, self.added = nn.MultiheadAttention(8, 2, batch_first=True), nn.Identity()
+
+    def forward(self, x):
+        tokens = super().forward(x)
+        return self.added(self.attention(tokens, tokens, tokens)[0])
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.25])
+def test_layers_that_mix_shuffled_patches_are_refused_too(kept):
+    network = Network(Attending(kept), PREPARED, name="masked")
+    where = {row.name: row.place for row in list_places(network)}
+    assert (where["first"], where["added"], where["attention[0]"]) == ("in place", "elsewhere", "elsewhere")
+    for layer in ("added", "attention[0]"):
+        with pytest.raises(NetworkError, match=r"places at random: .*does not mask"):
+            probe_layers(network, [layer], (64, 64))
+
+
+def test_layers_that_mix_patches_in_order_are_not_taken_for_shuffled():
+    class Dropping(Attending):
+        def forward(self, x):
+            tokens = self.first(self.embed(x).flatten(2).transpose(1, 2) + self.places)
+            dropped = functional.dropout(tokens, 0.2)
+            return self.added(self.attention(dropped, dropped, dropped)[0])
+
+    network = Network(Dropping(1.0), PREPARED)
+    *_, places, drawn = probe_layers(network, ["first", "added"], (64, 64))
+    assert drawn
+    assert places["first"].where == "in place"
+    assert places["added"].where in ("in place", "mixed")
+
+
+@pytest.mark.parametrize("kind", ["of the machine", "in a list", "made anew"])
+def test_sources_that_cannot_be_seeded_are_told_where_they_are_drawn_from(kind):
+    generators = {"of the machine": random.SystemRandom(), "in a list": [random.Random()], "made anew": None}
+
+    def draw(_, maps):
+        own = generators[kind]
+        return maps + (own[0] if isinstance(own, list) else own or random.Random()).random()
+
+    used, unused = Network(Drawing(draw), PREPARED), Network(Drawing(lambda _, maps: maps), PREPARED)
+    used.module.held = unused.module.held = generators[kind]
+    with pytest.raises(NetworkError, match="whose seeds could be set"):
+        probe_layers(used, ["noisy"], (64, 64))
+    assert not probe_layers(unused, ["noisy"], (64, 64))[3]
 
 
 def test_what_differs_without_random_numbers_is_refused():

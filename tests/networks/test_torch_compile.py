@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
 from unitscope.networks.trace import hook_layer, list_layers, tap
 
@@ -100,3 +102,14 @@ def test_a_part_in_torchscript_leaves_the_others_readable(
         assert torch.equal(read(image)["1@in"], inner(image))
     with pytest.raises(NetworkError, match=r"layer 0.1 of Sequential is TorchScript"), tap(network, ["0.1"]):
         pass
+
+
+def test_an_exported_program_is_told_in_one_line(tmp_path: Path) -> None:
+    code = """
+import torch
+def net():
+    return torch.export.export(torch.nn.Conv2d(3, 4, 3), (torch.zeros(1, 3, 8, 8),)).module()
+"""
+    (file := tmp_path / "nets.py").write_text(code)
+    with pytest.raises(NetworkError, match="is an exported program, whose layers cannot be read"):
+        load_network(f"{file}:net")

@@ -17,7 +17,7 @@ from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.run_files import FORMAT, name_files, write_run
-from unitscope.dissection.units import Unit, Units
+from unitscope.dissection.units import Unit, Units, name_unit
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.places import Place
@@ -184,8 +184,7 @@ class LayerDissection(Units):
 
     def name_unit(self, unit: int) -> str:
         """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
-        head, inner = divmod(unit, len(self) // max(self.heads, 1))
-        return f"{head}.{inner}" if self.heads else str(unit)
+        return name_unit(unit, len(self), self.heads)
 
     def __iter__(self) -> Iterator[Unit]:
         return (self[unit] for unit in range(len(self)))

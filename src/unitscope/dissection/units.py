@@ -79,6 +79,16 @@ def _spell(figure: Any) -> str:
     return guard_cell(figure or "") if figure is None or isinstance(figure, str) else str(int(figure))
 
 
+def name_unit(unit: int, units: int, heads: int) -> str:
+    """What one of `units` units is called: its number, or HEAD.UNIT where they belong to heads of attention.
+
+    >>> name_unit(20, 64, 4), name_unit(20, 64, 0)
+    ('1.4', '20')
+    """
+    head, inner = divmod(unit, units // max(heads, 1))
+    return f"{head}.{inner}" if heads else str(unit)
+
+
 @dataclass(frozen=True)
 class Unit(Units):
     """One row of `units.csv`: a unit with its name and the evidence for it.

@@ -26,6 +26,7 @@ from unitscope.interventions.edits import (
 from unitscope.interventions.importance import By, correlate_peaks, measure_importance
 from unitscope.interventions.linear_head import check_hidden, read_logits
 from unitscope.interventions.sweeps import sweep_removals
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 
@@ -84,7 +85,9 @@ def study_removal(
     about = (network.name, layer, network.classes, steps, draws, seed, *sources)
     _, batch = next(read_images(network, testing, 1))
     reached = None if find_tokens(network, layer, batch) is None else tokens
-    return Removal(*about, ranked, tested, correlation, tuple(sweeps), named, reached)
+    return Removal(
+        *about, ranked, tested, correlation, tuple(sweeps), named, reached, count_heads(network, layer)
+    )
 
 
 def choose_counts(units: int) -> tuple[int, ...]:

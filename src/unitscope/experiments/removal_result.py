@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
+from unitscope.dissection.units import name_unit
 from unitscope.files import write_whole
 from unitscope.interventions.edits import Reach
 from unitscope.interventions.importance import (
@@ -83,6 +84,7 @@ class Removal(Result):
     is measured on: `sweeps`, `correlation[class, unit]` of peak and probability. `named` is the layer's
     dissection where there is one. `tokens` are those that units were removed from, None where the layer
     has no tokens beside patches. `counts` are the numbers of units removed, among them `few` and `many`.
+    Units of `heads` of attention are called HEAD.UNIT.
 
     The main table has a row a class and unit. The page takes `pictures`, for the names and images of units.
     """
@@ -103,6 +105,7 @@ class Removal(Result):
     sweeps: tuple[Sweep, ...]
     named: LayerDissection | None = None
     tokens: Reach | None = None
+    heads: int = 0
 
     files = ("importance.csv", "removal.csv", "classes.csv", "graph.json")
 
@@ -110,6 +113,10 @@ class Removal(Result):
     def units(self) -> int:
         """How many units the layer has."""
         return len(self.ranked.margin[0])
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, self.units, self.heads)
 
     @property
     def targets(self) -> Int64[np.ndarray, "class"]:
@@ -190,7 +197,9 @@ class Removal(Result):
             for rank, unit in enumerate(self.ranked.order[target].tolist(), 1):
                 figures = (float(table[target, unit]) for table in (*measured, self.correlation))
                 rows.append((self.classes[target], unit, rank, *figures, *names[unit]))
-        return Table(columns, tuple(rows), left=(0, 10, 11))
+        table = Table(columns, tuple(rows), left=(0, 10, 11))
+        called = (self.name_unit(row[1]) for row in rows)
+        return table.extend("head_unit", called) if self.heads else table
 
     def _name(self, unit: int) -> tuple[str, str, float | None]:
         """A unit's concept, category and IoU: empty where nothing was found, None without a dissection."""
@@ -217,7 +226,8 @@ class Removal(Result):
         edges = list(list_edges(self.ranked))
         nodes = []
         for unit in dict.fromkeys([*shared_units(self.ranked), *sorted(edge.unit for edge in edges)]):
-            names = dict(zip(("concept", "category", "iou"), self._name(unit), strict=True))
+            names: dict[str, Any] = {"head_unit": self.name_unit(unit)} if self.heads else {}
+            names |= dict(zip(("concept", "category", "iou"), self._name(unit), strict=True))
             classes = [self.classes[edge.target] for edge in edges if edge.unit == unit]
             nodes.append({"unit": unit, **names, "classes": classes})
         columns = ("class", "unit", "rank", "drop", "peak_correlation")

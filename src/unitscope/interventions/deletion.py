@@ -215,7 +215,7 @@ def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Gene
 def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_Run]:
     with replay(network, layer) as rest:
         for index in range(len(source)):
-            image = feed_image(network, source[index].image)
+            image = feed_image(network, source[index].image, int(index))
             maps, output = rest.start(image)
             logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))

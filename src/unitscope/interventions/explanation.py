@@ -12,9 +12,11 @@ from torch import Tensor
 
 from unitscope.axes import Picture
 from unitscope.concepts.frames import Frame
+from unitscope.dissection.units import name_unit
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Maps, edited
 from unitscope.interventions.linear_head import check_hidden, read_head, read_logits, remove_units, seek_head
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.network import Input, Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer, list_layers, tap
@@ -48,7 +50,8 @@ class Explanation:
 
     Units are removed from all tokens of a sequence: class tokens, registers and patches. Where a layer has
     others than patches, `reads` says on which of them the logits depend. Where that is class tokens alone,
-    `activation` is the mean of `class_tokens`, the activations there.
+    `activation` is the mean of `class_tokens`, the activations in those that are read. Units of `heads` of
+    attention are called HEAD.UNIT.
     """
 
     network: str
@@ -62,6 +65,7 @@ class Explanation:
     method: Method
     reads: tuple[Token, ...] = ()
     class_tokens: Float32[np.ndarray, "unit token"] | None = None
+    heads: int = 0
 
     @property
     def changes(self) -> bool:
@@ -110,6 +114,10 @@ class Explanation:
         total = self.logit - self.rest
         return float(self.contributions[unit] / total) if total > 0 else None
 
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, len(self.contributions), self.heads)
+
     def name(self, target: int) -> str:
         """What a class is called: its name for people, or its number."""
         return self.classes[target].replace("_", " ") if self.classes else f"class {target}"
@@ -137,14 +145,21 @@ class Explanation:
 
 
 def explain_image(
-    network: Network, layer: str, image: Picture, *, target: int | None = None, exact: bool = False
+    network: Network,
+    layer: str,
+    image: Picture,
+    *,
+    target: int | None = None,
+    exact: bool = False,
+    number: int = 0,
 ) -> Explanation:
     """One image's logit of a class, by default of the predicted one, as a sum over the units of a layer.
 
     Exact where the units reach a last linear layer one by one (`find_head`), else, unless `exact` forbids it,
     gradient times activation. (Paper A, the section on explaining predictions: the units of the last
     convolutional layer, summed over their cells, times the weights of a linear classifier.) The network is
-    left as it was found. Raises `UsageError` for a class or layer that the network does not have or a layer
+    left as it was found; where it draws random numbers, it does so by the image's `number` in its source.
+    Raises `UsageError` for a class or layer that the network does not have or a layer
     that gives the classes themselves, `NetworkError` where `exact` was asked for and the head is not linear
     or the sum misses the logit, where the network fails on the image, or where no gradient reaches the layer.
 
@@ -155,7 +170,7 @@ def explain_image(
     ('exact', (4,), True)
     """
     network = fix_size(network, image)
-    batch = feed_image(network, image)
+    batch = feed_image(network, image, number)
     maps, logits = read_layer(network, layer, batch)
     if target is not None and not 0 <= target < logits.shape[1]:
         raise UsageError(f"{network.name} has classes 0 to {logits.shape[1] - 1}, not {target}")
@@ -189,6 +204,7 @@ def explain_image(
         method,
         reads,
         class_tokens,
+        count_heads(network, layer),
     )
 
 
@@ -208,8 +224,8 @@ def find_reads(
 ) -> tuple[tuple[Token, ...], Float32[np.ndarray, "unit token"]]:
     """On which tokens of a layer the logits depend, and what its units are in the class tokens of an image.
 
-    Found by removing all units from some of the tokens. Nothing where the layer has patches alone. Raises
-    `UsageError` for an unknown layer.
+    Of several class tokens those that the logits depend on, if on any. Found by removing all units from some
+    of the tokens. Nothing where the layer has patches alone. Raises `UsageError` for an unknown layer.
     """
     seen: list[tuple[Tensor, int]] = []
 
@@ -217,10 +233,12 @@ def find_reads(
         seen.append((read_others(raw, layout, layer), layout.classes))
         return raw
 
-    def drop(kind: Token, raw: Tensor, layout: Layout) -> Tensor:
+    def drop(kind: Token | int, raw: Tensor, layout: Layout) -> Tensor:
         maps, others = read_units(raw, layout, layer), read_others(raw, layout, layer).clone()
         if kind == "patches":
             maps = torch.zeros_like(maps)
+        elif isinstance(kind, int):
+            others[:, :, kind] = 0
         else:
             spans = {"class tokens": slice(layout.classes), "registers": slice(layout.classes, None)}
             others[:, :, spans[kind]] = 0
@@ -235,9 +253,15 @@ def find_reads(
         others, classes = seen[0]
         kinds = get_args(Token) if others.shape[2] else ()
         near = _SAME * float(logits.abs().max())
-        outputs = {kind: run(partial(drop, kind)) for kind in kinds}
-    reads = [kind for kind, found in outputs.items() if not torch.allclose(found, logits, _SAME, near)]
-    return tuple(reads), others[0, :, :classes, 0].cpu().numpy()
+        places = list(range(min(classes, others.shape[2])))
+
+        def changes(kind: Token | int) -> bool:
+            return not torch.allclose(run(partial(drop, kind)), logits, _SAME, near)
+
+        reads = tuple(kind for kind in kinds if changes(kind))
+        # Of a class and a distillation token the network may read one alone.
+        read = [place for place in places if changes(place)] if len(places) > 1 else []
+    return reads, others[0, :, read or places, 0].cpu().numpy()
 
 
 def read_layer(network: Network, layer: str, batch: Input) -> tuple[Maps, Float[Tensor, "image classes"]]:
@@ -259,10 +283,10 @@ def fix_size(network: Network, image: Picture) -> Network:
     return replace(network, preprocessing=replace(network.preprocessing, size=(height, width)))
 
 
-def feed_image(network: Network, image: Picture) -> Input:
-    """A batch of one image as the network reads it, on the device of its parameters."""
+def feed_image(network: Network, image: Picture, number: int = 0) -> Input:
+    """A batch of one image, number `number` of its source, as the network reads it, on its device."""
     size = network.preprocessing.size or image.shape[:2]
-    return network.feed(np.stack([Frame(size, size).fit_image(image)]), 0, network.device)
+    return network.feed(np.stack([Frame(size, size).fit_image(image)]), number, network.device)
 
 
 def find_last_layer(network: Network) -> str:

@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError
+from unitscope.errors import NetworkError, UnitscopeError, UsageError
 from unitscope.interventions.edits import Edit, Reach, count_units, edited
+from unitscope.networks.failures import tell_failure
 from unitscope.networks.network import Input, Network
+from unitscope.networks.structures import describe
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 
@@ -130,7 +132,10 @@ def read_logits(output: object) -> Float[Tensor, "image classes"]:
     """The logits among what a network gives. Raises `NetworkError` without finite ones."""
     logits = getattr(output, "logits", output)
     if not (isinstance(logits, Tensor) and logits.ndim == 2):
-        raise NetworkError("the network gives no logits [images, classes]; only classifiers can be scored")
+        raise NetworkError(
+            f"the network gives no logits [images, classes], but {describe(logits)}; only classifiers can be "
+            "scored: where the logits are in that, say Network(module, forward=lambda module, batch: ...)"
+        )
     if not bool(torch.isfinite(logits).all()):
         raise NetworkError(
             "the network gives logits that are not finite numbers; look at its input and weights"
@@ -144,7 +149,11 @@ def read_numbers(output: object) -> Float64[np.ndarray, "image classes"]:
 
 
 def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "image classes"]:
-    """The logits of a batch. Raises `UsageError` where the layer gives them itself: its units are classes."""
+    """The logits of a batch.
+
+    Raises `UsageError` where the layer gives them itself, so that its units are classes, `NetworkError` where
+    the network fails or gives no logits.
+    """
     given: list[Tensor] = []
 
     def note(raw: Tensor, _layout: Layout) -> Tensor:
@@ -152,7 +161,13 @@ def check_hidden(network: Network, layer: str, batch: Input) -> Float[Tensor, "i
         return raw
 
     with evaluation(network), torch.no_grad(), hook_layer(network, layer, note):
-        logits = read_logits(network.run(batch))
+        try:
+            output = network.run(batch)
+        except UnitscopeError:
+            raise
+        except Exception as error:
+            raise tell_failure(network.name, batch, error) from error
+    logits = read_logits(output)
     for raw in given:
         if raw.numel() == logits.numel() and torch.equal(raw.reshape(logits.shape), logits):
             raise UsageError(

@@ -152,7 +152,13 @@ class Replay:
 
             patches.enter_context(_patched(self._target, exchange))
             batch = tree_map(many, self.batch)
-            return self._call(number_images(batch, numbers_of(self.batch) * count))
+            output = self._call(number_images(batch, numbers_of(self.batch) * count))
+        if len(output) != count:
+            raise NetworkError(
+                f"{self.network.name} gives {len(output)} outputs for {count} images from {self.layer} on; "
+                "where images go through it one by one, have its `forward` pass a batch at once"
+            )
+        return output
 
     def _record(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)

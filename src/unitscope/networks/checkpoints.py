@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from unitscope.networks.inert_pickles import Inert, read_inert
+from unitscope.networks.inert_pickles import Inert, make_array, read_inert
 
 _DEEPEST, _MOST = 100, 200_000
 _OF_MODULES = ("_parameters", "_buffers", "_modules")
@@ -27,7 +27,7 @@ def read_checkpoint(path: Path) -> tuple[object, tuple[str, ...]]:
 
     Raises `pickle.UnpicklingError` or whatever the readers raise where the file is damaged.
     """
-    if path.suffix == ".safetensors":
+    if _is_safetensors(path):
         return load_file(path), ()
     _check_size(path)
     try:
@@ -41,7 +41,8 @@ def read_checkpoint(path: Path) -> tuple[object, tuple[str, ...]]:
 def list_tensors(found: object) -> dict[str, Tensor]:
     """The tensors in what was read, by name: `/` between dictionaries, and what the last of them calls it.
 
-    Modules that were saved whole are stand-ins; what lies in them has the name that it has in its module.
+    Arrays of NumPy count as tensors. Modules that were saved whole are stand-ins; what lies in them has the
+    name that it has in its module.
 
     Raises `pickle.UnpicklingError` for more than 200,000 things.
 
@@ -54,6 +55,8 @@ def list_tensors(found: object) -> dict[str, Tensor]:
         if not waiting:
             return named
         name, joint, depth, value = waiting.pop()
+        if isinstance(value, Inert) and (array := make_array(value)) is not None:
+            value = array
         if isinstance(value, Tensor):
             if value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized:
                 named[name] = value
@@ -89,6 +92,16 @@ def _keep_weights(found: Mapping[Any, Any]) -> Mapping[Any, Any]:
     passing = found.get("_non_persistent_buffers_set")
     passing = passing if isinstance(passing, list | set) else ()
     return parts | {"_buffers": {key: part for key, part in parts["_buffers"].items() if key not in passing}}
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its start, the length of a header in JSON; by its name where it starts as nothing that is known."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and length <= path.stat().st_size:
+        return True
+    return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))
 
 
 def _check_size(path: Path) -> None:

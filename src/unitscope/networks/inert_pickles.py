@@ -40,6 +40,20 @@ _TYPES = {
 }
 
 
+_ARRAYS = {f"{home}.{part}" for home in ("numpy.core", "numpy._core") for part in ("multiarray", "numeric")}
+_NUMBERS = {
+    "f2": torch.float16,
+    "f4": torch.float32,
+    "f8": torch.float64,
+    "i1": torch.int8,
+    "i2": torch.int16,
+    "i4": torch.int32,
+    "i8": torch.int64,
+    "u1": torch.uint8,
+    "b1": torch.bool,
+}
+
+
 @dataclass(eq=False)
 class Inert:
     """What stands in for something that a file names, `module.name`, and would have made from `args`.
@@ -97,12 +111,20 @@ class _Unpickler(pickle._Unpickler):
     """Calls nothing. The pickle's other instructions (numbers, texts, lists, memory) are those of Python."""
 
     stack: list[Any]
+    append: Callable[[Any], None]
+    read: Callable[[int], bytes]
 
     def __init__(
-        self, file: io.BufferedIOBase, names: dict[str, None], load: Callable[[tuple[Any, ...]], Any]
+        self,
+        file: io.BufferedIOBase,
+        length: int,
+        names: dict[str, None],
+        load: Callable[[tuple[Any, ...]], Any],
+        inside: bool = False,
     ):
         super().__init__(file, encoding="utf-8", errors="replace")
-        self._names, self._load = names, load
+        self._names, self._load, self._inside = names, load, inside
+        self._length = self._left = length
 
     def find_class(self, module: str, name: str) -> _Unused:
         return _Unused(f"{module}.{name}")
@@ -129,8 +151,11 @@ class _Unpickler(pickle._Unpickler):
         if isinstance(self.stack[-1], Inert):
             self.stack[-1].state = state
 
-    def _refuse(self) -> None:
-        raise pickle.UnpicklingError("wants memory of a size that it says")
+    def _fill(self) -> None:
+        size = int.from_bytes(self.read(8), "little")
+        if size > self._length:
+            raise pickle.UnpicklingError("says that it holds more data than it does")
+        self.append(bytearray(self.read(size)))
 
     def _make(self, made: Any, args: Any) -> object:
         name = made.name if isinstance(made, _Unused | Inert) else type(made).__name__
@@ -146,8 +171,19 @@ class _Unpickler(pickle._Unpickler):
                 return self._make(args[0], args[2])
             if name in _LISTS:
                 return args[0]
+            if name == "_codecs.encode" and isinstance(args[0], str) and args[1:] == ("latin1",):
+                return args[0].encode("latin1")  # bytes, as protocol 2 has them
+            if name == "torch.storage._load_from_bytes" and isinstance(args[0], bytes) and not self._inside:
+                return self._read_again(args[0])
         self._names.setdefault(name)
         return Inert(name, args)
+
+    def _read_again(self, data: bytes) -> object:
+        """What plain pickles have of every tensor: a file of its own; together no more than the whole."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise pickle.UnpicklingError("says that it holds more data than it does")
+        return _read_stream(io.BytesIO(data), len(data), self._names, inside=True)
 
     dispatch: ClassVar[dict[int, Any]] = {
         **pickle._Unpickler.dispatch,
@@ -155,7 +191,7 @@ class _Unpickler(pickle._Unpickler):
         pickle.NEWOBJ[0]: _reduce,
         pickle.NEWOBJ_EX[0]: _new,
         pickle.BUILD[0]: _build,
-        pickle.BYTEARRAY8[0]: _refuse,
+        pickle.BYTEARRAY8[0]: _fill,
     }
 
 
@@ -175,6 +211,30 @@ def _make_tensor(storage: _Storage, offset: Any, size: Any, stride: Any, dtype: 
     count = len(storage.memory) // kind.itemsize
     flat = torch.frombuffer(storage.memory, dtype=kind, count=count)
     return flat.as_strided(tuple(size), tuple(stride), offset)
+
+
+def make_array(found: Inert) -> Tensor | None:
+    """The tensor of numbers that an array of NumPy would have been; None for anything else."""
+    home, _, made = found.name.rpartition(".")
+    if home not in _ARRAYS:
+        return None
+    try:
+        if made == "_frombuffer":
+            data, kind, size, order = found.args
+        else:
+            _, size, kind, turned, data = found.state
+            order = "F" if turned else "C"
+        dtype = _NUMBERS[kind.args[0]] if kind.state[1] in "<=|" else None
+        if dtype is None or not all(type(side) is int and side >= 0 for side in size):
+            return None
+        if len(data) != math.prod(size) * dtype.itemsize:
+            return None
+        flat = torch.frombuffer(bytearray(data), dtype=dtype) if len(data) else torch.empty(0, dtype=dtype)
+        return (
+            flat.reshape(size) if order == "C" else flat.reshape(size[::-1]).permute(*range(len(size))[::-1])
+        )
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # nothing that NumPy wrote
+        return None
 
 
 def _find_type(named: Any) -> torch.dtype:
@@ -199,7 +259,8 @@ def _read_zip(archive: zipfile.ZipFile, names: dict[str, None]) -> object:
             storages[key] = _Storage(memory, _find_type(named))
         return storages[key]
 
-    return _Unpickler(io.BytesIO(archive.read(place)), names, load).load()
+    data = archive.read(place)
+    return _Unpickler(io.BytesIO(data), len(data), names, load).load()
 
 
 def _spell(key: Any) -> str:
@@ -208,7 +269,9 @@ def _spell(key: Any) -> str:
     return str(key)
 
 
-def _read_stream(file: io.BufferedIOBase, length: int, names: dict[str, None]) -> object:
+def _read_stream(
+    file: io.BufferedIOBase | io.BytesIO, length: int, names: dict[str, None], inside: bool = False
+) -> object:
     """The form before the zip archive: a number, two facts, the objects, the storages' keys and bytes."""
     storages: dict[str, _Storage] = {}
     left = length
@@ -231,7 +294,7 @@ def _read_stream(file: io.BufferedIOBase, length: int, names: dict[str, None]) -
         return _Storage(storages[key].memory[first : first + many], dtype)
 
     def read() -> Any:
-        return _Unpickler(file, names, load).load()
+        return _Unpickler(file, length, names, load, inside).load()
 
     first = read()
     if first != _MAGIC:  # a plain pickle

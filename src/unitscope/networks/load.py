@@ -66,7 +66,7 @@ def load_network(
         raise UsageError(f"the input size is {pair}; give a number of pixels above 0")
     asked = {"weights": file, "random": random, "download": download or None, "size": pair}
     network = _open(spec, {option: value for option, value in asked.items() if value is not None})
-    network = replace(network, module=network.module.eval(), name=spec)
+    network = replace(network, module=_ready(network.module, spec), name=spec)
     if pair is not None:
         network = replace(network, preprocessing=replace(network.preprocessing, size=pair))
     return network
@@ -96,6 +96,16 @@ def _open(spec: str, options: dict[str, Any]) -> Network:
     if not isinstance(made, Network):
         raise NetworkError(f"{spec} returned {type(made).__name__}; wanted a Network or an nn.Module")
     return made
+
+
+def _ready(module: nn.Module, spec: str) -> nn.Module:
+    """The module in evaluation mode. Raises `NetworkError` where it has no modes."""
+    try:
+        return module.eval()
+    except NotImplementedError as error:  # what `torch.export` made
+        raise NetworkError(
+            f"{spec} is an exported program, whose layers cannot be read; give the module it was made from"
+        ) from error
 
 
 def _say_file(spec: str) -> str:

@@ -24,7 +24,7 @@ _WRAPPERS = {
     "_parameters",
     "_buffers",
 }
-_AVERAGE = re.compile(r"(?:^|[^a-z])(?:ema|swa|averaged?|avg)(?:[^a-z]|$)", re.IGNORECASE)
+_AVERAGE = re.compile(r"(?:^|[^a-z])(?:ema|swa|averaged?|avg|shadow)(?:[^a-z]|$)", re.IGNORECASE)
 _SHOWN = 3
 
 

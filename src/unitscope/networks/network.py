@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from unitscope.axes import LARGEST, Pictures
-from unitscope.errors import UsageError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.channel_order import input_size
 from unitscope.networks.patches import count_class_tokens, find_orders, find_patches
 from unitscope.networks.tokens import Layout, Size, Tokens
@@ -203,7 +204,8 @@ class Network:
     is what the network gives: for removals, explanations and attacks logits [image, class], or an object with
     `logits`. It must take its tensors from `module` and `batch` alone, since the module may be a copy.
 
-    Of what `torch.compile` returned, `module` is the module that was given to it.
+    Of what `torch.compile` returned, `module` is the module that was given to it. Raises `NetworkError` where
+    its weights have no numbers or no shapes yet.
     """
 
     module: nn.Module
@@ -219,6 +221,7 @@ class Network:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", _unwrap(self.module))
+        check_weights(self.module, self.name)
 
     @property
     def device(self) -> str:
@@ -319,6 +322,26 @@ class Network:
         # The tensors are kept with it: freed, their memory could become that of other weights.
         self._digested[:] = [(stamp, state, found)]
         return found
+
+
+def check_weights(module: nn.Module, name: str) -> None:
+    """Raises `NetworkError`, naming the network, where its weights have no numbers or no shapes yet.
+
+    >>> check_weights(nn.Linear(2, 2, device="meta"), "net")
+    Traceback (most recent call last):
+    unitscope.errors.NetworkError: net has weights without numbers (weight, on the meta device); ...
+    """
+    for key, value in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(value):
+            raise NetworkError(
+                f"{name} has weights without a shape yet ({key}, of a lazy module), which would be drawn "
+                "anew in every run; pass a batch through it before, with a fixed seed"
+            )
+        if value.is_meta:
+            raise NetworkError(
+                f"{name} has weights without numbers ({key}, on the meta device); build it on the CPU, or "
+                "load its weights with assign=True"
+            )
 
 
 def as_network(network: Network | nn.Module) -> Network:

@@ -35,6 +35,7 @@ from unitscope.networks.randomness import (
     watch,
 )
 from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
+from unitscope.networks.shuffles import Shuffles
 from unitscope.networks.structures import pick
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.trace import evaluation, list_layers, tap
@@ -278,16 +279,22 @@ def is_fitting(raw: Tensor, layout: Layout, windows: Windows, layer: str = "") -
     return fits(*size, layout.size) and (size in reached or len(windows) < 2)
 
 
-def _are_moving(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> bool:
-    """Whether a layer answers to the same changes at other places with other random numbers."""
+def _follow(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> tuple[float, float]:
+    """How strongly a layer tells two changes apart, and what is kept of that on the average of all draws."""
     found = [one for one in map(_measure, maps) if one is not None]
     both = _measure(torch.cat(list(maps), 1))
     if both is None or len(found) < 2 or both[0].size == 1:
-        return False
+        return 0.0, 1.0
     apart = [(one[0] - one[1]) / 2 for one in found]
     strength = float(np.mean([np.abs(one).mean() for one in apart]))
+    length = float(np.mean([np.linalg.norm(one) for one in apart]))
+    return strength, float(np.linalg.norm(np.mean(apart, 0))) / max(length, 1e-30)
+
+
+def _are_moving(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> bool:
+    """Whether a layer answers to the same changes at other places with other random numbers."""
+    strength, kept = _follow(maps)
     # Of n vectors at random the mean has 1 / sqrt(n) of their length, of equal ones all of it.
-    kept = float(np.linalg.norm(np.mean(apart, 0)) / np.mean([np.linalg.norm(one) for one in apart]))
     return strength > _DIFFERS and kept < _KEPT
 
 
@@ -342,8 +349,10 @@ def list_places(network: Network | nn.Module, size: Size | None = None) -> list[
 def _find_places(network: Network, layers: Sequence[str], size: Size) -> dict[str, str]:
     """Where layers of a random network answer: of some at a time, since maps of many images are held."""
     found: dict[str, str] = {}
+    batch = network.feed(draw_inputs(network, size), 0, network.device)
+    shuffles = Shuffles(network, batch, _are_moving)
     for start in range(0, len(layers), _TOGETHER):
-        *_, places, _, wrong = _probe(network, layers[start : start + _TOGETHER], size)
+        *_, places, _, wrong = _probe(network, layers[start : start + _TOGETHER], size, shuffles)
         found |= {layer: place.where for layer, place in places.items()} | dict.fromkeys(wrong, "elsewhere")
     return found
 
@@ -365,7 +374,7 @@ def probe_layers(
 
 
 def _probe(
-    network: Network, layers: Sequence[str], size: Size
+    network: Network, layers: Sequence[str], size: Size, shuffles: Shuffles | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool, dict[str, NetworkError]]:
     """What `probe_layers` finds, and what it says of layers whose places are random."""
     blank, module = network.blank(size), network.module
@@ -393,10 +402,13 @@ def _probe(
     places: dict[str, Place] = {}
     wrong: dict[str, NetworkError] = {}
     layout = network.layout(size)
+    shuffles = shuffles or Shuffles(network, batch, _are_moving)
     for layer, raws in draws.items() if isinstance(batch, Tensor) else ():
         fitting = is_fitting(raws[0], layout, windows, layer)
         try:
             places[layer] = _place_draws(network.name, layer, raws, layout, fitting)
+            if random and raws[0].ndim == 3 and places[layer].where in ("in place", "mixed"):
+                _check_order(network.name, layer, raws, layout, shuffles)
         except NetworkError as error:
             wrong[layer] = error
     return outputs, fields, places, bool(random), wrong
@@ -420,3 +432,14 @@ def _place_draws(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, 
             f"to the same changes of an image at other cells; {_IF_SHUFFLED}"
         )
     return locate(torch.cat(maps, 1), fitting)
+
+
+def _check_order(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, shuffles: Shuffles) -> None:
+    """Raises `NetworkError` where a layer mixes its tokens too much to tell, and they were shuffled."""
+    strength, _ = _follow([read_units(raw, layout, layer) for raw in raws])
+    earlier = shuffles.find_before(layer, raws[0].shape[1]) if strength <= _DIFFERS else None
+    if earlier is not None:
+        raise NetworkError(
+            f"layer {layer} of {name} has its places at random: {earlier}, which runs before it, answers to "
+            f"the same changes of an image at other cells with other random numbers; {_IF_SHUFFLED}"
+        )

@@ -60,7 +60,10 @@ class _Source:
 
 
 def _list_sources(module: nn.Module) -> list[_Source]:
-    """Those of torch, NumPy and Python, and those that a module's parts keep for themselves."""
+    """Those of torch, NumPy and Python, and those that a module's parts keep for themselves.
+
+    Not the machine's own randomness, which has no state that could be set.
+    """
     generators = [torch.default_generator]
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         generators += torch.cuda.default_generators
@@ -73,7 +76,8 @@ def _list_sources(module: nn.Module) -> list[_Source]:
         if isinstance(value, torch.Generator):
             generators.append(value)
         elif isinstance(value, random.Random):
-            sources.append(_Source(value.getstate, value.setstate, value.seed))
+            if not isinstance(value, random.SystemRandom):
+                sources.append(_Source(value.getstate, value.setstate, value.seed))
         elif isinstance(value, np.random.Generator):
             sources.append(_wrap(value.bit_generator))
         else:

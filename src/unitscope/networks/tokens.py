@@ -164,7 +164,8 @@ def _choose(layout: Layout, count: int, layer: str) -> tuple[list[int], Size, bo
         if found:
             return (*found[0], False)
     stated = layout.tokens.first
-    which = f"up to {_MOST_PREFIX_TOKENS}" if stated is None else f"{count - len(choices[0])}"
+    which = f"up to {_MOST_PREFIX_TOKENS}" if stated is None else f"{stated}"
+    which += f", and before {layout.tokens.last}," if layout.tokens.last else ""
     raise _refusal(
         layout, count, layer, f"which are no grid of its proportions after {which} class and register tokens"
     )

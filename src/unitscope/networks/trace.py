@@ -105,19 +105,20 @@ def hook_layer(
     `change` gets and gives 4-D tensors with the channels first, whatever the layer does; it is also given how
     tokens lie in the picture.
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
-    `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
-    or that call of it, never did: then nothing was changed.
+    `NetworkError` where it gives no tensor or another batch than that of the images, and at the end of the
+    block where the network ran and the layer, or that call of it, never did: then nothing was changed.
     """
     network = as_network(network)
     found = find_addresses(network, [layer])
     [address], [site] = found.asked.values(), found.sites.values()
-    calls = most = 0
+    calls = most = images = 0
     ran = changed = False
     size: Size | None = None
 
     def start(given: tuple[Any, ...]) -> None:
-        nonlocal calls, ran, size
+        nonlocal calls, images, ran, size
         calls, ran, size = 0, True, input_size(given)
+        images = len(given[0]) if given and isinstance(given[0], Tensor) and given[0].ndim else 0
 
     def replace(whole: object) -> object:
         nonlocal calls, most, changed
@@ -133,6 +134,8 @@ def hook_layer(
         if size is None:
             raise NetworkError(f"{found.name} was called, but it has a `forward`; call `network.run(batch)`")
         site.check(value)
+        if images > 1:  # one may have been made many by an edit before
+            check_batch(value, images, layer)
         changed = True
         layout = network.layout(size)
         new = turn_change(lambda maps: change(maps, layout), value, site.part, found.module, size, layer)

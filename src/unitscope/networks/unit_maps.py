@@ -63,22 +63,29 @@ def read_others(
 
 
 def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
-    """Raises `NetworkError`, naming `layer`, where the first axis of a layer's output is not the images.
+    """Raises `NetworkError`, naming `layer`, where its output is sparse, or its first axis is not the images.
 
-    So it is inside of windowed attention, where every window is an entry of the batch.
+    So it is inside of windowed attention, where every window is an entry of the batch, and where a network's
+    `forward` passes images one by one.
 
     >>> check_batch(torch.zeros(64, 49, 96), 1, "attn")
     Traceback (most recent call last):
     ...
     unitscope.errors.NetworkError: layer attn gives 64 arrays (49 x 96) for 1 image; ...
     """
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        kind = "a quantized array" if tensor.is_quantized else "a sparse array"
+        raise NetworkError(f"layer {layer or '?'} gives {kind}, which has no maps; read another layer")
     if tensor.ndim and len(tensor) != images:
         each = " x ".join(map(str, tensor.shape[1:])) or "single numbers"
-        raise NetworkError(
-            f"layer {layer or '?'} gives {len(tensor)} arrays ({each}) for {images} image"
-            f"{'s' * (images != 1)}; wanted one an image: its first axis is not the batch, as inside of "
-            "windowed attention; read a layer around it"
-        )
+        found = f"layer {layer or '?'} gives {len(tensor)} array{'s' * (len(tensor) != 1)} ({each})"
+        why = "its first axis is not the batch, as inside of windowed attention; read a layer around it"
+        if len(tensor) == 1:
+            why = (
+                "images go through it one by one; have the network, or its `forward`, pass a batch at once, "
+                "or read another layer"
+            )
+        raise NetworkError(f"{found} for {images} image{'s' * (images != 1)}; wanted one an image: {why}")
 
 
 def write_units(

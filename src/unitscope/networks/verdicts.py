@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 
 from unitscope.errors import NetworkError
-from unitscope.networks.places import AGREES, Place
+from unitscope.networks.places import Place
 
 
 def check_places(network: str, places: Mapping[str, Place], trust: bool = False) -> None:
     """Raises `NetworkError` for a layer whose cells are elsewhere, unless its layout is trusted."""
     wrong = [layer for layer, place in places.items() if place.where == "elsewhere"]
     if wrong and not trust:
-        agreement = places[wrong[0]].agreement
+        place = places[wrong[0]]
         raise NetworkError(
             f"layer {wrong[0]} of {network} answers elsewhere: places of the input were changed, and its "
-            f"map changed at others (agreement {agreement:.2f}, wanted {AGREES}), as where tokens have an "
-            "order of their own, or windows, heads or rows are taken for a picture; read a layer that "
-            "`unitscope layers` has in place, say how tokens lie (--grid, Tokens(order=...)), or take it as "
-            "it is (--trust-layout)"
+            f"map changed at others ({place.away:.0%} of its answer lies away from them, agreement "
+            f"{place.agreement:.2f}), as where tokens have an order of their own, or windows, heads or rows "
+            "are taken for a picture; read a layer that `unitscope layers` has in place, say how tokens lie "
+            "(--grid, Tokens(last=1, order=...)), or take it as it is (--trust-layout)"
         )
 
 

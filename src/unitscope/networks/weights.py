@@ -1,5 +1,6 @@
 """Weights from a file into a module, without running a line of anybody's code."""
 
+import pickle
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -7,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.checkpoints import list_tensors, read_checkpoint
-from unitscope.networks.foreign import name_format
+from unitscope.networks.foreign import name_damage, name_format
 from unitscope.networks.matching import find_fit, say_faults
+from unitscope.networks.network import check_weights
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _PREFIX_TOKENS = {"cls_token", "class_token", "class_embedding", "dist_token", "distillation_token"}
@@ -58,13 +61,18 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise NetworkError(f"{path} is {foreign}, not weights of a PyTorch module; {advice}")
     if not path.is_file():
         raise UsageError(f"there is no weights file {path}; give a .safetensors file or a saved state dict")
+    if damage := name_damage(path):
+        raise NetworkError(f"{path} {damage}")
     try:
         found, code = read_checkpoint(path)
         state = list_tensors(found)
     except Exception as error:  # readers of damaged files raise whatever they meet
         kind = "safetensors" if path.suffix == ".safetensors" else "weights"
-        raise NetworkError(f"{path} is not a readable {kind} file: {one_line(error)}") from error
-    if not state:
+        why = one_line(error)
+        if not isinstance(error, pickle.UnpicklingError | SafetensorError | MemoryError):
+            why = f"it is damaged, or of another system ({type(error).__name__}: {why})"
+        raise NetworkError(f"{path} is not a readable {kind} file: {why}") from error
+    if not state or "" in state:
         seen = f"holds a {type(found).__name__} that is not a state dict (names to tensors)"
         if code:
             seen = f"holds no tensors, but carries code ({', '.join(code[:_SHOWN])}), and was not loaded"
@@ -92,11 +100,12 @@ def put_weights(module: nn.Module, state: Mapping[str, Tensor] | Path, origin: s
 
     Warns where that is a moving average of the weights, taken because nothing else fits.
 
-    Raises what `read_weights` and `find_fit` raise, and `NetworkError` naming the first few that are missing,
-    unexpected or of another shape. `origin` is where they came from, for messages.
+    Raises what `read_weights`, `find_fit` and `check_weights` raise, and `NetworkError` naming the first few
+    that are missing, unexpected or of another shape. `origin` is where they came from, for messages.
     """
     if isinstance(state, Path):
         state, origin = read_weights(state), str(state)
+    check_weights(module, "the network")
     wanted = _shapes(module)
     fit = find_fit(wanted, state, origin)
     if faults := say_faults(wanted, state, fit):

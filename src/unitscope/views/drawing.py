@@ -44,9 +44,9 @@ def find_edge(region: Bool[np.ndarray, "row column"]) -> Bool[np.ndarray, "row c
 
 
 def write_label(
-    pen: ImageDraw.ImageDraw, corner: tuple[int, int], wide: int, unit: int, label: Concept | None, size: int
+    pen: ImageDraw.ImageDraw, corner: tuple[int, int], wide: int, unit: str, label: Concept | None, size: int
 ) -> None:
-    """A unit's label behind a mark in the color of its category, its number on the right; or its number."""
+    """A unit's label behind a mark in the color of its category, its name on the right; or its name."""
     x, y = corner
     if label is None:
         pen.text((x, y), f"unit {unit}", INK, open_font(size))

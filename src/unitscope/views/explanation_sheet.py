@@ -145,7 +145,7 @@ def _write_unit(
 ) -> None:
     (x, y), value = corner, float(explanation.contributions[unit])
     color = category_color(label.category if label else "")
-    write_label(pen, corner, TILE, unit, label, 14)
+    write_label(pen, corner, TILE, explanation.name_unit(unit), label, 14)
     room = TILE - 44
     long = max(2, round(room * abs(value) / most))
     pen.rectangle((x, y + 24, x + long, y + 29), color if value > 0 else FAINT)

@@ -148,7 +148,7 @@ def test_latents_go_where_the_parameters_are(generator, monkeypatch):
 
     abstract = Generator(Abstract(), latent=(6,), kinds=("dark", "bright"))
     abstract.generate(0, 2)
-    assert fed == ["meta", "meta"]
+    assert set(fed) == {"meta"}
     assert [part.device.type for part in abstract.blank()] == ["meta", "meta"]
     assert [part.device.type for part in abstract.inputs(0, device="cpu")] == ["cpu", "cpu"]
 

@@ -15,7 +15,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -25,7 +25,7 @@ import torch
 import transformers
 from architecture_page import write_page
 from brute_force import find_answers
-from families import Family, list_names, open_family
+from families import LARGER, Family, list_names, open_family
 from torch import nn
 
 from unitscope.networks.listing import LayerShape
@@ -36,6 +36,8 @@ from unitscope.networks.weights import count_class_tokens, one_line, random_weig
 
 OUT = Path(__file__).parent / "architectures.csv"
 SEED, DRAWS = 0, 4
+SHAPES: tuple[Callable[[int], Size], ...] = (lambda side: (side, side)), (lambda side: (side // 2, side))
+"""A square input, and one half as high."""
 VERSIONS = f"timm {timm.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"
 
 
@@ -157,11 +159,6 @@ def add_row(path: Path, row: Row) -> None:
         writer.writerow(asdict(row))
 
 
-def list_sizes(side: int) -> tuple[Size, Size]:
-    """A square input, and one half as high."""
-    return (side, side), (side // 2, side)
-
-
 def run(names: Sequence[tuple[str, str]], out: Path) -> None:
     """Adds the rows of families, and says how far that is."""
     started, made = time.monotonic(), 0
@@ -170,8 +167,10 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
         if there[library, name] >= 2:
             continue
         family = open_family(library, name)
-        for size in list_sizes(family.side)[there[library, name] :]:
-            row = judge(family, size)
+        for shape in SHAPES[there[library, name] :]:
+            row = judge(family, shape(family.side))
+            if row.note and family.side < LARGER:
+                row = judge(family, shape(LARGER))
             add_row(out, row)
             made += 1
             rate = made / (time.monotonic() - started)
@@ -179,7 +178,7 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
             ends = time.strftime("%H:%M", time.localtime(time.time() + left / rate))
             told = row.note or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
             print(
-                f"[{number + 1}/{len(names)}] {library} {name} {size[0]} x {size[1]}: {told[:100]}; {row.seconds} s; "
+                f"[{number + 1}/{len(names)}] {library} {name} {row.height} x {row.width}: {told[:100]}; {row.seconds} s; "
                 f"{60 * rate:.1f} rows a minute, ends about {ends}",
                 flush=True,
             )

@@ -26,8 +26,9 @@ from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import Network, as_network
 from unitscope.networks.randomness import (
     check_steady,
-    compare_passes,
+    differ,
     draw_maps,
+    find_unsteady,
     is_random,
     note_randomness,
     seeded,
@@ -352,7 +353,7 @@ def probe_layers(
 ) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool]:
     """What layers give for one image, their fields, where they answer to changes of it, and if at random.
 
-    Forward passes over one image (height, width) of random blocks, twice, then over two with changes, up to
+    Forward passes over one image (height, width) of random blocks, then over it and two with changes, up to
     the last layer; more where random numbers are drawn. A generator is read with its first latent, and its
     layers have no places. Raises what `tap` raises, `NetworkError` where two passes of the same image differ
     without random numbers that could be set, or where places are random.
@@ -374,18 +375,21 @@ def _probe(
         with following(network, first) as windows, watch(module) as drawn:
             outputs = read(first)
         note_randomness(module, drawn[0])
-        # Of other random numbers than the first: also what draws past all sources that are known is seen.
+        # The first image again, with other random numbers: what draws past all known sources is seen too.
         with seeded(module, 1), watch(module) as drawn:
-            again = read(first)
-        random = drawn[0] or (drawn[0] is None and compare_passes(outputs, again) is not None)
+            whole = read(batch)
+        random = drawn[0]
+        if not random and (random is None or find_unsteady(outputs, whole)):
+            with seeded(module, 1):
+                again = read(first)  # in a batch of the same size, where libraries round alike
+            random = random is None and differ(outputs, again)
+            if not random:
+                check_steady(network.name, outputs, again)
         fields = take_fields(network, first, outputs, windows)
+        draws = {layer: [maps] for layer, maps in whole.items()}
         if random:
             draws = draw_maps(network, read, batch)
             outputs = {layer: maps[0][:1] for layer, maps in draws.items()}
-        else:
-            check_steady(network.name, outputs, again)
-            changed = {} if isinstance(batch, tuple) else read(batch[1:])
-            draws = {layer: [torch.cat([outputs[layer], maps])] for layer, maps in changed.items()}
     places: dict[str, Place] = {}
     wrong: dict[str, NetworkError] = {}
     layout = network.layout(size)
@@ -395,7 +399,7 @@ def _probe(
             places[layer] = _place_draws(network.name, layer, raws, layout, fitting)
         except NetworkError as error:
             wrong[layer] = error
-    return outputs, fields, places, random, wrong
+    return outputs, fields, places, bool(random), wrong
 
 
 def _place_draws(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, fitting: bool) -> Place:

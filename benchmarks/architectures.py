@@ -4,7 +4,7 @@
     python benchmarks/architectures.py --page
 
 Families are the modules of timm and the vision models of transformers. Each is probed at its square input and
-at one half as high, where it takes that; a layer that is called in place is looked at again by brute force
+at one twice as wide as high, where it takes that; a layer that is called in place is looked at again by brute force
 (`brute_force.py`). A row a family and input is added to FILE; rows that are there are not made again, so a run
 that was stopped goes on, and several may write to one file. `--page` writes docs/architectures.md from it.
 """
@@ -15,7 +15,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -24,8 +24,8 @@ import timm
 import torch
 import transformers
 from architecture_page import write_page
-from brute_force import find_answers
-from families import LARGER, Family, list_names, open_family
+from brute_force import FOLLOWS, find_answers
+from families import Family, list_inputs, list_names, open_family
 from torch import nn
 
 from unitscope.networks.listing import LayerShape
@@ -36,8 +36,6 @@ from unitscope.networks.weights import count_class_tokens, one_line, random_weig
 
 OUT = Path(__file__).parent / "architectures.csv"
 SEED, DRAWS = 0, 4
-SHAPES: tuple[Callable[[int], Size], ...] = (lambda side: (side, side)), (lambda side: (side // 2, side))
-"""A square input, and one half as high."""
 VERSIONS = f"timm {timm.__version__}, transformers {transformers.__version__}, torch {torch.__version__}"
 
 
@@ -45,8 +43,9 @@ VERSIONS = f"timm {timm.__version__}, transformers {transformers.__version__}, t
 class Row:
     """What was found of a family at an input: numbers of layers, names of layers, or why nothing was judged.
 
-    `unread` are layers without maps. `against` are layers in place that brute force finds elsewhere, `missed`
-    the number of those not in place that it finds in place.
+    `unread` are layers without maps. Of the layers in place `checked` were told by brute force, `untold` answer
+    to too few of its patches, `against` are those that it finds elsewhere; `missed` is the number of layers
+    mixed or refused that it finds in place.
     """
 
     library: str
@@ -63,6 +62,7 @@ class Row:
     refused_layers: str = ""
     unread_layers: str = ""
     checked: int = 0
+    untold: str = ""
     against: str = ""
     missed: int = 0
     note: str = ""
@@ -115,13 +115,17 @@ def tell(rows: Sequence[LayerShape]) -> dict[str, object]:
         "refused": len(refused),
         "unread": len(unread),
         "refused_layers": gather(f"{row.name} [{row.raw}]" for row in refused),
-        "unread_layers": gather(f"{row.kind}: {row.reason or 'another first axis for three images'}" for row in unread),
+        "unread_layers": gather(
+            f"{row.kind}: {row.reason or 'another first axis for three images'}" for row in unread
+        ),
     }
 
 
-def gather(texts: Iterator[str]) -> str:
+def gather(texts: Iterable[str]) -> str:
     """Names with their numbers left out, and how many there are of each."""
-    kinds = Counter(re.sub(r"(?<![A-Za-z\[ x])\d+(?=[.@\]]|\b(?! x))", "N", re.sub(r"#\d+", "", text)) for text in texts)
+    kinds = Counter(
+        re.sub(r"(?<![A-Za-z\[ x])\d+(?=[.@\]]|\b(?! x))", "N", re.sub(r"#\d+", "", text)) for text in texts
+    )
     return "; ".join(f"{name} ({count})" for name, count in kinds.most_common())
 
 
@@ -130,15 +134,20 @@ def check(network: Network, rows: Sequence[LayerShape], size: Size) -> dict[str,
     placed = [row.name for row in rows if row.place == "in place"]
     others = [row.name for row in rows if row.place in ("mixed", "elsewhere")]
     answers = find_answers(network, [*placed, *others], size)
-    doubtful = [name for name in placed if name not in answers or not answers[name].agrees]
-    more = find_answers(network, doubtful, size, DRAWS) if doubtful else {}
-    against = [
-        f"{name} ({more[name].hits} of {more[name].told})" if name in more else f"{name} (unread)"
-        for name in doubtful
-        if name not in more or not more[name].agrees
+    doubtful = [
+        name for name in placed if not (name in answers and answers[name].tells and answers[name].agrees)
     ]
-    missed = sum(answers[name].hits >= 6 for name in others if name in answers)
-    return {"checked": len(placed), "against": "; ".join(against), "missed": missed}
+    more = find_answers(network, doubtful, size, DRAWS) if doubtful else {}
+    untold = [name for name in doubtful if name not in more or not more[name].tells]
+    against = [
+        f"{name} ({more[name].hits} of {more[name].told}, {more[name].follows:.2f})"
+        for name in doubtful
+        if name not in untold and not more[name].agrees
+    ]
+    found = [answers[name] for name in others if name in answers]
+    missed = sum(one.tells and one.hits >= 6 and one.follows >= FOLLOWS for one in found)
+    checked = len(placed) - len(untold)
+    return {"checked": checked, "untold": gather(untold), "against": "; ".join(against), "missed": missed}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -167,16 +176,19 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
         if there[library, name] >= 2:
             continue
         family = open_family(library, name)
-        for shape in SHAPES[there[library, name] :]:
-            row = judge(family, shape(family.side))
-            if row.note and family.side < LARGER:
-                row = judge(family, shape(LARGER))
+        for sizes in list_inputs(family)[there[library, name] :]:
+            row = judge(family, sizes[0])
+            for size in sizes[1:]:
+                row = judge(family, size) if row.note else row
             add_row(out, row)
             made += 1
             rate = made / (time.monotonic() - started)
             left = 2 * (len(names) - number) - 1
             ends = time.strftime("%H:%M", time.localtime(time.time() + left / rate))
-            told = row.note or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
+            told = (
+                row.note
+                or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
+            )
             print(
                 f"[{number + 1}/{len(names)}] {library} {name} {row.height} x {row.width}: {told[:100]}; {row.seconds} s; "
                 f"{60 * rate:.1f} rows a minute, ends about {ends}",
@@ -203,7 +215,9 @@ def main() -> None:
     libraries = [given.only] if given.only else ["timm", "transformers"]
     names = [(library, name) for library in libraries for name in list_names(library)]
     if unknown := set(given.families) - {name for _, name in names}:
-        parser.error(f"no family {', '.join(sorted(unknown))}; there are {', '.join(name for _, name in names)}")
+        parser.error(
+            f"no family {', '.join(sorted(unknown))}; there are {', '.join(name for _, name in names)}"
+        )
     names = [one for one in names if not given.families or one[1] in given.families]
     first, parts = map(int, given.part.split("/"))
     run(names[first - 1 :: parts], given.out)

@@ -29,6 +29,10 @@ PLACES = tuple(((row + 0.3) / 8, ((3 * row + 1) % 8 + 0.6) / 8) for row in range
 """Where patches are changed, of the height and the width: no two in a row or a column."""
 PATCH = 1 / 14
 """The sides of a patch, of the height and the width."""
+FOLLOWS = 0.8
+"""The correlation from which the centers of answers follow the patches: one in 10,000 does so by chance."""
+ENOUGH = 5
+"""How many patches must be answered to tell anything."""
 SLACK = 1 / 16
 """How far beside the patch its cell may lie, of the height and the width."""
 
@@ -37,17 +41,23 @@ SLACK = 1 / 16
 class Answer:
     """How many of the patches that a layer answers to at all (`told`) it answers to at their places (`hits`).
 
-    `off` is the median distance between a patch and the cell that answers most, in parts of the sides.
+    Where answers are wide their peak is anywhere: `follows` is how the centers of the answers follow the
+    places of the patches, the smaller correlation of the two axes.
     """
 
     hits: int
     told: int
-    off: float
+    follows: float
+
+    @property
+    def tells(self) -> bool:
+        """Whether enough patches are answered to tell anything: behind a ReLU there may be few."""
+        return self.told >= ENOUGH
 
     @property
     def agrees(self) -> bool:
-        """Whether at least half of the patches are answered at their places."""
-        return 2 * self.hits >= self.told
+        """Whether at least half of the patches are answered at their places, or the centers follow them."""
+        return 2 * self.hits >= self.told or self.follows >= FOLLOWS
 
 
 @dataclass
@@ -139,14 +149,25 @@ def judge(shares: Tensor) -> Answer:
     high, wide = (2 * int(count * PATCH / 2) + 1 for count in (rows, columns))
     smooth = avg_pool2d(excess[:, None], (high, 1), 1, (high // 2, 0), count_include_pad=False)
     smooth = avg_pool2d(smooth, (1, wide), 1, (0, wide // 2), count_include_pad=False)[:, 0]
-    hits, offs = 0, []
-    for place, one, is_told in zip(PLACES, smooth, told, strict=True):
+    hits, places, centers = 0, [], []
+    for place, one, is_told in zip(PLACES, smooth.numpy(), told, strict=True):
         if not is_told:
             continue
-        peak = int(one.argmax())
-        cell = (peak // columns + 0.5) / rows, (peak % columns + 0.5) / columns
-        apart = [abs(a - b) for a, b in zip(cell, place, strict=True)]
-        allowed = [PATCH / 2 + SLACK + 0.5 / count for count in (rows, columns)]
-        hits += all(a <= b for a, b in zip(apart, allowed, strict=True))
-        offs.append(float(np.hypot(*apart)))
-    return Answer(hits, len(offs), float(np.median(offs)) if offs else 0.0)
+        peak = np.unravel_index(one.argmax(), one.shape)
+        hits += all(
+            abs((number + 0.5) / count - at) <= PATCH / 2 + SLACK + 0.5 / count
+            for number, count, at in zip(peak, (rows, columns), place, strict=True)
+        )
+        places.append(place)
+        weights = one.clip(0)
+        axes = weights.sum(1), weights.sum(0)
+        centers.append([axis @ np.arange(len(axis)) / max(axis.sum(), 1e-300) for axis in axes])
+    return Answer(hits, len(places), correlate(np.array(places), np.array(centers)))
+
+
+def correlate(places: np.ndarray, centers: np.ndarray) -> float:
+    """The smaller correlation of the two axes; an axis of one cell is left out, 0 where too few are told."""
+    if len(places) < ENOUGH:
+        return 0.0
+    axes = [axis for axis in (0, 1) if np.ptp(centers[:, axis]) > 1e-9]
+    return min((float(np.corrcoef(places[:, axis], centers[:, axis])[0, 1]) for axis in axes), default=0.0)

@@ -14,14 +14,16 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_MAPPING_NAMES
 
 from unitscope.networks.tokens import Size
 
-LARGER = 224
-"""The side that is tried where a network does not take a smaller one."""
 LARGE = re.compile(r"large|huge|gigantic|giant|xxlarge|so400m|so150m|_(xl|xxl|l)(_|$)")
 """Names of sizes that are not counted while a family has others."""
 FAMILIAR = ("test_", "distilled")
 """Names of timm's own miniatures for its tests, which are no architecture, and of distilled models."""
-MOST, FEW_BLOCKS, SIDE = 10e6, 3, 160
+MOST, FEW_BLOCKS = 10e6, 3
 """From how many parameters on a member is built with fewer blocks, where it takes `depth`."""
+SQUARE, WIDE = (160, 160), (96, 192)
+"""The inputs; where one is not taken, that of the member's configuration, and one twice as wide, is tried."""
+LARGEST = 256
+"""Sides of configurations that are tried."""
 OTHERS = (
     "clip_vision_model", "cvt", "donut-swin", "hgnet_v2", "mobilenet_v3", "pvt_v2", "siglip2_vision_model",
 )  # fmt: skip
@@ -44,7 +46,7 @@ EXCEPTIONS = {
 
 @dataclass(frozen=True)
 class Family:
-    """An architecture: its library and name, one member, its square input, and how it is built for an input."""
+    """An architecture: its library and name, one member, the side it is made for, how it is built for an input."""
 
     library: str
     name: str
@@ -63,16 +65,22 @@ def list_names(library: str) -> list[str]:
 def open_family(library: str, name: str) -> Family:
     """A family with the member that has the fewest parameters, of names as short as can be."""
     if library == "transformers":
-        return Family(library, name, name, SIDE, partial(_build_transformers, name))
+        return Family(library, name, name, 224, partial(_build_transformers, name))
     members = _members(name)
     members = [one for one in members if not LARGE.search(one)] or members
     parameters = {one: _count_parameters(one) for one in members}
     member = min(members, key=lambda one: (parameters[one], len(one), one))
     config = timm.get_pretrained_cfg(member)
-    side = config.input_size[-1] if config is not None else SIDE
-    fixed = config is not None and config.fixed_input_size
+    side = config.input_size[-1] if config is not None else 224
     options = {"depth": FEW_BLOCKS} if MOST < parameters[member] else {}
-    return Family(library, name, member, side if fixed else min(side, SIDE), partial(_build_timm, member, options))
+    return Family(library, name, member, side, partial(_build_timm, member, options))
+
+
+def list_inputs(family: Family) -> tuple[list[Size], list[Size]]:
+    """Square inputs, and wide ones, in the order in which they are tried."""
+    side = family.side
+    more = side <= LARGEST and side != SQUARE[0]
+    return [SQUARE, *[(side, side)] * more], [WIDE, *[(side, 2 * side)] * more]
 
 
 def _members(family: str) -> list[str]:
@@ -123,5 +131,3 @@ def _parts(config: Any) -> Iterator[Any]:
     for value in list(vars(config).values()):
         if isinstance(value, transformers.PretrainedConfig):
             yield from _parts(value)
-
-

@@ -1,12 +1,12 @@
 """Where the layers of every architecture look: the probe over a small member of each family, weights random.
 
-    python benchmarks/architectures.py [--only timm|transformers] [--families NAME ...] [--part 1/2] [--out FILE]
+    python benchmarks/architectures.py [--only timm|transformers] [--families NAME ...] [--part 1/2]
     python benchmarks/architectures.py --page
 
-Families are the modules of timm and the vision models of transformers. Each is probed at its square input and
-at one twice as wide as high, where it takes that; a layer that is called in place is looked at again by brute force
-(`brute_force.py`). A row a family and input is added to FILE; rows that are there are not made again, so a run
-that was stopped goes on, and several may write to one file. `--page` writes docs/architectures.md from it.
+Families are the modules of timm and the vision models of transformers. Each is probed at a square input and
+at one twice as wide as high, where it takes that; a layer that is called in place is looked at again by brute
+force (`brute_force.py`). A row a family and input is added to `--out`; rows that are there are not made
+again, so a run that was stopped goes on, and several may write to one file. `--page` writes docs/architectures.md.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -43,8 +43,8 @@ VERSIONS = f"timm {timm.__version__}, transformers {transformers.__version__}, t
 class Row:
     """What was found of a family at an input: numbers of layers, names of layers, or why nothing was judged.
 
-    `unread` are layers without maps. Of the layers in place `checked` were told by brute force, `untold` answer
-    to too few of its patches, `against` are those that it finds elsewhere; `missed` is the number of layers
+    `unread` are layers without maps. Of the layers in place `checked` were told by brute force, `untold`
+    answer to too few of its patches, `against` are those that it finds elsewhere; `missed` is the number of layers
     mixed or refused that it finds in place.
     """
 
@@ -130,7 +130,7 @@ def gather(texts: Iterable[str]) -> str:
 
 
 def check(network: Network, rows: Sequence[LayerShape], size: Size) -> dict[str, object]:
-    """Which layers in place brute force finds elsewhere, in more draws where in doubt; how many others there."""
+    """Which layers in place brute force finds elsewhere, in more draws where in doubt; how many others."""
     placed = [row.name for row in rows if row.place == "in place"]
     others = [row.name for row in rows if row.place in ("mixed", "elsewhere")]
     answers = find_answers(network, [*placed, *others], size)
@@ -190,8 +190,8 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
                 or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
             )
             print(
-                f"[{number + 1}/{len(names)}] {library} {name} {row.height} x {row.width}: {told[:100]}; {row.seconds} s; "
-                f"{60 * rate:.1f} rows a minute, ends about {ends}",
+                f"[{number + 1}/{len(names)}] {library} {name} {row.height} x {row.width}: {told[:100]}; "
+                f"{row.seconds} s; {60 * rate:.1f} rows a minute, ends about {ends}",
                 flush=True,
             )
 

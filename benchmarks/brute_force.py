@@ -1,8 +1,8 @@
 """Where layers answer, found by brute force: one small patch of the input is changed at a time.
 
 It shares nothing with the probe of places but how a layer is read. With a the change of a cell, each unit in
-its own scale, averaged over units, every patch's answers have the sum 1, and what all patches have in common is
-taken away; what is left of a patch must be largest at the patch.
+its own scale, averaged over units, every patch's answers have the sum 1, and what all patches have in common
+is taken away; what is left of a patch must be largest at the patch.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ class Answer:
 
 @dataclass
 class _Seen:
-    """What the hooks of one pass have seen: of each layer the maps, image after image, until all are there."""
+    """What the hooks of one pass have seen: of each layer the maps, image by image, until all are there."""
 
     network: Network
     size: Size
@@ -132,7 +132,7 @@ def draw_patches(size: Size, seed: int = 0) -> np.ndarray:
 
 
 def measure(maps: Tensor) -> Tensor:
-    """The share of each cell in the answers to each patch [patch, row, column]; nothing where there is none."""
+    """The share of each cell in the answers to each patch [patch, row, column]; 0 where there is none."""
     changes = (maps[1:] - maps[:1]).abs_()
     scales = changes.mean((0, 2, 3))
     weights = torch.where(scales > 1e-3 * scales.max(), 1 / scales.clamp_min(1e-30), 0.0)

@@ -1,7 +1,7 @@
 """One small member of every architecture family of timm, and the vision models of transformers."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ MOST, FEW_BLOCKS = 10e6, 3
 SQUARE, WIDE = (160, 160), (96, 192)
 """The inputs; where one is not taken, that of the member's configuration, and one twice as wide, is tried."""
 LARGEST = 256
-"""Sides of configurations that are tried."""
+"""Up to which side of a configuration; else 224 is tried."""
 OTHERS = (
     "clip_vision_model", "cvt", "donut-swin", "hgnet_v2", "mobilenet_v3", "pvt_v2", "siglip2_vision_model",
 )  # fmt: skip
@@ -39,14 +39,14 @@ NARROW = {
 EXCEPTIONS = {
     "timm's `test_...`": "miniatures for timm's own tests, in no family of their own",
     "timm's `..._distilled...`": "as their family, with one more token in front",
-    f"members of more than {MOST / 1e6:g} million parameters": f"built with {FEW_BLOCKS} blocks where they take `depth`",
-    "transformers' configurations": "the default, made narrow where numbers of blocks and channels are stated",
+    f"over {MOST / 1e6:g} million parameters": f"built with {FEW_BLOCKS} blocks where they take `depth`",
+    "transformers' configurations": "the default, made narrow where blocks and channels are stated",
 }
 
 
 @dataclass(frozen=True)
 class Family:
-    """An architecture: its library and name, one member, the side it is made for, how it is built for an input."""
+    """An architecture: library, name, one member, the side it is made for, how it is built for an input."""
 
     library: str
     name: str
@@ -72,14 +72,14 @@ def open_family(library: str, name: str) -> Family:
     member = min(members, key=lambda one: (parameters[one], len(one), one))
     config = timm.get_pretrained_cfg(member)
     side = config.input_size[-1] if config is not None else 224
-    options = {"depth": FEW_BLOCKS} if MOST < parameters[member] else {}
+    options = {"depth": FEW_BLOCKS} if parameters[member] > MOST else {}
     return Family(library, name, member, side, partial(_build_timm, member, options))
 
 
 def list_inputs(family: Family) -> tuple[list[Size], list[Size]]:
     """Square inputs, and wide ones, in the order in which they are tried."""
-    side = family.side
-    more = side <= LARGEST and side != SQUARE[0]
+    side = family.side if family.side <= LARGEST else 224
+    more = side != SQUARE[0]
     return [SQUARE, *[(side, side)] * more], [WIDE, *[(side, 2 * side)] * more]
 
 
@@ -111,10 +111,11 @@ def _build_timm(member: str, options: dict[str, Any], size: Size) -> nn.Module:
 def _build_transformers(kind: str, size: Size) -> nn.Module:
     config = transformers.CONFIG_MAPPING[kind]()
     for part in _parts(config):
+        depths = getattr(part, "depths", None)
         for name, value in NARROW.items():
-            if isinstance(getattr(part, name, None), int):
+            if isinstance(getattr(part, name, None), int) and not (name == "num_hidden_layers" and depths):
                 setattr(part, name, value)
-        if isinstance(depths := getattr(part, "depths", None), list | tuple):
+        if isinstance(depths, list | tuple):
             part.depths = [min(depth, 2) for depth in depths]
         if getattr(part, "image_size", None) is not None:
             square = isinstance(part.image_size, int) and size[0] == size[1]

@@ -6,7 +6,8 @@
 Families are the modules of timm and the vision models of transformers. Each is probed at a square input and
 at one twice as wide as high, where it takes that; a layer that is called in place is looked at again by brute
 force (`brute_force.py`). A row a family and input is added to `--out`; rows that are there are not made
-again, so a run that was stopped goes on, and several may write to one file. `--page` writes docs/architectures.md.
+again, so a run that was stopped goes on, and several may write to one file. `--page` writes
+docs/architectures.md.
 """
 
 import argparse
@@ -44,7 +45,8 @@ class Row:
     """What was found of a family at an input: numbers of layers, names of layers, or why nothing was judged.
 
     `unread` are layers without maps. Of the layers in place `checked` were told by brute force, `untold`
-    answer to too few of its patches, `against` are those that it finds elsewhere; `missed` is the number of layers
+    answer to too few of its patches, `against` are those that it finds elsewhere; `missed` is the number
+    of layers
     mixed or refused that it finds in place.
     """
 

@@ -71,10 +71,11 @@ REFUSED = {
     "hiera": "blocks.N.(attn|attn@heads|attn.proj|ls1|drop_path1)",
     "nest": "levels.N.transformer_encoder.*",
     "cait": "blocks.N.attn.(attn_drop|proj_l|proj_w)",
+    "mixer": "blocks.N.(mlp_tokens.*|drop_path)",
     "davit": "stages.N.blocks.N.N.drop_path1",
     "xcit": "blocks.N.attn.attn_drop",
 }
-"""What may be refused: heads, windows one after the other; the answers of windows alone."""
+"""What may be refused: heads, windows one after the other, answers of windows alone, channels for tokens."""
 
 
 @cache

@@ -1,12 +1,13 @@
 """Where the layers of every architecture look: the probe over a small member of each family, weights random.
 
-    python benchmarks/architectures.py [--only timm|transformers] [--families NAME ...] [--part 1/2] [--out FILE]
+    python benchmarks/architectures.py [--only timm|transformers] [--families NAME ...] [--part 1/2]
     python benchmarks/architectures.py --page
 
-Families are the modules of timm and the vision models of transformers. Each is probed at its square input and
-at one half as high, where it takes that; a layer that is called in place is looked at again by brute force
-(`brute_force.py`). A row a family and input is added to FILE; rows that are there are not made again, so a run
-that was stopped goes on, and several may write to one file. `--page` writes docs/architectures.md from it.
+Families are the modules of timm and the vision models of transformers. Each is probed at a square input and
+at one twice as wide as high, where it takes that; a layer that is called in place is looked at again by brute
+force (`brute_force.py`). A row a family and input is added to `--out`; rows that are there are not made
+again, so a run that was stopped goes on, and several may write to one file. `--page` writes
+docs/architectures.md.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
@@ -24,8 +25,8 @@ import timm
 import torch
 import transformers
 from architecture_page import write_page
-from brute_force import find_answers
-from families import Family, list_names, open_family
+from brute_force import FOLLOWS, find_answers
+from families import Family, list_inputs, list_names, open_family
 from torch import nn
 
 from unitscope.networks.listing import LayerShape
@@ -43,8 +44,10 @@ VERSIONS = f"timm {timm.__version__}, transformers {transformers.__version__}, t
 class Row:
     """What was found of a family at an input: numbers of layers, names of layers, or why nothing was judged.
 
-    `unread` are layers without maps. `against` are layers in place that brute force finds elsewhere, `missed`
-    the number of those not in place that it finds in place.
+    `unread` are layers without maps. Of the layers in place `checked` were told by brute force, `untold`
+    answer to too few of its patches, `against` are those that it finds elsewhere; `missed` is the number
+    of layers
+    mixed or refused that it finds in place.
     """
 
     library: str
@@ -61,6 +64,7 @@ class Row:
     refused_layers: str = ""
     unread_layers: str = ""
     checked: int = 0
+    untold: str = ""
     against: str = ""
     missed: int = 0
     note: str = ""
@@ -119,7 +123,7 @@ def tell(rows: Sequence[LayerShape]) -> dict[str, object]:
     }
 
 
-def gather(texts: Iterator[str]) -> str:
+def gather(texts: Iterable[str]) -> str:
     """Names with their numbers left out, and how many there are of each."""
     kinds = Counter(
         re.sub(r"(?<![A-Za-z\[ x])\d+(?=[.@\]]|\b(?! x))", "N", re.sub(r"#\d+", "", text)) for text in texts
@@ -128,19 +132,24 @@ def gather(texts: Iterator[str]) -> str:
 
 
 def check(network: Network, rows: Sequence[LayerShape], size: Size) -> dict[str, object]:
-    """Which layers in place brute force finds elsewhere, in more draws where in doubt; how many others there."""
+    """Which layers in place brute force finds elsewhere, in more draws where in doubt; how many others."""
     placed = [row.name for row in rows if row.place == "in place"]
     others = [row.name for row in rows if row.place in ("mixed", "elsewhere")]
     answers = find_answers(network, [*placed, *others], size)
-    doubtful = [name for name in placed if name not in answers or not answers[name].agrees]
-    more = find_answers(network, doubtful, size, DRAWS) if doubtful else {}
-    against = [
-        f"{name} ({more[name].hits} of {more[name].told})" if name in more else f"{name} (unread)"
-        for name in doubtful
-        if name not in more or not more[name].agrees
+    doubtful = [
+        name for name in placed if not (name in answers and answers[name].tells and answers[name].agrees)
     ]
-    missed = sum(answers[name].hits >= 6 for name in others if name in answers)
-    return {"checked": len(placed), "against": "; ".join(against), "missed": missed}
+    more = find_answers(network, doubtful, size, DRAWS) if doubtful else {}
+    untold = [name for name in doubtful if name not in more or not more[name].tells]
+    against = [
+        f"{name} ({more[name].hits} of {more[name].told}, {more[name].follows:.2f})"
+        for name in doubtful
+        if name not in untold and not more[name].agrees
+    ]
+    found = [answers[name] for name in others if name in answers]
+    missed = sum(one.tells and one.hits >= 6 and one.follows >= FOLLOWS for one in found)
+    checked = len(placed) - len(untold)
+    return {"checked": checked, "untold": gather(untold), "against": "; ".join(against), "missed": missed}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -161,11 +170,6 @@ def add_row(path: Path, row: Row) -> None:
         writer.writerow(asdict(row))
 
 
-def list_sizes(side: int) -> tuple[Size, Size]:
-    """A square input, and one half as high."""
-    return (side, side), (side // 2, side)
-
-
 def run(names: Sequence[tuple[str, str]], out: Path) -> None:
     """Adds the rows of families, and says how far that is."""
     started, made = time.monotonic(), 0
@@ -174,8 +178,10 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
         if there[library, name] >= 2:
             continue
         family = open_family(library, name)
-        for size in list_sizes(family.side)[there[library, name] :]:
-            row = judge(family, size)
+        for sizes in list_inputs(family)[there[library, name] :]:
+            row = judge(family, sizes[0])
+            for size in sizes[1:]:
+                row = judge(family, size) if row.note else row
             add_row(out, row)
             made += 1
             rate = made / (time.monotonic() - started)
@@ -186,8 +192,8 @@ def run(names: Sequence[tuple[str, str]], out: Path) -> None:
                 or f"{row.in_place} in place, {row.mixed} mixed, {row.refused} refused; {row.against}"
             )
             print(
-                f"[{number + 1}/{len(names)}] {library} {name} {size[0]} x {size[1]}: {told[:100]}; {row.seconds} s; "
-                f"{60 * rate:.1f} rows a minute, ends about {ends}",
+                f"[{number + 1}/{len(names)}] {library} {name} {row.height} x {row.width}: {told[:100]}; "
+                f"{row.seconds} s; {60 * rate:.1f} rows a minute, ends about {ends}",
                 flush=True,
             )
 

@@ -54,6 +54,8 @@ _AGREES_WITH_MISSES = 0.45
 _SHARP = 0.9
 _AGREES_WHERE_SHARP = 0.68
 _DIFFERS = 0.25
+_ALIKE = 0.01
+_ALIKE_WHERE_FEW = 0.1
 _NEGLIGIBLE = 0.03
 _APART = 0.2
 _NEARLY_NONE = 0.15
@@ -165,9 +167,12 @@ def locate(maps: Float32[Tensor, "three unit cell_y cell_x"], fitting: bool = Tr
     if apart >= _APART and away <= _NEARLY_NONE * apart and agreement > 0:
         return Place("in place", *figures)
     # Where the two images are answered by different cells, nothing is mixed that could blur the places.
-    wanted = _AGREES_WHERE_SHARP if strength > _SHARP and not few else AGREES
-    if agreement >= wanted:
-        sure = few or hits >= 5 or (hits == 4 and agreement >= _AGREES_WITH_MISSES)
+    wanted = _AGREES_WHERE_SHARP if (strength > _SHARP and not few) or not fitting else AGREES
+    if agreement >= wanted and strength > (_ALIKE_WHERE_FEW if few else _ALIKE):
+        sure = (
+            rows * columns < _TOO_FEW_CELLS or hits >= 5 or (hits == 4 and agreement >= _AGREES_WITH_MISSES)
+        )
+        sure = sure and (fitting or hits == 2 * len(CHANGED[0]))
         return Place("in place" if sure else "mixed" if fitting else "elsewhere", *figures)
     # A map of very few cells can be the chance of one network's weights.
     telling = rows * columns >= _TOO_FEW_CELLS and strength > (_DIFFERS_WHERE_FEW if few else _DIFFERS)

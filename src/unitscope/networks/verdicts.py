@@ -45,7 +45,7 @@ def warn_of_batches(module: nn.Module) -> tuple[str, ...]:
             kind = f"{name} is a {type(part).__name__}" if name else f"it is a {type(part).__name__}"
             return (
                 f"the network normalizes by the batch that an image comes in ({kind} without running "
-                "statistics): what an image gives depends on --batch-size, and on the images around it unless "
+                "statistics): what an image gives depends on --batch-size, and on images around it unless "
                 "that is 1",
             )
     return ()

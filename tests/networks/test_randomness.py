@@ -374,3 +374,17 @@ def test_pictures_of_a_generator_with_noise_repeat_and_match_its_maps():
         maps = read(generator.inputs(0, 5))["maps"]
         assert torch.equal(maps[4:], read(generator.inputs(4))["maps"])
     assert states() == before
+
+
+def test_networks_that_normalize_by_their_batch_say_so():
+    def run(batch_size, **options):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, **options), nn.ReLU())
+        source = made.make_source(5, size=(64, 64))
+        quick = {"batch_size": batch_size, "confidences": Confidences(0)}
+        return dissect(Network(module, PREPARED), source, ["2"], **quick)["2"]
+
+    whole, part, plain = run(4, track_running_stats=False), run(2, track_running_stats=False), run(4)
+    assert not np.array_equal(whole.thresholds, part.thresholds)
+    assert "1 is a BatchNorm2d without running statistics" in whole.warnings[0]
+    assert not any("running statistics" in said for said in plain.warnings)

@@ -29,7 +29,7 @@ from unitscope.networks.places import Place, probe_layers
 from unitscope.networks.randomness import DRAWS
 from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
-from unitscope.networks.verdicts import check_places, warn_of_places
+from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
 from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import draw_resampling
@@ -286,8 +286,8 @@ def plan_scan(
     tails: dict[str, TailPlan] = {}
     outputs, fields, places, random = probe_layers(network, layers, frame.size)
     told = warn_of_places(places)
-    if random:
-        told = {layer: (DRAWS, *told.get(layer, ())) for layer in layers}
+    said = (*((DRAWS,) if random else ()), *warn_of_batches(network.module))
+    told = {layer: (*said, *told.get(layer, ())) for layer in layers}
     for layer in layers:
         maps = read_units(outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from unitscope.errors import NetworkError
 from unitscope.networks.places import Place
 
@@ -29,3 +32,20 @@ def warn_of_places(places: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
     }
     told = {layer: place for layer, place in places.items() if place.where in said}
     return {layer: (said[place.where].format(place.away),) for layer, place in told.items()}
+
+
+def warn_of_batches(module: nn.Module) -> tuple[str, ...]:
+    """What is to be said of a network that normalizes by its batch also in evaluation; else nothing.
+
+    >>> len(warn_of_batches(nn.BatchNorm2d(3, track_running_stats=False))), warn_of_batches(nn.BatchNorm2d(3))
+    (1, ())
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, _BatchNorm) and part.running_mean is None:
+            kind = f"{name} is a {type(part).__name__}" if name else f"it is a {type(part).__name__}"
+            return (
+                f"the network normalizes by the batch that an image comes in ({kind} without running "
+                "statistics): what an image gives depends on --batch-size, and on images around it unless "
+                "that is 1",
+            )
+    return ()

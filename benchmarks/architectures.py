@@ -31,7 +31,7 @@ from torch import nn
 
 from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import IMAGENET, Network, Preprocessing
-from unitscope.networks.places import list_places
+from unitscope.networks.probe import list_places
 from unitscope.networks.tokens import Size, Tokens
 from unitscope.networks.weights import count_class_tokens, one_line, random_weights
 

@@ -24,7 +24,7 @@ from unitscope.interventions.edits import count_units, edited
 from unitscope.interventions.linear_head import remove_units
 from unitscope.networks.addresses import Address, count_heads
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.places import list_places
+from unitscope.networks.probe import list_places
 from unitscope.networks.structures import pick, put, walk
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import hook_layer, list_layers, tap

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.places import draw_changes, list_places, locate
+from unitscope.networks.places import draw_changes, locate
+from unitscope.networks.probe import list_places
 from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import random_weights
 

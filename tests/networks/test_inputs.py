@@ -23,7 +23,7 @@ from unitscope.interventions.linear_head import check_hidden
 from unitscope.interventions.replay import replay
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.places import list_places
+from unitscope.networks.probe import list_places
 from unitscope.networks.trace import hook_layer, list_layers, tap
 from unitscope.networks.weights import put_weights, random_weights
 
@@ -329,7 +329,7 @@ def test_images_that_are_passed_one_by_one_are_told() -> None:
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
     )
     network = Network(module, Preprocessing(size=SIZE), ("a", "b"), forward=run_singly)
-    said = r"gives (1 array \(4 x 30 x 30\) for|16 outputs for 4) .*one by one.*(pass a batch at once)"
+    said = r"gives (1 array \(4 x 30 x 30\) for|7 outputs for 4) .*one by one.*(pass a batch at once)"
     with pytest.raises(NetworkError, match=said):
         us.dissect(network, paint(), ["1"])
     trial = Trial(paint(), np.arange(6), np.arange(6) % 2)

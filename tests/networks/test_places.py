@@ -14,7 +14,8 @@ import unitscope as us
 from unitscope.dissection.dissect import Confidences
 from unitscope.errors import NetworkError
 from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.places import Place, draw_changes, list_places, locate, probe_layers
+from unitscope.networks.places import Place, draw_changes, locate
+from unitscope.networks.probe import list_places, probe_layers
 from unitscope.networks.receptive_fields import find_fields
 from unitscope.networks.tokens import Tokens
 from unitscope.networks.trace import tap
@@ -168,7 +169,8 @@ def test_layers_of_real_networks(name: str, wanted: dict[str, str]) -> None:
     assert {layer: found[layer].place for layer in wanted} == wanted
     size = network.preprocessing.size
     assert size is not None
-    _, fields, places, _ = probe_layers(network, list(wanted), size)
+    probe = probe_layers(network, list(wanted), size)
+    fields, places = probe.fields, probe.places
     assert {layer: place.where for layer, place in places.items()} == wanted
     assert fields == find_fields(network, list(wanted))
 
@@ -196,7 +198,7 @@ def test_generators_are_not_probed() -> None:
     module = nn.Sequential(nn.Linear(4, 48), nn.Unflatten(1, (3, 4, 4)))
     generator = us.Generator(module, latent=(4,))
     assert [row.place for row in list_places(generator)] == ["", ""]
-    assert probe_layers(generator, ["1"], (4, 4))[2] == {}
+    assert probe_layers(generator, ["1"], (4, 4)).places == {}
 
 
 class Planted(nn.Module):

@@ -27,7 +27,7 @@ from unitscope.interventions.explanation import explain_image
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.generators import GeneratedImages, Generator
 from unitscope.networks.network import Network, Preprocessing, number_images
-from unitscope.networks.places import list_places, probe_layers
+from unitscope.networks.probe import list_places, probe_layers
 from unitscope.networks.randomness import is_random, seeded
 from unitscope.networks.trace import evaluation, tap
 
@@ -159,8 +159,7 @@ def test_a_network_is_left_as_it_was_after_an_error():
 def test_a_network_that_does_not_draw_is_passed_once_more_and_left_alone():
     network, calls = Network(Drawing(lambda _, maps: maps), PREPARED), []
     network.module.conv.register_forward_hook(lambda _m, args, _o: calls.append(len(args[0])))
-    *_, drawn = probe_layers(network, ["noisy"], (64, 64))
-    assert not drawn
+    assert not probe_layers(network, ["noisy"], (64, 64)).random
     # The checks of types in these tests draw from Python's shared numbers, and then it is passed once more.
     assert calls in ([1, 3], [1, 3, 1])
     with evaluation(network):
@@ -291,7 +290,7 @@ def test_shuffled_patches_are_refused_and_what_comes_before_is_not(kept):
     where = {row.name: row.place for row in list_places(network)}
     assert where["embed"] == where["first"] == "in place"
     assert where["shuffled"] in ("", "elsewhere")
-    assert probe_layers(network, ["first"], (64, 64))[2]["first"].where == "in place"
+    assert probe_layers(network, ["first"], (64, 64)).places["first"].where == "in place"
     source = made.make_source(2, size=(64, 64))
     for layer in ("shuffled", "block"):
         with pytest.raises(NetworkError, match=rf"(?s){layer}.* of masked .*(does not mask|before)"):
@@ -328,8 +327,9 @@ def test_layers_that_mix_patches_in_order_are_not_taken_for_shuffled():
             return self.added(self.attention(dropped, dropped, dropped)[0])
 
     network = Network(Dropping(1.0), PREPARED)
-    *_, places, drawn = probe_layers(network, ["first", "added"], (64, 64))
-    assert drawn
+    probe = probe_layers(network, ["first", "added"], (64, 64))
+    places = probe.places
+    assert probe.random
     assert places["first"].where == "in place"
     assert places["added"].where in ("in place", "mixed")
 
@@ -346,7 +346,7 @@ def test_sources_that_cannot_be_seeded_are_told_where_they_are_drawn_from(kind):
     used.module.held = unused.module.held = generators[kind]
     with pytest.raises(NetworkError, match="whose seeds could be set"):
         probe_layers(used, ["noisy"], (64, 64))
-    assert not probe_layers(unused, ["noisy"], (64, 64))[3]
+    assert not probe_layers(unused, ["noisy"], (64, 64)).random
 
 
 def test_what_differs_without_random_numbers_is_refused():
@@ -388,3 +388,17 @@ def test_networks_that_normalize_by_their_batch_say_so():
     assert not np.array_equal(whole.thresholds, part.thresholds)
     assert "1 is a BatchNorm2d without running statistics" in whole.warnings[0]
     assert not any("running statistics" in said for said in plain.warnings)
+
+
+def test_maps_that_depend_on_the_other_images_of_a_batch_are_told():
+    class Compared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maps = nn.Identity()
+
+        def forward(self, x):
+            return self.maps(x - 0.1 * x.mean(0, keepdim=True))
+
+    source, quick = made.make_source(5, size=(64, 64)), {"confidences": Confidences(0)}
+    said = dissect(Network(Compared(), PREPARED), source, ["maps"], **quick)["maps"].warnings
+    assert "layer maps gives an image other maps in a batch with other images" in said[0]

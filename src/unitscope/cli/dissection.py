@@ -161,7 +161,7 @@ def layers(network: Network, opening: Opening = Opening(), json: Json = False) -
     Args:
         network: the network to look into.
     """
-    from unitscope.networks.places import list_places
+    from unitscope.networks.probe import list_places
 
     try:
         loaded = opening.load(network)

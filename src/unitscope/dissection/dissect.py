@@ -25,7 +25,8 @@ from unitscope.errors import SourceError, UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
-from unitscope.networks.places import Place, probe_layers
+from unitscope.networks.places import Place
+from unitscope.networks.probe import probe_layers
 from unitscope.networks.randomness import DRAWS
 from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
@@ -284,12 +285,12 @@ def plan_scan(
     mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
     tails: dict[str, TailPlan] = {}
-    outputs, fields, places, random = probe_layers(network, layers, frame.size)
-    told = warn_of_places(places)
-    said = (*((DRAWS,) if random else ()), *warn_of_batches(network.module))
+    probe = probe_layers(network, layers, frame.size)
+    told = warn_of_places(probe.places)
+    said = (*((DRAWS,) if probe.random else ()), *warn_of_batches(network.module, probe.company))
     told = {layer: (*said, *told.get(layer, ())) for layer in layers}
     for layer in layers:
-        maps = read_units(outputs[layer], network.layout(frame.size), layer)
+        maps = read_units(probe.outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]
         map_size = (cells[0], cells[1])
         flat = map_size == (1, 1)
@@ -297,15 +298,15 @@ def plan_scan(
             raise UsageError(
                 f"{len(thresholds[layer])} thresholds are given for layer {layer}, which has {units} units"
             )
-        grid = _grid(map_size, frame, rules, None if flat else fields.get(layer))
+        grid = _grid(map_size, frame, rules, None if flat else probe.fields.get(layer))
         population = "given" if layer in thresholds else rules.population
         tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile)
-        if rules.upsampling == "receptive-field" and layer not in fields and not flat:
+        if rules.upsampling == "receptive-field" and layer not in probe.fields and not flat:
             lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
             told[layer] = (*told.get(layer, ()), lack)
     given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
-    plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=random)
-    return plan, told, places
+    plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=probe.random)
+    return plan, told, dict(probe.places)
 
 
 def check_concepts(source: ConceptSource) -> None:

@@ -6,40 +6,17 @@ cells, d = (R1 - R2) / 2 is compared with the places that were changed, +1 in th
 other. What both images move alike is left out by that, so that mixing does not hide a place.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
-from unitscope.axes import Pictures
-from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.addresses import Address, Site, find_addresses
-from unitscope.networks.channel_order import fits, turn_channels
-from unitscope.networks.listing import LayerShape
-from unitscope.networks.network import Network, as_network
-from unitscope.networks.randomness import (
-    check_steady,
-    differ,
-    draw_maps,
-    find_unsteady,
-    is_random,
-    note_randomness,
-    seeded,
-    watch,
-)
-from unitscope.networks.receptive_fields import Field, Windows, following, take_fields
-from unitscope.networks.shuffles import Shuffles
-from unitscope.networks.structures import pick
-from unitscope.networks.tokens import Layout, Size
-from unitscope.networks.trace import evaluation, list_layers, tap
-from unitscope.networks.unit_maps import check_batch, read_units
+from unitscope.networks.tokens import Size
 
 Where = Literal["in place", "mixed", "elsewhere", "whole", "silent"]
 
@@ -53,7 +30,7 @@ AGREES = 0.35
 _AGREES_WITH_MISSES = 0.45
 _SHARP = 0.9
 _AGREES_WHERE_SHARP = 0.68
-_DIFFERS = 0.25
+DIFFERS = 0.25
 _ALIKE = 0.01
 _ALIKE_WHERE_FEW = 0.1
 _NEGLIGIBLE = 0.03
@@ -65,13 +42,6 @@ _TOO_FEW_CELLS = 16
 _BLURS = (0.07, 0.14, 0.25)
 _SILENT = 1e-5
 _KEPT = 0.47
-_TOGETHER = 16
-
-
-_IF_SHUFFLED = (
-    "where patches are shuffled or left out at random, as by a masked autoencoder, give a module whose "
-    "forward pass does not mask (a wrapper around its encoder), or name a layer before the shuffle"
-)
 
 
 @dataclass(frozen=True)
@@ -123,18 +93,6 @@ def draw_changes(size: Size, bands: int = 3) -> UInt8[np.ndarray, "three y x {ba
     return images
 
 
-def draw_inputs(network: Network, size: Size) -> Pictures:
-    """The images of `draw_changes` as the network's pictures: of named bands in the scale that it expects."""
-    prepared = network.preprocessing
-    images = draw_changes(size, max(prepared.places) + 1)
-    if isinstance(prepared.channels, str):
-        return images
-    deviations = images.astype(np.float32) / 64 - 2
-    for place, mean, std in zip(prepared.places, prepared.mean, prepared.std, strict=True):
-        deviations[..., place] = mean + std * deviations[..., place]
-    return deviations
-
-
 def _span(number: int, side: int) -> slice:
     start = number * side // PARTS
     return slice(start, max((number + 1) * side // PARTS, start + 1))
@@ -144,9 +102,9 @@ def locate(maps: Float32[Tensor, "three unit cell_y cell_x"], fitting: bool = Tr
     """Where a layer's maps of `draw_changes` answer. `fitting` says that their grid may be the input's.
 
     >>> images = torch.from_numpy(draw_changes((70, 140))).permute(0, 3, 1, 2).float()
-    >>> locate(nn.functional.avg_pool2d(images, 10)).where
+    >>> locate(torch.nn.functional.avg_pool2d(images, 10)).where
     'in place'
-    >>> locate(nn.functional.avg_pool2d(images, 10).transpose(2, 3).reshape(3, 3, 7, 14)).where
+    >>> locate(torch.nn.functional.avg_pool2d(images, 10).transpose(2, 3).reshape(3, 3, 7, 14)).where
     'elsewhere'
     """
     rows, columns = maps.shape[2:]
@@ -175,7 +133,7 @@ def locate(maps: Float32[Tensor, "three unit cell_y cell_x"], fitting: bool = Tr
         sure = sure and (fitting or hits == 2 * len(CHANGED[0]))
         return Place("in place" if sure else "mixed" if fitting else "elsewhere", *figures)
     # A map of very few cells can be the chance of one network's weights.
-    telling = rows * columns >= _TOO_FEW_CELLS and strength > (_DIFFERS_WHERE_FEW if few else _DIFFERS)
+    telling = rows * columns >= _TOO_FEW_CELLS and strength > (_DIFFERS_WHERE_FEW if few else DIFFERS)
     if telling or not fitting:
         return Place("elsewhere", *figures)
     return Place("mixed", *figures)
@@ -265,26 +223,7 @@ def _near(rows: int, columns: int) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
-def is_fitting(raw: Tensor, layout: Layout, windows: Windows, layer: str = "") -> bool:
-    """Whether the grid of a layer may be that of the input, by its proportions or its patches.
-
-    `raw` has its channels first. Where the patches are known, only their grid fits, halved and doubled; else
-    only sizes that convolutions and pools of the network have led to (`windows`), halved.
-    """
-    if raw.ndim == 3:
-        return layout.place(raw.shape[1], layer).known or not layout.patches
-    if raw.ndim != 4:
-        return True
-    size = raw.shape[2], raw.shape[3]
-    if layout.patches:
-        return size in layout.grids
-    reached = [
-        (-(-rows // power), -(-columns // power)) for power in (1, 2, 4, 8) for rows, columns in windows
-    ]
-    return fits(*size, layout.size) and (size in reached or len(windows) < 2)
-
-
-def _follow(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> tuple[float, float]:
+def follow_changes(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> tuple[float, float]:
     """How strongly a layer tells two changes apart, and what is kept of that on the average of all draws."""
     found = [one for one in map(_measure, maps) if one is not None]
     both = _measure(torch.cat(list(maps), 1))
@@ -296,155 +235,8 @@ def _follow(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> tupl
     return strength, float(np.linalg.norm(np.mean(apart, 0))) / max(length, 1e-30)
 
 
-def _are_moving(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> bool:
+def are_moving(maps: Sequence[Float32[Tensor, "three unit cell_y cell_x"]]) -> bool:
     """Whether a layer answers to the same changes at other places with other random numbers."""
-    strength, kept = _follow(maps)
+    strength, kept = follow_changes(maps)
     # Of n vectors at random the mean has 1 / sqrt(n) of their length, of equal ones all of it.
-    return strength > _DIFFERS and kept < _KEPT
-
-
-def list_places(network: Network | nn.Module, size: Size | None = None) -> list[LayerShape]:
-    """`list_layers`, with the `place` of every layer that can be read.
-
-    One forward pass more, over three images. A generator's layers have none: a latent has no places. Raises
-    what `list_layers` raises.
-
-    >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
-    >>> [layer.place for layer in list_places(net, (14, 14))]
-    ['in place', 'in place', 'whole']
-    """
-    network = as_network(network)
-    rows = list_layers(network, size)
-    blank = network.blank(size)
-    if isinstance(blank, tuple):
-        return rows
-    size = blank.shape[2], blank.shape[3]
-    if is_random(network):
-        where = _find_places(network, [row.name for row in rows if row.shape], size)
-        return [replace(row, place=where.get(row.name, "")) for row in rows]
-    batch = network.feed(draw_inputs(network, size), 0, network.device)
-    placed: dict[str, str] = {}
-    calls: Counter[Address] = Counter()
-    layout = network.layout(batch)
-    found = find_addresses(network, [row.name for row in rows if row.shape])
-
-    def note(site: Site, whole: object) -> None:
-        calls[site.address] += 1
-        for text, address in found.asked.items():
-            if address.site != site.address or (address.call or 1) != calls[site.address]:
-                continue
-            # Three images may show that a first axis is not the batch.
-            with suppress(NetworkError, UsageError):
-                value = pick(whole, address.steps)
-                if not isinstance(value, Tensor):
-                    continue
-                check_batch(value, len(CHANGED) + 1, text)
-                raw = turn_channels(value, site.part, network.module, layout.size, text)
-                place = locate(read_units(raw, layout, text), is_fitting(raw, layout, windows, text))
-                placed[text] = place.where
-
-    with evaluation(network.module), torch.no_grad(), ExitStack() as hooks:
-        windows = hooks.enter_context(following(network, batch))
-        for site in found.sites.values():
-            hooks.callback(site.hook(partial(note, site)))
-        network.run(batch)
-    return [replace(row, place=placed.get(row.name, "")) for row in rows]
-
-
-def _find_places(network: Network, layers: Sequence[str], size: Size) -> dict[str, str]:
-    """Where layers of a random network answer: of some at a time, since maps of many images are held."""
-    found: dict[str, str] = {}
-    batch = network.feed(draw_inputs(network, size), 0, network.device)
-    shuffles = Shuffles(network, batch, _are_moving)
-    for start in range(0, len(layers), _TOGETHER):
-        *_, places, _, wrong = _probe(network, layers[start : start + _TOGETHER], size, shuffles)
-        found |= {layer: place.where for layer, place in places.items()} | dict.fromkeys(wrong, "elsewhere")
-    return found
-
-
-def probe_layers(
-    network: Network, layers: Sequence[str], size: Size
-) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool]:
-    """What layers give for one image, their fields, where they answer to changes of it, and if at random.
-
-    Forward passes over one image (height, width) of random blocks, then over it and two with changes, up to
-    the last layer; more where random numbers are drawn. A generator is read with its first latent, and its
-    layers have no places. Raises what `tap` raises, `NetworkError` where two passes of the same image differ
-    without random numbers that could be set, or where places are random.
-    """
-    outputs, fields, places, drawn, wrong = _probe(network, layers, size)
-    for error in wrong.values():
-        raise error
-    return outputs, fields, places, drawn
-
-
-def _probe(
-    network: Network, layers: Sequence[str], size: Size, shuffles: Shuffles | None = None
-) -> tuple[dict[str, Tensor], dict[str, Field], dict[str, Place], bool, dict[str, NetworkError]]:
-    """What `probe_layers` finds, and what it says of layers whose places are random."""
-    blank, module = network.blank(size), network.module
-    batch = blank if isinstance(blank, tuple) else network.feed(draw_inputs(network, size), 0, network.device)
-    first = batch if isinstance(batch, tuple) else batch[:1]
-    with tap(network, layers, steady=False) as read:
-        with following(network, first) as windows, watch(module) as drawn:
-            outputs = read(first)
-        note_randomness(module, drawn[0])
-        # The first image again, with other random numbers: what draws past all known sources is seen too.
-        with seeded(module, 1), watch(module) as drawn:
-            whole = read(batch)
-        random = drawn[0]
-        if not random and (random is None or find_unsteady(outputs, whole)):
-            with seeded(module, 1):
-                again = read(first)  # in a batch of the same size, where libraries round alike
-            random = random is None and differ(outputs, again)
-            if not random:
-                check_steady(network.name, outputs, again)
-        fields = take_fields(network, first, outputs, windows)
-        draws = {layer: [maps] for layer, maps in whole.items()}
-        if random:
-            draws = draw_maps(network, read, batch)
-            outputs = {layer: maps[0][:1] for layer, maps in draws.items()}
-    places: dict[str, Place] = {}
-    wrong: dict[str, NetworkError] = {}
-    layout = network.layout(size)
-    shuffles = shuffles or Shuffles(network, batch, _are_moving)
-    for layer, raws in draws.items() if isinstance(batch, Tensor) else ():
-        fitting = is_fitting(raws[0], layout, windows, layer)
-        try:
-            places[layer] = _place_draws(network.name, layer, raws, layout, fitting)
-            if random and raws[0].ndim == 3 and places[layer].where in ("in place", "mixed"):
-                _check_order(network.name, layer, raws, layout, shuffles)
-        except NetworkError as error:
-            wrong[layer] = error
-    return outputs, fields, places, bool(random), wrong
-
-
-def _place_draws(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, fitting: bool) -> Place:
-    """Where a layer answers, of what it gave for the three images, each time with other random numbers.
-
-    Places that are the same each time add up. Raises `NetworkError` where they are random.
-    """
-    try:
-        maps = [read_units(raw, layout, layer) for raw in raws]
-    except NetworkError as error:
-        if len(raws) == 1:
-            raise
-        seen = f"{name} draws random numbers in evaluation, and its map has no place: {error}"
-        raise NetworkError(f"{seen}; {_IF_SHUFFLED}") from error
-    if len(maps) > 1 and _are_moving(maps):
-        raise NetworkError(
-            f"layer {layer} of {name} has its places at random: with other random numbers it answers "
-            f"to the same changes of an image at other cells; {_IF_SHUFFLED}"
-        )
-    return locate(torch.cat(maps, 1), fitting)
-
-
-def _check_order(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, shuffles: Shuffles) -> None:
-    """Raises `NetworkError` where a layer mixes its tokens too much to tell, and they were shuffled."""
-    strength, _ = _follow([read_units(raw, layout, layer) for raw in raws])
-    earlier = shuffles.find_before(layer, raws[0].shape[1]) if strength <= _DIFFERS else None
-    if earlier is not None:
-        raise NetworkError(
-            f"layer {layer} of {name} has its places at random: {earlier}, which runs before it, answers to "
-            f"the same changes of an image at other cells with other random numbers; {_IF_SHUFFLED}"
-        )
+    return strength > DIFFERS and kept < _KEPT

@@ -292,23 +292,23 @@ def differ(first: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> bool:
     )
 
 
-def find_unsteady(first: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> str | None:
-    """The first layer whose maps differ by more than rounding in a pass that began with the same images."""
+def find_unsteady(first: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The layers whose maps differ by more than rounding in a pass that began with the same images."""
+    found = []
     for layer, one in first.items():
         other = again[layer][: len(one)]
         allowed = _ROUNDING if one.dtype in (torch.float32, torch.float64) else _ROUNDING_OF_HALF
         scale = float(one.nan_to_num().abs().max()) if one.numel() else 0.0
         if one.shape != other.shape or float((one - other).nan_to_num().abs().max()) > allowed * scale:
-            return layer
-    return None
+            found.append(layer)
+    return tuple(found)
 
 
 def check_steady(name: str, first: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> None:
     """Raises `NetworkError` where two passes differ by more than rounding, though nothing was drawn anew."""
-    layer = find_unsteady(first, again)
-    if layer is not None:
+    if layers := find_unsteady(first, again):
         raise NetworkError(
-            f"layer {layer} of {name} gives other maps for the same image each time, and not by random "
+            f"layer {layers[0]} of {name} gives other maps for the same image each time, and not by random "
             "numbers of torch, NumPy or Python, whose seeds could be set; let the forward pass keep nothing "
             "from one call to the next, and draw from torch's own generator"
         )

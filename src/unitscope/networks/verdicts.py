@@ -1,6 +1,6 @@
 """What is said of where layers answer, and which are refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -34,8 +34,10 @@ def warn_of_places(places: Mapping[str, Place]) -> dict[str, tuple[str, ...]]:
     return {layer: (said[place.where].format(place.away),) for layer, place in told.items()}
 
 
-def warn_of_batches(module: nn.Module) -> tuple[str, ...]:
-    """What is to be said of a network that normalizes by its batch also in evaluation; else nothing.
+def warn_of_batches(module: nn.Module, company: Sequence[str] = ()) -> tuple[str, ...]:
+    """What is to be said of a network that gives an image other maps in another batch; else nothing.
+
+    It normalizes by its batch also in evaluation, or the probe found layers that do so, `company`.
 
     >>> len(warn_of_batches(nn.BatchNorm2d(3, track_running_stats=False))), warn_of_batches(nn.BatchNorm2d(3))
     (1, ())
@@ -48,4 +50,9 @@ def warn_of_batches(module: nn.Module) -> tuple[str, ...]:
                 "statistics): what an image gives depends on --batch-size, and on images around it unless "
                 "that is 1",
             )
+    if company:
+        return (
+            f"layer {company[0]} gives an image other maps in a batch with other images: results depend on "
+            "--batch-size, and on the images around it unless that is 1",
+        )
     return ()

@@ -1,6 +1,7 @@
 """The zoo's transformer: a small ViT with a class token, which names scenes (Dosovitskiy et al., ICLR 2021).
 
-Its parts have the names that timm gives them.
+Its patches are made by three convolutions: a single one as large as a patch learns small things late (Xiao et al.,
+"Early convolutions help transformers see better", NeurIPS 2021). Its parts have the names that timm gives them.
 """
 
 from typing import cast
@@ -57,6 +58,11 @@ class Block(nn.Module):
         return cast("Tensor", tokens + self.mlp(self.norm2(tokens)))
 
 
+def _halve(channels: int, wider: int) -> tuple[nn.Module, ...]:
+    """Layers that give maps of half the side."""
+    return nn.Conv2d(channels, wider, 3, 2, 1, bias=False), nn.BatchNorm2d(wider), nn.GELU()
+
+
 class SceneTransformer(nn.Module):
     """Scene logits of pictures of 64 by 64 pixels: `transformer(images[n, 3, 64, 64]) -> [n, scenes]`.
 
@@ -71,7 +77,9 @@ class SceneTransformer(nn.Module):
 
     def __init__(self, scenes: int) -> None:
         super().__init__()
-        self.patch_embed = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.patch_embed = nn.Sequential(
+            *_halve(3, WIDTH // 4), *_halve(WIDTH // 4, WIDTH // 2), nn.Conv2d(WIDTH // 2, WIDTH, 3, 2, 1)
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
         self.pos_embed = nn.Parameter(torch.randn(1, 1 + (SIDE // PATCH) ** 2, WIDTH) * 0.02)
         self.blocks = nn.Sequential(*(Block(WIDTH, HEADS) for _ in range(DEPTH)))

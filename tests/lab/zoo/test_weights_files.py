@@ -96,8 +96,17 @@ def test_the_classifier_is_nearly_always_right(folder):
 
 def test_the_transformer_is_mostly_right(folder):
     card = grade_zoo("scene-transformer", folder, count=4 * PICTURES)
-    assert card.figures["accuracy"] > 0.75
+    assert card.figures["accuracy"] > 0.9
     assert card.text().count("%") == 24
+
+
+def test_a_patch_of_the_transformer_sees_seven_pixels_above_it_and_to_its_left():
+    module = load_zoo("scene-transformer").module
+    images = torch.rand(1, 3, 64, 64, requires_grad=True)
+    module.patch_embed(images)[0, :, 3, 4].square().sum().backward()
+    rows, columns = images.grad[0].abs().sum(0).nonzero(as_tuple=True)
+    assert (rows.min(), rows.max()) == (3 * 8 - 7, 3 * 8 + 7)
+    assert (columns.min(), columns.max()) == (4 * 8 - 7, 4 * 8 + 7)
 
 
 def test_the_segmenter_knows_most_pixels(folder):

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -188,10 +187,9 @@ def dissect_with(
     """
     check_source(network, source)
     check_concepts(source)
-    with ThreadPoolExecutor(1) as beside:
-        beside.submit(getattr, network, "digest")  # asked for again by the recipe, which then has it
-        given = options.thresholds or {}
-        plan, warnings, places = plan_scan(network, source, layers, rules, given, options.size, options.fit)
+    plan, warnings, places = plan_scan(
+        network, source, layers, rules, options.thresholds or {}, options.size, options.fit
+    )
     check_places(network.name, places, options.trust_layout)
     ranks = min(options.ranks, len(source))
     plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=options.shard_size)

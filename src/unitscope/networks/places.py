@@ -39,6 +39,8 @@ _NEARLY_NONE = 0.15
 _FEW_CELLS = 36
 _DIFFERS_WHERE_FEW = 0.75
 _TOO_FEW_CELLS = 16
+_SURE_WHERE_FEW = 0.6
+_SURE_WHERE_TOO_FEW = 0.7
 _BLURS = (0.07, 0.14, 0.25)
 _SILENT = 1e-5
 _KEPT = 0.47
@@ -127,9 +129,9 @@ def locate(maps: Float32[Tensor, "three unit cell_y cell_x"], fitting: bool = Tr
     # Where the two images are answered by different cells, nothing is mixed that could blur the places.
     wanted = _AGREES_WHERE_SHARP if (strength > _SHARP and not few) or not fitting else AGREES
     if agreement >= wanted and strength > (_ALIKE_WHERE_FEW if few else _ALIKE):
-        sure = (
-            rows * columns < _TOO_FEW_CELLS or hits >= 5 or (hits == 4 and agreement >= _AGREES_WITH_MISSES)
-        )
+        sure = hits >= 5 or (hits == 4 and agreement >= _AGREES_WITH_MISSES)
+        if few:  # where kernels are as large as the map, the weights of one network may look like a place
+            sure = agreement >= (_SURE_WHERE_TOO_FEW if rows * columns < _TOO_FEW_CELLS else _SURE_WHERE_FEW)
         sure = sure and (fitting or hits == 2 * len(CHANGED[0]))
         return Place("in place" if sure else "mixed" if fitting else "elsewhere", *figures)
     # A map of very few cells can be the chance of one network's weights.

@@ -30,6 +30,7 @@ from unitscope.networks.randomness import (
     differ,
     draw_maps,
     find_unsteady,
+    is_known,
     is_random,
     note_randomness,
     seeded,
@@ -159,10 +160,12 @@ def _find_places(network: Network, layers: Sequence[str], size: Size) -> dict[st
 def probe_layers(network: Network, layers: Sequence[str], size: Size) -> Probe:
     """What a few passes tell of layers, at an input of (height, width).
 
-    Forward passes over one image of random blocks, then over it and two with changes, up to the last layer;
-    more where random numbers are drawn. A generator is read with its first latent, and its layers have no
-    places. Raises what `tap` raises, `NetworkError` where two passes of the same image differ without random
-    numbers that could be set, or where places are random.
+    Forward passes over one image of random blocks, then over two with changes, up to the last layer; where
+    not all code is of well-known libraries, also over the first one again, which must come out the same; more
+    where random numbers are drawn. A generator is read with its first latent, and its layers have no places.
+
+    Raises what `tap` raises, `NetworkError` where two passes of the same image differ without random numbers
+    that could be set, or where places are random.
     """
     found, wrong = _probe(network, layers, size)
     for error in wrong.values():
@@ -177,22 +180,26 @@ def _probe(
     blank, module = network.blank(size), network.module
     batch = blank if isinstance(blank, tuple) else network.feed(draw_inputs(network, size), 0, network.device)
     first = batch if isinstance(batch, tuple) else batch[:1]
-    company: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     with tap(network, layers, steady=False) as read:
         with following(network, first) as windows, watch(module) as drawn:
             outputs = read(first)
-        note_randomness(module, drawn[0])
-        # The first image again, with other random numbers: what draws past all known sources is seen too.
-        with seeded(module, 1), watch(module) as drawn:
-            whole = read(batch)
-        random, moved = drawn[0], find_unsteady(outputs, whole)
+        random = drawn[0]
+        note_randomness(module, random)
+        if is_known(network) and isinstance(batch, Tensor):
+            changed = {} if random else read(batch[1:])
+            whole = {layer: torch.cat([outputs[layer], maps]) for layer, maps in changed.items()}
+        else:
+            # The first image again, with other random numbers: what draws past all known sources is seen too.
+            with seeded(module, 1), watch(module) as drawn:
+                whole = read(batch)
+            random, moved = drawn[0], find_unsteady(outputs, whole)
         if not random and (random is None or moved):
             with seeded(module, 1):
                 again = read(first)  # in a batch of the same size, where libraries round alike
             random = random is None and differ(outputs, again)
             if not random:
                 check_steady(network.name, outputs, again)
-                company = moved
         fields = take_fields(network, first, outputs, windows)
         draws = {layer: [maps] for layer, maps in whole.items()}
         if random:
@@ -210,7 +217,7 @@ def _probe(
                 _check_order(network.name, layer, raws, layout, shuffles)
         except NetworkError as error:
             wrong[layer] = error
-    return Probe(outputs, fields, places, bool(random), company), wrong
+    return Probe(outputs, fields, places, bool(random), () if random else moved), wrong
 
 
 def _place_draws(name: str, layer: str, raws: Sequence[Tensor], layout: Layout, fitting: bool) -> Place:

@@ -32,6 +32,7 @@ DRAWS = (
 """What a run says of such a network."""
 
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
+_LIBRARIES = ("torch", "torchvision", "timm", "transformers", "diffusers")
 _SEED = 0x5EED
 _DRAWS = 8
 _ROUNDING = 1e-4
@@ -173,6 +174,21 @@ def _are_same(one: Any, other: Any) -> bool:
     leaves, others = tree_flatten(one)[0], tree_flatten(other)[0]
     pairs = [(a, b) for a, b in zip(leaves, others, strict=True) if isinstance(a, Tensor)]
     return all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
+
+
+def is_known(network: Network) -> bool:
+    """Whether all that runs in a network is of libraries that draw from the generators of torch alone.
+
+    Others may draw from whatever they like, or keep something from one pass to the next.
+
+    >>> is_known(Network(nn.Sequential(nn.Linear(2, 2), nn.Dropout())))
+    True
+    """
+    return network.forward is None and all(
+        type(part).__module__.partition(".")[0] in _LIBRARIES
+        and not (part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part))
+        for part in network.module.modules()
+    )
 
 
 def limit_batch(network: Network, size: int) -> int:

@@ -201,7 +201,7 @@ def measure_decoding(folder: Path, count: int) -> dict[str, float]:
     """Images a second, decoded, framed and annotated, with one thread."""
     network = load_network("torchvision:alexnet", random=0)
     photographs = Photographs(folder / "photographs", count)
-    plan, _ = plan_scan(network, photographs, ("features.11",), RAW, {}, None, "stretch")
+    plan, *_ = plan_scan(network, photographs, ("features.11",), RAW, {}, None, "stretch")
     packed = pack_source(photographs, plan.frame, folder / "cache")
     rates: dict[str, list[float]] = {"decoded": [], "packed": []}
     for _ in range(3):

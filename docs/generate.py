@@ -17,8 +17,8 @@ HEAD = """\
 
 `unitscope COMMAND --help` prints what is written here.
 
-- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `zoo:NAME`, `head:FILE` (what
-  `unitscope zoo head` wrote, on its network), or `file.py:factory`.
+- NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `diffusers:FOLDER[,steps=N]`,
+  `zoo:NAME`, `head:FILE` (what `unitscope zoo head` wrote, on its network), or `file.py:factory`.
 - SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..,masks=DIR]`, `broden:DIR[,split=..]`,
   `segmenter:NAME,images=SOURCE` (`zoo:segmenter`, a FILE that `zoo train segmenter --images ..` wrote,
   or `file.py:factory`), `generator:NAME[,count=..,seed=..]`, or what a package brings by name.

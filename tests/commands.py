@@ -28,6 +28,11 @@ class Scale(nn.Module):
         bright = x.amax() > 0.5
         return self.out(torch.cat([x * f if bright else x for f in self.factors], 1))
 
+class Patches(nn.Sequential):
+    def forward(self, x):
+        return self[1](self[0](x).flatten(2).transpose(1, 2)).mean(1)
+
+def patches(): return Patches(nn.Conv2d(3, 4, 8, 8), nn.Identity())
 def small():
     return nn.Sequential(nn.Conv2d(3, 6, 5, 2, 2), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU())
 def odd_tuple(): return nn.Sequential(Odd("tuple"))

@@ -45,10 +45,23 @@ class Planted(nn.Module):
         ball, tree = (z > 0.8).float() * z, (z < -0.6).float() * -z
         noise = z.roll(1, 2).relu(), z.roll(1, 3).relu(), z.roll(2, 2).relu(), z.abs(), z.flip(3).relu()
         units = [tree, ball, noise[0], noise[1], ball, noise[2], tree, tree * 0.5, noise[3], noise[4]]
-        x = self.maps(torch.cat(units, 1))
+        x = self.lay(torch.cat(units, 1))
         red, green = x[:, PAINTS[2]].mean(1), x[:, PAINTS[3]].mean(1)
         picture = torch.stack([(4 * red - 1), (1.3 * green - 0.05), 0.2 - red - green], 1).clamp(-1, 1)
         return nn.functional.interpolate(picture, scale_factor=SCALE, mode="nearest")
+
+    def lay(self, units):
+        """The units as the layer gives them, then as the picture is painted with them."""
+        return self.maps(units)
+
+
+class PlantedTokens(Planted):
+    """The same with a layer of tokens: one a cell behind a class token, without which all is paler."""
+
+    def lay(self, units):
+        tokens = units.flatten(2).transpose(1, 2)
+        tokens = self.maps(torch.cat([tokens.amax(1, keepdim=True), tokens], 1))
+        return (tokens[:, 1:] * (tokens[:, :1] > 0.9)).transpose(1, 2).reshape(units.shape)
 
 
 class Reader(nn.Module):
@@ -79,9 +92,9 @@ class Plain:
         return self.inner(images)
 
 
-def planted_studio(images=64, segmenter=None, out=None):
+def planted_studio(images=64, segmenter=None, out=None, generator=None):
     """The planted generator dissected over its first images."""
-    generator = planted_generator()
+    generator = generator or planted_generator()
     source = SegmentedSource(GeneratedImages(generator, images), segmenter or planted_segmenter())
     rules = CONVENTIONS["pnas"]
     run = dissect(generator, source, ["maps"], convention=rules, confidences=Confidences(shifts=0), out=out)

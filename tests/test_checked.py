@@ -56,7 +56,7 @@ def test_a_shape_is_worked_out_from_an_argument():
 
 @pytest.mark.parametrize(
     "call",
-    [lambda: Preprocessing().tensor(np.zeros((1, 8, 8, 4), np.uint8)), lambda: read_number("count", 3)],
+    [lambda: Preprocessing().tensor(np.zeros((8, 8, 3), np.uint8)), lambda: read_number("count", 3)],
 )
 def test_what_is_called_wrongly_in_the_package_is_an_error(call):
     with pytest.raises(Exception, match="violates type hint"):

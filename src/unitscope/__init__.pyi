@@ -1,12 +1,11 @@
 from unitscope.concepts.derived import limit as limit
 from unitscope.concepts.derived import shuffle_labels as shuffle_labels
-from unitscope.concepts.frames import Frame as Frame
-from unitscope.concepts.packed import pack_source as pack_source
 from unitscope.concepts.union.union import unite_sources as unite_sources
 from unitscope.concepts.vocabulary import Concept as Concept
 from unitscope.concepts.vocabulary import ConceptSource as ConceptSource
 from unitscope.concepts.vocabulary import Example as Example
 from unitscope.concepts.vocabulary import Vocabulary as Vocabulary
+from unitscope.dissection.activations import read_activations as read_activations
 from unitscope.dissection.conventions import CONVENTIONS as CONVENTIONS
 from unitscope.dissection.conventions import Convention as Convention
 from unitscope.dissection.dissect import Confidences as Confidences
@@ -22,6 +21,7 @@ from unitscope.networks.load import load_network as load_network
 from unitscope.networks.network import Network as Network
 from unitscope.networks.network import Preprocessing as Preprocessing
 from unitscope.networks.open_source import open_source as open_source
+from unitscope.networks.tokens import Tokens as Tokens
 from unitscope.networks.trace import list_layers as list_layers
 from unitscope.networks.trace import tap as tap
 from unitscope.statistics.scan import Machine as Machine

@@ -11,6 +11,19 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8, UInt16
 Pixels = UInt8[np.ndarray, "y x 3"]
 """One image, RGB."""
 
+Picture = UInt8[np.ndarray, "y x band"] | UInt16[np.ndarray, "y x band"] | Float32[np.ndarray, "y x band"]
+"""One image as it is stored: RGB, or any number of bands."""
+
+Pictures = (
+    UInt8[np.ndarray, "image y x band"]
+    | UInt16[np.ndarray, "image y x band"]
+    | Float32[np.ndarray, "image y x band"]
+)
+"""Some images of one size, as they are stored."""
+
+LARGEST = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+"""What stands for 1 in a picture of such numbers."""
+
 Planes = UInt16[np.ndarray, "plane row column"]
 """The labels of one image: concept ids, several planes where a pixel has several labels; 0 is none."""
 

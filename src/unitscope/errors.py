@@ -6,7 +6,8 @@
     ├── UsageError         what was asked for cannot be: an unknown name, a value out of range
     ├── SourceError        images or labels that cannot be read, or contradict each other
     ├── NetworkError       a network that cannot be loaded, run or tapped
-    │   └── ActivationError    its activations are not finite
+    │   ├── ActivationError    its activations are not finite
+    │   └── MissingWeightsError  its pretrained weights are not on this machine
     ├── RunError           a folder of results that cannot be written, read or resumed
     └── DownloadError      a file that cannot be fetched, verified or unpacked
 
@@ -40,6 +41,10 @@ class ActivationError(NetworkError):
     """Activations that are not finite numbers; names the layer and the image."""
 
 
+class MissingWeightsError(NetworkError):
+    """Pretrained weights that are not on this machine, or that nobody published."""
+
+
 class RunError(UnitscopeError):
     """A folder of results that cannot be written, read or resumed."""
 
@@ -69,7 +74,7 @@ def say_near(name: str, known: Iterable[str], most: int = 4) -> str:
     >>> say_near("resnet19", ["resnet18", "vgg16"])
     '; near names: resnet18'
     """
-    near = difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=most, cutoff=0.5)
     return f"; near names: {', '.join(near)}" if near else ""
 
 

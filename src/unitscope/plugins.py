@@ -33,9 +33,9 @@ class Kind:
 
     - a source: `open(place, options)` returns a `ConceptSource`; `options` holds the texts of those of
       its `options` that were given; those that all sources have (`limit=`, `half=`, ...) are seen to.
-    - a network: `open(name)` returns a `Network` or an `nn.Module`. Of `weights` (a path), `random` (a seed)
-      and `download` (a bool) it is given, by keyword, those that the user asked for; `options` names those
-      that it takes, the others are refused.
+    - a network: `open(name)` returns a `Network` or an `nn.Module`. Of `weights` (a path), `random` (a seed),
+      `download` (a bool) and `size` (height, width) it is given, by keyword, those that the user asked for;
+      `options` names those that it takes. Weights and seeds that it does not take are refused.
     - a segmenter: `open(spec)` returns a `Segmenter`. The name of the entry is what stands before the colon,
       or the ending of a file, as in `.onnx`.
 

@@ -56,6 +56,16 @@ class Table:
         left = [place for place, cells in columns_of if any(isinstance(cell, str) for cell in cells)]
         return cls(tuple(columns), rows, left)
 
+    def extend(self, column: str, cells: Iterable[str]) -> "Table":
+        """The same with a column of texts more, a cell a row.
+
+        >>> Table(("unit",), ((3,),)).extend("head_unit", ["0.3"]).records()
+        [{'unit': 3, 'head_unit': '0.3'}]
+        """
+        rows = tuple((*row, cell) for row, cell in zip(self.rows, cells, strict=True))
+        left = (*self.left, len(self.columns))
+        return Table((*self.columns, column), rows, left, self.digits)
+
     def text(self) -> str:
         """The table in columns two spaces apart, for a terminal."""
         return align([self.columns, *self._spelled()], self.left)

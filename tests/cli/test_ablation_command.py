@@ -190,3 +190,32 @@ def test_python_gives_what_the_command_prints_and_writes(place, done, capsys):
     study.save("five")
     for name in study.files:
         assert (place / "five" / name).read_bytes() == (place / "four" / name).read_bytes()
+
+
+TOKENS = """
+import timm, torch, unitscope as us
+
+def make():
+    torch.manual_seed(0)
+    sizes = dict(img_size=64, embed_dim=12, depth=1, num_heads=2, num_classes=2)
+    module = timm.create_model("vit_tiny_patch16_224", reg_tokens=2, **sizes)
+    return us.Network(module, us.Preprocessing(size=(64, 64)), ("street", "garden"))
+"""
+
+
+def test_units_are_removed_from_the_tokens_that_are_named(place, capsys):
+    (place / "tokens.py").write_text(TOKENS)
+    words = ["ablate", "tokens.py:make", "--layer", "norm", "--images", "folder:others,category=scene"]
+    printed = []
+    for tokens in ((), ("--tokens", "all"), ("--tokens", "class")):
+        assert main([*words, *tokens, "--draws", "2", "--out", "tokens", "--json"]) == 0
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+    assert (printed[1].pop("tokens"), printed[2].pop("tokens")) == ("all", "class")
+    assert printed[1] == printed[2]  # the head reads the class token alone
+    assert_refused(
+        main([*words, "--tokens", "patches"]), capsys, "norm in its patches", "(--tokens)", wanted=2
+    )
+    words[3] = "patch_embed"
+    told = "layer patch_embed has no class tokens"
+    assert_refused(main([*words, "--tokens", "class"]), capsys, told, wanted=2)

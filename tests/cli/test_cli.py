@@ -1,5 +1,6 @@
 """The command line: its words, its help, its JSON, and the ways to dissect."""
 
+import argparse
 import csv
 import json
 import shutil
@@ -14,6 +15,7 @@ from commands import DRAWN, assert_refused, dissect, write_folder, write_network
 from unitscope.cli import CHAPTERS, list_commands, main
 from unitscope.cli.words import print_json
 from unitscope.dissection.storage import load
+from unitscope.networks.load import load_network
 
 COMMANDS = list_commands()
 GROUPS = [words for words, command in COMMANDS.items() if isinstance(command.run, dict)]
@@ -173,6 +175,52 @@ def test_compare_writes_a_page_beside_its_json(tmp_path, capsys):
 def test_layers_lists_shapes(capsys):
     assert main(["layers", "net.py:small", "--size", "32"]) == 0
     assert "8 x 8 x 8" in capsys.readouterr().out
+
+
+def test_layers_need_no_weights(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert main(["layers", "torchvision:squeezenet1_1", "--size", "64"]) == 0
+    said = capsys.readouterr()
+    assert "features.3" in said.out
+    assert said.err == (
+        "unitscope: the weights of torchvision:squeezenet1_1 are not on this machine; "
+        "listed with random weights\n"
+    )
+    assert main(["layers", "torchvision:squeezenet1_1", "--size", "64", "--random-weights", "0"]) == 0
+    assert capsys.readouterr() == (said.out, "")
+
+
+def test_layers_take_weights_from_one_place_of_a_checkpoint(tmp_path, capsys):
+    state = load_network("net.py:small", random=3).module.state_dict()
+    options = argparse.Namespace(rate=0.1)
+    torch.save({"args": options, "net": state, "net_ema": state}, tmp_path / "a.pth")
+    for place in ("", "#net_ema"):
+        assert (
+            main(["layers", "net.py:small", "--size", "32", "--weights", f"{tmp_path / 'a.pth'}{place}"]) == 0
+        )
+        assert "8 x 8 x 8" in capsys.readouterr().out
+    status = main(["layers", "net.py:small", "--weights", f"{tmp_path / 'a.pth'}#net_emma"])
+    assert_refused(status, capsys, "no weights at 'net_emma'; near names: net_ema", wanted=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        ("net.py:small --size 32x64", "8 x 8 x 16"),
+        ("net.py:patches --size 32x64", "4 x 4 x 8"),
+        ("net.py:patches --size 32x64 --grid 8x4", "4 x 8 x 4"),
+        ("net.py:patches --size 32x64 --grid 4x4 --prefix-tokens 16", "4 x 4 x 4"),
+    ],
+)
+def test_sizes_and_grids_are_rows_and_columns(words, seen, capsys):
+    assert main(["layers", *words.split()]) == 0
+    assert seen in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["--size 32x", "--grid 3x4x5", "--size=-4", "--grid axb"])
+def test_sizes_that_are_none_are_wrong_usage(words, capsys):
+    assert main(["layers", "net.py:small", *words.split()]) == 2
+    assert "give the side of a square, such as 14, or rows" in capsys.readouterr().err
 
 
 def test_a_report_is_written_with_the_run_and_again(tmp_path, capsys):

@@ -195,7 +195,7 @@ def test_thresholds_are_chosen_in_the_precision_that_is_counted_in():
     network = Network(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, 2)))
     kinds = []
     network.module[0].register_forward_hook(
-        lambda _module, args, output: kinds.append(output.dtype) if len(output) > 1 else None
+        lambda _module, args, output: kinds.append(output.dtype) if len(output) > 3 else None
     )
     heldout, rest = made.Stored(source.examples[:5]), made.Stored(source.examples[5:])
     options = {"convention": replace(find_convention("pnas"), reduction=2), "confidences": Confidences(0)}

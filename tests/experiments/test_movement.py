@@ -222,6 +222,8 @@ def test_images_taken_for_classes_that_were_not_ranked_are_left_out(network):
     trial = find_targets(network, Fields())
     aims = choose_aims(network, trial, [0], {0, 1}, 8, 0)
     assert {aim.source for aim in aims} == {1}
+    assert all(trial.source[aim.number].key == aim.key for aim in aims)
+    assert len({aim.number for aim in aims}) == 8
 
 
 def test_the_network_is_as_before(network):

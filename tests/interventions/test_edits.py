@@ -133,7 +133,7 @@ def test_the_input_of_a_layer_that_is_called_by_keyword_can_be_edited():
 def test_tokens_keep_their_class_token():
     module = nn.Sequential(nn.Identity())
     tokens = torch.randn(2, 1 + 9, 4)
-    with edited(Network(module), set_units("0", [3], 4, value=1.0)):
+    with edited(Network(module), set_units("0", [3], 4, value=1.0, tokens="patches")):
         found = module(tokens)
     assert torch.equal(found[:, 0], tokens[:, 0])
     assert (found[:, 1:, 3] == 1).all()

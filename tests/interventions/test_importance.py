@@ -94,12 +94,13 @@ def test_a_rank_correlation_is_far_from_shuffled_where_there_is_one():
 def test_correlation_of_peaks_equals_numpys(kind):
     network, layer = small(kind), {Pooled: "act", Shortcut: "block.1"}[kind]
     trial = find_targets(network, Noise(40))
+    batches = list(read_images(network, trial, 7))
     peaks, likely = [], []
     hook = network.module.get_submodule(layer).register_forward_hook(
         lambda _m, _a, output: peaks.append(output.amax((2, 3)).clone())
     )
     with torch.no_grad():
-        for _, batch in read_images(network, trial, 7):
+        for _, batch in batches:
             likely.append(network.module(batch).double().softmax(1))
     hook.remove()
     both = np.concatenate([torch.cat(likely).double().numpy(), torch.cat(peaks).double().numpy()], 1)

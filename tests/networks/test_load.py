@@ -79,7 +79,7 @@ def vit(tmp_path: Path) -> Path:
 def units(network: Network, layer: str, size: int) -> torch.Tensor:
     noise = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with tap(network, [layer]) as read:
-        return read_units(read(noise)[layer], network.prefix_tokens, layer)
+        return read_units(read(noise)[layer], network.layout(noise), layer)
 
 
 def test_importing_the_loader_imports_no_library() -> None:
@@ -121,7 +121,7 @@ def test_torchvision_segmentation_fetches_no_backbone() -> None:
 
 def test_torchvision_vit_drops_its_class_token() -> None:
     network = load_network("torchvision:vit_b_16", random=0)
-    assert network.prefix_tokens == 1
+    assert network.tokens.first == 1
     assert units(network, "encoder.layers.encoder_layer_0", 224).shape == (2, 768, 14, 14)
 
 
@@ -145,7 +145,7 @@ def test_timm_network_with_its_own_preprocessing() -> None:
 
 def test_timm_vit_knows_its_class_token() -> None:
     network = load_network("timm:vit_tiny_patch16_224", random=0)
-    assert network.prefix_tokens == 1
+    assert network.tokens.first == 1
     assert units(network, "blocks.0", 224).shape == (2, 192, 14, 14)
 
 
@@ -162,7 +162,7 @@ def test_transformers_vit_from_a_folder(vit: Path) -> None:
     with pytest.warns(UserWarning, match=r"has no preprocessor_config.json"):
         network = load_network(f"hf:{vit}")
     assert network.classes == ("cat", "dog")
-    assert network.prefix_tokens == 1
+    assert network.tokens.first == 1
     assert network.preprocessing.size == (32, 32)
     assert units(network, "vit.layers.1", 32).shape == (2, 16, 4, 4)
     assert find_fields(network, ["vit.layers.1"])["vit.layers.1"].step == (8.0, 8.0)
@@ -177,6 +177,19 @@ def test_transformers_preprocessing_is_the_processor_s(vit: Path) -> None:
     assert preprocessing.mean == pytest.approx((0.5, 0.4, 0.3))
     assert preprocessing.std == pytest.approx((0.2, 0.2, 0.2))
     assert preprocessing.resample == "bicubic"
+
+
+def test_transformers_network_of_one_channel_is_given_gray(vit: Path) -> None:
+    (vit / "model.safetensors").unlink()
+    config = json.loads((vit / "config.json").read_text())
+    (vit / "config.json").write_text(json.dumps(config | {"num_channels": 1}))
+    transformers.BitImageProcessor(
+        size={"height": 32, "width": 32}, do_center_crop=False, image_mean=[0.4], image_std=[0.2]
+    ).save_pretrained(vit)
+    network = load_network(f"hf:{vit}", random=0)
+    assert network.preprocessing.channels == "gray"
+    assert network.preprocessing.mean == pytest.approx((0.4,))
+    assert network.run(network.blank()).logits.shape == (1, 2)
 
 
 def test_transformers_crop_of_the_processor(vit: Path) -> None:
@@ -213,7 +226,7 @@ def test_dinov2_with_registers_drops_five_tokens(tmp_path: Path) -> None:
     )
     config.save_pretrained(tmp_path)
     network = load_network(f"hf:{tmp_path}", random=0)
-    assert network.prefix_tokens == 5
+    assert network.tokens.first == 5
     layer = next(shape.name for shape in list_layers(network) if re.search(r"layers?\.0$", shape.name))
     # 4 patches and 5 other tokens are 9: only the known number tells them from a grid of 3x3.
     assert units(network, layer, 16).shape == (2, 16, 2, 2)
@@ -397,7 +410,7 @@ def test_factories_that_fail(code: str, factory: str, kind: type[Exception], sai
         ("torchvision:", "'torchvision:' does not say which network; wanted torchvision:NAME"),
         ("zoo:", "'zoo:' does not say which network; wanted zoo:NAME"),
         ("floder:net", "unknown network 'floder:net'.*; wanted torchvision:NAME, .* or zoo:NAME"),
-        ("zoo:scenes", "the zoo has no network .scenes.; it has scene-classifier, segmenter, generator"),
+        ("zoo:scenes", "the zoo has no network .scenes.; it has scene-classifier, scene-transformer"),
         ("nowhere.py:make", "there is no file nowhere.py"),
     ],
 )
@@ -431,3 +444,32 @@ def test_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=rf"pip install 'unitscope\[{extra}\]'"):
         load_network(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "layer", "shape"),
+    [
+        ("timm:vit_tiny_patch16_224", "patch_embed.proj", (192, 4, 8)),
+        ("timm:swin_tiny_patch4_window7_224", "layers.0", (96, 16, 32)),
+        ("timm:resnet10t", "layer4", (512, 2, 4)),
+    ],
+)
+def test_timm_networks_are_built_for_the_size(spec: str, layer: str, shape: tuple[int, ...]) -> None:
+    network = load_network(spec, random=0, size=(64, 128))
+    assert {row.name: row.shape for row in list_layers(network)}[layer] == shape
+
+
+def test_transformers_networks_are_built_for_the_size(vit: Path) -> None:
+    network = load_network(f"hf:{vit}", random=0, size=(16, 32))
+    layers = {row.name: row.shape for row in list_layers(network)}
+    assert layers["vit.embeddings.patch_embeddings.projection"] == (16, 2, 4)
+    with pytest.warns(UserWarning, match=r"has no preprocessor_config.json"):
+        assert load_network(f"hf:{vit}", size=32).preprocessing.size == (32, 32)
+    with pytest.raises(NetworkError, match=r"hf:.*position_embeddings"):
+        load_network(f"hf:{vit}", size=16)
+
+
+def test_a_folder_with_weights_of_flax_alone(vit: Path) -> None:
+    (vit / "model.safetensors").rename(vit / "flax_model.msgpack")
+    with pytest.raises(NetworkError, match=r"no PyTorch weights: flax_model.msgpack is Flax \(JAX\) weights"):
+        load_network(f"hf:{vit}")

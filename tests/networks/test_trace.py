@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Network, Preprocessing
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units
 
@@ -193,8 +194,12 @@ def test_layer_that_never_runs(odd: Odd) -> None:
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        ("pair", r"returns a tuple of 2, not a tensor; parts of it that return tensors: pair\.inner$"),
-        ("named", r"returns a dict \(map\), not a tensor$"),
+        (
+            "pair",
+            r"returns a tuple of 2, not a tensor; tensors in it: pair\[0\], pair\[1\]; "
+            r"parts of it that return tensors: pair\.inner$",
+        ),
+        ("named", r"returns a dict \(map\), not a tensor; tensors in it: named\.map$"),
         ("silent", "returns nothing, not a tensor$"),
     ],
 )
@@ -277,7 +282,7 @@ def test_edits_of_channels_last_are_of_units() -> None:
     module, images = Turning(7), torch.rand(2, 3, 3, 3)
     seen = []
 
-    def change(raw: Tensor) -> Tensor:
+    def change(raw: Tensor, _layout: Layout) -> Tensor:
         seen.append(raw.shape)
         return raw * (torch.arange(7) != 5)[:, None, None]
 
@@ -306,24 +311,6 @@ def test_layer_of_windows_is_not_listed_and_not_read() -> None:
     assert layer.reason.startswith("layer attn gives 4 arrays (16 x 5) for 1 image;")
     with tap(Windows(), ["attn"]) as read, pytest.raises(NetworkError, match="for 1 image; wanted one an im"):
         read(batch())
-
-
-@pytest.mark.parametrize(("prefix", "given"), [(0, None), (1, None), (5, None), (5, 5), (0, 5)])
-def test_tokens_return_to_their_grid(prefix: int, given: int | None) -> None:
-    maps = torch.rand(2, 6, 4, 4)
-    tokens = torch.cat([torch.full((2, prefix, 6), 9.0), maps.flatten(2).transpose(1, 2)], 1)
-    assert torch.equal(read_units(tokens, given), maps)
-
-
-def test_given_prefix_wins_over_a_guess() -> None:
-    assert read_units(torch.rand(1, 9, 2), prefix_tokens=5).shape == (1, 2, 2, 2)
-
-
-def test_tokens_without_a_grid() -> None:
-    with pytest.raises(NetworkError, match="layer block gives 90 tokens, which are no square grid after 1 "):
-        read_units(torch.rand(1, 90, 2), 1, "block")
-    with pytest.raises(NetworkError, match="after up to 16"):
-        read_units(torch.rand(1, 120, 2))
 
 
 def test_features_are_maps_of_one_cell() -> None:
@@ -366,3 +353,25 @@ def test_every_listed_address_can_be_read(odd: Odd) -> None:
 def test_listing_fails_in_one_line() -> None:
     with pytest.raises(NetworkError, match=r"Linear failed on an input of 8 x 8 pixels: .*try another size"):
         list_layers(nn.Linear(3, 2), (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("module", "said", "unsaid"),
+    [
+        (nn.Conv2d(1, 4, 3), "it was given 3 channels", "another size"),
+        (nn.Sequential(nn.BatchNorm2d(3), nn.GroupNorm(2, 4)), "it was given 3 channels", "another size"),
+        (
+            nn.Bilinear(3, 3, 2),
+            "missing 1 required .*: it takes more than an image|takes more",
+            "another size",
+        ),
+        (Returning(lambda _: {}["depth"]), "'depth'", "another size"),
+        (Returning(lambda x: x.nothing), "no attribute 'nothing'", "another size"),
+        (nn.Conv2d(3, 4, 9), "try another size", "channels:"),
+        (Returning(lambda x: x.reshape(1, 3, 7, 7)), "try another size", "channels:"),
+    ],
+)
+def test_advice_is_about_what_is_the_matter(module: nn.Module, said: str, unsaid: str) -> None:
+    with pytest.raises(NetworkError, match=said) as told:
+        list_layers(module, (8, 8))
+    assert unsaid not in str(told.value)

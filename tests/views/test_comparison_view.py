@@ -1,5 +1,7 @@
 import csv
 import json
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -92,3 +94,17 @@ def test_rows_and_frames_have_a_row_a_layer(tmp_path: Path) -> None:
     assert str(comparison) == comparison.text()
     comparison.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["changes.csv", "layers.csv"]
+
+
+def test_units_of_heads_are_called_by_head_and_unit() -> None:
+    runs = {"x": made_dissection(layers=("a",), seed=0), "y": made_dissection(layers=("a",), seed=1)}
+    plain = compare_runs(runs)
+    heads = {name: replace(run, layers={"a": replace(run["a"], heads=4)}) for name, run in runs.items()}
+    found = compare_runs(heads)
+    change, before = found.pairs[0].changes[0], plain.pairs[0].changes[0]
+    assert (change.name, before.name) == (f"{change.unit // 16}.{change.unit % 16}", str(change.unit))
+    assert re.search(rf"^ *{change.name}  ", found.text(), re.MULTILINE)
+    table = found.tables()["changes.csv"]
+    assert table.columns == (*plain.tables()["changes.csv"].columns, "head_unit")
+    assert found.describe()["pairs"][0]["changes"][0]["head_unit"] == change.name
+    assert "head_unit" not in plain.describe()["pairs"][0]["changes"][0]

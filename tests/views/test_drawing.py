@@ -28,7 +28,7 @@ def test_the_edge_lies_just_outside():
 @pytest.mark.parametrize("label", [None, Concept(1, "a label that is much too long for one tile", "object")])
 def test_labels_stay_within_their_tile(label):
     sheet = Image.new("RGB", (200, 40), PAPER)
-    write_label(ImageDraw.Draw(sheet), (20, 8), 132, 1234, label, 13)
+    write_label(ImageDraw.Draw(sheet), (20, 8), 132, "1234", label, 13)
     inked = (np.asarray(sheet) != 255).any((0, 2)).nonzero()[0]
     assert inked.min() >= 19
     assert inked.max() <= 152

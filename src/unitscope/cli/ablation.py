@@ -35,6 +35,7 @@ def ablate(
     counts: Annotated[tuple[int, ...], arg(metavar="N [N ...]")] = (),
     by: Literal["contrast", "margin", "accuracy"] = "contrast",
     classes: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = (),
+    tokens: Literal["all", "patches", "class"] = "all",
     device: Device = "cpu",
     drawing: Draws = Draws(),
     opening: Opening = Opening(),
@@ -55,6 +56,7 @@ def ablate(
         counts: how many units to remove; 4 and 20 are always among them.
         by: rank units by the drop of contrast, of margin, or of balanced accuracy.
         classes: only these classes; images of the others still count.
+        tokens: where a layer of tokens loses units: class tokens, registers and patches (all), or one kind.
     """
     from unitscope.experiments import Pictures, study_removal
 
@@ -72,6 +74,7 @@ def ablate(
         classes=classes,
         counts=counts,
         by=by,
+        tokens=tokens,
         run=None if pictures is None else pictures.run,
         **vars(drawing),
     )

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ from unitscope.cli.words import (
     print_json,
 )
 from unitscope.cli.words import show as print_result
-from unitscope.errors import UsageError
+from unitscope.errors import MissingWeightsError, UsageError
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def dissect(
     concepts: Source,
     out: Annotated[Path, arg(metavar="RUN")],
     resume: Flag = False,
+    trust_layout: Flag = False,
     report: bool = True,
     opening: Opening = Opening(),
     pictures: Pictures = Pictures(),
@@ -90,10 +91,11 @@ def dissect(
 
     Args:
         network: what is dissected.
-        layers: layer names as in `unitscope layers NETWORK`; NAME@in reads a layer's input.
+        layers: layer names as `unitscope layers NETWORK` lists them; NAME@in reads a layer's input.
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.
+        trust_layout: take a layer whose map answers at other places than those where the input changes.
         report: write the report as well.
     """
     from unitscope.dissection.dissect import Confidences
@@ -120,6 +122,7 @@ def dissect(
         cache=pictures.cache,
         out=out,
         resume=resume,
+        trust_layout=trust_layout,
     )
     print(show_dissection(run, limit=10))
     print(f"run: {out}")
@@ -151,27 +154,41 @@ def _choose_method(
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:
-    """List the layers of a network that can be dissected, with their shapes.
+    """List the layers of a network that can be dissected: shapes, and whether cells are in place.
+
+    No weights are needed for their shapes.
 
     Args:
         network: the network to look into.
     """
-    rows = us.list_layers(opening.load(network))
+    from unitscope.networks.probe import list_places
+
+    try:
+        loaded = opening.load(network)
+    except MissingWeightsError as error:  # which shapes do not need
+        loaded = replace(opening, random_weights=0).load(network)
+        print(f"unitscope: {str(error).partition(';')[0]}; listed with random weights", file=sys.stderr)
+    rows = list_places(loaded)
     if json:
         print_json([asdict(row) for row in rows])
         return
-    name_width = max((len(row.name) for row in rows), default=5)
-    kind_width = max((len(row.kind) for row in rows), default=4)
-    print(f"{'layer':<{name_width}}  {'kind':<{kind_width}}  units x height x width")
+    name_width = max([len(row.name) for row in rows] + [5])
+    kind_width = max([len(row.kind) for row in rows] + [4])
+    place_width = max([len(row.place) for row in rows] + [5])
+    print(
+        f"{'layer':<{name_width}}  {'kind':<{kind_width}}  {'place':<{place_width}}  units x height x width"
+    )
     for row in rows:
         shape = row.reason if row.shape is None else " x ".join(str(side) for side in row.shape)
-        print(f"{row.name:<{name_width}}  {row.kind:<{kind_width}}  {shape}")
+        if row.shape is not None and row.heads:
+            shape += f", {row.heads} heads of {row.shape[0] // row.heads}"
+        print(f"{row.name:<{name_width}}  {row.kind:<{kind_width}}  {row.place:<{place_width}}  {shape}")
 
 
 def show(
     run: Run,
     layer: str | None = None,
-    unit: int | None = None,
+    unit: str | None = None,
     concept: str | None = None,
     limit: int = 20,
     json: Json = False,
@@ -181,19 +198,20 @@ def show(
     Args:
         run: the run to show.
         layer: only this layer.
-        unit: one unit in full, counted from 0.
+        unit: one unit in full, counted from 0; or HEAD.UNIT, such as 3.17, of heads of attention.
         concept: the units of one concept.
         limit: rows of a table, 0 for all.
     """
-    from unitscope.views.terminal import describe_dissection, show_dissection
+    from unitscope.views.terminal import describe_dissection, find_unit, show_dissection
 
     if unit is not None and concept is not None:
         raise UsageError("--unit and --concept ask for two things; give one of them")
     found = us.load(run)
+    layer, number = (layer, None) if unit is None else find_unit(found, layer, unit)
     if json:
-        print_json(describe_dissection(found, layer=layer, unit=unit, concept=concept))
+        print_json(describe_dissection(found, layer=layer, unit=number, concept=concept))
     else:
-        print(show_dissection(found, layer=layer, unit=unit, concept=concept, limit=limit))
+        print(show_dissection(found, layer=layer, unit=number, concept=concept, limit=limit))
 
 
 def report(run: Run, out: Path | None = None) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -41,28 +42,37 @@ class Opening:
     """How the network is opened.
 
     Args:
-        weights: a safetensors file or a state dict; nothing in it is executed.
+        weights: a checkpoint, or FILE#PLACE for one of several in it; nothing in it is executed.
         random_weights: a seed: the architecture with random weights.
         download: allow the network's library to fetch pretrained weights.
-        size: side of the network's input in pixels.
+        size: the network's input in pixels: a side, such as 224, or HEIGHTxWIDTH, such as 224x448.
+        grid: rows and columns of a transformer's patch tokens, such as 14x28, where it must be told.
+        prefix_tokens: how many class and register tokens stand before them.
     """
 
     weights: Path | None = None
     random_weights: int | None = None
     download: Flag = False
-    size: int | None = None
+    size: str | None = None
+    grid: str | None = None
+    prefix_tokens: int | None = None
 
     def load(self, network: str) -> "us.Network":
         """The network of that name, opened so."""
         from unitscope.networks.load import load_network
 
-        return load_network(
+        grid, first = read_pair("--grid", self.grid), self.prefix_tokens
+        loaded = load_network(
             network,
             weights=self.weights,
             random=self.random_weights,
             download=self.download,
-            size=self.size,
+            size=read_pair("--size", self.size),
         )
+        known = loaded.tokens
+        known = known if grid is None else replace(known, grid=grid)
+        known = known if first is None else replace(known, first=first)
+        return loaded if known is loaded.tokens else replace(loaded, tokens=known)
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,23 @@ class Address:
 
     host: str = "127.0.0.1"
     port: int = 0
+
+
+def read_pair(option: str, text: str | None) -> tuple[int, int] | None:
+    """Rows and columns as an option has them: a side of a square, or ROWSxCOLUMNS.
+
+    Raises `UsageError` for anything else.
+
+    >>> read_pair("--size", "224"), read_pair("--size", "224x448")
+    ((224, 224), (224, 448))
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip(), re.ASCII)
+    if match is None:
+        wanted = "the side of a square, such as 14, or rows and columns, such as 14x28"
+        raise UsageError(f"{option} is {text!r}; give {wanted}")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def find_device(name: str) -> str:

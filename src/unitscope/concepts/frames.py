@@ -4,12 +4,36 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
-from unitscope.axes import Pixels, Planes
+from unitscope.axes import Picture, Pixels, Planes
 from unitscope.concepts.vocabulary import Example
 from unitscope.errors import SourceError
+
+Fitted = (
+    UInt8[np.ndarray, "height width band"]
+    | UInt16[np.ndarray, "height width band"]
+    | Float32[np.ndarray, "height width band"]
+)
+"""A picture at the size that a network reads."""
+
+
+def show_bands(image: Picture) -> Pixels:
+    """A picture as people see it: RGB as it is, else its first three bands, or one of them as gray.
+
+    What is no bytes is stretched, so that 2 % of its values are black and 2 % white.
+
+    >>> show_bands(np.arange(80, dtype=np.uint16).reshape(4, 4, 5)).shape
+    (4, 4, 3)
+    """
+    shown = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2)
+    if shown.dtype == np.uint8:
+        return np.ascontiguousarray(shown)
+    low, high = np.percentile(shown, (2, 98))
+    bright = (shown.astype(np.float64) - low) * (255 / max(high - low, 1e-12))
+    drawn: Pixels = bright.clip(0, 255).round().astype(np.uint8)
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -60,13 +84,19 @@ class Frame:
             void=None if void is None else self._sample(void),
         )
 
-    def fit_image(self, image: Pixels) -> UInt8[np.ndarray, "height width 3"]:
-        """The image at `size`, uint8."""
+    def fit_image(self, image: Picture) -> Fitted:
+        """The image at `size`, in the numbers and bands that it has."""
         height, width = image.shape[:2]
         if (height, width) == self.size and self.fit_mode == "stretch":
             return image
-        picture, filtered = Image.fromarray(image), Image.Resampling[self.resample.upper()]
-        return np.asarray(picture.resize(self.size[::-1], filtered, self.box(height, width)))
+        filtered, seen = Image.Resampling[self.resample.upper()], self.box(height, width)
+        if image.dtype == np.uint8 and image.shape[2] == 3:
+            return np.asarray(Image.fromarray(image).resize(self.size[::-1], filtered, seen))
+        bands = [Image.fromarray(band.astype(np.float32)) for band in np.moveaxis(image, 2, 0)]
+        fitted: Fitted = np.stack([np.asarray(b.resize(self.size[::-1], filtered, seen)) for b in bands], 2)
+        if image.dtype != np.float32:
+            fitted = np.rint(fitted).clip(0, np.iinfo(image.dtype).max).astype(image.dtype)
+        return fitted
 
     def fit_planes(self, planes: Planes) -> UInt16[np.ndarray, "plane height width"]:
         """The label planes at `mask_size`, each pixel the nearest stored one."""

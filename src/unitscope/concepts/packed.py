@@ -2,7 +2,7 @@
 
 One folder a source and frame, named by the digests of both and by what `stamp_source` sees besides::
 
-    CACHE/NAME-DIGEST-FRAME/images.bin    uint8[image, height, width, 3], memory-mapped
+    CACHE/NAME-DIGEST-FRAME/images.bin    uint8[image, height, width, 3] (or other bands), memory-mapped
                             labels.bin    planes and void of all images, zlib
                             index.json    keys, ids, where each image's labels lie, the vocabulary
 
@@ -64,6 +64,8 @@ class PackedSource:
     entries: tuple[Entry, ...]
     digest: str
     spec: str
+    kind: str = "uint8"
+    bands: int = 3
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -90,8 +92,9 @@ class PackedSource:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """uint8[image, height, width, 3], read from the disk as they are needed."""
-        return np.memmap(self.folder / "images.bin", np.uint8, "c", shape=(len(self), *self.frame.size, 3))
+        """uint8[image, height, width, 3], or other bands, read from the disk as they are needed."""
+        shape = (len(self), *self.frame.size, self.bands)
+        return np.memmap(self.folder / "images.bin", self.kind, "c", shape=shape)
 
     @cached_property
     def _labels(self) -> np.ndarray:
@@ -146,8 +149,10 @@ def open_packed(folder: str | Path) -> PackedSource:
         frame = Frame(**{**data["frame"], **sizes})
         vocabulary = Vocabulary(tuple(Concept(*concept) for concept in data["concepts"]))
         entries = tuple(Entry(key, tuple(ids), *rest) for key, ids, *rest in data["entries"])
-        packed = PackedSource(root, frame, vocabulary, entries, data["digest"], data["spec"])
-        wanted = (len(entries) * 3 * frame.size[0] * frame.size[1], data["label_bytes"])
+        kind, bands = data.get("pixels", ("uint8", 3))
+        packed = PackedSource(root, frame, vocabulary, entries, data["digest"], data["spec"], kind, bands)
+        values = len(entries) * bands * frame.size[0] * frame.size[1]
+        wanted = (values * np.dtype(kind).itemsize, data["label_bytes"])
         found = tuple((root / name).stat().st_size for name in ("images.bin", "labels.bin"))
     except (OSError, ValueError, KeyError, TypeError):
         raise SourceError(f"{root} is no packed cache; pack the source again") from None
@@ -190,9 +195,16 @@ def stamp_source(source: ConceptSource) -> str:
 
 def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
     entries: list[Entry] = []
+    pixels: tuple[str, int] | None = None
     with (folder / "images.bin").open("wb") as images, (folder / "labels.bin").open("wb") as labels:
         for index in tqdm(range(len(source)), desc="packing", unit="image", disable=None):
             example = frame.fit(source[index])
+            here = example.image.dtype.name, example.image.shape[2]
+            pixels = pixels or here
+            if here != pixels:
+                found = f"{example.key} has {here[1]} bands of {here[0]}"
+                before = f"images before it {pixels[1]} of {pixels[0]}"
+                raise SourceError(f"{found}, {before}; pack pictures of one kind")
             images.write(np.ascontiguousarray(example.image).tobytes())
             planes, void, offset = example.planes, example.void, labels.tell()
             data = np.ascontiguousarray(planes, "<u2").tobytes()
@@ -204,6 +216,7 @@ def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
     index_data = {
         "version": VERSION,
         "frame": asdict(frame),
+        "pixels": pixels or ("uint8", 3),
         "digest": source_digest(source),
         "spec": source_spec(source),
         "label_bytes": sum(entry.length for entry in entries),

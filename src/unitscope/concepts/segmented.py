@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from unitscope.concepts.derived import DerivedSource, source_spec
+from unitscope.concepts.frames import show_bands
 from unitscope.concepts.vocabulary import Example, Vocabulary
 
 BLOCK = 16
@@ -102,9 +103,10 @@ class SegmentedSource(DerivedSource):
 
     def _segment(self, start: int) -> Sequence[Example]:
         examples = [self.source[i] for i in range(start, min(start + BLOCK, len(self)))]
-        if len({example.image.shape for example in examples}) == 1:
-            planes = list(self.segmenter(np.stack([example.image for example in examples])))
+        seen = [show_bands(example.image) for example in examples]
+        if len({image.shape for image in seen}) == 1:
+            planes = list(self.segmenter(np.stack(seen)))
         else:
-            planes = [self.segmenter(example.image[None])[0] for example in examples]
+            planes = [self.segmenter(image[None])[0] for image in seen]
         pairs = zip(examples, planes, strict=True)
         return [replace(example, planes=found, ids=(), void=None) for example, found in pairs]

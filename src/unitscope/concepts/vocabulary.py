@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from unitscope.axes import Pixels, Planes, Void
+from unitscope.axes import Picture, Planes, Void
 from unitscope.errors import SourceError, UsageError, say_near
 
 CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
@@ -149,14 +149,15 @@ def no_planes() -> np.ndarray:
 class Example:
     """One image with what is known about it.
 
-    `image` is uint8[y, x, 3]; `planes` is uint16[plane, row, column] of concept ids, 0 where no label
-    (rows and columns may be fewer than the image's: Broden stores labels at half size; zero planes
-    where only the image is labelled); `ids` are concepts of the whole image; `void` marks pixels
-    whose truth is unknown and which are counted nowhere, at the size of the planes.
+    `image` is uint8[y, x, 3], RGB, or uint8, uint16 or float32[y, x, band] of other bands; `planes` is
+    uint16[plane, row, column] of concept ids, 0 where no label (rows and columns may be fewer than the
+    image's: Broden stores labels at half size; zero planes where only the image is labelled); `ids` are
+    concepts of the whole image; `void` marks pixels whose truth is unknown and which are counted nowhere, at
+    the size of the planes.
     """
 
     key: str
-    image: Pixels
+    image: Picture
     planes: Planes = field(default_factory=no_planes)
     ids: tuple[int, ...] = ()
     void: Void | None = None

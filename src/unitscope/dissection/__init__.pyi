@@ -1,1 +1,2 @@
 from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality
+from unitscope.dissection.levels import measure_levels as measure_levels

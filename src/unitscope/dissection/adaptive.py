@@ -18,17 +18,25 @@ from tqdm import tqdm
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.dissect import Fit, Options, dissect_with, plan_scan, settle_convention
+from unitscope.dissection.dissect import (
+    Fit,
+    Options,
+    check_concepts,
+    dissect_with,
+    plan_scan,
+    settle_convention,
+)
 from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import UsageError
-from unitscope.networks.feeding import check_native
+from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
+from unitscope.networks.verdicts import check_places
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
-from unitscope.statistics.scan import Batch, Machine, ScanPlan, read_maps
+from unitscope.statistics.scan import Batch, Machine, ScanPlan, find_packed, read_maps
 
 _BATCH = 32
 _AT_ONCE = 16_000_000
@@ -86,7 +94,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class Part:
     """Some images, as a pass over a source gives them: maps at raw size by layer, and what is in them."""
 
     maps: Mapping[str, Float32[Tensor, "image _ _ _"]]
@@ -121,6 +129,7 @@ def dissect_by_quality(
     """
     rules = settle_convention(convention, quantile)
     check_source(network, source)
+    check_concepts(source)
     if rules.union == "touched":
         raise UsageError(
             f"the union of {rules.name} depends on each mask, so pairs cannot be counted by levels; "
@@ -134,7 +143,8 @@ def dissect_by_quality(
             "thresholds would be chosen on the images that are counted; hold other images out, such as "
             "half=train for half=test"
         )
-    plan, _ = plan_scan(network, source, layers, rules, {}, None, fit)
+    plan, _, places = plan_scan(network, source, layers, rules, {}, None, fit)
+    check_places(network.name, places, options.get("trust_layout", False))
     reader, _ = pair_generator(network, heldout)
     choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
     pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
@@ -168,7 +178,7 @@ def choose_thresholds(
             f"the maps of {len(heldout)} held-out images take {size / 2**30:.1f} GB; hold fewer images out, "
             "name fewer layers, or allow more memory"
         )
-    parts = list(_read(network, heldout, plan, rules, machine, "choose thresholds"))
+    parts = list(read_parts(network, heldout, plan, rules, machine, "choose thresholds"))
     words = heldout.vocabulary
     areas = np.sum([part.areas for part in parts], 0)
     seen = np.concatenate([part.valid for part in parts])
@@ -245,7 +255,7 @@ def count_pairs(
         for unit, row in enumerate(rows):
             levels[unit, : len(row)] = row
         ladders[layer] = empty_ladder(levels, np.flatnonzero(chosen.any(0)), len(words.categories))
-    for part in _read(network, source, plan, rules, machine, "count pairs"):
+    for part in read_parts(network, source, plan, rules, machine, "count pairs"):
         areas += part.areas
         for layer, maps in part.maps.items():
             grid = plan.tails[layer].grid
@@ -268,12 +278,13 @@ def _take_pairs(ladder: Ladder, choice: Choice, words: Vocabulary) -> Pairs:
     return Pairs(choice.thresholds, choice.quality, counts[0], counts[1])
 
 
-def _read(
+def read_parts(
     network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, machine: Machine, title: str
-) -> Iterator[_Part]:
-    words, frame = source.vocabulary, plan.frame
+) -> Iterator[Part]:
+    """The maps of some images at a time with what is in them, as `dissect` reads them."""
+    words, frame, packed = source.vocabulary, plan.frame, find_packed(source, plan)
     with (
-        tap(network.module, tuple(plan.tails), checked=True) as read,
+        tap(network, tuple(plan.tails), checked=True) as read,
         tqdm(total=len(source), desc=title, unit=" images", disable=None) as bar,
     ):
         for start in range(0, len(source), _BATCH):
@@ -282,8 +293,8 @@ def _read(
                 example = source[index]
                 if plan.native:
                     check_native(example.image, example.key, frame)
-                examples.append(frame.fit(example))
-            images = np.stack([example.image for example in examples])
+                examples.append(example if packed else frame.fit(example))
+            images = stack_images([one.image for one in examples], [one.key for one in examples])
             notes = [annotate(one, frame.mask_size, rules.doubles, words) for one in examples]
             areas = np.stack([note.concept_pixels(words.size) for note in notes])
             batch = Batch(start, tuple(example.key for example in examples), images, notes[0], False)
@@ -294,5 +305,5 @@ def _read(
             places = range(len(words.categories))
             labeled = [areas[:, words.category_index == place].any(1) for place in places]
             entering = np.stack(labeled, 1) | (rules.union == "all")
-            yield _Part(maps, [one for one, _ in laid], valid, entering, areas.sum(0))
+            yield Part(maps, [one for one, _ in laid], valid, entering, areas.sum(0))
             bar.update(len(examples))

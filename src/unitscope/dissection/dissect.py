@@ -21,11 +21,15 @@ from unitscope.dissection.recipe import NetworkRecord, Recipe, SourceRecord
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import Workspace, open_workspace
 from unitscope.errors import SourceError, UsageError
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
-from unitscope.networks.receptive_fields import Field, find_fields
-from unitscope.networks.trace import tap
+from unitscope.networks.places import Place
+from unitscope.networks.probe import probe_layers
+from unitscope.networks.randomness import DRAWS
+from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
+from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
 from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import draw_resampling
@@ -62,6 +66,7 @@ class Options:
     cache: str | Path | None = None
     out: str | Path | None = None
     resume: bool = False
+    trust_layout: bool = False
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -92,6 +97,7 @@ def dissect(
     cache: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    trust_layout: bool = False,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
 
@@ -105,6 +111,7 @@ def dissect(
     - `network`: as `load_network` opens it, or your own: `Network(module, Preprocessing(...))`.
     - `source`: pictures with labeled pixels, as `open_source` opens them, or any `ConceptSource`.
     - `layers`: their names, as `list_layers` gives them; `NAME@in` is what a layer takes.
+    - `trust_layout`: takes a layer whose map answers at other places than those where the input changes.
 
     By which arithmetic:
 
@@ -147,7 +154,19 @@ def dissect(
     ('white', 1.0, True)
     """
     options = Options(
-        thresholds, size, fit, seed, ranks, batch_size, shard_size, confidences, machine, cache, out, resume
+        thresholds,
+        size,
+        fit,
+        seed,
+        ranks,
+        batch_size,
+        shard_size,
+        confidences,
+        machine,
+        cache,
+        out,
+        resume,
+        trust_layout,
     )
     return dissect_with(network, source, layers, settle_convention(convention, quantile), options)
 
@@ -167,9 +186,11 @@ def dissect_with(
     `unitscope.dissection.adaptive`.
     """
     check_source(network, source)
-    plan, warnings = plan_scan(
+    check_concepts(source)
+    plan, warnings, places = plan_scan(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
+    check_places(network.name, places, options.trust_layout)
     ranks = min(options.ranks, len(source))
     plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=options.shard_size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
@@ -185,7 +206,13 @@ def dissect_with(
             draws = draw_resampling(len(source), options.seed, spent.shifts, spent.replicates)
         named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
         found = {
-            name: replace(layer, warnings=(*warnings.get(name, ()), *layer.warnings))
+            name: replace(
+                layer,
+                warnings=(*warnings.get(name, ()), *layer.warnings),
+                recipe=recipe,
+                place=places.get(name),
+                heads=count_heads(network, name),
+            )
             for name, layer in named.items()
         }
         shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
@@ -201,9 +228,8 @@ def _make_recipe(
     network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, options: Options
 ) -> Recipe:
     given = {layer: tuple(values.tolist()) for layer, values in plan.thresholds.items()}
-    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
     return Recipe(
-        network=NetworkRecord(network.name, network.digest, network.prefix_tokens, made_with),
+        network=record_network(network),
         source=SourceRecord(source_spec(source), source_digest(source), len(source)),
         layers=tuple(plan.tails),
         convention=rules,
@@ -218,7 +244,16 @@ def _make_recipe(
         mixed_precision=options.machine.mixed_precision,
         version=__version__,
         torch=torch.__version__,
+        random=plan.random or None,
     )
+
+
+def record_network(network: Network) -> NetworkRecord:
+    """What a run records of a network."""
+    tokens = network.tokens
+    stated: Any = {name: value for name, value in asdict(tokens).items() if name != "first" and value}
+    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
+    return NetworkRecord(network.name, network.digest, tokens.first, made_with, plain(stated) or None)
 
 
 def settle_convention(convention: str | Convention, quantile: float | None = None) -> Convention:
@@ -235,8 +270,8 @@ def plan_scan(
     thresholds: Mapping[str, np.ndarray],
     size: int | tuple[int, int] | None,
     fit: Fit,
-) -> tuple[ScanPlan, dict[str, tuple[str, ...]]]:
-    """What a scan will do, and warnings by layer, found out with one blank image."""
+) -> tuple[ScanPlan, dict[str, tuple[str, ...]], dict[str, Place]]:
+    """What a scan will do, and by layer warnings and where cells look: found out with three images."""
     layers = _check_asked(network, source, layers, fit)
     _check_thresholds(layers, thresholds)
     prepared = network.preprocessing
@@ -248,12 +283,12 @@ def plan_scan(
     mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
     frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
     tails: dict[str, TailPlan] = {}
-    warnings: dict[str, tuple[str, ...]] = {}
-    with tap(network.module, layers) as read:
-        outputs = read(network.blank(frame.size))
-    fields = find_fields(network, layers, frame.size) if rules.upsampling == "receptive-field" else {}
+    probe = probe_layers(network, layers, frame.size)
+    told = warn_of_places(probe.places)
+    said = (*((DRAWS,) if probe.random else ()), *warn_of_batches(network.module, probe.company))
+    told = {layer: (*said, *told.get(layer, ())) for layer in layers}
     for layer in layers:
-        maps = read_units(outputs[layer], network.prefix_tokens, layer)
+        maps = read_units(probe.outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]
         map_size = (cells[0], cells[1])
         flat = map_size == (1, 1)
@@ -261,15 +296,26 @@ def plan_scan(
             raise UsageError(
                 f"{len(thresholds[layer])} thresholds are given for layer {layer}, which has {units} units"
             )
-        grid = _grid(map_size, frame, rules, None if flat else fields.get(layer))
+        grid = _grid(map_size, frame, rules, None if flat else probe.fields.get(layer))
         population = "given" if layer in thresholds else rules.population
         tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile)
-        if rules.upsampling == "receptive-field" and layer not in fields and not flat:
-            warnings[layer] = (
-                "the receptive fields of this layer could not be derived; half-pixel centers are used",
-            )
+        if rules.upsampling == "receptive-field" and layer not in probe.fields and not flat:
+            lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
+            told[layer] = (*told.get(layer, ()), lack)
     given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
-    return ScanPlan(frame, tails, rules.doubles, given, native=wanted is None), warnings
+    plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=probe.random)
+    return plan, told, dict(probe.places)
+
+
+def check_concepts(source: ConceptSource) -> None:
+    """Raises `SourceError` where a source has no concepts, or more categories than can be counted."""
+    if not len(source.vocabulary):
+        raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
+    categories = len(source.vocabulary.categories)
+    if categories > MAX_CATEGORIES:
+        raise SourceError(
+            f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
+        )
 
 
 def _check_least(least: int, **values: int) -> None:
@@ -292,14 +338,7 @@ def _check_asked(network: object, source: ConceptSource, layers: Sequence[str], 
     if fit not in get_args(Fit):
         raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
     if len(source) == 0:
-        raise SourceError("the source has no images; there is nothing to dissect over")
-    if not len(source.vocabulary):
-        raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
-    categories = len(source.vocabulary.categories)
-    if categories > MAX_CATEGORIES:
-        raise SourceError(
-            f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
-        )
+        raise SourceError("the source has no images; there is nothing to read")
     return tuple(dict.fromkeys(layers))
 
 

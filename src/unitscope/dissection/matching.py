@@ -1,6 +1,7 @@
 """A run held against the network it is used with: units of other weights are other units."""
 
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.recipe import NetworkRecord
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError, say_near
 from unitscope.networks.network import Network
@@ -12,7 +13,11 @@ def check_network(run: Dissection, network: Network) -> None:
     What counts is the network's digest, not its name: a copy under another name has the same units. A recipe
     without a digest fits every network.
     """
-    made = run.recipe.network
+    check_weights(run.recipe.network, network)
+
+
+def check_weights(made: NetworkRecord, network: Network) -> None:
+    """The same for what a run recorded of its network."""
     if made.digest not in (None, network.digest):
         raise UsageError(
             f"the run is of {made.name} with other weights than {network.name} here has; "

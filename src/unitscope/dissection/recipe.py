@@ -17,12 +17,16 @@ _NONE_IS_RECORDED = ("prefix_tokens", "thresholds")
 
 @dataclass(frozen=True)
 class NetworkRecord:
-    """The network of a run: what opened it, the digest of its weights, and how its input was prepared."""
+    """The network of a run: what opened it, the digest of its weights, and how its input was prepared.
+
+    `tokens` is what was stated of its tokens besides their number in front (`Tokens`).
+    """
 
     name: str
     digest: str | None = None
     prefix_tokens: int | None = None
     preprocessing: Mapping[str, Any] | None = None
+    tokens: Mapping[str, Any] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -42,8 +46,9 @@ class Recipe:
 
     `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
     `replicates`; `ranks` is the number of top images a unit; `version` and `torch` are those of the
-    libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`). None is what was
-    not recorded. `more` keeps what another version recorded besides.
+    libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True
+    where the network draws random numbers, which were those of each image's number. None is what was not
+    recorded. `more` keeps what another version recorded besides.
     """
 
     network: NetworkRecord
@@ -62,6 +67,7 @@ class Recipe:
     version: str | None = None
     torch: str | None = None
     quality: Mapping[str, Any] | None = None
+    random: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -1,14 +1,14 @@
 """A dissection: every unit of some layers, related to every concept; what is saved and shown."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64, UInt16
+from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt16
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds
 from unitscope.concepts.frames import Frame
@@ -17,8 +17,10 @@ from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.run_files import FORMAT, name_files, write_run
-from unitscope.dissection.units import Unit, Units
+from unitscope.dissection.units import Unit, Units, name_unit
 from unitscope.errors import UsageError
+from unitscope.networks.network import Network
+from unitscope.networks.places import Place
 
 _COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
 _EXEMPLARS = ("images", "peaks", "offsets", "runs")
@@ -93,7 +95,9 @@ class LayerDissection(Units):
     the union `touched`, whose images differ by unit, those with any label of the category).
 
     With `pairs`, IoU, labels and detectors are those of the pairs at their thresholds; `thresholds` are
-    then those of each unit with its label, and all else is counted there.
+    then those of each unit with its label, and all else is counted there. `recipe` is that of the run,
+    `place` where the layer's cells were found to look, None where that was not asked; `heads` is the number
+    of heads of attention that the units belong to, one after the other, 0 for none.
     """
 
     layer: str
@@ -112,6 +116,9 @@ class LayerDissection(Units):
     confidence: Confidence | None = None
     warnings: tuple[str, ...] = ()
     pairs: Pairs | None = None
+    recipe: Recipe | None = None
+    place: Place | None = None
+    heads: int = 0
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -171,7 +178,13 @@ class LayerDissection(Units):
             intersection=int(self.intersections[unit, best]) if best else 0,
             runner_up=self.vocabulary[second] if second else None,
             runner_up_iou=float(labels.runner_up_iou[unit]),
+            head_unit=self.name_unit(unit) if self.heads else "",
+            recipe=self.recipe,
         )
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, len(self), self.heads)
 
     def __iter__(self) -> Iterator[Unit]:
         return (self[unit] for unit in range(len(self)))
@@ -179,6 +192,30 @@ class LayerDissection(Units):
     def units(self) -> Iterable[Unit]:
         """The units, from 0."""
         return self
+
+    def masks(
+        self, images: object, network: Network | None = None
+    ) -> Iterator[Bool[np.ndarray, "unit row column"]]:
+        """Where every unit is active, bool[unit, row, column] at mask size, one picture after the other.
+
+        `images` is a list of pictures (uint8[y, x, 3] of any size, PIL images, paths of files) or a source.
+        They are fitted, fed, brought to mask size and held against the thresholds exactly as those that were
+        counted: over the run's own source the masks add up to `active` once void pixels are left out. (The
+        last bits of activations, and so pixels right at the threshold, may differ on another machine, and in
+        linear layers of ten features or fewer for an image at another place in its batch.)
+
+        `network` is the one that was dissected; None opens it by the name that the run recorded, if its
+        weights are still the same, and keeps it for the next call. What a Python file makes must be given.
+        A generator reads no pictures: `images` must be a source of those that it makes.
+
+        Raises `UsageError` at once for another network, weights or preprocessing than those of the run, or a
+        network that does not open; while reading what `dissect` raises.
+        """
+        # Imported here: what reads pictures by the run's rules is built on what runs are.
+        from unitscope.dissection.masks import draw_masks
+
+        thresholds = dict(enumerate(self.thresholds.tolist()))
+        return draw_masks(self.recipe, self.layer, thresholds, images, network)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays by the names that they have in the layer's file: docs/files.md."""
@@ -205,6 +242,8 @@ class LayerDissection(Units):
             **{name: getattr(sure, name) if sure else None for name in _CONTROLS},
             "shifts": sure.shifts if sure else 0,
             "warnings": self.warnings,
+            **({} if self.place is None else {"place": asdict(self.place)}),
+            **({"heads": self.heads} if self.heads else {}),
         }
 
     @classmethod
@@ -213,7 +252,7 @@ class LayerDissection(Units):
         record: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
         vocabulary: Vocabulary,
-        convention: Convention,
+        recipe: Recipe,
     ) -> "LayerDissection":
         """The layer that `record` and `arrays` gave.
 
@@ -231,12 +270,15 @@ class LayerDissection(Units):
             mask_size=tuple(record["mask_size"]),
             images=record["images"],
             vocabulary=vocabulary,
-            convention=convention,
+            convention=recipe.convention,
             **{name: arrays[name] for name in _COUNTS},
             exemplars=Exemplars(*(arrays[f"exemplar_{name}"] for name in _EXEMPLARS)),
             confidence=confidence,
             warnings=tuple(record["warnings"]),
             pairs=Pairs(*(arrays[f"pair_{name}"] for name in _PAIRS)) if paired else None,
+            recipe=recipe,
+            place=Place.parse(record.get("place")),
+            heads=int(record.get("heads", 0)),
         )
 
 

@@ -120,7 +120,7 @@ def load(folder: str | Path) -> Dissection:
         recipe = Recipe.parse(about["recipe"])
         layers = {
             entry["layer"]: LayerDissection.restore(
-                entry, _read_arrays(path / entry["file"]), vocabulary, recipe.convention
+                entry, _read_arrays(path / entry["file"]), vocabulary, recipe
             )
             for entry in about["layers"]
         }

@@ -1,12 +1,17 @@
 """Units as rows: in words, as records, as a frame, and as `units.csv`."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from unitscope.concepts.vocabulary import Concept
+from unitscope.dissection.recipe import Recipe
 from unitscope.doors import TEXTS
+from unitscope.networks.network import Network
 from unitscope.plugins import find_function
 from unitscope.results import Result, find_drawer
 from unitscope.tables import Cells, Table, guard_cell, write_tables
@@ -16,7 +21,10 @@ COLUMNS = (
     "threshold", "active_pixels", "concept_pixels", "intersection", "runner_up", "runner_up_iou",
     "heldout_iou",
 )  # fmt: skip
-"""The columns of `units.csv`, of `rows()` and of `to_frame()`: docs/files.md."""
+"""The columns of `units.csv`, of `rows()` and of `to_frame()`: docs/files.md.
+
+Where units belong to heads of attention, `head_unit` is one more.
+"""
 
 _TEXTS = ("layer", "concept", "category", "runner_up")
 
@@ -30,14 +38,19 @@ class Units(Result):
 
     def tables(self) -> Mapping[str, Table]:
         """`units.csv`: a row a unit, with the columns of docs/files.md."""
-        left = [COLUMNS.index(name) for name in _TEXTS]
-        return {"units.csv": Table(COLUMNS, tuple(unit.figures() for unit in self.units()), left)}
+        units = list(self.units())
+        columns = _choose_columns(units)
+        left = [columns.index(name) for name in (*_TEXTS, *columns[len(COLUMNS) :])]
+        rows = tuple(unit.figures(columns) for unit in units)
+        return {"units.csv": Table(columns, rows, left)}
 
     def cells(self) -> Iterator[Cells]:
         """The rows of `units.csv`: numbers with nine significant digits, names safe in a spreadsheet."""
-        yield list(COLUMNS)
-        for unit in self.units():
-            yield [_spell(figure) for figure in unit.figures()]
+        units = list(self.units())
+        columns = _choose_columns(units)
+        yield list(columns)
+        for unit in units:
+            yield [_spell(figure) for figure in unit.figures(columns)]
 
     def text(self, **chosen: Any) -> str:
         """The units in words, as `unitscope show` prints them; `chosen` is what `show` can be asked for.
@@ -56,10 +69,24 @@ class Units(Result):
         return Path(folder)
 
 
+def _choose_columns(units: Iterable["Unit"]) -> tuple[str, ...]:
+    return (*COLUMNS, "head_unit") if any(unit.head_unit for unit in units) else COLUMNS
+
+
 def _spell(figure: Any) -> str:
     if isinstance(figure, float):
         return f"{figure:.9g}"
     return guard_cell(figure or "") if figure is None or isinstance(figure, str) else str(int(figure))
+
+
+def name_unit(unit: int, units: int, heads: int) -> str:
+    """What one of `units` units is called: its number, or HEAD.UNIT where they belong to heads of attention.
+
+    >>> name_unit(20, 64, 4), name_unit(20, 64, 0)
+    ('1.4', '20')
+    """
+    head, inner = divmod(unit, units // max(heads, 1))
+    return f"{head}.{inner}" if heads else str(unit)
 
 
 @dataclass(frozen=True)
@@ -67,7 +94,8 @@ class Unit(Units):
     """One row of `units.csv`: a unit with its name and the evidence for it.
 
     `concept` is None for a dead unit. `iou` and its interval are fractions, areas are in mask
-    pixels over all images.
+    pixels over all images. `head_unit` is HEAD.UNIT for a unit of a head of attention, such as 3.17, else
+    nothing; `recipe` is that of its run.
     """
 
     layer: str
@@ -86,20 +114,43 @@ class Unit(Units):
     intersection: int
     runner_up: Concept | None
     runner_up_iou: float
+    head_unit: str = ""
+    recipe: Recipe | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """What the unit is called in tables: HEAD.UNIT for one of a head of attention, else its number."""
+        return self.head_unit or str(self.unit)
 
     def units(self) -> Iterable["Unit"]:
         """The unit alone."""
         return (self,)
 
+    def mask(self, image: object, network: Network | None = None) -> Bool[np.ndarray, "row column"]:
+        """Where the unit is active in a picture, at mask size: the mask that its run counts.
+
+        The picture is uint8[y, x, 3] of any size, a PIL image, or the path of a file. Of many units or
+        pictures at once, and of `network`, see `LayerDissection.masks`, which raises the same.
+        """
+        # Imported here: what reads pictures by the run's rules is built on what runs are.
+        from unitscope.dissection.masks import draw_masks
+
+        threshold = {self.unit: self.threshold}
+        found: np.ndarray = next(draw_masks(self.recipe, self.layer, threshold, [image], network))[0]
+        return found
+
     def text(self, **chosen: Any) -> str:
         """The columns of the unit, a line each."""
-        return Table(("", ""), tuple(zip(COLUMNS, self.figures(), strict=True)), (0, 1)).text().lstrip()
+        columns = _choose_columns([self])
+        return (
+            Table(("", ""), tuple(zip(columns, self.figures(columns), strict=True)), (0, 1)).text().lstrip()
+        )
 
-    def figures(self) -> tuple[Any, ...]:
-        """The values of `COLUMNS`, concepts by name, None for no label."""
+    def figures(self, columns: Sequence[str] = COLUMNS) -> tuple[Any, ...]:
+        """The values of the columns, concepts by name, None for no label."""
         named = {
             "concept": self.concept and self.concept.name,
             "category": self.concept and self.concept.category,
             "runner_up": self.runner_up and self.runner_up.name,
         }
-        return tuple(named[name] if name in named else getattr(self, name) for name in COLUMNS)
+        return tuple(named[name] if name in named else getattr(self, name) for name in columns)

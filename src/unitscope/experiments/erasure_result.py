@@ -189,7 +189,17 @@ class Erasure(GeneratorStudy):
             row += [f"{100 * self.aside(target, by, many):.1f}" for by in ("iou", "random")]
             most = f"{others[0][0].label} {100 * others[0][1].value:.1f}" if others else "-"
             rows.append([*row, most])
-        return align(rows, left=(0, 1, len(rows[0]) - 1))
+        return "\n".join([align(rows, left=(0, 1, len(rows[0]) - 1)), *self._warnings])
+
+    @property
+    def _warnings(self) -> list[str]:
+        """A line a layer whose removals have not changed a pixel."""
+        return [
+            f"warning: no removal from {name} changed how a pixel is named, so the zeros say nothing; take "
+            "another layer, or more units"
+            for name, layer in self.layers.items()
+            if not any(areas.changed.any() for areas in (layer.areas, *layer.lots))
+        ]
 
     def describe(self) -> dict[str, Any]:
         """The study in short, ready for JSON."""

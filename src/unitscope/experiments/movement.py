@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from tqdm import tqdm
 
-from unitscope.axes import Pixels as Picture
+from unitscope.axes import LARGEST, Picture
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import find_detectors, find_layer
 from unitscope.dissection.result import Dissection
+from unitscope.dissection.units import name_unit
 from unitscope.errors import SourceError, UsageError, check_seed
 from unitscope.interventions.ablation import Trial, open_trial
 from unitscope.interventions.attacks import (
@@ -31,9 +32,11 @@ from unitscope.interventions.attacks import (
 )
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import count_units
+from unitscope.interventions.explanation import Token, find_reads
 from unitscope.interventions.importance import measure_importance
 from unitscope.interventions.linear_head import check_hidden
-from unitscope.networks.network import Network
+from unitscope.networks.addresses import count_heads
+from unitscope.networks.network import Network, number_images
 from unitscope.networks.trace import evaluation, tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.results import Result
@@ -58,13 +61,17 @@ Peaks = Float64[np.ndarray, "attack unit"]
 
 @dataclass(frozen=True)
 class Aim:
-    """An image and the class it is to pass for; `truth` is its label, `source` what the network names it."""
+    """An image and the class it is to pass for; `truth` is its label, `source` what the network names it.
+
+    `number` is that of the image in its source.
+    """
 
     key: str
     truth: int
     source: int
     target: int
     image: Pixels
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,9 @@ class Movement:
 class AttackStudy(Result):
     """Attacks on a network, and the peaks of a layer's units before and after each; made by `study_attacks`.
 
+    Peaks are of patches. `reads` says on which tokens of the layer the logits depend, where it has others.
+    Units of `heads` of attention are called HEAD.UNIT.
+
     The main table has a row a movement. The page is a sheet of attacked images and a figure of movements.
     """
 
@@ -106,8 +116,14 @@ class AttackStudy(Result):
     order: Int64[np.ndarray, "classes unit"]
     movements: tuple[Movement, ...]
     labels: Mapping[int, Concept] = field(default_factory=dict)
+    reads: tuple[Token, ...] = ()
+    heads: int = 0
 
     files = ("movement.csv", "attacks.csv")
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, self.order.shape[1], self.heads)
 
     @property
     def success(self) -> Bool[np.ndarray, "attack"]:
@@ -154,7 +170,13 @@ class AttackStudy(Result):
         titles = (("absolute change of peak", ""), ("change of peak", "+"))
         tables = (self._spell_changes(title, sign) for title, sign in titles)
         line += f"; mean L2 {l2:.3g}, mean Linf {linf:.3g} of pixels in [0, 1]"
-        return "\n\n".join([line, *tables, INTERVALS])
+        return "\n\n".join([line, *tables, INTERVALS, *self._tell_unread()])
+
+    def _tell_unread(self) -> list[str]:
+        if not self.reads or "patches" in self.reads:
+            return []
+        read = " and ".join(self.reads)
+        return [f"peaks are of the patches of {self.layer}, of which the logits read the {read} alone"]
 
     def _spell_changes(self, title: str, sign: str) -> str:
         pooled, rows = [row for row in self.movements if row.source is None], []
@@ -204,7 +226,8 @@ def study_attacks(
     if missing := [network.classes[target] for target in chosen if target not in ranked]:
         raise SourceError(f"no image of class {missing[0]!r} is there to rank its units with; add at least 2")
     first = read_pixels(network, trial.source[int(trial.images[0])].image)
-    check_hidden(network, layer, network.preprocessing.normalize(first[None].to(network.device)))
+    batch = network.preprocessing.normalize(first[None].to(network.device))
+    reads, _ = find_reads(network, layer, batch, check_hidden(network, layer, batch))
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
     aims = choose_aims(network, testing, chosen, ranked, count, seed)
@@ -212,20 +235,25 @@ def study_attacks(
     if not importance.margin[sorted(ranked)].any():
         raise UsageError(f"the logits of {network.name} do not depend on {layer}; take another layer")
     classes, keys = [aim.target for aim in aims], [aim.key for aim in aims]
-    pictures = [aim.image for aim in aims]
-    attacked = tuple(attack_images(network, pictures, classes, attack or CarliniWagner(), keys=keys))
-    before = measure_peaks(network, layer, [one.original for one in attacked])
-    after = measure_peaks(network, layer, [one.image for one in attacked])
+    pictures, numbers = [aim.image for aim in aims], [aim.number for aim in aims]
+    attack = attack or CarliniWagner()
+    attacked = tuple(attack_images(network, pictures, classes, attack, keys=keys, numbers=numbers))
+    before = measure_peaks(network, layer, [one.original for one in attacked], numbers)
+    after = measure_peaks(network, layer, [one.image for one in attacked], numbers)
     order = importance.order
     rows = tuple(measure_movements(attacked, before, after, order, draws=draws, seed=seed))
-    return AttackStudy(network, layer, tuple(aims), attacked, before, after, order, rows, labels)
+    heads = count_heads(network, layer)
+    return AttackStudy(
+        network, layer, tuple(aims), attacked, before, after, order, rows, labels, reads, heads
+    )
 
 
 def read_pixels(network: Network, picture: Picture) -> Pixels:
     """An image at the network's input size, as pixels in [0, 1]."""
     size = network.preprocessing.size or picture.shape[:2]
     fitted = np.ascontiguousarray(Frame(size, size).fit_image(picture))
-    return torch.from_numpy(fitted.copy()).permute(2, 0, 1).to(torch.float32).contiguous() / 255
+    pixels = torch.from_numpy(fitted.astype(np.float32)).permute(2, 0, 1).contiguous()
+    return pixels / LARGEST[fitted.dtype.name]
 
 
 def choose_aims(
@@ -238,16 +266,17 @@ def choose_aims(
     """
     found: dict[int, list[Aim]] = {target: [] for target in targets}
     order = np.random.default_rng(seed).permutation(len(trial)).tolist()
-    with evaluation(network.module), torch.no_grad():
+    with evaluation(network), torch.no_grad():
         for place in tqdm(order, "choosing images", unit="image", disable=None):
             if all(len(aims) == count for aims in found.values()):
                 break
             example = trial.source[int(trial.images[place])]
             image, truth = read_pixels(network, example.image), int(trial.targets[place])
-            source = int(classify_pixels(network, image).argmax())
+            number = int(trial.images[place])
+            source = int(classify_pixels(network, image, number).argmax())
             for target, aims in found.items():
                 if source in ranked and target not in (truth, source) and len(aims) < count:
-                    aims.append(Aim(example.key, truth, source, target, image))
+                    aims.append(Aim(example.key, truth, source, target, image, number))
     for target, aims in found.items():
         if len(aims) < count:
             name = network.classes[target]
@@ -258,14 +287,19 @@ def choose_aims(
     return [aim for aims in found.values() for aim in aims]
 
 
-def measure_peaks(network: Network, layer: str, images: Sequence[Pixels]) -> Peaks:
-    """The largest activation of every unit of a layer, image by image."""
+def measure_peaks(
+    network: Network, layer: str, images: Sequence[Pixels], numbers: Sequence[int] | None = None
+) -> Peaks:
+    """The largest activation of every unit of a layer, image by image; `numbers` as in `attack_images`."""
+    drawn = [0] * len(images) if numbers is None else numbers
     peaks = []
     device = network.device
     with tap(network, [layer]) as read:
-        for image in tqdm(images, f"reading {layer}", unit="image", disable=None):
-            raw = read(network.preprocessing.normalize(image[None].to(device)))[layer]
-            peaks.append(read_units(raw, network.prefix_tokens, layer).amax((2, 3))[0].double().cpu().numpy())
+        bar = tqdm(images, f"reading {layer}", unit="image", disable=None)
+        for image, number in zip(bar, drawn, strict=True):
+            batch = number_images(network.preprocessing.normalize(image[None].to(device)), [number])
+            maps = read_units(read(batch)[layer], network.layout(batch), layer)
+            peaks.append(maps.amax((2, 3))[0].double().cpu().numpy())
     return np.stack(peaks)
 
 

@@ -216,7 +216,7 @@ def _try_layer(study: Placement, layer: str) -> dict[tuple[int, By], Trials]:
             for value in (set_to[concept], torch.zeros(units)):
                 one = set_at(layer, strength, value, cells, grid, found.map_size)
                 # A set's value is its versions' alone.
-                edits.append(Edit(layer, one.strength, one.value.expand(len(cells), -1, -1, -1)))
+                edits.append(Edit(layer, one.strength, one.value.expand(len(cells), -1, -1, -1), one.tokens))
         return stack_edits(edits)
 
     rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in sets]

@@ -11,14 +11,23 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.matching import find_layer
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError, UsageError, check_seed
-from unitscope.experiments.removal_result import MANY, Removal, table_counts
+from unitscope.experiments.removal_result import MANY, SPOKEN, Removal, table_counts
 from unitscope.interventions.ablation import Method, Trial, open_trial, read_images
 from unitscope.interventions.classes import find_class
-from unitscope.interventions.edits import check_counts, count_units, edited, set_units
+from unitscope.interventions.edits import (
+    Reach,
+    check_counts,
+    check_reach,
+    count_units,
+    edited,
+    find_tokens,
+    set_units,
+)
 from unitscope.interventions.importance import By, correlate_peaks, measure_importance
 from unitscope.interventions.linear_head import check_hidden, read_logits
 from unitscope.interventions.sweeps import sweep_removals
-from unitscope.networks.network import Network, spread
+from unitscope.networks.addresses import count_heads
+from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 
 LEAST_DRAWS = 10
@@ -37,6 +46,7 @@ def study_removal(
     seed: int = 0,
     run: Dissection | None = None,
     method: Method = "fastest",
+    tokens: Reach = "all",
 ) -> Removal:
     """Which units of a layer does each class need, and what is left without them (paper B, fig. 2)?
 
@@ -46,28 +56,38 @@ def study_removal(
     images also everything else: removal of the `counts` most and least important units of each class, of all
     but the most important, and of random ones (`draws` times), and the correlation of peaks with
     probabilities. `classes` are the names of those to study, all if empty; the images of the others still
-    count. `run` is a dissection of the layer, for the labels of its units. Raises `UsageError` for a layer, a
-    class, counts or draws that cannot be, or a run of another network, `SourceError` for a class of too few
-    images.
+    count. `run` is a dissection of the layer, for the labels of its units. `tokens` are those of a sequence
+    that units are removed from: class tokens, registers and patches ("all"), "patches", or "class". Raises
+    `UsageError` for a layer, a class, counts, draws or tokens that cannot be, or a run of another network,
+    `SourceError` for a class of too few images.
     """
     check_seed(seed)
+    check_reach(tokens)
     named = None if run is None else find_layer(run, network, layer)
     trial = open_trial(network, images)
     ranking, testing = trial.split() if test is None else (trial, open_trial(network, test))
-    units = check_layer(network, layer, testing)
+    units = check_layer(network, layer, testing, tokens)
     if counts:
         check_counts(layer, units, counts)
     if draws < 2:
         raise UsageError(f"{draws} random draws have no interval; take {LEAST_DRAWS} or more")
     targets = find_classes(network, classes, (ranking, testing))
     steps = tuple(sorted({*(counts or choose_counts(units)), *table_counts(units)}))
-    ranked = measure_importance(network, layer, ranking, by=by, method=method).keep(targets)
-    tested = measure_importance(network, layer, testing, by=by, method=method).keep(targets)
-    sweeps = sweep_removals(network, layer, testing, ranked, steps, draws=draws, seed=seed, method=method)
+    ranked, tested = (
+        measure_importance(network, layer, half, by=by, method=method, tokens=tokens).keep(targets)
+        for half in (ranking, testing)
+    )
+    sweeps = sweep_removals(
+        network, layer, testing, ranked, steps, draws=draws, seed=seed, method=method, tokens=tokens
+    )
     correlation = correlate_peaks(network, layer, testing)
     sources = (source_spec(ranking.source), len(ranking), source_spec(testing.source), len(testing))
     about = (network.name, layer, network.classes, steps, draws, seed, *sources)
-    return Removal(*about, ranked, tested, correlation, tuple(sweeps), named)
+    _, batch = next(read_images(network, testing, 1))
+    reached = None if find_tokens(network, layer, batch) is None else tokens
+    return Removal(
+        *about, ranked, tested, correlation, tuple(sweeps), named, reached, count_heads(network, layer)
+    )
 
 
 def choose_counts(units: int) -> tuple[int, ...]:
@@ -102,11 +122,11 @@ def find_classes(
     return targets
 
 
-def check_layer(network: Network, layer: str, trial: Trial) -> int:
+def check_layer(network: Network, layer: str, trial: Trial, tokens: Reach = "all") -> int:
     """How many units a layer has. Raises `UsageError` where their removal would say nothing about classes.
 
     That is so where the layer is what the network gives, and where the output stays as it is without all
-    units. Raises `SourceError` where there is no image.
+    units in these tokens, or there are none such. Raises `SourceError` where there is no image.
     """
     units = count_units(network, layer)
     if not len(trial):
@@ -115,10 +135,15 @@ def check_layer(network: Network, layer: str, trial: Trial) -> int:
         )
     _, batch = next(read_images(network, trial, 2))
     logits = check_hidden(network, layer, batch)
-    with evaluation(network.module), torch.no_grad(), edited(network, set_units(layer, range(units), units)):
-        without = read_logits(network.module(*spread(batch)))
+    every = set_units(layer, range(units), units, tokens=tokens)
+    with evaluation(network), torch.no_grad(), edited(network, every):
+        without = read_logits(network.run(batch))
     if torch.equal(logits, without):
+        where, advice = "", "take a layer before its last"
+        if tokens != "all":
+            where = f" in its {SPOKEN[tokens]}"
+            advice = f"what comes after does not read these: take other tokens (--tokens), or {advice}"
         raise UsageError(
-            f"without all units of layer {layer}, {network.name} gives the same; take a layer before its last"
+            f"without all units of layer {layer}{where}, {network.name} gives the same; {advice}"
         )
     return units

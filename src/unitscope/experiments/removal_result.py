@@ -11,7 +11,9 @@ from jaxtyping import Float64, Int64
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
+from unitscope.dissection.units import name_unit
 from unitscope.files import write_whole
+from unitscope.interventions.edits import Reach
 from unitscope.interventions.importance import (
     TOP,
     By,
@@ -39,6 +41,11 @@ CLASS_COLUMNS = ("class", "kind", "count", "balanced_accuracy", "balanced_low", 
                  "overall_accuracy", "overall_low", "overall_high")  # fmt: skip
 MEAN = "(mean)"
 NAME_LETTERS = 24
+SPOKEN: dict[Reach, str] = {
+    "all": "class tokens, registers and patches",
+    "patches": "patches",
+    "class": "class tokens",
+}
 
 
 def table_counts(units: int) -> tuple[int, int]:
@@ -75,7 +82,9 @@ class Removal(Result):
 
     `ranked` is the importance on the images that rank the units, `tested` that on the images that all else
     is measured on: `sweeps`, `correlation[class, unit]` of peak and probability. `named` is the layer's
-    dissection where there is one. `counts` are the numbers of units removed, among them `few` and `many`.
+    dissection where there is one. `tokens` are those that units were removed from, None where the layer
+    has no tokens beside patches. `counts` are the numbers of units removed, among them `few` and `many`.
+    Units of `heads` of attention are called HEAD.UNIT.
 
     The main table has a row a class and unit. The page takes `pictures`, for the names and images of units.
     """
@@ -95,6 +104,8 @@ class Removal(Result):
     correlation: Float64[np.ndarray, "classes unit"]
     sweeps: tuple[Sweep, ...]
     named: LayerDissection | None = None
+    tokens: Reach | None = None
+    heads: int = 0
 
     files = ("importance.csv", "removal.csv", "classes.csv", "graph.json")
 
@@ -102,6 +113,10 @@ class Removal(Result):
     def units(self) -> int:
         """How many units the layer has."""
         return len(self.ranked.margin[0])
+
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, self.units, self.heads)
 
     @property
     def targets(self) -> Int64[np.ndarray, "class"]:
@@ -182,7 +197,9 @@ class Removal(Result):
             for rank, unit in enumerate(self.ranked.order[target].tolist(), 1):
                 figures = (float(table[target, unit]) for table in (*measured, self.correlation))
                 rows.append((self.classes[target], unit, rank, *figures, *names[unit]))
-        return Table(columns, tuple(rows), left=(0, 10, 11))
+        table = Table(columns, tuple(rows), left=(0, 10, 11))
+        called = (self.name_unit(row[1]) for row in rows)
+        return table.extend("head_unit", called) if self.heads else table
 
     def _name(self, unit: int) -> tuple[str, str, float | None]:
         """A unit's concept, category and IoU: empty where nothing was found, None without a dissection."""
@@ -209,7 +226,8 @@ class Removal(Result):
         edges = list(list_edges(self.ranked))
         nodes = []
         for unit in dict.fromkeys([*shared_units(self.ranked), *sorted(edge.unit for edge in edges)]):
-            names = dict(zip(("concept", "category", "iou"), self._name(unit), strict=True))
+            names: dict[str, Any] = {"head_unit": self.name_unit(unit)} if self.heads else {}
+            names |= dict(zip(("concept", "category", "iou"), self._name(unit), strict=True))
             classes = [self.classes[edge.target] for edge in edges if edge.unit == unit]
             nodes.append({"unit": unit, **names, "classes": classes})
         columns = ("class", "unit", "rank", "drop", "peak_correlation")
@@ -247,7 +265,7 @@ class Removal(Result):
             "iou_with_classes": None if labelling is None else asdict(labelling.with_classes),
             "iou_with_importance": None if labelling is None else asdict(labelling.with_importance),
         }
-        return dict(plain(found))
+        return dict(plain(found if self.tokens is None else found | {"tokens": self.tokens}))
 
     def text(self) -> str:
         """The paper's table, balanced accuracy / that of all classes, in percent, and the `findings`."""
@@ -273,6 +291,8 @@ class Removal(Result):
             f"peak and class rise together in {self.signs.important:.0%} of important pairs, "
             f"in {self.signs.every:.0%} of all",
         ]
+        if self.tokens is not None:
+            lines.append(f"units were removed from {SPOKEN[self.tokens]}")
         if found := self.labelling:
             classes = ("the number of classes a unit matters to", found.with_classes)
             lines += [

@@ -14,10 +14,12 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.interventions.classes import ClassScores, add_logits, empty_scores, match_classes
-from unitscope.interventions.edits import count_units, edited
+from unitscope.interventions.edits import Reach, check_reach, count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
-from unitscope.interventions.replay import replay
-from unitscope.networks.network import Input, Network, spread
+from unitscope.interventions.replay import Replay, can_replay, replay
+from unitscope.networks.feeding import stack_images
+from unitscope.networks.network import Input, Network, number_images
+from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import evaluation
 
 Method = Literal["fastest", "closed", "replay", "plain"]
@@ -87,7 +89,13 @@ def single_units(units: int) -> Masks:
 
 
 def score_removals(
-    network: Network, layer: str, trial: Trial, masks: Masks, *, method: Method = "fastest"
+    network: Network,
+    layer: str,
+    trial: Trial,
+    masks: Masks,
+    *,
+    method: Method = "fastest",
+    tokens: Reach = "all",
 ) -> tuple[ClassScores, ClassScores]:
     """How the network names the images of a trial: with all units, and with those of each mask set to 0.
 
@@ -97,11 +105,15 @@ def score_removals(
       takes one term off the logits; two passes in all, however many removals.
     - "replay": the network up to the layer runs once an image, its rest once a removal, in large batches.
     - "plain": the whole network, once a removal: slow, and the definition.
-    - "fastest": "closed" where it holds, else "replay".
+    - "fastest": "closed" where it holds, else "replay", or "plain" where the layer is not a module's output.
 
-    Raises `UsageError` for an unknown layer or masks of another number of units, `NetworkError` where
-    `method` cannot serve this network.
+    `tokens` are those of a sequence that units are removed from: class tokens, registers and patches ("all"),
+    "patches", or "class".
+
+    Raises `UsageError` for an unknown layer, masks of another number of units, or tokens that the layer does
+    not have, `NetworkError` where `method` cannot serve this network.
     """
+    check_reach(tokens)
     units = count_units(network, layer)
     if masks.shape[1] != units:
         raise UsageError(f"the masks are for {masks.shape[1]} units; {layer} has {units}")
@@ -109,15 +121,15 @@ def score_removals(
         raise UsageError("there are no images to score; give a source with images of the network's classes")
     head = None
     if method in ("fastest", "closed"):
-        head = find_head(network, layer, next(read_images(network, trial, _TRIED))[1])
+        head = find_head(network, layer, next(read_images(network, trial, _TRIED))[1], tokens)
     if method == "closed" and head is None:
         raise NetworkError(f"the units of {layer} do not reach a last linear layer one by one; use replay")
     if head is not None:
-        runs = _run_closed(network, layer, trial, masks, head)
-    elif method == "plain":
-        runs = _run_plain(network, layer, trial, masks)
+        runs = _run_closed(network, layer, trial, masks, head, tokens)
+    elif method == "plain" or (method == "fastest" and not can_replay(network, layer)):
+        runs = _run_plain(network, layer, trial, masks, tokens)
     else:
-        runs = _run_replay(network, layer, trial, masks)
+        runs = _run_replay(network, layer, trial, masks, tokens)
     scores: list[ClassScores] = []
     with tqdm(total=len(trial), desc=f"removing units of {layer}", unit="image", disable=None) as bar:
         for target, whole, without in runs:
@@ -134,53 +146,71 @@ Runs = Iterator[tuple[int, Float64[np.ndarray, "classes"], Float64[np.ndarray, "
 def read_images(
     network: Network, trial: Trial, size: int
 ) -> Iterator[tuple[Int64[np.ndarray, "some"], Input]]:
-    """Batches of a trial as the network reads them, with their targets."""
+    """Batches of a trial as the network reads them, with their targets; of one image if it is random."""
+    size = limit_batch(network, size)
     for start in range(0, len(trial), size):
         chosen = slice(start, start + size)
-        pictures = [trial.source[int(i)].image for i in trial.images[chosen]]
+        examples = [trial.source[int(i)] for i in trial.images[chosen]]
+        pictures, keys = [example.image for example in examples], [example.key for example in examples]
         shape = network.preprocessing.size or pictures[0].shape[:2]
-        fitted = np.stack([Frame(shape, shape).fit_image(picture) for picture in pictures])
-        yield trial.targets[chosen], network.feed(fitted, start, network.device)
+        fitted = stack_images([Frame(shape, shape).fit_image(picture) for picture in pictures], keys)
+        batch = network.feed(fitted, start, network.device)
+        yield trial.targets[chosen], number_images(batch, trial.images[chosen].tolist())
 
 
-def _run_closed(network: Network, layer: str, trial: Trial, masks: Masks, head: LinearHead) -> Runs:
+def _run_closed(
+    network: Network, layer: str, trial: Trial, masks: Masks, head: LinearHead, tokens: Reach
+) -> Runs:
     alone = masks.sum(1) == 1
     which, taken = masks[alone].argmax(1), masks[~alone].astype(np.float64)
     for targets, batch in read_images(network, trial, _BATCH):
-        read = read_head(network, layer, head, batch)
+        read = read_head(network, layer, head, batch, tokens)
         for target, logits, terms in zip(targets, read.logits, read.lost, strict=True):
-            share = terms[:, None] * head.weight.T
+            share = np.ascontiguousarray(head.weigh(terms).T)
             without = np.empty((len(masks), len(logits)))
             without[alone], without[~alone] = logits - share[which], logits - taken @ share
             yield int(target), logits, without
 
 
-def _run_replay(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs:
+def _run_replay(network: Network, layer: str, trial: Trial, masks: Masks, tokens: Reach) -> Runs:
     with replay(network, layer) as rest:
         for targets, image in read_images(network, trial, 1):
             maps, output = rest.start(image)
             # Taking away a unit that is 0 all over the image changes nothing: what is left to run is fewer.
             live = (maps != 0).flatten(2).any(2)[0].cpu().numpy()
+            if rest.others.shape[2]:
+                live |= (rest.others != 0).flatten(2).any(2)[0].cpu().numpy()
             packed = np.packbits(masks & live, axis=1)
             _, first, places = np.unique(packed, axis=0, return_index=True, return_inverse=True)
             chunks = (first[start : start + _VERSIONS] for start in range(0, len(first), _VERSIONS))
-            parts = [read_numbers(rest.finish(_without(maps, (masks & live)[some]))) for some in chunks]
+            parts = [read_numbers(run_without(rest, maps, (masks & live)[some], tokens)) for some in chunks]
             yield int(targets[0]), read_numbers(output)[0], np.concatenate(parts)[places.reshape(-1)]
 
 
-def _without(maps: Tensor, masks: Masks) -> Tensor:
-    """The maps once a mask, without its units; channels last, which convolutions on a CPU take quicker."""
+def run_without(rest: Replay, maps: Tensor, masks: Masks, tokens: Reach = "all", fast: bool = True) -> Tensor:
+    """The outputs of a replay of one image, once a mask, without its units in those tokens.
+
+    With `fast` the maps have their channels last, which convolutions on a CPU take quicker.
+    """
     keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
-    return (maps * keep).contiguous(memory_format=torch.channels_last)
+    without = maps.expand(len(masks), -1, -1, -1) if tokens == "class" else maps * keep
+    if fast:
+        without = without.contiguous(memory_format=torch.channels_last)
+    if tokens != "class" and not rest.others.shape[2]:
+        return rest.finish(without)
+    edit = remove_units(rest.layer, masks, tokens)
+    return rest.finish(
+        without, edit.apply_others(rest.others.expand(len(masks), -1, -1, -1), rest.layout.classes)
+    )
 
 
-def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks) -> Runs:
-    with evaluation(network.module), torch.no_grad():
+def _run_plain(network: Network, layer: str, trial: Trial, masks: Masks, tokens: Reach) -> Runs:
+    with evaluation(network), torch.no_grad():
         for targets, batch in read_images(network, trial, _BATCH):
-            whole = read_numbers(network.module(*spread(batch)))
+            whole = read_numbers(network.run(batch))
             without = np.zeros((len(masks), *whole.shape))
             for place, mask in enumerate(masks):
-                with edited(network, remove_units(layer, mask)):
-                    without[place] = read_numbers(network.module(*spread(batch)))
+                with edited(network, remove_units(layer, mask, tokens)):
+                    without[place] = read_numbers(network.run(batch))
             for image, target in enumerate(targets):
                 yield int(target), whole[image], without[:, image]

@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.linear_head import read_logits
-from unitscope.networks.network import Network
+from unitscope.networks.network import Network, number_images
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line
 from unitscope.statistics.threads import open_threads
 
-Pixels = Float32[Tensor, "3 y x"]
+Pixels = Float32[Tensor, "band y x"]
 Logits = Float[Tensor, "classes"]
 Classifier = Callable[[Pixels], Logits]
 
@@ -132,11 +132,13 @@ def attack_images(
     attack: Attack,
     *,
     keys: Sequence[str] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[Attacked]:
     """Attacks every image by itself; what comes out does not depend on what else is attacked.
 
-    `keys` name the images (by default their numbers) and seed random starts. As many images as torch has
-    threads are attacked at a time, each on one thread, so results do not depend on their number either; the
+    `keys` name the images (by default their places) and seed random starts; `numbers`, those of the images in
+    their source (by default all 0), are what a random network draws by. As many images as torch has threads
+    are attacked at a time, each on one thread, so results do not depend on their number either; the
     module's `forward` must not keep anything from one call to the next. Parameters, their gradients and the
     module's mode are as before afterwards, also after an error. Raises `UsageError` for a class that the
     network does not have or pixels outside [0, 1], `NetworkError` where the network gives no logits, or no
@@ -151,36 +153,40 @@ def attack_images(
     (0, False, 0.0)
     """
     names = [str(number) for number in range(len(images))] if keys is None else list(keys)
-    if not len(images) == len(targets) == len(names):
-        counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys"
+    drawn = [0] * len(images) if numbers is None else list(numbers)
+    if not len(images) == len(targets) == len(names) == len(drawn):
+        counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys, {len(drawn)} numbers"
         raise UsageError(f"{counts}; wanted equally many")
     count = torch.get_num_threads()
-    with ExitStack() as after, evaluation(network.module), open_threads(count) as threads:
+    with ExitStack() as after, evaluation(network), open_threads(count) as threads:
         after.callback(torch.set_num_threads, count)
         torch.set_num_threads(1)
-        found = threads.pool.map(partial(_attack_image, network, attack), names, images, targets)
+        found = threads.pool.map(partial(_attack_image, network, attack), names, images, targets, drawn)
         return list(tqdm(found, "attacking", len(names), unit="image", disable=None))
 
 
-def classify_pixels(network: Network, image: Pixels) -> Logits:
-    """The network's logits for one image of pixels in [0, 1].
+def classify_pixels(network: Network, image: Pixels, number: int = 0) -> Logits:
+    """The network's logits for one image of pixels in [0, 1]; a random network draws by its `number`.
 
     Raises `NetworkError` where it gives anything else than finite logits.
     """
     device = next(network.module.parameters(), image).device
-    logits = read_logits(network.module(network.preprocessing.normalize(image[None].to(device))))
+    batch = number_images(network.preprocessing.normalize(image[None].to(device)), [number])
+    logits = read_logits(network.run(batch))
     if logits.shape[1] == 1:
         raise NetworkError(f"{network.name} gives no logits of several classes; an attack needs two")
     return logits[0]
 
 
-def _attack_image(network: Network, attack: Attack, key: str, image: Pixels, target: int) -> Attacked:
+def _attack_image(
+    network: Network, attack: Attack, key: str, image: Pixels, target: int, number: int
+) -> Attacked:
     image = image.detach().float().cpu()
     if not (image.min() >= 0 and image.max() <= 1):
         low, high = float(image.min()), float(image.max())
         raise UsageError(f"the pixels of image {key} go from {low:g} to {high:g}; wanted 0 to 1")
     with torch.enable_grad():
-        logits = classify_pixels(network, image.clone().requires_grad_())
+        logits = classify_pixels(network, image.clone().requires_grad_(), number)
         if not logits.requires_grad:
             raise NetworkError(f"no gradient of the logits of {network.name} reaches the pixels")
         if not 0 <= target < len(logits):
@@ -188,7 +194,7 @@ def _attack_image(network: Network, attack: Attack, key: str, image: Pixels, tar
         tries = _Tries(target, attack.confidence if isinstance(attack, CarliniWagner) else 0.0)
 
         def classify(pixels: Pixels) -> Logits:
-            return classify_pixels(network, pixels).cpu()
+            return classify_pixels(network, pixels, number).cpu()
 
         if isinstance(attack, CarliniWagner):
             _carlini_wagner(classify, image, tries, attack)

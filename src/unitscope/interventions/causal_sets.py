@@ -16,6 +16,7 @@ from unitscope.interventions.edits import Edit, edited
 from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.insertion import cell_region, choose_grid
 from unitscope.interventions.unit_values import Levels, cover_cells
+from unitscope.networks.network import number_images
 from unitscope.networks.segmentation.network_segmenter import Scorer
 from unitscope.networks.trace import evaluation
 
@@ -131,7 +132,7 @@ def optimize_units(
     adam = torch.optim.Adam([alpha], lr=recipe.rate)
     rng = np.random.default_rng(recipe.seed)
     fixed = [work.draw(np.random.default_rng((recipe.seed, place))) for place in range(4)]
-    with evaluation(studio.generator.module):
+    with evaluation(studio.generator):
         before = work.judge(alpha, fixed)
         objective = []
         title = f"optimizing units for {places.concept.label}"
@@ -213,10 +214,12 @@ class _Work:
         value = self.value[None, :, None, None].repeat(len(lot.images), 1, 1, 1)
         value[: lot.removing] = 0
         place = cell_region(lot.place, self.studio.layer(self.layer).map_size)[:, None]
-        edit = Edit(self.layer, alpha[None, :, None, None] * place, value)
+        edit = Edit(self.layer, alpha[None, :, None, None] * place, value, "patches")
         batches = [generator.inputs(number) for number in lot.images]
+        batch = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+        number_images(batch, lot.images)
         with edited(generator, edit):
-            images = generator.module(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+            images = generator.run(batch)
         pixels = ((images - generator.low) / (generator.high - generator.low)).clamp(0, 1)
         probability = self.scorer.score(pixels.float(), self.places.concept.id).cpu()
         weights = cell_region(lot.region, (probability.shape[1], probability.shape[2]))

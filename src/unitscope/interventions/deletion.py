@@ -7,19 +7,19 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import UsageError, check_seed
-from unitscope.interventions.ablation import Masks, Trial, read_images
+from unitscope.errors import NetworkError, UsageError, check_seed
+from unitscope.interventions.ablation import Masks, Trial, read_images, run_without
 from unitscope.interventions.edits import check_counts, count_units
 from unitscope.interventions.explanation import (
     Method,
     feed_image,
     fix_size,
+    is_sum,
     read_layer,
     soften,
     weigh_gradient,
@@ -116,10 +116,12 @@ class DeletionTest(Result):
             )
             renamed = f"{row.renamed:.1%}"
             table.append([str(row.count), KIND_NAMES[row.kind], *logit, *probability, renamed])
-        how = "exact contributions" if self.method == "exact" else f"{self.method}, an approximation"
+        named = {"exact": "exact contributions", "inexact": "contributions that do not add up to every logit"}
+        how = named.get(self.method, f"{self.method}, an approximation")
+        same = "" if self.logit.any() else "\nwarning: no removal changed any logit, so it says nothing"
         return (
             f"predicted class without some units: {len(self):,} images, {how}, "
-            f"{self.draws} random draws each\n{align(table, left=(1,))}"
+            f"{self.draws} random draws each\n{align(table, left=(1,))}{same}"
         )
 
     def describe(self) -> dict[str, Any]:
@@ -146,7 +148,8 @@ def measure_deletion(
     removal. The random units of an image depend on `seed` and its place in the source alone. The network is
     left as it was found. Raises `UsageError` for an unknown layer, a number of units that the layer does not
     have, fewer than one draw, or a negative seed; `NetworkError` where `exact` is asked for and the head is
-    not linear.
+    not linear, or contributions do not add up to a logit. Units are removed from class tokens, registers and
+    patches.
     """
     if draws < 1:
         raise UsageError(f"{draws} random draws were asked for; wanted 1 or more, better 10")
@@ -163,53 +166,64 @@ def measure_deletion(
     head = seek_head(network, layer, some, exact)
     runs = _replay(network, layer, source) if head is None else _solve(network, layer, everything, head)
     drops = np.zeros((3, len(source), len(KINDS), len(counts)))
+    sums = True
     progress = tqdm(runs, f"deleting units of {layer}", len(source), unit="image", disable=None)
     with closing(runs):
         for index, run in enumerate(progress):
+            sums &= run.exact
             masks = _choose_units(run, counts, draws, np.random.default_rng([seed, index]))
             drops[:, index] = _compare(run.logits, run.remove(masks), len(counts))
-    method: Method = "gradient times activation" if head is None else "exact"
+    if exact and not sums:
+        raise NetworkError(
+            f"the contributions of the units of {layer} do not add up to the logits of all images"
+        )
+    method: Method = "gradient times activation" if head is None else "exact" if sums else "inexact"
     return DeletionTest(tuple(counts), draws, method, drops[0], drops[1], drops[2], seed)
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One image: its logits, what its units contribute to the predicted class, and how to remove some."""
+    """One image: its logits, what its units contribute to the predicted class, and how to remove some.
+
+    `exact` says that the contributions and what is left without any unit add up to the logit.
+    """
 
     logits: Float64[np.ndarray, "classes"]
     contributions: Float64[np.ndarray, "unit"]
     activation: Float64[np.ndarray, "unit"]
     remove: Callable[[Masks], Removed]
+    exact: bool = False
 
 
 def _solve(network: Network, layer: str, trial: Trial, head: LinearHead) -> Generator[_Run]:
     with tap(network, [layer]) as read:
         for _, batch in read_images(network, trial, _BATCH):
-            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+            maps = read_units(read(batch)[layer], network.layout(batch), layer)
             found = read_head(network, layer, head, batch)
             activity = maps.double().mean((2, 3)).cpu().numpy()
-            for logits, lost, activation in zip(found.logits, found.lost, activity, strict=True):
-                terms = lost * head.weight
+            rows = found.logits, found.lost, found.rest, activity
+            for logits, lost, rest, activation in zip(*rows, strict=True):
+                terms, named = head.weigh(lost), int(logits.argmax())
 
                 def remove(masks: Masks, logits: np.ndarray = logits, terms: np.ndarray = terms) -> Removed:
                     return np.asarray(logits - masks @ terms.T)
 
-                yield _Run(logits, terms[logits.argmax()], activation, remove)
+                exact = is_sum(terms[named], float(rest[named]), float(logits[named]))
+                yield _Run(logits, terms[named], activation, remove, exact)
 
 
 def _replay(network: Network, layer: str, source: ConceptSource) -> Generator[_Run]:
     with replay(network, layer) as rest:
         for index in range(len(source)):
-            image = feed_image(network, source[index].image)
+            image = feed_image(network, source[index].image, int(index))
             maps, output = rest.start(image)
             logits = read_numbers(output)[0]
             _, contributions = weigh_gradient(network, layer, image, int(logits.argmax()))
 
             def remove(masks: Masks, maps: Tensor = maps) -> Removed:
-                keep = torch.from_numpy(~masks)[:, :, None, None].to(maps.device)
-                starts = range(0, len(masks), _VERSIONS)
-                parts = [rest.finish(maps * keep[start : start + _VERSIONS]) for start in starts]
-                return np.concatenate([read_numbers(part) for part in parts])
+                some = (masks[start : start + _VERSIONS] for start in range(0, len(masks), _VERSIONS))
+                parts = [read_numbers(run_without(rest, maps, part, fast=False)) for part in some]
+                return np.concatenate(parts)
 
             yield _Run(logits, contributions, maps[0].double().mean((1, 2)).cpu().numpy(), remove)
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary, find_named
 from unitscope.dissection.matching import find_detectors, find_layer
 from unitscope.dissection.result import Dissection
+from unitscope.dissection.units import name_unit
 from unitscope.errors import SourceError, UsageError, check_seed
 from unitscope.interventions.detectors import (
     Answers,
@@ -21,6 +22,7 @@ from unitscope.interventions.detectors import (
     shuffle_control,
     sort_answers,
 )
+from unitscope.networks.addresses import count_heads
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.generators import check_source, find_generated, pair_generator
 from unitscope.networks.network import Network
@@ -40,7 +42,8 @@ class Detection(Result):
 
     `units` are those shown, in order; `labels` are those that a run gives to detectors of its own, by unit;
     `shuffled` are the figures of the best unit shown where labels mean nothing. `peaks` are those of the
-    images of `sample`, which are of `source`. The main table has a row a unit; the page is two `pictures`.
+    images of `sample`, which are of `source`. Of a layer of `heads` of attention units are called HEAD.UNIT.
+    The main table has a row a unit; the page is two `pictures`.
     """
 
     layer: str
@@ -51,6 +54,7 @@ class Detection(Result):
     units: Sequence[int]
     labels: Mapping[int, Concept]
     shuffled: Float64[np.ndarray, "draw"]
+    heads: int = 0
 
     files = ("detectors.csv",)
     pictures = ("jitter.svg", "answers.png")
@@ -74,6 +78,10 @@ class Detection(Result):
         """What a run calls a unit, empty where it does not."""
         return self.labels[unit].label if unit in self.labels else ""
 
+    def name_unit(self, unit: int) -> str:
+        """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
+        return name_unit(unit, len(self.detectors), self.heads)
+
     def tables(self) -> dict[str, Table]:
         """All units, the best first."""
         return {"detectors.csv": self._lay_out(self.detectors.order.tolist())}
@@ -81,7 +89,8 @@ class Detection(Result):
     def _lay_out(self, units: Sequence[int]) -> Table:
         figures = vars(self.detectors).values()
         rows = ((unit, self.label(unit), *(float(one[unit]) for one in figures)) for unit in units)
-        return Table(COLUMNS, tuple(rows), left=(1,), digits=9)
+        table = Table(COLUMNS, tuple(rows), left=(1,), digits=9)
+        return table.extend("head_unit", map(self.name_unit, units)) if self.heads else table
 
     def text(self) -> str:
         """The units shown, and how far luck goes."""
@@ -89,16 +98,20 @@ class Detection(Result):
         head = ["unit", *(["label"] if named else []), "threshold"]
         rows = [[*head, "balanced accuracy", "95 % interval", "AUROC"]]
         for unit in self.units:
-            row = [str(unit), *([self.label(unit) or "-"] if named else []), f"{found.threshold[unit]:.4g}"]
+            row = [
+                self.name_unit(unit),
+                *([self.label(unit) or "-"] if named else []),
+                f"{found.threshold[unit]:.4g}",
+            ]
             row += [f"{found.balanced[unit]:.3f}", f"{found.low[unit]:.3f} to {found.high[unit]:.3f}"]
             rows.append([*row, f"{found.auroc[unit]:.3f}"])
         (mean, high), answers, name = self.luck, self.answers, clean(self.sample.name)
-        best = "the best unit" if len(self.units) > 1 else f"unit {self.units[0]}"
+        best = "the best unit" if len(self.units) > 1 else f"unit {self.name_unit(self.units[0])}"
         return (
             f"{name}: {2 * half} images with, {2 * half} without; threshold and order from one half, "
             f"the rest from the other\n\n{align(rows, left=(1,) if named else ())}\n\n"
-            f"unit {answers.unit} is silent in {len(answers.silent)} of {half} images with {name}, "
-            f"and high in {len(answers.alarms)} of {half} without\n"
+            f"unit {self.name_unit(answers.unit)} is silent in {len(answers.silent)} of {half} images "
+            f"with {name}, and high in {len(answers.alarms)} of {half} without\n"
             f"a unit by lot: {self.chance:.3f}, the mean of {len(found)} units\n"
             f"{best} with labels shuffled: {mean:.3f}, below {high:.3f} in 95 of 100 draws"
         )
@@ -144,6 +157,7 @@ def detect(
         raise UsageError(f"top is {top}; wanted 1 unit or more")
     check_units(network, layer, unit)
     labels = {} if run is None else find_detectors(find_layer(run, network, layer))
+    heads = count_heads(network, layer)
     network, source = pair_generator(network, source)
     if share is None:
         share = 0.01 if find_generated(source) is None else 0.05
@@ -152,7 +166,7 @@ def detect(
     detectors = score_units(peaks, sample, seed=seed)
     units = detectors.order[:top].tolist() if unit is None else [unit]
     shuffled = shuffle_control(peaks if unit is None else peaks[:, [unit]], sample, seed=seed)
-    return Detection(layer, source, sample, peaks, detectors, units, labels, shuffled)
+    return Detection(layer, source, sample, peaks, detectors, units, labels, shuffled, heads)
 
 
 def check_units(network: Network, layer: str, unit: int | None = None) -> int:
@@ -161,7 +175,8 @@ def check_units(network: Network, layer: str, unit: int | None = None) -> int:
     Raises `UsageError` for an unknown layer, or a `unit` that it does not have.
     """
     with tap(network, [layer]) as read:
-        count = read_units(read(network.blank())[layer], network.prefix_tokens, layer).shape[1]
+        batch = network.blank()
+        count = read_units(read(batch)[layer], network.layout(batch), layer).shape[1]
     if unit is not None and not 0 <= unit < count:
         raise UsageError(f"layer {layer} has units 0 to {count - 1}, not {unit}")
     return int(count)

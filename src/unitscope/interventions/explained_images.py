@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.axes import Pixels
+from unitscope.axes import Picture
 from unitscope.concepts.formats.pictures import read_image
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import check_network, find_detectors, pick_layer
@@ -37,7 +37,7 @@ class ExplainedImage:
     """
 
     key: str
-    image: Pixels
+    image: Picture
     explanation: Explanation
     labels: Mapping[int, Concept] = field(default_factory=dict)
     truth: int | None = None
@@ -68,16 +68,19 @@ class ExplainedImage:
             names = (label.label, label.category) if label else (None, None)
             figures = float(found.activation[unit]), float(found.contributions[unit]), found.share(unit)
             rows.append((unit, *names, *figures))
-        return Table(COLUMNS, tuple(rows), left=(1, 2))
+        table = Table(COLUMNS, tuple(rows), left=(1, 2))
+        return table.extend("head_unit", map(found.name_unit, self.shown)) if found.heads else table
 
     def text(self) -> str:
         """The prediction, then the logit as a sum over units and a rest."""
         found = self.explanation
+        if not found.changes:
+            return f"{self._spell_prediction()}\n{self._warning}"
         rows = [["unit", "label", "activation", "contribution", "share"]]
-        for unit, label, category, activation, contribution, share in self.table().rows:
+        for unit, label, category, activation, contribution, share, *_ in self.table().rows:
             named = f"{label} ({category})" if label else "-"
             part = "-" if share is None else f"{share:.1%}"
-            rows.append([str(unit), named, f"{activation:.3g}", signed(contribution), part])
+            rows.append([found.name_unit(unit), named, f"{activation:.3g}", signed(contribution), part])
         rows += [["", name, "", signed(value), ""] for name, value in self.sums[1:]]
         rows.append(["", f"logit of {found.name(found.target)}", "", f"{found.logit:.2f}", ""])
         return f"{self._spell_prediction()}\n{align(rows, left=(1,))}"
@@ -92,9 +95,32 @@ class ExplainedImage:
         if second is not None:
             line += f"; then {clean(found.name(second))}, {chances[second]:.0%}"
         over = f"over {len(found.contributions)} units of {found.layer}"
+        if not found.changes:
+            return line
+        if found.reads:
+            over += f", read at its {self._spell_reads()}"
         if found.method == "exact":
             return f"{line}\nexact sum {over}"
+        if found.method == "inexact":
+            return f"{line}\nnot an exact sum {over}: it is off by {abs(found.gap):.2g}"
         return f"{line}\nan approximation, {found.method} {over}; the sum is off by {abs(found.gap):.2f}"
+
+    def _spell_reads(self) -> str:
+        """On which tokens the logits depend; of several class tokens how many, and what is shown of them."""
+        found, classes = self.explanation, self.explanation.class_tokens
+        words = join(found.reads)
+        if classes is None or classes.shape[1] < 2 or "class tokens" not in found.reads:
+            return words
+        mean = ", whose mean is the activation" if found.reads == ("class tokens",) else ""
+        return words.replace("class tokens", f"{classes.shape[1]} class tokens") + mean
+
+    @property
+    def _warning(self) -> str:
+        found = self.explanation
+        return (
+            f"warning: without all {len(found.contributions)} units of {found.layer} the logit of "
+            f"{found.name(found.target)} is the same, so they explain nothing; take another layer"
+        )
 
     def describe(self) -> dict[str, Any]:
         """What `text` says, ready for JSON, with the contributions of all units in their order."""
@@ -117,6 +143,8 @@ class ExplainedImage:
             "gap": found.gap,
             "units": self.table().records(),
             "contributions": found.contributions.tolist(),
+            **({"reads": list(found.reads)} if found.reads else {}),
+            **({} if found.changes else {"warning": self._warning}),
         }
 
 
@@ -146,7 +174,8 @@ class Explanations(Result):
     def tables(self) -> dict[str, Table]:
         """The units shown of every image, and the deletion test."""
         rows = tuple((image.key, *row) for image in self.images for row in image.table().rows)
-        units = Table(("image", *COLUMNS), rows, left=(0, 2, 3))
+        columns = self.images[0].table().columns if self.images else COLUMNS
+        units = Table(("image", *columns), rows, left=(0, 2, 3))
         return {"explanation.csv": units, **(self.deletion.tables() if self.deletion else {})}
 
     def text(self) -> str:
@@ -169,7 +198,7 @@ class Explanations(Result):
 
 def explain(
     network: Network,
-    images: str | Path | Pixels | Sequence[str | Path | Pixels] = (),
+    images: str | Path | Picture | Sequence[str | Path | Picture] = (),
     layer: str | None = None,
     *,
     run: Dissection | None = None,
@@ -197,10 +226,10 @@ def explain(
         raise UsageError(f"units is {units}; show 1 or more")
     opened = [_open_image(image, place, network) for place, image in enumerate(named)]
     layer, labels = _choose_layer(network, layer, run, opened[0][1] if opened else None)
-    number = None if target is None else find_class(network, str(target))
+    chosen = None if target is None else find_class(network, str(target))
     explained = []
-    for key, pixels, truth in tqdm(opened, "explaining", unit="image", disable=None):
-        found = explain_image(network, layer, pixels, target=number, exact=exact)
+    for key, pixels, truth, place in tqdm(opened, "explaining", unit="image", disable=None):
+        found = explain_image(network, layer, pixels, target=chosen, exact=exact, number=place)
         explained.append(ExplainedImage(key, pixels, found, labels, truth, units))
     if deletion is None:
         return Explanations(tuple(explained))
@@ -208,26 +237,30 @@ def explain(
     return Explanations(tuple(explained), test)
 
 
-def _open_image(image: str | Path | Pixels, number: int, network: Network) -> tuple[str, Pixels, int | None]:
-    """What an image is called, its pixels, and its class where its source tells one that the network has."""
+def _open_image(
+    image: str | Path | Picture, place: int, network: Network
+) -> tuple[str, Picture, int | None, int]:
+    """What an image is called, its pixels, its class where its source tells one that the network has, and its
+    number there; 0 without a source.
+    """
     if isinstance(image, np.ndarray):
-        return f"image {number}", image, None
+        return f"image {place}", image, None, 0
     name = str(image)
-    spec, sign, place = name.rpartition("#")
+    spec, sign, number = name.rpartition("#")
     if Path(name).is_file() or not sign:
         if not Path(name).exists():
             raise UsageError(f"there is no file {name}; wanted a picture, or SOURCE#INDEX such as drawn#3")
-        return name, read_image(Path(name)), None
+        return name, read_image(Path(name)), None, 0
     source = open_source(spec)
-    if not (place.isascii() and place.isdigit() and int(place) < len(source)):
-        raise UsageError(f"{spec} has images 0 to {len(source) - 1}, not {place or 'nothing'}")
-    example, classes = source[int(place)], match_classes(network, source.vocabulary)
+    if not (number.isascii() and number.isdigit() and int(number) < len(source)):
+        raise UsageError(f"{spec} has images 0 to {len(source) - 1}, not {number or 'nothing'}")
+    example, classes = source[int(number)], match_classes(network, source.vocabulary)
     found = {classes[one] for one in example.ids if one in classes}
-    return name, example.image, found.pop() if len(found) == 1 else None
+    return name, example.image, found.pop() if len(found) == 1 else None, int(number)
 
 
 def _choose_layer(
-    network: Network, layer: str | None, run: Dissection | None, pixels: Pixels | None
+    network: Network, layer: str | None, run: Dissection | None, pixels: Picture | None
 ) -> tuple[str, Mapping[int, Concept]]:
     """The layer, and the labels that a run gives its detectors."""
     if run is None:
@@ -237,6 +270,15 @@ def _choose_layer(
         raise UsageError(f"the run holds the layers {', '.join(run)}; choose one with --layer")
     found = pick_layer(run, layer or next(iter(run.layers)))
     return found.layer, find_detectors(found)
+
+
+def join(words: Sequence[str]) -> str:
+    """A list in a sentence.
+
+    >>> join(["class tokens", "registers", "patches"])
+    'class tokens, registers and patches'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def signed(value: float) -> str:

@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from unitscope.errors import NetworkError
 from unitscope.interventions.ablation import Method, Trial, read_images, score_removals, single_units
-from unitscope.interventions.edits import count_units
+from unitscope.interventions.edits import Reach, count_units
 from unitscope.interventions.linear_head import read_logits
-from unitscope.networks.network import Network, spread
+from unitscope.networks.network import Network
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
@@ -73,11 +74,20 @@ class Importance:
 
 
 def measure_importance(
-    network: Network, layer: str, trial: Trial, *, by: By = "contrast", method: Method = "fastest"
+    network: Network,
+    layer: str,
+    trial: Trial,
+    *,
+    by: By = "contrast",
+    method: Method = "fastest",
+    tokens: Reach = "all",
 ) -> Importance:
-    """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods)."""
+    """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods).
+
+    `tokens` are those that units are removed from; raises what `score_removals` raises.
+    """
     units = count_units(network, layer)
-    base, single = score_removals(network, layer, trial, single_units(units), method=method)
+    base, single = score_removals(network, layer, trial, single_units(units), method=method, tokens=tokens)
     names = ("balanced_accuracy", "mean_margin", "contrast")
     accuracy, margin, contrast = ((getattr(base, name) - getattr(single, name)).T for name in names)
     return Importance(accuracy, margin, contrast, by, base.images > 0)
@@ -198,19 +208,19 @@ def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.nd
     """
     seen: list[Tensor] = []
 
-    def note(raw: Tensor) -> Tensor:
-        seen.append(read_units(raw, network.prefix_tokens, layer).amax((2, 3)).double())
+    def note(raw: Tensor, layout: Layout) -> Tensor:
+        seen.append(read_units(raw, layout, layer).amax((2, 3)).double())
         return raw
 
     sums: _Sums | None = None
     with (
-        evaluation(network.module),
+        evaluation(network),
         hook_layer(network, layer, note),
         torch.no_grad(),
         tqdm(total=len(trial), desc=f"peaks of {layer}", unit="image", disable=None) as bar,
     ):
         for targets, batch in read_images(network, trial, _BATCH):
-            logits = read_logits(network.module(*spread(batch)))
+            logits = read_logits(network.run(batch))
             peaks, likely = seen.pop().cpu().numpy(), logits.double().softmax(1).cpu().numpy()
             sums = sums or _Sums(likely[0], peaks[0])
             sums.update(likely, peaks)

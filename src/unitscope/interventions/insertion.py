@@ -86,7 +86,7 @@ def set_at(
     for row, (y, x) in enumerate(places):
         mask[row, y, x] = 1
     spread = cell_region(mask, cells)[:, None]
-    return Edit(layer, strength[None, :, None, None] * spread, value[None, :, None, None])
+    return Edit(layer, strength[None, :, None, None] * spread, value[None, :, None, None], "patches")
 
 
 @dataclass(frozen=True, eq=False)

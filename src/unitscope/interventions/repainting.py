@@ -10,9 +10,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unitscope.concepts.segmented import Segmenter
-from unitscope.interventions.edits import Edit, Maps
+from unitscope.interventions.edits import Edit, Maps, Others
 from unitscope.interventions.replay import replay
 from unitscope.networks.generators import Generator, to_pixels
+from unitscope.networks.tokens import Layout
 from unitscope.statistics.intervals import Interval
 
 BATCH = 16
@@ -78,24 +79,31 @@ def repaint_pixels(
         for number in numbers:
             maps, _ = rest.start(generator.inputs(number))
             edit = plan(number, maps)
-            painted = [rest.finish(part) for part in _versions(maps, edit, batch)]
+            painted = [
+                rest.finish(part, others)
+                for part, others in _versions(maps, edit, batch, rest.others, rest.layout)
+            ]
             yield number, np.concatenate([to_pixels(one, generator.low, generator.high) for one in painted])
             bar.update()
 
 
-def _versions(maps: Maps, edit: Edit, batch: int) -> Iterator[Maps]:
-    """The maps as they are, then edited, in batches; the edit's versions are its entries of axis 0."""
+def _versions(
+    maps: Maps, edit: Edit, batch: int, others: Others, layout: Layout
+) -> Iterator[tuple[Maps, Others]]:
+    """The maps as they are, then edited, in batches; the edit's versions are its entries of axis 0.
+
+    With each the class and register tokens, as the edit leaves them.
+    """
     count = max(len(edit.strength), len(edit.value))
-    strength = edit.strength.expand(count, -1, -1, -1)
-    value = edit.value.expand(count, -1, -1, -1)
     first = min(batch - 1, count)
     spans = [(0, first), *((start, min(start + batch, count)) for start in range(first, count, batch))]
     for place, (start, stop) in enumerate(spans):
-        parts = [maps] if place == 0 else []
+        parts, rest = ([maps], [others]) if place == 0 else ([], [])
         if stop > start:
-            part = Edit(edit.layer, strength[start:stop], value[start:stop])
+            part = edit.take(start, stop)
             parts.append(part.apply(maps.expand(stop - start, -1, -1, -1)))
-        yield torch.cat(parts)
+            rest.append(part.apply_others(others.expand(stop - start, -1, -1, -1), layout.classes))
+        yield torch.cat(parts), torch.cat(rest)
 
 
 def stack_edits(edits: Sequence[Edit]) -> Edit:
@@ -106,10 +114,20 @@ def stack_edits(edits: Sequence[Edit]) -> Edit:
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
     joined = []
-    for parts in ([edit.strength for edit in edits], [edit.value for edit in edits]):
+    for parts in ([edit.at_patches for edit in edits], [edit.value for edit in edits]):
         shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
         joined.append(torch.cat([part.expand(-1, *shape) for part in parts]))
-    return Edit(edits[0].layer, *joined)
+    layer, (strength, value) = edits[0].layer, joined
+    steps, first = [], 0
+    for edit in edits:
+        last = first + len(edit.strength)
+        for step in edit.steps or (edit,):
+            if step.tokens != "patches":
+                parts = [torch.zeros(len(strength), *part.shape[1:]) for part in (step.strength, step.value)]
+                parts[0][first:last], parts[1][first:last] = step.strength, step.value
+                steps.append(Edit(layer, parts[0], parts[1], step.tokens))
+        first = last
+    return Edit(layer, strength, value, "patches", tuple(steps))
 
 
 def count_areas(planes: Planes, size: int) -> Int64[np.ndarray, "version {size}"]:

@@ -2,7 +2,8 @@
 
 What ran before the layer is not run again: the outermost modules that had finished when the layer
 was reached answer with what they gave the first time. What the network does between modules (adding
-a shortcut, say) is done again, on those answers.
+a shortcut, say) is done again, on those answers. Where the layer is one of several calls of its module, its
+calls before that answer in the same way, and those after it run.
 """
 
 from collections import Counter
@@ -18,12 +19,16 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.addresses import Address
 from unitscope.networks.channel_order import has_channels_last, input_size
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, number_images, numbers_of, spread
+from unitscope.networks.randomness import is_random
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation
-from unitscope.networks.unit_maps import read_units, write_units
+from unitscope.networks.unit_maps import read_others, read_units, write_units
 
 Maps = Float32[Tensor, "version unit cell_y cell_x"]
+Others = Float32[Tensor, "#version unit token 1"]
 _CLOSE = 1e-4
 
 
@@ -33,36 +38,52 @@ class Replay:
 
     network: Network
     layer: str
+    address: Address
     outer: dict[str, nn.Module]
     """The outermost modules that do not hold the layer."""
     given: dict[str, list[Any]] = field(default_factory=dict)
+    before: list[Any] = field(default_factory=list)
+    """What earlier calls of the layer's module gave."""
     reached: bool = False
     raw: Tensor | None = None
     last: bool = False
     """Whether the layer has its channels last; `raw` has them first all the same."""
-    batch: tuple[Tensor, ...] = ()
+    batch: Input = ()
     copies: bool = False
+    random: bool = False
+    """Whether the network draws random numbers: then all of it runs again, one version at a time."""
+
+    @property
+    def others(self) -> Others:
+        """What the units are in the class and register tokens of the image: [1, unit, token, 1]."""
+        return read_others(self._reached_maps(), self.layout, self.layer)
+
+    @property
+    def layout(self) -> Layout:
+        """How the tokens of the image lie."""
+        return self.network.layout(self.batch)
 
     def start(self, image: Input) -> tuple[Maps, Tensor]:
         """Runs the whole network on a batch of one image: the layer's maps [1, ...], its output [1, ...].
 
         Raises `NetworkError` where the layer is not reached or the rest cannot be run by itself.
         """
-        self.batch = image if isinstance(image, tuple) else (image,)
-        if len(self.batch[0]) != 1:
-            raise UsageError(f"a replay starts from one image, not from {len(self.batch[0])}")
+        self.batch, count = image, len(spread(image)[0])
+        if count != 1:
+            raise UsageError(f"a replay starts from one image, not from {count}")
         self.given, self.reached, self.raw = {name: [] for name in self.outer}, False, None
+        self.before = []
         with ExitStack() as patches:
             for name, module in self.outer.items():
                 patches.enter_context(_patched(module, partial(self._record, name, module.forward)))
             patches.enter_context(_patched(self._target, partial(self._reach, self._target.forward)))
             output = self._call(self.batch)
         raw = self._reached_maps()
-        size = input_size(self.batch)
+        size = input_size(spread(self.batch))
         self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
         if self.last:
             self.raw = raw = raw.movedim(-1, 1)
-        maps = read_units(raw, self.network.prefix_tokens, self.layer)
+        maps = read_units(raw, self.layout, self.layer)
         again = self.finish(maps)
         if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             far = float((again - output).abs().max())
@@ -72,10 +93,15 @@ class Replay:
             )
         return maps, output
 
-    def finish(self, maps: Maps) -> Tensor:
-        """The network's outputs, one a version of the layer's maps."""
-        edited = write_units(self._reached_maps(), maps, self.network.prefix_tokens)
+    def finish(self, maps: Maps, others: Others | None = None) -> Tensor:
+        """The network's outputs, one a version of the layer's maps, and of its other tokens where given."""
+        edited = write_units(self._reached_maps(), maps, self.layout, self.layer, others)
         edited = edited.movedim(1, -1) if self.last else edited
+        if self.random:
+            # What is drawn for each value depends on how they lie in memory.
+            raw = self._reached_maps()
+            like = torch.empty_like(raw.movedim(1, -1) if self.last else raw)
+            return torch.cat([self._rest(like.copy_(one[None]).clone()) for one in edited])
         try:
             return self._rest(edited)
         except RuntimeError as error:
@@ -92,7 +118,7 @@ class Replay:
 
     @property
     def _target(self) -> nn.Module:
-        return self.network.module.get_submodule(self.layer)
+        return self.network.module.get_submodule(self.address.module)
 
     def _rest(self, edited: Tensor) -> Tensor:
         count, calls = len(edited), Counter[str]()
@@ -113,8 +139,26 @@ class Replay:
             for name, module in self.outer.items():
                 if self.given[name]:
                     patches.enter_context(_patched(module, partial(answer, name, module.forward)))
-            patches.enter_context(_patched(self._target, lambda *_args, **_kwargs: edited))
-            return self._call(tuple(many(part) for part in self.batch))
+            original = self._target.forward
+
+            def exchange(*args: Any, **kwargs: Any) -> Any:
+                call, calls[self.layer] = calls[self.layer], calls[self.layer] + 1
+                if call > len(self.before):
+                    return original(*args, **kwargs)
+                if self.random:
+                    drawn = original(*args, **kwargs)  # draws what it drew before
+                    return drawn if call < len(self.before) else edited
+                return tree_map(many, self.before[call]) if call < len(self.before) else edited
+
+            patches.enter_context(_patched(self._target, exchange))
+            batch = tree_map(many, self.batch)
+            output = self._call(number_images(batch, numbers_of(self.batch) * count))
+        if len(output) != count:
+            raise NetworkError(
+                f"{self.network.name} gives {len(output)} outputs for {count} images from {self.layer} on; "
+                "where images go through it one by one, have its `forward` pass a batch at once"
+            )
+        return output
 
     def _record(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
@@ -124,21 +168,44 @@ class Replay:
 
     def _reach(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
+        if self.address.call is not None and (self.reached or len(self.before) + 1 < self.address.call):
+            if not self.reached:
+                self.before.append(tree_map(_kept, output))
+            return output
         if self.reached:
-            raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; take another")
+            which = f"say which: {self.layer}#1, {self.layer}#2, ..."
+            raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; {which}")
         if not isinstance(output, Tensor):
             raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
         self.reached, self.raw = True, output.detach().clone()
         return output
 
-    def _call(self, batch: tuple[Tensor, ...]) -> Tensor:
-        output = self.network.module(*batch)
+    def _call(self, batch: Input) -> Tensor:
+        output = self.network.run(batch)
         output = getattr(output, "logits", output)
         if not isinstance(output, Tensor):
             raise NetworkError(
                 f"{self.network.name} gives {type(output).__name__}, not one tensor of outputs"
             )
         return output
+
+
+def can_replay(network: Network, layer: str) -> bool:
+    """Whether a layer is what a module gives as a whole: not an input of it, a part of it, or its heads.
+
+    >>> can_replay(Network(nn.Sequential(nn.ReLU())), "0@in")
+    False
+    """
+    return _find_call(network, layer) is not None
+
+
+def _find_call(network: Network, layer: str) -> Address | None:
+    modules = dict(network.module.named_modules())
+    try:
+        address = Address.parse(layer, modules, network.name)
+    except UsageError:
+        return None
+    return address if address == Address(address.module, call=address.call) else None
 
 
 @contextmanager
@@ -155,14 +222,19 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
     >>> maps.shape, without.shape
     (torch.Size([1, 4, 3, 3]), torch.Size([7, 2]))
     """
+    address = _find_call(network, layer)
+    if address is None:
+        raise UsageError(
+            f"{network.name} has no layer {layer!r} that is what a module gives as a whole, as a "
+            "replay needs; see `unitscope layers`"
+        )
     named = dict(network.module.named_modules())
-    if layer not in named or not layer:
-        raise UsageError(f"{network.name} has no layer {layer!r} to edit; see `unitscope layers`")
-    holders = {layer[:end] for end, sign in enumerate(layer) if sign == "."} | {"", layer}
+    path = address.module
+    holders = {path[:end] for end, sign in enumerate(path) if sign == "."} | {"", path}
     outer = {
         name: module
         for name, module in named.items()
-        if name not in holders and name.rpartition(".")[0] in holders - {layer}
+        if name not in holders and name.rpartition(".")[0] in holders - {path}
     }
     # Modules that only hold others never run themselves; those inside them do.
     frontier, running = list(outer.items()), {}
@@ -172,8 +244,9 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
             frontier += [(f"{name}.{inner}", part) for inner, part in module.named_children()]
         else:
             running[name] = module
-    with evaluation(network.module), torch.no_grad():
-        yield Replay(network, layer, running)
+    with evaluation(network), torch.no_grad():
+        random = is_random(network)
+        yield Replay(network, layer, address, {} if random else running, random=random)
 
 
 def _kept(value: Any) -> Any:

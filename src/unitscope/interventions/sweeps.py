@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from unitscope.interventions.ablation import Masks, Method, Trial, score_removals
 from unitscope.interventions.classes import ClassScores
-from unitscope.interventions.edits import check_counts
+from unitscope.interventions.edits import Reach, check_counts
 from unitscope.interventions.importance import Importance
 from unitscope.networks.network import Network
 from unitscope.statistics.intervals import Interval, count_draws, draw_again, take_middle
@@ -46,13 +46,14 @@ def sweep_removals(
     draws: int = 10,
     seed: int = 0,
     method: Method = "fastest",
+    tokens: Reach = "all",
 ) -> list[Sweep]:
     """Removes more and more units, class by class: the important, all others, the unimportant, random ones.
 
     The classes are those of `importance` that the trial has images of. A draw is one random order of the
-    units, of which the first are taken, for all counts and classes. Rank with other images than these of
-    `trial`, or luck counts as importance. Raises `UsageError` for counts that the layer does not have units
-    for.
+    units, of which the first are taken, for all counts and classes. Units are removed from these `tokens`.
+    Rank with other images than these of `trial`, or luck counts as importance. Raises `UsageError` for counts
+    that the layer does not have units for.
     """
     units = importance.margin.shape[1]
     check_counts(layer, units, counts)
@@ -69,7 +70,7 @@ def sweep_removals(
             plans.append((target, "only", count, 0, np.isin(every, order[count:])))
             plans.append((target, "least", count, 0, np.isin(every, order[units - count :])))
     masks: Masks = np.stack([plan[4] for plan in plans])
-    base, scores = score_removals(network, layer, trial, masks, method=method)
+    base, scores = score_removals(network, layer, trial, masks, method=method, tokens=tokens)
     rows = [_row(base, 0, target, "none", 0, 0) for target in present]
     for place, (target, kind, count, draw, _) in enumerate(plans):
         targets = present if target < 0 else [target]

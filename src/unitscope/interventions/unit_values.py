@@ -17,6 +17,8 @@ from unitscope.concepts.segmented import Segmenter
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
 from unitscope.networks.generators import Generator, to_pixels
+from unitscope.networks.randomness import limit_batch
+from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.quantiles import tail_rank
@@ -91,25 +93,26 @@ def measure_layers(
     if not 0 <= quantile <= 1:
         raise UsageError(f"the quantile is {quantile:g}; wanted one from 0 to 1")
     concepts = tuple(concept.id for concept in segmenter.vocabulary)
+    size = limit_batch(generator, _BATCH)
     seen: dict[str, Tensor] = {}
     tallies = {
         layer: _Tally(images, quantile, torch.zeros(len(concepts), dtype=torch.float64)) for layer in layers
     }
 
-    def note(layer: str, raw: Tensor) -> Tensor:
-        seen[layer] = read_units(raw, generator.prefix_tokens, layer).float().cpu()
+    def note(layer: str, raw: Tensor, layout: Layout) -> Tensor:
+        seen[layer] = read_units(raw, layout, layer).float().cpu()
         return raw
 
     with (
-        evaluation(generator.module),
+        evaluation(generator),
         ExitStack() as hooks,
         tqdm(total=images, desc=f"levels of {', '.join(layers)}", unit="image", disable=None) as bar,
     ):
         for layer in layers:
             hooks.enter_context(hook_layer(generator, layer, partial(note, layer)))
-        for start in range(first, first + images, _BATCH):
-            count = min(_BATCH, first + images - start)
-            made = generator.module(*generator.inputs(start, count))
+        for start in range(first, first + images, size):
+            count = min(size, first + images - start)
+            made = generator.run(generator.inputs(start, count))
             planes = segmenter(to_pixels(made, generator.low, generator.high))
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)

@@ -11,7 +11,7 @@ DRAWN = Kind(
 ZOO = Kind(
     "unitscope.lab.zoo.weights_files:load_zoo",
     "zoo:NAME",
-    "small networks trained on the drawn world: scene-classifier, segmenter, generator",
+    "small networks trained on the drawn world: scene-classifier, scene-transformer, segmenter, generator",
     ("weights", "random"),
 )
 HEAD = Kind(

@@ -1,7 +1,6 @@
 """Where a layer has its channels: first, as convolutions, or last, as Swin."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -39,9 +38,9 @@ def has_channels_last(
     _, first, second, third = tensor.shape
     if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
         return False
-    if not _fits(first, second, size):
+    if not fits(first, second, size):
         return False
-    if _fits(second, third, size):
+    if fits(second, third, size):
         raise NetworkError(
             f"layer {layer or '?'} gives an array of shape {tuple(tensor.shape)}, whose units may be "
             f"{first} (channels first) or {third} (channels last); read one of its parts, or give the "
@@ -57,27 +56,18 @@ def turn_channels(
     return raw.movedim(-1, 1) if has_channels_last(raw, part, network, size, layer) else raw
 
 
-@contextmanager
-def put_channels_first(
-    change: Callable[[Tensor], Tensor], part: nn.Module, network: nn.Module, layer: str
-) -> Iterator[Callable[[Tensor], Tensor]]:
-    """The change, as one of what the part gives, which may have its channels last."""
-    size = (1, 1)
-
-    def note(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        nonlocal size
-        size = input_size(args)
-
-    def turned(value: Tensor) -> Tensor:
-        if has_channels_last(value, part, network, size, layer):
-            return change(value.movedim(-1, 1)).movedim(1, -1)
-        return change(value)
-
-    handle = network.register_forward_pre_hook(note)
-    try:
-        yield turned
-    finally:
-        handle.remove()
+def turn_change(
+    change: Callable[[Tensor], Tensor],
+    raw: Tensor,
+    part: nn.Module,
+    network: nn.Module,
+    size: tuple[int, int],
+    layer: str,
+) -> Tensor:
+    """What a part gives, changed by what takes its channels first; they lie afterwards where they lay."""
+    if has_channels_last(raw, part, network, size, layer):
+        return change(raw.movedim(-1, 1)).movedim(1, -1)
+    return change(raw)
 
 
 def input_size(parts: tuple[Any, ...]) -> tuple[int, int]:
@@ -90,6 +80,6 @@ def _is_layer_norm(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm | nn.RMSNorm) and "2d" not in type(module).__name__.lower()
 
 
-def _fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
+def fits(rows: int, columns: int, size: tuple[int, int]) -> bool:
     """Whether a grid has the proportions of the input, give or take less than one cell."""
     return abs(rows * size[1] - columns * size[0]) < max(size)

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float32
 from tqdm import tqdm
 
-from unitscope.axes import Pixels
+from unitscope.axes import Picture, Pictures
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, SourceError
-from unitscope.networks.network import Input, Network, spread
+from unitscope.networks.network import Input, Network, number_images, spread
+from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 
@@ -31,7 +32,7 @@ def feed_images(
     wanted = network.preprocessing.size
     height, width = wanted or source[int(images[0])].image.shape[:2]
     frame = Frame((height, width), (height, width))
-    device = network.device
+    device, size = network.device, limit_batch(network, size)
     with tqdm(total=len(images), desc=title, unit=" images", disable=None) as bar:
         for start in range(0, len(images), size):
             parts = []
@@ -42,11 +43,24 @@ def feed_images(
                 image = np.stack([frame.fit_image(example.image)])  # a copy: some pictures are read-only
                 parts.append(network.feed(image, int(index), device))
             columns = tuple(torch.cat(column) for column in zip(*map(spread, parts), strict=True))
-            yield columns if isinstance(parts[0], tuple) else columns[0]
+            batch = columns if isinstance(parts[0], tuple) else columns[0]
+            yield number_images(batch, [int(index) for index in images[start : start + size]])
             bar.update(len(parts))
 
 
-def check_native(image: Pixels, key: str, frame: Frame) -> None:
+def stack_images(images: Sequence[Picture], keys: Sequence[str]) -> Pictures:
+    """Images of one size as one array. Raises `SourceError`, naming its key, for one of other bands."""
+    first = images[0]
+    for image, key in zip(images, keys, strict=True):
+        if (image.dtype, image.shape[2]) != (first.dtype, first.shape[2]):
+            found = f"{key} has {image.shape[2]} bands of {image.dtype}"
+            before = f"{keys[0]} {first.shape[2]} of {first.dtype}"
+            raise SourceError(f"{found}, {before}; wanted pictures of one kind")
+    stacked: Pictures = np.stack(images)
+    return stacked
+
+
+def check_native(image: Picture, key: str, frame: Frame) -> None:
     """Raises `SourceError`, naming its key, where the size of a stored image is not that of the frame."""
     height, width = image.shape[:2]
     if (height, width) != frame.size:
@@ -67,7 +81,7 @@ def read_peaks(
     rows = []
     with tap(network, [layer]) as read:
         for batch in feed_images(network, source, images, title=f"peaks of {layer}"):
-            maps = read_units(read(batch)[layer], network.prefix_tokens, layer)
+            maps = read_units(read(batch)[layer], network.layout(batch), layer)
             rows.append(maps.amax((2, 3)).cpu().numpy())
     peaks = np.concatenate(rows)
     if not np.isfinite(peaks).all():

@@ -14,7 +14,8 @@ from unitscope.concepts.derived import find_inside
 from unitscope.concepts.segmented import Blocks
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.network import Input, Network
+from unitscope.networks.network import Input, Network, number_images
+from unitscope.networks.randomness import run_steadily
 from unitscope.networks.trace import evaluation
 
 BLOCK = 16
@@ -53,6 +54,7 @@ class Generator(Network):
         """
         place = device or self.device
         latents = self.draw_latents(first, count).to(place, self.dtype)
+        number_images(latents, range(first, first + count))
         return (latents, self.pick_kinds(first, count).to(place)) if self.kinds else (latents,)
 
     def feed(self, images: UInt8[np.ndarray, "image y x 3"], first: int, device: str = "cpu") -> Input:
@@ -70,7 +72,7 @@ class Generator(Network):
         Raises `NetworkError` where the module does not return images.
         """
         with evaluation(self.module):
-            images = self.module(*self.inputs(first, count))
+            images = run_steadily(self, self.inputs(first, count))
         if not (isinstance(images, Tensor) and images.ndim == 4 and images.shape[:2] == (count, 3)):
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             wanted = f"images {(count, 3)} x y x x"

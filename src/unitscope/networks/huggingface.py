@@ -8,21 +8,28 @@ from typing import Any
 
 from torch import nn
 
-from unitscope.errors import NetworkError
+from unitscope.errors import MissingWeightsError, NetworkError
+from unitscope.networks.foreign import name_format
 from unitscope.networks.libraries import import_library
-from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
+from unitscope.networks.network import IMAGENET, Network, Preprocessing
+from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import ADVICE, count_class_tokens, one_line, put_weights, random_weights
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 def load_transformers(
-    repo: str, weights: Path | None = None, random: int | None = None, download: bool = False
+    repo: str,
+    weights: Path | None = None,
+    random: int | None = None,
+    download: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Network:
     """The network that `config.json` describes, in a local folder or a repository of the Hugging Face hub.
 
     The class is the one the configuration names. Of networks that read images and text the image tower is
-    taken. No code from the folder is run. Preprocessing is that of `preprocessor_config.json`.
+    taken. No code from the folder is run. Preprocessing is that of `preprocessor_config.json`. A network that
+    is built for one size of input is built for `size`, if that is given.
 
     Raises `UsageError` without the package, `NetworkError` where the folder, its configuration or its weights
     cannot be read.
@@ -38,6 +45,10 @@ def load_transformers(
                 f"give such a folder or allow the download (--download): {one_line(error, 90)}"
             ) from error
         kind = _architecture(transformers, config)
+        parts: tuple[Any, ...] = config, getattr(config, "vision_config", None)
+        for part in parts:
+            if size is not None and getattr(part, "image_size", None) is not None:
+                part.image_size = size[0] if size[0] == size[1] else size
         module = _make(kind, repo, config, weights, random, where)
         preprocessing = _preprocessing(transformers, repo, config, where, warn=random is None)
     if getattr(kind, "main_input_name", "pixel_values") != "pixel_values":
@@ -47,7 +58,7 @@ def load_transformers(
     given = () if all(name.startswith("LABEL_") for name in classes) else classes
     prefix = count_class_tokens(module)
     prefix += int(getattr(config, "num_register_tokens", 0) or 0) if prefix else 0
-    return Network(module, preprocessing, given, "", prefix or None)
+    return Network(module, preprocessing, given, "", Tokens(prefix or None))
 
 
 def _architecture(transformers: Any, config: Any) -> Any:
@@ -68,12 +79,18 @@ def _make(
     try:
         with random_weights(random or 0):
             if weights is None and random is None:
-                module, info = kind.from_pretrained(repo, output_loading_info=True, **where)
+                options = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # told below
+                module, info = kind.from_pretrained(repo, config=config, **options, **where)
             else:
                 module, info = kind(config), {}
     except Exception as error:
         if isinstance(error, OSError) and where["local_files_only"]:
-            raise NetworkError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
+            others = {path.name: name_format(path) for path in Path(repo).glob("*") if path.is_file()}
+            if foreign := next(((name, what) for name, what in others.items() if what), None):
+                raise NetworkError(
+                    f"hf:{repo} has no PyTorch weights: {foreign[0]} is {foreign[1]}; {ADVICE}"
+                ) from error
+            raise MissingWeightsError(f"hf:{repo} has no weights on this machine; {ADVICE}") from error
         raise NetworkError(f"hf:{repo} cannot be loaded: {one_line(error)}") from error
     if weights is not None:
         put_weights(module, weights)
@@ -81,8 +98,10 @@ def _make(
     wrong = sorted(key for key in info.get("missing_keys", ()) if "pooler" not in key)
     wrong += sorted(str(key) for key in info.get("mismatched_keys", ()))
     if wrong:
+        side = getattr(config, "image_size", None)
         raise NetworkError(
-            f"the weights of hf:{repo} are not those of its configuration; "
+            f"the weights of hf:{repo} are not those of its configuration"
+            f"{f' with inputs of {side} pixels' if side else ''}; "
             f"missing or of another shape: {', '.join(wrong[:3])}"
         )
     found: nn.Module = module
@@ -106,16 +125,18 @@ def _preprocessing(
     scale = 255.0 * (float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1.0)
     offset = 1.0 if getattr(processor, "rescale_offset", False) else 0.0
     normalizes = getattr(processor, "do_normalize", True)
-    mean = three(processor.image_mean) if normalizes else (0.0, 0.0, 0.0)
-    std = three(processor.image_std) if normalizes else (1.0, 1.0, 1.0)
+    depth = 1 if getattr(config, "num_channels", 3) == 1 else 3
+    mean = tuple(map(float, processor.image_mean)) if normalizes else (0.0,)
+    std = tuple(map(float, processor.image_std)) if normalizes else (1.0,)
+    order = "bgr" if getattr(processor, "do_flip_channel_order", False) else "rgb"
     resample = getattr(processor, "resample", 2)
     return Preprocessing(
         size,
-        three([(value + offset) / scale for value in mean]),
-        three([value / scale for value in std]),
+        tuple((value + offset) / scale for value in mean[:depth]),
+        tuple(value / scale for value in std[:depth]),
         fraction,
         _RESAMPLE.get(int(resample) if resample is not None else 2, "bilinear"),
-        "bgr" if getattr(processor, "do_flip_channel_order", False) else "rgb",
+        "gray" if depth == 1 else order,
     )
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError, UsageError, missing_extra, say_near
+from unitscope.errors import MissingWeightsError, NetworkError, UsageError, missing_extra, say_near
 from unitscope.networks.network import IMAGENET, Network, Preprocessing, three
+from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import (
     ADVICE,
     count_class_tokens,
@@ -52,18 +53,18 @@ def load_torchvision(
     if "transform_input" in vars(module):
         vars(module)["transform_input"] = random is None
     classes = tuple(best.meta.get("categories", ())) if best is not None and random is None else ()
-    prefix = count_class_tokens(module) or None
-    return Network(module, _torchvision_input(best), _fitting(classes, module), "", prefix)
+    tokens = Tokens(count_class_tokens(module) or None)
+    return Network(module, _torchvision_input(best), _fitting(classes, module), "", tokens)
 
 
 def _torchvision_file(name: str, published: Any, download: bool) -> Path:
     """The published weights' file in the cache, fetched if that was asked for."""
     if published is None:
-        raise NetworkError(f"torchvision:{name} has no published weights; {ADVICE}")
+        raise MissingWeightsError(f"torchvision:{name} has no published weights; {ADVICE}")
     path = Path(str(torch.hub.get_dir())) / "checkpoints" / str(published.url).rsplit("/", 1)[-1]
     if not path.is_file():
         if not download:
-            raise NetworkError(f"the weights of torchvision:{name} are not on this machine; {ADVICE}")
+            raise MissingWeightsError(f"the weights of torchvision:{name} are not on this machine; {ADVICE}")
         try:
             published.get_state_dict(progress=True, check_hash=True, weights_only=True)
         except Exception as error:
@@ -88,9 +89,13 @@ def _torchvision_input(published: Any) -> Preprocessing:
 
 
 def load_timm(
-    name: str, weights: Path | None = None, random: int | None = None, download: bool = False
+    name: str,
+    weights: Path | None = None,
+    random: int | None = None,
+    download: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> Network:
-    """A network of timm, NAME or NAME.TAG, with the input of its configuration."""
+    """A network of timm, NAME or NAME.TAG, with the input of its configuration, or built for another size."""
     timm = import_library("timm", "timm")
     architecture, _, tag = name.partition(".")
     known = timm.list_models()
@@ -98,10 +103,11 @@ def load_timm(
     if tag:
         tagged = [n for n in timm.list_pretrained(f"{architecture}.*") if n.partition(".")[0] == architecture]
         _check_name("timm", name, tagged)
+    options = {} if size is None or not _takes_size(timm, name) else {"img_size": size}
     if weights is None and random is None:
-        module = _timm_pretrained(timm, name, download)
+        module = _timm_pretrained(timm, name, download, options)
     else:
-        module = _fill(partial(timm.create_model, name, pretrained=False), weights, random)
+        module = _fill(partial(timm.create_model, name, pretrained=False, **options), weights, random)
     config = timm.data.resolve_model_data_config(module)
     preprocessing = Preprocessing(
         tuple(config["input_size"][1:]),
@@ -111,19 +117,25 @@ def load_timm(
         _resample(config["interpolation"]),
     )
     classes = () if random is not None else _fitting(_imagenet_classes(), module)
-    prefix = getattr(module, "num_prefix_tokens", None)
-    return Network(module, preprocessing, classes, "", prefix)
+    tokens = Tokens(getattr(module, "num_prefix_tokens", None))
+    return Network(module, preprocessing, classes, "", tokens)
 
 
-def _timm_pretrained(timm: ModuleType, name: str, download: bool) -> nn.Module:
-    options: dict[str, Any] = {}
+def _takes_size(timm: ModuleType, name: str) -> bool:
+    """Whether the network is built for one size of input."""
+    with torch.device("meta"):
+        kind = type(timm.create_model(name, pretrained=False))
+    return any("img_size" in inspect.signature(each).parameters for each in kind.__mro__[:-1])
+
+
+def _timm_pretrained(timm: ModuleType, name: str, download: bool, options: dict[str, Any]) -> nn.Module:
     if not download:
         hub = importlib.import_module("huggingface_hub")
         repo = getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None)
         cached = hub.try_to_load_from_cache(repo, "model.safetensors") if repo else None
         if not isinstance(cached, str):
-            raise NetworkError(f"the weights of timm:{name} are not on this machine; {ADVICE}")
-        options["pretrained_cfg_overlay"] = {"file": cached}
+            raise MissingWeightsError(f"the weights of timm:{name} are not on this machine; {ADVICE}")
+        options = {**options, "pretrained_cfg_overlay": {"file": cached}}
     try:
         with random_weights(0):
             module: nn.Module = timm.create_model(name, pretrained=True, **options)
@@ -148,8 +160,11 @@ def _fill(build: Callable[..., nn.Module], weights: Path | None, random: int | N
     """The architecture with the file's weights, its head sized for them; or with random ones."""
     state: dict[str, Tensor] = {} if weights is None else read_weights(weights)
     with random_weights(random or 0):
-        module = build()
-        classes = count_classes(module, state)
+        try:
+            module = build()
+        except Exception as error:  # of a size that the library does not check
+            raise NetworkError(f"the network cannot be built: {one_line(error)}") from error
+        classes = count_classes(module, state, str(weights))
         if classes is not None:
             module = build(num_classes=classes)
     if weights is not None:

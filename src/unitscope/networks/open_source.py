@@ -23,7 +23,7 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     """The source that a text names: all that need no network (`concepts.sources.open_concepts`), and
 
     - `segmenter:NAME,images=SOURCE`: a source labelled by a segmenter (`load_segmenter`);
-    - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels.
+    - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels; `steps=N` is part of its name.
 
     A segmenter without images labels those that `network`, a generator, makes. With `quadrants=CATEGORY` at
     the end, its labels get halves as parts (`quadrants.split_quadrants`); other options at the end are those
@@ -38,7 +38,7 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     kinds = {
         **KINDS,
         "segmenter": Kind(open_source, "segmenter:NAME,images=SOURCE"),
-        "generator": Kind(opener, grammar, options=("count", "seed")),
+        "generator": Kind(opener, grammar, options=("count", "seed", "steps")),
     }
     return open_concepts(spec, kinds)
 
@@ -118,6 +118,8 @@ def _open_segmented(rest: str, network: Network | None) -> ConceptSource:
 
 
 def _open_generated(network: Network | None, name: str, options: Mapping[str, str]) -> ConceptSource:
+    if "steps" in options:
+        name = f"{name},steps={options['steps']}"
     generator = network if network is not None and network.name == name else load_network(name)
     if not isinstance(generator, Generator):
         raise UsageError(f"{name} is no generator; wanted one such as zoo:generator")

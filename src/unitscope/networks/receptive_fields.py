@@ -1,8 +1,8 @@
 """Where in the input each cell of a layer's map looks: receptive fields from the sizes of its parts."""
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError
-from unitscope.networks.network import Network, as_network
+from unitscope.networks.network import Input, Network, as_network
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 
@@ -52,6 +52,8 @@ class _Window:
 
 
 _Windows = tuple[_Window, _Window]
+Windows = dict[tuple[int, int], _Windows]
+"""Receptive fields along rows and columns, by the size of the maps whose cells have them."""
 
 
 def find_fields(
@@ -77,19 +79,32 @@ def find_fields(
     """
     network = as_network(network)
     batch = network.blank(size)
-    if isinstance(batch, tuple):
-        return {}  # nothing that a latent enters has a place in an input image
-    height, width = batch.shape[2:]
-    found: dict[tuple[int, int], _Windows] = {(height, width): (_Window(), _Window())}
-    with ExitStack() as stack:
-        read = stack.enter_context(tap(network, layers))
-        for part in _outermost(network.module):
-            stack.callback(part.register_forward_hook(partial(_follow, found)).remove)
+    with tap(network, layers) as read, following(network, batch) as found:
         outputs = read(batch)
+    return take_fields(network, batch, outputs, found)
+
+
+@contextmanager
+def following(network: Network, batch: Input) -> Iterator[Windows]:
+    """Gives the windows by the size of maps, filled when the network runs on the batch inside the block."""
+    found: Windows = {}
+    with ExitStack() as stack:
+        if not isinstance(batch, tuple):  # nothing that a latent enters has a place in an input image
+            height, width = batch.shape[2:]
+            found[height, width] = _Window(), _Window()
+            for part in _outermost(network.module):
+                stack.callback(part.register_forward_hook(partial(_follow, found)).remove)
+        yield found
+
+
+def take_fields(
+    network: Network, batch: Input, outputs: Mapping[str, Tensor], found: Windows
+) -> dict[str, Field]:
+    """The fields of layers, from what they gave on the batch and the windows that were followed."""
     fields = {}
     for layer, output in outputs.items():
         try:
-            shape = read_units(output, network.prefix_tokens, layer).shape[2:]
+            shape = read_units(output, network.layout(batch), layer).shape[2:]
         except NetworkError:
             continue
         windows = found.get((shape[0], shape[1]))
@@ -107,9 +122,7 @@ def _outermost(module: nn.Module) -> list[nn.Module]:
     return list(dict.fromkeys(parts))
 
 
-def _follow(
-    found: dict[tuple[int, int], _Windows], module: nn.Module, args: tuple[Any, ...], output: object
-) -> None:
+def _follow(found: Windows, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
     if not (args and isinstance(args[0], Tensor) and isinstance(output, Tensor)):
         return
     before, after = args[0].shape[-2:], output.shape[-2:]

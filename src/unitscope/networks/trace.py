@@ -1,9 +1,10 @@
 """Reading the layers of a network, which is left as it was found."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,53 +12,52 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.errors import NetworkError, UsageError, say_near
-from unitscope.networks.channel_order import input_size, put_channels_first, turn_channels
+from unitscope.networks.addresses import (
+    CONTAINERS,
+    SCRIPTED,
+    Address,
+    Found,
+    check_kind,
+    find_addresses,
+)
+from unitscope.networks.channel_order import input_size, turn_change, turn_channels
+from unitscope.networks.failures import tell_failure
+from unitscope.networks.listing import LayerShape, Listing
 from unitscope.networks.memory import hold_memory
-from unitscope.networks.network import Input, Network, as_network, spread
-from unitscope.networks.unit_maps import check_batch, read_units
-from unitscope.networks.weights import one_line
+from unitscope.networks.network import Input, Network, as_network, split_images, spread
+from unitscope.networks.randomness import is_random, note_randomness, set_modes, steadied, watch
+from unitscope.networks.structures import describe, pick, put, walk
+from unitscope.networks.tokens import Layout, Size
+from unitscope.networks.unit_maps import check_batch
 
 Reader = Callable[[Input], dict[str, Tensor]]
-
-_CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
 class _Stop(BaseException):
     """Ends a forward pass whose rest is not read; no `Exception`, so that no network swallows it."""
 
 
-@dataclass(frozen=True)
-class _Address:
-    """Where to read: `module`, `module@in` (its first input), `module#2` (its second call)."""
-
-    text: str
-    module: str
-    input: bool
-    call: int | None
-
-    @classmethod
-    def parse(cls, text: str) -> "_Address":
-        rest, _, call = text.partition("#")
-        name, at, side = rest.partition("@")
-        if (at and side != "in") or ("#" in text and not (call.isdecimal() and int(call) > 0)):
-            raise UsageError(f"layer {text!r} is not NAME, NAME@in, or NAME#1 for the first of several calls")
-        return cls(text, name, bool(at), int(call) if call else None)
-
-
 @contextmanager
 def tap(
-    network: Network | nn.Module, layers: Sequence[str], stop: bool = True, checked: bool = False
+    network: Network | nn.Module,
+    layers: Sequence[str],
+    stop: bool = True,
+    checked: bool = False,
+    steady: bool = True,
 ) -> Iterator[Reader]:
     """Gives `read(batch) -> {layer: raw output}` for the layers of a network.
 
     A layer is addressed by its module's name as in `named_modules()`: `name` is the module's output,
-    `name@in` its first input, `name#2` (or `name@in#2`) its second call where one forward pass calls it
-    several times. `read` runs in evaluation mode without gradients. With `stop` the forward pass ends
-    right after the last layer asked for. What is returned is what the layer gave at that moment (4-D with
-    the channels first): in-place operations after it do not show.
+    `name@in` its first input, `name@in1` its second, `name@heads` what the heads of an attention give before
+    its output projection, `name.key` or `name[0]` a part of an output that holds several, and `name#2` (or
+    `name@in#2`) the second call where one forward pass calls it several times.
+
+    `read` runs in evaluation mode without gradients. With `stop` the forward pass ends right after the last
+    layer asked for. What is returned is what the layer gave at that moment (4-D with the channels first):
+    in-place operations after it do not show.
 
     The first `read` with `stop` sends one image through the whole network beforehand, to see what each
-    layer gives and how often it runs; `checked` says that this has been done before.
+    layer gives and how often it runs; `checked` says that this has been done before; `steady`: `steadied`.
 
     Inside the block the modules are in evaluation mode; afterwards, also after an error, hooks are gone and
     every module's mode is as it was. Gradients, buffers and parameters are not touched.
@@ -74,119 +74,116 @@ def tap(
     """
     if not layers:
         raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be read")
-    found = _find_addresses(network, layers)
+    kept = network if steady and isinstance(network, Network) else None
+    network = as_network(network)
+    found = find_addresses(network, layers)
     checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
         nonlocal checked
+        if len(spread(batch)[0]) > 1 and kept is not None and is_random(kept):
+            parts = [read(one) for one in split_images(batch)]
+            return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
         if not checked:
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
-            first = _Pass(*found, stop=False, tolerant=True).run(one)
+            first = _Pass(network.run, found, stop=False, tolerant=True).run(one)
             checked = True
             if len(spread(batch)[0]) == 1:
                 return first
-        return _Pass(*found, stop=stop).run(batch)
+        return _Pass(network.run, found, stop=stop).run(batch)
 
-    with evaluation(found[0]):
+    with evaluation(kept or found.module):
         yield read
 
 
 @contextmanager
 def hook_layer(
-    network: Network | nn.Module, layer: str, change: Callable[[Tensor], Tensor]
+    network: Network | nn.Module, layer: str, change: Callable[[Tensor, Layout], Tensor]
 ) -> Iterator[None]:
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
-    `change` gets and gives 4-D tensors with the channels first, whatever the layer does.
+    `change` gets and gives 4-D tensors with the channels first, whatever the layer does; it is also given how
+    tokens lie in the picture.
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
-    `NetworkError` where it gives no tensor, and at the end of the block where the network ran and the layer,
-    or that call of it, never did: then nothing was changed.
+    `NetworkError` where it gives no tensor or another batch than that of the images, and at the end of the
+    block where the network ran and the layer, or that call of it, never did: then nothing was changed.
     """
-    module, name, modules, [address] = _find_addresses(network, [layer])
-    target = modules[address.module]
-    calls = most = 0
+    network = as_network(network)
+    found = find_addresses(network, [layer])
+    [address], [site] = found.asked.values(), found.sites.values()
+    calls = most = images = 0
     ran = changed = False
+    size: Size | None = None
 
-    def start(_module: nn.Module, _args: object) -> None:
-        nonlocal calls, ran
-        calls, ran = 0, True
+    def start(given: tuple[Any, ...]) -> None:
+        nonlocal calls, images, ran, size
+        calls, ran, size = 0, True, input_size(given)
+        images = len(given[0]) if given and isinstance(given[0], Tensor) and given[0].ndim else 0
 
-    def replace(value: object) -> Tensor | None:
+    def replace(whole: object) -> object:
         nonlocal calls, most, changed
         calls += 1
         most = max(most, calls)
         if address.call not in (None, calls):
             return None
+        value = _pick(whole, address, layer, found)
         if not isinstance(value, Tensor):
-            raise NetworkError(f"layer {layer} of {name} has {_describe(value)} there, not a tensor to edit")
+            raise NetworkError(
+                f"layer {layer} of {found.name} has {describe(value)} there, not a tensor to edit"
+            )
+        if size is None:
+            raise NetworkError(f"{found.name} was called, but it has a `forward`; call `network.run(batch)`")
+        site.check(value)
+        if images > 1:  # one may have been made many by an edit before
+            check_batch(value, images, layer)
         changed = True
-        return change(value)
-
-    def enter(
-        _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        new = replace(_first(args, kwargs))
-        if new is None:
-            return None
-        if args:
-            return (new, *args[1:]), kwargs
-        return args, {**kwargs, next(iter(kwargs)): new}
+        layout = network.layout(size)
+        new = turn_change(lambda maps: change(maps, layout), value, site.part, found.module, size, layer)
+        return put(whole, address.steps, new)
 
     with ExitStack() as hooks:
-        change = hooks.enter_context(put_channels_first(change, target, module, layer))
-        hooks.callback(module.register_forward_pre_hook(start).remove)
-        if address.input:
-            hooks.callback(target.register_forward_pre_hook(enter, with_kwargs=True).remove)
-        else:
-            hooks.callback(target.register_forward_hook(lambda _m, _a, output: replace(output)).remove)
+        hooks.enter_context(_run_uncompiled())
+        hooks.enter_context(network.watch(start))
+        hooks.callback(site.hook(replace))
         yield
     if ran and not changed:
         effect = "so nothing was edited; edit another layer"
-        raise NetworkError(f"layer {layer} of {name} {_say_calls(most)}, {effect}")
+        raise NetworkError(f"layer {layer} of {found.name} {_say_calls(most)}, {effect}")
 
 
 @dataclass
 class _Pass:
     """One forward pass: what its hooks have seen."""
 
-    module: nn.Module
-    name: str
-    modules: dict[str, nn.Module]
-    addresses: Sequence[_Address]
+    call: Callable[[Input], object]
+    found: Found
     stop: bool
     tolerant: bool = False
     seen: dict[str, object] = field(default_factory=dict)
-    calls: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    calls: Counter[Address] = field(default_factory=Counter)
     tensors: list[str] = field(default_factory=list)
 
     def run(self, batch: Input) -> dict[str, Tensor]:
+        asked = self.found.asked
         with ExitStack() as hooks, torch.no_grad():
-            for name, on_input in dict.fromkeys((a.module, a.input) for a in self.addresses):
-                self._hook(hooks, name, on_input)
+            for address, site in self.found.sites.items():
+                hooks.callback(site.hook(partial(self._see, address)))
             if not self.stop:
                 self._hook_parts(hooks)
             try:
-                self.module(*spread(batch))
+                self.call(batch)
             except _Stop:
                 pass
             except Exception as error:
                 # What comes after the last layer asked for may fail: it is not read.
-                if not self.tolerant or len(self.seen) < len(self.addresses):
-                    raise _failure(self.name, batch, error) from error
-        return {address.text: self._result(address, spread(batch)) for address in self.addresses}
-
-    def _hook(self, hooks: ExitStack, name: str, on_input: bool) -> None:
-        def see(_module: nn.Module, args: tuple[Any, ...], given: Any) -> None:
-            self._see(name, on_input, _first(args, given) if on_input else given)
-
-        part = self.modules[name]
-        pre, post = partial(part.register_forward_pre_hook, with_kwargs=True), part.register_forward_hook
-        hooks.callback((pre(see) if on_input else post(see)).remove)
+                if not self.tolerant or len(self.seen) < len(asked):
+                    raise tell_failure(self.found.name, batch, error) from error
+        return {text: self._result(text, address, spread(batch)) for text, address in asked.items()}
 
     def _hook_parts(self, hooks: ExitStack) -> None:
         """Notes which parts of the layers give tensors, to have a suggestion where a layer gives none."""
-        for outer in dict.fromkeys(a.module for a in self.addresses):
-            for inner, part in self.modules[outer].named_modules():
+        for outer in dict.fromkeys(address.module for address in self.found.sites):
+            for inner, part in self.found.parts[outer].named_modules():
                 if inner:
                     note = partial(self._note, f"{outer}.{inner}")
                     hooks.callback(part.register_forward_hook(note).remove)
@@ -195,51 +192,53 @@ class _Pass:
         if isinstance(output, Tensor):
             self.tensors.append(name)
 
-    def _see(self, name: str, on_input: bool, value: object) -> None:
-        self.calls[name, on_input] += 1
-        now = name, on_input, self.calls[name, on_input]
-        called = (a.text for a in self.addresses if (a.module, a.input, a.call or 1) == now)
-        caught = [text for text in called if text not in self.seen]
-        self.seen |= dict.fromkeys(caught, value)
-        if self.stop and len(self.seen) == len(self.addresses):
+    def _see(self, site: Address, whole: object) -> None:
+        self.calls[site] += 1
+        call = self.calls[site]
+        for text, address in self.found.asked.items():
+            if address.site == site and (address.call or 1) == call and text not in self.seen:
+                try:
+                    self.seen[text] = _pick(whole, address, text, self.found)
+                except UsageError as error:  # told after the pass, which may catch what is raised in it
+                    self.seen[text] = error
+        if self.stop and len(self.seen) == len(self.found.asked):
             raise _Stop
-        if isinstance(value, Tensor):
-            self.seen |= {text: value.detach().clone() for text in caught}
+        for text, address in self.found.asked.items():
+            if address.site == site and (address.call or 1) == call:
+                value = self.seen[text]
+                self.seen[text] = value.detach().clone() if isinstance(value, Tensor) else value
 
-    def _result(self, address: _Address, given: tuple[Tensor, ...]) -> Tensor:
-        text, calls = address.text, self.calls[address.module, address.input]
+    def _result(self, text: str, address: Address, given: tuple[Tensor, ...]) -> Tensor:
+        name, calls = self.found.name, self.calls[address.site]
+        if text not in self.seen and not calls and address.path:  # more likely misspelled than a part
+            near = say_near(text, filter(None, self.found.parts))
+            raise UsageError(f"{name} has no layer {text!r}, and {address.module} never runs{near}")
         if text not in self.seen:
-            raise NetworkError(f"layer {text} of {self.name} {_say_calls(calls)}; read another layer")
+            raise NetworkError(f"layer {text} of {name} {_say_calls(calls)}; read another layer")
         if calls > 1 and address.call is None:
             which = f"say which: {text}#1 to {text}#{calls}"
-            raise UsageError(f"layer {text} of {self.name} runs {calls} times in a forward pass; {which}")
+            raise UsageError(f"layer {text} of {name} runs {calls} times in a forward pass; {which}")
         value = self.seen[text]
+        if isinstance(value, UsageError):
+            raise value
         if not isinstance(value, Tensor):
-            parts = dict.fromkeys(reversed(self.tensors))
-            shallow = sorted(parts, key=lambda part: part.count("."))[:4]
-            advice = f"; parts of it that return tensors: {', '.join(shallow)}" if shallow else ""
-            verb = "takes" if address.input else "returns"
-            raise NetworkError(f"layer {text} of {self.name} {verb} {_describe(value)}, not a tensor{advice}")
+            verb = "takes" if address.side == "in" else "returns"
+            advice = self._suggest(address, value)
+            raise NetworkError(f"layer {text} of {name} {verb} {describe(value)}, not a tensor{advice}")
+        site = self.found.sites[address.site]
+        site.check(value)
         check_batch(value, len(given[0]), text)
-        part = self.modules[address.module]
-        return turn_channels(value.detach(), part, self.module, input_size(given), text)
+        return turn_channels(value.detach(), site.part, self.found.module, input_size(given), text)
 
-
-@dataclass(frozen=True)
-class LayerShape:
-    """One line of `unitscope layers`: an address that can be dissected, or why it cannot.
-
-    `name` is the layer's address (`name#1`, `name#2` where the module runs several times in a forward
-    pass, `calls` times in all), `kind` the module's class, `shape` (units, rows, columns) of its maps, None
-    where it cannot be dissected: then `reason` says why. `raw` is what the layer gave.
-    """
-
-    name: str
-    kind: str
-    calls: int
-    shape: tuple[int, int, int] | None
-    raw: str
-    reason: str = ""
+    def _suggest(self, address: Address, value: object) -> str:
+        """Parts of a layer that gives no tensor, to be read instead."""
+        inside = [
+            str(replace(address, path="").lead((*address.steps, *keys), self.found.parts))
+            for keys, _ in walk(value)
+        ]
+        advice = f"; tensors in it: {', '.join(inside[:4])}" if inside else ""
+        parts = sorted(dict.fromkeys(reversed(self.tensors)), key=lambda part: part.count("."))[:4]
+        return advice + (f"; parts of it that return tensors: {', '.join(parts)}" if parts else "")
 
 
 def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = None) -> list[LayerShape]:
@@ -254,94 +253,61 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     network = as_network(network)
     module, batch = network.module, network.blank(size)
     # Subclasses of containers may have a forward pass of their own.
-    names = {part: key for key, part in module.named_modules() if key and type(part) not in _CONTAINERS}
-    seen: dict[nn.Module, list[tuple[tuple[int, int, int] | None, str, str]]] = {part: [] for part in names}
-
-    def measure(part: nn.Module, _args: object, output: object) -> None:
-        shape, raw, reason = None, _describe(output), ""
-        try:
-            if not isinstance(output, Tensor):
-                raise NetworkError(f"returns {raw}, not a tensor")
-            check_batch(output, 1, names[part])
-            turned = turn_channels(output, part, module, input_size(spread(batch)), names[part])
-            _, units, rows, columns = read_units(turned, network.prefix_tokens, names[part]).shape
-            shape = (units, rows, columns)
-        except NetworkError as error:
-            reason = str(error)
-        seen[part].append((shape, raw, reason))
-
+    check_kind(module, network.name)
+    names = {part: key for key, part in module.named_modules() if key and type(part) not in CONTAINERS}
+    closed = {part for part in names if isinstance(part, torch.jit.ScriptModule)}
+    listing = Listing(network, batch, dict(module.named_modules(remove_duplicate=False)))
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
-        for part in names:
-            hooks.callback(part.register_forward_hook(measure).remove)
+        for part in names.keys() - closed:
+            listing.watch(hooks, part, names[part])
         try:
-            module(*spread(batch))
+            with watch(module) as drawn:
+                network.run(batch)
         except Exception as error:
-            raise _failure(network.name, batch, error) from error
+            raise tell_failure(network.name, batch, error) from error
+    note_randomness(module, drawn[0])
     layers = []
     for part, key in names.items():
-        kind, calls = type(part).__name__, len(seen[part])
-        for number, found in enumerate(seen[part], 1):
-            layers.append(LayerShape(key if calls == 1 else f"{key}#{number}", kind, calls, *found))
-        if not calls:
-            layers.append(LayerShape(key, kind, 0, None, "", "never runs in a forward pass"))
+        if rows := listing.rows(key, type(part).__name__):
+            layers += rows
+        else:
+            reason = SCRIPTED if part in closed else "never runs in a forward pass"
+            layers.append(LayerShape(key, type(part).__name__, 0, None, "", reason))
     return layers
 
 
 @contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
+def evaluation(network: Network | nn.Module) -> Iterator[None]:
     """Evaluation mode for a while, and passes one after the other in the same memory.
 
-    Flags are set one by one: an overridden `train()` may do more.
+    A `Network` gives the same for the same image meanwhile, also if it draws random numbers (`steadied`).
     """
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in modes:
-            part.training = False
-        with hold_memory():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
+    module = network.module if isinstance(network, Network) else network
+    steady = steadied(network) if isinstance(network, Network) else nullcontext()
+    with set_modes(module), hold_memory(), _run_uncompiled(), steady:
+        yield
 
 
-def _failure(name: str, batch: Input, error: Exception) -> NetworkError:
-    if isinstance(batch, tuple):
-        shapes = " and ".join(_describe(part) for part in batch)
-        return NetworkError(f"{name} failed on an input of {shapes}: {one_line(error)}")
-    size = " x ".join(map(str, batch.shape[-2:]))
-    return NetworkError(f"{name} failed on an input of {size} pixels: {one_line(error)}; try another size")
+@contextmanager
+def _run_uncompiled() -> Iterator[None]:
+    """Without what `torch.compile` made: it does not see hooks that come later."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _say_calls(calls: int) -> str:
     return f"runs only {calls} times in a forward pass" if calls else "never runs in a forward pass"
 
 
-def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-    return args[0] if args else next(iter(kwargs.values()), None)
-
-
-def _describe(value: object) -> str:
-    """What a layer gave, in a few words."""
-    if isinstance(value, Tensor):
-        return " x ".join(map(str, value.shape)) or "a single number"
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return f"a dict ({', '.join(map(str, list(value)[:4]))})"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"
-
-
-def _find_addresses(
-    network: Network | nn.Module, layers: Sequence[str]
-) -> tuple[nn.Module, str, dict[str, nn.Module], list[_Address]]:
-    """The module, its name for messages, its parts by name, and the addresses of the layers in it."""
-    network = as_network(network)
-    parts = dict(network.module.named_modules(remove_duplicate=False))
-    addresses = [_Address.parse(text) for text in dict.fromkeys(layers)]
-    for address in addresses:
-        if address.module not in parts or not address.module:
-            near = say_near(address.module, filter(None, parts)) or "; `unitscope layers NETWORK` lists them"
-            raise UsageError(f"{network.name} has no layer {address.module!r}{near}")
-    return network.module, network.name, parts, addresses
+def _pick(whole: object, address: Address, text: str, found: Found) -> object:
+    """What stands at an address in what its module gave. Raises `UsageError`, with near names."""
+    try:
+        return pick(whole, address.steps)
+    except UsageError as error:
+        inside = [str(replace(address, path="").lead(keys, found.parts)) for keys, _ in walk(whole)]
+        near = say_near(text, [*filter(None, found.parts), *inside])
+        where = replace(address, path="", call=None)
+        raise UsageError(f"{found.name} has no layer {text!r}: in {where} {error}{near}") from error

@@ -1,25 +1,23 @@
-"""A layer's raw output as maps of its units, and back."""
-
-import math
+"""A layer's raw output as maps of its units, and back; and what its tokens beside the patches hold."""
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
 from unitscope.errors import NetworkError
-
-_MOST_PREFIX_TOKENS = 16
+from unitscope.networks.tokens import Layout
 
 
 def read_units(
-    tensor: Tensor, prefix_tokens: int | None = None, layer: str = ""
+    tensor: Tensor,
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+    layer: str = "",
 ) -> Float32[Tensor, "image unit cell_y cell_x"]:
     """A layer's raw output as one map a unit, float32, contiguous.
 
     - 4-D: channels first, as it is. What reads and edits layers has turned channels last (Swin) before.
-    - 3-D, token grids [image, token, feature]: the `prefix_tokens` class and register tokens in front are
-      dropped and the patches put back on their square grid. Without a number it is the fewest, 16 at most,
-      that leave a square.
+    - 3-D, token grids [image, token, feature]: class and register tokens are dropped and the patches put back
+      on their grid, as `layout` says (`Network.layout`).
     - 2-D, flat features: maps of 1x1.
 
     Raises `NetworkError`, naming `layer`, for anything else.
@@ -32,9 +30,12 @@ def read_units(
     if tensor.ndim == 4:
         maps = tensor
     elif tensor.ndim == 3:
-        patches = tensor[:, _prefix(tensor.shape[1], prefix_tokens, layer) :]
-        side = math.isqrt(patches.shape[1])
-        maps = patches.transpose(1, 2).reshape(len(patches), -1, side, side)
+        placed = layout.place(tensor.shape[1], layer)
+        if placed.plain:
+            patches = tensor[:, placed.start : placed.start + len(placed.places)]
+        else:
+            patches = tensor[:, placed.places.to(tensor.device)]
+        maps = patches.transpose(1, 2).reshape(len(patches), -1, *placed.grid)
     elif tensor.ndim == 2:
         maps = tensor[:, :, None, None]
     else:
@@ -43,44 +44,61 @@ def read_units(
     return maps.to(torch.float32).contiguous()
 
 
-def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
-    """Raises `NetworkError`, naming `layer`, where the first axis of a layer's output is not the images.
+def read_others(
+    tensor: Tensor,
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+    layer: str = "",
+) -> Float32[Tensor, "image unit token 1"]:
+    """What the units of a layer are in its class and register tokens, which `read_units` leaves out.
 
-    So it is inside of windowed attention, where every window is an entry of the batch.
+    No token where the layer gives no sequence of them. Raises what `read_units` raises of such sequences.
+
+    >>> read_others(torch.zeros(2, 1 + 9, 5)).shape, read_others(torch.zeros(2, 5, 3, 3)).shape
+    (torch.Size([2, 5, 1, 1]), torch.Size([2, 5, 0, 1]))
+    """
+    if tensor.ndim != 3:
+        return torch.zeros(len(tensor), tensor.shape[1], 0, 1, device=tensor.device)
+    others = layout.place(tensor.shape[1], layer).others.to(tensor.device)
+    return tensor[:, others].transpose(1, 2)[..., None].to(torch.float32)
+
+
+def check_batch(tensor: Tensor, images: int, layer: str = "") -> None:
+    """Raises `NetworkError`, naming `layer`, where its output is sparse, or its first axis is not the images.
+
+    So it is inside of windowed attention, where every window is an entry of the batch, and where a network's
+    `forward` passes images one by one.
 
     >>> check_batch(torch.zeros(64, 49, 96), 1, "attn")
     Traceback (most recent call last):
     ...
     unitscope.errors.NetworkError: layer attn gives 64 arrays (49 x 96) for 1 image; ...
     """
+    if tensor.layout is not torch.strided or tensor.is_quantized:
+        kind = "a quantized array" if tensor.is_quantized else "a sparse array"
+        raise NetworkError(f"layer {layer or '?'} gives {kind}, which has no maps; read another layer")
     if tensor.ndim and len(tensor) != images:
         each = " x ".join(map(str, tensor.shape[1:])) or "single numbers"
-        raise NetworkError(
-            f"layer {layer or '?'} gives {len(tensor)} arrays ({each}) for {images} image"
-            f"{'s' * (images != 1)}; wanted one an image: its first axis is not the batch, as inside of "
-            "windowed attention; read a layer around it"
-        )
-
-
-def _prefix(tokens: int, given: int | None, layer: str) -> int:
-    # Layers after the point where the prefix tokens are dropped give the bare grid.
-    counts = range(_MOST_PREFIX_TOKENS + 1) if given is None else (given, 0)
-    for count in counts:
-        if tokens > count and math.isqrt(tokens - count) ** 2 == tokens - count:
-            return count
-    which = f"{given}" if given is not None else f"up to {_MOST_PREFIX_TOKENS}"
-    raise NetworkError(
-        f"layer {layer or '?'} gives {tokens} tokens, which are no square grid after {which} class and "
-        "register tokens; set Network.prefix_tokens or read another layer"
-    )
+        found = f"layer {layer or '?'} gives {len(tensor)} array{'s' * (len(tensor) != 1)} ({each})"
+        why = "its first axis is not the batch, as inside of windowed attention; read a layer around it"
+        if len(tensor) == 1:
+            why = (
+                "images go through it one by one; have the network, or its `forward`, pass a batch at once, "
+                "or read another layer"
+            )
+        raise NetworkError(f"{found} for {images} image{'s' * (images != 1)}; wanted one an image: {why}")
 
 
 def write_units(
-    raw: Tensor, maps: Float32[Tensor, "image unit cell_y cell_x"], prefix_tokens: int | None = None
+    raw: Tensor,
+    maps: Float32[Tensor, "image unit cell_y cell_x"],
+    layout: Layout = Layout(),  # noqa: B008 - frozen
+    layer: str = "",
+    others: Float32[Tensor, "#image unit token 1"] | None = None,
 ) -> Tensor:
-    """The raw output that reads as `maps`, in the layout, and with the class tokens, of `raw`.
+    """The raw output that reads as `maps`, in the layout of `raw`, and with `others` or its own class tokens.
 
-    The other way of `read_units`; the number of images may be another one if `raw` has one image.
+    The other way of `read_units` and `read_others`; the number of images may be another one if `raw` has one
+    image.
 
     >>> raw = torch.arange(20.0).reshape(1, 5, 4)  # a class token and four patches
     >>> bool((write_units(raw, read_units(raw)) == raw).all())
@@ -91,8 +109,16 @@ def write_units(
         new = maps
     elif raw.ndim == 3:
         patches = maps.flatten(2).transpose(1, 2)
-        front = raw[:, : raw.shape[1] - patches.shape[1]]
-        new = torch.cat([front.expand(count, -1, -1).to(maps), patches], 1)
+        placed = layout.place(raw.shape[1], layer)
+        whole = raw.expand(count, -1, -1).to(maps)
+        if others is not None and others.shape[2]:
+            rest = others[..., 0].transpose(1, 2).expand(count, -1, -1)
+            whole = whole.index_copy(1, placed.others.to(raw.device), rest)
+        if placed.plain:
+            end = placed.start + patches.shape[1]
+            new = torch.cat([whole[:, : placed.start], patches, whole[:, end:]], 1)
+        else:
+            new = whole.index_copy(1, placed.places.to(raw.device), patches)
     else:
         new = maps[:, :, 0, 0]
     return new.to(raw.dtype)

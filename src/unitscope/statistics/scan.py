@@ -19,8 +19,9 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError
-from unitscope.networks.feeding import check_native
-from unitscope.networks.network import Network
+from unitscope.networks.feeding import check_native, stack_images
+from unitscope.networks.network import Input, Network, numbers_of, split_images
+from unitscope.networks.randomness import seeded
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
@@ -41,7 +42,8 @@ class ScanPlan:
     """All that decides the result of a scan, but the images and the network.
 
     `thresholds` are given per layer or found; `batch_size` and `shard_size` are in images;
-    `native` says that images must have the frame's size as they are stored.
+    `native` says that images must have the frame's size as they are stored, `random` that the network draws
+    random numbers, so that it is passed image by image.
     """
 
     frame: Frame
@@ -52,6 +54,7 @@ class ScanPlan:
     batch_size: int = 8
     shard_size: int = 128
     native: bool = False
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,9 +154,9 @@ def scan_shards(
     settled = 0
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
-    ahead = 0 if _packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
+    ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
     with (
-        tap(network.module, tuple(plan.tails), checked=True) as read,
+        tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,
         tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,
@@ -221,18 +224,39 @@ def read_maps(
 ) -> Iterator[tuple[str, Float32[Tensor, "image unit cell_y cell_x"]]]:
     """The maps of every layer on a batch, one layer after the other, in the precision of the machine.
 
+    A batch with fewer images than planned is filled up with its last one: libraries round otherwise in
+    batches of another size, and what an image gives must not depend on how many are read with it. A random
+    network is passed image by image, with the random numbers of each.
+
     Raises `NetworkError` for maps of another shape than planned, `ActivationError` for values that are not
     finite.
     """
-    kind = torch.device(machine.device).type
+    kind, images = torch.device(machine.device).type, batch.images
+    if len(images) < plan.batch_size and not plan.random:
+        images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
+    fed = network.feed(images, batch.first, machine.device)
     with precision:
-        outputs = read(network.feed(batch.images, batch.first, machine.device))
+        outputs = _read_singly(network, read, fed) if plan.random else read(fed)
     for layer, output in outputs.items():
-        maps = read_units(output, network.prefix_tokens, layer)
+        maps = read_units(output, network.layout(fed), layer)[: len(batch.images)]
         _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
+
+
+def _read_singly(network: Network, read: Reader, fed: Input) -> dict[str, Tensor]:
+    parts = []
+    for image in split_images(fed):
+        with seeded(network.module, numbers_of(image)[0]):
+            parts.append(read(image))
+    try:
+        return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
+    except RuntimeError as error:
+        raise NetworkError(
+            f"{network.name} draws random numbers, and its layers gave maps of several shapes; "
+            "unitscope needs one shape for all images"
+        ) from error
 
 
 def load_batches(
@@ -243,7 +267,7 @@ def load_batches(
     The loaders do so, `ahead` of them in advance; with 0 this thread does, `ENOUGH` at a time.
     """
     vocabulary = source.vocabulary
-    packed = _packed(source, plan)
+    packed = find_packed(source, plan)
 
     def load(number: int) -> tuple[str, np.ndarray, Annotations]:
         example = source[number]
@@ -269,11 +293,11 @@ def load_batches(
         count = min(plan.batch_size, span.stop - start)
         keys, images, labels = zip(*islice(loaded, count), strict=True)
         stop = start + count
-        batch = packed.images[start:stop] if packed else np.stack(images)
+        batch = packed.images[start:stop] if packed else stack_images(images, keys)
         yield Batch(start, keys, batch, merge_annotations(labels), stop == span.stop)
 
 
-def _packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
+def find_packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
     """The source where its examples have the plan's frame already."""
     return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from unitscope.errors import writing
 from unitscope.experiments.movement import GROUP_NAMES, GROUPS, MOST, AttackStudy
 from unitscope.interventions.attacks import Pixels
+from unitscope.networks.network import number_images
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.views.drawing import FAINT, INK, PAPER, SILENT, find_edge, fit, open_font, write_label
@@ -67,8 +68,9 @@ def draw_attacks(study: AttackStudy, *, rows: int = 4) -> Image.Image:
             maps = []
             for image in (one.original, one.image):
                 seen = study.network.preprocessing.normalize(image[None].to(study.network.device))
+                number_images(seen, [study.aims[place].number])
                 raw = read(seen)[study.layer]
-                maps.append(read_units(raw, study.network.prefix_tokens, study.layer)[0].cpu())
+                maps.append(read_units(raw, study.network.layout(seen), study.layer)[0].cpu())
             _draw_row(sheet, EDGE + row * (HEAD + TILE + CAPTION), study, place, maps, factor)
     return sheet
 
@@ -144,7 +146,7 @@ def find_region(change: Float32[Tensor, "cell_y cell_x"], *, down: bool) -> Bool
 
 
 def _enlarge(pixels: Pixels) -> Tile:
-    small = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    small = (pixels[:3].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return np.asarray(Image.fromarray(small).resize((TILE, TILE), Image.Resampling.LANCZOS))
 
 
@@ -153,7 +155,7 @@ def _write_unit(
 ) -> None:
     (x, y), one = corner, study.attacked[place]
     before, after = study.before[place, unit], study.after[place, unit]
-    write_label(pen, corner, TILE, unit, study.labels.get(unit), 13)
+    write_label(pen, corner, TILE, study.name_unit(unit), study.labels.get(unit), 13)
     moved, small = f"{after - before:+.2f}", open_font(11)
     pen.text((x, y + 16), moved, FELL if after < before else ROSE, open_font(13))
     pen.text((x + TILE, y + 17), f"{before:.2f} to {after:.2f}", FAINT, small, anchor="ra")

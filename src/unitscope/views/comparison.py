@@ -27,13 +27,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Change:
-    """A unit whose label differs between two runs; `iou_change` is the second IoU minus the first."""
+    """A unit whose label differs between two runs; `iou_change` is the second IoU minus the first.
+
+    `head_unit` is HEAD.UNIT for one of a head of attention, else nothing.
+    """
 
     unit: int
     before: Concept | None
     after: Concept | None
     iou_before: float
     iou_after: float
+    head_unit: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the unit is called: HEAD.UNIT for one of a head of attention, else its number."""
+        return self.head_unit or str(self.unit)
 
     @property
     def iou_change(self) -> float:
@@ -85,9 +94,11 @@ class Comparison(Result):
             for pair in self.pairs for one in pair.changes
         )  # fmt: skip
         names += ["concept_after", "category_after", "iou_before", "iou_after"]
+        table = Table(tuple(names), changes, (0, 1, 2, 4, 5, 6, 7), digits=9)
+        heads = [one.head_unit for pair in self.pairs for one in pair.changes]
         return {
             "layers.csv": layers,
-            "changes.csv": Table(tuple(names), changes, (0, 1, 2, 4, 5, 6, 7), digits=9),
+            "changes.csv": table.extend("head_unit", heads) if any(heads) else table,
         }
 
     def _figures(self) -> tuple[tuple[Any, ...], ...]:
@@ -113,7 +124,7 @@ class Comparison(Result):
         rows = [["unit", "before", "after", "IoU after", "change"]]
         for change in pair.changes[:CHANGES_SHOWN]:
             ratios = [f"{change.iou_after:.3f}", f"{change.iou_change:+.3f}"]
-            rows.append([str(change.unit), spell(change.before), spell(change.after), *ratios])
+            rows.append([change.name, spell(change.before), spell(change.after), *ratios])
         rest = len(pair.changes) - CHANGES_SHOWN
         return f"{title}\n{align(rows, left=(1, 2))}" + (f"\nand {rest:,} more" if rest > 0 else "")
 
@@ -122,7 +133,7 @@ class Comparison(Result):
         return {
             "schema": SCHEMA,
             "layers": [{"run": column.run, **column.counts.record()} for column in self.columns],
-            "pairs": [{**asdict(pair), "agreement": pair.agreement} for pair in self.pairs],
+            "pairs": [_describe(pair) for pair in self.pairs],
         }
 
     def page(self, folder: str | Path, **shown: Any) -> Path:
@@ -164,7 +175,7 @@ def compare_layers(first: str, before: LayerDissection, second: str, after: Laye
     """The units of a layer in two runs, those with another label listed, largest IoU change first."""
     difference = after.labels.best_iou - before.labels.best_iou
     changes = [
-        Change(old.unit, old.concept, new.concept, old.iou, new.iou)
+        Change(old.unit, old.concept, new.concept, old.iou, new.iou, old.head_unit)
         for old, new in zip(before, after, strict=True)
         if _name(old.concept) != _name(new.concept)
     ]
@@ -172,6 +183,14 @@ def compare_layers(first: str, before: LayerDissection, second: str, after: Laye
     mean = float(difference.mean()) if len(difference) else 0.0
     units = len(before)
     return Pair(first, second, before.layer, units, units - len(changes), mean, tuple(changes))
+
+
+def _describe(pair: Pair) -> dict[str, Any]:
+    changes = [asdict(change) for change in pair.changes]
+    for change in changes:
+        if not change["head_unit"]:
+            del change["head_unit"]
+    return {**asdict(pair), "changes": changes, "agreement": pair.agreement}
 
 
 def _name(concept: Concept | None) -> tuple[str, str]:

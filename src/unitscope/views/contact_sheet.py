@@ -1,12 +1,13 @@
 """A contact sheet: images beside their labels, drawn in the colors of the categories."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from unitscope.concepts.frames import Frame
+from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.files import whole_file
@@ -48,7 +49,8 @@ def preview_source(source: ConceptSource, out: str | Path, count: int = 24, seed
 
 
 def _draw_cell(example: Example, vocabulary: Vocabulary) -> Image.Image:
-    small = Frame((_SIDE, _SIDE), (_SIDE, _SIDE)).fit(example)
+    shown = replace(example, image=show_bands(example.image))
+    small = Frame((_SIDE, _SIDE), (_SIDE, _SIDE)).fit(shown)
     panels = [Image.fromarray(small.image), *_draw_labels(small, vocabulary)]
     cell = Image.new("RGB", (len(panels) * (_SIDE + 4) - 4, _SIDE + _CAPTION), _PAPER)
     for place, panel in enumerate(panels):

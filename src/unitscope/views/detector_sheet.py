@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from unitscope.concepts.frames import show_bands
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.interventions.detection import Detection
 from unitscope.interventions.detectors import Answers, Sample
@@ -26,22 +27,22 @@ def write_detection(found: Detection, out: Path) -> Path:
     unit, detectors, sample = found.units[0], found.detectors, found.sample
     values, truth = found.peaks[~sample.fitting, unit], sample.present[~sample.fitting]  # it is measured on
     label = f" ({found.label(unit)})" if found.label(unit) else ""
-    name = clean(sample.name)
+    name, called = clean(sample.name), found.name_unit(unit)
     draw_jitter(
         path,
-        title=f"unit {unit}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
-        x=f"peak activation of unit {unit} of {found.layer}",
+        title=f"unit {called}{label} detects {name}: balanced accuracy {detectors.balanced[unit]:.1%}",
+        x=f"peak activation of unit {called} of {found.layer}",
         present=(f"{name}\n{int(truth.sum())} images", values[truth].tolist()),
         absent=(f"no {name}\n{int((~truth).sum())} images", values[~truth].tolist()),
         threshold=float(detectors.threshold[unit]),
     )
-    return draw_answers(found.answers, sample, found.source, answers)
+    return draw_answers(found.answers, sample, found.source, answers, called=called)
 
 
 def draw_answers(
-    answers: Answers, sample: Sample, source: ConceptSource, out: Path, *, count: int = 8
+    answers: Answers, sample: Sample, source: ConceptSource, out: Path, *, count: int = 8, called: str = ""
 ) -> Path:
-    """A PNG of three rows of at most `count` images; its path.
+    """A PNG of three rows of at most `count` images; its path. `called` is its name, if no number.
 
     Images with the concept in which the unit is high, the highest first; with it and the unit silent, the
     lowest first (paper B, fig. 3g); without it and the unit high. The concept is outlined where it labels
@@ -49,7 +50,7 @@ def draw_answers(
 
     Raises `RunError` where the file cannot be written.
     """
-    unit, name = answers.unit, sample.name if len(sample.name) <= 40 else f"{sample.name[:39]}…"
+    unit, name = called or answers.unit, sample.name if len(sample.name) <= 40 else f"{sample.name[:39]}…"
     having = len(answers.hits) + len(answers.silent)
     lacking = len(answers.alarms) + len(answers.quiet)
     rows = (
@@ -65,7 +66,8 @@ def draw_answers(
         draw.text((GAP, top), caption, INK, font)
         for place, index in enumerate(images[:count].tolist()):
             example = source[index]
-            drawn = np.array(Image.fromarray(example.image).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            seen = Image.fromarray(show_bands(example.image))
+            drawn = np.array(seen.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
             for concept in sample.concepts:
                 there = (example.planes == concept.id).any(0).astype(np.uint8)
                 mask = np.asarray(Image.fromarray(there).resize((SIDE, SIDE), Image.Resampling.NEAREST))

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from unitscope.concepts.frames import show_bands
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import writing
@@ -43,9 +44,9 @@ def find_edge(region: Bool[np.ndarray, "row column"]) -> Bool[np.ndarray, "row c
 
 
 def write_label(
-    pen: ImageDraw.ImageDraw, corner: tuple[int, int], wide: int, unit: int, label: Concept | None, size: int
+    pen: ImageDraw.ImageDraw, corner: tuple[int, int], wide: int, unit: str, label: Concept | None, size: int
 ) -> None:
-    """A unit's label behind a mark in the color of its category, its number on the right; or its number."""
+    """A unit's label behind a mark in the color of its category, its name on the right; or its name."""
     x, y = corner
     if label is None:
         pen.text((x, y), f"unit {unit}", INK, open_font(size))
@@ -83,7 +84,7 @@ def draw_strip(
     for rank, index in enumerate(found.exemplars.images[unit, :count].tolist()):
         if index < 0:
             continue
-        image = dissection.frame.fit_image(source[index].image)
+        image = dissection.frame.fit_image(show_bands(source[index].image))
         lit = draw_mask(found.exemplars.mask_runs(unit, rank), found.mask_size)
         mask = Image.fromarray(lit * np.uint8(255)).resize((side, side), Image.Resampling.BILINEAR)
         picture = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)

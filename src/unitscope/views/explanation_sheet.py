@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image, ImageDraw
 
-from unitscope.axes import Pixels
+from unitscope.axes import Picture
+from unitscope.concepts.frames import show_bands
 from unitscope.concepts.vocabulary import Concept
 from unitscope.interventions.deletion import KIND_NAMES, DeletionTest
 from unitscope.interventions.explained_images import ExplainedImage, Explanations, signed
@@ -85,7 +86,7 @@ def draw_explanation(explained: ExplainedImage) -> Image.Image:
     return sheet
 
 
-def draw_region(image: Pixels, region: Bool[np.ndarray, "row column"]) -> Image.Image:
+def draw_region(image: Picture, region: Bool[np.ndarray, "row column"]) -> Image.Image:
     """An image at the region's size, dimmed outside of the region, whose edge is a white line.
 
     >>> draw_region(np.zeros((8, 8, 3), np.uint8), np.ones((20, 30), bool)).size
@@ -98,13 +99,13 @@ def draw_region(image: Pixels, region: Bool[np.ndarray, "row column"]) -> Image.
     return Image.fromarray(shown)
 
 
-def _tile_size(image: Pixels) -> tuple[int, int]:
+def _tile_size(image: Picture) -> tuple[int, int]:
     scale = TILE / max(image.shape[:2])
     return max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
 
 
-def _enlarge(image: Pixels, size: tuple[int, int]) -> Image.Image:
-    return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+def _enlarge(image: Picture, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(show_bands(image)).resize(size, Image.Resampling.LANCZOS)
 
 
 def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int | None) -> None:
@@ -122,7 +123,14 @@ def _write_head(pen: ImageDraw.ImageDraw, explanation: Explanation, truth: int |
     if second is not None and second not in (truth, target) and chances[second] >= 0.005:
         parts.append(f"then {explanation.name(second)}, {chances[second]:.0%}")
     if explanation.method != "exact":
-        parts.append(f"an approximation: {explanation.method}")
+        how = (
+            "the sum is not exact"
+            if explanation.method == "inexact"
+            else f"an approximation: {explanation.method}"
+        )
+        parts.append(how)
+    if not explanation.changes:
+        parts.append("no unit changes this logit")
     left = EDGE + _LEFT + 2 * GAP
     pen.text((left, 20), "  ·  ".join(parts), FAINT, open_font(14))
 
@@ -137,7 +145,7 @@ def _write_unit(
 ) -> None:
     (x, y), value = corner, float(explanation.contributions[unit])
     color = category_color(label.category if label else "")
-    write_label(pen, corner, TILE, unit, label, 14)
+    write_label(pen, corner, TILE, explanation.name_unit(unit), label, 14)
     room = TILE - 44
     long = max(2, round(room * abs(value) / most))
     pen.rectangle((x, y + 24, x + long, y + 29), color if value > 0 else FAINT)

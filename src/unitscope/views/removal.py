@@ -82,7 +82,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
 def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | None) -> dict[str, Any]:
     """A unit as it is always shown: `tiles` are files of its top images, `report` its place in the report."""
     if study.named is None or pictures is None:
-        return {"unit": unit, "label": "", "iou": None, "tiles": (), "report": ""}
+        return {"unit": study.name_unit(unit), "label": "", "iou": None, "tiles": (), "report": ""}
     found = study.named[unit]
     strip = draw_strip(pictures.run, pictures.source, study.layer, unit, count=TILES, side=SIDE)
     tiles = []
@@ -100,7 +100,7 @@ def _draw_card(study: Removal, unit: int, folder: Path, pictures: Pictures | Non
         link = f"{place}#unit/{quote(study.layer, safe='')}/{unit}"
     label, category = (found.concept.label, found.concept.category) if found.concept else ("never active", "")
     named = {"label": label, "category": category, "iou": found.iou, "detector": found.detector}
-    return {"unit": unit, **named, "tiles": tiles, "report": link}
+    return {"unit": study.name_unit(unit), **named, "tiles": tiles, "report": link}
 
 
 def _describe_class(

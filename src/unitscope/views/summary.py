@@ -64,6 +64,9 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
         ("Activation maps", ", ".join(
             f"{name} {spell_size(layer.map_size)}" for name, layer in dissection.layers.items()
         )),
+        ("Cells look", ", ".join(
+            f"{name} {layer.place.where}" for name, layer in dissection.layers.items() if layer.place
+        )),
         ("Thresholds", "given" if recipe.thresholds else "found in this run"),
         ("Seed", recipe.seed),
         ("Confidence", recipe.confidence),

@@ -1,7 +1,7 @@
 """A dissection as aligned text for a terminal, and as JSON with the same content."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from typing import Any
 
@@ -82,6 +82,28 @@ def choose_layers(dissection: Dissection, layer: str | None, unit: int | None) -
     return fitting
 
 
+def find_unit(dissection: Dissection, layer: str | None, unit: str) -> tuple[str | None, int]:
+    """The layer and the number of a unit that is called so: by its number, or HEAD.UNIT of heads.
+
+    Raises `UsageError` for what is neither, or where several layers have such a unit.
+    """
+    if unit.removeprefix("-").isdecimal():
+        return layer, int(unit)
+    found = [
+        (one.layer, row.unit)
+        for one in choose_layers(dissection, layer, None)
+        if one.heads
+        for row in one
+        if row.name == unit
+    ]
+    if len(found) != 1:
+        seen = "several layers have" if found else "no layer has"
+        raise UsageError(
+            f"{seen} a unit {unit!r}; give its number, counted from 0, or HEAD.UNIT and --layer NAME@heads"
+        )
+    return found[0]
+
+
 def find_concepts(dissection: Dissection, name: str) -> list[Concept]:
     """The concepts of that name or label, in any case and category."""
     wanted = name.casefold()
@@ -124,7 +146,7 @@ def show_units(units: Sequence[Unit], limit: int = 20) -> str:
     rows = [[*head, *(["95 % interval", "q"] if confident else [])]]
     for row in shown:
         named = [row.concept.label, row.concept.category] if row.concept else ["-", "-"]
-        cells = [*([row.layer] if several else []), str(row.unit), *named, f"{row.iou:.3f}"]
+        cells = [*([row.layer] if several else []), row.name, *named, f"{row.iou:.3f}"]
         rows.append(cells + ([interval(row), figure(row.q_value)] if confident else []))
     text = align(rows, left=(0, 2, 3) if several else (1, 2))
     rest = len(ranked) - len(shown)
@@ -158,7 +180,9 @@ def show_unit(layer: LayerDissection, unit: Unit) -> str:
     table = [["category", "best concept", "IoU"]]
     for category, best, iou in best_by_category(layer, unit.unit):
         table.append([category, best.label if best else "-", f"{iou:.4f}" if best else "-"])
-    title = f"unit {unit.unit} of {clean(layer.layer)}"
+    title = f"unit {unit.name} of {clean(layer.layer)}"
+    if unit.head_unit:
+        title += f", number {unit.unit}"
     return f"{title}\n{align(facts, left=(0, 1))}\n\n{align(table, left=(0, 1))}"
 
 
@@ -218,4 +242,8 @@ def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dic
     listed = [
         {"category": where, "concept": one.name if one else None, "iou": iou} for where, one, iou in best
     ]
-    return {**plain(asdict(unit)), **({"best_by_category": listed} if full else {})}
+    figures = asdict(replace(unit, recipe=None))
+    del figures["recipe"]
+    if not unit.head_unit:
+        del figures["head_unit"]
+    return {**plain(figures), **({"best_by_category": listed} if full else {})}

@@ -88,7 +88,7 @@ def test_a_head_is_fitted_opened_and_used(place, capsys):
     assert found["classes"]["dark"]["train"] + found["classes"]["dark"]["test"] == 6
     assert found["test"] == "folder:shades,half=test:0.6:2"
     assert main(["layers", "head:head.safetensors"]) == 0
-    assert "head      Linear       2 x 1 x 1" in capsys.readouterr().out
+    assert "head      Linear       whole     2 x 1 x 1" in capsys.readouterr().out
     status = main(["layers", "head:head.safetensors", "--random-weights", "3"])
     assert_refused(status, capsys, "fitted on zoo:scene-classifier with digest")
 

@@ -180,6 +180,14 @@ def test_a_network_in_training_mode_is_read_in_evaluation_and_left_as_it_was(net
     assert all(part.training for part in network.module.modules())
 
 
+def test_a_network_with_a_forward_is_rotated_as_one_without(network, pictures):
+    whole = replace(network, forward=lambda module, batch: module(batch))
+    bases = draw_bases(6, 1, 0)
+    plain = dissect_bases(network, "1", pictures, bases)
+    for one, other in zip(dissect_bases(whole, "1", pictures, bases), plain, strict=True):
+        assert [unit.iou for unit in one] == [unit.iou for unit in other]
+
+
 @pytest.mark.parametrize("cutoff", [0.01, 0.04, 0.1])
 @pytest.mark.parametrize("rule", ["label", "category"])
 def test_counts_at_a_cutoff_are_those_of_such_a_convention(network, pictures, cutoff, rule):

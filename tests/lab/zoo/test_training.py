@@ -263,7 +263,7 @@ def test_weights_come_back_from_their_file(tmp_path):
 
 
 def test_unknown_and_unfit_networks_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="scene-classifier, segmenter, generator"):
+    with pytest.raises(UsageError, match="scene-classifier, scene-transformer, segmenter, generator"):
         load_zoo("classifier")
     save_weights(load_zoo("segmenter", random=0).module, tmp_path / "s.safetensors")
     with pytest.raises(NetworkError, match="does not fit"):

@@ -22,10 +22,11 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("pictures")
 
 
-def test_every_network_ships_with_its_digest_in_ten_megabytes():
+def test_every_network_ships_with_its_digest_in_few_megabytes():
     shipped = {name: (WEIGHTS / name).read_bytes() for name in shipped_digests()}
     assert set(shipped) == {f"{name}.safetensors" for name in RECIPES}
     assert {name: hashlib.sha256(data).hexdigest() for name, data in shipped.items()} == shipped_digests()
+    assert len(shipped.pop("scene-transformer.safetensors")) < 1.5e6
     assert sum(map(len, shipped.values())) <= 10e6
 
 
@@ -83,7 +84,7 @@ def test_random_weights_are_those_of_their_seed():
 
 
 def test_an_unknown_name_lists_the_zoo():
-    with pytest.raises(UsageError, match="scene-classifier, segmenter, generator"):
+    with pytest.raises(UsageError, match="scene-classifier, scene-transformer, segmenter, generator"):
         load_zoo("none")
 
 
@@ -91,6 +92,21 @@ def test_the_classifier_is_nearly_always_right(folder):
     card = grade_zoo("scene-classifier", folder, count=PICTURES)
     assert card.figures["accuracy"] > 0.9
     assert card.text().count("%") == 24
+
+
+def test_the_transformer_is_mostly_right(folder):
+    card = grade_zoo("scene-transformer", folder, count=4 * PICTURES)
+    assert card.figures["accuracy"] > 0.9
+    assert card.text().count("%") == 24
+
+
+def test_a_patch_of_the_transformer_sees_seven_pixels_above_it_and_to_its_left():
+    module = load_zoo("scene-transformer").module
+    images = torch.rand(1, 3, 64, 64, requires_grad=True)
+    module.patch_embed(images)[0, :, 3, 4].square().sum().backward()
+    rows, columns = images.grad[0].abs().sum(0).nonzero(as_tuple=True)
+    assert (rows.min(), rows.max()) == (3 * 8 - 7, 3 * 8 + 7)
+    assert (columns.min(), columns.max()) == (4 * 8 - 7, 4 * 8 + 7)
 
 
 def test_the_segmenter_knows_most_pixels(folder):

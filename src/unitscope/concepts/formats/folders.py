@@ -12,7 +12,8 @@ the folder is a label of the whole image, a scene unless said otherwise (by the 
 `classes.json` that holds `{"category": "texture"}`); images at the top have no label, so a flat folder of
 images is a source without concepts. An optional `splits.json` maps the names of splits to lists of images.
 
-Images may be .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff. An EXIF orientation is not applied: masks
+Images may be .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff; in a folder without such also .npy, arrays of
+(y, x, band). TIFF files may have any number of bands. An EXIF orientation is not applied: masks
 are drawn over stored pixels.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from unitscope.axes import Planes, Void
+from unitscope.concepts.formats.bands import ARRAY_SUFFIX
 from unitscope.concepts.formats.mask_classes import FILE_NAME, ClassFile, MaskLayer, read_classes, read_json
 from unitscope.concepts.formats.pictures import MASK_SUFFIXES, find_pictures, read_image, read_mask
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes
@@ -258,9 +260,9 @@ def _open_named(root: Path, category: str | None) -> FolderSource:
 
 
 def _find_images(root: Path, folder: Path) -> tuple[str, ...]:
-    found = tuple(find_pictures(folder))
+    found = tuple(find_pictures(folder) or find_pictures(folder, frozenset({ARRAY_SUFFIX})))
     if not found:
-        raise SourceError(f"{root}: no images (.jpg, .png, .webp, .bmp, .tif) were found in it")
+        raise SourceError(f"{root}: no images (.jpg, .png, .webp, .bmp, .tif, .npy) were found in it")
     return found
 
 

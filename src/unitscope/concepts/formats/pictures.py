@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
+from unitscope.axes import Picture
+from unitscope.concepts.formats.bands import ARRAY_SUFFIX, TIFF_SUFFIXES, read_array, read_bands
 from unitscope.errors import SourceError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -17,21 +19,31 @@ PIXEL_LIMIT = 100_000_000
 """The largest picture that is decoded, in pixels."""
 
 
-def read_image(path: Path) -> UInt8[np.ndarray, "y x 3"]:
+def read_image(path: Path) -> Picture:
     """The picture as uint8[y, x, 3] RGB, in stored pixels.
 
     An EXIF orientation is *not* applied: masks are drawn over the stored pixels. Alpha is dropped,
-    16-bit pictures keep their upper 8 bits.
+    16-bit pictures keep their upper 8 bits. Arrays (`.npy`) and TIFF files of more than three bands are given
+    with all of them, as `unitscope.concepts.formats.bands` reads them.
 
     Raises `SourceError` naming the file where it is missing, truncated, no picture, or above
     `PIXEL_LIMIT`.
     """
+    if path.suffix.lower() == ARRAY_SUFFIX:
+        return read_array(path)
+    if path.suffix.lower() in TIFF_SUFFIXES and (bands := read_bands(path)) is not None:
+        return bands
     with _opened(path) as picture:
-        if picture.mode.startswith("I"):
-            gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            return np.stack([gray] * 3, axis=-1)
-        clear = picture.mode == "P" and "transparency" in picture.info
-        return np.asarray((picture.convert("RGBA") if clear else picture).convert("RGB"))
+        return turn_to_rgb(picture)
+
+
+def turn_to_rgb(picture: Image.Image) -> UInt8[np.ndarray, "y x 3"]:
+    """The pixels of an opened picture, as `read_image` gives them."""
+    if picture.mode.startswith("I"):
+        gray = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.stack([gray] * 3, axis=-1)
+    clear = picture.mode == "P" and "transparency" in picture.info
+    return np.asarray((picture.convert("RGBA") if clear else picture).convert("RGB"))
 
 
 def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:

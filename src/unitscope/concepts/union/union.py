@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from unitscope.concepts.derived import walk
 from unitscope.concepts.formats.pictures import read_size
-from unitscope.concepts.frames import Frame
+from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.union import broden_writer
 from unitscope.concepts.union.broden_writer import StemNames, distinct_name, safe_name
 from unitscope.concepts.union.colors import COLOR_CONCEPTS, name_colors
@@ -252,7 +252,8 @@ def _gather(
 def _read_examples(source: ConceptSource, name: str) -> Iterator[Example]:
     for index in range(len(source)):
         try:
-            yield source[index]
+            example = source[index]
+            yield replace(example, image=show_bands(example.image))
         except (UnitscopeError, OSError) as error:
             raise SourceError(f"{name}, image {index}: {error}; nothing was written") from error
 

@@ -58,8 +58,8 @@ class Easel:
         """
         generator = self.generator
         edits = merge_strokes(painting.strokes, self.levels, self.shapes, painting.off)
-        with evaluation(generator.module), edited(generator, *edits):
-            images = generator.module(*generator.inputs(painting.image))
+        with evaluation(generator), edited(generator, *edits):
+            images = generator.run(generator.inputs(painting.image))
         if not (images.ndim == 4 and images.shape[:2] == (1, 3)):
             raise NetworkError(
                 f"{generator.name} gave {tuple(images.shape)}; wanted one image, 1 x 3 x y x x"
@@ -207,5 +207,5 @@ def _draw(
     strength, value = torch.zeros(len(places), count, *cells), torch.zeros(1, count, 1, 1)
     strength[:, units] = functional.adaptive_max_pool2d(places[:, None], (cells[0], cells[1]))
     value[0, units, 0, 0] = easel.levels[layer].value(paint.concept.id, units)
-    with evaluation(generator.module), edited(generator, Edit(layer, strength, value)):
-        return to_pixels(generator.module(*generator.inputs(0, len(places))), generator.low, generator.high)
+    with evaluation(generator), edited(generator, Edit(layer, strength, value, "patches")):
+        return to_pixels(generator.run(generator.inputs(0, len(places))), generator.low, generator.high)

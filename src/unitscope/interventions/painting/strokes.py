@@ -138,6 +138,11 @@ def merge_strokes(
         strength[0][window] = strength[0][window] * (1 - added) + added
         paint[0][window] = paint[0][window] * (1 - added) + value * added
     return [
-        Edit(layer, strength.clamp(0, 1), torch.where(strength > 0, paint / strength.clamp_min(1e-12), paint))
+        Edit(
+            layer,
+            strength.clamp(0, 1),
+            torch.where(strength > 0, paint / strength.clamp_min(1e-12), paint),
+            "patches",
+        )
         for layer, (strength, paint) in layers.items()
     ]

@@ -12,7 +12,8 @@ Masked = Annotated[
     str | None,
     arg(help="of the segmenter: your own pictures, a folder or a SOURCE with masks", metavar="SOURCE"),
 ]
-Name = Annotated[Positional[str], arg(metavar="NAME", help="scene-classifier, segmenter or generator")]
+NAMES = "scene-classifier, scene-transformer, segmenter or generator"
+Name = Annotated[Positional[str], arg(metavar="NAME", help=NAMES)]
 
 
 def train(

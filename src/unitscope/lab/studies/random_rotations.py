@@ -97,6 +97,12 @@ class Bases(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         """What the module gives."""
+        with self.reading():
+            return self.module(*inputs)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Inside the block, what the layer gives enters the bases."""
 
         def read(output: Tensor) -> None:
             maps = functional.avg_pool2d(output, self.pool) if self.pool > 1 else output
@@ -104,7 +110,7 @@ class Bases(nn.Module):
                 basis(maps)
 
         with _hooked(self.module, self.layer, read):
-            return self.module(*inputs)
+            yield
 
 
 class _Basis(nn.Module):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
+from torch import nn
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import Example, Vocabulary
@@ -23,7 +24,7 @@ from unitscope.lab.studies.random_rotations import (
     rotated_and_back,
     take_part,
 )
-from unitscope.networks.network import Network
+from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation, list_layers
 
 PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -160,7 +161,13 @@ def dissect_bases(
 
     Raises `UsageError` for a layer that does not exist or whose maps cannot be rotated.
     """
-    wrapped = replace(network, module=Bases(network.module, layer, bases, pool))
+    module = Bases(network.module, layer, bases, pool)
+
+    def run_read(_module: nn.Module, batch: Input) -> object:
+        with module.reading():
+            return network.run(batch)
+
+    wrapped = replace(network, module=module, forward=network.forward and run_read)
     places = [f"bases.{number}" for number in range(len(bases))]
     run = dissect(wrapped, source, places, convention=convention, quantile=quantile, confidences=confidences)
     return [run[place] for place in run]
@@ -316,8 +323,8 @@ def measure_undoing(subject: Subject, pictures: PackedSource, count: int = 16) -
     network = subject.network
     units = count_units(network, subject.layer)
     batch = network.preprocessing.tensor(np.ascontiguousarray(pictures.images[:count]))
-    with evaluation(network.module), torch.no_grad():
-        before = network.module(batch)
+    with evaluation(network), torch.no_grad():
+        before = network.run(batch)
         with rotated_and_back(network.module, subject.layer, draw_rotations(units, 1, subject.seed)[0]):
-            after = network.module(batch)
+            after = network.run(batch)
     return float((before - after).abs().max())

@@ -156,7 +156,7 @@ def pack_pictures(
 ) -> PackedSource:
     """The pictures at the network's own size, painted once for all networks of that size."""
     rules = CONVENTIONS[setting.convention]
-    plan, _ = plan_scan(network, source, (layer,), rules, {}, None, "stretch")
+    plan, *_ = plan_scan(network, source, (layer,), rules, {}, None, "stretch")
     return pack_source(source, plan.frame, setting.folder / "packed")
 
 
@@ -170,7 +170,7 @@ def measure_skill(network: Network, pictures: PackedSource) -> float:
     with torch.no_grad():
         for start in range(0, len(pictures), 64):
             images = np.ascontiguousarray(pictures.images[start : start + 64])
-            named.append(network.module(network.preprocessing.tensor(images)).argmax(1).numpy())
+            named.append(network.run(network.preprocessing.tensor(images)).argmax(1).numpy())
     return float((np.concatenate(named) == wanted).mean())
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from unitscope.errors import UsageError
 from unitscope.lab.world.names import OBJECT_IDS, PART_IDS, SCENES
@@ -26,6 +27,7 @@ from unitscope.lab.zoo.measures import (
 from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.pictures import Pictures, PictureSet, paint_pictures
 from unitscope.lab.zoo.recipes import GENERATED, HELD_OUT, Recipe
+from unitscope.lab.zoo.transformer import SceneTransformer
 from unitscope.lab.zoo.weights_files import find_recipe, load_zoo_module, read_module
 from unitscope.results import Result
 from unitscope.tables import Table
@@ -83,7 +85,7 @@ def grade_zoo(
         raise UsageError(f"the count is {count}; wanted 1 picture or more")
     recipe, folder = find_recipe(name), Path(pictures)
     module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
-    if isinstance(module, SceneClassifier):
+    if isinstance(module, SceneClassifier | SceneTransformer):
         return _grade_classifier(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
     if isinstance(module, SceneSegmenter):
         return _grade_segmenter(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
@@ -91,7 +93,7 @@ def grade_zoo(
     return _grade_generator(recipe, cast("SceneGenerator", module), before, count, folder)
 
 
-def _grade_classifier(network: SceneClassifier, held_out: Pictures) -> Card:
+def _grade_classifier(network: nn.Module, held_out: Pictures) -> Card:
     accuracy = measure_accuracy(network, held_out)
     rows = tuple(zip(SCENES, accuracy.tolist(), strict=True))
     figures = {"accuracy": float(accuracy.mean()), "worst scene": float(accuracy.min())}

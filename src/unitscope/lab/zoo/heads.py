@@ -22,7 +22,7 @@ from unitscope.errors import NetworkError, SourceError, UsageError, missing_extr
 from unitscope.files import whole_file
 from unitscope.networks.feeding import read_peaks
 from unitscope.networks.load import load_network
-from unitscope.networks.network import Network, spread
+from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line, random_weights
 
@@ -248,17 +248,17 @@ def find_last_linear(network: Network) -> str:
         raise NetworkError(f"{network.name} has no linear layer that a head could stand for")
     name = linear[-1]
     seen: list[tuple[Tensor, Tensor]] = []
-    hook = network.module.get_submodule(name).register_forward_hook(
-        lambda _module, args, output: seen.append((args[0], output))
-    )
     batch = network.blank()
-    try:
-        with evaluation(network.module), torch.no_grad():
-            output = network.module(*spread(batch))
-    except RuntimeError as error:
-        raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
-    finally:
-        hook.remove()
+    with evaluation(network), torch.no_grad():
+        hook = network.module.get_submodule(name).register_forward_hook(
+            lambda _module, args, output: seen.append((args[0], output))
+        )
+        try:
+            output = network.run(batch)
+        except RuntimeError as error:
+            raise NetworkError(f"{network.name} failed on a blank image: {one_line(error)}") from error
+        finally:
+            hook.remove()
     output = getattr(output, "logits", output)
     if len(seen) != 1 or seen[0][0].ndim != 2 or not isinstance(output, Tensor):
         raise NetworkError(f"{name}, the last linear layer of {network.name}, reads no vector an image")

@@ -64,6 +64,7 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("scene-classifier", "classifier", SCENES, 36_000, 2_500, 64, 2e-3),
+        Recipe("scene-transformer", "transformer", SCENES, 36_000, 6_000, 64, 1e-3),
         Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3),
         Recipe("generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, pictures_seed=1001),
     )

@@ -6,7 +6,8 @@ step from the seed and the step alone, so that a training that was stopped goes 
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -25,6 +26,7 @@ from unitscope.lab.zoo.networks import (
 )
 from unitscope.lab.zoo.pictures import Pictures
 from unitscope.lab.zoo.recipes import Recipe
+from unitscope.lab.zoo.transformer import SceneTransformer
 
 R1 = 1.0
 R1_EVERY = 16
@@ -64,6 +66,18 @@ def draw_batch(pictures: Pictures, count: int, seed: int, step: int) -> Batch:
     images[mirrored] = images[mirrored].flip(3)
     labels[mirrored] = labels[mirrored].flip(3)
     return Batch(images, torch.from_numpy(pictures.kinds[chosen]), labels)
+
+
+def move_pictures(
+    images: Float32[Tensor, "n 3 y x"], seed: int, step: int, most: int = 8
+) -> Float32[Tensor, "n 3 y x"]:
+    """Every picture moved by up to `most` pixels each way; what comes in is mirrored at the edge."""
+    moves = np.random.default_rng((seed, step, 1)).integers(0, 2 * most + 1, (len(images), 2)).tolist()
+    height, width = images.shape[2:]
+    wider = functional.pad(images, (most,) * 4, mode="reflect")
+    return torch.stack(
+        [one[:, y : y + height, x : x + width] for one, (y, x) in zip(wider, moves, strict=True)]
+    )
 
 
 def take_step(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
@@ -121,14 +135,36 @@ class ClassifierTrainer(NetworkTrainer):
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
         super().__init__(SceneClassifier(len(recipe.scenes)), recipe.rate, 1e-2)
         self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.precision: Callable[[], AbstractContextManager[object]] = half_precision
+
+    def draw(self, step: int) -> Batch:
+        """The pictures of a step."""
+        return draw_batch(self.pictures, self.batch, self.seed, step)
 
     def find_loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        batch = draw_batch(self.pictures, self.batch, self.seed, step)
-        with half_precision():
+        batch = self.draw(step)
+        with self.precision():
             logits = self.network(batch.images)
         loss = functional.cross_entropy(logits.float(), batch.kinds, label_smoothing=0.05)
         right = (logits.argmax(1) == batch.kinds).float().mean()
         return loss, {"loss": loss.item(), "accuracy": right.item()}
+
+
+class TransformerTrainer(ClassifierTrainer):
+    """The same for the transformer, in single precision, averaged, over pictures that are moved about.
+
+    Without moves it learns by heart what stands in which patch.
+    """
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
+        network = SceneTransformer(len(recipe.scenes))
+        NetworkTrainer.__init__(self, network, recipe.rate, 0.05, averaged=True)
+        self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
+        self.precision = nullcontext
+
+    def draw(self, step: int) -> Batch:
+        batch = super().draw(step)
+        return replace(batch, images=move_pictures(batch.images, self.seed, step))
 
 
 class SegmenterTrainer(NetworkTrainer):
@@ -256,6 +292,7 @@ class GeneratorTrainer:
 
 TRAINERS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
     "classifier": ClassifierTrainer,
+    "transformer": TransformerTrainer,
     "segmenter": SegmenterTrainer,
     "generator": GeneratorTrainer,
 }

@@ -16,6 +16,7 @@ from unitscope.files import whole_file
 from unitscope.lab.world.names import COLOR_IDS, COLORS, MATERIAL_IDS, OBJECT_IDS, PART_IDS, drawn_vocabulary
 from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.recipes import RECIPES, Recipe
+from unitscope.lab.zoo.transformer import SceneTransformer
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
@@ -44,6 +45,8 @@ def build_module(recipe: Recipe) -> nn.Module:
         return SceneGenerator(len(recipe.scenes))
     if recipe.lesson == "segmenter":
         return SceneSegmenter(CLASSES)
+    if recipe.lesson == "transformer":
+        return SceneTransformer(len(recipe.scenes))
     return SceneClassifier(len(recipe.scenes))
 
 
@@ -120,7 +123,7 @@ def load_zoo(name: str, *, weights: Path | None = None, random: int | None = Non
         module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
     if recipe.lesson == "generator":
         return Generator(module, INPUT, (), f"zoo:{name}", latent=(LATENT,), kinds=recipe.scenes)
-    classes = recipe.scenes if recipe.lesson == "classifier" else ()
+    classes = recipe.scenes if recipe.lesson in ("classifier", "transformer") else ()
     return Network(module, INPUT, classes, f"zoo:{name}")
 
 

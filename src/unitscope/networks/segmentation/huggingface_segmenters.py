@@ -14,6 +14,7 @@ from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.huggingface import load_transformers
 from unitscope.networks.segmentation.channel_names import name_channels, read_names
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
+from unitscope.networks.tokens import Tokens
 from unitscope.networks.weights import one_line
 from unitscope.options import check_options, read_number, split_options
 
@@ -110,7 +111,7 @@ def load_semantic(spec: str) -> NetworkSegmenter:
             raise NetworkError(f"{head} is {kind}, which names no pixels; wanted {wanted}")
         wrapped = QueryLogits(module) if kind in _WITH_QUERIES else PixelLogits(module)
         words, plane = name_channels([str(name) for _, name in sorted(config.id2label.items())], named)
-    made = replace(network, module=wrapped.eval(), classes=(), name=spec, prefix_tokens=None)
+    made = replace(network, module=wrapped.eval(), classes=(), name=spec, tokens=Tokens())
     return NetworkSegmenter(made, words, (plane,))
 
 

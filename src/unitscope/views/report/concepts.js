@@ -2,7 +2,7 @@
 /* Every concept with its units, as a table that sorts. */
 
 (() => {
-  const { el, find, state, swatch, concept, ratio, whole, plural } = unitscope;
+  const { el, find, state, swatch, concept, ratio, whole, plural, unitName } = unitscope;
   const LINKS = 4;
   const columns = [
     ["label", "Concept", 1], ["categoryName", "Category", 1], ["detectors", "Detectors", -1],
@@ -65,8 +65,8 @@
     };
     const several = unitscope.layers.length > 1 && state.layer === "";
     const links = row.members.slice(0, LINKS).map(({ place, unit }) => el("a", {
-      href: unitscope.address(place, unit), "aria-label": `unit ${unit} of ${unitscope.layers[place].name}`,
-    }, several ? `${unitscope.layers[place].name} ${unit}` : String(unit)));
+      href: unitscope.address(place, unit), "aria-label": `unit ${unitName(unitscope.layers[place], unit)} of ${unitscope.layers[place].name}`,
+    }, [...(several ? [unitscope.layers[place].name] : []), unitName(unitscope.layers[place], unit)].join(" ")));
     const rest = row.units - links.length;
     return el("tr", {},
       el("th", { scope: "row" }, row.units ? el("button", { type: "button", onclick: open, title: row.label }, row.label) : row.label),

@@ -79,6 +79,7 @@ def describe_layer(layer: LayerDissection, ranks: int | None) -> dict[str, objec
         "confidence": confidence,
         "images": layer.exemplars.images[:, :ranks].tolist(),
         "peaks": [rounded(row) for row in layer.exemplars.peaks[:, :ranks]],
+        **({"heads": layer.heads} if layer.heads else {}),
     }
 
 

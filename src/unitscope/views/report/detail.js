@@ -2,7 +2,7 @@
 /* One unit, large, in a dialog with its own address: #unit/LAYER/NUMBER. */
 
 (() => {
-  const { el, find, swatch, concept, ratio, whole, precise, chance } = unitscope;
+  const { el, find, swatch, concept, ratio, whole, precise, chance, unitName } = unitscope;
   let current = null;
 
   function readAddress() {
@@ -54,7 +54,7 @@
       const target = unitscope.neighbor(place, unit, by);
       return el("button", { type: "button", "aria-label": label, disabled: !target, onclick: () => go(target) }, text);
     };
-    return el("div", { class: "detail-bar" }, el("p", {}, `unit ${unit} · ${layer.name}`),
+    return el("div", { class: "detail-bar" }, el("p", {}, `unit ${unitName(layer, unit)} · ${layer.name}`),
       step(-1, "←", "Previous unit"), step(1, "→", "Next unit"),
       el("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×"));
   }
@@ -65,7 +65,7 @@
     const score = el("p", { class: "score" }, "IoU ", el("strong", {}, ratio(layer.iou[unit])));
     if (sure && !dead && sure.low[unit] !== null) score.append(`  ${ratio(sure.low[unit])}–${ratio(sure.high[unit])}`);
     return el("header", { class: "detail-head" },
-      el("h2", { id: "detail-title" }, el("span", { class: "hidden" }, `Unit ${unit}: `),
+      el("h2", { id: "detail-title" }, el("span", { class: "hidden" }, `Unit ${unitName(layer, unit)}: `),
         named ? swatch(named.category, !layer.detector[unit]) : null,
         el("span", { class: "word", title: word }, word), category ? el("span", { class: "category" }, category) : null),
       dead ? null : score);

@@ -2,7 +2,7 @@
 /* The gallery: which units are shown, in which order, and their cards, a page at a time. */
 
 (() => {
-  const { el, find, state, swatch, concept, ratio, plural } = unitscope;
+  const { el, find, state, swatch, concept, ratio, plural, unitName } = unitscope;
   const PAGE = 48;
   const TILES = 6;
   const BEST = 6;
@@ -74,10 +74,10 @@
     const under = [category, several ? layer.name : ""].filter(Boolean).join(" · ");
     const range = sure && !dead && sure.low[unit] !== null ? `${ratio(sure.low[unit])}–${ratio(sure.high[unit])}` : "";
     const weak = !layer.detector[unit];
-    const spoken = `unit ${unit}, ${word}${category ? `, ${category}` : ""}, IoU ${ratio(layer.iou[unit])}`;
+    const spoken = `unit ${unitName(layer, unit)}, ${word}${category ? `, ${category}` : ""}, IoU ${ratio(layer.iou[unit])}`;
     const head = el("div", { class: "card-head" },
       el("a", { href: address(place, unit), "aria-label": weak ? `${spoken}, not a detector` : spoken },
-        el("span", { class: "number", title: "unit" }, String(unit)), named ? swatch(named.category, weak) : null, el("span", { class: "name", title: word }, word)),
+        el("span", { class: "number", title: "unit" }, unitName(layer, unit)), named ? swatch(named.category, weak) : null, el("span", { class: "name", title: word }, word)),
       el("span", { class: "value", title: "IoU" }, dead ? "" : ratio(layer.iou[unit])),
       el("span", { class: "under", title: under }, under),
       el("span", { class: "range", title: "95 % interval" }, range));
@@ -141,7 +141,7 @@
       const layer = unitscope.layers[place];
       const { named, word, category } = describe(layer, unit);
       return el("li", {}, unitscope.tile(place, unit, 0, unitscope.loadMasks(place, unit), true),
-        el("a", { href: address(place, unit), "aria-label": `${word}, ${category}, unit ${unit} of ${layer.name}, IoU ${ratio(layer.iou[unit])}` },
+        el("a", { href: address(place, unit), "aria-label": `${word}, ${category}, unit ${unitName(layer, unit)} of ${layer.name}, IoU ${ratio(layer.iou[unit])}` },
           swatch(named.category), el("span", { class: "name", title: word }, word),
           el("span", { class: "ratio" }, ratio(layer.iou[unit]))));
     }));

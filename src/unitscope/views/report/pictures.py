@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from unitscope.concepts.frames import Frame
+from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError
@@ -61,7 +61,9 @@ def shrink(image: np.ndarray, frame: Frame) -> Image.Image:
     left, top, right, bottom = frame.box(*image.shape[:2])
     scale = min(1.0, LONGER_SIDE / max(right - left, bottom - top))
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, (left, top, right, bottom))
+    return Image.fromarray(show_bands(image)).resize(
+        size, Image.Resampling.LANCZOS, (left, top, right, bottom)
+    )
 
 
 def tile_aspect(pictures: dict[int, Picture]) -> float:

@@ -49,6 +49,12 @@ const unitscope = (() => {
     return `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
   }
 
+  /* What a unit is called: HEAD.UNIT for one of a head of attention, else its number. */
+  function unitName(layer, unit) {
+    const size = layer.heads ? layer.iou.length / layer.heads : 0;
+    return size ? `${Math.floor(unit / size)}.${unit % size}` : String(unit);
+  }
+
   /* Masks come in chunks of units, each a script that calls addMasks. */
   function addMasks(layer, chunk, values) {
     masks.set(`${layer}-${chunk}`, values);
@@ -188,7 +194,7 @@ const unitscope = (() => {
   }
 
   return {
-    run: null, layers: [], state, el, find, swatch, concept, ratio, whole, precise, chance, plural,
+    run: null, layers: [], state, el, find, swatch, concept, ratio, whole, precise, chance, plural, unitName,
     addMasks, loadMasks, filterConcept, start,
   };
 })();

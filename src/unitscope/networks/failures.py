@@ -1,0 +1,34 @@
+"""What is said of a forward pass that failed, and what to do about it."""
+
+import re
+
+from unitscope.errors import NetworkError
+from unitscope.networks.network import Input
+from unitscope.networks.structures import describe
+from unitscope.networks.weights import one_line
+
+_LACKS = re.compile(r"missing \d+ required .*argument")
+_OF_CHANNELS = re.compile(r"(?<!per )channel")
+_OF_SIZE = re.compile(r"\b(size|shape|height|width|dimension|resolution|divisible)", re.IGNORECASE)
+
+
+def tell_failure(name: str, batch: Input, error: Exception) -> NetworkError:
+    """The error of a network that failed on a batch, in one line with advice where its words tell."""
+    if isinstance(batch, tuple):
+        shapes = " and ".join(describe(part) for part in batch)
+        return NetworkError(f"{name} failed on an input of {shapes}: {one_line(error)}")
+    size = " x ".join(map(str, batch.shape[-2:]))
+    said = f"{name} failed on an input of {size} pixels: {one_line(error)}"
+    return NetworkError(f"{said}{_advise(str(error), batch.shape[1])}")
+
+
+def _advise(said: str, channels: int) -> str:
+    """What to do about an error of a forward pass, as far as its words tell."""
+    if _LACKS.search(said):
+        return "; it takes more than an image: say how it is run, Network(module, forward=...)"
+    if _OF_CHANNELS.search(said):
+        given = f"; it was given {channels} channel{'s' * (channels != 1)}: "
+        if channels == 1:
+            return given + 'Preprocessing(channels="rgb") gives it the three colors'
+        return given + 'if it wants one, say Preprocessing(channels="gray"), else wrap it in a module'
+    return "; try another size" if _OF_SIZE.search(said) else ""

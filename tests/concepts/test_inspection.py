@@ -46,7 +46,7 @@ def animals(tmp_path: Path) -> Path:
 
 
 def test_counts_are_images_and_coverage_in_whole_images(animals: Path) -> None:
-    report = check_source(f"folder:{animals}")
+    report = check_source(f"folder:{animals},bare=in")
     found = {count.concept.name: (count.images, count.coverage) for count in report.concepts}
     assert found == {"cat": (2, 1.0), "dog": (1, 0.5), "cow": (0, 0.0)}
     assert (report.images, report.readable, report.labelled) == (3, 3, 2)

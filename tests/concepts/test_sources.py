@@ -53,7 +53,7 @@ def test_broden_opens_by_its_text(tmp_path: Path) -> None:
         ("segmenter:zoo:segmenter", "'segmenter:zoo:segmenter' is no source of concepts"),
         (
             "folder:DIR,colour=red",
-            "folder has no option 'colour'; it has category, split, masks, limit, shuffle, half",
+            "folder has no option 'colour'; it has category, split, masks, bare, limit, shuffle, half",
         ),
         (
             "broden:DIR,category=x",

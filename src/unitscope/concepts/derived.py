@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
 
@@ -45,6 +46,12 @@ def source_spec(source: ConceptSource) -> str:
     if isinstance(spec, str):
         return spec
     return f"{type(source).__qualname__} of {len(source)} images, {len(source.vocabulary)} concepts"
+
+
+def find_left_out(source: ConceptSource) -> tuple[LeftOut, ...]:
+    """What the source, or the one that it is made from, says that it does not use of its folder."""
+    found = (getattr(one, "left_out", None) for one in walk(source))
+    return next((one for one in found if one is not None), ())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,14 @@
 """What is in a source of concepts, and what is wrong with it."""
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.concepts.derived import source_digest, source_spec
+from unitscope.concepts.derived import find_left_out, source_digest, source_spec
+from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import UnitscopeError
@@ -41,7 +42,8 @@ class ConceptCount:
 class Report(Result):
     """What `check_source` found.
 
-    `labelled` images have a label of any kind; `void` is the mean share of pixels of unknown truth.
+    `labelled` images have a label of any kind; `void` is the mean share of pixels of unknown truth;
+    `left_out` counts the files that the source does not use.
     """
 
     spec: str
@@ -52,6 +54,7 @@ class Report(Result):
     void: float
     concepts: tuple[ConceptCount, ...]
     problems: tuple[Problem, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def empty(self) -> tuple[Concept, ...]:
@@ -83,6 +86,7 @@ class Report(Result):
             names = ", ".join(concept.name for concept in self.empty[:_SHOWN])
             more = f" and {len(self.empty) - _SHOWN} more" if len(self.empty) > _SHOWN else ""
             lines.append(f"never occur: {names}{more}")
+        lines += map(str, self.left_out)
         lines.append(f"{len(self.problems)} problems" if self.problems else "nothing is wrong")
         lines += [f"  {problem.place}: {problem.message}" for problem in self.problems[:_SHOWN]]
         if len(self.problems) > _SHOWN:
@@ -93,8 +97,10 @@ class Report(Result):
         """The report as plain dictionaries and lists, complete."""
         concepts, problems = (table.records() for table in self.tables().values())
         empty = [concept.name for concept in self.empty]
-        facts = {name: value for name, value in vars(self).items() if name not in ("concepts", "problems")}
-        return {**facts, "concepts": concepts, "empty": empty, "problems": problems}
+        told = ("concepts", "problems", "left_out")
+        facts = {name: value for name, value in vars(self).items() if name not in told}
+        left_out = [asdict(one) for one in self.left_out]
+        return {**facts, "concepts": concepts, "empty": empty, "problems": problems, "left_out": left_out}
 
 
 def check_source(source: ConceptSource | str) -> Report:
@@ -139,6 +145,7 @@ def check_source(source: ConceptSource | str) -> Report:
             for concept in opened.vocabulary
         ),
         tuple(problems),
+        find_left_out(opened),
     )
 
 

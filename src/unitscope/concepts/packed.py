@@ -34,7 +34,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, writing
 
-VERSION = 1
+VERSION = 2
 _LEVEL = 1
 _STALE_SECONDS = 600.0
 

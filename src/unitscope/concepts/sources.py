@@ -15,7 +15,7 @@ from unitscope.plugins import SOURCES, Kind, find_kind, say_kinds
 def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> ConceptSource:
     """The source that a text names, of all that need no network.
 
-    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR]`: `open_folder`
+    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
@@ -72,9 +72,9 @@ def _open_broden(place: str, options: Mapping[str, str]) -> ConceptSource:
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
         lambda place, options: open_folder(place, **options),
-        "folder:DIR[,category=NAME,split=NAME,masks=DIR]",
+        "folder:DIR[,category=NAME,split=NAME,masks=DIR,bare=in]",
         "images with masks, or in folders named by what they show",
-        ("category", "split", "masks"),
+        ("category", "split", "masks", "bare"),
     ),
     "broden": Kind(
         _open_broden,

@@ -274,7 +274,7 @@ def test_pictures_of_other_bands_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"1\.npy has 4 bands of uint8, images before it 5"):
         pack_source(source, Frame((8, 8), (8, 8)), tmp_path / "cache")
     Image.fromarray(pictures[0][..., :3]).save(tmp_path / "photograph.png")
-    assert open_folder(tmp_path).images == ("photograph.png",)
+    assert open_folder(tmp_path).keys == ("photograph.png",)
 
 
 def test_bands_are_attacked_and_explained() -> None:

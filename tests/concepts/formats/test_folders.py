@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unitscope.concepts.formats.folders import FolderSource, open_folder
+from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import SourceError, UsageError
 
@@ -34,7 +36,7 @@ def write_set(root: Path, classes: object, mask: np.ndarray = MASK) -> Path:
     return root
 
 
-def named(source: FolderSource) -> dict[str, int]:
+def named(source: AnnotatedSource) -> dict[str, int]:
     return {concept.name: concept.id for concept in source.vocabulary}
 
 
@@ -113,9 +115,14 @@ def test_a_palette_mask_is_its_indices(tmp_path: Path) -> None:
     assert open_folder(tmp_path)[0].planes.tolist() == [[[1, 2, 2], [3, 3, 1]]]
 
 
-def test_an_image_without_mask_is_unlabelled(tmp_path: Path) -> None:
+def test_an_image_without_mask_is_left_out_or_unlabelled(tmp_path: Path) -> None:
     write_image(write_set(tmp_path, ["void", "cat", "dog"]) / "images" / "sub" / "b.jpg")
-    source = open_folder(tmp_path)
+    without = open_folder(tmp_path)
+    assert without.keys == ("a.png",)
+    assert without.left_out == (LeftOut("without a label", 1, ("images/sub/b.jpg",)),)
+    source = open_folder(tmp_path, bare="in")
+    assert source.left_out == ()
+    assert source.spec == f"folder:{tmp_path},bare=in"
     assert [source[i].key for i in range(2)] == ["a.png", "sub/b.jpg"]
     assert source[1].planes.shape == (0, 1, 1)
     assert source[1].void is None
@@ -133,7 +140,9 @@ def test_images_alone_have_no_concepts(tmp_path: Path) -> None:
 def test_folder_names_label_whole_images(tmp_path: Path) -> None:
     for name in ("street/b.png", "kitchen/a.jpg", "street/c.webp", "loose.png", ".hidden/x.png"):
         write_image(tmp_path / name)
-    source = open_folder(tmp_path)
+    assert open_folder(tmp_path).keys == ("kitchen/a.jpg", "street/b.png", "street/c.webp")
+    source = open_folder(tmp_path, bare="in")
+    assert source.left_out == (LeftOut("hidden", 1, (".hidden/x.png",)),)
     assert [source[i].key for i in range(4)] == [
         "kitchen/a.jpg",
         "loose.png",
@@ -155,8 +164,8 @@ def test_a_split_keeps_the_images_it_lists(tmp_path: Path) -> None:
     write_set(tmp_path, ["void", "cat", "dog"])
     write_image(tmp_path / "images" / "b.png")
     (tmp_path / "splits.json").write_text('{"train": ["a"], "test": ["b.png"], "none": ["x"]}')
-    assert open_folder(tmp_path, split="train").images == ("a.png",)
-    assert open_folder(tmp_path, split="test").images == ("b.png",)
+    assert open_folder(tmp_path, split="train").keys == ("a.png",)
+    assert open_folder(tmp_path, split="test", bare="in").keys == ("b.png",)
     with pytest.raises(UsageError, match="its splits are 'train', 'test'"):
         open_folder(tmp_path, split="val")
     with pytest.raises(SourceError, match="lists none"):
@@ -184,7 +193,7 @@ def test_a_palette_picture_with_transparency_is_read(tmp_path: Path) -> None:
 
 def test_a_mask_of_another_size_is_told_with_both_sizes(tmp_path: Path) -> None:
     source = open_folder(write_set(tmp_path, ["void", "cat", "dog"], MASK[:1]))
-    with pytest.raises(SourceError, match=r"masks/a\.png: the mask is 3x1 pixels, its image a\.png is 3x2"):
+    with pytest.raises(SourceError, match=r"images/a\.png: the picture is 3x2 pixels, its labels 3x1"):
         source[0]
 
 
@@ -296,10 +305,10 @@ def test_the_digest_follows_contents_and_options_but_not_times(tmp_path: Path) -
     second = open_folder(tmp_path).digest
     assert second != first
     write_image(tmp_path / "images" / "b.png")
-    assert open_folder(tmp_path).digest not in (first, second)
+    assert open_folder(tmp_path, bare="in").digest not in (first, second)
 
 
 def test_a_mask_of_no_image_is_remarked(tmp_path: Path) -> None:
     write_set(tmp_path, ["void", "cat", "dog"])
     write_mask(tmp_path / "masks" / "z.png", MASK)
-    assert list(open_folder(tmp_path).audit()) == [("masks/z.png", "no image has this mask's name")]
+    assert list(open_folder(tmp_path).audit()) == [("masks/z.png", "a mask without a picture of its name")]

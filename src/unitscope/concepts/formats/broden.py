@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from unitscope.concepts.formats import broden_tables
+from unitscope.concepts.formats.annotated import digest_files
 from unitscope.concepts.formats.broden_tables import IndexRow
-from unitscope.concepts.formats.folders import digest_files
 from unitscope.concepts.formats.pictures import read_image, read_label, read_size
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes

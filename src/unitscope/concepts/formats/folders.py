@@ -5,126 +5,69 @@ Two layouts are read::
     DIR/images/*.jpg  DIR/masks/*.png  DIR/classes.json      pixels with names
     DIR/street/*.jpg  DIR/kitchen/*.jpg                      images with names
 
-In the first, a mask belongs to the image of the same stem; images without a mask are unlabelled. The two
-folders may have other names when both are given. What the masks' numbers mean, and how several layers of
-masks are declared, is described in `unitscope.concepts.formats.mask_classes`. In the second, the name of
-the folder is a label of the whole image, a scene unless said otherwise (by the `category` argument or a
-`classes.json` that holds `{"category": "texture"}`); images at the top have no label, so a flat folder of
-images is a source without concepts. An optional `splits.json` maps the names of splits to lists of images.
+In the first, a mask belongs to the image of the same stem. The two folders may have other names when both
+are given. What the masks' numbers mean, and how several layers of masks are declared, is described in
+`unitscope.concepts.formats.mask_classes`. In the second, a folder's name is a label of the whole image, a
+scene unless said otherwise (by the `category` argument or a `classes.json` that holds
+`{"category": "texture"}`); a folder called after a part of a data set (`train`, `val`, `images`) is none. A
+flat folder of images is a source without concepts. An optional `splits.json` maps the names of splits to
+lists of images.
+
+An image without any label among labelled ones (without a mask, or outside the named folders) is left out, as
+Network Dissection leaves such images out of Broden (section 2.1 of its CVPR text): what nobody has looked at
+is not known to lack the concept. `bare=in` takes it in, as an image without any of the concepts.
 
 Images may be .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff; in a folder without such also .npy, arrays of
-(y, x, band). TIFF files may have any number of bands. An EXIF orientation is not applied: masks
-are drawn over stored pixels.
+(y, x, band). TIFF files may have any number of bands. All other files are counted.
 """
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import numpy as np
-
-from unitscope.axes import Planes, Void
+from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles, keep_pictures
 from unitscope.concepts.formats.bands import ARRAY_SUFFIX
-from unitscope.concepts.formats.mask_classes import FILE_NAME, ClassFile, MaskLayer, read_classes, read_json
-from unitscope.concepts.formats.pictures import MASK_SUFFIXES, find_pictures, read_image, read_mask
-from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes
+from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.mask_classes import FILE_NAME, ClassFile, read_classes, read_json
+from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES, looks_like_mask
+from unitscope.concepts.formats.published import recognize
+from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 SPLITS_FILE = "splits.json"
+BARE = ("out", "in")
+
+NO_PICTURE = "neither a picture nor a mask"
+UNLABELLED = "without a label"
+UNMATCHED = "a mask without a picture of its name"
+DOUBLED = "pictures that share a mask's name"
+SECOND = "several masks for one picture"
+
+_PARTS = re.compile(
+    r"(train|val|test)\d*|training|validation|testing|valid|dev|trainval|images?|imgs?|pictures|photos|jpegimages"
+    r"|leftimg8bit|data|dataset|all",
+    re.IGNORECASE,
+)
+"""Names of folders that say which part of a data set lies there, and nothing about what pictures show."""
+_MASKS = re.compile(
+    r"masks?|labels?|annotations?|.*annot|gt|gtfine|gtcoarse|ground_?truth|segmentation.*|stuffthingmaps.*",
+    re.IGNORECASE,
+)
+"""Names of folders that hold masks."""
+_LOOKED_AT = 6
 
 
-@dataclass(frozen=True, eq=False)
-class FolderSource:
-    """Images of a folder, with the concepts of their masks or of their folders' names.
+@dataclass(frozen=True)
+class _Joined:
+    """Pictures with their masks, and pairs of reason and file of all that fits nothing."""
 
-    Opened by `open_folder`. `images` are paths relative to `image_root`, sorted, which are also the
-    examples' keys; `labels` the concepts of whole images; `masks` holds for every layer the mask file of
-    a stem.
-    """
-
-    root: Path
-    image_root: Path
-    images: tuple[str, ...]
-    vocabulary: Vocabulary
-    labels: tuple[tuple[int, ...], ...]
-    layers: tuple[MaskLayer, ...] = ()
-    masks: tuple[dict[str, Path], ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int, /) -> Example:
-        """The example; raises `SourceError` where its image or a mask of it cannot be used."""
-        key = self.images[index]
-        image = read_image(self.image_root / key)
-        planes, void = self._read_masks(key, (image.shape[0], image.shape[1]))
-        return Example(key, image, planes, self.labels[index], void)
-
-    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
-        """The key of an example and the labels of its whole image."""
-        return self.images[index], self.labels[index]
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of all examples."""
-        return self.images
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.root.resolve().name
-
-    @property
-    def spec(self) -> str:
-        """The text that opens this source again."""
-        paired = any(key == "masks" for key, _ in self.options)
-        place = self.image_root if paired else self.root
-        return ",".join([f"folder:{place}", *(f"{key}={value}" for key, value in self.options)])
-
-    def list_files(self) -> list[Path]:
-        """All images, then all masks."""
-        files = [self.image_root / image for image in self.images]
-        return files + [mask for masks in self.masks for mask in masks.values()]
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over options, names and sizes of all files, and the contents of the .json files."""
-        texts = [self.root / name for name in (FILE_NAME, SPLITS_FILE)]
-        options = sorted(option for option in self.options if option[0] != "masks")  # a place, no choice
-        return digest_files(self.root, self.list_files(), texts, f"folder {options}")
-
-    def audit(self) -> Iterator[tuple[str, str]]:
-        """What reading never meets: masks that belong to no image, as pairs of file and remark."""
-        if any(key == "split" for key, _ in self.options):
-            return
-        stems = {_stem(image) for image in self.images}
-        for masks in self.masks:
-            for stem, path in masks.items():
-                if stem not in stems:
-                    yield path.relative_to(self.root).as_posix(), "no image has this mask's name"
-
-    def _read_masks(self, key: str, size: tuple[int, int]) -> tuple[Planes, Void | None]:
-        planes, void = [], np.zeros(size, bool)
-        for layer, masks in zip(self.layers, self.masks, strict=True):
-            path = masks.get(_stem(key))
-            if path is None:
-                continue
-            values = read_mask(path)
-            if values.shape != size:
-                image = f"its image {PurePosixPath(key).name} is {size[1]}x{size[0]}"
-                found = f"the mask is {values.shape[1]}x{values.shape[0]} pixels"
-                raise SourceError(f"{path}: {found}, {image}; make them the same size")
-            unknown = values[~layer.known[values]]
-            if unknown.size:
-                lack = f"which {FILE_NAME} does not name; add it there"
-                raise SourceError(f"{path}: the mask holds id {unknown[0]}, {lack}")
-            planes.append(layer.concept_ids[values])
-            void |= layer.void[values]
-        return np.stack(planes) if planes else no_planes(), void if void.any() else None
+    images: list[str]
+    masks: list[dict[str, str]]
+    left_out: list[tuple[str, str]]
 
 
 def open_folder(
@@ -133,15 +76,18 @@ def open_folder(
     category: str | None = None,
     split: str | None = None,
     masks: str | Path | None = None,
-) -> FolderSource:
+    bare: str = "out",
+) -> AnnotatedSource:
     """A folder of images, with masks or with folder names as labels.
 
     `category` replaces the categories of `classes.json`; `split` keeps the images that `splits.json`
     lists under that name. With `masks`, `path` holds the images and `masks` their masks, whatever the names
-    of the two; `classes.json` and `splits.json` lie in the folder that holds both.
+    of the two; `classes.json` and `splits.json` lie in the folder that holds both. `bare` says whether images
+    without any label are left "out" or taken "in".
 
-    Raises `SourceError` where there is no image, or `classes.json` is missing or wrong; `UsageError`
-    where `path` or `masks` is no folder or the split is unknown.
+    Raises `SourceError` where there is no image, no mask belongs to one, `classes.json` is missing or wrong,
+    or masks would be taken for pictures; `UsageError` where `path` or `masks` is no folder, the split is
+    unknown, or the folder is a published data set that a word of its own opens.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -157,26 +103,40 @@ def open_folder(
     if not root.is_dir():
         wanted = "one of images, or one that holds images/ and masks/"
         raise UsageError(f"{root} is not a folder; wanted {wanted}")
+    if bare not in BARE:
+        raise UsageError(f"bare={bare!r}: wanted out or in")
     if masks is not None:
-        source = _open_pair(root, Path(masks), category)
-    elif (root / "images").is_dir():
-        source = _open_masked(root, category)
+        source = _open_pair(root, Path(masks), category, bare)
+    elif (root / FILE_NAME).is_file() and (root / "images").is_dir():
+        source = _open_masked(root, category, bare)
     else:
-        source = _open_named(root, category)
+        word = recognize(root)
+        if word is not None:
+            raise UsageError(f"{root} is a published data set; open it as {word}")
+        source = (
+            _open_masked(root, category, bare)
+            if (root / "images").is_dir()
+            else _open_named(root, category, bare)
+        )
     if split is not None:
         source = keep_split(source, split)
     place = None if masks is None else str(Path(masks).resolve())
-    given = (("category", category), ("split", split), ("masks", place))
+    given = (
+        ("category", category),
+        ("split", split),
+        ("masks", place),
+        ("bare", bare if bare != "out" else None),
+    )
     return replace(source, options=tuple((key, value) for key, value in given if value is not None))
 
 
-def list_splits(source: FolderSource) -> tuple[str, ...]:
+def list_splits(source: AnnotatedSource) -> tuple[str, ...]:
     """The names of the splits of a folder, as in its `splits.json`; none where there is no such file."""
     path = source.root / SPLITS_FILE
     return tuple(_read_splits(path)) if path.is_file() else ()
 
 
-def keep_split(source: FolderSource, split: str) -> FolderSource:
+def keep_split(source: AnnotatedSource, split: str) -> AnnotatedSource:
     """The same folder with the images of a split alone.
 
     Raises `UsageError` where the split is unknown, `SourceError` where it lists none of the images.
@@ -190,35 +150,24 @@ def keep_split(source: FolderSource, split: str) -> FolderSource:
         names = ", ".join(map(repr, splits))
         raise UsageError(f"{source.root} has no split {split!r}; its splits are {names}")
     wanted = {str(name) for name in splits[split]}
-    pairs = zip(source.images, source.labels, strict=True)
-    kept = {image: labels for image, labels in pairs if wanted & {image, _stem(image)}}
-    if not kept:
+    places = [place for place, key in enumerate(source.keys) if wanted & {key, _stem(key)}]
+    if not places:
         raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
     options = (*source.options, ("split", split))
-    return replace(source, images=tuple(kept), labels=tuple(kept.values()), options=options)
+    return replace(keep_pictures(source, places), options=options, wrong=())
 
 
-def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
-    """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
-    digest = hashlib.sha256(head.encode())
-    for path in files:
-        size = path.stat().st_size if path.is_file() else -1
-        digest.update(f"\n{path.relative_to(root).as_posix()} {size}".encode("utf-8", "surrogateescape"))
-    for path in texts:
-        if path.is_file():
-            digest.update(f"\n{path.name}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _open_masked(root: Path, category: str | None) -> FolderSource:
+def _open_masked(root: Path, category: str | None, bare: str) -> AnnotatedSource:
     has_classes = (root / FILE_NAME).is_file()
     if not has_classes and (root / "masks").is_dir():
         raise SourceError(f"{root}: masks/ needs a {FILE_NAME} that names its ids; add one")
     classes = read_classes(root / FILE_NAME, category) if has_classes else ClassFile()
-    return _join_masks(root, root / "images", classes, [root / layer.folder for layer in classes.layers])
+    listing = list_folder(root)
+    folders = [layer.folder for layer in classes.layers]
+    return _join_masks(root, "images", classes, listing, folders, bare)
 
 
-def _open_pair(images: Path, masks: Path, category: str | None) -> FolderSource:
+def _open_pair(images: Path, masks: Path, category: str | None, bare: str) -> AnnotatedSource:
     """Images and masks in two folders that were both named."""
     if not masks.is_dir():
         raise UsageError(f"{masks} is not a folder; wanted the one that holds the masks of {images}")
@@ -233,45 +182,181 @@ def _open_pair(images: Path, masks: Path, category: str | None) -> FolderSource:
     if len(classes.layers) != 1:
         wanted = f"one for the masks in {masks.name}/, or open the folder as folder:{root}"
         raise SourceError(f"{root / FILE_NAME} names {len(classes.layers)} layers of masks; wanted {wanted}")
-    return _join_masks(root, images, classes, [masks])
+    both = [os.path.relpath(place, root).replace(os.sep, "/") for place in (images, masks)]
+    parts = [list_folder(place) for place in (images, masks)]
+    names = tuple(f"{one}/{name}" for one, part in zip(both, parts, strict=True) for name in part.names)
+    left_out = [
+        (why, f"{one}/{name}") for one, part in zip(both, parts, strict=True) for why, name in part.left_out
+    ]
+    listing = Listing(root, tuple(sorted(names)), tuple(left_out))
+    return _join_masks(root, both[0], classes, listing, [both[1]], bare)
 
 
-def _join_masks(root: Path, image_root: Path, classes: ClassFile, folders: list[Path]) -> FolderSource:
-    images = _find_images(root, image_root)
-    found = ((folder, find_pictures(folder, MASK_SUFFIXES)) for folder in folders)
-    masks = tuple({_stem(name): folder / name for name in names} for folder, names in found)
-    labels = ((),) * len(images)
-    return FolderSource(root, image_root, images, classes.vocabulary, labels, classes.layers, masks)
+def _join_masks(
+    root: Path, images: str, classes: ClassFile, listing: Listing, folders: Sequence[str], bare: str
+) -> AnnotatedSource:
+    joined = _match(listing, images, folders)
+    labelled = {image for masks in joined.masks for image in masks}
+    left_out, kept = [*listing.left_out, *joined.left_out], joined.images
+    if folders and not labelled:
+        raise _no_masks(root, images, folders, listing)
+    if folders and bare == "out":
+        left_out += [(UNLABELLED, f"{images}/{name}") for name in kept if name not in labelled]
+        kept = [name for name in kept if name in labelled]
+    place = root / images
+    layers = tuple(
+        MaskFiles(root / folder, masks, layer.values)
+        for folder, masks, layer in zip(folders, joined.masks, classes.layers, strict=True)
+    )
+    wrong = tuple((name, why) for why, name in joined.left_out if why in (UNMATCHED, DOUBLED, SECOND))
+    return AnnotatedSource(
+        "folder",
+        str(root if (root / "images") == place else place),
+        root,
+        PictureFiles(place, tuple(kept)),
+        classes.vocabulary,
+        layers=layers,
+        texts=(root / FILE_NAME, root / SPLITS_FILE),
+        left_out=count_left_out(left_out),
+        wrong=wrong,
+    )
 
 
-def _open_named(root: Path, category: str | None) -> FolderSource:
+def _match(listing: Listing, images: str, folders: Sequence[str]) -> _Joined:
+    """Pictures, with their masks by layer; all names below the folders of each."""
+    pictures = _choose_images(listing, images)
+    stems = Counter(_stem(name) for name in pictures)
+    taken = {f"{images}/{name}" for name in pictures} | {FILE_NAME, SPLITS_FILE}
+    left_out: list[tuple[str, str]] = []
+    doubled = {name for name in pictures if folders and stems[_stem(name)] > 1}
+    masks: list[dict[str, str]] = []
+    for folder in folders:
+        found = [name for name in _below(listing, folder) if _suffix(name) in MASK_SUFFIXES]
+        taken |= {f"{folder}/{name}" for name in found}
+        counts = Counter(map(_stem, found))
+        several = [name for name in found if counts[_stem(name)] > 1]
+        left_out += [(SECOND, f"{folder}/{name}") for name in several]
+        left_out += [(UNMATCHED, f"{folder}/{name}") for name in found if not stems[_stem(name)]]
+        by_stem = {_stem(name): name for name in found if counts[_stem(name)] == 1}
+        masks.append(
+            {
+                name: by_stem[_stem(name)]
+                for name in pictures
+                if _stem(name) in by_stem and name not in doubled
+            }
+        )
+    left_out += [(DOUBLED, f"{images}/{name}") for name in pictures if name in doubled]
+    left_out += [(NO_PICTURE, name) for name in listing.names if name not in taken]
+    return _Joined([name for name in pictures if name not in doubled], masks, left_out)
+
+
+def _no_masks(root: Path, images: str, folders: Sequence[str], listing: Listing) -> SourceError:
+    """Why no picture has a mask, with names that should have been alike."""
+    pictures = _choose_images(listing, images)
+    stems = Counter(map(_stem, pictures))
+    twins = [name for name in pictures if stems[_stem(name)] > 1][:2]
+    if twins:
+        return SourceError(
+            f"{root / images}: {' and '.join(twins)} share one mask; keep one picture of each name"
+        )
+    names = _below(listing, folders[0])
+    if not names:
+        return SourceError(
+            f"{root / folders[0]} holds no masks; put one there for each picture, or open {images}/ alone"
+        )
+    lossy = [name for name in names if _suffix(name) not in MASK_SUFFIXES]
+    if len(lossy) == len(names):
+        reason = f"{names[0]} is no mask: its format keeps no exact numbers"
+        return SourceError(f"{root / folders[0]}: {reason}; store masks as PNG")
+    pair = f"{pictures[0]} and {names[0]}, for example"
+    return SourceError(
+        f"{root}: no mask in {folders[0]}/ has the name of a picture in {images}/ ({pair}); rename them"
+    )
+
+
+def _open_named(root: Path, category: str | None, bare: str) -> AnnotatedSource:
     if (root / FILE_NAME).is_file():
         classes = read_classes(root / FILE_NAME, category)
         if classes.layers:
             reason = "names mask classes, but there is no images/ folder beside it"
             raise SourceError(f"{root}: {FILE_NAME} {reason}")
         category = classes.category
-    images = _find_images(root, root)
-    folders = [PurePosixPath(image).parent.as_posix() for image in images]
-    ids = {name: number for number, name in enumerate(sorted({*folders} - {"."}), start=1)}
-    labels = tuple((ids[folder],) if folder in ids else () for folder in folders)
-    concepts = tuple(Concept(number, name, category or "scene") for name, number in ids.items())
-    return FolderSource(root, root, images, Vocabulary(concepts), labels)
+    listing = list_folder(root)
+    images = _choose_images(listing, "")
+    _refuse_masks(root, images)
+    folders = {folder: name_folder(folder) for folder in {_parent(image) for image in images}}
+    ids = {name: number for number, name in enumerate(sorted({*folders.values()} - {""}), start=1)}
+    taken = {*images, FILE_NAME, SPLITS_FILE}
+    left_out = [*listing.left_out, *((NO_PICTURE, name) for name in listing.names if name not in taken)]
+    if ids and bare == "out":
+        left_out += [(UNLABELLED, image) for image in images if not folders[_parent(image)]]
+        images = [image for image in images if folders[_parent(image)]]
+    whole = {folder: (ids[name],) if name else () for folder, name in folders.items()}
+    return AnnotatedSource(
+        "folder",
+        str(root),
+        root,
+        PictureFiles(root, tuple(images)),
+        Vocabulary(tuple(Concept(number, name, category or "scene") for name, number in ids.items())),
+        labels=tuple(whole[_parent(image)] for image in images),
+        texts=(root / FILE_NAME, root / SPLITS_FILE),
+        left_out=count_left_out(left_out),
+    )
 
 
-def _find_images(root: Path, folder: Path) -> tuple[str, ...]:
-    found = tuple(find_pictures(folder) or find_pictures(folder, frozenset({ARRAY_SUFFIX})))
+def name_folder(folder: str) -> str:
+    """What a folder's path says about its pictures, without names that only say which part of a set it is.
+
+    >>> name_folder("train/kitchen"), name_folder("val"), name_folder("a/abbey")
+    ('kitchen', '', 'a/abbey')
+    """
+    return "/".join(part for part in folder.split("/") if part != "." and not _PARTS.fullmatch(part))
+
+
+def _refuse_masks(root: Path, images: Iterable[str]) -> None:
+    """Raises `SourceError` where pictures of a folder are masks by the folder's name or by their look."""
+    groups: dict[str, list[str]] = {}
+    for image in images:
+        groups.setdefault(_parent(image), []).append(image)
+    for folder, names in groups.items():
+        called = any(_MASKS.fullmatch(part) for part in folder.split("/"))
+        some = names[:: max(1, len(names) // _LOOKED_AT)]
+        if called or all(looks_like_mask(root / name) for name in some):
+            seen = "is called like masks" if called else f"holds what looks like masks ({some[0]})"
+            advice = "say folder:DIR,masks=DIR with a classes.json above both, or take them out"
+            raise SourceError(f"{root}: the folder {folder}/ {seen}, which are no pictures; {advice}")
+
+
+def _choose_images(listing: Listing, folder: str) -> list[str]:
+    names = _below(listing, folder)
+    found = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
+    found = found or [name for name in names if _suffix(name) == ARRAY_SUFFIX]
     if not found:
-        raise SourceError(f"{root}: no images (.jpg, .png, .webp, .bmp, .tif, .npy) were found in it")
+        raise SourceError(f"{listing.root}: no images (.jpg, .png, .webp, .bmp, .tif, .npy) were found in it")
     return found
 
 
-def _read_splits(path: Path) -> dict[str, list[object]]:
+def _below(listing: Listing, folder: str) -> list[str]:
+    start = len(folder) + 1 if folder else 0
+    return [name[start:] for name in listing.choose(folder)]
+
+
+def _read_splits(path: Path) -> Mapping[str, list[object]]:
     splits = read_json(path)
     if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
         raise SourceError(f"{path}: wanted an object that maps the names of splits to lists of images")
     return splits
 
 
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _suffix(name: str) -> str:
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > name.rfind("/") else ""
+
+
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    dot = name.rfind(".")
+    return name[:dot] if dot > name.rfind("/") + 1 else name

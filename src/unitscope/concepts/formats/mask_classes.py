@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from unitscope.concepts.formats.mask_values import COUNT, MaskValues
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -41,21 +42,15 @@ FILE_NAME = "classes.json"
 VOID_NAMES = frozenset({"void"})
 UNLABELLED_NAMES = frozenset({"unlabelled", "unlabeled", "none"})
 _LAYER_KEYS = frozenset({"folder", "category", "classes", "void", "unlabelled"})
-_MASK_VALUES = 65_536
 
 
 @dataclass(frozen=True, eq=False)
 class MaskLayer:
-    """One folder of masks with the meaning of every stored value.
-
-    `concept_ids` is uint16[65536], the concept of a value or 0; `void` and `known` are bool[65536].
-    """
+    """One folder of masks with the meaning of every stored value."""
 
     name: str
     folder: str
-    concept_ids: np.ndarray
-    void: np.ndarray
-    known: np.ndarray
+    values: MaskValues
 
 
 @dataclass(frozen=True)
@@ -126,8 +121,8 @@ class _Reader:
 
     def read_layer(self, name: str, entry: dict[str, Any]) -> MaskLayer:
         place = f"{self.path}, layer {name!r}"
-        concept_ids = np.zeros(_MASK_VALUES, np.uint16)
-        void, known = np.zeros(_MASK_VALUES, bool), np.zeros(_MASK_VALUES, bool)
+        concept_ids = np.zeros(COUNT, np.uint16)
+        void, known = np.zeros(COUNT, bool), np.zeros(COUNT, bool)
         void[_ids(entry.get("void", []), self.path, "void")] = True
         known[_ids(entry.get("unlabelled", []), self.path, "unlabelled")] = True
         if (void & known).any():
@@ -147,7 +142,7 @@ class _Reader:
         folder = _text(entry.get("folder"), self.path, "folder") or f"masks-{name}"
         if Path(folder).is_absolute() or ".." in Path(folder).parts:
             raise SourceError(f"{place}: the folder {folder!r} lies outside the data set")
-        return MaskLayer(name, folder, concept_ids, void, known | void)
+        return MaskLayer(name, folder, MaskValues(concept_ids, void, known | void, FILE_NAME))
 
     def _read_entries(self, classes: Any, place: str) -> dict[int, tuple[str, str | None]]:
         """Name and category of every mask id."""
@@ -170,7 +165,7 @@ def _ids(value: Any, path: Path, key: str) -> list[int]:
     read = []
     for item in value if isinstance(value, list) else [value]:
         number = int(item) if isinstance(item, str) and item.isascii() and item.isdigit() else item
-        if type(number) is not int or not 0 <= number < _MASK_VALUES:
+        if type(number) is not int or not 0 <= number < COUNT:
             raise SourceError(f"{path}: {item!r} in {key!r} is not a mask id; ids go from 0 to 65535")
         read.append(number)
     return read

@@ -18,6 +18,8 @@ MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 PIXEL_LIMIT = 100_000_000
 """The largest picture that is decoded, in pixels."""
 
+_CLASSES, _CHANGES = 200, 0.2
+
 
 def read_image(path: Path) -> Picture:
     """The picture as uint8[y, x, 3] RGB, in stored pixels.
@@ -87,15 +89,22 @@ def read_size(path: Path) -> tuple[int, int]:
         return picture.height, picture.width
 
 
-def find_pictures(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[str]:
-    """The pictures below `folder` as sorted posix paths relative to it; hidden ones are left out.
+def looks_like_mask(path: Path) -> bool:
+    """Whether a picture holds numbers of classes: one channel, stored exactly, of a few values in patches.
 
-    >>> find_pictures(Path("no such folder"))
-    []
+    A picture that cannot be read does not look like one.
     """
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    visible = (name for name in found if not any(part[0] == "." or part == "__MACOSX" for part in name.parts))
-    return sorted(name.as_posix() for name in visible if (folder / name).is_file())
+    try:
+        with _opened(path) as picture:
+            if picture.format == "JPEG" or picture.mode not in ("1", "L", "P", "I", "I;16"):
+                return False
+            numbers = np.asarray(picture)
+    except SourceError:
+        return False
+    if numbers.ndim != 2 or len(np.unique(numbers)) > _CLASSES or numbers.min() == numbers.max():
+        return False
+    # Classes lie in patches: hardly any pixel differs from the one before it.
+    return bool((numbers[:, 1:] != numbers[:, :-1]).mean() < _CHANGES)
 
 
 @contextmanager

@@ -265,7 +265,7 @@ def _store_image(
     if size is not None:
         Image.fromarray(fitted.image).save(f"{stem}.jpg", quality=_QUALITY)
         return ".jpg"
-    root = _find(source, "image_root") or _find(source, "root")
+    root = getattr(_find(source, "pictures"), "root", None) or _find(source, "root")
     for path in (root / example.key, root / "images" / example.key) if isinstance(root, Path) else ():
         ending = path.suffix.lower()
         if ending in _COPIED and path.is_file() and read_size(path) == example.image.shape[:2]:

@@ -8,7 +8,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from unitscope.concepts.derived import split_source
-from unitscope.concepts.formats.folders import FolderSource, keep_split, list_splits
+from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.folders import keep_split, list_splits
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.errors import SourceError
@@ -70,7 +71,7 @@ def halve_masked(
 
     Raises what `split_source` raises.
     """
-    if share is None and isinstance(source, FolderSource):
+    if share is None and isinstance(source, AnnotatedSource) and source.word == "folder":
         chosen = any(key == "split" for key, _ in source.options)
         if not chosen and {"train", "test"} <= set(list_splits(source)):
             return keep_split(source, "train"), keep_split(source, "test")

@@ -1,0 +1,216 @@
+"""Pictures with labels of pixels, of whole pictures, or both: what every reader of a data set gives.
+
+A reader finds the pictures, says what each shows as a whole, and brings layers of pixel labels. All of it is
+read when it is asked for.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from unitscope.axes import Picture, Planes, Void
+from unitscope.concepts.formats.mask_values import MaskValues
+from unitscope.concepts.formats.pictures import read_image, read_mask
+from unitscope.concepts.left_out import LeftOut
+from unitscope.concepts.vocabulary import Example, Vocabulary
+from unitscope.errors import SourceError
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is known of one picture's pixels: uint16[plane, y, x] of concept ids, bool[y, x] of void ones."""
+
+    planes: Planes
+    void: Void | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the labels, in pixels."""
+        height, width = self.planes.shape[1:]
+        return height, width
+
+
+@runtime_checkable
+class Layer(Protocol):
+    """One kind of labels of pixels."""
+
+    def read(self, key: str, /) -> Labels | None:
+        """The labels of the picture with that key; None where the layer knows nothing of it.
+
+        Raises `SourceError` where they cannot be read.
+        """
+
+    def list_files(self) -> Iterable[Path]:
+        """The files that it reads, in a fixed order."""
+
+
+@runtime_checkable
+class Pictures(Protocol):
+    """Pictures by number, each with a key of its own."""
+
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    def read(self, index: int, size: tuple[int, int] | None, /) -> Picture:
+        """The picture, decoded; `size` is (height, width) of its labels, where pixels are labelled.
+
+        Raises `SourceError` where it cannot be read or has another size.
+        """
+
+    def list_files(self) -> Iterable[Path]:
+        """The files that hold them, in a fixed order."""
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFiles:
+    """Pictures that are files of their own; `keys` are their paths below `root`."""
+
+    root: Path
+    keys: tuple[str, ...]
+
+    def read(self, index: int, size: tuple[int, int] | None) -> Picture:
+        """The picture in its stored pixels. Raises `SourceError` as `read_image` does, or for the size."""
+        path = self.root / self.keys[index]
+        image = read_image(path)
+        check_size(path, image, size)
+        return image
+
+    def list_files(self) -> Iterator[Path]:
+        """One file a picture."""
+        return (self.root / key for key in self.keys)
+
+
+def check_size(path: object, image: Picture, size: tuple[int, int] | None) -> None:
+    """Raises `SourceError` where a picture has not the size of its labels, which is (height, width)."""
+    if size is not None and image.shape[:2] != size:
+        found = f"the picture is {image.shape[1]}x{image.shape[0]} pixels, its labels {size[1]}x{size[0]}"
+        raise SourceError(f"{path}: {found}; make them the same size")
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFiles:
+    """Masks of one channel: `names` has, by key, the path below `root` of each; `values` what is in them."""
+
+    root: Path
+    names: Mapping[str, str]
+    values: MaskValues
+
+    def read(self, key: str) -> Labels | None:
+        """One plane. Raises `SourceError` naming the file where it holds a number without a meaning."""
+        name = self.names.get(key)
+        if name is None:
+            return None
+        path = self.root / name
+        numbers = read_mask(path)
+        return Labels(*self.values.label(numbers, path))
+
+    def list_files(self) -> Iterator[Path]:
+        """One file a mask."""
+        return (self.root / name for name in self.names.values())
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedSource:
+    """Pictures with what is known of them; made by the readers of `unitscope.concepts.formats`.
+
+    `word` opens it (`folder`, `voc`) at `place`, with `options`. `labels` has the concepts of every whole
+    picture, or nothing. The contents of `texts` are part of the digest, of all other files only their names
+    and sizes. `left_out` counts the files that it does not use; `wrong` are pairs of file and remark about
+    some that it should.
+    """
+
+    word: str
+    place: str
+    root: Path
+    pictures: Pictures
+    vocabulary: Vocabulary
+    labels: Sequence[tuple[int, ...]] = ()
+    layers: tuple[Layer, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    texts: tuple[Path, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    wrong: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures.keys)
+
+    def __getitem__(self, index: int, /) -> Example:
+        """The example; raises `SourceError` where its picture or labels of it cannot be used."""
+        key = self.pictures.keys[index]
+        found = [labels for layer in self.layers if (labels := layer.read(key)) is not None]
+        sizes = {labels.size for labels in found}
+        if len(sizes) > 1:
+            spelled = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
+            raise SourceError(f"{key}: its labels are of several sizes, {spelled}; make them the same")
+        image = self.pictures.read(index, next(iter(sizes), None))
+        whole = self.labels[index] if self.labels else ()
+        if not found:
+            return Example(key, image, ids=whole)
+        planes = np.concatenate([labels.planes for labels in found])
+        voids = [labels.void for labels in found if labels.void is not None]
+        return Example(key, image, planes, whole, np.logical_or.reduce(voids) if voids else None)
+
+    def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
+        """The key of an example and the labels of its whole image."""
+        return self.pictures.keys[index], self.labels[index] if self.labels else ()
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The keys of all examples."""
+        return self.pictures.keys
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.root.resolve().name
+
+    @property
+    def spec(self) -> str:
+        """The text that opens this source again."""
+        return ",".join([f"{self.word}:{self.place}", *(f"{key}={value}" for key, value in self.options)])
+
+    def list_files(self) -> Iterator[Path]:
+        """All pictures, then all labels."""
+        yield from self.pictures.list_files()
+        for layer in self.layers:
+            yield from layer.list_files()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over options, names and sizes of all files, and the contents of `texts`."""
+        options = sorted(option for option in self.options if option[0] != "masks")  # a place, no choice
+        return digest_files(self.root, self.list_files(), self.texts, f"{self.word} {options}")
+
+    def audit(self) -> Iterator[tuple[str, str]]:
+        """What reading never meets, as pairs of file and remark."""
+        return iter(self.wrong)
+
+
+def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSource:
+    """The same source with the pictures at those places alone, which are files."""
+    assert isinstance(source.pictures, PictureFiles)
+    keys = tuple(source.pictures.keys[place] for place in places)
+    labels = tuple(source.labels[place] for place in places) if source.labels else ()
+    return replace(source, pictures=replace(source.pictures, keys=keys), labels=labels)
+
+
+def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
+    """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
+    digest = sha256(head.encode())
+    for path in files:
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            size = -1
+        name = os.path.relpath(path, root).replace(os.sep, "/")
+        digest.update(f"\n{name} {size}".encode("utf-8", "surrogateescape"))
+    for path in texts:
+        if path.is_file():
+            digest.update(f"\n{path.name}\n".encode() + sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

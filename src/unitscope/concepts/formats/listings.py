@@ -1,0 +1,113 @@
+"""What lies below a folder, found quickly: every file, and every one that cannot be used."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NOWHERE = "a link that leads nowhere"
+HIDDEN = "hidden"
+AGAIN = "a link to a folder that is read already"
+CLOSED = "a folder that cannot be opened"
+SPECIAL = "no plain file"
+LEFTOVERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+"""What operating systems put beside files."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files below `root`.
+
+    `names` are paths relative to it with slashes, sorted; `left_out` holds pairs of reason and path of all
+    others, sorted. A folder left out as a whole is one such path, which ends in a slash.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def choose(self, folder: str = "") -> list[str]:
+        """The names below a folder of it, all for "".
+
+        >>> Listing(Path("set"), ("images/a.png", "masks/a.png")).choose("masks")
+        ['masks/a.png']
+        """
+        start = f"{folder}/" if folder else ""
+        return [name for name in self.names if name.startswith(start)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder to read: its name with a slash at the end, and where it is."""
+
+    name: str
+    path: str
+    hidden: bool = False
+
+
+@dataclass
+class _Found:
+    """What was found so far; folders that links lead to wait for the end."""
+
+    names: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    links: list[_Folder] = field(default_factory=list)
+
+
+def list_folder(root: Path) -> Listing:
+    """Everything below a folder; links are followed.
+
+    Each folder is read once: where several ways lead to it, by the one without links, else by the first.
+    Hidden files, those in hidden folders, and what operating systems put beside files, are left out.
+
+    >>> list_folder(Path("no such folder")).names
+    ()
+    """
+    found, seen = _Found(), set[tuple[int, int]]()
+    waiting = [_Folder("", os.fspath(root))]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            place = os.stat(folder.path)
+            if (place.st_dev, place.st_ino) in seen:
+                found.left_out.append((AGAIN, folder.name))
+            else:
+                seen.add((place.st_dev, place.st_ino))
+                waiting += _read(folder, found)
+        except OSError:
+            if folder.name or os.path.exists(folder.path):
+                found.left_out.append((CLOSED, folder.name or "/"))
+        if not waiting and found.links:
+            waiting = sorted(found.links, key=lambda link: link.name, reverse=True)
+            found.links = []
+    return Listing(root, tuple(sorted(found.names)), tuple(sorted(found.left_out)))
+
+
+def _read(folder: _Folder, found: _Found) -> list[_Folder]:
+    """The folders right below a folder that are no links; all else goes to `found`."""
+    below = []
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            name = folder.name + entry.name
+            hidden = folder.hidden or entry.name.startswith(".") or entry.name in LEFTOVERS
+            if entry.is_dir(follow_symlinks=False):
+                below.append(_Folder(f"{name}/", entry.path, hidden))
+            elif hidden:
+                found.left_out.append((HIDDEN, name))
+            else:
+                _take(entry, name, found)
+    return below
+
+
+def _take(entry: "os.DirEntry[str]", name: str, found: _Found) -> None:
+    try:
+        kind = entry.stat().st_mode
+    except OSError:  # also of links in a circle
+        found.left_out.append((NOWHERE, name))
+        return
+    if stat.S_ISREG(kind):
+        found.names.append(name)
+    elif stat.S_ISDIR(kind):
+        found.links.append(_Folder(f"{name}/", entry.path))
+    else:
+        found.left_out.append((SPECIAL, name))

@@ -1,0 +1,112 @@
+"""Which published data set a folder holds, told by a few names of files in it."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+_FEW = 400
+"""So many names of a folder are looked at: the ones that tell come among them, or as patterns."""
+
+
+def recognize(root: Path) -> str | None:
+    """How the published data set in a folder is opened, or in the only folders that its archive adds.
+
+    None where the folder looks like no published set.
+
+    >>> recognize(Path("no such folder"))
+    """
+    for place in (root, *_below(root)):
+        for word, tells in _SIGNS:
+            if tells(place):
+                return _spell(word, place)
+    return None
+
+
+def _below(root: Path) -> list[Path]:
+    """The folders that hold a set where an archive was unpacked into a folder of its own, two deep."""
+    found = []
+    for folder in _folders(root):
+        found += [folder, *_folders(folder)] if _WRAPPERS.fullmatch(folder.name) else []
+    return found
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir())[:_FEW]
+    except OSError:
+        return []
+
+
+def _has(*patterns: str) -> Callable[[Path], bool]:
+    """Whether a folder has a file or folder for every pattern; `|` stands between alternatives."""
+
+    def tells(place: Path) -> bool:
+        return all(any(_any(place.glob(one)) for one in pattern.split("|")) for pattern in patterns)
+
+    return tells
+
+
+def _any(found: Iterable[Path]) -> bool:
+    try:
+        return next(iter(found), None) is not None
+    except OSError:
+        return False
+
+
+def _has_synsets(place: Path) -> bool:
+    folders = [*_folders(place), *_folders(place / "train")]
+    return sum(re.fullmatch(r"n\d{8}", folder.name) is not None for folder in folders) > 1
+
+
+def _spell(word: str, place: Path) -> str:
+    text = f"{word}:{place}"
+    if word == "coco":
+        files = sorted(path.name for one in _COCO for path in (place / "annotations").glob(one))
+        return f"{text},annotations={files[0]}"
+    if word == "coco-panoptic":
+        files = sorted(path.name for path in (place / "annotations").glob("panoptic_*.json"))
+        return f"{text},annotations={files[0]}"
+    if word == "wds":
+        files = sorted(path.name for path in place.glob("*.tar"))
+        return f"{text}/{files[0]}"
+    return text
+
+
+_COCO = ("instances_*.json", "lvis_v1_*.json", "paco_*.json", "stuff_*.json", "person_keypoints_*.json")
+
+_WRAPPERS = re.compile(
+    r"VOCdevkit|VOC20\d\d|ADEChallengeData2016|ADE20K_\w+|CamVid|SegNet(-Tutorial)?|ILSVRC|Data|CLS-LOC|imagenet"
+    r"|dtd|SUN397|cityscapes|coco|places365_standard|dataset|data",
+    re.IGNORECASE,
+)
+"""The folders that archives of published sets add above what they hold."""
+
+_SIGNS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
+    ("voc", _has("JPEGImages", "SegmentationClass*|SegmentationObject|Annotations|ImageSets")),
+    ("ade20k", _has("objectInfo150.txt|sceneCategories.txt|index_ade20k.*|images/ADE|ADE_train_*|ADE_val_*")),
+    ("ade20k", _has("images/training|images/validation", "annotations/training|annotations/validation")),
+    ("cityscapes", _has("leftImg8bit|gtFine|gtCoarse")),
+    ("camvid", _has("trainannot|valannot|testannot")),
+    ("camvid", _has("701_StillsRaw_full|LabeledApproved_full|label_colors.txt|codes.txt")),
+    ("mapillary", _has("training|validation|testing", "config_v*.json|*/v[12].[02]|*/instances|*/panoptic")),
+    ("coco", _has("|".join(f"annotations/{one}" for one in _COCO))),
+    ("coco-panoptic", _has("annotations/panoptic_*.json")),
+    ("cocostuff", _has("stuffthingmaps*|annotations/train2017|annotations/val2017")),
+    (
+        "hf",
+        _has("dataset_dict.json|dataset_info.json|state.json|*.parquet|data/*.parquet|*/*.parquet|*.arrow"),
+    ),
+    ("wds", _has("*.tar")),
+    ("dtd", _has("labels/labels_joint_anno.txt|labels/train1.txt")),
+    (
+        "places365",
+        _has("categories_places365.txt|places365_*.txt|data_256|data_256_standard|data_large|val_256"),
+    ),
+    ("sun397", _has("ClassName.txt|Partitions")),
+    (
+        "imagenet",
+        _has("ILSVRC|LOC_synset_mapping.txt|LOC_val_solution.csv|ILSVRC2012_val*|ILSVRC2012_devkit*"),
+    ),
+    ("imagenet", _has_synsets),
+)
+"""What each published set is told by, in the order in which it is tried."""

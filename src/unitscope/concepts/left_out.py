@@ -1,0 +1,36 @@
+"""The files below a source's folder that it does not use, counted by reason."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many files are left out for one reason, and the first few of them, relative to the folder."""
+
+    reason: str
+    files: int
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = ", ..." if self.files > len(self.examples) else ""
+        noun = "file" if self.files == 1 else "files"
+        return f"{self.files} {noun} left out, {self.reason}: {', '.join(self.examples)}{more}"
+
+
+def count_left_out(found: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]:
+    """What is left out of pairs of reason and file, in the order in which the reasons come.
+
+    >>> [str(one) for one in count_left_out([("hidden", ".a"), ("not a picture", "b.txt"), ("hidden", ".c")])]
+    ['2 files left out, hidden: .a, .c', '1 file left out, not a picture: b.txt']
+    """
+    counts: dict[str, int] = {}
+    examples: dict[str, list[str]] = {}
+    for reason, name in found:
+        counts[reason] = counts.get(reason, 0) + 1
+        shown = examples.setdefault(reason, [])
+        if len(shown) < EXAMPLES:
+            shown.append(name)
+    return tuple(LeftOut(reason, files, tuple(examples[reason])) for reason, files in counts.items())

@@ -1,12 +1,14 @@
 """What is in a source, and what is wrong with it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from unitscope.concepts.derived import limit
 from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
@@ -94,6 +96,14 @@ def test_the_report_is_complete_as_json(animals: Path) -> None:
     }
     assert data["empty"] == ["cow"]
     assert data["problems"] == []
+
+
+def test_what_a_source_says_in_words_is_told(animals: Path) -> None:
+    source = replace(open_folder(animals), notes=("void: the value 0",))
+    report = check_source(limit(source, 2))
+    assert report.notes == ("void: the value 0",)
+    assert report.json()["notes"] == ["void: the value 0"]
+    assert "void: the value 0" in report.text().splitlines()
 
 
 def test_the_report_is_a_result(animals: Path, tmp_path: Path) -> None:

@@ -54,6 +54,19 @@ def find_left_out(source: ConceptSource) -> tuple[LeftOut, ...]:
     return next((one for one in found if one is not None), ())
 
 
+def find_notes(source: ConceptSource) -> tuple[str, ...]:
+    """What the source, or the one that it is made from, says in words: which pixels are void, for example.
+
+    Layers of labels may have `notes` too, of what they met so far.
+    """
+    for one in walk(source):
+        notes = getattr(one, "notes", None)
+        if notes is not None:
+            layers = getattr(one, "layers", ())
+            return (*notes, *(note for layer in layers for note in getattr(layer, "notes", ())))
+    return ()
+
+
 @dataclass(frozen=True, eq=False)
 class DerivedSource:
     """A source made from another one, `source`.

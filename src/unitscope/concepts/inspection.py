@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from unitscope.concepts.derived import find_left_out, source_digest, source_spec
+from unitscope.concepts.derived import find_left_out, find_notes, source_digest, source_spec
 from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
@@ -43,7 +43,7 @@ class Report(Result):
     """What `check_source` found.
 
     `labelled` images have a label of any kind; `void` is the mean share of pixels of unknown truth;
-    `left_out` counts the files that the source does not use.
+    `left_out` counts the files that the source does not use; `notes` is what it says in words.
     """
 
     spec: str
@@ -55,6 +55,7 @@ class Report(Result):
     concepts: tuple[ConceptCount, ...]
     problems: tuple[Problem, ...]
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def empty(self) -> tuple[Concept, ...]:
@@ -74,6 +75,7 @@ class Report(Result):
         lines = [
             self.spec,
             f"{self.images} images, {self.labelled} with labels, {self.void:.1%} of pixels void",
+            *self.notes,
             f"{len(self.concepts)} concepts, {len(self.empty)} of them never occur",
         ]
         occurring = [one for one in self.concepts if one.images]
@@ -97,10 +99,10 @@ class Report(Result):
         """The report as plain dictionaries and lists, complete."""
         concepts, problems = (table.records() for table in self.tables().values())
         empty = [concept.name for concept in self.empty]
-        told = ("concepts", "problems", "left_out")
+        told = ("concepts", "problems", "left_out", "notes")
         facts = {name: value for name, value in vars(self).items() if name not in told}
-        left_out = [asdict(one) for one in self.left_out]
-        return {**facts, "concepts": concepts, "empty": empty, "problems": problems, "left_out": left_out}
+        found = {"concepts": concepts, "empty": empty, "problems": problems}
+        return {**facts, **found, "left_out": [asdict(one) for one in self.left_out], "notes": [*self.notes]}
 
 
 def check_source(source: ConceptSource | str) -> Report:
@@ -146,6 +148,7 @@ def check_source(source: ConceptSource | str) -> Report:
         ),
         tuple(problems),
         find_left_out(opened),
+        find_notes(opened),
     )
 
 

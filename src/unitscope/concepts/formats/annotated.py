@@ -122,7 +122,7 @@ class AnnotatedSource:
     `word` opens it (`folder`, `voc`) at `place`, with `options`. `labels` has the concepts of every whole
     picture, or nothing. The contents of `texts` are part of the digest, of all other files only their names
     and sizes. `left_out` counts the files that it does not use; `wrong` are pairs of file and remark about
-    some that it should.
+    some that it should. `notes` are lines for people, such as which pixels are void.
     """
 
     word: str
@@ -136,6 +136,7 @@ class AnnotatedSource:
     texts: tuple[Path, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures.keys)

@@ -48,7 +48,7 @@ _WANTED = f"train/ and trainannot/, or {STILLS}/ and {APPROVED}/, or {IMAGES}/, 
 
 @dataclass(frozen=True)
 class _Read:
-    """What one form gives: pictures with masks, their meaning, the texts that say it, and a line for people."""
+    """What one form gives: pictures with masks, what these mean, the texts that say so, a line for people."""
 
     pairs: Pairs
     layer: Layer
@@ -115,7 +115,7 @@ def _read_segnet(root: Path, listing: Listing, split: str | None) -> _Read:
     pairs = _add_missing(pair_masks(pictures, masks), named, dict(pictures))
     classes = {number: (name, "object") for number, name in enumerate(SEGNET)}
     void = len(SEGNET)
-    values, vocabulary = name_values(classes, [void], listed_in="the list of SegNet's 11 classes")
+    values, vocabulary = name_values(classes, [void], listed_in="SegNet's list", advice="replace the mask")
     layer = MaskFiles(root, pairs.masks, values)
     return _Read(pairs, layer, vocabulary, texts, f"void: {void} (Unlabelled)")
 

@@ -125,15 +125,15 @@ def _list_masks(listing: Listing, kinds: tuple[str, ...], numbering: str) -> tup
 
 def _name_numbers(numbering: str, evaluated: bool) -> tuple[MaskValues, Vocabulary, tuple[str, ...]]:
     spared = [number for number in range(len(NAMES)) if number not in (*VOID, *NOT_EVALUATED)]
-    listed_in = f"the list of Cityscapes ({numbering})"
+    listed_in, advice = f"the list of {numbering}", "replace the mask"
     if numbering == TRAIN_LABELS:
         classes = {place: (NAMES[number], "object") for place, number in enumerate(spared)}
         note = f"void: {_TRAIN_VOID} ({TRAIN_LABELS}, which name the {len(spared)} evaluated classes)"
-        return *name_values(classes, [_TRAIN_VOID], listed_in=listed_in), (note,)
+        return *name_values(classes, [_TRAIN_VOID], listed_in=listed_in, advice=advice), (note,)
     classes = {number: (name, "object") for number, name in enumerate(NAMES)}
     void = [*VOID, *NOT_EVALUATED] if evaluated else [*VOID]
     note = f"void: {', '.join(NAMES[number] for number in void)}"
-    return *name_values(classes, void, listed_in=listed_in), (note,)
+    return *name_values(classes, void, listed_in=listed_in, advice=advice), (note,)
 
 
 def _count_kinds(pairs: Pairs) -> tuple[str, ...]:

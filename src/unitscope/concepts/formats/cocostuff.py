@@ -88,7 +88,7 @@ def open_cocostuff(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     void, unlabelled = ([UNLABELLED_VALUE], []) if "unlabelled" in options else ([], [UNLABELLED_VALUE])
     classes = {value: (name, "object") for value, name in names.items()}
     listed_in = texts[0].name if texts else "the list of COCO-Stuff's 182 classes"
-    values, vocabulary = name_values(classes, void, unlabelled, listed_in)
+    values, vocabulary = name_values(classes, void, unlabelled, listed_in, "replace the mask")
     what = "void" if void else "unlabelled, not void"
     return AnnotatedSource(
         "cocostuff",

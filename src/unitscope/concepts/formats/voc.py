@@ -5,7 +5,8 @@
     JPEGImages/NAME.jpg  SegmentationClass/NAME.png  ImageSets/Segmentation/SPLIT.txt
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,8 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     Options: `split` (default: the list `trainval`, else all lists, else all masks), `masks` (a folder in
     place of SegmentationClass), `lists` (a folder of ImageSets in place of Segmentation), `classes`
     ("context59", or a file: one name a line, lines `1: name`, or a classes.json), and `background` ("no": it
-    is no concept, and its pixels are unlabelled). 255 is void. RGB masks are looked up in VOC's palette. Masks
-    may also be MATLAB files with a `LabelMap`.
+    is no concept, and its pixels are unlabelled). 255 is void. Masks may have the colors of VOC's
+    palette, or be MATLAB files with a `LabelMap`.
 
     Raises `UsageError` where an option names nothing that exists, or SciPy is missing for MATLAB files,
     `SourceError` where no picture has a mask.
@@ -101,21 +102,18 @@ def _find_masks(root: Path, options: Mapping[str, str], listing: Listing) -> Pat
     if any(name.endswith(".xml") for name in listing.choose(BOXES)):
         found = f"has boxes in {BOXES}/, which are no labels of pixels, and no masks in {folder.name}/"
         raise SourceError(f"{root} {found}; unpack the masks, or name their folder with masks=DIR")
-    raise SourceError(
-        f"{root} has no masks in {folder.name}/; unpack them, or name their folder with masks=DIR"
-    )
+    advice = "unpack them, or name their folder with masks=DIR"
+    raise SourceError(f"{root} has no masks in {folder.name}/; {advice}")
 
 
 def _list_masks(listing: Listing, root: Path, folder: Path) -> list[tuple[str, str]]:
     """Pairs of stem and name below `root` of all files of a folder that may be masks."""
-    if folder.is_relative_to(root):
-        names, start = (
-            listing.choose(folder.relative_to(root).as_posix()),
-            folder.relative_to(root).as_posix(),
-        )
-    else:
-        start = Path(*_climb(root, folder)).as_posix()
-        names = [f"{start}/{name}" for name in list_folder(folder).names]
+    inside = folder.is_relative_to(root) and ".." not in folder.parts
+    start = folder.relative_to(root).as_posix() if inside else _climb(root, folder)
+    names = listing.choose(
+        start
+    )  # none where it lies elsewhere, or is a link to a folder that is read already
+    names = names or [f"{start}/{name}" for name in list_folder(folder).names]
     pairs = [(cut_suffix(name)[len(start) + 1 :], name) for name in names]
     masks = [pair for pair in pairs if find_suffix(pair[1]) in MASK_SUFFIXES]
     masks = masks or [pair for pair in pairs if find_suffix(pair[1]) == MAT_SUFFIX]
@@ -125,13 +123,9 @@ def _list_masks(listing: Listing, root: Path, folder: Path) -> list[tuple[str, s
     return masks
 
 
-def _climb(root: Path, folder: Path) -> Sequence[str]:
-    """The way from one folder to another, as parts of a relative path."""
-    root, folder = root.resolve(), folder.resolve()
-    shared = next(
-        count for count in range(len(root.parts), 0, -1) if folder.parts[:count] == root.parts[:count]
-    )
-    return [*[".."] * (len(root.parts) - shared), *folder.parts[shared:]]
+def _climb(root: Path, folder: Path) -> str:
+    """The way from one folder to another."""
+    return os.path.relpath(folder.resolve(), root.resolve()).replace(os.sep, "/")
 
 
 def _read_members(root: Path, options: Mapping[str, str], classes: str | None, is_mat: bool) -> _Members:
@@ -197,18 +191,15 @@ def _find_classes(
 ) -> tuple[Classes, tuple[Path, ...]]:
     """What the numbers mean, and the file that says it."""
     if given is None and not is_mat:
-        names = dict(enumerate(VOC))
-        return name_voc(names, background, listed_in="the list of VOC's 20 classes (or of classes=FILE)"), ()
+        return name_voc(dict(enumerate(VOC)), background, listed_in="VOC's list of 20 classes"), ()
     if given in KNOWN:
         return name_voc(dict(enumerate(KNOWN[given])), background, listed_in=f"the list {given}"), ()
     name = given or "labels.txt"
     choices = [root / name, masks / name, masks.parent / name, Path(name)]
     path = next((path for path in choices if path.is_file()), None)
     if path is None:
-        wanted = f"a file of names, or {' or '.join(KNOWN)}"
-        raise UsageError(
-            f"there is no file {name!r} that names the classes of {masks}; give classes={wanted}"
-        )
+        advice = f"give classes=FILE, or {' or '.join(f'classes={one}' for one in KNOWN)}"
+        raise UsageError(f"there is no file {name!r} that names the classes of {masks}; {advice}")
     return read_voc_classes(path, background, None if is_mat else 255), (path,)
 
 

@@ -63,7 +63,8 @@ def name_voc(names: dict[int, str], background: bool, *, void: int | None = VOID
     if 0 not in names:
         unlabelled[0] = ""
     classes = {number: (name, "object") for number, name in names.items()}
-    values, vocabulary = name_values(classes, voids, unlabelled, listed_in)
+    advice = "add it there, or name another file with classes="
+    values, vocabulary = name_values(classes, voids, unlabelled, listed_in, advice)
     told = (("void", voids), ("unlabelled", unlabelled))
     notes = tuple(f"{what}: {_spell(numbers)}" for what, numbers in told if numbers)
     return Classes(values, vocabulary, notes)

@@ -25,12 +25,12 @@ def draw_halves(left: int, right: int, corner: int | None = None, size: tuple[in
     return numbers
 
 
-def write_mask(path: Path, numbers: np.ndarray, palette: list[int] | None = None) -> None:
-    """A mask of numbers, of RGB where the array has three channels, with a palette where there is one."""
+def write_mask(path: Path, numbers: np.ndarray, palette: bool = False) -> None:
+    """A mask of numbers, gray or indices of a palette; of RGB where the array has three channels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = Image.fromarray(numbers)
-    if palette is not None:
-        mask.putpalette(palette)  # which makes of gray a picture of indices
+    if palette:  # of 256 colors: with fewer, Pillow stores fewer bits
+        mask.putpalette([value for number in range(256) for value in (number, 255 - number, 128)])
     mask.save(path)
 
 

@@ -45,5 +45,5 @@ def write_mapillary(root: Path) -> Path:
     }
     for key, numbers in masks.items():
         for form in ("labels", "instances", "panoptic"):
-            write_mask(root / f"{key.replace('labels', form)}.png", numbers, [0, 0, 0, 165, 42, 42])
+            write_mask(root / f"{key.replace('labels', form)}.png", numbers, palette=True)
     return root

@@ -4,9 +4,6 @@ from pathlib import Path
 
 from sets.drawing import draw_halves, write_mask, write_picture, write_text
 
-PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
-"""The first colors of VOC's palette."""
-
 
 def write_voc(root: Path) -> Path:
     """The folder VOCdevkit/VOC2012 below `root`, with two listed pictures, one more with a mask, one without.
@@ -20,8 +17,8 @@ def write_voc(root: Path) -> Path:
         write_text(place / "Annotations" / f"{name}.xml", "<annotation/>")
     masks = {"000032": draw_halves(0, 1, 255), "000033": draw_halves(15, 20), "000039": draw_halves(8, 8)}
     for name, numbers in masks.items():
-        write_mask(place / "SegmentationClass" / f"2007_{name}.png", numbers, PALETTE)
-        write_mask(place / "SegmentationObject" / f"2007_{name}.png", numbers, PALETTE)
+        write_mask(place / "SegmentationClass" / f"2007_{name}.png", numbers, palette=True)
+        write_mask(place / "SegmentationObject" / f"2007_{name}.png", numbers, palette=True)
     lists = place / "ImageSets" / "Segmentation"
     write_text(lists / "train.txt", "2007_000032")
     write_text(lists / "val.txt", "2007_000033")

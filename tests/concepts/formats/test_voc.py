@@ -2,6 +2,7 @@
 
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,7 @@ def test_context_as_matlab_files_is_read_by_its_list(tmp_path: Path) -> None:
         "JPEGImages/2007_000032.jpg": {"air conditioner": 48, "wood piece": 1},
         "JPEGImages/2007_000039.jpg": {"accordion": 47, "air conditioner": 48, "wood piece": 1},
     }
-    assert source.notes == ("read: pictures of all masks", "unlabelled: 0")
+    assert source.notes == ("read: pictures of all masks", "classes named by labels.txt", "unlabelled: 0")
     assert len(open_set(place, ",masks=trainval,split=train")) == 1
     (place / "labels.txt").rename(tmp_path / "names.txt")
     assert len(open_set(place, f",masks=trainval,classes={tmp_path / 'names.txt'}")) == 2
@@ -195,6 +196,71 @@ def test_matlab_files_need_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(open_set(place)) == 2
     with pytest.raises(UsageError, match=r"SciPy, which reads MATLAB files, .*'unitscope\[studies\]'"):
         open_set(place, ",masks=trainval")
+
+
+def write_parts(place: Path, *objects: tuple[str, np.ndarray, dict[str, np.ndarray]]) -> None:
+    """A picture's objects with their parts, as Pascal-Part stores them."""
+    found = np.zeros((1, len(objects)), [(name, object) for name in ("class", "class_ind", "mask", "parts")])
+    for index, (name, mask, parts) in enumerate(objects):
+        listed = np.zeros((1, len(parts)), [("part_name", object), ("mask", object)])
+        for part, one in enumerate(parts.items()):
+            listed[0, part] = one
+        found[0, index] = (name, 1, mask, listed if parts else np.zeros((0, 0)))
+    place.parent.mkdir(exist_ok=True)
+    savemat(place, {"anno": {"imname": place.stem, "objects": found}}, do_compression=True)
+
+
+def test_objects_and_parts_lie_on_planes(tmp_path: Path) -> None:
+    place = write_voc(tmp_path)
+    cat, ear, eye = (np.zeros(SIZE, np.uint8) for _ in range(3))
+    cat[:, :6], ear[:4, :6], eye[0, 0] = 1, 1, 1
+    folder = place / "Annotations_Part"
+    write_parts(folder / "2007_000039.mat", ("cat", cat, {"lear": ear, "reye": eye}), ("table", 1 - cat, {}))
+    write_parts(
+        folder / "2007_000032.mat", ("bus", cat, {"wheel_1": ear, "wheel_12": cat - ear}), ("bus", eye, {})
+    )
+    source = open_set(place, ",masks=Annotations_Part")
+    assert count_pixels(source) == {
+        "JPEGImages/2007_000032.jpg": {"bus": 48, "wheel": 48},
+        "JPEGImages/2007_000039.jpg": {"cat": 48, "table": 48, "left ear": 24, "right eye": 1},
+    }
+    assert [len(source[index].planes) for index in range(2)] == [2, 3]
+    categories = {one.name: one.category for one in source.vocabulary}
+    assert (categories["bus"], categories["wheel"], categories["left front hoof"]) == (
+        "object",
+        "part",
+        "part",
+    )
+    assert source.notes[1:] == ("unlabelled: what is no object and no part",)
+
+
+def test_wrong_parts_are_told(tmp_path: Path) -> None:
+    place = write_voc(tmp_path)
+    path, whole = place / "Annotations_Part" / "2007_000039.mat", np.ones(SIZE, np.uint8)
+    for objects, message in (
+        ([("cat", whole, {"fin": whole})], "names 'fin', no class or part of Pascal-Part"),
+        ([("dolphin", whole, {})], "names 'dolphin', no class or part"),
+        ([("cat", whole, {"lear": whole[:3]})], r"is no annotation of Pascal-Part (a mask of shape (3, 12))"),
+        ([], "names no object"),
+    ):
+        write_parts(path, *objects)
+        [problem] = check_source(f"voc:{place},masks=Annotations_Part").problems
+        assert f"{path}: {message}" in problem.message
+    savemat(path, {"anno": np.ones((2, 2))})
+    [problem] = check_source(f"voc:{place},masks=Annotations_Part").problems
+    assert "is no annotation of Pascal-Part" in problem.message
+
+
+def test_a_matlab_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    place = write_maps(tmp_path)
+    path = place / "trainval" / "2007_000032.mat"
+    bomb = zlib.compressobj()
+    parts = [bomb.compress(bytes(10_000_000)) for _ in range(30)] + [bomb.flush()]
+    packed = b"".join(parts)
+    head = path.read_bytes()[:128]
+    path.write_bytes(head + (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
+    [problem] = check_source(f"voc:{place},masks=trainval").problems
+    assert "larger than 256 MB; wanted one picture's labels" in problem.message
 
 
 @pytest.mark.parametrize(
@@ -238,6 +304,12 @@ def test_damaged_matlab_files_are_one_line(tmp_path: Path) -> None:
         ("names.txt", "void\nroad", {"road": 48, "void": 48}, ("void: 0 (void), 255",)),
         ("names.txt", "_background_\nroad\n", {"_background_": 47, "road": 48, "void": 1}, ("void: 255",)),
         (
+            "names.txt",
+            "# label:color:parts:actions\nsky:0,0,0::\nroad:9,9,9::",
+            {"sky": 47, "road": 48, "void": 1},
+            ("void: 255",),
+        ),
+        (
             "classes.json",
             json.dumps(["background", "road"]),
             {"background": 47, "road": 48, "void": 1},
@@ -245,14 +317,14 @@ def test_damaged_matlab_files_are_one_line(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_of_classes_may_have_three_forms(
+def test_a_file_of_classes_may_have_several_forms(
     tmp_path: Path, name: str, text: str, counts: dict[str, int], notes: tuple[str, ...]
 ) -> None:
     place = write_voc(tmp_path)
     (place / name).write_text(text)
     source = open_set(place, f",split=train,classes={name}")
     assert count_pixels(source) == {"JPEGImages/2007_000032.jpg": counts}
-    assert source.notes[1:] == notes
+    assert source.notes[1:] == (f"classes named by {name}", *notes)
     without = open_set(place, f",split=train,classes={name},background=no")
     assert count_pixels(without)["JPEGImages/2007_000032.jpg"] == {
         key: count for key, count in counts.items() if "background" not in key
@@ -262,9 +334,32 @@ def test_a_file_of_classes_may_have_three_forms(
     assert open_set(place, f",split=train,classes={name}").digest != first
 
 
+def test_a_list_that_a_tool_wrote_is_found_and_its_colors_are_looked_up(tmp_path: Path) -> None:
+    place = write_voc(tmp_path)
+    write_text(place / "class_names.txt", "_background_", "road")
+    assert count_pixels(open_set(place, ",split=train")) == {
+        "JPEGImages/2007_000032.jpg": {"_background_": 47, "road": 48, "void": 1}
+    }
+    write_text(
+        place / "labelmap.txt",
+        "# label:color_rgb:parts:actions",
+        "background:0,0,0::",
+        "road:9,8,7::",
+        "sky:::",
+    )
+    drawn = np.zeros((*SIZE, 3), np.uint8)
+    drawn[0], drawn[1] = (9, 8, 7), (0, 128, 0)  # the palette's color of 2
+    write_mask(place / "SegmentationClass" / "2007_000032.png", drawn)
+    source = open_set(place, ",split=train")
+    assert count_pixels(source) == {"JPEGImages/2007_000032.jpg": {"background": 72, "road": 12, "sky": 12}}
+    assert "classes named by labelmap.txt" in source.notes
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("sky:0,0,300::", "wanted each name once, with a color of three numbers up to 255"),
+        ("sky:0,0,3::\nsky:0,0,4::", "wanted each name once"),
         ("", "holds no names"),
         ("sky\n\nroad", "line 2: empty"),
         ("1: sky\nroad", "line 2: 'road'; wanted a number and a name"),

@@ -6,12 +6,12 @@
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
-from unitscope.concepts.formats.color_masks import ColorFiles, voc_palette
+from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.folders import NO_PICTURE
 from unitscope.concepts.formats.label_maps import (
     MISSING,
@@ -25,10 +25,20 @@ from unitscope.concepts.formats.label_maps import (
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.mat_masks import MAT_SUFFIX, MatFiles, find_scipy
+from unitscope.concepts.formats.pascal_parts import FOLDER, VOCABULARY, PartFiles
 from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
 from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.text_lists import read_lines
-from unitscope.concepts.formats.voc_classes import KNOWN, VOC, Classes, name_voc, read_voc_classes
+from unitscope.concepts.formats.voc_classes import (
+    KNOWN,
+    USUAL,
+    VOC,
+    VOID,
+    Classes,
+    name_voc,
+    read_voc_classes,
+)
+from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 from unitscope.options import read_choice
 
@@ -40,11 +50,21 @@ UNLISTED = "in no list that is read"
 
 @dataclass(frozen=True)
 class _Members:
-    """The lines of lists, the lists, and which pictures these are; nothing where there are no lists."""
+    """The lines of lists, the lists, and which pictures these are; no lines where there are no lists."""
 
     lines: tuple[str, ...]
     files: tuple[Path, ...]
     told: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Meaning:
+    """What makes a layer of the masks, the concepts, lines for people, and the texts that say it."""
+
+    make_layer: Callable[[Path, Mapping[str, str]], Layer]
+    vocabulary: Vocabulary
+    notes: tuple[str, ...]
+    texts: tuple[Path, ...] = ()
 
 
 def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
@@ -54,7 +74,7 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     place of SegmentationClass), `lists` (a folder of ImageSets in place of Segmentation), `classes`
     ("context59", or a file: one name a line, lines `1: name`, or a classes.json), and `background` ("no": it
     is no concept, and its pixels are unlabelled). 255 is void. Masks may have the colors of VOC's
-    palette, or be MATLAB files with a `LabelMap`.
+    palette, or be MATLAB files with a `LabelMap` (Pascal-Context), or in Annotations_Part (Pascal-Part).
 
     Raises `UsageError` where an option names nothing that exists, or SciPy is missing for MATLAB files,
     `SourceError` where no picture has a mask.
@@ -65,26 +85,25 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     folder = _find_masks(root, options, listing)
     given = options.get("classes", CONTEXT if folder.name == CONTEXT_MASKS else None)
     masks = _list_masks(listing, root, folder)
-    is_mat = bool(masks) and all(find_suffix(name) == MAT_SUFFIX for _, name in masks)
+    is_mat = find_suffix(masks[0][1]) == MAT_SUFFIX
     members = _read_members(root, options, given, is_mat)
     pairs = _join(listing, masks, members)
     if not pairs.masks:
         raise SourceError(f"{root}: no picture {members.told} has a mask of its name in {folder}/")
-    if is_mat:
-        find_scipy()
-    classes, texts = _find_classes(root, folder, given, background, is_mat)
+    meaning = _find_meaning(root, folder, given, background, is_mat)
+    texts = (*members.files, *meaning.texts)
     return AnnotatedSource(
         "voc",
         place,
         root,
         PictureFiles(root, pairs.pictures),
-        classes.vocabulary,
-        layers=(_make_layer(root, pairs, classes, is_mat),),
+        meaning.vocabulary,
+        layers=(meaning.make_layer(root, pairs.masks),),
         options=tuple(options.items()),
-        texts=(*members.files, *texts),
-        left_out=count_rest(listing, pairs, (*members.files, *texts), _say),
+        texts=texts,
+        left_out=count_rest(listing, pairs, texts, _say),
         wrong=tuple(pairs.wrong),
-        notes=(*note_root(place, root), f"read: pictures {members.told}", *classes.notes),
+        notes=(*note_root(place, root), f"read: pictures {members.told}", *meaning.notes),
     )
 
 
@@ -186,27 +205,41 @@ def _join(listing: Listing, masks: list[tuple[str, str]], members: _Members) -> 
     )
 
 
+def _find_meaning(root: Path, masks: Path, given: str | None, background: bool, is_mat: bool) -> _Meaning:
+    """What is in the masks of a folder."""
+    if is_mat:
+        find_scipy()
+    if is_mat and masks.name == FOLDER:
+        return _Meaning(PartFiles, VOCABULARY, ("unlabelled: what is no object and no part",))
+    classes, texts = _find_classes(root, masks, given, background, is_mat)
+    notes = (*(f"classes named by {path.name}" for path in texts), *classes.notes)
+
+    def make_layer(root: Path, names: Mapping[str, str]) -> Layer:
+        if is_mat:
+            return MatFiles(root, names, classes.values)
+        return ColorFiles(root, names, classes.values, classes.table, indexed=True)
+
+    return _Meaning(make_layer, classes.vocabulary, notes, texts)
+
+
 def _find_classes(
     root: Path, masks: Path, given: str | None, background: bool, is_mat: bool
 ) -> tuple[Classes, tuple[Path, ...]]:
     """What the numbers mean, and the file that says it."""
-    if given is None and not is_mat:
-        return name_voc(dict(enumerate(VOC)), background, listed_in="VOC's list of 20 classes"), ()
-    if given in KNOWN:
-        return name_voc(dict(enumerate(KNOWN[given])), background, listed_in=f"the list {given}"), ()
-    name = given or "labels.txt"
+    usual = () if is_mat or given else (name for name in USUAL if (root / name).is_file())
+    name = given or ("labels.txt" if is_mat else next(iter(usual), None))
+    if name is None or name in KNOWN:
+        names, listed_in = (
+            KNOWN.get(name or "", VOC),
+            f"the list {name}" if name else "VOC's list of 20 classes",
+        )
+        return name_voc(dict(enumerate(names)), background, listed_in=listed_in), ()
     choices = [root / name, masks / name, masks.parent / name, Path(name)]
     path = next((path for path in choices if path.is_file()), None)
     if path is None:
         advice = f"give classes=FILE, or {' or '.join(f'classes={one}' for one in KNOWN)}"
         raise UsageError(f"there is no file {name!r} that names the classes of {masks}; {advice}")
-    return read_voc_classes(path, background, None if is_mat else 255), (path,)
-
-
-def _make_layer(root: Path, pairs: Pairs, classes: Classes, is_mat: bool) -> Layer:
-    if is_mat:
-        return MatFiles(root, pairs.masks, classes.values)
-    return ColorFiles(root, pairs.masks, classes.values, voc_palette(), indexed=True)
+    return read_voc_classes(path, background, None if is_mat else VOID), (path,)
 
 
 def _say(name: str) -> str:

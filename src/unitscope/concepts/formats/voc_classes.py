@@ -1,13 +1,15 @@
 """What the numbers in masks laid out as Pascal VOC mean."""
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from unitscope.concepts.formats.color_masks import Color, ColorTable, voc_palette
 from unitscope.concepts.formats.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes
 from unitscope.concepts.formats.mask_values import COUNT, MaskValues, name_values
-from unitscope.concepts.formats.text_lists import read_names, split_names
+from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 
@@ -31,17 +33,25 @@ CONTEXT59 = split_names(
 )
 KNOWN = {"context59": CONTEXT59}
 """Lists of classes that are known by name."""
+USUAL = ("labelmap.txt", "class_names.txt")
+"""Files in which tools that export this layout (CVAT, labelme) name the classes of a set."""
 
+_COLORED = re.compile(r"([^:#][^:]*):(?:(\d{1,3}),(\d{1,3}),(\d{1,3}))?:[^:]*:[^:]*")
+"""A line of a `labelmap.txt`: name, color, parts and actions."""
 _BACKGROUND = frozenset({"background", "_background_", "__background__"})
 
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """What numbers mean, the concepts that they are, and lines for people about void and unlabelled ones."""
+    """What numbers mean, the concepts that they are, lines for people about void and unlabelled ones.
+
+    `table` has the colors of masks that are drawn in color.
+    """
 
     values: MaskValues
     vocabulary: Vocabulary
     notes: tuple[str, ...]
+    table: ColorTable = field(default_factory=voc_palette)
 
 
 def name_voc(names: dict[int, str], background: bool, *, void: int | None = VOID, listed_in: str) -> Classes:
@@ -71,15 +81,17 @@ def name_voc(names: dict[int, str], background: bool, *, void: int | None = VOID
 
 
 def read_voc_classes(path: Path, background: bool, void: int | None = VOID) -> Classes:
-    """The classes of a file: one name a line from 0 on, lines `1: name`, or a `classes.json`.
+    """The classes of a file: one name a line from 0 on, lines `1: name`, a `labelmap.txt` or `classes.json`.
 
     Raises `SourceError` naming the file where it is none of these, or names several layers of masks.
     """
     if path.suffix.lower() != ".json":
-        names = read_names(path)
+        labels = _read_labelmap(path)
+        names = dict(enumerate(labels)) if labels else read_names(path)
         if max(names) >= COUNT:
             raise SourceError(f"{path}: names the number {max(names)}; masks hold numbers up to {COUNT - 1}")
-        return name_voc(names, background, void=void, listed_in=path.name)
+        classes = name_voc(names, background, void=void, listed_in=path.name)
+        return replace(classes, table=_color(labels, path.name)) if labels else classes
     file = read_classes(path)
     if len(file.layers) != 1:
         raise SourceError(f"{path} names {len(file.layers)} layers of masks; wanted one")
@@ -95,6 +107,29 @@ def read_voc_classes(path: Path, background: bool, void: int | None = VOID) -> C
         vocabulary = Vocabulary(tuple(one for one in vocabulary if one.id not in dropped))
         notes.append("unlabelled: background")
     return Classes(values, vocabulary, tuple(notes))
+
+
+def _read_labelmap(path: Path) -> dict[str, Color | None]:
+    """Colors by name, in order, of a file in which every line has the form of a `labelmap.txt`; else none."""
+    lines = [line for line in read_lines(path) if line and not line.startswith("#")]
+    found = [_COLORED.fullmatch(line) for line in lines]
+    labels: dict[str, Color | None] = {}
+    for match in found:
+        if match is None:
+            return {}
+        red, green, blue = (int(value or 256) for value in match.groups()[1:])
+        if match[1] in labels or (match[2] and max(red, green, blue) > 255):
+            wanted = "wanted each name once, with a color of three numbers up to 255"
+            raise SourceError(f"{path}: {match[0][:60]!r}; {wanted}")
+        labels[match[1]] = (red, green, blue) if match[2] else None
+    return labels
+
+
+def _color(labels: dict[str, Color | None], listed_in: str) -> ColorTable:
+    """The colors of labels by number; those without one have the color of VOC's palette."""
+    usual = voc_palette().colors
+    colors = [color or usual[number % len(usual)] for number, color in enumerate(labels.values())]
+    return ColorTable(tuple(colors), listed_in)
 
 
 def _add_void(values: MaskValues, number: int) -> MaskValues:

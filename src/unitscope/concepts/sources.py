@@ -108,7 +108,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "voc": Kind(
         "unitscope.concepts.formats.voc:open_voc",
-        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=context59 or FILE][,background=no]",
+        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
         "Pascal VOC, and sets laid out like it",
         ("split", "masks", "lists", "classes", "background"),
     ),

@@ -144,8 +144,8 @@ def test_wrong_masks_are_told_one_by_one(tmp_path: Path) -> None:
     (place / "testannot" / "0001TP_008550.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     messages = [problem.message for problem in check_source(f"camvid:{place}").problems]
     assert "holds id 12, which SegNet's list does not name; replace the mask" in messages[0]
-    assert "a mask has one channel" in messages[2]
-    assert "cannot be read as a picture" in messages[1]
+    assert "a mask has one channel" in messages[1]
+    assert "cannot be read as a picture" in messages[2]
     write_picture(place / "train" / "0001TP_006690.jpg")
     doubled = open_concepts(f"camvid:{place}")
     assert [name for name, _ in doubled.wrong] == ["train/0001TP_006690.jpg", "train/0001TP_006690.png"]

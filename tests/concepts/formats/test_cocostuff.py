@@ -58,6 +58,15 @@ def test_the_layouts_of_the_archives_are_found(tmp_path: Path, images: str, mask
     assert (len(source), source.left_out) == (2, ())
 
 
+def test_other_masks_of_coco_are_no_splits(tmp_path: Path) -> None:
+    write_cocostuff(tmp_path)
+    for folder in ("panoptic_val2017", "stuff_val2017_pixelmaps"):
+        write_mask(tmp_path / "annotations" / folder / "000000000139.png", draw_halves(1, 2))
+    source = open_concepts(f"cocostuff:{tmp_path}")
+    assert count_pixels(source) == COUNTS["train2017"] | COUNTS["val2017"]
+    assert {one.reason: one.files for one in source.left_out} == {"labels in a form that is not read": 2}
+
+
 def test_a_list_of_classes_beside_wins(tmp_path: Path) -> None:
     write_text(write_cocostuff(tmp_path) / "labels.txt", "0: unlabeled", "1: human", "182: timber")
     source = open_concepts(f"cocostuff:{tmp_path},split=train2017")

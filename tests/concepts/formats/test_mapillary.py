@@ -27,7 +27,17 @@ def test_the_latest_version_is_read_and_each_split(tmp_path: Path) -> None:
 def test_an_older_version_has_other_classes(tmp_path: Path) -> None:
     source = open_concepts(f"mapillary:{write_mapillary(tmp_path)},version=v1.2")
     assert count_pixels(source) == {A: {"Bird": 48, "void": 48}, B: {"Sky": 96}}
-    assert source.notes == ("labels of v1.2", "void: 2 (Ego Vehicle), 3 (Unlabeled)")
+    assert source.notes == ("classes named by config_v1.2.json", "void: 2 (Ego Vehicle), 3 (Unlabeled)")
+
+
+def test_labels_from_before_there_were_versions_are_read(tmp_path: Path) -> None:
+    write_mapillary(tmp_path)
+    for split in ("training", "validation"):
+        (tmp_path / split / "v1.2" / "labels").rename(tmp_path / split / "labels")
+    (tmp_path / "config_v1.2.json").rename(tmp_path / "config.json")
+    (tmp_path / "config_v2.0.json").unlink()
+    source = open_concepts(f"mapillary:{tmp_path}")
+    assert count_pixels(source) == {A: {"Bird": 48, "void": 48}, B: {"Sky": 96}}
 
 
 def test_names_for_people_are_used_where_they_tell_classes_apart(tmp_path: Path) -> None:
@@ -48,7 +58,7 @@ def test_what_is_not_read_is_counted(tmp_path: Path) -> None:
         "labels in a form that is not read": 10,
     }
     assert report.problems == ()
-    assert report.notes == ("labels of v2.0", "void: 4 (Unlabeled)")
+    assert report.notes == ("classes named by config_v2.0.json", "void: 4 (Unlabeled)")
 
 
 def test_wrong_use_is_told(tmp_path: Path) -> None:

@@ -238,8 +238,8 @@ def test_wrong_parts_are_told(tmp_path: Path) -> None:
     place = write_voc(tmp_path)
     path, whole = place / "Annotations_Part" / "2007_000039.mat", np.ones(SIZE, np.uint8)
     for objects, message in (
-        ([("cat", whole, {"fin": whole})], "names 'fin', no class or part of Pascal-Part"),
-        ([("dolphin", whole, {})], "names 'dolphin', no class or part"),
+        ([("cat", whole, {"fin": whole})], "names 'fin', which is no class or part of Pascal-Part"),
+        ([("dolphin", whole, {})], "names 'dolphin', which is no class or part"),
         ([("cat", whole, {"lear": whole[:3]})], r"is no annotation of Pascal-Part (a mask of shape (3, 12))"),
         ([], "names no object"),
     ):
@@ -364,7 +364,8 @@ def test_a_list_that_a_tool_wrote_is_found_and_its_colors_are_looked_up(tmp_path
         ("sky\n\nroad", "line 2: empty"),
         ("1: sky\nroad", "line 2: 'road'; wanted a number and a name"),
         ("1: sky\n1: road", "line 2: the number 1 is named twice"),
-        ("70000: sky", "names the number 70000; masks hold numbers up to 65535"),
+        ("70000: sky", "line 1: '70000: sky'; masks hold numbers up to 65535"),
+        (f"{'9' * 5000}: sky", "masks hold numbers up to 65535"),
     ],
 )
 def test_a_wrong_file_of_classes_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
 from unitscope.concepts.formats.folders import NO_PICTURE, UNLABELLED
 from unitscope.concepts.formats.label_maps import (
+    OTHER_FORM,
     OTHER_SPLIT,
     Pairs,
     check_split,
@@ -23,7 +24,7 @@ from unitscope.concepts.formats.label_maps import (
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.mask_values import COUNT, name_values
+from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
 from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.text_lists import read_names, split_names
@@ -76,7 +77,7 @@ def open_cocostuff(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     assert masks is not None
     listing = list_folder(root)
     found = list(_list_keys(listing, masks, MASK_SUFFIXES))
-    splits = sorted({key.partition("/")[0] for key, _ in found if "/" in key})
+    splits = _list_splits(listing, found)
     split = options.get("split")
     check_split(root, split, splits)
     chosen = splits if split is None else [split]
@@ -99,7 +100,7 @@ def open_cocostuff(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         layers=(MaskFiles(root, pairs.masks, values),),
         options=tuple(options.items()),
         texts=texts,
-        left_out=count_rest(listing, pairs, texts, lambda name: _say(name, masks, chosen)),
+        left_out=count_rest(listing, pairs, texts, lambda name: _say(name, masks, splits, chosen)),
         wrong=tuple(pairs.wrong),
         notes=(*note_root(place, root), f"{what}: {UNLABELLED_VALUE}"),
     )
@@ -111,6 +112,13 @@ def _find_masks(place: Path) -> str | None:
         if any(_is_split(path) for path in (place / name).glob("*20??")):
             return name
     return None
+
+
+def _list_splits(listing: Listing, masks: list[tuple[str, str]]) -> list[str]:
+    """The folders of masks, without those (of other kinds of labels) that have no folder of pictures."""
+    folders = sorted({key.partition("/")[0] for key, _ in masks if "/" in key})
+    with_pictures = [one for one in folders if listing.choose(f"{IMAGES}/{one}") or listing.choose(one)]
+    return with_pictures or folders
 
 
 def _is_split(path: Path) -> bool:
@@ -151,18 +159,20 @@ def _name_values(texts: tuple[Path, ...]) -> dict[int, str]:
     if not texts:
         return dict(enumerate(NAMES))
     names = {number - 1: name for number, name in read_names(texts[0]).items() if number > 0}
-    if not names or max(names) >= COUNT or UNLABELLED_VALUE in names:
+    if not names or UNLABELLED_VALUE in names:
         wanted = f"wanted '1: person' to '182: wood', where {UNLABELLED_VALUE + 1} is free"
         raise SourceError(f"{texts[0]}: is no list of the classes of COCO-Stuff; {wanted}")
     return names
 
 
-def _say(name: str, masks: str, chosen: list[str]) -> str:
+def _say(name: str, masks: str, splits: list[str], chosen: list[str]) -> str:
     """Why a file is not used."""
     parts = name.split("/")
     split = parts[1] if parts[0] in (masks, IMAGES) and len(parts) > 2 else parts[0]
     if find_suffix(name) not in IMAGE_SUFFIXES or len(parts) < 2:
         return NO_PICTURE
+    if split not in splits:
+        return OTHER_FORM if parts[0] == masks else NO_PICTURE
     if split not in chosen:
         return OTHER_SPLIT
     return NO_PICTURE if parts[0] == masks else UNLABELLED

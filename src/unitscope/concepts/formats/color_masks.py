@@ -95,11 +95,11 @@ class ColorFiles:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was met so far of colors that the table does not have."""
-        if not self.met:
+        met = list(self.met.items())  # other threads may go on reading
+        if not met:
             return ()
-        name, (_, color) = next(iter(self.met.items()))
-        pixels = sum(count for count, _ in self.met.values())
-        found = f"{pixels} pixels of {len(self.met)} masks have a color"
+        name, (_, color) = met[0]
+        found = f"{sum(count for _, (count, _) in met)} pixels of {len(met)} masks have a color"
         return (f"void: {found} that {self.table.listed_in} does not have, such as {color} in {name}",)
 
     def list_files(self) -> Iterator[Path]:

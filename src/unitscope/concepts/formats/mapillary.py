@@ -3,6 +3,8 @@
 ::
 
     SPLIT/images/NAME.jpg  SPLIT/v2.0/labels/NAME.png  config_v2.0.json
+
+Before it had versions: `SPLIT/labels/NAME.png` and `config.json`.
 """
 
 import re
@@ -31,16 +33,21 @@ from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 IMAGES, LABELS = "images", "labels"
-_CONFIG = re.compile(r"config_(v\d+\.\d+)\.json")
+_CONFIG = re.compile(r"config_(v\d{1,4}\.\d{1,4})\.json")
 _VOID, _MOST = "void--", 65_536
 
 
 @dataclass(frozen=True)
 class _Version:
-    """A version of the labels: its name, and the file that names its classes."""
+    """A version of the labels: its name, or "" before there were any, and the file that names its classes."""
 
     name: str
     config: Path
+
+    @property
+    def labels(self) -> str:
+        """The folder of the labels below that of a split."""
+        return f"{self.name}/{LABELS}" if self.name else LABELS
 
 
 def open_mapillary(place: str, options: Mapping[str, str]) -> AnnotatedSource:
@@ -52,14 +59,16 @@ def open_mapillary(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     Raises `UsageError` for a split or version that is not there, `SourceError` where the file of classes is
     missing or wrong, or no picture has a mask.
     """
-    root = find_root(place, lambda path: bool(_list_splits(path)), f"SPLIT/{IMAGES}/ and a config_v*.json")
+    root = find_root(
+        place, lambda path: bool(_list_splits(path)), f"SPLIT/{IMAGES}/ and a config_v*.json or config.json"
+    )
     version = _choose_version(root, options.get("version"))
     splits = _list_splits(root)
     split = options.get("split")
     check_split(root, split, splits)
     chosen = splits if split is None else (split,)
     listing = list_folder(root)
-    middle = f"{version.name}/{LABELS}"
+    middle = version.labels
     pairs = pair_masks(
         [pair for one in chosen for pair in _list_keys(listing, one, IMAGES, IMAGE_SUFFIXES)],
         [pair for one in chosen for pair in _list_keys(listing, one, middle, MASK_SUFFIXES)],
@@ -79,7 +88,7 @@ def open_mapillary(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         texts=(version.config,),
         left_out=count_rest(listing, pairs, (version.config,), lambda name: _say(name, chosen)),
         wrong=tuple(pairs.wrong),
-        notes=(*note_root(place, root), f"labels of {version.name}", note),
+        notes=(*note_root(place, root), f"classes named by {version.config.name}", note),
     )
 
 
@@ -91,23 +100,25 @@ def _list_splits(place: Path) -> tuple[str, ...]:
 
 
 def _list_versions(place: Path) -> tuple[_Version, ...]:
-    """All versions whose classes are named, the latest first."""
+    """All versions whose classes are named, the latest first, the one without a number last."""
     found = [
         (match, path) for path in place.glob("config_v*.json") if (match := _CONFIG.fullmatch(path.name))
     ]
     versions = [_Version(match[1], path) for match, path in found]
-    return tuple(sorted(versions, key=lambda one: [*map(int, one.name[1:].split("."))], reverse=True))
+    versions.sort(key=lambda one: [*map(int, one.name[1:].split("."))], reverse=True)
+    first = place / "config.json"
+    return (*versions, _Version("", first)) if first.is_file() else tuple(versions)
 
 
 def _choose_version(root: Path, given: str | None) -> _Version:
     versions = _list_versions(root)
     if given is None:
-        labelled = (one for one in versions if any(root.glob(f"*/{one.name}/{LABELS}")))
+        labelled = (one for one in versions if any(root.glob(f"*/{one.labels}")))
         return next(labelled, versions[0])
     for version in versions:
         if version.name == given:
             return version
-    listed = ", ".join(one.name for one in versions)
+    listed = ", ".join(one.name for one in versions if one.name) or "without numbers"
     raise UsageError(f"{root} has no config_{given}.json; its versions are {listed}")
 
 

@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+from unitscope.concepts.formats.mask_values import COUNT
 from unitscope.errors import SourceError
 
 LIMIT = 64_000_000
 """The largest such file, in bytes."""
 
-_NUMBERED = re.compile(r"(\d{1,6})\s*:\s*(\S.*)")
+_NUMBERED = re.compile(r"(\d+)\s*:\s*(\S.*)")
+_DIGITS = 5
 
 
 def read_lines(path: Path) -> list[str]:
@@ -40,7 +42,8 @@ def split_names(text: str) -> tuple[str, ...]:
 def read_names(path: Path) -> dict[int, str]:
     """The name of every number: by its place from 0 on, one name a line, or as the lines say, `1: name`.
 
-    Raises `SourceError` naming the file where there is no name, or a number is named twice.
+    Raises `SourceError` naming the file where there is no name, or a number is named twice or too large for
+    a mask.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "labels.txt"
@@ -63,6 +66,8 @@ def read_names(path: Path) -> dict[int, str]:
     for place, (line, pair) in enumerate(zip(lines, pairs, strict=True), start=1):
         if pair is None and line:
             raise SourceError(f"{path}, line {place}: {line[:60]!r}; wanted a number and a name, '1: name'")
+        if pair is not None and (len(pair[1]) > _DIGITS or int(pair[1]) >= COUNT):
+            raise SourceError(f"{path}, line {place}: {line[:60]!r}; masks hold numbers up to {COUNT - 1}")
         if pair is not None and names.setdefault(int(pair[1]), pair[2]) != pair[2]:
             raise SourceError(f"{path}, line {place}: the number {int(pair[1])} is named twice; keep one")
     return names

@@ -8,7 +8,7 @@ import numpy as np
 
 from unitscope.concepts.formats.color_masks import Color, ColorTable, voc_palette
 from unitscope.concepts.formats.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes
-from unitscope.concepts.formats.mask_values import COUNT, MaskValues, name_values
+from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
@@ -88,8 +88,6 @@ def read_voc_classes(path: Path, background: bool, void: int | None = VOID) -> C
     if path.suffix.lower() != ".json":
         labels = _read_labelmap(path)
         names = dict(enumerate(labels)) if labels else read_names(path)
-        if max(names) >= COUNT:
-            raise SourceError(f"{path}: names the number {max(names)}; masks hold numbers up to {COUNT - 1}")
         classes = name_voc(names, background, void=void, listed_in=path.name)
         return replace(classes, table=_color(labels, path.name)) if labels else classes
     file = read_classes(path)

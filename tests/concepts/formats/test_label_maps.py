@@ -1,6 +1,7 @@
 """Pictures and masks joined by name: nothing is lost, whatever lies in the folder."""
 
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -56,13 +57,21 @@ def test_a_mask_is_joined_where_both_names_are_the_only_ones(
     assert {name for name, _ in pairs.wrong} <= set(rest)
 
 
+@pytest.fixture(scope="module", params=SETS)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    word, write = SETS[request.param]
+    return word, write(tmp_path_factory.mktemp(request.param))
+
+
 def change(folder: Path, names: list[str], what: str, place: int) -> None:
     """One accident to a file of a set, or beside it."""
     path = folder / names[place % len(names)]
     if what == "gone":
         path.unlink(missing_ok=True)
     elif what == "linked":
-        path.with_name("link" + path.suffix).symlink_to("nowhere")
+        link = path.with_name("link" + path.suffix)
+        link.unlink(missing_ok=True)
+        link.symlink_to("nowhere")
     elif what == "doubled":
         path.with_suffix(".bmp").write_bytes(b"")
     elif what == "hidden":
@@ -86,14 +95,13 @@ changes = st.lists(
 
 
 @settings(deadline=None, max_examples=15)
-@pytest.mark.parametrize("name", SETS)
 @given(changed=changes)
 def test_what_is_taken_and_what_is_left_out_is_all_there_is(
-    name: str, changed: list[tuple[str, int]]
+    whole: tuple[str, Path], changed: list[tuple[str, int]]
 ) -> None:
-    word, write = SETS[name]
+    word, template = whole
     with tempfile.TemporaryDirectory() as folder:
-        place = write(Path(folder))
+        place = shutil.copytree(template, Path(folder) / "set", copy_function=os.link)
         names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
         for what, index in changed:
             change(place, names, what, index)

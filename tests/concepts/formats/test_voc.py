@@ -12,6 +12,7 @@ from scipy.io import savemat
 from sets.counting import count_pixels
 from sets.drawing import SIZE, draw_halves, write_mask, write_picture, write_text
 from sets.voc import write_context, write_voc
+from unitscope.concepts.formats import mat_masks
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.inspection import check_source
@@ -251,16 +252,17 @@ def test_wrong_parts_are_told(tmp_path: Path) -> None:
     assert "is no annotation of Pascal-Part" in problem.message
 
 
-def test_a_matlab_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+def test_a_matlab_file_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mat_masks, "LIMIT", 2_000_000)
     place = write_maps(tmp_path)
-    path = place / "trainval" / "2007_000032.mat"
-    bomb = zlib.compressobj()
-    parts = [bomb.compress(bytes(10_000_000)) for _ in range(30)] + [bomb.flush()]
-    packed = b"".join(parts)
-    head = path.read_bytes()[:128]
-    path.write_bytes(head + (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
+    assert check_source(f"voc:{place},masks=trainval").problems == ()
+    path, packed = place / "trainval" / "2007_000032.mat", zlib.compress(bytes(3_000_000))
+    lengths = (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes()[:128] + lengths + packed)
     [problem] = check_source(f"voc:{place},masks=trainval").problems
-    assert "larger than 256 MB; wanted one picture's labels" in problem.message
+    assert "larger than 2 MB; wanted one picture's labels" in problem.message
 
 
 @pytest.mark.parametrize(

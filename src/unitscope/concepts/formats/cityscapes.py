@@ -63,9 +63,8 @@ def open_cityscapes(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     Raises `UsageError` for an option's value that does not fit, `SourceError` where no picture has a mask.
     """
     evaluated = read_choice("eval", options.get("eval", "no"), ("yes", "no")) == "yes"
-    kinds = (FINE, COARSE)
-    if "masks" in options:
-        kinds = (read_choice("masks", options["masks"], kinds),)
+    given = options.get("masks")
+    kinds = (FINE, COARSE) if given is None else (read_choice("masks", given, (FINE, COARSE)),)
     root = find_root(place, _holds, f"{IMAGES}/ and {FINE}/ or {COARSE}/")
     listing = list_folder(root)
     pictures = dict(_list_keys(listing, IMAGES, IMAGES))

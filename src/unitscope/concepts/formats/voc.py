@@ -116,8 +116,8 @@ def _find_masks(root: Path, options: Mapping[str, str], listing: Listing) -> Pat
     if given is not None:
         if Path(given).is_dir():
             return Path(given)
-        found = [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name != IMAGES]
-        raise UsageError(f"{root} has no folder {given!r} of masks; its folders are {', '.join(found)}")
+        folders = [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name != IMAGES]
+        raise UsageError(f"{root} has no folder {given!r} of masks; its folders are {', '.join(folders)}")
     if any(name.endswith(".xml") for name in listing.choose(BOXES)):
         found = f"has boxes in {BOXES}/, which are no labels of pixels, and no masks in {folder.name}/"
         raise SourceError(f"{root} {found}; unpack the masks, or name their folder with masks=DIR")

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt16, UInt32
 
 from unitscope.concepts.formats.annotated import Labels
 from unitscope.concepts.formats.mask_values import MaskValues
-from unitscope.concepts.formats.pictures import read_colors, read_mask
+from unitscope.concepts.formats.pictures import read_color_codes, read_mask
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.errors import SourceError
 
@@ -71,7 +71,7 @@ class ColorFiles:
         if name is None:
             return None
         path = self.root / name
-        colors = read_colors(path, indexed=self.indexed)
+        colors = read_color_codes(path, indexed=self.indexed)
         if colors is None:
             return Labels(*self.values.label(read_mask(path), path))
         numbers, listed = self.table.number(colors)

@@ -80,18 +80,18 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
         return numbers
 
 
-def read_colors(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
+def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
     """The color of every pixel as R 65536 + G 256 + B; alpha is dropped, a palette looked up.
 
-    None where `indexed` and the picture has one channel, of gray or of a palette's indices. Raises
-    `SourceError` as `read_image` does.
+    None where `indexed` and the picture is not of several channels: its numbers count, not its colors. Raises
+    `SourceError` as `read_image` does, and where it was stored with losses.
     """
     with _opened(path) as picture:
-        if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
-            found = f"colors of {picture.mode} are not read"
-            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
-        if indexed and picture.mode in ("1", "L", "P"):
+        if indexed and picture.mode not in ("RGB", "RGBA"):
             return None
+        if picture.format == "JPEG" or picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            found = f"colors of {picture.mode} in {picture.format} are not exact"
+            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
         channels = np.asarray(picture.convert("RGB")).astype(np.uint32)
         colors: np.ndarray = (channels[..., 0] << 16) + (channels[..., 1] << 8) + channels[..., 2]
         return colors

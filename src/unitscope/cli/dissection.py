@@ -35,12 +35,14 @@ class Pictures:
         limit: only the first images of the source.
         shuffle_labels: a seed: give every image the labels of another one, as a control.
         cache: folder for decoded images and labels, to be reused by later runs.
+        cache_limit: how many GB it may hold; what was not used for the longest time is deleted first.
     """
 
     fit: Literal["stretch", "crop"] = "stretch"
     limit: int | None = None
     shuffle_labels: int | None = None
     cache: Path | None = None
+    cache_limit: float = 100.0
 
     def take(self, source: "us.ConceptSource") -> "us.ConceptSource":
         """The images of the source that are asked for, with the labels that they get."""
@@ -120,6 +122,7 @@ def dissect(
         confidences=Confidences(shifts=measures.shifts),
         machine=machine,
         cache=pictures.cache,
+        cache_limit=pictures.cache_limit * 1e9,
         out=out,
         resume=resume,
         trust_layout=trust_layout,

@@ -13,6 +13,7 @@ import torch
 
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.frames import Frame
+from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention, find_convention
@@ -64,6 +65,7 @@ class Options:
     confidences: Confidences = Confidences()
     machine: Machine = Machine()  # noqa: RUF009 - frozen
     cache: str | Path | None = None
+    cache_limit: float = CACHE_LIMIT
     out: str | Path | None = None
     resume: bool = False
     trust_layout: bool = False
@@ -131,7 +133,8 @@ def dissect(
 
     - `machine`: device, precision, threads and memory.
     - `batch_size`: images that the network is given at once.
-    - `cache`: a folder where decoded images and labels are packed, and taken from by later runs.
+    - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
+      `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it.
     - `shard_size`: images between two points that it can continue from.
 
@@ -164,6 +167,7 @@ def dissect(
         confidences,
         machine,
         cache,
+        cache_limit,
         out,
         resume,
         trust_layout,
@@ -198,7 +202,9 @@ def dissect_with(
     with ExitStack() as stack:
         workspace = None if options.out is None else open_workspace(Path(options.out), recipe, options.resume)
         scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
-        framed = source if options.cache is None else pack_source(source, plan.frame, Path(options.cache))
+        framed = source
+        if options.cache is not None:
+            framed = pack_source(source, plan.frame, Path(options.cache), limit=options.cache_limit)
         scan = _scan(network, framed, plan, replace(options.machine, scratch=scratch), workspace)
         scanned = time.perf_counter()
         draws, spent = None, options.confidences

@@ -100,6 +100,7 @@ def dissect(
         trust_layout: take a layer whose map answers at other places than those where the input changes.
         report: write the report as well.
     """
+    from unitscope.concepts.derived import find_left_out
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
@@ -110,6 +111,8 @@ def dissect(
     machine = running.start()
     loaded = opening.load(network)
     loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
+    for line in map(str, find_left_out(source)):
+        print(line, file=sys.stderr)
     loaded.module.to(machine.device)
     source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
     run = dissect_layers(

@@ -32,8 +32,8 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.cache_room import LIMIT, make_room, note_use, remove_stale
+from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, writing
@@ -108,7 +108,12 @@ class PackedSource:
 
 
 def pack_source(
-    source: ConceptSource, frame: Frame, folder: str | Path, *, limit: float = LIMIT, threads: int | None = None
+    source: ConceptSource,
+    frame: Frame,
+    folder: str | Path,
+    *,
+    limit: float = LIMIT,
+    threads: int | None = None,
 ) -> PackedSource:
     """The source's examples at the size of `frame`, from the cache in `folder` or put there first.
 

@@ -58,6 +58,7 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
         ("Concepts", source.spec),
         ("Concepts digest", (source.digest or "")[:12]),
         ("Images", dissection.images),
+        ("Files left out", "; ".join(f"{count:,} {reason}" for reason, count in (source.left_out or {}).items())),
         ("Image size", spell_size(frame.size)),
         ("Mask size", spell_size(frame.mask_size)),
         ("Fitted by", frame.fit_mode),

@@ -20,7 +20,6 @@ from unitscope.concepts.formats.label_maps import (
     check_split,
     count_rest,
     cut_suffix,
-    find_suffix,
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
@@ -107,7 +106,7 @@ def _list_keys(listing: Listing, folder: str, ending: str) -> Iterator[tuple[str
     end = f"_{ending}"
     for name in listing.choose(folder):
         stem = cut_suffix(name)
-        if stem.endswith(end) and find_suffix(name) in IMAGE_SUFFIXES:
+        if stem.endswith(end) and name[len(stem) :].lower() in IMAGE_SUFFIXES:
             yield stem[len(folder) + 1 : -len(end)], name
 
 

@@ -82,6 +82,36 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "camvid": Kind(
+        "unitscope.concepts.formats.camvid:open_camvid",
+        "camvid:DIR[,split=train]",
+        "CamVid: streets in Cambridge, as published, as SegNet or as fast.ai has it",
+        ("split",),
+    ),
+    "cityscapes": Kind(
+        "unitscope.concepts.formats.cityscapes:open_cityscapes",
+        "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes]",
+        "Cityscapes: streets of 50 cities",
+        ("split", "masks", "eval"),
+    ),
+    "cocostuff": Kind(
+        "unitscope.concepts.formats.cocostuff:open_cocostuff",
+        "cocostuff:DIR[,split=val2017][,unlabelled=void]",
+        "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
+        ("split", "unlabelled"),
+    ),
+    "mapillary": Kind(
+        "unitscope.concepts.formats.mapillary:open_mapillary",
+        "mapillary:DIR[,split=validation][,version=v2.0]",
+        "Mapillary Vistas: streets of the world",
+        ("split", "version"),
+    ),
+    "voc": Kind(
+        "unitscope.concepts.formats.voc:open_voc",
+        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
+        "Pascal VOC, and sets laid out like it",
+        ("split", "masks", "lists", "classes", "background"),
+    ),
 }
 """The kinds of sources that are always there."""
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import UInt8, UInt16, UInt32
 from PIL import Image
 
 from unitscope.axes import Picture
@@ -78,6 +78,23 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
         red, green = np.moveaxis(channels[..., :2].astype(np.uint16), -1, 0)
         numbers: np.ndarray = red + green * 256
         return numbers
+
+
+def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
+    """The color of every pixel as R 65536 + G 256 + B; alpha is dropped, a palette looked up.
+
+    None where `indexed` and the picture is not of several channels: its numbers count, not its colors. Raises
+    `SourceError` as `read_image` does, and where it was stored with losses.
+    """
+    with _opened(path) as picture:
+        if indexed and picture.mode not in ("RGB", "RGBA"):
+            return None
+        if picture.format == "JPEG" or picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            found = f"colors of {picture.mode} in {picture.format} are not exact"
+            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
+        channels = np.asarray(picture.convert("RGB")).astype(np.uint32)
+        colors: np.ndarray = (channels[..., 0] << 16) + (channels[..., 1] << 8) + channels[..., 2]
+        return colors
 
 
 def read_size(path: Path) -> tuple[int, int]:

@@ -82,6 +82,18 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "coco": Kind(
+        "unitscope.concepts.formats.coco:open_coco",
+        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
+        "instances of COCO and LVIS; objects, parts and attributes of PACO",
+        ("annotations", "crowd", "parts", "attributes"),
+    ),
+    "coco-panoptic": Kind(
+        "unitscope.concepts.formats.coco_panoptic:open_panoptic",
+        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
+        "panoptic segments as COCO has them",
+        ("annotations", "masks", "crowd"),
+    ),
 }
 """The kinds of sources that are always there."""
 

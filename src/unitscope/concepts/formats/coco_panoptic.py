@@ -28,6 +28,7 @@ from unitscope.concepts.formats.coco_tables import (
     Header,
     Integers,
     get_fields,
+    new_integers,
     read_tables,
     read_text,
     show,

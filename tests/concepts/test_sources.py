@@ -45,7 +45,7 @@ def test_broden_opens_by_its_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("voc:DIR", "broden:DIR[,split=NAME,categories=NAME+NAME] or drawn[:count=N,seed=N,size=N]"),
+        ("nothing:DIR", " or drawn[:count=N,seed=N,size=N]"),
         ("floder:DIR", "near names: folder"),
         ("folder", "'folder' does not say what to open; wanted folder:DIR["),
         ("folder:split=val", "does not say what to open; wanted folder:DIR["),

@@ -17,6 +17,7 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
 
     - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
+    - `coco:IMAGES,annotations=FILE.json` and `coco-panoptic:...`: `unitscope.concepts.formats.coco`
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),

@@ -380,6 +380,7 @@ CORNERS = st.one_of(
 )
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
 @given(st.lists(st.lists(st.tuples(CORNERS, CORNERS), min_size=3, max_size=8), min_size=1, max_size=3))
 def test_polygons_fill_what_the_reference_fills(polygons: list[list[tuple[float, float]]]) -> None:
     height, width = 17, 19

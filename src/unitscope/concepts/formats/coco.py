@@ -220,10 +220,9 @@ def find_pictures(
 
 def open_root(word: str, place: str) -> Path:
     """The folder of pictures. Raises `UsageError` where it is none."""
-    root = Path(place)
-    if not root.is_dir():
+    if not os.path.isdir(place):
         raise UsageError(f"{place} is not a folder; wanted {word}:IMAGES,annotations=FILE.json")
-    return root
+    return Path(place)
 
 
 def find_annotations(root: Path, options: Mapping[str, str]) -> Path:
@@ -233,7 +232,7 @@ def find_annotations(root: Path, options: Mapping[str, str]) -> Path:
         there = f"; there are {', '.join(found)}" if found else ""
         raise UsageError(f"{root}: which annotations? Say annotations=FILE.json{there}")
     path = find_file(options["annotations"], root, FOLDERS, "annotations")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"annotations={options['annotations']!r} is no file; wanted a .json")
     return path
 

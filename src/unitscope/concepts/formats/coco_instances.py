@@ -87,6 +87,7 @@ class Instances:
             self.attribute_names.append(read_text(fields, "name", f"the attribute {show(fields['id'])}"))
         elif key == "attr_type_to_attr_idxs":
             for kind, ids in get_fields(item, key).items():
+                read_text({"type": kind}, "type", key)
                 if not isinstance(ids, list):
                     raise SourceError(f"{key} has {show(ids)} for {show(kind)}; wanted a list of ids")
                 for one in ids:
@@ -278,7 +279,7 @@ def fill_polygons(fifths: list[np.ndarray], size: tuple[int, int]) -> list[bytes
     where pycocotools is not installed.
 
     >>> fill_polygons([np.array([0, 0, 10, 0, 10, 10, 0, 10])], (3, 4))
-    [b'02107']
+    [b'02106']
     """
     mask = find_pycocotools()
     height, width = size

@@ -4,6 +4,7 @@ A file is `{"images": [...], "annotations": [...], "categories": [...]}`, in any
 Ids are whole numbers or texts. Source of the format: cocodataset.org, "Data format".
 """
 
+import re
 import reprlib
 from array import array
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Integers = array[int]
 
 TAKE_OUT = "mend it or take it out"
+
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Builder(Protocol):
@@ -169,10 +172,10 @@ class Header:
 
 
 def read_text(fields: dict[str, Any], key: str, where: str) -> str:
-    """A text that must be there."""
+    """A text that must be there, in one line."""
     value = fields.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise SourceError(f"{where} has the {key} {show(value)}; wanted a text")
+    if not isinstance(value, str) or not value.strip() or _CONTROL.search(value):
+        raise SourceError(f"{where} has the {key} {show(value)}; wanted a text in one line")
     return value
 
 
@@ -183,7 +186,7 @@ def _read_name(fields: dict[str, Any]) -> str:
     else:
         address = fields.get("coco_url")
         name = "/".join(address.split("/")[-2:]) if isinstance(address, str) else ""
-        if not name.strip("/"):
+        if not name.strip("/") or _CONTROL.search(name):
             raise SourceError(
                 f"the image {show(fields['id'])} has neither a file_name nor a coco_url; add one"
             )

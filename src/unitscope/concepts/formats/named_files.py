@@ -59,7 +59,7 @@ def find_file(given: str, root: Path, folders: Sequence[str], option: str) -> Pa
     """
     places = [Path(given), root / given, *(root / folder / given for folder in folders)]
     for place in places:
-        if place.exists():
+        if os.path.exists(place):
             return place
     looked = ", ".join(dict.fromkeys(os.path.normpath(place.parent) for place in places))
     raise UsageError(f"{option}={given!r} is not there; looked in {looked}")

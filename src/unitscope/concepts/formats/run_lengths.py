@@ -8,6 +8,7 @@ Source of the format: `maskApi.c` of the COCO API (github.com/cocodataset/cocoap
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -19,14 +20,14 @@ _MOST_LETTERS = 6
 
 
 def read_counts(
-    counts: Sequence[int] | np.ndarray | str | bytes, size: tuple[int, int]
+    counts: Sequence[Any] | np.ndarray | str | bytes, size: tuple[int, int]
 ) -> Int64[np.ndarray, "run"]:
     """The lengths of runs from a list of them or from letters; `size` is (height, width).
 
     Raises `SourceError` where they are no lengths, or do not fill the picture exactly.
 
-    >>> read_counts("1203", (2, 3)), read_counts([1, 2, 3], (2, 3))
-    (array([1, 2, 0, 3]), array([1, 2, 3]))
+    >>> read_counts("1210", (2, 3)), read_counts([1, 2, 3], (2, 3))
+    (array([1, 2, 1, 2]), array([1, 2, 3]))
     """
     lengths = _read_letters(counts) if isinstance(counts, str | bytes) else _read_numbers(counts)
     pixels = size[0] * size[1]
@@ -51,7 +52,7 @@ def fill_runs(lengths: Int64[np.ndarray, "run"], size: tuple[int, int]) -> Bool[
     return np.repeat(inside, lengths).reshape(size[1], size[0]).T
 
 
-def _read_numbers(counts: Sequence[int] | np.ndarray) -> Int64[np.ndarray, "run"]:
+def _read_numbers(counts: Sequence[Any] | np.ndarray) -> Int64[np.ndarray, "run"]:
     try:
         read = np.asarray(counts)
         if read.size and (read.dtype.kind not in "iu" or read.ndim != 1):

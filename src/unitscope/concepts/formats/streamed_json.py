@@ -108,7 +108,7 @@ class _Window:
             except ValueError:
                 raise self.wrong("a number of too many digits") from None
             else:
-                if end < len(self.text) or not self.grow():  # a number may go on, too
+                if end < len(self.text) - 2 or not self.grow():  # a number may go on, as in 1.5e+9
                     self.place = end
                     return value
 

@@ -17,6 +17,7 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
 
     - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
+    - `coco:IMAGES,annotations=FILE.json` and `coco-panoptic:...`: `unitscope.concepts.formats.coco`
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -111,6 +112,18 @@ KINDS: Mapping[str, Kind] = {
         "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
         "Pascal VOC, and sets laid out like it",
         ("split", "masks", "lists", "classes", "background"),
+    ),
+    "coco": Kind(
+        "unitscope.concepts.formats.coco:open_coco",
+        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
+        "instances of COCO and LVIS; objects, parts and attributes of PACO",
+        ("annotations", "crowd", "parts", "attributes"),
+    ),
+    "coco-panoptic": Kind(
+        "unitscope.concepts.formats.coco_panoptic:open_panoptic",
+        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
+        "panoptic segments as COCO has them",
+        ("annotations", "masks", "crowd"),
     ),
 }
 """The kinds of sources that are always there."""

@@ -21,6 +21,9 @@ from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
 
+PLACES = ("masks", "annotations")
+"""Options that say where something lies, which is no choice."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -120,9 +123,10 @@ class AnnotatedSource:
     """Pictures with what is known of them; made by the readers of `unitscope.concepts.formats`.
 
     `word` opens it (`folder`, `voc`) at `place`, with `options`. `labels` has the concepts of every whole
-    picture, or nothing. The contents of `texts` are part of the digest, of all other files only their names
-    and sizes. `left_out` counts the files that it does not use; `wrong` are pairs of file and remark about
-    some that it should. `notes` are lines for people, such as which pixels are void.
+    picture, or nothing. The contents of `texts` are part of the digest, and `content`, which stands for those
+    of files too large to be read again; of all other files it has only their names and sizes. `left_out`
+    counts the files that it does not use; `wrong` are pairs of file and remark about some that it should.
+    `notes` are lines for people, such as which pixels are void.
     """
 
     word: str
@@ -137,6 +141,7 @@ class AnnotatedSource:
     left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    content: str = ""
 
     def __len__(self) -> int:
         return len(self.pictures.keys)
@@ -185,8 +190,9 @@ class AnnotatedSource:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over options, names and sizes of all files, and the contents of `texts`."""
-        options = sorted(option for option in self.options if option[0] != "masks")  # a place, no choice
-        return digest_files(self.root, self.list_files(), self.texts, f"{self.word} {options}")
+        options = sorted(option for option in self.options if option[0] not in PLACES)
+        head = f"{self.word} {options}" + (f" {self.content}" if self.content else "")
+        return digest_files(self.root, self.list_files(), self.texts, head)
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading never meets, as pairs of file and remark."""

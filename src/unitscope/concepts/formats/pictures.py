@@ -63,6 +63,19 @@ def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
         return numbers.astype(np.uint16)
 
 
+def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
+    """The colors of a mask that codes numbers by them, exactly as they are stored.
+
+    Raises `SourceError` as `read_image` does, and where it is no RGB picture, or a JPEG, which changes
+    colors.
+    """
+    with _opened(path) as picture:
+        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
+            found = f"this one is {picture.mode} in {picture.format}"
+            raise SourceError(f"{path}: a mask coded by colors is RGB in a PNG, {found}; store it so")
+        return np.asarray(picture)[..., :3]
+
+
 def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
     """The numbers of a Broden label picture: R + 256 G.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
 from unitscope.concepts.formats.broden import open_broden
 from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.listed import open_listed
 from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError
@@ -15,8 +16,10 @@ from unitscope.plugins import SOURCES, Kind, find_kind, say_kinds
 def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> ConceptSource:
     """The source that a text names, of all that need no network.
 
-    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
+    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`; with `list=FILE`
+      `formats.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
+    - published sets, as `KINDS` lists them
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -64,23 +67,59 @@ def _open_half(source: ConceptSource, value: str) -> ConceptSource:
     return split_source(source, half, share=share, seed=seed)
 
 
+def _open_folder(place: str, options: Mapping[str, str]) -> ConceptSource:
+    if "list" not in options:
+        if "names" in options:
+            raise UsageError("names= says what the labels of a list mean; give the list too, with list=FILE")
+        return open_folder(place, **options)
+    if "masks" in options:
+        raise UsageError("list= labels whole pictures and masks= their pixels; give one of them")
+    return open_listed(place, options)
+
+
 def _open_broden(place: str, options: Mapping[str, str]) -> ConceptSource:
     categories = options["categories"].split("+") if "categories" in options else None
     return open_broden(place, split=options.get("split"), categories=categories)
 
 
+_FORMATS = "unitscope.concepts.formats"
+
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
-        lambda place, options: open_folder(place, **options),
-        "folder:DIR[,category=NAME,split=NAME,masks=DIR,bare=in]",
-        "images with masks, or in folders named by what they show",
-        ("category", "split", "masks", "bare"),
+        _open_folder,
+        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,bare=in]",
+        "images with masks, in folders named by what they show, or in a list",
+        ("category", "split", "masks", "bare", "list", "names"),
     ),
     "broden": Kind(
         _open_broden,
         "broden:DIR[,split=NAME,categories=NAME+NAME]",
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
+    ),
+    "dtd": Kind(
+        f"{_FORMATS}.dtd:open_dtd",
+        "dtd:DIR[,split=train1,joint=yes]",
+        "the Describable Textures Dataset",
+        ("split", "joint"),
+    ),
+    "imagenet": Kind(
+        f"{_FORMATS}.imagenet:open_imagenet",
+        "imagenet:DIR[,split=val,synsets=FILE,truth=FILE]",
+        "ImageNet's 1,000 classes, as of Kaggle or torchvision",
+        ("split", "synsets", "truth"),
+    ),
+    "places365": Kind(
+        f"{_FORMATS}.places365:open_places365",
+        "places365:DIR[,split=val]",
+        "Places365, pictures of scenes",
+        ("split",),
+    ),
+    "sun397": Kind(
+        f"{_FORMATS}.sun397:open_sun397",
+        "sun397:DIR[,split=Training_01]",
+        "SUN397, pictures of scenes",
+        ("split",),
     ),
 }
 """The kinds of sources that are always there."""

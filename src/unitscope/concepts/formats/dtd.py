@@ -36,7 +36,9 @@ def open_dtd(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """
     if options.get("joint", "no") not in ("yes", "no"):
         raise UsageError(f"joint={options['joint']!r}: wanted yes or no")
-    root = find_root(place, ("dtd", ".."), lambda path: (path / "images").is_dir(), "DTD's images/ and labels/")
+    root = find_root(
+        place, ("dtd", ".."), lambda path: (path / "images").is_dir(), "DTD's images/ and labels/"
+    )
     listing = list_folder(root)
     lists = {Path(name).stem: name for name in listing.choose("labels") if name.endswith(".txt")}
     lists.pop(Path(_JOINT).stem, None)
@@ -78,7 +80,9 @@ def _read_joint(path: Path) -> dict[str, tuple[str, ...]]:
     for number, line in enumerate(read_lines(path), start=1):
         name, *textures = line.split() or [""]
         if name and not textures:
-            raise SourceError(f"{path}, line {number}: {name} has no texture; wanted a picture and its textures")
+            raise SourceError(
+                f"{path}, line {number}: {name} has no texture; wanted a picture and its textures"
+            )
         labels[f"images/{name}"] = tuple(dict.fromkeys(textures))
     labels.pop("images/", None)
     return labels

@@ -130,4 +130,3 @@ def _holds(path: Path) -> bool:
     if any((path / name).is_dir() for names in _SPLITS.values() for name in names):
         return True
     return any(SYNSET.fullmatch(one.name) for one in path.iterdir() if one.is_dir())
-

@@ -9,7 +9,7 @@ from unitscope.concepts.formats.whole_images import read_lines
 from unitscope.errors import SourceError, missing_extra
 
 SYNSET = re.compile(r"n\d{8}")
-_LINE = re.compile(r"(?:(?P<number>\d+)[\s,:]+)?(?P<synset>n\d{8})(?:[\s,:]+(?P<words>.*))?")
+_LINE = re.compile(r"(?:(?P<number>[0-9]{1,6})[\s,:]+)?(?P<synset>n\d{8})(?:[\s,:]+(?P<words>.*))?")
 _LAST = re.compile(r"(\d+)$")
 _LARGEST = 64 << 20
 
@@ -42,7 +42,9 @@ def read_synsets(path: Path) -> Synsets:
             wanted = "a synset and its names, as in: n01440764 tench, Tinca tinca"
             raise SourceError(f"{path}, line {number}: {line[:60]!r}; wanted {wanted}")
         if found["synset"] in words:
-            raise SourceError(f"{path}, line {number}: {found['synset']} is listed twice; keep one line of it")
+            raise SourceError(
+                f"{path}, line {number}: {found['synset']} is listed twice; keep one line of it"
+            )
         words[found["synset"]] = found["words"] or found["synset"]
         numbers.append(found["number"])
     return Synsets(path, words, _find_order(path, list(words), numbers))
@@ -71,7 +73,9 @@ def _read_meta(path: Path) -> Synsets:
             raise ValueError(f"larger than {_LARGEST >> 20} MB")
         rows = loadmat(path, squeeze_me=True, variable_names=["synsets"])["synsets"]
         rows = rows.reshape(-1)
-        leaves = [row for row in rows if "num_children" not in rows.dtype.names or not int(row["num_children"])]
+        leaves = [
+            row for row in rows if "num_children" not in rows.dtype.names or not int(row["num_children"])
+        ]
         order = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
         words = {str(row["WNID"]): str(row["words"]) for row in leaves}
     except Exception as error:  # whatever the parser of MATLAB's files meets
@@ -123,6 +127,6 @@ def read_truth(path: Path, *orders: Synsets | None) -> Truth:
 
 
 def _look_up(path: Path, number: int, line: str, order: Mapping[int, str]) -> str:
-    if not (line.isascii() and line.isdigit() and int(line) in order):
+    if not re.fullmatch(r"[0-9]{1,6}", line) or int(line) not in order:
         raise SourceError(f"{path}, line {number}: there is no class {line[:20]!r}; wanted 1 to {max(order)}")
     return order[int(line)]

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.folders import SPLITS_FILE, keep_split
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_classes import read_json
 from unitscope.concepts.formats.whole_images import (
@@ -35,9 +36,16 @@ from unitscope.errors import SourceError, UsageError
 
 _TITLED = re.compile(r"(image|picture|photo|file|path|name|key|id)", re.IGNORECASE)
 
+_NAMED = (
+    re.compile(r"(?P<label>\d+)\s*[\s,:]\s*(?P<name>.+)"),
+    re.compile(r"(?P<name>.+?)\s*[\s,:]\s*(?P<label>\d+)"),
+    re.compile(r"(?P<label>[^\s,:]+)\s*[\s,:]\s*(?P<name>.+)"),
+)
+"""A label and its name in a line: a number first, a number behind, a word first."""
+
 
 def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
-    """A folder and a list, as described above; options `list`, `names`, `category` and `bare`.
+    """A folder and a list, as described above; options `list`, `names`, `category`, `split` and `bare`.
 
     `category` is `scene` unless given, as of all pictures that a folder has labelled as a whole.
 
@@ -60,7 +68,7 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     for name, label, _ in listed:
         labels.setdefault(name, []).append(label)
 
-    own = {one.resolve() for one in texts}
+    own = {one.resolve() for one in (*texts, root / SPLITS_FILE)}
     left_out = [*listing.left_out]
     left_out += [
         (NO_PICTURE, name)
@@ -75,9 +83,11 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     if options.get("bare") != "in":
         left_out += [(UNLABELLED, name) for name, named in taken.items() if not named]
         taken = {name: named for name, named in taken.items() if named}
-    names = sorted({label for label in (one for named in labels.values() for one in named)}, key=_in_order)
-    found = LabelledPictures(root, names, taken, texts, left_out)
-    return found.open("folder", place, options, options.get("category", "scene"))
+    names = sorted({label for named in labels.values() for label in named}, key=_in_order)
+    found = LabelledPictures(root, names, taken, [*texts, root / SPLITS_FILE], left_out)
+    given = {key: value for key, value in options.items() if key != "split"}
+    source = found.open("folder", place, given, options.get("category", "scene"))
+    return source if "split" not in options else keep_split(source, options["split"])
 
 
 Listed = tuple[str, str, int]
@@ -127,8 +137,12 @@ def _name(listed: list[Listed], texts: list[Path]) -> list[Listed]:
     named = []
     for name, label, number in listed:
         if label not in names:
-            counted = "; its lines count from 0, unless each begins with its number" if label.isdigit() else ""
-            raise SourceError(f"{path}, line {number}: {file.name} does not name the label {label!r}{counted}")
+            counted = (
+                "; its lines count from 0, unless each begins with its number" if label.isdigit() else ""
+            )
+            raise SourceError(
+                f"{path}, line {number}: {file.name} does not name the label {label!r}{counted}"
+            )
         named.append((name, names[label], number))
     return named
 
@@ -142,13 +156,11 @@ def _read_names(path: Path, labels: set[str]) -> dict[str, str]:
             raise SourceError(f"{path}: wanted a list of names, or an object that maps labels to names")
         return {str(label): name for label, name in pairs.items()}
     lines = [line for line in read_lines(path) if line]
-    before = [re.fullmatch(r"(?P<label>\d+)\s*[\s,:]\s*(?P<name>.+)", line) for line in lines]
-    behind = [re.fullmatch(r"(?P<name>.+?)\s*[\s,:]\s*(?P<label>\d+)", line) for line in lines]
-    keyed = [re.fullmatch(r"(?P<label>[^\s,:]+)\s*[\s,:]\s*(?P<name>.+)", line) for line in lines]
-    words = {match["label"] for match in keyed if match}
-    for matches in (before, behind, keyed if labels <= words else []):
-        found = {str(match["label"]): str(match["name"]).strip("\"'") for match in matches if match}
-        if matches and len(found) == len(lines):
+    for form in _NAMED:
+        matches = [match for line in lines if (match := form.fullmatch(line))]
+        found = {match["label"]: match["name"].strip("\"'") for match in matches}
+        # Lines that begin with numbers are numbered; other forms are only meant where they name all labels.
+        if lines and len(found) == len(lines) and (form is _NAMED[0] or labels <= set(found)):
             return found
     if all(label.isascii() and label.isdigit() for label in labels):
         return {str(number): name for number, name in enumerate(lines)}

@@ -12,6 +12,7 @@ The lists may also lie in a folder of their own, `filelist_places365-standard/`.
 list of categories, without the letter: `airfield`, `apartment_building/outdoor`.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,10 @@ from unitscope.errors import SourceError
 AGAIN = "the same pictures in another size"
 _CATEGORIES = "categories_places365.txt"
 _SPLITS = {
-    "train": ("places365_train_standard.txt", ("data_256", "data_256_standard", "data_large", "data_large_standard")),
+    "train": (
+        "places365_train_standard.txt",
+        ("data_256", "data_256_standard", "data_large", "data_large_standard"),
+    ),
     "challenge": ("places365_train_challenge.txt", ("data_256_challenge", "data_large_challenge")),
     "val": ("places365_val.txt", ("val_256", "val_large")),
 }
@@ -47,7 +51,10 @@ def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     Raises `UsageError` for an unknown split, `SourceError` where lists or pictures are missing or wrong.
     """
     root = find_root(
-        place, ("places365", "places365_standard"), _holds, f"Places365's {_CATEGORIES} and data_256/ or val_256/"
+        place,
+        ("places365", "places365_standard"),
+        _holds,
+        f"Places365's {_CATEGORIES} and data_256/ or val_256/",
     )
     parts = {split: part for split, (_, folders) in _SPLITS.items() if (part := _find_folders(root, folders))}
     split = options.get("split")
@@ -62,7 +69,9 @@ def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     if split is None:
         known = [folder for folders in parts.values() for folder in folders]
         for other in sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in known):
-            found.left_out += [(UNLABELLED, name) for name in list_part(root, other).names if is_picture(name)]
+            found.left_out += [
+                (UNLABELLED, name) for name in list_part(root, other).names if is_picture(name)
+            ]
     return found.open("places365", place, options, "scene")
 
 
@@ -120,7 +129,7 @@ def _read_list(path: Path, scenes: Mapping[int, str]) -> dict[str, tuple[str, ..
 
 def _split_line(path: Path, number: int, line: str) -> tuple[str, int]:
     name, _, value = line.rpartition(" ")
-    if not name or not (value.isascii() and value.isdigit()):
+    if not name or not re.fullmatch(r"[0-9]{1,6}", value):
         raise SourceError(f"{path}, line {number}: {line[:80]!r}; wanted a name and a number")
     return name.strip(), int(value)
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 
-def write_files(root: Path, texts: Mapping[str, str] = {}, pictures: tuple[str, ...] = ()) -> Path:  # noqa: B006
+def write_files(root: Path, texts: Mapping[str, str] = {}, pictures: tuple[str, ...] = ()) -> Path:
     """Texts by name, and pictures, each of another gray."""
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -97,6 +97,12 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "ade20k": Kind(
+        f"{_FORMATS}.ade20k:open_ade20k",
+        "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
+        "ADE20K: SceneParse150, or the full set of 2021 or 2016",
+        ("split", "unlabelled", "parts"),
+    ),
     "dtd": Kind(
         f"{_FORMATS}.dtd:open_dtd",
         "dtd:DIR[,split=train1,joint=yes]",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sets.files import write_files
 from sets.imagenet import (
     CRANE,
@@ -15,7 +16,6 @@ from sets.imagenet import (
     write_imagenet,
     write_imagenet_folders,
 )
-
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
@@ -100,7 +100,7 @@ def test_the_truth_may_lie_elsewhere(tmp_path: Path) -> None:
     root = write_imagenet(tmp_path / "set")
     truth = (root / "LOC_val_solution.csv").rename(tmp_path / "truth.csv")
     with pytest.raises(
-        SourceError, match="no picture with a label was found .4 files left out, without a label"
+        SourceError, match=r"no picture with a label was found .4 files left out, without a label"
     ):
         open_concepts(f"imagenet:{root},split=val")
     assert list_shown(open_concepts(f"imagenet:{root},split=val,truth={truth}")) == SHOWN

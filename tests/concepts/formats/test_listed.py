@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from sets.files import write_files
 
+from sets.files import write_files
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+
 from sets.dtd import write_dtd
 from sets.places365 import write_places365
 from sets.sun397 import write_sun397
-
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts

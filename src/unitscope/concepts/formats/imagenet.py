@@ -8,10 +8,9 @@
     DIR/LOC_val_solution.csv        "ILSVRC2012_val_00048981,n03995372 85 1 499 272": Kaggle's truth
     DIR/ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt    "490": the devkit's
 
-The devkit's truth has a number a line, for the pictures in the order of their own numbers, and these numbers
-are in the devkit's order of the classes, which is not that of the synsets' ids: it stands in `meta.mat` beside
-it. A list of synsets in that order serves as well; one that is sorted by id is refused, since it is another
-order.
+The devkit's truth has a number a line, for the pictures in the order of their own numbers, and these are in
+the devkit's order of the classes, which is not that of the synsets' ids: it stands in `meta.mat` beside it. A
+list of synsets in that order serves as well; one that is sorted by id is refused, since it is another order.
 """
 
 from collections.abc import Iterable, Mapping

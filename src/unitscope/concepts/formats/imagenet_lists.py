@@ -1,4 +1,4 @@
-"""The lists of ImageNet: what its synsets are called, in which order the devkit counts them, and what is true."""
+"""The lists of ImageNet: what synsets are called, in which order the devkit counts them, and what is true."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _LARGEST = 64 << 20
 
 @dataclass(frozen=True)
 class Synsets:
-    """A list of synsets: words by id; `order` has the ids by the devkit's numbers, from 1, where it tells them."""
+    """A list of synsets: words by id, and ids by the devkit's numbers, from 1, where it tells their order."""
 
     path: Path
     words: Mapping[str, str]
@@ -110,9 +110,8 @@ def read_truth(path: Path, *orders: Synsets | None) -> Truth:
         order = next((one.order for one in orders if one is not None and one.order), None)
         if order is None:
             why = "its numbers are in the devkit's own order of the classes, which no list here tells"
-            raise SourceError(
-                f"{path}: {why}; put the devkit's meta.mat beside it, or give a list in that order, with synsets=FILE"
-            )
+            advice = "put the devkit's meta.mat beside it, or give a list in that order, with synsets=FILE"
+            raise SourceError(f"{path}: {why}; {advice}")
         counted = enumerate(lines, start=1)
         return Truth({}, {place: _look_up(path, number, line, order) for place, (number, line) in counted})
     by_name = {}

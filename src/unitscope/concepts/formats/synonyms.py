@@ -17,9 +17,9 @@ def first_synonym(text: str) -> str:
 
 
 def name_apart(names: Mapping[K, str], spell: Callable[[K, str], str]) -> dict[K, str]:
-    """The first synonym of every class; of those that share it, in any case, what `spell` makes of key and text.
+    """The first synonym of every class; for those that share it what `spell` makes of key and text.
 
-    Where that is shared too, the key stands behind it.
+    Where that is shared too, the key stands behind it. Upper case does not count.
 
     >>> name_apart({1: "crane", 2: "Crane", 3: "tench, Tinca tinca"}, lambda key, text: f"{text} ({key})")
     {1: 'crane (1)', 2: 'Crane (2)', 3: 'tench'}

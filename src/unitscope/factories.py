@@ -17,7 +17,7 @@ _LONGEST = 200
 def call_function(
     spec: str, what: str, call: Callable[[Callable[..., object]], object], failure: type[UnitscopeError]
 ) -> object:
-    """What `call` makes of the function that `FILE.py:FACTORY` names; `what` says in messages what it returns.
+    """What `call` makes of the function that `FILE.py:FACTORY` names; `what` is in messages what it returns.
 
     What the file imports may lie beside it.
 

@@ -1,4 +1,4 @@
-"""The images of a run, opened again by what it recorded, or given anew; and whether they are still the same."""
+"""The images of a run, opened again by what it recorded, or given anew; and whether they are the same."""
 
 import warnings
 
@@ -19,9 +19,9 @@ def reopen_source(
 
     Otherwise they are opened by what the run recorded. `network` makes those of a generator.
 
-    Raises `UsageError` where they cannot be opened so, as those of a Python object, and says how to give them;
-    `SourceError` where there are other images now. Images that are the same while other data of the source
-    are not (labels, sizes of files) are told by a warning, unless they were given.
+    Raises `UsageError`, which says how to give them, where they cannot be opened so, as those of an object of
+    Python; `SourceError` where there are other images now. Where the images are the same and other data are
+    not (labels, sizes of files), a warning tells it, unless the source was given.
     """
     spec = run.recipe.source.spec
     if source is None and not is_named(spec):
@@ -43,7 +43,8 @@ def _compare(run: Dissection, opened: ConceptSource, given: bool) -> None:
     made = run.recipe.source
     if made.digest in (None, source_digest(opened)):
         return
-    what = "the images given are not those of the run" if given else f"{made.spec} has changed since the run"
+    changed = f"{made.spec}: the source has changed since the run"
+    what = "the images given are not those of the run" if given else changed
     advice = "give the images of the run, or dissect again"
     if made.images not in (None, len(opened)):
         raise SourceError(f"{what}: {len(opened)} images now, {made.images} then; {advice}")

@@ -122,7 +122,7 @@ def _split_cells(path: Path, number: int, line: str, mark: str) -> list[str]:
 
 
 def _split_words(line: str, is_there: Callable[[str], bool]) -> list[str]:
-    """Name and label of a line, both perhaps with spaces: the name is that of a picture, or all but a word."""
+    """Name and label of a line, both perhaps with spaces: the name is a picture's, or all but a word."""
     places = [match.start() for match in re.finditer(r"\s+", line)]
     for place in places:
         if is_there(line[:place].removeprefix("./").lstrip("/")):

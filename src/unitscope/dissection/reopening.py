@@ -9,7 +9,10 @@ from unitscope.errors import SourceError, UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.open_source import open_source
 
-_ADVICE = "give its images with --concepts SOURCE, such as FILE.py:FACTORY, or in Python with source="
+_ADVICE = (
+    "give its images with --concepts SOURCE, such as FILE.py:FACTORY, to report, rate or ablate, "
+    "or in Python with source="
+)
 
 
 def reopen_source(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import UInt8, UInt16, UInt32
 from PIL import Image
 
 from unitscope.axes import Picture
@@ -80,18 +80,21 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
         return numbers
 
 
-def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
-    """The stored colors of a mask that codes by them.
+def read_colors(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
+    """The color of every pixel as R 65536 + G 256 + B; alpha is dropped, a palette looked up.
 
-    Raises `SourceError` as `read_image` does, and where it is no RGB picture or was stored with losses.
+    None where `indexed` and the picture has one channel, of gray or of a palette's indices. Raises
+    `SourceError` as `read_image` does.
     """
     with _opened(path) as picture:
-        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
-            found = "JPEG, which keeps no exact colors" if picture.format == "JPEG" else picture.mode
-            raise SourceError(
-                f"{path}: wanted a mask in RGB colors, this one is {found}; store it as RGB PNG"
-            )
-        return np.asarray(picture)[..., :3]
+        if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            found = f"colors of {picture.mode} are not read"
+            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
+        if indexed and picture.mode in ("1", "L", "P"):
+            return None
+        channels = np.asarray(picture.convert("RGB")).astype(np.uint32)
+        colors: np.ndarray = (channels[..., 0] << 16) + (channels[..., 1] << 8) + channels[..., 2]
+        return colors
 
 
 def read_size(path: Path) -> tuple[int, int]:

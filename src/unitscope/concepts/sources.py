@@ -20,7 +20,7 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
       `formats.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - published sets, as `KINDS` lists them
-    - `FILE.py:FACTORY[,option=value]`: what a function of yours returns (`unitscope.concepts.own`)
+    - `FILE.py:FACTORY[,option=value]`: what a function of yours returns (`unitscope.concepts.own_source`)
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -134,7 +134,7 @@ KINDS: Mapping[str, Kind] = {
         ("split",),
     ),
     ".py": Kind(
-        "unitscope.concepts.own:open_own",
+        "unitscope.concepts.own_source:open_own",
         "FILE.py:FACTORY[,option=value]",
         "what a function of yours returns, called with the options",
     ),

@@ -62,7 +62,8 @@ def test_a_run_over_an_object_says_how_to_give_it(place: Path, capsys) -> None:
     from made import make_source
 
     for source in (make_source(6), limit(make_source(6), 5)):
-        run = dissect(source)
+        out = f"run of {len(source)}"
+        run = dissect(source, out)
         with pytest.raises(
             UsageError, match=r"an object of Python that no text opens; give its images with --con"
         ):
@@ -71,11 +72,11 @@ def test_a_run_over_an_object_says_how_to_give_it(place: Path, capsys) -> None:
         assert run.page(place / "page", source=source).is_file()
         capsys.readouterr()
         assert_refused(
-            main(["report", "run"]), capsys, "--concepts SOURCE, such as FILE.py:FACTORY", wanted=2
+            main(["report", out]), capsys, "--concepts SOURCE, such as FILE.py:FACTORY", wanted=2
         )
         given = f"sets.py:noise,images={len(source)}"
-        assert main(["report", "run", "--concepts", given]) == 0
-        assert main(["report", "run", "--concepts", "sets.py:noise,images=3"]) == 1
+        assert main(["report", out, "--concepts", given]) == 0
+        assert main(["report", out, "--concepts", "sets.py:noise,images=3"]) == 1
         assert "the images given are not those of the run: 3 images now" in capsys.readouterr().err
 
 

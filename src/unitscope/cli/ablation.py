@@ -63,10 +63,10 @@ def ablate(
     from unitscope.dissection import reopen_source
     from unitscope.experiments import Pictures, study_removal
 
-    output.check()
-    loaded, pictures = opening.load(network), None
     if run is None and concepts is not None:
         raise UsageError("--concepts gives the images of a run; name it too, with --run")
+    output.check()
+    loaded, pictures = opening.load(network), None
     if run is not None:
         found = us.load(run)
         pictures = Pictures(found, reopen_source(found, concepts, loaded), run)

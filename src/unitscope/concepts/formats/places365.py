@@ -122,7 +122,7 @@ def _read_categories(path: Path) -> dict[int, str]:
 def _read_list(path: Path, scenes: Mapping[int, str]) -> dict[str, tuple[str, ...]]:
     """The scene of every picture, by its place below the folder of its split."""
     named = {value: (name,) for value, name in scenes.items()}
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if line:
             name, value = _split_line(path, number, line)

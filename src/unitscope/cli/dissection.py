@@ -36,12 +36,14 @@ class Pictures:
         limit: only the first images of the source.
         shuffle_labels: a seed: give every image the labels of another one, as a control.
         cache: folder for decoded images and labels, to be reused by later runs.
+        cache_limit: how many GB it may hold; what was not used for the longest time is deleted first.
     """
 
     fit: Literal["stretch", "crop"] = "stretch"
     limit: int | None = None
     shuffle_labels: int | None = None
     cache: Path | None = None
+    cache_limit: float = 100.0
 
     def take(self, source: "us.ConceptSource") -> "us.ConceptSource":
         """The images of the source that are asked for, with the labels that they get."""
@@ -99,6 +101,7 @@ def dissect(
         trust_layout: take a layer whose map answers at other places than those where the input changes.
         report: write the report as well.
     """
+    from unitscope.concepts.derived import find_left_out
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
@@ -109,6 +112,8 @@ def dissect(
     machine = running.start()
     loaded = opening.load(network)
     loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
+    for line in map(str, find_left_out(source)):
+        print(line, file=sys.stderr)
     loaded.module.to(machine.device)
     source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
     run = dissect_layers(
@@ -121,6 +126,7 @@ def dissect(
         confidences=Confidences(shifts=measures.shifts),
         machine=machine,
         cache=pictures.cache,
+        cache_limit=pictures.cache_limit * 1e9,
         out=out,
         resume=resume,
         trust_layout=trust_layout,

@@ -205,13 +205,14 @@ def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSo
 
 def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
     """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
-    digest = sha256(head.encode())
-    for path in files:
+    digest, start = sha256(head.encode()), os.path.join(root, "")
+    for path in map(os.fspath, files):
         try:
             size = os.stat(path).st_size
         except OSError:
             size = -1
-        name = os.path.relpath(path, root).replace(os.sep, "/")
+        below = path[len(start) :] if path.startswith(start) else os.path.relpath(path, root)
+        name = below.replace(os.sep, "/")
         digest.update(f"\n{name} {size}".encode("utf-8", "surrogateescape"))
     for path in texts:
         if path.is_file():

@@ -71,9 +71,7 @@ def test_a_run_over_an_object_says_how_to_give_it(place: Path, capsys) -> None:
         assert reopen_source(run, source) is source
         assert run.page(place / "page", source=source).is_file()
         capsys.readouterr()
-        assert_refused(
-            main(["report", out]), capsys, "--concepts SOURCE, such as FILE.py:FACTORY", wanted=2
-        )
+        assert_refused(main(["report", out]), capsys, "--concepts SOURCE, such as FILE.py:FACTORY", wanted=2)
         given = f"sets.py:noise,images={len(source)}"
         assert main(["report", out, "--concepts", given]) == 0
         assert main(["report", out, "--concepts", "sets.py:noise,images=3"]) == 1

@@ -6,7 +6,7 @@ read when it is asked for.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -126,7 +126,8 @@ class AnnotatedSource:
     picture, or nothing. The contents of `texts` are part of the digest, and `content`, which stands for those
     of files too large to be read again; of all other files it has only their names and sizes. `left_out`
     counts the files that it does not use; `wrong` are pairs of file and remark about some that it should.
-    `notes` are lines for people, such as which pixels are void.
+    `notes` are lines for people, such as which pixels are void. `families` has, by the
+    name of a concept, what it is a kind of, the nearest first.
     """
 
     word: str
@@ -142,6 +143,7 @@ class AnnotatedSource:
     wrong: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     content: str = ""
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pictures.keys)
@@ -209,13 +211,14 @@ def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSo
 
 def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
     """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
-    digest = sha256(head.encode())
-    for path in files:
+    digest, start = sha256(head.encode()), os.path.join(root, "")
+    for path in map(os.fspath, files):
         try:
             size = os.stat(path).st_size
         except OSError:
             size = -1
-        name = os.path.relpath(path, root).replace(os.sep, "/")
+        below = path[len(start) :] if path.startswith(start) else os.path.relpath(path, root)
+        name = below.replace(os.sep, "/")
         digest.update(f"\n{name} {size}".encode("utf-8", "surrogateescape"))
     for path in texts:
         if path.is_file():

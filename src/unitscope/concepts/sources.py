@@ -17,6 +17,8 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
 
     - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
+    - `hf:DIR[,split=NAME][,image=COLUMN][,masks=COLUMN][,classes=FILE][,label=COLUMN]...`: `formats.hf`
+    - `wds:SHARDS[,image=FIELD][,masks=FIELD][,classes=FILE][,label=FIELD]...`: `formats.webdataset`
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -81,6 +83,19 @@ KINDS: Mapping[str, Kind] = {
         "broden:DIR[,split=NAME,categories=NAME+NAME]",
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
+    ),
+    "hf": Kind(
+        "unitscope.concepts.formats.hf:open_hf",
+        "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
+        "label=COLUMN+COLUMN,category=NAME]",
+        "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
+        ("split", "config", "image", "masks", "classes", "void", "label", "category"),
+    ),
+    "wds": Kind(
+        "unitscope.concepts.formats.webdataset:open_wds",
+        "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
+        "shards of WebDataset: tar files of pictures beside their masks or labels",
+        ("image", "masks", "classes", "void", "label", "category"),
     ),
 }
 """The kinds of sources that are always there."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
 from unitscope.concepts.formats.broden import open_broden
 from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.listed import open_listed
 from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError
@@ -15,10 +16,10 @@ from unitscope.plugins import SOURCES, Kind, find_kind, say_kinds
 def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> ConceptSource:
     """The source that a text names, of all that need no network.
 
-    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
+    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`; with `list=FILE`
+      `formats.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
-    - `hf:DIR[,split=NAME][,image=COLUMN][,masks=COLUMN][,classes=FILE][,label=COLUMN]...`: `formats.hf`
-    - `wds:SHARDS[,image=FIELD][,masks=FIELD][,classes=FILE][,label=FIELD]...`: `formats.webdataset`
+    - published sets, as `KINDS` lists them
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -66,17 +67,29 @@ def _open_half(source: ConceptSource, value: str) -> ConceptSource:
     return split_source(source, half, share=share, seed=seed)
 
 
+def _open_folder(place: str, options: Mapping[str, str]) -> ConceptSource:
+    if "list" not in options:
+        if "names" in options:
+            raise UsageError("names= says what the labels of a list mean; give the list too, with list=FILE")
+        return open_folder(place, **options)
+    if "masks" in options:
+        raise UsageError("list= labels whole pictures and masks= their pixels; give one of them")
+    return open_listed(place, options)
+
+
 def _open_broden(place: str, options: Mapping[str, str]) -> ConceptSource:
     categories = options["categories"].split("+") if "categories" in options else None
     return open_broden(place, split=options.get("split"), categories=categories)
 
 
+_FORMATS = "unitscope.concepts.formats"
+
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
-        lambda place, options: open_folder(place, **options),
-        "folder:DIR[,category=NAME,split=NAME,masks=DIR,bare=in]",
-        "images with masks, or in folders named by what they show",
-        ("category", "split", "masks", "bare"),
+        _open_folder,
+        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,bare=in]",
+        "images with masks, in folders named by what they show, or in a list",
+        ("category", "split", "masks", "bare", "list", "names"),
     ),
     "broden": Kind(
         _open_broden,
@@ -84,15 +97,45 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "ade20k": Kind(
+        f"{_FORMATS}.ade20k:open_ade20k",
+        "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
+        "ADE20K: SceneParse150, or the full set of 2021 or 2016",
+        ("split", "unlabelled", "parts"),
+    ),
+    "dtd": Kind(
+        f"{_FORMATS}.dtd:open_dtd",
+        "dtd:DIR[,split=train1,joint=yes]",
+        "the Describable Textures Dataset",
+        ("split", "joint"),
+    ),
     "hf": Kind(
-        "unitscope.concepts.formats.hf:open_hf",
+        f"{_FORMATS}.hf:open_hf",
         "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
         "label=COLUMN+COLUMN,category=NAME]",
         "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
         ("split", "config", "image", "masks", "classes", "void", "label", "category"),
     ),
+    "imagenet": Kind(
+        f"{_FORMATS}.imagenet:open_imagenet",
+        "imagenet:DIR[,split=val,synsets=FILE,truth=FILE]",
+        "ImageNet's 1,000 classes, as of Kaggle or torchvision",
+        ("split", "synsets", "truth"),
+    ),
+    "places365": Kind(
+        f"{_FORMATS}.places365:open_places365",
+        "places365:DIR[,split=val]",
+        "Places365, pictures of scenes",
+        ("split",),
+    ),
+    "sun397": Kind(
+        f"{_FORMATS}.sun397:open_sun397",
+        "sun397:DIR[,split=Training_01]",
+        "SUN397, pictures of scenes",
+        ("split",),
+    ),
     "wds": Kind(
-        "unitscope.concepts.formats.webdataset:open_wds",
+        f"{_FORMATS}.webdataset:open_wds",
         "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
         "shards of WebDataset: tar files of pictures beside their masks or labels",
         ("image", "masks", "classes", "void", "label", "category"),

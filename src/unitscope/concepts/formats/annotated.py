@@ -6,7 +6,7 @@ read when it is asked for.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -122,7 +122,8 @@ class AnnotatedSource:
     `word` opens it (`folder`, `voc`) at `place`, with `options`. `labels` has the concepts of every whole
     picture, or nothing. The contents of `texts` are part of the digest, of all other files only their names
     and sizes. `left_out` counts the files that it does not use; `wrong` are pairs of file and remark about
-    some that it should. `notes` are lines for people, such as which pixels are void.
+    some that it should. `notes` are lines for people, such as which pixels are void. `families` has, by the
+    name of a concept, what it is a kind of, the nearest first.
     """
 
     word: str
@@ -137,6 +138,7 @@ class AnnotatedSource:
     left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pictures.keys)

@@ -9,7 +9,7 @@ A row without a picture, or without any label among labelled ones, is left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -103,11 +103,13 @@ class _Opening:
         read = self._read((hf_ade.IMAGE, hf_ade.MASKS), (hf_ade.SCENE,), ade=True)
         keys, left_out = self._keep(read, read.present[1])
         cells = [Cells(read.rows, keys, column, self.tables.root) for column in read.rows.columns]
-        layer = hf_ade.name_codes(cells[1], hf_ade.unpack_classes(read.index), words, self._void)
+        classes = hf_ade.unpack_classes(read.index)
+        layer, families = hf_ade.name_codes(cells[1], classes, words, self._void)
         labels = hf_ade.name_scenes(read.labels[0], words)
         notes = tuple(f"void: {number}" for number in self._void)
         notes += () if 0 in self._void else ("unlabelled: 0",)
-        return self._finish(cells[0], words, labels, [layer], ((), notes, left_out))
+        source = self._finish(cells[0], words, labels, [layer], ((), notes, left_out))
+        return replace(source, families=families)
 
     @property
     def _void(self) -> tuple[int, ...]:

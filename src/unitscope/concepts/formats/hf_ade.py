@@ -1,102 +1,101 @@
 """ADE20K as rows: objects, parts by level, and the scene, by the columns of `1aurent/ADE20K`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt16
 
+from unitscope.concepts.formats.ade20k_files import MAX_CODE, NO_SCENE
 from unitscope.concepts.formats.ade_codes import decode_codes
 from unitscope.concepts.formats.annotated import Labels
 from unitscope.concepts.formats.cells import Cells
 from unitscope.concepts.formats.class_lists import Words
 from unitscope.concepts.formats.indexes import Index, join_texts, split_texts
-from unitscope.concepts.formats.mask_values import COUNT
-from unitscope.concepts.formats.synonyms import name_apart
+from unitscope.concepts.formats.mask_values import MaskValues, name_values
+from unitscope.concepts.formats.synonyms import first_synonym, name_apart
 from unitscope.concepts.formats.whole_labels import LabelCells
 from unitscope.errors import SourceError
 
 IMAGE, MASKS, SCENE, OBJECTS = "image", "segmentations", "scene", "objects"
-LEAVES = ("objects.name_ndx", "objects.name", "objects.parts.part_level")
+LEAVES = ("objects.name_ndx", "objects.name", "objects.parts.part_level", "objects.hypernym")
 """What is read of the objects: their outlines would take ten times as long."""
-_NO_SCENES = frozenset({"misc", "outliers"})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class AdeClasses:
-    """The names of classes by number, and which occur as objects and as parts."""
+    """The names of classes by number, what each is a kind of, and which occur as objects and as parts."""
 
     names: Mapping[int, str]
+    kinds: Mapping[int, tuple[str, ...]]
     objects: frozenset[int]
     parts: frozenset[int]
 
     def pack(self) -> Index:
         """The arrays of it for an index."""
-        numbers = sorted(self.names)
-        uses = [(number in self.objects) + 2 * (number in self.parts) for number in numbers]
-        arrays = {"class_numbers": np.array(numbers, np.int64), "class_uses": np.array(uses, np.int64)}
-        return {**arrays, **join_texts("class_names", [self.names[number] for number in numbers])}
+        rows = [
+            (number, name, self.kinds.get(number, ()), number in self.objects, number in self.parts)
+            for number, name in sorted(self.names.items())
+        ]
+        return join_texts("classes", [json.dumps(rows)])
 
 
 def unpack_classes(index: Index) -> AdeClasses:
     """What `AdeClasses.pack` made arrays of."""
-    numbers, uses = index["class_numbers"].tolist(), index["class_uses"].tolist()
-    pairs = list(zip(numbers, uses, strict=True))
+    rows = json.loads(split_texts(index, "classes")[0])
     return AdeClasses(
-        dict(zip(numbers, split_texts(index, "class_names"), strict=True)),
-        frozenset(number for number, use in pairs if use & 1),
-        frozenset(number for number, use in pairs if use & 2),
+        {number: name for number, name, *_ in rows},
+        {number: tuple(kinds) for number, _, kinds, *_ in rows},
+        frozenset(row[0] for row in rows if row[3]),
+        frozenset(row[0] for row in rows if row[4]),
     )
 
 
 def gather_classes(tables: Iterable[Any], place: str) -> AdeClasses:
     """The classes that the column of objects names in some tables: lists of objects, or objects of lists.
 
-    Of two names of a number the first is taken. Raises `SourceError`, which begins with `place`, for objects
-    of another form.
+    Raises `SourceError`, which begins with `place`, for objects of another form, or a number with two names.
     """
     names: dict[int, str] = {}
-    uses: dict[bool, set[int]] = {False: set(), True: set()}
+    kinds: dict[int, tuple[str, ...]] = {}
+    objects, parts = set[int](), set[int]()
     for table in tables:
-        for number, name, level in _list_objects(table, place):
-            if number > 0 and name:
-                names.setdefault(number, name)
-                uses[level > 0].add(number)
+        for number, name, level, families in _list_objects(table, place):
+            if not 0 <= number <= MAX_CODE:
+                raise SourceError(f"{place}: {name!r} has name_ndx {number}; wanted one up to {MAX_CODE}")
+            if not number or not name:
+                continue
+            if names.setdefault(number, name) != name:
+                raise SourceError(f"{place}: class {number} is {name!r} and {names[number]!r}; mend one of them")
+            kinds.setdefault(number, families)
+            (parts if level > 0 else objects).add(number)
     if not names:
         raise SourceError(f"{place}: no row names an object; fetch it again")
-    return AdeClasses(names, frozenset(uses[False]), frozenset(uses[True]))
+    return AdeClasses(names, kinds, frozenset(objects), frozenset(parts))
 
 
-def _list_objects(table: Any, place: str) -> set[tuple[int, str, int]]:
-    """Number, name and level of all objects, each once."""
+def _list_objects(table: Any, place: str) -> Iterator[tuple[int, str, int, tuple[str, ...]]]:
+    """Number, name, level and families of all objects, each combination once."""
     column = table.column(OBJECTS)
     found = set()
     try:
         for part in column.chunks if hasattr(column, "chunks") else [column]:
             leaves = [_find_leaf(part, leaf.split(".")[1:]).to_pylist() for leaf in LEAVES]
-            for number, name, level in zip(*leaves, strict=True):
-                found.add((int(number), str(name or "").strip(), int(level or 0)))
+            for number, name, level, families in zip(*leaves, strict=True):
+                shown = tuple(one for one in families or () if one)
+                found.add((int(number), str(name or "").strip(), int(level or 0), shown))
     except (KeyError, TypeError, ValueError, AttributeError):
-        lack = "entries of 'objects' have no name, name_ndx or part_level"
-        raise SourceError(f"{place}: {lack}; say image= and label= to read other columns") from None
-    return found
+        lack = "its 'objects' have no name, name_ndx, hypernym or part_level"
+        raise SourceError(f"{place}: {lack}; say image=COLUMN to read columns by their names") from None
+    return iter(sorted(found))
 
 
-def _find_leaf(array: Any, names: list[str]) -> Any:
-    """The values at a path of fields, in order, through all lists on the way."""
-    while hasattr(array, "value_lengths"):
-        array = array.flatten()
-    return _find_leaf(array.field(names[0]), names[1:]) if names else array
-
-
-def find_scene(names: Sequence[str]) -> str | None:
-    """The scene of a picture: the last of the names of its folders, unless that says none.
-
-    >>> find_scene(["outdoor", "urban", "street"]), find_scene(["misc"])
-    ('street', None)
-    """
-    return names[-1] if names and names[-1] not in _NO_SCENES else None
+def _find_leaf(array: Any, names: Sequence[str], listed: bool = False) -> Any:
+    """The values at a path of fields, in order: those of all objects, whose list stands somewhere on the way."""
+    if not listed and hasattr(array, "value_lengths"):
+        return _find_leaf(array.flatten(), names, listed=True)
+    return _find_leaf(array.field(names[0]), names[1:], listed) if names else array
 
 
 def name_scenes(cells: LabelCells, words: Words) -> list[tuple[int, ...]]:
@@ -109,58 +108,57 @@ def name_scenes(cells: LabelCells, words: Words) -> list[tuple[int, ...]]:
     return found
 
 
+def find_scene(names: Sequence[str]) -> str | None:
+    """The scene of a picture: the last of the names of its folders, unless that says none.
+
+    >>> find_scene(["outdoor", "urban", "street"]), find_scene(["misc"])
+    ('street', None)
+    """
+    scene = names[-1] if names else ""
+    return None if not scene or scene in NO_SCENE or scene.startswith("~") else scene
+
+
 @dataclass(frozen=True, eq=False)
 class AdeMasks:
-    """The column of label pictures: the first has objects, the others parts, by level.
-
-    `objects` and `parts` are the concepts of every number, `_UNKNOWN` where there is none; `void` says which
-    numbers are void among the objects.
-    """
+    """The column of label pictures: the first has objects, the others parts, by level."""
 
     cells: Cells
-    objects: UInt16[np.ndarray, "65536"]
-    parts: UInt16[np.ndarray, "65536"]
-    void: np.ndarray
+    objects: MaskValues
+    parts: MaskValues
 
     def read(self, key: str) -> Labels | None:
         """A plane of objects, and one of each level of parts. Raises `SourceError` naming file and row."""
         row = self.cells.keys.find(key)
         cell, where = self.cells.read(row)
-        planes, void = [], None
+        planes, unknown = [], None
         for level, one in enumerate(cell or ()):
             here = f"{where}, level {level}"
             codes = decode_codes(self.cells.load(one, row, here), here)
-            plane = (self.parts if level else self.objects)[codes]
-            if (plane == _UNKNOWN).any():
-                what = f"class {codes[plane == _UNKNOWN][0]} as {'a part' if level else 'an object'}"
-                raise SourceError(f"{here}: holds {what}, which no row names; leave the row out")
+            plane, void = (self.parts if level else self.objects).label(codes, here)
             if planes and plane.shape != planes[0].shape:
                 raise SourceError(f"{here}: is not of the size of the objects; leave the row out")
             planes.append(plane)
-            if not level and self.void[codes].any():
-                void = self.void[codes]
-        return Labels(np.stack(planes), void) if planes else None
+            unknown = unknown if level else void
+        return Labels(np.concatenate(planes), unknown) if planes else None
 
-    def list_files(self) -> Iterable[Path]:
+    def list_files(self) -> Iterable[Any]:
         """None of its own: the pictures lie in the same files."""
         return ()
 
 
-_UNKNOWN = COUNT - 1
-
-
-def name_codes(cells: Cells, classes: AdeClasses, words: Words, void: Iterable[int]) -> AdeMasks:
-    """The layer, whose concepts become part of `words`; 0 is unlabelled."""
-    tables = []
-    names = name_apart(classes.names, lambda _, text: text)
-    for category, numbers in (("object", classes.objects), ("part", classes.parts)):
-        table = np.full(COUNT, _UNKNOWN, np.uint16)
-        table[0] = 0
-        for number in sorted(numbers):
-            if 0 < number < COUNT:
-                table[number] = words.find(names[number], category)
-        tables.append(table)
-    silent = np.zeros(COUNT, bool)
-    silent[list(void)] = True
-    tables[0][silent] = 0
-    return AdeMasks(cells, tables[0], tables[1], silent)
+def name_codes(
+    cells: Cells, classes: AdeClasses, words: Words, void: Iterable[int]
+) -> tuple[AdeMasks, dict[str, tuple[str, ...]]]:
+    """The layer, whose concepts become part of `words`, and the families of these; 0 is unlabelled."""
+    called = name_apart(classes.names, lambda _, text: text)
+    objects = {number: (called[number], "object") for number in sorted(classes.objects)}
+    parts = {number: (called[number], "part") for number in sorted(classes.parts)}
+    listed = "the column of objects"
+    values = words.adopt(*name_values(objects, void, [0], listed))
+    part_values = words.adopt(*name_values(parts, (), [0], listed))
+    families = {
+        called[number]: tuple(kind for kind in map(first_synonym, kinds) if kind != called[number])
+        for number, kinds in classes.kinds.items()
+        if kinds
+    }
+    return AdeMasks(cells, values, part_values), families

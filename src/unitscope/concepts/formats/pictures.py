@@ -93,6 +93,25 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
         return numbers
 
 
+def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
+    """The stored colors of a mask that codes by them.
+
+    Raises `SourceError` as `read_image` does, and where it is no RGB picture or was stored with losses.
+    """
+    return decode_colors(None, path)
+
+
+def decode_colors(data: bytes | None, path: Path | str) -> UInt8[np.ndarray, "row column 3"]:
+    """The same of the contents of a file, which `path` stands for in messages."""
+    with _opened(path, data) as picture:
+        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
+            found = "JPEG, which keeps no exact colors" if picture.format == "JPEG" else picture.mode
+            raise SourceError(
+                f"{path}: wanted a mask in RGB colors, this one is {found}; store it as RGB PNG"
+            )
+        return np.asarray(picture)[..., :3]
+
+
 def read_size(path: Path) -> tuple[int, int]:
     """(height, width) from the picture's header alone.
 

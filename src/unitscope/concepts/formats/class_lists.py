@@ -103,8 +103,8 @@ def find_classes(
         names = [str(path) for path in usual if path.is_file()][:1]
         if not names:
             raise UsageError(
-                f"{root}: the numbers of {' and '.join(columns)} have no names; say classes=FILE, a list of names "
-                "or an id2label.json"
+                f"{root}: the numbers of {' and '.join(columns)} have no names; say classes=FILE, a list of names or "
+                "an id2label.json, or image=NAME to take the pictures alone"
             )
     if len(names) not in (1, len(columns)):
         wanted = f"one file, or one for each of {', '.join(columns)}"

@@ -33,18 +33,18 @@ from unitscope.concepts.formats.hf_tables import CLASSES_FILE, Tables, find_tabl
 from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
 from unitscope.concepts.formats.row_blocks import Rows, find_blocks, load_arrow
 from unitscope.concepts.formats.whole_labels import (
+    NO_PICTURE,
+    UNLABELLED,
     LabelCells,
     find_in,
+    find_listed,
     gather_labels,
+    guess_category,
     name_labels,
     unpack_labels,
 )
 from unitscope.concepts.left_out import count_left_out
-from unitscope.errors import SourceError
-
-NO_PICTURE, UNLABELLED = "without a picture", "without a label"
-
-_CATEGORIES = ("scene", "texture", "material", "color", "part")
+from unitscope.errors import SourceError, UsageError
 
 
 def open_hf(place: str, options: Mapping[str, str]) -> AnnotatedSource:
@@ -74,6 +74,8 @@ class _Opening:
     columns: Mapping[str, Column]
 
     def open(self, choice: Choice) -> AnnotatedSource:
+        if self._void and not choice.masks:
+            raise UsageError(f"void={self.options['void']}: there are no masks to which it applies; leave it out")
         needing = [name for name in choice.labels if self.columns[name].nameless]
         root, named = self.tables.root, self.options.get("classes")
         lists, texts = find_classes(named, [*choice.masks, *needing], [root / CLASSES_FILE], root)
@@ -118,16 +120,14 @@ class _Opening:
     def _find(self, column: str, known: ClassList | None, words: Words) -> Callable[[int | str], int]:
         """What gives the concept of a number or text of a column; those that are named all become words."""
         category = self.options.get("category")
-        kind = category or next((one for one in _CATEGORIES if one in column.lower()), "object")
+        kind = category or guess_category(column)
         place = f"{self.place}, column {column!r}"
         if self.columns[column].names:
             names = enumerate(self.columns[column].names)
             return find_in({number: words.find(name, kind) for number, name in names}, place)
         if known is None:
             return lambda text: words.find(str(text), kind)
-        values = words.adopt(*known, category)
-        numbers = np.flatnonzero(values.known).tolist()
-        return find_in({number: int(values.concept_ids[number]) for number in numbers}, place)
+        return find_listed(known, words, category, place)
 
     def _read(self, pictured: Sequence[str], labels: Sequence[str], ade: bool = False) -> "_Read":
         """What is to be known of all rows, found once and kept."""

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from unitscope.concepts.formats.class_lists import ClassList, Words
 from unitscope.concepts.formats.indexes import Index, join_texts, split_texts
 from unitscope.errors import SourceError
+
+NO_PICTURE, UNLABELLED = "without a picture", "without a label"
 
 NO_LABEL = -1
 """The number that stands for none, beside null."""
 _LONG = 200
+_CATEGORIES = ("scene", "texture", "material", "color", "part")
 _MANY = 65_535
 
 
@@ -85,6 +89,24 @@ def name_labels(cells: LabelCells, find: Callable[[int | str], int]) -> list[tup
         found.append(shared.setdefault(named, named))
         start = end
     return found
+
+
+def guess_category(name: str) -> str:
+    """The category of labels by the name of their column: one of Broden's that is part of it, else object.
+
+    >>> guess_category("scene_category"), guess_category("label")
+    ('scene', 'object')
+    """
+    return next((one for one in _CATEGORIES if one in name.lower()), "object")
+
+
+def find_listed(
+    known: ClassList, words: Words, category: str | None, place: str
+) -> Callable[[int | str], int]:
+    """The concept of a number by a list of classes, all of which become words, of `category` if given."""
+    values = words.adopt(*known, category)
+    numbers = np.flatnonzero(values.known).tolist()
+    return find_in({number: int(values.concept_ids[number]) for number in numbers}, place)
 
 
 def find_in(names: Mapping[int, int], place: str) -> Callable[[int | str], int]:

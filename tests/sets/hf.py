@@ -35,7 +35,9 @@ def mask(*rows: int) -> dict[str, Any]:
     return {"bytes": encode(np.repeat(np.array(rows, np.uint8)[:, None], SIZE[1], 1)), "path": None}
 
 
-def make_table(columns: dict[str, tuple[Any, Sequence[Any]]], features: dict[str, Any] | None = None) -> pa.Table:
+def make_table(
+    columns: dict[str, tuple[Any, Sequence[Any]]], features: dict[str, Any] | None = None
+) -> pa.Table:
     """A table of columns with types and cells, with what `datasets` writes about them where there is any."""
     told = {"huggingface": json.dumps({"info": {"features": features}})} if features is not None else None
     schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()], metadata=told)
@@ -109,12 +111,21 @@ HOUSE, DOOR, KNOB, CAR = 1530, 774, 1435, 401
 
 def _color(*rows: int) -> dict[str, Any]:
     codes = np.repeat(np.array(rows)[:, None], SIZE[1], 1)
-    return {"bytes": encode(np.stack([codes // 256 * 10 + 3, codes % 256, codes * 0 + 7], -1).astype(np.uint8))}
+    return {
+        "bytes": encode(np.stack([codes // 256 * 10 + 3, codes % 256, codes * 0 + 7], -1).astype(np.uint8))
+    }
 
 
 def _object(number: int, name: str, level: int, kinds: Sequence[str] = ()) -> dict[str, Any]:
-    return {"id": 0, "name": name, "name_ndx": number, "hypernym": [*kinds], "raw_name": "raw",
-            "parts": {"is_part_of": None, "part_level": level, "has_parts": []}, "polygon": {"x": [1], "y": [2]}}
+    return {
+        "id": 0,
+        "name": name,
+        "name_ndx": number,
+        "hypernym": [*kinds],
+        "raw_name": "raw",
+        "parts": {"is_part_of": None, "part_level": level, "has_parts": []},
+        "polygon": {"x": [1], "y": [2]},
+    }
 
 
 def write_ade_rows(root: Path, listed: bool = True) -> Path:
@@ -142,7 +153,10 @@ def write_ade_rows(root: Path, listed: bool = True) -> Path:
             "image": (IMAGE, [picture(1), picture(2)]),
             "segmentations": (
                 pa.list_(IMAGE),
-                [[_color(HOUSE, HOUSE, 0, 0), _color(0, DOOR, 0, 0), _color(0, KNOB, 0, 0)], [_color(0, 0, 0, CAR)]],
+                [
+                    [_color(HOUSE, HOUSE, 0, 0), _color(0, DOOR, 0, 0), _color(0, KNOB, 0, 0)],
+                    [_color(0, 0, 0, CAR)],
+                ],
             ),
             "instances": (pa.list_(IMAGE), [[], []]),
             "filename": (pa.string(), ["a.jpg", "b.jpg"]),

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from sets.hf import (
     IMAGE,
     encode,
@@ -20,7 +21,6 @@ from sets.hf import (
     write_saved,
     write_stream,
 )
-
 from unitscope.concepts.derived import find_left_out, find_notes, source_digest, source_spec
 from unitscope.concepts.formats import row_blocks
 from unitscope.concepts.formats.annotated import AnnotatedSource
@@ -54,7 +54,11 @@ def test_a_split_has_the_pictures_masks_and_labels_that_were_written(tmp_path: P
     assert grays(source) == [0, 1, 2, 3, 4, 5]
     assert [*source.keys] == [f"train/{number}" for number in range(6)]
     categories = {one.name: one.category for one in source.vocabulary}
-    assert categories == {**dict.fromkeys(["background", "wall", "sky"], "object"), "beach": "scene", "street": "scene"}
+    assert categories == {
+        **dict.fromkeys(["background", "wall", "sky"], "object"),
+        "beach": "scene",
+        "street": "scene",
+    }
     assert [bool(source[index].planes.size) for index in range(6)] == [True, False, True] * 2
     assert [len(source[index].ids) for index in range(6)] == [1, 1, 0] * 2
     void = source[0].void
@@ -119,7 +123,9 @@ def test_the_check_reports_nothing_wrong_and_what_is_void(tmp_path: Path) -> Non
 
 def test_a_number_without_a_name_is_told_with_its_row(tmp_path: Path) -> None:
     source = open_concepts(f"hf:{write_repository(tmp_path)}")
-    with pytest.raises(SourceError, match=r"train-00000-of-00002.parquet, train/0, annotation: .* id 255, which"):
+    with pytest.raises(
+        SourceError, match=r"train-00000-of-00002.parquet, train/0, annotation: .* id 255, which"
+    ):
         source[0]
 
 
@@ -163,8 +169,14 @@ def test_several_masks_are_planes_and_several_labels_are_all_kept(tmp_path: Path
     )
     names = {one.id: (one.name, one.category) for one in source.vocabulary}
     example = source[0]
-    assert [names[number] for number in example.ids] == [("red", "color"), ("blue", "color"), ("indoor", "object")]
-    assert [sorted(names.get(n, ("", "")) for n in np.unique(plane).tolist()) for plane in example.planes] == [
+    assert [names[number] for number in example.ids] == [
+        ("red", "color"),
+        ("blue", "color"),
+        ("indoor", "object"),
+    ]
+    assert [
+        sorted(names.get(n, ("", "")) for n in np.unique(plane).tolist()) for plane in example.planes
+    ] == [
         [("", ""), ("cat", "object")],
         [("", ""), ("leg", "part")],
     ]
@@ -242,7 +254,9 @@ def test_a_card_tells_splits_and_names(tmp_path: Path) -> None:
     assert [*source.keys] == ["train/0", "train/1", "train/2", "check/0"]
     assert grays(source) == [0, 1, 2, 5]
     assert count(source) == {"cat, or feline": 3000, "dog": 1000}
-    assert [str(one) for one in find_left_out(source)] == ["1 file left out, rows of no split: small/deep.parquet"]
+    assert [str(one) for one in find_left_out(source)] == [
+        "1 file left out, rows of no split: small/deep.parquet"
+    ]
     with pytest.raises(UsageError, match="holds several sets; say config=NAME, one of big, small"):
         open_concepts(f"hf:{tmp_path}")
     with pytest.raises(UsageError, match="no split 'val'; its splits are train, check"):

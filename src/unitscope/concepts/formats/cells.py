@@ -97,7 +97,11 @@ class Cells:
             elif os.path.exists(path):
                 return _read_file(path, where)
         lack = "lies outside the data set" if outside else "is missing"
-        advice = "save the set with its pictures in it" if outside else "fetch it, or save the set with its pictures"
+        advice = (
+            "save the set with its pictures in it"
+            if outside
+            else "fetch it, or save the set with its pictures"
+        )
         raise SourceError(f"{where}: the picture is a file that {lack}, {name[:80]!r}; {advice}")
 
 

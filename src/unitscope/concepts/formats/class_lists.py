@@ -31,7 +31,9 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
     """
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise SourceError(f"{path}: {path.stat().st_size} bytes are no list of classes; name another file")
+            raise SourceError(
+                f"{path}: {path.stat().st_size} bytes are no list of classes; name another file"
+            )
     except OSError as error:
         reason = error.strerror or error
         raise SourceError(f"{path}: the list of classes cannot be read ({reason}); name a file") from None
@@ -95,7 +97,9 @@ def find_classes(
     """
     if not columns:
         if named is not None:
-            raise UsageError(f"classes={named}: neither masks nor numbers are read that need names; leave it out")
+            raise UsageError(
+                f"classes={named}: neither masks nor numbers are read that need names; leave it out"
+            )
         return {}, ()
     whole = named is None or any(Path(place, named).is_file() for place in (".", root))
     names = [str(named)] if whole else str(named).split("+")

@@ -18,7 +18,9 @@ SIZE_LIMIT = 16_000_000
 _DEPTH = 60
 _LONG = 10_000
 
-_KEY = re.compile(r"""(?P<key>'(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^\s'"\[\]{}#&*!|>%@`,-][^#]{0,200}?|-[^\s#][^#]{0,200}?)\s*:(?=\s|$)""")
+_KEY = re.compile(
+    r"""(?P<key>'(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^\s'"\[\]{}#&*!|>%@`,-][^#]{0,200}?|-[^\s#][^#]{0,200}?)\s*:(?=\s|$)"""
+)
 _ITEM = re.compile(r"-(?=\s|$)\s*")
 
 
@@ -47,7 +49,9 @@ def read_front_matter(path: Path, wanted: Collection[str]) -> dict[str, Any]:
 
 def _find_keys(lines: list[str]) -> list[tuple[int, str]]:
     """The lines with keys that are not indented, and the keys."""
-    found = [(number, _KEY.match(line)) for number, line in enumerate(lines) if line[:1] not in ("", " ", "#")]
+    found = [
+        (number, _KEY.match(line)) for number, line in enumerate(lines) if line[:1] not in ("", " ", "#")
+    ]
     return [(number, _unquote(match["key"])) for number, match in found if match is not None]
 
 

@@ -31,7 +31,7 @@ from unitscope.concepts.formats.class_lists import (
 from unitscope.concepts.formats.hf_columns import Choice, Column, choose_columns, is_ade, read_columns
 from unitscope.concepts.formats.hf_tables import CLASSES_FILE, Tables, find_tables
 from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
-from unitscope.concepts.formats.row_blocks import Rows, find_blocks, load_arrow
+from unitscope.concepts.formats.row_blocks import BLOCK_BYTES, Rows, find_blocks, load_arrow
 from unitscope.concepts.formats.whole_labels import (
     NO_PICTURE,
     UNLABELLED,
@@ -75,7 +75,9 @@ class _Opening:
 
     def open(self, choice: Choice) -> AnnotatedSource:
         if self._void and not choice.masks:
-            raise UsageError(f"void={self.options['void']}: there are no masks to which it applies; leave it out")
+            raise UsageError(
+                f"void={self.options['void']}: there are no masks to which it applies; leave it out"
+            )
         needing = [name for name in choice.labels if self.columns[name].nameless]
         root, named = self.tables.root, self.options.get("classes")
         lists, texts = find_classes(named, [*choice.masks, *needing], [root / CLASSES_FILE], root)
@@ -147,7 +149,8 @@ class _Opening:
                 found |= hf_ade.gather_classes(rows.scan(hf_ade.LEAVES), self.place).pack()
             return found
 
-        digest = sha256(repr((*pictured, "", *labels, ade)).encode()).hexdigest()[:12]
+        choice = repr((*pictured, "", *labels, ade, BLOCK_BYTES))
+        digest = sha256(choice.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         index = keep_index(f"hf-1-{digest}", files, build)
         return _Read(
             index,

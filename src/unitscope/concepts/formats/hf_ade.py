@@ -67,7 +67,9 @@ def gather_classes(tables: Iterable[Any], place: str) -> AdeClasses:
             if not number or not name:
                 continue
             if names.setdefault(number, name) != name:
-                raise SourceError(f"{place}: class {number} is {name!r} and {names[number]!r}; mend one of them")
+                raise SourceError(
+                    f"{place}: class {number} is {name!r} and {names[number]!r}; mend one of them"
+                )
             kinds.setdefault(number, families)
             (parts if level > 0 else objects).add(number)
     if not names:
@@ -77,9 +79,9 @@ def gather_classes(tables: Iterable[Any], place: str) -> AdeClasses:
 
 def _list_objects(table: Any, place: str) -> Iterator[tuple[int, str, int, tuple[str, ...]]]:
     """Number, name, level and families of all objects, each combination once."""
-    column = table.column(OBJECTS)
     found = set()
     try:
+        column = table.column(OBJECTS)
         for part in column.chunks if hasattr(column, "chunks") else [column]:
             leaves = [_find_leaf(part, leaf.split(".")[1:]).to_pylist() for leaf in LEAVES]
             for number, name, level, families in zip(*leaves, strict=True):

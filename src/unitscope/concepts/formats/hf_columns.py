@@ -144,7 +144,7 @@ def choose_columns(columns: Mapping[str, Column], options: Mapping[str, str], pl
     """The columns that options name, or else that are evident by what they hold and how they are called.
 
     With `image=` nothing more is taken than what is named. Raises `UsageError` for a column that is not
-    there or holds something else, and where none is evident.
+    there or holds something else, and where none is evident: no labels neither, where others could be.
     """
     pictures = [name for name, one in columns.items() if one.holds == PICTURE]
     named = {key: _split_names(options[key]) for key in ("image", "masks", "label") if key in options}
@@ -169,6 +169,10 @@ def choose_columns(columns: Mapping[str, Column], options: Mapping[str, str], pl
     labels = named.get("label")
     if labels is None:
         labels = tuple(name for name, one in columns.items() if one.names) if "image" not in named else ()
+    others = [name for name, one in columns.items() if one.holds in (PICTURE, LABEL) and name != image]
+    if others and not masks and not labels and "image" not in named:
+        advice = f"say masks= or label= of {', '.join(others)}, or image={image} to take the pictures alone"
+        raise UsageError(f"{place}: no column tells itself to be labels; {advice}")
     return Choice(image, tuple(masks), tuple(labels))
 
 

@@ -93,11 +93,15 @@ def _open_saved(root: Path, folders: Mapping[str, Path]) -> Tables:
         state = _read_state(folder)
         if any(state.get(key) for key in ("_indices_files", "_indices_data_files")):
             advice = "call flatten_indices() and save it again"
-            raise SourceError(f"{folder / STATE_FILE}: its rows are chosen by an index of their own; {advice}")
+            raise SourceError(
+                f"{folder / STATE_FILE}: its rows are chosen by an index of their own; {advice}"
+            )
         entries = state.get("_data_files")
         names = [entry.get("filename") for entry in entries] if _are_objects(entries) else []
         if not names or not all(isinstance(name, str) and _is_inside(name) for name in names):
-            raise SourceError(f"{folder / STATE_FILE}: wanted '_data_files', a list of names of files beside it")
+            raise SourceError(
+                f"{folder / STATE_FILE}: wanted '_data_files', a list of names of files beside it"
+            )
         splits[split] = tuple(folder / name for name in names)
         features = features or _read_features(folder / INFO_FILE)
     return Tables(root, splits, features)
@@ -110,7 +114,9 @@ def _read_saved_splits(root: Path) -> dict[str, Path]:
         raise SourceError(f"{root / DICT_FILE}: wanted an object with 'splits', a list of folders")
     for name in names:
         if not _is_inside(name) or not (root / name / STATE_FILE).is_file():
-            raise SourceError(f"{root / DICT_FILE}: names the split {name!r}, of which there is no {STATE_FILE}")
+            raise SourceError(
+                f"{root / DICT_FILE}: names the split {name!r}, of which there is no {STATE_FILE}"
+            )
     return {name: root / name for name in names}
 
 
@@ -130,14 +136,17 @@ def _read_features(path: Path) -> Mapping[str, Any]:
 def _open_repository(root: Path, listing: Listing, config: str | None) -> Tables:
     names = [name for name in listing.names if name.lower().endswith(SUFFIXES)]
     if not names:
+        shards = any(name.endswith(".tar") for name in listing.names)
         wanted = "wanted .parquet or .arrow files, or what save_to_disk writes"
+        wanted += "; wds: opens its .tar files" if shards else ""
         raise SourceError(f"{root}: no rows were found in it; {wanted}")
     card = read_front_matter(root / CARD, ("configs", "dataset_info"))
     chosen = _choose_config(card, root, config)
     infos = card.get("dataset_info")
     infos = infos if isinstance(infos, list) else [infos]
     info = next(
-        (one for one in infos if _name_config(one) == _name_config(chosen)), infos[0] if len(infos) == 1 else None
+        (one for one in infos if _name_config(one) == _name_config(chosen)),
+        infos[0] if len(infos) == 1 else None,
     )
     features = _turn_features(info.get("features")) if isinstance(info, dict) else {}
     features = features or _read_features(root / INFO_FILE)
@@ -156,7 +165,9 @@ def _choose_config(card: Mapping[str, Any], root: Path, config: str | None) -> M
     entries = card.get("configs")
     if not _are_objects(entries):
         if config is not None:
-            raise UsageError(f"{root / CARD} tells no sets apart, so there is no config={config}; leave it out")
+            raise UsageError(
+                f"{root / CARD} tells no sets apart, so there is no config={config}; leave it out"
+            )
         return {}
     by_name = {_name_config(entry): entry for entry in entries}
     usual = [name for name, entry in by_name.items() if entry.get("default") == "true"]
@@ -183,7 +194,9 @@ def _list_patterns(entry: Mapping[str, Any], card: Path) -> dict[str, list[str]]
     for split, patterns in files.items():
         listed = [patterns] if isinstance(patterns, str) else patterns
         if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-            raise SourceError(f"{card}: the files of split {split!r} are {str(patterns)[:40]!r}; wanted patterns")
+            raise SourceError(
+                f"{card}: the files of split {split!r} are {str(patterns)[:40]!r}; wanted patterns"
+            )
         if split in ("", "None"):
             raise SourceError(f"{card}: a split without a name; name it")
         found[split] = listed
@@ -265,7 +278,11 @@ def _turn_feature(entry: Mapping[str, Any], depth: int) -> Any:
         names = kind["class_label"].get("names")
         if isinstance(names, dict) and all(re.fullmatch(r"\d{1,9}", str(key)) for key in names):
             numbers = sorted(names, key=int)
-            names = [names[number] for number in numbers] if [*map(int, numbers)] == [*range(len(names))] else None
+            names = (
+                [names[number] for number in numbers]
+                if [*map(int, numbers)] == [*range(len(names))]
+                else None
+            )
         return {"_type": "ClassLabel", "names": names}
     return {"_type": "Image"} if kind == "image" else {"_type": "Value", "dtype": str(kind)}
 

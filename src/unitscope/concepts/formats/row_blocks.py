@@ -16,16 +16,16 @@ from unitscope.concepts.formats.arrow_streams import find_batches
 from unitscope.concepts.segmented import Blocks
 from unitscope.errors import SourceError, missing_extra
 
-BLOCK_BYTES = 64_000_000
+BLOCK_BYTES = 128_000_000
 """About so much is read at once of a parquet file, and the last `_KEPT` of these are remembered."""
-ROW_BYTES = 512_000_000
+ROW_BYTES = 256_000_000
 """The largest row that is read."""
 RATIO = 100
 """How many bytes may come out of one, where there are more than `ROW_BYTES`: pictures hardly shrink."""
 ROW_LIMIT = 100_000_000
 """So many rows a file may claim to have."""
 
-_KEPT = 3
+_KEPT = 2
 _BUFFER = 1 << 20
 _LISTS = frozenset({"list", "element", "item", "array", "bag", "array_element"})
 """What parquet puts between a column and the fields of what its lists hold."""
@@ -192,7 +192,9 @@ class Rows:
         found = [np.zeros(0, bool)]
         for block in find_blocks(self.files, [column]):
             whole = reader.is_full(int(block[0]), int(block[1]))
-            found.append(np.ones(block[3], bool) if whole else _present(reader.read(*map(int, block)), column))
+            found.append(
+                np.ones(block[3], bool) if whole else _present(reader.read(*map(int, block)), column)
+            )
         return np.concatenate(found)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -255,7 +257,11 @@ class _Reader:
             path = self.files[number]
             # Without these two the compressed bytes of all rows would lie in memory at once.
             parquet = is_parquet(path)
-            file = load_arrow().parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) if parquet else None
+            file = (
+                load_arrow().parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+                if parquet
+                else None
+            )
             self.opened = number, file
         return self.opened[1]
 
@@ -297,7 +303,9 @@ class _Cursor:
                 size += batch.nbytes
                 if size > BLOCK_BYTES + ROW_BYTES:
                     found = f"rows {first} to {self.next} of row group {self.place[1]} unpack to {size / 1e6:.0f} MB"
-                    raise SourceError(f"{self.path}: {found}; store smaller pictures, or in smaller row groups")
+                    raise SourceError(
+                        f"{self.path}: {found}; store smaller pictures, or in smaller row groups"
+                    )
                 yield batch
 
 
@@ -312,7 +320,10 @@ def _valid(cells: Any) -> Bool[np.ndarray, "row"]:
     arrays = [cells]
     if pa.types.is_struct(cells.type):
         names = [cells.type.field(number).name for number in range(cells.type.num_fields)]
-        arrays = [part for name, part in zip(names, cells.flatten(), strict=True) if name in ("bytes", "path")]
-    found: np.ndarray = np.logical_or.reduce([one.is_valid().to_numpy(zero_copy_only=False) for one in arrays])
+        arrays = [
+            part for name, part in zip(names, cells.flatten(), strict=True) if name in ("bytes", "path")
+        ]
+    found: np.ndarray = np.logical_or.reduce(
+        [one.is_valid().to_numpy(zero_copy_only=False) for one in arrays]
+    )
     return found
-

@@ -119,6 +119,8 @@ def _find_damage(file: IO[bytes], offset: int, size: int, count: int) -> str:
     rest = file.read(_REST)
     if not rest:
         return f"without the mark of its end, after {count} members; fetch it again"
+    if len(rest) < _BLOCK:
+        return f"cut short or damaged after {count} members; fetch it again"
     if rest.strip(b"\0"):
         where = "in" if rest[:_BLOCK].strip(b"\0") else "after the end of"
         return f"something else {where} it after {count} members, which is not read; fetch it again"

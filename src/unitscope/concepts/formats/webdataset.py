@@ -154,6 +154,10 @@ def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice
     if {*images} & {*masks}:
         raise UsageError(f"masks={options['masks']}: that field is the picture itself")
     labels = named.get("label", (CLASS,) if evident and not masks and CLASS in samples.fields else ())
+    others = [name for name in samples.fields if name not in images]
+    if others and evident and not masks and not labels:
+        advice = f"say masks= or label= of {', '.join(others[:_SHOWN])}, or image={images[0]} to take the pictures alone"
+        raise UsageError(f"{place}: no field tells itself to be labels; {advice}")
     return _Choice(images, masks, labels)
 
 

@@ -129,7 +129,7 @@ def _object(number: int, name: str, level: int, kinds: Sequence[str] = ()) -> di
 
 
 def write_ade_rows(root: Path, listed: bool = True) -> Path:
-    """The columns of `1aurent/ADE20K`: two rows of `train`; objects as lists, or (older) as an object of lists."""
+    """The columns of `1aurent/ADE20K`, two rows; objects as lists, or (older) as an object of lists."""
     house = [
         _object(HOUSE, "house", 0, ["building, edifice"]),
         _object(DOOR, "door", 1),

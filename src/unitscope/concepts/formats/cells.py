@@ -25,7 +25,7 @@ from unitscope.errors import SourceError
 class RowKeys(Sequence[str]):
     """The keys of rows: the split and the number in it, as in `train/17`.
 
-    `starts` are the names of splits with the number of the first row of each; `kept` the rows that have a key.
+    `starts` are the names of splits with the number of the first row of each; `kept` the rows that are used.
     """
 
     starts: tuple[tuple[str, int], ...]

@@ -106,10 +106,9 @@ def find_classes(
     if named is None:
         names = [str(path) for path in usual if path.is_file()][:1]
         if not names:
-            raise UsageError(
-                f"{root}: the numbers of {' and '.join(columns)} have no names; say classes=FILE, a list of names or "
-                "an id2label.json, or image=NAME to take the pictures alone"
-            )
+            lack = f"the numbers of {' and '.join(columns)} have no names"
+            advice = "say classes=FILE, a list of names or an id2label.json, or image=NAME for pictures alone"
+            raise UsageError(f"{root}: {lack}; {advice}")
     if len(names) not in (1, len(columns)):
         wanted = f"one file, or one for each of {', '.join(columns)}"
         raise UsageError(f"classes={named}: {len(names)} files; wanted {wanted}")

@@ -1,7 +1,7 @@
-"""Data sets of the Hugging Face Hub as they lie on disk: clones of repositories, `save_to_disk`, single files.
+"""Data sets of the Hugging Face Hub on disk: clones of repositories, `save_to_disk`, single files.
 
-Rows are read from parquet and Arrow files when they are asked for; nothing is fetched. A column of pictures is
-the picture; another one may be masks, whose numbers a list of classes names; numbers that name themselves
+Rows are read from parquet and Arrow files when they are asked for; nothing is fetched. A column of pictures
+is the picture; another one may be masks, whose numbers a list of classes names; numbers that name themselves
 (`ClassLabel`), or texts, are labels of whole pictures, of which -1 and null are none. The columns of
 `1aurent/ADE20K` are told and read as that set is (`unitscope.concepts.formats.hf_ade`).
 

@@ -94,7 +94,7 @@ def _list_objects(table: Any, place: str) -> Iterator[tuple[int, str, int, tuple
 
 
 def _find_leaf(array: Any, names: Sequence[str], listed: bool = False) -> Any:
-    """The values at a path of fields, in order: those of all objects, whose list stands somewhere on the way."""
+    """The values at a path of fields, of all objects in order; their list stands somewhere on the way."""
     if not listed and hasattr(array, "value_lengths"):
         return _find_leaf(array.flatten(), names, listed=True)
     return _find_leaf(array.field(names[0]), names[1:], listed) if names else array

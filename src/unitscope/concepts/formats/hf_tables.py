@@ -1,4 +1,4 @@
-"""Where the rows of a data set of the Hugging Face Hub lie: splits, their files, and what is said of columns."""
+"""Where the rows of a data set of the Hub lie: splits, their files, and what is said of columns."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -241,7 +241,7 @@ def _group_names(names: Iterable[str], root: Path) -> dict[str, tuple[Path, ...]
 def _name_split(name: str) -> str:
     """The split that a file is of, by its name or that of a folder; nothing where they do not say.
 
-    >>> _name_split("data/train-00000-of-00002.parquet"), _name_split("val/0000.parquet"), _name_split("a.arrow")
+    >>> _name_split("data/train-00000-of-00002.parquet"), _name_split("val/0.parquet"), _name_split("a.arrow")
     ('train', 'validation', '')
     """
     *folders, last = name.split("/")

@@ -302,10 +302,9 @@ class _Cursor:
             if begins >= first:
                 size += batch.nbytes
                 if size > BLOCK_BYTES + ROW_BYTES:
-                    found = f"rows {first} to {self.next} of row group {self.place[1]} unpack to {size / 1e6:.0f} MB"
-                    raise SourceError(
-                        f"{self.path}: {found}; store smaller pictures, or in smaller row groups"
-                    )
+                    which = f"rows {first} to {self.next} of row group {self.place[1]}"
+                    advice = "store smaller pictures, or in smaller row groups"
+                    raise SourceError(f"{self.path}: {which} unpack to {size / 1e6:.0f} MB; {advice}")
                 yield batch
 
 

@@ -1,4 +1,4 @@
-"""Which tar files a text means, and the samples in them: members whose paths are alike up to the first dot."""
+"""Which tar files a text means, and the samples in them: members that are alike up to the first dot."""
 
 import glob
 import os

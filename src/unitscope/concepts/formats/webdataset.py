@@ -156,7 +156,8 @@ def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice
     labels = named.get("label", (CLASS,) if evident and not masks and CLASS in samples.fields else ())
     others = [name for name in samples.fields if name not in images]
     if others and evident and not masks and not labels:
-        advice = f"say masks= or label= of {', '.join(others[:_SHOWN])}, or image={images[0]} to take the pictures alone"
+        shown = ", ".join(others[:_SHOWN])
+        advice = f"say masks= or label= of {shown}, or image={images[0]} to take the pictures alone"
         raise UsageError(f"{place}: no field tells itself to be labels; {advice}")
     return _Choice(images, masks, labels)
 

@@ -1,4 +1,4 @@
-"""Labels of whole pictures as containers hold them: a number, a text, or a list of these, for every picture."""
+"""Labels of whole pictures as containers hold them: for each a number, a text, or a list of these."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

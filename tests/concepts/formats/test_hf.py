@@ -298,3 +298,10 @@ def test_blocks_of_any_size_give_the_same_rows(tmp_path: Path, monkeypatch: pyte
             assert [cell for one in rows.scan(["label"]) for cell in one.column("label").to_pylist()] == [
                 str(n % 3) for n in range(40)
             ]
+
+
+@pytest.mark.parametrize("write", [write_repository, write_saved, write_ade_rows])
+def test_as_a_folder_of_pictures_it_is_refused_with_its_word(tmp_path: Path, write) -> None:
+    root = write(tmp_path / "set")
+    with pytest.raises(UsageError, match=f"open it as hf:{root}$"):
+        open_concepts(f"folder:{root}")

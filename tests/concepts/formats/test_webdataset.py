@@ -63,6 +63,18 @@ def test_masks_of_all_shards(tmp_path: Path, place: str) -> None:
     assert left_out == {"without a label": 1, "of a field that is not used": 7}
 
 
+def test_other_files_of_a_folder_are_counted(tmp_path: Path) -> None:
+    root = write_shards(tmp_path)
+    (root / "deep").mkdir()
+    (root / "deep" / "b.tar").write_bytes(b"")
+    (root / "sizes.json").write_text("{}")
+    (root / "gone.tar").symlink_to("nowhere")
+    source = open_concepts(f"wds:{root},masks=png,classes=classes.txt")
+    left_out = {one.reason: one.examples for one in find_left_out(source)}
+    assert left_out["no shard right in the folder"] == ("deep/b.tar", "sizes.json")
+    assert left_out["a link that leads nowhere"] == ("gone.tar",)
+
+
 def test_one_shard_alone(tmp_path: Path) -> None:
     source = open_concepts(f"wds:{write_shards(tmp_path)}/train-000001.tar,classes=classes.txt")
     assert count(source) == {"background": 0, "wall": 24, "sky": 0}
@@ -280,3 +292,9 @@ def test_any_bytes_in_a_tar_are_read_or_told(
     with contextlib.suppress(SourceError):
         members = list(list_members(path, Damage()))
     assert all(one.reason or 0 <= one.offset <= one.offset + one.size <= len(data) for one in members)
+
+
+def test_as_a_folder_of_pictures_it_is_refused_with_its_word(tmp_path: Path) -> None:
+    root = write_shards(tmp_path / "set")
+    with pytest.raises(UsageError, match=f"open it as wds:{root}$"):
+        open_concepts(f"folder:{root}")

@@ -102,12 +102,12 @@ def _find_leaf(array: Any, names: Sequence[str], listed: bool = False) -> Any:
 
 def name_scenes(cells: LabelCells, words: Words) -> list[tuple[int, ...]]:
     """The scene of every picture, as `find_scene` tells it, which becomes one of `words`."""
-    found, start = [], 0
+    scenes, start, values = [], 0, cells.values.tolist()
     for end in cells.ends.tolist():
-        scene = find_scene([cells.texts[value] for value in cells.values[start:end].tolist()])
-        found.append((words.find(scene, "scene"),) if scene else ())
+        scenes.append(find_scene([cells.texts[value] for value in values[start:end]]))
         start = end
-    return found
+    ids = {scene: (words.find(scene, "scene"),) for scene in sorted({*filter(None, scenes)})}
+    return [ids.get(scene or "", ()) for scene in scenes]
 
 
 def find_scene(names: Sequence[str]) -> str | None:

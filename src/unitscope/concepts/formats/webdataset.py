@@ -31,6 +31,7 @@ from unitscope.concepts.formats.class_lists import (
     tell_values,
 )
 from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
+from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.pictures import decode_image, decode_mask
 from unitscope.concepts.formats.shards import Samples, find_shards, read_samples
@@ -49,6 +50,7 @@ from unitscope.errors import SourceError, UsageError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "ppm", "pgm")
 CLASS = "cls"
+NO_SHARD = "no shard right in the folder"
 UNUSED = "of a field that is not used"
 TEXT_LIMIT = 16_000_000
 """The longest label or JSON that is read, in bytes."""
@@ -196,7 +198,11 @@ def _open(
     labelled = np.array([bool(ids) for ids in labels] or [not layers and not choice.labels] * len(members))
     labelled = np.logical_or.reduce([labelled, *(layer.members >= 0 for layer in layers)])
     kept = np.flatnonzero((members >= 0) & labelled)
-    left_out = [*samples.left_out, *_count_rest(samples, members, labelled, choice)]
+    left_out = [
+        *_count_files(place, samples, texts),
+        *samples.left_out,
+        *_count_rest(samples, members, labelled, choice),
+    ]
     if not len(kept):
         told = "; ".join(map(str, left_out))
         raise SourceError(f"{place}: none of {len(members)} samples can be used: {told}")
@@ -222,6 +228,16 @@ def _find(
     if known is not None:
         return find_listed(known, words, category, f"{place}, field {label!r}")
     return lambda text: words.find(str(text), category or guess_category(label))
+
+
+def _count_files(place: str, samples: Samples, texts: Sequence[Path]) -> tuple[LeftOut, ...]:
+    """The other files of a folder that is given as a whole."""
+    if not os.path.isdir(place):
+        return ()
+    listing = list_folder(Path(place))
+    taken = {os.path.realpath(path) for path in (*samples.shards, *texts)}
+    rest = [name for name in listing.names if os.path.realpath(os.path.join(place, name)) not in taken]
+    return count_left_out([*listing.left_out, *((NO_SHARD, name) for name in rest)])
 
 
 def _count_rest(

@@ -81,7 +81,8 @@ def name_labels(cells: LabelCells, find: Callable[[int | str], int]) -> list[tup
     Raises what `find` raises.
     """
     met = np.unique(cells.values).tolist()
-    ids = {value: find(cells.texts[value] if cells.texts else value) for value in met}
+    spelled = {value: cells.texts[value] if cells.texts else value for value in met}
+    ids = {value: find(text) for value, text in sorted(spelled.items(), key=lambda pair: pair[1])}
     shared: dict[tuple[int, ...], tuple[int, ...]] = {}
     found, start, values = [], 0, cells.values.tolist()
     for end in cells.ends.tolist():

@@ -31,6 +31,7 @@ from unitscope.concepts.formats.class_lists import (
 from unitscope.concepts.formats.hf_columns import Choice, Column, choose_columns, is_ade, read_columns
 from unitscope.concepts.formats.hf_tables import CLASSES_FILE, Tables, find_tables
 from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
+from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.row_blocks import BLOCK_BYTES, Rows, find_blocks, load_arrow
 from unitscope.concepts.formats.whole_labels import (
     NO_PICTURE,
@@ -82,7 +83,8 @@ class _Opening:
         root, named = self.tables.root, self.options.get("classes")
         lists, texts = find_classes(named, [*choice.masks, *needing], [root / CLASSES_FILE], root)
         words, category = Words(), self.options.get("category")
-        values, notes = [], []
+        values: list[MaskValues] = []
+        notes: list[str] = []
         for column in choice.masks:
             found, vocabulary = lists[column]
             found = add_void(found, self._void)

@@ -132,7 +132,8 @@ class AdeMasks:
         """A plane of objects, and one of each level of parts. Raises `SourceError` naming file and row."""
         row = self.cells.keys.find(key)
         cell, where = self.cells.read(row)
-        planes, unknown = [], None
+        planes: list[np.ndarray] = []
+        unknown = None
         for level, one in enumerate(cell or ()):
             here = f"{where}, level {level}"
             codes = decode_codes(self.cells.load(one, row, here), here)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from unitscope.concepts.formats.front_matter import read_front_matter
 from unitscope.concepts.formats.listings import Listing, list_folder
@@ -97,8 +97,8 @@ def _open_saved(root: Path, folders: Mapping[str, Path]) -> Tables:
                 f"{folder / STATE_FILE}: its rows are chosen by an index of their own; {advice}"
             )
         entries = state.get("_data_files")
-        names = [entry.get("filename") for entry in entries] if _are_objects(entries) else []
-        if not names or not all(isinstance(name, str) and _is_inside(name) for name in names):
+        names = [str(entry.get("filename", "")) for entry in entries] if _are_objects(entries) else []
+        if not names or not all(map(_is_inside, names)):
             raise SourceError(
                 f"{folder / STATE_FILE}: wanted '_data_files', a list of names of files beside it"
             )
@@ -148,11 +148,10 @@ def _open_repository(root: Path, listing: Listing, config: str | None) -> Tables
         (one for one in infos if _name_config(one) == _name_config(chosen)),
         infos[0] if len(infos) == 1 else None,
     )
-    features = _turn_features(info.get("features")) if isinstance(info, dict) else {}
-    features = features or _read_features(root / INFO_FILE)
-    wanted = _list_patterns(chosen, root / CARD)
-    splits = _match_patterns(wanted, names, root) if wanted else _group_names(names, root)
-    return Tables(root, splits, features)
+    said = _turn_features(info.get("features")) if isinstance(info, dict) else {}
+    patterns = _list_patterns(chosen, root / CARD)
+    splits = _match_patterns(patterns, names, root) if patterns else _group_names(names, root)
+    return Tables(root, splits, said or _read_features(root / INFO_FILE))
 
 
 def _name_config(entry: Any) -> str:
@@ -287,7 +286,7 @@ def _turn_feature(entry: Mapping[str, Any], depth: int) -> Any:
     return {"_type": "Image"} if kind == "image" else {"_type": "Value", "dtype": str(kind)}
 
 
-def _are_objects(entries: Any) -> bool:
+def _are_objects(entries: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(entries, list) and bool(entries) and all(isinstance(entry, dict) for entry in entries)
 
 

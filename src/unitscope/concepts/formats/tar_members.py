@@ -90,7 +90,7 @@ def _walk(path: Path, file: IO[bytes], size: int, damage: Damage) -> Iterator[Me
             damage.text = f"a member of a size that cannot be, after {count} members; fetch it again"
             return
         last = tar.offset
-        tar.members = []  # type: ignore[misc]  # it would remember all
+        tar.members = []  # type: ignore[attr-defined]  # it would remember all
         count += 1
         if info.isdir():
             continue

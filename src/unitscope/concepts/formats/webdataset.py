@@ -156,9 +156,9 @@ def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice
     if {*images} & {*masks}:
         raise UsageError(f"masks={options['masks']}: that field is the picture itself")
     labels = named.get("label", (CLASS,) if evident and not masks and CLASS in samples.fields else ())
-    others = [name for name in samples.fields if name not in images]
-    if others and evident and not masks and not labels:
-        shown = ", ".join(others[:_SHOWN])
+    unused = [name for name in samples.fields if name not in images]
+    if unused and evident and not masks and not labels:
+        shown = ", ".join(unused[:_SHOWN])
         advice = f"say masks= or label= of {shown}, or image={images[0]} to take the pictures alone"
         raise UsageError(f"{place}: no field tells itself to be labels; {advice}")
     return _Choice(images, masks, labels)
@@ -179,7 +179,8 @@ def _open(
     needing = [label for label, one in zip(choice.labels, cells, strict=True) if not one.texts]
     lists, texts = find_classes(options.get("classes"), [*choice.masks, *needing], (), root)
 
-    words, category, notes = Words(), options.get("category"), []
+    words, category = Words(), options.get("category")
+    notes: list[str] = []
     layers = []
     for name in choice.masks:
         values, vocabulary = lists[name]

@@ -157,6 +157,13 @@ KINDS: Mapping[str, Kind] = {
         "the Describable Textures Dataset",
         ("split", "joint"),
     ),
+    "hf": Kind(
+        f"{_FORMATS}.hf:open_hf",
+        "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
+        "label=COLUMN+COLUMN,category=NAME]",
+        "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
+        ("split", "config", "image", "masks", "classes", "void", "label", "category"),
+    ),
     "imagenet": Kind(
         f"{_FORMATS}.imagenet:open_imagenet",
         "imagenet:DIR[,split=val,synsets=FILE,truth=FILE]",
@@ -179,6 +186,12 @@ KINDS: Mapping[str, Kind] = {
         "unitscope.concepts.own_source:open_own",
         "FILE.py:FACTORY[,option=value]",
         "what a function of yours returns, called with the options",
+    ),
+    "wds": Kind(
+        f"{_FORMATS}.webdataset:open_wds",
+        "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
+        "shards of WebDataset: tar files of pictures beside their masks or labels",
+        ("image", "masks", "classes", "void", "label", "category"),
     ),
 }
 """The kinds of sources that are always there."""

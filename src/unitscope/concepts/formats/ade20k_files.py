@@ -111,7 +111,10 @@ def _find_reason(name: str) -> str:
 
 
 def read_codes(path: Path) -> tuple[UInt16[np.ndarray, "row column"], UInt8[np.ndarray, "row column"]]:
-    """Class and instance of every pixel. Raises `SourceError` as `read_color_codes` does, and for one channel."""
+    """Class and instance of every pixel.
+
+    Raises `SourceError` as `read_color_codes` does, and for one channel.
+    """
     colors = read_color_codes(path, indexed=True)
     if colors is None:
         raise SourceError(

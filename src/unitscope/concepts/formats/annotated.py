@@ -192,9 +192,15 @@ class AnnotatedSource:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over options, names and sizes of all files, and the contents of `texts`."""
-        options = sorted(option for option in self.options if option[0] not in PLACES)
+        options = sorted(
+            option for option in self.options if not (option[0] in PLACES or self._is_place(option[1]))
+        )
         head = f"{self.word} {options}" + (f" {self.content}" if self.content else "")
         return digest_files(self.root, self.list_files(), self.texts, head)
+
+    def _is_place(self, value: str) -> bool:
+        """Whether an option says where something lies, which may lie elsewhere tomorrow, and is no choice."""
+        return os.path.isabs(value) or any(text in (Path(value), self.root / value) for text in self.texts)
 
     def audit(self) -> Iterator[tuple[str, str]]:
         """What reading never meets, as pairs of file and remark."""

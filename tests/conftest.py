@@ -48,6 +48,14 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def cache_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept between runs is kept where no other run finds it, also by programs that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNITSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def scenes_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Every drawn scene is painted once, for all processes and tests."""
     from painted import scenes_kept  # only now: what is imported earlier is not checked for shapes

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 import unitscope as us
 from unitscope.cli.words import (
+    Again,
     Convention,
     Flag,
     Json,
@@ -220,15 +221,17 @@ def show(
         print(show_dissection(found, layer=layer, unit=number, concept=concept, limit=limit))
 
 
-def report(run: Run, out: Path | None = None) -> None:
+def report(run: Run, out: Path | None = None, concepts: Again = None) -> None:
     """Write the report of a run again, as one static folder; its images must still be in place.
 
     Args:
         run: the run to report on.
         out: folder of the report, RUN/report by default.
     """
+    from unitscope.dissection import reopen_source
+
     found = us.load(run)
-    print(us.write_report(found, us.open_source(found.source), out or run / "report", run=run))
+    print(us.write_report(found, reopen_source(found, concepts), out or run / "report", run=run))
 
 
 def compare(

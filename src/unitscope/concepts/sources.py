@@ -1,10 +1,11 @@
 """Sources of concepts by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
 from unitscope.concepts.formats.broden import open_broden
 from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.listed import open_listed
 from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError
@@ -15,8 +16,11 @@ from unitscope.plugins import SOURCES, Kind, find_kind, say_kinds
 def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> ConceptSource:
     """The source that a text names, of all that need no network.
 
-    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`
+    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`; with `list=FILE`
+      `formats.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
+    - published sets, as `KINDS` lists them
+    - `FILE.py:FACTORY[,option=value]`: what a function of yours returns (`unitscope.concepts.own_source`)
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -32,13 +36,18 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
     """
     kinds = KINDS if kinds is None else kinds
     name, _, rest = spec.partition(":")
-    kind = find_kind(SOURCES, kinds, name)
+    kind = find_kind(SOURCES, kinds, ".py" if name.endswith(".py") else name)
     if kind is None:
         raise UsageError(f"{spec!r} is no source of concepts{say_kinds(SOURCES, kinds, name)}")
     place, options = split_options(rest)
     if not place and kind.grammar.startswith(f"{name}:"):
         raise UsageError(f"{spec!r} does not say what to open; wanted {kind.grammar}")
-    return derive(kind(place, check_options(name, options, kind.options, tuple(_DERIVED))), options)
+    known: Sequence[str] = kind.options
+    if kind is kinds.get(".py"):
+        if not place:
+            raise UsageError(f"{spec} does not say which function returns the source; wanted {kind.grammar}")
+        place, known = f"{name}:{place}", [key for key, _ in options if key not in _DERIVED]
+    return derive(kind(place, check_options(name, options, known, tuple(_DERIVED))), options)
 
 
 def derive(source: ConceptSource, options: Options) -> ConceptSource:
@@ -64,23 +73,41 @@ def _open_half(source: ConceptSource, value: str) -> ConceptSource:
     return split_source(source, half, share=share, seed=seed)
 
 
+def _open_folder(place: str, options: Mapping[str, str]) -> ConceptSource:
+    if "list" not in options:
+        if "names" in options:
+            raise UsageError("names= says what the labels of a list mean; give the list too, with list=FILE")
+        return open_folder(place, **options)
+    if "masks" in options:
+        raise UsageError("list= labels whole pictures and masks= their pixels; give one of them")
+    return open_listed(place, options)
+
+
 def _open_broden(place: str, options: Mapping[str, str]) -> ConceptSource:
     categories = options["categories"].split("+") if "categories" in options else None
     return open_broden(place, split=options.get("split"), categories=categories)
 
 
+_FORMATS = "unitscope.concepts.formats"
+
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
-        lambda place, options: open_folder(place, **options),
-        "folder:DIR[,category=NAME,split=NAME,masks=DIR,bare=in]",
-        "images with masks, or in folders named by what they show",
-        ("category", "split", "masks", "bare"),
+        _open_folder,
+        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,bare=in]",
+        "images with masks, in folders named by what they show, or in a list",
+        ("category", "split", "masks", "bare", "list", "names"),
     ),
     "broden": Kind(
         _open_broden,
         "broden:DIR[,split=NAME,categories=NAME+NAME]",
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
+    ),
+    "ade20k": Kind(
+        f"{_FORMATS}.ade20k:open_ade20k",
+        "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
+        "ADE20K: SceneParse150, or the full set of 2021 or 2016",
+        ("split", "unlabelled", "parts"),
     ),
     "camvid": Kind(
         "unitscope.concepts.formats.camvid:open_camvid",
@@ -94,11 +121,42 @@ KINDS: Mapping[str, Kind] = {
         "Cityscapes: streets of 50 cities",
         ("split", "masks", "eval"),
     ),
+    "coco": Kind(
+        "unitscope.concepts.formats.coco:open_coco",
+        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
+        "instances of COCO and LVIS; objects, parts and attributes of PACO",
+        ("annotations", "crowd", "parts", "attributes"),
+    ),
+    "coco-panoptic": Kind(
+        "unitscope.concepts.formats.coco_panoptic:open_panoptic",
+        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
+        "panoptic segments as COCO has them",
+        ("annotations", "masks", "crowd"),
+    ),
     "cocostuff": Kind(
         "unitscope.concepts.formats.cocostuff:open_cocostuff",
         "cocostuff:DIR[,split=val2017][,unlabelled=void]",
         "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
         ("split", "unlabelled"),
+    ),
+    "dtd": Kind(
+        f"{_FORMATS}.dtd:open_dtd",
+        "dtd:DIR[,split=train1,joint=yes]",
+        "the Describable Textures Dataset",
+        ("split", "joint"),
+    ),
+    "hf": Kind(
+        f"{_FORMATS}.hf:open_hf",
+        "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
+        "label=COLUMN+COLUMN,category=NAME]",
+        "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
+        ("split", "config", "image", "masks", "classes", "void", "label", "category"),
+    ),
+    "imagenet": Kind(
+        f"{_FORMATS}.imagenet:open_imagenet",
+        "imagenet:DIR[,split=val,synsets=FILE,truth=FILE]",
+        "ImageNet's 1,000 classes, as of Kaggle or torchvision",
+        ("split", "synsets", "truth"),
     ),
     "mapillary": Kind(
         "unitscope.concepts.formats.mapillary:open_mapillary",
@@ -106,11 +164,34 @@ KINDS: Mapping[str, Kind] = {
         "Mapillary Vistas: streets of the world",
         ("split", "version"),
     ),
+    "places365": Kind(
+        f"{_FORMATS}.places365:open_places365",
+        "places365:DIR[,split=val]",
+        "Places365, pictures of scenes",
+        ("split",),
+    ),
+    "sun397": Kind(
+        f"{_FORMATS}.sun397:open_sun397",
+        "sun397:DIR[,split=Training_01]",
+        "SUN397, pictures of scenes",
+        ("split",),
+    ),
     "voc": Kind(
         "unitscope.concepts.formats.voc:open_voc",
         "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
         "Pascal VOC, and sets laid out like it",
         ("split", "masks", "lists", "classes", "background"),
+    ),
+    "wds": Kind(
+        f"{_FORMATS}.webdataset:open_wds",
+        "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
+        "shards of WebDataset: tar files of pictures beside their masks or labels",
+        ("image", "masks", "classes", "void", "label", "category"),
+    ),
+    ".py": Kind(
+        "unitscope.concepts.own_source:open_own",
+        "FILE.py:FACTORY[,option=value]",
+        "what a function of yours returns, called with the options",
     ),
 }
 """The kinds of sources that are always there."""

@@ -92,6 +92,7 @@ def dissect(
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
+    cache_limit: float = CACHE_LIMIT,
     out: str | Path | None = None,
     resume: bool = False,
     trust_layout: bool = False,

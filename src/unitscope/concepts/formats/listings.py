@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,9 +54,17 @@ class _Found:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     links: list[_Folder] = field(default_factory=list)
 
+    def close(self, folders: list[_Folder], close: Callable[[str], str]) -> list[_Folder]:
+        """The folders that are read; the others are left out."""
+        reasons = [(close(folder.name.rstrip("/").rpartition("/")[2]), folder) for folder in folders]
+        self.left_out += [(reason, folder.name) for reason, folder in reasons if reason]
+        return [folder for reason, folder in reasons if not reason]
 
-def list_folder(root: Path) -> Listing:
+
+def list_folder(root: Path, close: Callable[[str], str] = lambda name: "") -> Listing:
     """Everything below a folder; links are followed.
+
+    A folder for whose name `close` gives a reason is left out as a whole and not read.
 
     Each folder is read once: where several ways lead to it, by the one without links, else by the first.
     Hidden files, those in hidden folders, and what operating systems put beside files, are left out.
@@ -73,12 +82,12 @@ def list_folder(root: Path) -> Listing:
                 found.left_out.append((AGAIN, folder.name))
             else:
                 seen.add((place.st_dev, place.st_ino))
-                waiting += _read(folder, found)
+                waiting += found.close(_read(folder, found), close)
         except OSError:
             if folder.name or os.path.exists(folder.path):
                 found.left_out.append((CLOSED, folder.name or "/"))
         if not waiting and found.links:
-            waiting = sorted(found.links, key=lambda link: link.name, reverse=True)
+            waiting = found.close(sorted(found.links, key=lambda link: link.name, reverse=True), close)
             found.links = []
     return Listing(root, tuple(sorted(found.names)), tuple(sorted(found.left_out)))
 

@@ -66,9 +66,6 @@ def _spell(word: str, place: Path) -> str:
     if word == "coco-panoptic":
         files = sorted(path.name for path in (place / "annotations").glob("panoptic_*.json"))
         return f"{text},annotations={files[0]}"
-    if word == "wds":
-        files = sorted(path.name for path in place.glob("*.tar"))
-        return f"{text}/{files[0]}"
     return text
 
 
@@ -85,6 +82,7 @@ _SIGNS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
     ("voc", _has("JPEGImages", "SegmentationClass*|SegmentationObject|Annotations|ImageSets")),
     ("ade20k", _has("objectInfo150.txt|sceneCategories.txt|index_ade20k.*|images/ADE|ADE_train_*|ADE_val_*")),
     ("ade20k", _has("images/training|images/validation", "annotations/training|annotations/validation")),
+    ("ade20k", _has("images/*/?/*/ADE_*_seg.png|images/*/?/*/*/ADE_*_seg.png")),
     ("cityscapes", _has("leftImg8bit|gtFine|gtCoarse")),
     ("camvid", _has("trainannot|valannot|testannot")),
     ("camvid", _has("701_StillsRaw_full|LabeledApproved_full|label_colors.txt|codes.txt")),

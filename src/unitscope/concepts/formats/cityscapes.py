@@ -138,7 +138,7 @@ def _count_kinds(pairs: Pairs) -> tuple[str, ...]:
     """How many masks are fine and how many coarse, where there are coarse ones."""
     coarse = sum(name.startswith(f"{COARSE}/") for name in pairs.masks.values())
     fine = len(pairs.masks) - coarse
-    return (f"{fine} fine masks, {coarse} coarse ones",) if coarse else ()
+    return (f"masks: {fine} fine, {coarse} coarse",) if coarse else ()
 
 
 def _say(name: str, wanted: list[str], numbering: str) -> str:

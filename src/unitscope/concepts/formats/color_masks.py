@@ -99,8 +99,9 @@ class ColorFiles:
         if not met:
             return ()
         name, (_, color) = met[0]
-        found = f"{sum(count for _, (count, _) in met)} pixels of {len(met)} masks have a color"
-        return (f"void: {found} that {self.table.listed_in} does not have, such as {color} in {name}",)
+        pixels = sum(count for _, (count, _) in met)
+        found = f"{pixels} pixel{'s' * (pixels != 1)} in {len(met)} mask{'s' * (len(met) != 1)}"
+        return (f"void: {found}, of colors that {self.table.listed_in} does not have: {color} in {name}",)
 
     def list_files(self) -> Iterator[Path]:
         """One file a mask."""

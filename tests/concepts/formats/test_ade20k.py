@@ -86,7 +86,7 @@ def test_scene_parsing_tells_what_it_leaves_out(tmp_path: Path) -> None:
     (root / "README.txt").write_text("")
     source = opened(f"ade20k:{root}")
     assert {one.reason: one.examples for one in find_left_out(source)} == {
-        "the mask of an instance": ("annotations_instance/",),
+        "a folder of masks of instances": ("annotations_instance/",),
         "a mask without a picture of its name": ("annotations/training/ADE_train_00000009.png",),
         "without a label": ("images/validation/ADE_val_00000009.jpg",),
         "no picture": ("README.txt",),
@@ -148,7 +148,7 @@ def test_parts_are_left_out_where_asked(tmp_path, write) -> None:
 def test_masks_of_instances_are_no_pictures_and_no_pickle_is_read(tmp_path: Path) -> None:
     source = opened(f"ade20k:{write_ade20k_2021(tmp_path / 'a')}")
     assert [(one.reason, one.examples) for one in find_left_out(source)] == [
-        ("the mask of an instance", (f"{STREET}/",))
+        ("a folder of masks of instances", (f"{STREET}/",))
     ]
     source = opened(f"ade20k:{write_ade20k_2016(tmp_path / 'b')}")
     assert [(one.reason, one.examples) for one in find_left_out(source)] == [
@@ -191,6 +191,17 @@ def test_a_text_in_another_encoding_is_read(tmp_path: Path) -> None:
     path = root / f"{STREET}.json"
     path.write_bytes(path.read_text().replace('"door"', '"caf\u00e9"').encode("iso-8859-1"))
     assert count(opened(f"ade20k:{root}"))["part caf\u00e9"] == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("70000\t0.1\t2\t1\tbed", "line 2: '70000"), ("wall", "line 2: 'wall'; wanted Idx")],
+)
+def test_a_wrong_list_of_objects_is_told(tmp_path: Path, line: str, said: str) -> None:
+    root = write_scene_parsing(tmp_path)
+    (root / "objectInfo150.txt").write_text(f"Idx\tRatio\tTrain\tVal\tName\n{line}\n")
+    with pytest.raises(SourceError, match=said):
+        opened(f"ade20k:{root}")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sets.imagenet import write_devkit, write_imagenet_folders
 from sets.places365 import write_places365
 from sets.sun397 import write_sun397
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.scene_parsing import INSTANCE
+from unitscope.concepts.formats.scene_parsing import INSTANCES
 from unitscope.concepts.sources import open_concepts
 
 LISTS = frozenset({"labels", "Partitions"})
@@ -76,7 +76,7 @@ def test_files_that_are_taken_and_left_out_are_all_there_are(name, extras) -> No
         used = {os.path.realpath(path) for path in (*source.list_files(), *source.texts)}
         every = list_all(source.root)
         rest = [path for path in every if os.path.realpath(path) not in used or os.path.islink(path)]
-        whole = [one for one in source.left_out if one.reason == INSTANCE and one.examples[0].endswith("/")]
+        whole = [one for one in source.left_out if one.reason == INSTANCES]
         rest = [path for path in rest if not any(part in path for one in whole for part in one.examples)]
         rest = [path for path in rest if Path(path).parent.name not in LISTS and "places365_" not in path]
         counted = sum(one.files for one in source.left_out if one not in whole)

@@ -20,7 +20,7 @@ from jaxtyping import UInt8, UInt16
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.pictures import read_colors
-from unitscope.concepts.formats.scene_parsing import INSTANCE, UNMATCHED
+from unitscope.concepts.formats.scene_parsing import INSTANCE, INSTANCES, UNMATCHED
 from unitscope.concepts.formats.whole_images import NO_PICTURE, UNLABELLED, check_split
 from unitscope.concepts.left_out import LeftOut, count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -34,7 +34,7 @@ NO_SCENE = frozenset({"misc", "outliers", "unclassified"})
 _FILE = re.compile(
     r"(?P<stem>.+?)(_seg\.png|_parts_(?P<level>[0-9]{1,2})\.png|\.json|_atr\.txt|\.jpe?g)", re.IGNORECASE
 )
-_INSTANCES = re.compile(r"ADE_[a-z]+_\d+")
+_FOLDER = re.compile(r"ADE_[a-z]+_\d+")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class FullFiles:
 
 def list_full(root: Path) -> FullFiles:
     """The files of a full set. Raises `SourceError` where no picture has a mask."""
-    listing = list_folder(root, lambda name: INSTANCE if _INSTANCES.fullmatch(name) else "")
+    listing = list_folder(root, lambda name: INSTANCES if _FOLDER.fullmatch(name) else "")
     files: dict[str, dict[str, str]] = {}
     for name in listing.names:
         if found := _FILE.fullmatch(name):

@@ -1,8 +1,8 @@
 """How quickly each kind of data set is opened, decoded and packed.
 
-The same photographs-like pictures of 500 x 375 pixels, with maps of 20 classes, are laid out as each published
-set is; then examples are read and brought to 224 x 224, labels to 112 x 112, by one thread, and packed by all
-cores.
+The same pictures of 500 x 375 pixels, much like photographs, with maps of 20 classes, are laid out as each
+published set is; then examples are read and brought to 224 x 224, labels to 112 x 112, by one thread, and packed
+by all cores.
 """
 
 import io

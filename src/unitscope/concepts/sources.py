@@ -103,6 +103,48 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "camvid": Kind(
+        "unitscope.concepts.formats.camvid:open_camvid",
+        "camvid:DIR[,split=train]",
+        "CamVid: streets in Cambridge, as published, as SegNet or as fast.ai has it",
+        ("split",),
+    ),
+    "cityscapes": Kind(
+        "unitscope.concepts.formats.cityscapes:open_cityscapes",
+        "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes]",
+        "Cityscapes: streets of 50 cities",
+        ("split", "masks", "eval"),
+    ),
+    "cocostuff": Kind(
+        "unitscope.concepts.formats.cocostuff:open_cocostuff",
+        "cocostuff:DIR[,split=val2017][,unlabelled=void]",
+        "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
+        ("split", "unlabelled"),
+    ),
+    "mapillary": Kind(
+        "unitscope.concepts.formats.mapillary:open_mapillary",
+        "mapillary:DIR[,split=validation][,version=v2.0]",
+        "Mapillary Vistas: streets of the world",
+        ("split", "version"),
+    ),
+    "voc": Kind(
+        "unitscope.concepts.formats.voc:open_voc",
+        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
+        "Pascal VOC, and sets laid out like it",
+        ("split", "masks", "lists", "classes", "background"),
+    ),
+    "coco": Kind(
+        "unitscope.concepts.formats.coco:open_coco",
+        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
+        "instances of COCO and LVIS; objects, parts and attributes of PACO",
+        ("annotations", "crowd", "parts", "attributes"),
+    ),
+    "coco-panoptic": Kind(
+        "unitscope.concepts.formats.coco_panoptic:open_panoptic",
+        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
+        "panoptic segments as COCO has them",
+        ("annotations", "masks", "crowd"),
+    ),
     "ade20k": Kind(
         f"{_FORMATS}.ade20k:open_ade20k",
         "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
@@ -114,6 +156,13 @@ KINDS: Mapping[str, Kind] = {
         "dtd:DIR[,split=train1,joint=yes]",
         "the Describable Textures Dataset",
         ("split", "joint"),
+    ),
+    "hf": Kind(
+        f"{_FORMATS}.hf:open_hf",
+        "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
+        "label=COLUMN+COLUMN,category=NAME]",
+        "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
+        ("split", "config", "image", "masks", "classes", "void", "label", "category"),
     ),
     "imagenet": Kind(
         f"{_FORMATS}.imagenet:open_imagenet",
@@ -137,6 +186,12 @@ KINDS: Mapping[str, Kind] = {
         "unitscope.concepts.own_source:open_own",
         "FILE.py:FACTORY[,option=value]",
         "what a function of yours returns, called with the options",
+    ),
+    "wds": Kind(
+        f"{_FORMATS}.webdataset:open_wds",
+        "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
+        "shards of WebDataset: tar files of pictures beside their masks or labels",
+        ("image", "masks", "classes", "void", "label", "category"),
     ),
 }
 """The kinds of sources that are always there."""

@@ -19,7 +19,7 @@ from jaxtyping import UInt8, UInt16
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
-from unitscope.concepts.formats.pictures import read_colors
+from unitscope.concepts.formats.pictures import read_color_codes
 from unitscope.concepts.formats.scene_parsing import INSTANCE, INSTANCES, UNMATCHED
 from unitscope.concepts.formats.whole_images import NO_PICTURE, UNLABELLED, check_split
 from unitscope.concepts.left_out import LeftOut, count_left_out
@@ -111,8 +111,11 @@ def _find_reason(name: str) -> str:
 
 
 def read_codes(path: Path) -> tuple[UInt16[np.ndarray, "row column"], UInt8[np.ndarray, "row column"]]:
-    """Class and instance of every pixel. Raises `SourceError` as `read_colors` does, and for one channel."""
-    colors = read_colors(path, indexed=True)
+    """Class and instance of every pixel.
+
+    Raises `SourceError` as `read_color_codes` does, and for one channel.
+    """
+    colors = read_color_codes(path, indexed=True)
     if colors is None:
         raise SourceError(
             f"{path}: wanted a mask in RGB colors, this one has one channel; store it as RGB PNG"

@@ -1,7 +1,9 @@
 """Pictures on disk: photographs as RGB, masks as numbers, and what can be wrong with them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +50,23 @@ def turn_to_rgb(picture: Image.Image) -> UInt8[np.ndarray, "y x 3"]:
     return np.asarray((picture.convert("RGBA") if clear else picture).convert("RGB"))
 
 
+def decode_image(data: bytes, name: str) -> Picture:
+    """The same of the contents of a file, which `name` stands for in messages; bands are not read."""
+    with _opened(name, data) as picture:
+        return turn_to_rgb(picture)
+
+
 def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
     """The numbers of a single-channel picture (8 or 16 bits, or the indices of a palette).
 
     Raises `SourceError` as `read_image` does, and where there are several channels.
     """
-    with _opened(path) as picture:
+    return decode_mask(None, path)
+
+
+def decode_mask(data: bytes | None, path: Path | str) -> UInt16[np.ndarray, "row column"]:
+    """The same of the contents of a file, which `path` stands for in messages."""
+    with _opened(path, data) as picture:
         if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
             found = f"a mask has one channel of class ids, this one is {picture.mode}"
             raise SourceError(f"{path}: {found}; store ids as an 8- or 16-bit gray or palette PNG")
@@ -61,6 +74,14 @@ def read_mask(path: Path) -> UInt16[np.ndarray, "row column"]:
         if picture.mode == "I" and (numbers.min() < 0 or numbers.max() > np.iinfo(np.uint16).max):
             raise SourceError(f"{path}: a mask holds ids from 0 to 65535, this one has {numbers.max()}")
         return numbers.astype(np.uint16)
+
+
+def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
+    """The stored colors of a mask that codes by them.
+
+    Raises `SourceError` as `read_image` does, and where it is no RGB picture or was stored with losses.
+    """
+    return decode_colors(None, path)
 
 
 def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
@@ -80,21 +101,32 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
         return numbers
 
 
-def read_colors(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
+def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
     """The color of every pixel as R 65536 + G 256 + B; alpha is dropped, a palette looked up.
 
-    None where `indexed` and the picture has one channel, of gray or of a palette's indices. Raises
-    `SourceError` as `read_image` does.
+    None where `indexed` and the picture is not of several channels: its numbers count, not its colors. Raises
+    `SourceError` as `read_image` does, and where it was stored with losses.
     """
     with _opened(path) as picture:
-        if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
-            found = f"colors of {picture.mode} are not read"
-            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
-        if indexed and picture.mode in ("1", "L", "P"):
+        if indexed and picture.mode not in ("RGB", "RGBA"):
             return None
+        if picture.format == "JPEG" or picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            found = f"colors of {picture.mode} in {picture.format} are not exact"
+            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
         channels = np.asarray(picture.convert("RGB")).astype(np.uint32)
         colors: np.ndarray = (channels[..., 0] << 16) + (channels[..., 1] << 8) + channels[..., 2]
         return colors
+
+
+def decode_colors(data: bytes | None, path: Path | str) -> UInt8[np.ndarray, "row column 3"]:
+    """The same of the contents of a file, which `path` stands for in messages."""
+    with _opened(path, data) as picture:
+        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
+            found = "JPEG, which keeps no exact colors" if picture.format == "JPEG" else picture.mode
+            raise SourceError(
+                f"{path}: wanted a mask in RGB colors, this one is {found}; store it as RGB PNG"
+            )
+        return np.asarray(picture)[..., :3]
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -125,9 +157,10 @@ def looks_like_mask(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | str, data: bytes | None = None) -> Iterator[Image.Image]:
+    """The picture at a path, or in bytes that `path` names."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path if data is None else BytesIO(data)) as picture:
             if picture.width * picture.height > PIXEL_LIMIT:
                 raise _too_large(path)
             yield picture
@@ -139,9 +172,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _too_large(path) from None
     except Exception as error:  # Pillow's decoders let through whatever their parsers meet
         reason = " ".join(str(error).split()).replace(f" '{path}'", "") or type(error).__name__
+        reason = re.sub(r" <_io\.BytesIO[^>]*>", "", reason)
         advice = "replace it or take it out of the set"
         raise SourceError(f"{path}: cannot be read as a picture ({reason}); {advice}") from None
 
 
-def _too_large(path: Path) -> SourceError:
+def _too_large(path: Path | str) -> SourceError:
     return SourceError(f"{path}: larger than {PIXEL_LIMIT // 1_000_000} megapixels; store it smaller")

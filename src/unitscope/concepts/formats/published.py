@@ -66,9 +66,6 @@ def _spell(word: str, place: Path) -> str:
     if word == "coco-panoptic":
         files = sorted(path.name for path in (place / "annotations").glob("panoptic_*.json"))
         return f"{text},annotations={files[0]}"
-    if word == "wds":
-        files = sorted(path.name for path in place.glob("*.tar"))
-        return f"{text}/{files[0]}"
     return text
 
 

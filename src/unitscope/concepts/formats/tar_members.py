@@ -1,0 +1,142 @@
+"""What lies where in a tar file, found by its headers alone; nothing is unpacked."""
+
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from unitscope.errors import SourceError
+
+LINK, DEVICE, SPARSE = "a link in a tar", "neither file nor folder in a tar", "a sparse file in a tar"
+OUTSIDE = "a path that leads out of its tar"
+SIZE_LIMIT = 512_000_000
+"""The largest member that is read."""
+LARGE = "larger than any picture"
+
+_HEADER_LIMIT = 8_000_000
+_BLOCK = 512
+_REST = 1 << 20
+_PACKED = {
+    b"\x1f\x8b": ("gzip", "gunzip it"),
+    b"BZh": ("bzip2", "bunzip2 it"),
+    b"\xfd7zXZ": ("xz", "unxz it"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd it"),
+    b"PK\x03\x04": ("zip", "save it as tar"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in a tar: its path there, where its bytes begin, how many they are.
+
+    `reason` says why it is not read, if it is not.
+    """
+
+    name: str
+    offset: int
+    size: int
+    reason: str = ""
+
+
+@dataclass
+class Damage:
+    """What is wrong with the end of a tar; empty where it is whole."""
+
+    text: str = ""
+
+
+def list_members(path: Path, damage: Damage) -> Iterator[Member]:
+    """The members of a tar, folders aside, in order; `damage` is filled at the end.
+
+    Raises `SourceError` naming the file where it is none, or is compressed: such files cannot be read here
+    and there.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            _refuse_packed(path, file.read(8))
+            file.seek(0)
+            yield from _walk(path, file, size, damage)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _refuse_packed(path: Path, head: bytes) -> None:
+    for mark, (name, advice) in _PACKED.items():
+        if head.startswith(mark):
+            reason = f"compressed by {name}, so that no picture in it can be read alone"
+            raise SourceError(f"{path}: {reason}; {advice}")
+
+
+def _walk(path: Path, file: IO[bytes], size: int, damage: Damage) -> Iterator[Member]:
+    try:
+        # The pieces that a sparse file or a long name claims to have are bounded by `_Bounded`.
+        tar = tarfile.open(fileobj=cast("IO[bytes]", _Bounded(file)), mode="r:")  # noqa: SIM115
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        raise SourceError(f"{path}: no tar file ({error}); fetch it again") from None
+    count, last = 0, -1
+    while True:
+        try:
+            info = tar.next()
+        except (tarfile.TarError, ValueError, OverflowError, RecursionError, OSError):
+            damage.text = f"cut short or damaged after {count} members; fetch it again"
+            return
+        if info is None:
+            damage.text = _find_damage(file, tar.offset, size, count)
+            return
+        if info.size < 0 or tar.offset <= last:
+            damage.text = f"a member of a size that cannot be, after {count} members; fetch it again"
+            return
+        last = tar.offset
+        tar.members = []  # type: ignore[attr-defined]  # it would remember all
+        count += 1
+        if info.isdir():
+            continue
+        if info.offset_data + info.size > size and info.isreg():
+            damage.text = f"cut short within {info.name[:80]!r}; fetch it again"
+            return
+        yield Member(info.name, info.offset_data, info.size, _find_reason(info))
+
+
+def _find_reason(info: tarfile.TarInfo) -> str:
+    if info.issym() or info.islnk():
+        return LINK
+    if info.sparse is not None or info.type == tarfile.GNUTYPE_SPARSE:
+        return SPARSE
+    if not info.isreg():
+        return DEVICE
+    parts = info.name.replace("\\", "/").split("/")
+    if info.name.startswith("/") or ".." in parts or "\0" in info.name:
+        return OUTSIDE
+    return LARGE if info.size > SIZE_LIMIT else ""
+
+
+def _find_damage(file: IO[bytes], offset: int, size: int, count: int) -> str:
+    """What is wrong where reading stopped: a whole tar ends with zeros."""
+    file.seek(offset)
+    rest = file.read(_REST)
+    if not rest:
+        return f"without the mark of its end, after {count} members; fetch it again"
+    if len(rest) < _BLOCK:
+        return f"cut short or damaged after {count} members; fetch it again"
+    if rest.strip(b"\0"):
+        where = "in" if rest[:_BLOCK].strip(b"\0") else "after the end of"
+        return f"something else {where} it after {count} members, which is not read; fetch it again"
+    return "" if size - offset <= _REST else f"{size - offset} bytes after its end, which are not read"
+
+
+class _Bounded:
+    """A file for tarfile, of which nothing large is read at once: headers may claim any length."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.name = ""
+        self.mode = "rb"
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _HEADER_LIMIT:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self.file.read(size)

@@ -238,7 +238,7 @@ def test_a_code_without_a_name_is_told_where_it_is_met(tmp_path: Path) -> None:
     ):
         opened(f"ade20k:{root}")[0]
     Image.new("L", (10, 8)).save(root / f"{STREET}_seg.png")
-    with pytest.raises(SourceError, match="wanted a mask in RGB colors, this one has one channel"):
+    with pytest.raises(SourceError, match="wanted a mask in RGB colors, this one is L"):
         opened(f"ade20k:{root}")[0]
 
 

@@ -18,12 +18,12 @@ from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, Pic
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.synonyms import name_apart
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole_images import (
     NO_PICTURE,
     UNLABELLED,
     check_split,
     is_picture,
-    read_lines,
     split_stem,
 )
 from unitscope.concepts.left_out import count_left_out

@@ -197,7 +197,8 @@ class AnnotatedSource:
             option for option in self.options if not (option[0] in PLACES or self._is_place(option[1]))
         )
         head = f"{self.word} {options}" + (f" {self.content}" if self.content else "")
-        files = chain.from_iterable(_spell_files(one) for one in (self.pictures, *self.layers))
+        held: tuple[Pictures | Layer, ...] = (self.pictures, *self.layers)
+        files = chain.from_iterable(map(_spell_files, held))
         return digest_files(self.root, files, self.texts, head)
 
     def _is_place(self, value: str) -> bool:

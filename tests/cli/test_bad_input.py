@@ -359,6 +359,7 @@ def test_a_report_tells_that_its_images_have_gone(place, capsys):
     assert dissect(concepts="folder:set") == 0
     capsys.readouterr()
     Image.fromarray(np.zeros((48, 40, 3), np.uint8)).save(root / "images" / "00.png")
+    Image.fromarray(np.ones((48, 40), np.uint8)).save(root / "masks" / "00.png")
     assert_refused(main(["report", "run"]), capsys, "the source has changed")
     for number in ("0", "00", "1"):
         (root / "images" / f"{number}.png").unlink()

@@ -86,7 +86,7 @@ def test_scene_parsing_tells_what_it_leaves_out(tmp_path: Path) -> None:
     (root / "README.txt").write_text("")
     source = opened(f"ade20k:{root}")
     assert {one.reason: one.examples for one in find_left_out(source)} == {
-        "the mask of an instance": ("annotations_instance/",),
+        "a folder of masks of instances": ("annotations_instance/",),
         "a mask without a picture of its name": ("annotations/training/ADE_train_00000009.png",),
         "without a label": ("images/validation/ADE_val_00000009.jpg",),
         "no picture": ("README.txt",),
@@ -148,7 +148,7 @@ def test_parts_are_left_out_where_asked(tmp_path, write) -> None:
 def test_masks_of_instances_are_no_pictures_and_no_pickle_is_read(tmp_path: Path) -> None:
     source = opened(f"ade20k:{write_ade20k_2021(tmp_path / 'a')}")
     assert [(one.reason, one.examples) for one in find_left_out(source)] == [
-        ("the mask of an instance", (f"{STREET}/",))
+        ("a folder of masks of instances", (f"{STREET}/",))
     ]
     source = opened(f"ade20k:{write_ade20k_2016(tmp_path / 'b')}")
     assert [(one.reason, one.examples) for one in find_left_out(source)] == [
@@ -194,6 +194,17 @@ def test_a_text_in_another_encoding_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "said"),
+    [("70000\t0.1\t2\t1\tbed", "line 2: '70000"), ("wall", "line 2: 'wall'; wanted Idx")],
+)
+def test_a_wrong_list_of_objects_is_told(tmp_path: Path, line: str, said: str) -> None:
+    root = write_scene_parsing(tmp_path)
+    (root / "objectInfo150.txt").write_text(f"Idx\tRatio\tTrain\tVal\tName\n{line}\n")
+    with pytest.raises(SourceError, match=said):
+        opened(f"ade20k:{root}")
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (('"name_ndx": 401', '"name_ndx": 70000'), "has name_ndx 70000; wanted annotation.object"),
@@ -227,7 +238,7 @@ def test_a_code_without_a_name_is_told_where_it_is_met(tmp_path: Path) -> None:
     ):
         opened(f"ade20k:{root}")[0]
     Image.new("L", (10, 8)).save(root / f"{STREET}_seg.png")
-    with pytest.raises(SourceError, match="wanted a mask in RGB colors, this one has one channel"):
+    with pytest.raises(SourceError, match="wanted a mask in RGB colors, this one is L"):
         opened(f"ade20k:{root}")[0]
 
 

@@ -17,7 +17,7 @@ from unitscope.concepts.formats.ade20k_json import open_json
 from unitscope.concepts.formats.ade20k_lines import open_lines
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.scene_parsing import OBJECTS, open_scene_parsing
-from unitscope.concepts.formats.whole_images import find_root
+from unitscope.concepts.formats.whole_images import find_set
 from unitscope.errors import SourceError, UsageError
 
 _BELOW = ("ADEChallengeData2016", "ADE20K_2021_17_01", "ADE20K_2016_07_26")
@@ -33,7 +33,7 @@ def open_ade20k(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     for option, known in _CHOICES.items():
         if options.get(option, known[0]) not in known:
             raise UsageError(f"{option}={options[option]!r}: wanted {' or '.join(known)}")
-    root = find_root(place, _BELOW, _holds, "ADE20K's images/")
+    root = find_set(place, _BELOW, _holds, "ADE20K's images/")
     if (root / OBJECTS).is_file():
         return open_scene_parsing(root, place, options)
     if (root / "annotations").is_dir():

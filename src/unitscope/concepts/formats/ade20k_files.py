@@ -14,13 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8, UInt16
-
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
-from unitscope.concepts.formats.pictures import read_color_codes
-from unitscope.concepts.formats.scene_parsing import INSTANCE, UNMATCHED
+from unitscope.concepts.formats.scene_parsing import INSTANCE, INSTANCES, UNMATCHED
 from unitscope.concepts.formats.whole_images import NO_PICTURE, UNLABELLED, check_split
 from unitscope.concepts.left_out import LeftOut, count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -34,7 +30,7 @@ NO_SCENE = frozenset({"misc", "outliers", "unclassified"})
 _FILE = re.compile(
     r"(?P<stem>.+?)(_seg\.png|_parts_(?P<level>[0-9]{1,2})\.png|\.json|_atr\.txt|\.jpe?g)", re.IGNORECASE
 )
-_INSTANCES = re.compile(r"ADE_[a-z]+_\d+")
+_FOLDER = re.compile(r"ADE_[a-z]+_\d+")
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class FullFiles:
 
 def list_full(root: Path) -> FullFiles:
     """The files of a full set. Raises `SourceError` where no picture has a mask."""
-    listing = list_folder(root, lambda name: INSTANCE if _INSTANCES.fullmatch(name) else "")
+    listing = list_folder(root, lambda name: INSTANCES if _FOLDER.fullmatch(name) else "")
     files: dict[str, dict[str, str]] = {}
     for name in listing.names:
         if found := _FILE.fullmatch(name):
@@ -108,20 +104,6 @@ def _find_reason(name: str) -> str:
     if base.endswith((".jpg", ".jpeg")):
         return UNLABELLED
     return UNMATCHED if re.search(r"_(seg|parts_\d+)\.png$", base) else NO_PICTURE
-
-
-def read_codes(path: Path) -> tuple[UInt16[np.ndarray, "row column"], UInt8[np.ndarray, "row column"]]:
-    """Class and instance of every pixel.
-
-    Raises `SourceError` as `read_color_codes` does, and for one channel.
-    """
-    colors = read_color_codes(path, indexed=True)
-    if colors is None:
-        raise SourceError(
-            f"{path}: wanted a mask in RGB colors, this one has one channel; store it as RGB PNG"
-        )
-    red, green, blue = colors >> 16, colors >> 8 & 255, colors & 255
-    return (red // 10 * 256 + green).astype(np.uint16), blue.astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from unitscope.concepts.formats.ade20k_files import (
     Named,
     list_texts,
     make_source,
-    read_codes,
 )
+from unitscope.concepts.formats.ade_codes import read_codes
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels
 from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.synonyms import name_apart

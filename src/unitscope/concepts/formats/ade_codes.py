@@ -1,9 +1,11 @@
 """The colors of ADE20K's label pictures."""
 
-import numpy as np
-from jaxtyping import UInt16
+from pathlib import Path
 
-from unitscope.concepts.formats.pictures import decode_colors
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from unitscope.concepts.formats.pictures import decode_colors, read_colors
 
 
 def decode_codes(data: bytes, where: str) -> UInt16[np.ndarray, "row column"]:
@@ -19,6 +21,20 @@ def decode_codes(data: bytes, where: str) -> UInt16[np.ndarray, "row column"]:
     >>> decode_codes(stored.getvalue(), "a_seg.png")
     array([[519]], dtype=uint16)
     """
-    red, green, _ = np.moveaxis(decode_colors(data, where), -1, 0)
+    return _split_colors(decode_colors(data, where))[0]
+
+
+def read_codes(path: Path) -> tuple[UInt16[np.ndarray, "row column"], UInt8[np.ndarray, "row column"]]:
+    """Class and instance of every pixel of such a file; the instance is B.
+
+    Raises `SourceError` naming the file for anything else.
+    """
+    return _split_colors(read_colors(path))
+
+
+def _split_colors(
+    colors: UInt8[np.ndarray, "row column 3"],
+) -> tuple[UInt16[np.ndarray, "row column"], UInt8[np.ndarray, "row column"]]:
+    red, green, blue = np.moveaxis(colors, -1, 0)
     codes: np.ndarray = red.astype(np.uint16) // 10 * 256 + green
-    return codes
+    return codes, np.ascontiguousarray(blue)

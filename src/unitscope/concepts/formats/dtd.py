@@ -14,15 +14,15 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole_images import (
     MISSING,
     NO_PICTURE,
     UNLABELLED,
     LabelledPictures,
     check_split,
-    find_root,
+    find_set,
     is_picture,
-    read_lines,
 )
 from unitscope.errors import SourceError, UsageError
 
@@ -36,7 +36,7 @@ def open_dtd(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """
     if options.get("joint", "no") not in ("yes", "no"):
         raise UsageError(f"joint={options['joint']!r}: wanted yes or no")
-    root = find_root(
+    root = find_set(
         place, ("dtd", ".."), lambda path: (path / "images").is_dir(), "DTD's images/ and labels/"
     )
     listing = list_folder(root)

@@ -25,7 +25,7 @@ from unitscope.concepts.formats.whole_images import (
     LabelledPictures,
     check_split,
     find_file,
-    find_root,
+    find_set,
     is_picture,
     list_part,
     split_stem,
@@ -48,7 +48,7 @@ def open_imagenet(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     Raises `UsageError` for an unknown split or file, `SourceError` where lists contradict each other or the
     order of the devkit's numbers is not known.
     """
-    root = find_root(place, _BELOW, _holds, "ImageNet's train/ and val/, or folders of synsets (n01440764)")
+    root = find_set(place, _BELOW, _holds, "ImageNet's train/ and val/, or folders of synsets (n01440764)")
     parts = {split: name for split, names in _SPLITS.items() for name in names if (root / name).is_dir()}
     split = options.get("split")
     check_split(root, split, parts)

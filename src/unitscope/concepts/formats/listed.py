@@ -23,6 +23,7 @@ from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.folders import SPLITS_FILE, keep_split
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_classes import read_json
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole_images import (
     MISSING,
     NO_PICTURE,
@@ -30,7 +31,6 @@ from unitscope.concepts.formats.whole_images import (
     LabelledPictures,
     find_file,
     is_picture,
-    read_lines,
 )
 from unitscope.errors import SourceError, UsageError
 

@@ -13,25 +13,27 @@ list of categories, without the letter: `airfield`, `apartment_building/outdoor`
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.sun397 import name_scene
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole_images import (
     MISSING,
     NO_PICTURE,
     UNLABELLED,
     LabelledPictures,
     check_split,
-    find_root,
+    find_set,
     is_picture,
     list_part,
-    read_lines,
 )
 from unitscope.errors import SourceError
 
+_MOST, _LONG = 9_000_000, 4096
+"""More lines than the longest list has, the challenge's, and more letters than a line."""
 AGAIN = "the same pictures in another size"
 _CATEGORIES = "categories_places365.txt"
 _SPLITS = {
@@ -51,7 +53,7 @@ def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
 
     Raises `UsageError` for an unknown split, `SourceError` where lists or pictures are missing or wrong.
     """
-    root = find_root(
+    root = find_set(
         place,
         ("places365", "places365_standard"),
         _holds,
@@ -123,13 +125,25 @@ def _read_list(path: Path, scenes: Mapping[int, str]) -> dict[str, tuple[str, ..
     """The scene of every picture, by its place below the folder of its split."""
     named = {value: (name,) for value, name in scenes.items()}
     found: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(_stream_lines(path), start=1):
         if line:
             name, value = _split_line(path, number, line)
             if value not in named:
                 raise SourceError(f"{path}, line {number}: there is no scene {value} in {_CATEGORIES}")
             found[name.lstrip("/")] = named[value]
     return found
+
+
+def _stream_lines(path: Path) -> Iterator[str]:
+    """The lines of a list that is too long to be held. Raises `SourceError` for what is none."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_LONG), ""), start=1):
+                if number > _MOST:
+                    raise SourceError(f"{path}: more than {_MOST:,} lines, which no list of Places365 has")
+                yield line.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read ({error})") from None
 
 
 def _split_line(path: Path, number: int, line: str) -> tuple[str, int]:

@@ -18,12 +18,12 @@ from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, Pic
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.synonyms import name_apart
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole_images import (
     NO_PICTURE,
     UNLABELLED,
     check_split,
     is_picture,
-    read_lines,
     split_stem,
 )
 from unitscope.concepts.left_out import count_left_out
@@ -31,7 +31,7 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
 OBJECTS, SCENES = "objectInfo150.txt", "sceneCategories.txt"
-INSTANCE = "the mask of an instance"
+INSTANCE, INSTANCES = "the mask of an instance", "a folder of masks of instances"
 UNMATCHED = "a mask without a picture of its name"
 
 _ROW = re.compile(r"([0-9]{1,5})\s+[\d.eE+-]+\s+\d+\s+\d+\s+(\S.*)")
@@ -42,7 +42,7 @@ def open_scene_parsing(root: Path, place: str, options: Mapping[str, str]) -> An
 
     Raises `UsageError` for an unknown split, `SourceError` where there is no picture or a list is wrong.
     """
-    listing = list_folder(root, lambda name: INSTANCE if name == "annotations_instance" else "")
+    listing = list_folder(root, lambda name: INSTANCES if name == "annotations_instance" else "")
     masks = _match(listing)
     check_split(root, options.get("split"), sorted({name.split("/")[1] for name in masks}))
     start = f"images/{options['split']}/" if "split" in options else ""
@@ -103,10 +103,10 @@ def _read_objects(path: Path) -> dict[int, str]:
     names = {}
     for number, line in enumerate(read_lines(path), start=1):
         found = _ROW.fullmatch(line)
-        if found is not None:
+        if found is not None and 0 < int(found[1]) < 256 and int(found[1]) not in names:
             names[int(found[1])] = found[2]
         elif line and number > 1:
-            wanted = "Idx, Ratio, Train, Val and Name"
+            wanted = "Idx, from 1 to 255 and once each, Ratio, Train, Val and Name"
             raise SourceError(f"{path}, line {number}: {line[:60]!r}; wanted {wanted}")
     if not names:
         raise SourceError(f"{path}: names no object; restore it")

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole_images import (
     MISSING,
     NO_PICTURE,
     UNLABELLED,
     LabelledPictures,
     check_split,
-    find_root,
+    find_set,
     is_picture,
-    read_lines,
 )
 
 _CLASSES, _LISTS = "ClassName.txt", "Partitions"
@@ -33,7 +33,7 @@ def open_sun397(place: str, options: Mapping[str, str]) -> AnnotatedSource:
 
     Raises `UsageError` for an unknown split, `SourceError` where there is no picture.
     """
-    root = find_root(place, ("SUN397",), _holds, "SUN397's folders a/ to z/, ClassName.txt and Partitions/")
+    root = find_set(place, ("SUN397",), _holds, "SUN397's folders a/ to z/, ClassName.txt and Partitions/")
     listing = list_folder(root)
     folders = (root / _LISTS, root.parent / _LISTS)  # which an archive of their own brings
     lists = {path.stem: path for folder in reversed(folders) for path in folder.glob("T*ing_*.txt")}

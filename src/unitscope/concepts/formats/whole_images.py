@@ -15,9 +15,6 @@ MISSING = "listed, but not there"
 NO_PICTURE = "no picture"
 UNLABELLED = "without a label"
 
-_LARGEST = 1 << 29
-"""The largest list that is read, in bytes; the longest published one has a fifth of it."""
-
 
 @dataclass
 class LabelledPictures:
@@ -54,7 +51,7 @@ class LabelledPictures:
         )
 
 
-def find_root(place: str, below: Iterable[str], holds: Callable[[Path], bool], wanted: str) -> Path:
+def find_set(place: str, below: Iterable[str], holds: Callable[[Path], bool], wanted: str) -> Path:
     """The folder that holds a set: that of the user, else the first of `below` it that does.
 
     Raises `UsageError` where there is no such folder, `SourceError` where none holds what is `wanted`.
@@ -91,19 +88,6 @@ def list_part(root: Path, folder: str) -> Listing:
     part = list_folder(root / folder)
     left_out = tuple((why, f"{folder}/{name}") for why, name in part.left_out)
     return Listing(root, tuple(f"{folder}/{name}" for name in part.names), left_out)
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text without white space around them; those at the end may be missing.
-
-    Raises `SourceError` naming the file where it cannot be read.
-    """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise SourceError(f"{path}: larger than {_LARGEST >> 20} MB, which no such list is")
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read ({error})") from None
 
 
 def is_picture(name: str) -> bool:

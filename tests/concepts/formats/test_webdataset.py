@@ -278,6 +278,16 @@ def test_a_tar_that_shrinks_later_is_told(tmp_path: Path) -> None:
         source[0]
 
 
+def test_plain_headers_are_read_as_tarfile_reads_them(tmp_path: Path) -> None:
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        names = ["a.jpg", "d/b.png", "é.cls", "n" * 99, "p" * 60 + "/" + "q" * 90, "x/y.jpg", "empty"]
+        members = {name: bytes(700 * number) for number, name in enumerate(reversed(names))}
+        path = write_tar(tmp_path / f"{form}.tar", members, form)
+        with tarfile.open(path) as tar:
+            slow = [(one.name, one.offset_data, one.size) for one in tar]
+        assert [(one.name, one.offset, one.size) for one in list_members(path, Damage())] == slow
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 2500))
 def test_any_bytes_in_a_tar_are_read_or_told(

@@ -107,10 +107,13 @@ class Samples:
 
     def load(self, sample: int, member: int) -> bytes:
         """The bytes of a member of a sample. Raises `SourceError` naming shard and sample."""
-        path = self.shards[int(self.places[sample])]
         try:
-            with path.open("rb", buffering=0) as file:
-                data = os.pread(file.fileno(), int(self.sizes[member]), int(self.offsets[member]))
+            # Its own for every reading: threads do not meet, and other processes have nothing to inherit.
+            file = os.open(self.shards[int(self.places[sample])], os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                data = os.pread(file, int(self.sizes[member]), int(self.offsets[member]))
+            finally:
+                os.close(file)
         except OSError as error:
             reason = error.strerror or error
             raise SourceError(f"{self.where(sample, member)}: cannot be read ({reason})") from None

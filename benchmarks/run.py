@@ -19,12 +19,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from source_rates import measure as measure_sources
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource, pack_source
@@ -245,10 +246,16 @@ def main() -> None:
             f"images a second, one thread: {rates['decoded']:.0f} decoded, "
             f"{rates['packed']:.0f} from the packed cache"
         )
-        if chosen.json:
-            chosen.json.write_text(
-                json.dumps({"ratios": rows, "memory": memory, "decoding": rates}, indent=1)
+        kinds = measure_sources(100 if chosen.quick else 1000, folder / "sets")
+        for kind, one in kinds.items():
+            print(
+                f"{kind:<14} opened in {one.opened:.2f} s; images a second: {one.decoded:.0f} decoded by one thread, "
+                f"{one.packed:.0f} packed by all cores, {one.read:.0f} read packed"
             )
+        if chosen.json:
+            found = {"ratios": rows, "memory": memory, "decoding": rates}
+            sources = {kind: asdict(one) for kind, one in kinds.items()}
+            chosen.json.write_text(json.dumps({**found, "sources": sources}, indent=1))
 
 
 if __name__ == "__main__":

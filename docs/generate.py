@@ -19,7 +19,9 @@ HEAD = """\
 
 - NETWORK is `efficientnet-lite0`, `torchvision:NAME`, `timm:NAME`, `hf:REPO`, `diffusers:FOLDER[,steps=N]`,
   `zoo:NAME`, `head:FILE` (what `unitscope zoo head` wrote, on its network), or `file.py:factory`.
-- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..,masks=DIR]`, `broden:DIR[,split=..]`,
+- SOURCE is `drawn[:count=..,seed=..,size=..]`, `folder:DIR[,category=..,masks=DIR,list=FILE]`,
+  `broden:DIR[,split=..]`, another published set by its word, such as `ade20k:DIR` or `imagenet:DIR`,
+  `file.py:factory[,option=value]`, what a function of yours returns,
   `segmenter:NAME,images=SOURCE` (`zoo:segmenter`, a FILE that `zoo train segmenter --images ..` wrote,
   or `file.py:factory`), `generator:NAME[,count=..,seed=..]`, or what a package brings by name.
   All but `segmenter:` take more options, which apply in their order: `limit=N`, the first images;

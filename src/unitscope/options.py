@@ -65,3 +65,14 @@ def read_number(option: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()):
         raise UsageError(f"{option}={value!r}: wanted a whole number of 0 or more")
     return int(value)
+
+
+def read_choice(option: str, value: str, choices: Sequence[str]) -> str:
+    """The value of an option that takes a few words only. Raises `UsageError` for another, with those words.
+
+    >>> read_choice("eval", "yes", ("yes", "no"))
+    'yes'
+    """
+    if value not in choices:
+        raise UsageError(f"{option}={value!r}: wanted {' or '.join(choices)}")
+    return value

@@ -3,7 +3,9 @@
 import errno
 import os
 import pickle
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
+from unitscope.concepts import cache_room
 from unitscope.concepts import packed as module
 from unitscope.concepts.derived import limit, source_digest
 from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.packed import cache_name, open_packed, pack_source
+from unitscope.concepts.packed import cache_name, measure_packed, open_packed, pack_source
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
-from unitscope.errors import RunError, SourceError
+from unitscope.errors import RunError, SourceError, UsageError
 
 FRAME = Frame((10, 12), (5, 6))
 
@@ -42,6 +45,11 @@ class Random:
         void = random.random((20, 30)) < 0.3 if index % 2 and index % 3 else None
         image = random.integers(0, 256, (20, 30, 3), np.uint8)
         return Example(f"k/{index}", image, planes, (3,) * (index == 4), void)
+
+
+def list_left(folder: Path) -> list[Path]:
+    """What a folder holds besides locks."""
+    return [path for path in folder.iterdir() if path.suffix != ".lock"]
 
 
 class Known(Random):
@@ -112,7 +120,7 @@ def test_a_picture_overwritten_in_place_is_packed_again(
         assert (pack_source(source, FRAME, tmp_path / "cache")[0].image == color).all()
         digests.add(source_digest(source))
     assert len(digests) == 1
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(list_left(tmp_path / "cache")) == 2
 
 
 def test_the_digest_and_spec_are_those_of_the_source(tmp_path: Path) -> None:
@@ -131,7 +139,7 @@ def test_another_frame_or_source_has_a_place_of_its_own(tmp_path: Path) -> None:
 def test_an_interrupted_packing_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         pack_source(Killed(), FRAME, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list_left(tmp_path)
 
 
 def test_what_a_killed_packing_left_is_cleared_once_it_is_old(tmp_path: Path) -> None:
@@ -143,7 +151,7 @@ def test_what_a_killed_packing_left_is_cleared_once_it_is_old(tmp_path: Path) ->
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
     packed = pack_source(Random(), FRAME, tmp_path)
     assert len(packed) == 6
-    assert [path.name.split(".")[2] for path in tmp_path.glob(".*")] == ["new"]
+    assert [path.name.split(".")[2] for path in tmp_path.glob(".*.partial")] == ["new"]
 
 
 @pytest.mark.parametrize("name", ["images.bin", "labels.bin", "index.json"])
@@ -177,7 +185,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(module, "_flush", fill)
     with pytest.raises(RunError, match="No space left on device"):
         pack_source(Random(), FRAME, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list_left(tmp_path)
 
 
 def test_packed_sources_travel_to_other_processes(tmp_path: Path) -> None:
@@ -192,3 +200,54 @@ def test_images_become_tensors_and_changes_do_not_reach_the_disk(tmp_path: Path)
     packed = pack_source(Random(), FRAME, tmp_path)
     torch.from_numpy(packed[0].image)[:] = 0
     assert open_packed(packed.folder)[0].image.any()
+
+
+def test_threads_change_no_byte(tmp_path: Path) -> None:
+    folders = [pack_source(Random(), FRAME, tmp_path / str(n), threads=n).folder for n in (1, 2, 5)]
+    for name in ("images.bin", "labels.bin", "index.json"):
+        assert len({(folder / name).read_bytes() for folder in folders}) == 1
+
+
+def test_of_processes_that_want_the_same_one_packs_and_others_wait(tmp_path: Path) -> None:
+    source = Known()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: pack_source(source, FRAME, tmp_path).folder, range(4)))
+    assert len(set(found)) == 1
+    assert source.reads == 7  # the first one twice: it tells how much room is needed
+
+
+def test_what_was_not_used_for_long_makes_room(tmp_path: Path) -> None:
+    need = measure_packed(Random(), FRAME)
+    others = [Frame((10, 12), (5, 6), resample=way) for way in ("bicubic", "nearest")]
+    old, used = (pack_source(Random(), frame, tmp_path).folder for frame in others)
+    opened = open_packed(old)
+    os.utime(old / "index.json", (1, 1))
+    held = sum(path.stat().st_size for path in old.iterdir())
+    third = pack_source(Random(), FRAME, tmp_path, limit=need + 1.5 * held)
+    assert not old.exists()
+    assert used.exists()
+    assert third.folder.exists()
+    assert opened[1].image.any()  # what is open stays
+
+
+def test_a_source_larger_than_the_cache_is_told_before_the_work(tmp_path: Path) -> None:
+    source = Known()
+    with pytest.raises(UsageError, match="the cache may hold"):
+        pack_source(source, FRAME, tmp_path, limit=100.0)
+    assert source.reads == 1
+    assert not list_left(tmp_path)
+
+
+def test_caches_in_use_are_not_deleted(tmp_path: Path) -> None:
+    pack_source(Random(), FRAME, tmp_path)
+    need = measure_packed(Random(), FRAME)
+    with pytest.raises(RunError, match="are in use"):
+        pack_source(Random(), Frame((10, 12), (5, 6), resample="nearest"), tmp_path, limit=1.2 * need)
+
+
+def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(cache_room.shutil, "disk_usage", lambda _: usage(1000, 990, 10))
+    with pytest.raises(RunError, match="the disk of"):
+        pack_source(Random(), FRAME, tmp_path)
+    assert not list_left(tmp_path)

@@ -45,7 +45,8 @@ def test_broden_opens_by_its_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("voc:DIR", "broden:DIR[,split=NAME,categories=NAME+NAME] or drawn[:count=N,seed=N,size=N]"),
+        ("photos:DIR", "broden:DIR[,split=NAME,categories=NAME+NAME], "),
+        ("photos:DIR", " or drawn[:count=N,seed=N,size=N]"),
         ("floder:DIR", "near names: folder"),
         ("folder", "'folder' does not say what to open; wanted folder:DIR["),
         ("folder:split=val", "does not say what to open; wanted folder:DIR["),
@@ -53,7 +54,7 @@ def test_broden_opens_by_its_text(tmp_path: Path) -> None:
         ("segmenter:zoo:segmenter", "'segmenter:zoo:segmenter' is no source of concepts"),
         (
             "folder:DIR,colour=red",
-            "folder has no option 'colour'; it has category, split, masks, bare, limit, shuffle, half",
+            "folder has no option 'colour'; it has category, split, masks, bare, list, names, limit, shuffle",
         ),
         (
             "broden:DIR,category=x",

@@ -91,7 +91,7 @@ def test_packages_bring_sources_and_segmenters():
         open_source("shades:x,size=3")
     with pytest.raises(UsageError, match="'shades:count=3' does not say what to open; wanted shades:PLACE"):
         open_source("shades:count=3")
-    with pytest.raises(UsageError, match=r"near names: shades; .*, drawn\[.* or shades:PLACE,count=N"):
+    with pytest.raises(UsageError, match=r"near names: shades, .*, drawn\[.* or shades:PLACE,count=N"):
         open_source("shadse:x")
     with pytest.raises(UsageError, match=r"no segmenter 'dork:x'; near names: dark, .dark; wanted hf:"):
         load_segmenter("dork:x")

@@ -1,7 +1,7 @@
 """ADE20K in its three forms, with drawn masks.
 
-Pictures are 8 pixels high and 10 wide. In the full forms the first one shows a house (rows 0 to 3) with a door
-(2 x 2 pixels) with a knob (1 pixel), a car (row 4) and nothing below; the second one is all wall.
+Pictures are 8 pixels high and 10 wide. In the full forms the first one shows a house (rows 0 to 3) with a
+door (2 x 2 pixels) with a knob (1 pixel), a car (row 4) and nothing below; the second one is all wall.
 """
 
 import json

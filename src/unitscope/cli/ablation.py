@@ -7,6 +7,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.words import (
+    Again,
     Device,
     Draws,
     Flag,
@@ -32,6 +33,7 @@ def ablate(
     images: Source,
     test: Annotated[str | None, arg(metavar="SOURCE")] = None,
     run: Annotated[Path | None, arg(metavar="RUN")] = None,
+    concepts: Again = None,
     counts: Annotated[tuple[int, ...], arg(metavar="N [N ...]")] = (),
     by: Literal["contrast", "margin", "accuracy"] = "contrast",
     classes: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = (),
@@ -58,13 +60,16 @@ def ablate(
         classes: only these classes; images of the others still count.
         tokens: where a layer of tokens loses units: class tokens, registers and patches (all), or one kind.
     """
+    from unitscope.dissection import reopen_source
     from unitscope.experiments import Pictures, study_removal
 
+    if run is None and concepts is not None:
+        raise UsageError("--concepts gives the images of a run; name it too, with --run")
     output.check()
     loaded, pictures = opening.load(network), None
     if run is not None:
         found = us.load(run)
-        pictures = Pictures(found, us.open_source(found.source, loaded), run)
+        pictures = Pictures(found, reopen_source(found, concepts, loaded), run)
     loaded.module.to(find_device(device))
     study = study_removal(
         loaded,

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 import unitscope as us
 from unitscope.cli.words import (
+    Again,
     Convention,
     Flag,
     Json,
@@ -35,12 +36,14 @@ class Pictures:
         limit: only the first images of the source.
         shuffle_labels: a seed: give every image the labels of another one, as a control.
         cache: folder for decoded images and labels, to be reused by later runs.
+        cache_limit: how many GB it may hold; what was not used for the longest time is deleted first.
     """
 
     fit: Literal["stretch", "crop"] = "stretch"
     limit: int | None = None
     shuffle_labels: int | None = None
     cache: Path | None = None
+    cache_limit: float = 100.0
 
     def take(self, source: "us.ConceptSource") -> "us.ConceptSource":
         """The images of the source that are asked for, with the labels that they get."""
@@ -98,6 +101,7 @@ def dissect(
         trust_layout: take a layer whose map answers at other places than those where the input changes.
         report: write the report as well.
     """
+    from unitscope.concepts.derived import find_left_out
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
@@ -108,6 +112,8 @@ def dissect(
     machine = running.start()
     loaded = opening.load(network)
     loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
+    for line in map(str, find_left_out(source)):
+        print(line, file=sys.stderr)
     loaded.module.to(machine.device)
     source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
     run = dissect_layers(
@@ -120,6 +126,7 @@ def dissect(
         confidences=Confidences(shifts=measures.shifts),
         machine=machine,
         cache=pictures.cache,
+        cache_limit=pictures.cache_limit * 1e9,
         out=out,
         resume=resume,
         trust_layout=trust_layout,
@@ -214,15 +221,17 @@ def show(
         print(show_dissection(found, layer=layer, unit=number, concept=concept, limit=limit))
 
 
-def report(run: Run, out: Path | None = None) -> None:
+def report(run: Run, out: Path | None = None, concepts: Again = None) -> None:
     """Write the report of a run again, as one static folder; its images must still be in place.
 
     Args:
         run: the run to report on.
         out: folder of the report, RUN/report by default.
     """
+    from unitscope.dissection import reopen_source
+
     found = us.load(run)
-    print(us.write_report(found, us.open_source(found.source), out or run / "report", run=run))
+    print(us.write_report(found, reopen_source(found, concepts), out or run / "report", run=run))
 
 
 def compare(

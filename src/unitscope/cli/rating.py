@@ -6,7 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import unitscope as us
-from unitscope.cli.words import Address, Json, Run, show
+from unitscope.cli.words import Address, Again, Json, Run, show
 from unitscope.errors import UsageError
 
 
@@ -19,6 +19,7 @@ def rate(
     images: int = 9,
     seed: int = 0,
     out: Path | None = None,
+    concepts: Again = None,
     address: Address = Address(port=8766),
 ) -> None:
     """Ask people, in the browser, whether units are what their labels say.
@@ -38,6 +39,7 @@ def rate(
         seed: draws units, repeats, decoys and every rater's order.
         out: folder of questions and answers, RUN/ratings by default.
     """
+    from unitscope.dissection import reopen_source
     from unitscope.experiments import draw_questions
     from unitscope.views.serving import serve_rating
 
@@ -53,7 +55,8 @@ def rate(
         images=images,
         seed=seed,
     )
-    serve_rating(found, us.open_source(found.source), asked, out or run / "ratings", **vars(address))
+    source = reopen_source(found, concepts)
+    serve_rating(found, source, asked, out or run / "ratings", **vars(address))
 
 
 def ratings(

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 _SOURCES = {
     grammar.partition(":")[0]: Kind("", grammar)
-    for grammar in ("folder:DIR", "broden:DIR", "segmenter:NAME,images=SOURCE", "generator:NAME")
+    for grammar in (
+        "folder:DIR",
+        "broden:DIR",
+        "segmenter:NAME,images=SOURCE",
+        "generator:NAME",
+        "FILE.py:FACTORY",
+    )
 }
 
 ConventionName = Literal["netdissect", "pnas", "netdissect-lite", "gandissect", "dissect"]
@@ -32,6 +38,9 @@ _network: Any = partial(spell_kinds, NETWORKS, KINDS)
 _source: Any = partial(spell_kinds, SOURCES, _SOURCES)
 Network = Annotated[Positional[str], arg(help=_network, metavar="NETWORK")]
 Source = Annotated[str, arg(help=_source, metavar="SOURCE")]
+Again = Annotated[
+    str | None, arg(help="the images of the run, where it cannot open them again itself", metavar="SOURCE")
+]
 Run = Annotated[Positional[Path], arg(help="the folder of a finished run", metavar="RUN")]
 Device = Annotated[str, arg(help="cpu, cuda, cuda:1, ...")]
 Json = Annotated[Flag, arg(help="print JSON instead of tables")]

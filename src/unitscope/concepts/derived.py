@@ -48,6 +48,15 @@ def source_spec(source: ConceptSource) -> str:
     return f"{type(source).__qualname__} of {len(source)} images, {len(source.vocabulary)} concepts"
 
 
+def is_named(spec: str) -> bool:
+    """Whether a text of `source_spec` opens the source again; one that only describes it does not.
+
+    >>> is_named("Pictures of 4 images, 1 concepts,limit=2"), is_named("folder:photos,limit=2")
+    (False, True)
+    """
+    return re.search(r" of \d+ images, \d+ concepts", spec) is None
+
+
 def find_left_out(source: ConceptSource) -> tuple[LeftOut, ...]:
     """What the source, or the one that it is made from, says that it does not use of its folder."""
     found = (getattr(one, "left_out", None) for one in walk(source))

@@ -19,16 +19,20 @@ import os
 import re
 import shutil
 import tempfile
-import time
 import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from filelock import FileLock
 from tqdm import tqdm
 
+from unitscope.concepts.cache_room import LIMIT, make_room, note_use, remove_stale
 from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
@@ -36,7 +40,8 @@ from unitscope.errors import SourceError, writing
 
 VERSION = 2
 _LEVEL = 1
-_STALE_SECONDS = 600.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class PackedSource:
         """The example: an image of `frame.size`, planes and void of `frame.mask_size`."""
         place = range(len(self.entries))[index]
         entry = self.entries[place]
-        data = self._labels[entry.offset : entry.offset + entry.length].tobytes()
+        data = self.labels[entry.offset : entry.offset + entry.length].tobytes()
         height, width = self.frame.mask_size
         try:
             raw = bytearray(zlib.decompress(data))
@@ -97,17 +102,28 @@ class PackedSource:
         return np.memmap(self.folder / "images.bin", self.kind, "c", shape=shape)
 
     @cached_property
-    def _labels(self) -> np.ndarray:
+    def labels(self) -> np.ndarray:
+        """uint8[byte]: the compressed labels of all images, one after the other."""
         return np.memmap(self.folder / "labels.bin", np.uint8, "r")
 
 
-def pack_source(source: ConceptSource, frame: Frame, folder: str | Path) -> PackedSource:
+def pack_source(
+    source: ConceptSource,
+    frame: Frame,
+    folder: str | Path,
+    *,
+    limit: float = LIMIT,
+    threads: int | None = None,
+) -> PackedSource:
     """The source's examples at the size of `frame`, from the cache in `folder` or put there first.
 
     The cache appears whole or not at all: it is written beside its place and renamed at the end, so a
-    packing that was killed leaves nothing that is taken for one.
+    packing that was killed leaves nothing that is taken for one. Of several processes that want the same, one
+    packs and the others wait for it. `folder` is kept below `limit` bytes: what was not used for the longest
+    time is deleted first. `threads` examples are read at once, by default one a core.
 
-    Raises what reading the source raises, and `RunError` where `folder` cannot be written.
+    Raises what reading the source raises, `UsageError` where the source alone needs more than `limit`, and
+    `RunError` where `folder` cannot be written or the disk has no room for it.
 
     >>> import tempfile
     >>> from unitscope.concepts.formats.folders import open_folder
@@ -120,19 +136,40 @@ def pack_source(source: ConceptSource, frame: Frame, folder: str | Path) -> Pack
     """
     root = Path(folder)
     target = root / cache_name(source, frame)
-    if target.is_dir():
-        with contextlib.suppress(SourceError):
-            return open_packed(target)
+    with contextlib.suppress(SourceError):
+        return open_packed(target)
     with writing(f"the packed cache in {root}", "make room or name another folder"):
         root.mkdir(parents=True, exist_ok=True)
-        _remove_stale(root, target.name)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
-        try:
-            _write(source, frame, partial)
-            _put(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with FileLock(root / f".{target.name}.lock"):
+            with contextlib.suppress(SourceError):
+                return open_packed(target)  # another process was first
+            remove_stale(root, target.name)
+            make_room(root, measure_packed(source, frame), limit)
+            partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
+            try:
+                _write(source, frame, partial, threads or len(os.sched_getaffinity(0)))
+                _put(partial, target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     return open_packed(target)
+
+
+def measure_packed(source: ConceptSource, frame: Frame) -> int:
+    """About how many bytes a source takes packed, by its first example; labels are counted as they compress.
+
+    >>> class Blanks:
+    ...     vocabulary = Vocabulary(())
+    ...     def __len__(self):
+    ...         return 10
+    ...     def __getitem__(self, index):
+    ...         return Example(f"{index}.png", np.zeros((6, 8, 3), np.uint8))
+    >>> measure_packed(Blanks(), Frame((4, 4), (2, 2))) >= 10 * 4 * 4 * 3
+    True
+    """
+    if not len(source):
+        return 0
+    example = frame.fit(source[0])
+    return len(source) * (example.image.nbytes + len(_pack_labels(example)) + len(example.key) + 64)
 
 
 def open_packed(folder: str | Path) -> PackedSource:
@@ -158,6 +195,9 @@ def open_packed(folder: str | Path) -> PackedSource:
         raise SourceError(f"{root} is no packed cache; pack the source again") from None
     if wanted != found:
         raise SourceError(f"{root}: the packed cache is not whole; delete the folder and pack again")
+    note_use(root)
+    # Opened now: what makes room for another cache may delete the files, and those that are open stay.
+    _ = (packed.images, packed.labels) if entries else ()
     return packed
 
 
@@ -181,7 +221,8 @@ def stamp_source(source: ConceptSource) -> str:
     for inner in walk(source):
         files = inner.list_files() if hasattr(inner, "list_files") else []
         for path in files:
-            digest.update(f"{path.stat().st_mtime_ns if path.is_file() else -1}\n".encode())
+            with contextlib.suppress(OSError):
+                digest.update(f"{os.stat(path).st_mtime_ns}\n".encode())
         plain = not isinstance(getattr(inner, "digest", None), str)
         ends = {0, len(inner) - 1} if plain and len(inner) else ()
         for example in (inner[index] for index in sorted(ends)):
@@ -193,24 +234,31 @@ def stamp_source(source: ConceptSource) -> str:
     return digest.hexdigest() if seen else ""
 
 
-def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
+def _write(source: ConceptSource, frame: Frame, folder: Path, threads: int) -> None:
     entries: list[Entry] = []
     pixels: tuple[str, int] | None = None
-    with (folder / "images.bin").open("wb") as images, (folder / "labels.bin").open("wb") as labels:
-        for index in tqdm(range(len(source)), desc="packing", unit="image", disable=None):
-            example = frame.fit(source[index])
+
+    def make(index: int) -> tuple[Example, bytes]:
+        example = frame.fit(source[index])
+        return example, _pack_labels(example)
+
+    with (
+        (folder / "images.bin").open("wb") as images,
+        (folder / "labels.bin").open("wb") as labels,
+        tqdm(total=len(source), desc="packing", unit="image", disable=None) as progress,
+    ):
+        for example, data in run_ahead(make, len(source), threads):
             here = example.image.dtype.name, example.image.shape[2]
             pixels = pixels or here
             if here != pixels:
                 found = f"{example.key} has {here[1]} bands of {here[0]}"
                 before = f"images before it {pixels[1]} of {pixels[0]}"
                 raise SourceError(f"{found}, {before}; pack pictures of one kind")
-            images.write(np.ascontiguousarray(example.image).tobytes())
-            planes, void, offset = example.planes, example.void, labels.tell()
-            data = np.ascontiguousarray(planes, "<u2").tobytes()
-            data += b"" if void is None else np.ascontiguousarray(void).tobytes()
-            length = labels.write(zlib.compress(data, _LEVEL))
-            entries.append(Entry(example.key, example.ids, len(planes), void is not None, offset, length))
+            images.write(np.ascontiguousarray(example.image).data)
+            count, has_void = len(example.planes), example.void is not None
+            entries.append(Entry(example.key, example.ids, count, has_void, labels.tell(), len(data)))
+            labels.write(data)
+            progress.update()
         _flush(images)
         _flush(labels)
     index_data = {
@@ -228,28 +276,39 @@ def _write(source: ConceptSource, frame: Frame, folder: Path) -> None:
         _flush(file)
 
 
+def run_ahead(make: Callable[[int], T], count: int, threads: int) -> Iterator[T]:
+    """What a function gives for 0 to `count` - 1, in this order, some of it made ahead by threads.
+
+    >>> list(run_ahead(lambda number: number * number, 5, 2))
+    [0, 1, 4, 9, 16]
+    """
+    with ThreadPoolExecutor(threads, "pack") as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for number in range(count):
+                waiting.append(pool.submit(make, number))
+                if len(waiting) > 4 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _pack_labels(example: Example) -> bytes:
+    data = np.ascontiguousarray(example.planes, "<u2").tobytes()
+    data += b"" if example.void is None else np.ascontiguousarray(example.void).tobytes()
+    return zlib.compress(data, _LEVEL)
+
+
 def _flush(file: io.BufferedWriter) -> None:
     file.flush()
     os.fsync(file.fileno())
 
 
 def _put(partial: Path, target: Path) -> None:
-    try:
-        partial.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-        with contextlib.suppress(SourceError):
-            open_packed(target)  # another process was first
-            return
+    """Renames, over what stands there of another version or damaged."""
+    if target.is_dir():
         shutil.rmtree(target)
-        partial.rename(target)
-
-
-def _remove_stale(root: Path, name: str) -> None:
-    """Clears what killed packings left; one that still runs has written within the last minutes."""
-    for partial in root.glob(f".{name}.*.partial"):
-        with contextlib.suppress(OSError):
-            newest = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
-            if time.time() - newest > _STALE_SECONDS:
-                shutil.rmtree(partial)
+    partial.rename(target)

@@ -1,6 +1,6 @@
 """Sources of concepts by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
 from unitscope.concepts.formats.broden import open_broden
@@ -20,6 +20,7 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
       `formats.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - published sets, as `KINDS` lists them
+    - `FILE.py:FACTORY[,option=value]`: what a function of yours returns (`unitscope.concepts.own_source`)
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
@@ -35,13 +36,18 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
     """
     kinds = KINDS if kinds is None else kinds
     name, _, rest = spec.partition(":")
-    kind = find_kind(SOURCES, kinds, name)
+    kind = find_kind(SOURCES, kinds, ".py" if name.endswith(".py") else name)
     if kind is None:
         raise UsageError(f"{spec!r} is no source of concepts{say_kinds(SOURCES, kinds, name)}")
     place, options = split_options(rest)
     if not place and kind.grammar.startswith(f"{name}:"):
         raise UsageError(f"{spec!r} does not say what to open; wanted {kind.grammar}")
-    return derive(kind(place, check_options(name, options, kind.options, tuple(_DERIVED))), options)
+    known: Sequence[str] = kind.options
+    if kind is kinds.get(".py"):
+        if not place:
+            raise UsageError(f"{spec} does not say which function returns the source; wanted {kind.grammar}")
+        place, known = f"{name}:{place}", [key for key, _ in options if key not in _DERIVED]
+    return derive(kind(place, check_options(name, options, known, tuple(_DERIVED))), options)
 
 
 def derive(source: ConceptSource, options: Options) -> ConceptSource:
@@ -97,6 +103,48 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "camvid": Kind(
+        "unitscope.concepts.formats.camvid:open_camvid",
+        "camvid:DIR[,split=train]",
+        "CamVid: streets in Cambridge, as published, as SegNet or as fast.ai has it",
+        ("split",),
+    ),
+    "cityscapes": Kind(
+        "unitscope.concepts.formats.cityscapes:open_cityscapes",
+        "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes]",
+        "Cityscapes: streets of 50 cities",
+        ("split", "masks", "eval"),
+    ),
+    "cocostuff": Kind(
+        "unitscope.concepts.formats.cocostuff:open_cocostuff",
+        "cocostuff:DIR[,split=val2017][,unlabelled=void]",
+        "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
+        ("split", "unlabelled"),
+    ),
+    "mapillary": Kind(
+        "unitscope.concepts.formats.mapillary:open_mapillary",
+        "mapillary:DIR[,split=validation][,version=v2.0]",
+        "Mapillary Vistas: streets of the world",
+        ("split", "version"),
+    ),
+    "voc": Kind(
+        "unitscope.concepts.formats.voc:open_voc",
+        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
+        "Pascal VOC, and sets laid out like it",
+        ("split", "masks", "lists", "classes", "background"),
+    ),
+    "coco": Kind(
+        "unitscope.concepts.formats.coco:open_coco",
+        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
+        "instances of COCO and LVIS; objects, parts and attributes of PACO",
+        ("annotations", "crowd", "parts", "attributes"),
+    ),
+    "coco-panoptic": Kind(
+        "unitscope.concepts.formats.coco_panoptic:open_panoptic",
+        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
+        "panoptic segments as COCO has them",
+        ("annotations", "masks", "crowd"),
+    ),
     "ade20k": Kind(
         f"{_FORMATS}.ade20k:open_ade20k",
         "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
@@ -133,6 +181,11 @@ KINDS: Mapping[str, Kind] = {
         "sun397:DIR[,split=Training_01]",
         "SUN397, pictures of scenes",
         ("split",),
+    ),
+    ".py": Kind(
+        "unitscope.concepts.own_source:open_own",
+        "FILE.py:FACTORY[,option=value]",
+        "what a function of yours returns, called with the options",
     ),
     "wds": Kind(
         f"{_FORMATS}.webdataset:open_wds",

@@ -1,2 +1,3 @@
 from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality
 from unitscope.dissection.levels import measure_levels as measure_levels
+from unitscope.dissection.reopening import reopen_source as reopen_source

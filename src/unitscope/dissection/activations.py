@@ -10,8 +10,9 @@ from torch import Tensor
 
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.arguments import Fit
 from unitscope.dissection.conventions import CONVENTIONS
-from unitscope.dissection.dissect import Fit, plan_scan
+from unitscope.dissection.dissect import plan_scan
 from unitscope.errors import UsageError
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network

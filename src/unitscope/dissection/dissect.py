@@ -6,21 +6,21 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
-from unitscope.concepts.derived import source_digest, source_spec
+from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers
-from unitscope.dissection.recipe import NetworkRecord, Recipe, SourceRecord
+from unitscope.dissection.recipe import Recipe, record_network, record_source
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import Workspace, open_workspace
-from unitscope.errors import SourceError, UsageError
+from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
@@ -30,16 +30,12 @@ from unitscope.networks.randomness import DRAWS
 from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
 from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
-from unitscope.statistics.annotations import MAX_CATEGORIES
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import draw_resampling
 from unitscope.statistics.quantiles import TailPlan
 from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
 from unitscope.statistics.shards import read_shard, write_shard
-from unitscope.tables import plain
 from unitscope.version import __version__
-
-Fit = Literal["stretch", "crop"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,7 @@ class Options:
     confidences: Confidences = Confidences()
     machine: Machine = Machine()  # noqa: RUF009 - frozen
     cache: str | Path | None = None
+    cache_limit: float = CACHE_LIMIT
     out: str | Path | None = None
     resume: bool = False
     trust_layout: bool = False
@@ -73,9 +70,9 @@ class Options:
             raise UsageError(
                 "resume goes on with a run in a folder, and none was named; give the folder as out"
             )
-        _check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
-        _check_least(1, replicates=self.confidences.replicates)
-        _check_least(0, seed=self.seed, shifts=self.confidences.shifts)
+        check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
+        check_least(1, replicates=self.confidences.replicates)
+        check_least(0, seed=self.seed, shifts=self.confidences.shifts)
 
 
 def dissect(
@@ -95,6 +92,7 @@ def dissect(
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
+    cache_limit: float = CACHE_LIMIT,
     out: str | Path | None = None,
     resume: bool = False,
     trust_layout: bool = False,
@@ -131,7 +129,8 @@ def dissect(
 
     - `machine`: device, precision, threads and memory.
     - `batch_size`: images that the network is given at once.
-    - `cache`: a folder where decoded images and labels are packed, and taken from by later runs.
+    - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
+      `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it.
     - `shard_size`: images between two points that it can continue from.
 
@@ -164,6 +163,7 @@ def dissect(
         confidences,
         machine,
         cache,
+        cache_limit,
         out,
         resume,
         trust_layout,
@@ -198,7 +198,9 @@ def dissect_with(
     with ExitStack() as stack:
         workspace = None if options.out is None else open_workspace(Path(options.out), recipe, options.resume)
         scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
-        framed = source if options.cache is None else pack_source(source, plan.frame, Path(options.cache))
+        framed = source
+        if options.cache is not None:
+            framed = pack_source(source, plan.frame, Path(options.cache), limit=options.cache_limit)
         scan = _scan(network, framed, plan, replace(options.machine, scratch=scratch), workspace)
         scanned = time.perf_counter()
         draws, spent = None, options.confidences
@@ -230,7 +232,7 @@ def _make_recipe(
     given = {layer: tuple(values.tolist()) for layer, values in plan.thresholds.items()}
     return Recipe(
         network=record_network(network),
-        source=SourceRecord(source_spec(source), source_digest(source), len(source)),
+        source=record_source(source),
         layers=tuple(plan.tails),
         convention=rules,
         frame=plan.frame,
@@ -246,14 +248,6 @@ def _make_recipe(
         torch=torch.__version__,
         random=plan.random or None,
     )
-
-
-def record_network(network: Network) -> NetworkRecord:
-    """What a run records of a network."""
-    tokens = network.tokens
-    stated: Any = {name: value for name, value in asdict(tokens).items() if name != "first" and value}
-    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
-    return NetworkRecord(network.name, network.digest, tokens.first, made_with, plain(stated) or None)
 
 
 def settle_convention(convention: str | Convention, quantile: float | None = None) -> Convention:
@@ -272,8 +266,8 @@ def plan_scan(
     fit: Fit,
 ) -> tuple[ScanPlan, dict[str, tuple[str, ...]], dict[str, Place]]:
     """What a scan will do, and by layer warnings and where cells look: found out with three images."""
-    layers = _check_asked(network, source, layers, fit)
-    _check_thresholds(layers, thresholds)
+    layers = check_asked(network, source, layers, fit)
+    check_thresholds(layers, thresholds)
     prepared = network.preprocessing
     sides = (size, size) if isinstance(size, int) else size
     if sides is not None and (len(sides) != 2 or min(sides) < 1):
@@ -305,67 +299,6 @@ def plan_scan(
     given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
     plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=probe.random)
     return plan, told, dict(probe.places)
-
-
-def check_concepts(source: ConceptSource) -> None:
-    """Raises `SourceError` where a source has no concepts, or more categories than can be counted."""
-    if not len(source.vocabulary):
-        raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
-    categories = len(source.vocabulary.categories)
-    if categories > MAX_CATEGORIES:
-        raise SourceError(
-            f"the source has {categories} categories, at most {MAX_CATEGORIES} can be counted; merge some"
-        )
-
-
-def _check_least(least: int, **values: int) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise UsageError(f"{name} is {value}; it must be {least} or more")
-
-
-def _check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
-    """The layers, each once."""
-    if not isinstance(network, Network):
-        raise UsageError(
-            f"the network is a {type(network).__name__}, which does not say how its input is prepared; give "
-            "unitscope.Network(module, unitscope.Preprocessing(...))"
-        )
-    if isinstance(layers, str):
-        raise UsageError(f"layers is the text {layers!r}; give a list, such as [{layers!r}]")
-    if not layers:
-        raise UsageError("no layer was named; `unitscope layers NETWORK` lists what can be dissected")
-    if fit not in get_args(Fit):
-        raise UsageError(f"fit is {fit!r}; it is one of {', '.join(get_args(Fit))}")
-    if len(source) == 0:
-        raise SourceError("the source has no images; there is nothing to read")
-    return tuple(dict.fromkeys(layers))
-
-
-def _check_thresholds(layers: tuple[str, ...], thresholds: Mapping[str, np.ndarray]) -> None:
-    missing = [layer for layer in layers if thresholds and layer not in thresholds]
-    if missing:
-        raise UsageError(
-            f"the thresholds given do not cover layer {missing[0]}; they cover {', '.join(thresholds)}"
-        )
-    for layer, given in thresholds.items():
-        values = np.asarray(given)
-        if layer not in layers:
-            raise UsageError(
-                f"thresholds are given for layer {layer}, which is not among the layers to dissect "
-                f"({', '.join(layers)}); name it or leave its thresholds out"
-            )
-        if values.ndim != 1 or values.dtype.kind not in "fiu":
-            raise UsageError(
-                f"the thresholds given for layer {layer} are {values.dtype} of shape {values.shape}; "
-                "wanted a list of numbers, one a unit"
-            )
-        if np.isnan(values).any():
-            unit = int(np.isnan(values).argmax())
-            raise UsageError(
-                f"the threshold given for unit {unit} of layer {layer} is nan; a threshold must be a number, "
-                "inf for a unit that is never active"
-            )
 
 
 def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Field | None) -> Grid:

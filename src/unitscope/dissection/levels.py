@@ -10,8 +10,9 @@ from jaxtyping import Float32, Float64, Int64
 
 from unitscope.concepts.vocabulary import Concept, ConceptSource, find_named
 from unitscope.dissection.adaptive import Part, read_parts
+from unitscope.dissection.arguments import Fit, check_concepts
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.dissect import Fit, check_concepts, plan_scan, settle_convention
+from unitscope.dissection.dissect import plan_scan, settle_convention
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import Any, TypeVar
 
+from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.frames import Frame
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention
+from unitscope.networks.network import Network
 from unitscope.tables import plain
 
 T = TypeVar("T", "NetworkRecord", "SourceRecord", "Recipe")
@@ -32,11 +35,15 @@ class NetworkRecord:
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """The labeled images of a run: the text that opens them again, their digest and their number."""
+    """The labeled images of a run: the text that opens them again, their digest and their number.
+
+    `left_out` has how many files of their folder are not used, by the reason.
+    """
 
     spec: str
     digest: str | None = None
     images: int | None = None
+    left_out: Mapping[str, int] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -117,3 +124,17 @@ def _record(value: NetworkRecord | SourceRecord | Recipe) -> dict[str, Any]:
     named = {name: one for name, one in vars(value).items() if name != "more"}
     kept = {name: one for name, one in named.items() if one is not None or name in _NONE_IS_RECORDED}
     return {**kept, **value.more}
+
+
+def record_network(network: Network) -> NetworkRecord:
+    """What a run records of a network."""
+    tokens = network.tokens
+    stated: Any = {name: value for name, value in asdict(tokens).items() if name != "first" and value}
+    made_with: dict[str, Any] = plain(asdict(network.preprocessing))
+    return NetworkRecord(network.name, network.digest, tokens.first, made_with, plain(stated) or None)
+
+
+def record_source(source: ConceptSource) -> SourceRecord:
+    """What a run records of a source."""
+    left_out = {one.reason: one.files for one in find_left_out(source)}
+    return SourceRecord(source_spec(source), source_digest(source), len(source), left_out or None)

@@ -6,12 +6,12 @@ from unitscope.concepts.derived import find_inside
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary, find_named
 from unitscope.dissection.matching import check_network, pick_layer
+from unitscope.dissection.reopening import reopen_source
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 from unitscope.interventions.unit_values import rank_by_iou
 from unitscope.networks.generators import Generator, find_generated, with_seed
 from unitscope.networks.network import Network
-from unitscope.networks.open_source import open_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
     if not isinstance(network, Generator):
         raise UsageError(f"{network.name} makes no images; name a generator, such as zoo:generator")
     check_network(run, network)
-    opened = open_source(run.source, network) if source is None else source
+    opened = reopen_source(run, source, network)
     images, labels = find_generated(opened), find_inside(opened, SegmentedSource)
     if images is None or labels is None:
         raise UsageError(

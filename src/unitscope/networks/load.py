@@ -1,19 +1,16 @@
 """A network from a name: library, folder, file or plug-in."""
 
-import hashlib
-import importlib.util
 import inspect
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from unitscope.errors import MissingWeightsError, NetworkError, UnitscopeError, UsageError, say_near
+from unitscope.errors import MissingWeightsError, NetworkError, UsageError
+from unitscope.factories import call_function
 from unitscope.networks import KINDS
 from unitscope.networks.foreign import name_format
 from unitscope.networks.network import Network
@@ -24,7 +21,6 @@ Size = int | tuple[int, int]
 
 _WEIGHTS = {".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors"}
 _UNTRAINED = {"pretrained": False, "weights": None}
-_NEIGHBOR = "__beside_a_network_of_unitscope__"
 _OPTIONS = {"weights": "weights file", "random": "random weights"}
 
 
@@ -151,31 +147,10 @@ def call_factory(spec: str, seed: int = 0, trained: bool = True) -> object:
     code fails, `MissingWeightsError` where it misses a file or a connection, and has such an argument; errors
     of unitscope pass as they are.
     """
-    file, _, factory = spec.rpartition(":")
-    source = Path(file)
-    if not file:
-        lack = "does not say which function returns a segmenter or a network"
-        raise UsageError(f"{spec} {lack}; wanted FILE.py:FACTORY")
-    if not source.is_file():
-        raise UsageError(f"there is no file {file}; wanted FILE.py:FACTORY")
-    # Files of one name in two folders are two modules: classes of the first must still be found.
-    place = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
-    found = importlib.util.spec_from_file_location(f"unitscope_user_{source.stem}_{place}", source)
-    if found is None or found.loader is None:
-        raise UsageError(f"{file} is not a Python file")
-    code = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = code
-    with random_weights(seed), _neighbors(source.resolve().parent):
-        try:
-            found.loader.exec_module(code)
-            if not callable(getattr(code, factory, None)):
-                names = [n for n, value in vars(code).items() if callable(value) and not n.startswith("_")]
-                raise UsageError(f"{file} has no function {factory!r}{say_near(factory, names)}")
-            return _call(getattr(code, factory), spec, trained)
-        except UnitscopeError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise NetworkError(f"{spec} failed: {type(error).__name__}: {one_line(error)}") from error
+    with random_weights(seed):
+        return call_function(
+            spec, "a segmenter or a network", lambda make: _call(make, spec, trained), NetworkError
+        )
 
 
 def _call(make: Callable[..., object], spec: str, trained: bool) -> object:
@@ -188,28 +163,3 @@ def _call(make: Callable[..., object], spec: str, trained: bool) -> object:
         if not trained or not without:
             raise
         raise MissingWeightsError(f"{spec} finds no weights: {one_line(error)}; {ADVICE}") from error
-
-
-@contextmanager
-def _neighbors(folder: Path) -> Iterator[None]:
-    """Inside, files of the folder can be imported; each time anew, whatever was imported from another one."""
-    for name in [name for name in sys.modules if _NEIGHBOR in _content(name)]:
-        del sys.modules[name]
-    before = set(sys.modules)
-    importlib.invalidate_caches()
-    path = sys.path[:]
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        for name in set(sys.modules) - before:
-            beside = folder / name.partition(".")[0]
-            file = Path(_content(name).get("__file__") or "")
-            if file == beside.with_suffix(".py") or beside in file.parents:
-                setattr(sys.modules[name], _NEIGHBOR, True)
-
-
-def _content(module: str) -> Mapping[str, Any]:
-    """The names in a module, some of which stand for more that is imported when it is asked for."""
-    return getattr(sys.modules[module], "__dict__", {})

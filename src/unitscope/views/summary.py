@@ -51,6 +51,7 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
     """What made a run, as (name, text) pairs: network, source, digests, geometry, seed, versions, times."""
     recipe = dissection.recipe
     network, source, frame = recipe.network, recipe.source, recipe.frame
+    left_out = "; ".join(f"{count:,} {reason}" for reason, count in (source.left_out or {}).items())
     facts: list[tuple[str, object]] = [
         ("Network", network.name),
         ("Network digest", (network.digest or "")[:12]),
@@ -58,6 +59,7 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
         ("Concepts", source.spec),
         ("Concepts digest", (source.digest or "")[:12]),
         ("Images", dissection.images),
+        ("Files left out", left_out),
         ("Image size", spell_size(frame.size)),
         ("Mask size", spell_size(frame.mask_size)),
         ("Fitted by", frame.fit_mode),

@@ -227,7 +227,7 @@ def test_a_code_without_a_name_is_told_where_it_is_met(tmp_path: Path) -> None:
     ):
         opened(f"ade20k:{root}")[0]
     Image.new("L", (10, 8)).save(root / f"{STREET}_seg.png")
-    with pytest.raises(SourceError, match="wanted a mask in RGB colors, this one is L"):
+    with pytest.raises(SourceError, match="wanted a mask in RGB colors, this one has one channel"):
         opened(f"ade20k:{root}")[0]
 
 
@@ -288,7 +288,7 @@ def test_a_set_without_its_names_is_told(tmp_path: Path) -> None:
     root = write_ade20k_2021(tmp_path / "b")
     for path in root.rglob("*.json"):
         path.unlink()
-    with pytest.raises(SourceError, match="no picture has a .json or an _atr.txt beside it"):
+    with pytest.raises(SourceError, match="which names its objects; restore them"):
         opened(f"ade20k:{root}")
 
 

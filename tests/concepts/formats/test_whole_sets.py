@@ -76,7 +76,8 @@ def test_sun397_opens_whole_and_by_partition(tmp_path: Path) -> None:
     ]
     assert told(whole)["a/apartment_building/outdoor/sun_ac.jpg"] == ("apartment_building/outdoor",)
     assert [str(one) for one in find_left_out(whole)] == [
-        "1 file left out, without a label: b/other/sun_ae.jpg"
+        "1 file left out, no picture: README.txt",
+        "1 file left out, without a label: b/other/sun_ae.jpg",
     ]
     assert list(told(open_concepts(f"sun397:{root},split=Training_01"))) == [
         "a/abbey/sun_aa.jpg",

@@ -19,7 +19,7 @@ from jaxtyping import UInt8, UInt16
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
-from unitscope.concepts.formats.pictures import read_colors
+from unitscope.concepts.formats.pictures import read_color_codes
 from unitscope.concepts.formats.scene_parsing import INSTANCE, UNMATCHED
 from unitscope.concepts.formats.whole_images import NO_PICTURE, UNLABELLED, check_split
 from unitscope.concepts.left_out import LeftOut, count_left_out
@@ -111,10 +111,17 @@ def _find_reason(name: str) -> str:
 
 
 def read_codes(path: Path) -> tuple[UInt16[np.ndarray, "row column"], UInt8[np.ndarray, "row column"]]:
-    """Class and instance of every pixel. Raises `SourceError` as `read_colors` does."""
-    red, green, blue = np.moveaxis(read_colors(path), -1, 0)
-    codes: np.ndarray = red.astype(np.uint16) // 10 * 256 + green
-    return codes, np.ascontiguousarray(blue)
+    """Class and instance of every pixel.
+
+    Raises `SourceError` as `read_color_codes` does, and for one channel.
+    """
+    colors = read_color_codes(path, indexed=True)
+    if colors is None:
+        raise SourceError(
+            f"{path}: wanted a mask in RGB colors, this one has one channel; store it as RGB PNG"
+        )
+    red, green, blue = colors >> 16, colors >> 8 & 255, colors & 255
+    return (red // 10 * 256 + green).astype(np.uint16), blue.astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -131,9 +131,7 @@ class _Said:
 def _read_annotation(path: Path, said: _Said) -> str:
     """Adds what a file says of its objects; its scene, or "". Raises `SourceError` where it is wrong."""
     about = _read_json(path)
-    about = about.get("annotation", about)
-    entries = _list(about.get("object")) if isinstance(about, dict) else [None]
-    for entry in entries:
+    for entry in _list(about.get("object")):
         code, name = (entry.get("name_ndx"), entry.get("name")) if isinstance(entry, dict) else (None, None)
         if type(code) is not int or not 0 <= code <= MAX_CODE or not isinstance(name, str):
             wanted = f"annotation.object to list objects with a name and a name_ndx up to {MAX_CODE}"
@@ -177,6 +175,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         found = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{path}: cannot be read as JSON ({error}); restore the file") from None
-    if not isinstance(found, dict):
-        raise SourceError(f"{path}: wanted an object with 'annotation', found {type(found).__name__}")
-    return found
+    about = found.get("annotation", found) if isinstance(found, dict) else found
+    if not isinstance(about, dict):
+        raise SourceError(f"{path}: wanted an object with 'annotation', found {type(about).__name__}")
+    return about

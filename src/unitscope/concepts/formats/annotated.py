@@ -21,6 +21,9 @@ from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
 
+PLACES = ("masks", "annotations")
+"""Options that say where something lies, which is no choice."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -120,9 +123,10 @@ class AnnotatedSource:
     """Pictures with what is known of them; made by the readers of `unitscope.concepts.formats`.
 
     `word` opens it (`folder`, `voc`) at `place`, with `options`. `labels` has the concepts of every whole
-    picture, or nothing. The contents of `texts` are part of the digest, of all other files only their names
-    and sizes. `left_out` counts the files that it does not use; `wrong` are pairs of file and remark about
-    some that it should. `notes` are lines for people, such as which pixels are void. `families` has, by the
+    picture, or nothing. The contents of `texts` are part of the digest, and `content`, which stands for those
+    of files too large to be read again; of all other files it has only their names and sizes. `left_out`
+    counts the files that it does not use; `wrong` are pairs of file and remark about some that it should.
+    `notes` are lines for people, such as which pixels are void. `families` has, by the
     name of a concept, what it is a kind of, the nearest first.
     """
 
@@ -138,6 +142,7 @@ class AnnotatedSource:
     left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    content: str = ""
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -187,8 +192,11 @@ class AnnotatedSource:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over options, names and sizes of all files, and the contents of `texts`."""
-        options = sorted(option for option in self.options if not self._is_place(option[1]))
-        return digest_files(self.root, self.list_files(), self.texts, f"{self.word} {options}")
+        options = sorted(
+            option for option in self.options if not (option[0] in PLACES or self._is_place(option[1]))
+        )
+        head = f"{self.word} {options}" + (f" {self.content}" if self.content else "")
+        return digest_files(self.root, self.list_files(), self.texts, head)
 
     def _is_place(self, value: str) -> bool:
         """Whether an option says where something lies, which may lie elsewhere tomorrow, and is no choice."""
@@ -209,13 +217,14 @@ def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSo
 
 def digest_files(root: Path, files: Iterable[Path], texts: Iterable[Path], head: str) -> str:
     """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
-    digest = sha256(head.encode())
-    for path in files:
+    digest, start = sha256(head.encode()), os.path.join(root, "")
+    for path in map(os.fspath, files):
         try:
             size = os.stat(path).st_size
         except OSError:
             size = -1
-        name = os.path.relpath(path, root).replace(os.sep, "/")
+        below = path[len(start) :] if path.startswith(start) else os.path.relpath(path, root)
+        name = below.replace(os.sep, "/")
         digest.update(f"\n{name} {size}".encode("utf-8", "surrogateescape"))
     for path in texts:
         if path.is_file():

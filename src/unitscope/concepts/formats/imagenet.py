@@ -128,4 +128,4 @@ def _read_first(names: Iterable[str], places: Iterable[Path]) -> Synsets | None:
 def _holds(path: Path) -> bool:
     if any((path / name).is_dir() for names in _SPLITS.values() for name in names):
         return True
-    return any(SYNSET.fullmatch(one.name) for one in path.iterdir() if one.is_dir())
+    return any(SYNSET.fullmatch(one.name) and one.is_dir() for one in path.iterdir())

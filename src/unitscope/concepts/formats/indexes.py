@@ -3,8 +3,8 @@
 An index is a mapping of names to arrays. It is kept as one .npz file, without pickles, in `indexes/` below
 the cache folder: `UNITSCOPE_CACHE`, else `XDG_CACHE_HOME/unitscope`, else `~/.cache/unitscope`. Its name says
 which files it was made from, by path, size and time of change. Files appear whole or not at all, and several
-processes may build the same one; the last to finish is kept. Past `LIMIT` bytes together, those that were used
-longest ago are removed.
+processes may build the same one; the last to finish is kept. Past `LIMIT` bytes together, those that were
+used longest ago are removed.
 """
 
 import contextlib

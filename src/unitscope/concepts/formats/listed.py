@@ -59,7 +59,8 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         raise UsageError(f"bare={options['bare']!r}: wanted out or in")
     path, listing = find_file(options["list"], root), list_folder(root)
     pictures = [name for name in listing.names if is_picture(name)]
-    listed = _read_list(path, set(pictures).__contains__)
+    here = set(pictures)
+    listed = _read_list(path, here.__contains__)
     texts = [path]
     if "names" in options:
         texts.append(find_file(options["names"], root))
@@ -73,9 +74,8 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     left_out += [
         (NO_PICTURE, name)
         for name in listing.names
-        if not is_picture(name) and (root / name).resolve() not in own
+        if name not in here and (root / name).resolve() not in own
     ]
-    here = set(pictures)
     left_out += [(MISSING, name) for name in labels if name not in here]
     taken = {name: tuple(dict.fromkeys(labels.get(name, ()))) for name in pictures}
     if not any(taken.values()):
@@ -122,7 +122,9 @@ def _split_cells(path: Path, number: int, line: str, mark: str) -> list[str]:
 
 
 def _split_words(line: str, is_there: Callable[[str], bool]) -> list[str]:
-    """Name and label of a line in which both may have spaces: where a picture has the name, else at the last."""
+    """Name and label of a line, both perhaps with spaces: the name is a picture's, or all but a word."""
+    if len(cells := line.split()) == 2:
+        return cells
     places = [match.start() for match in re.finditer(r"\s+", line)]
     for place in places:
         if is_there(line[:place].removeprefix("./").lstrip("/")):

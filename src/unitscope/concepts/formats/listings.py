@@ -103,6 +103,8 @@ def _read(folder: _Folder, found: _Found) -> list[_Folder]:
                 below.append(_Folder(f"{name}/", entry.path, hidden))
             elif hidden:
                 found.left_out.append((HIDDEN, name))
+            elif entry.is_file(follow_symlinks=False):
+                found.names.append(name)  # without a look at the file itself, which takes longest
             else:
                 _take(entry, name, found)
     return below

@@ -19,14 +19,15 @@ COUNT = 65_536
 class MaskValues:
     """The meaning of every number that a mask may hold: a concept or 0, whether void, whether known at all.
 
-    Void pixels are of unknown truth and counted nowhere. `listed_in` is where a missing one belongs, for the
-    message about it.
+    Void pixels are of unknown truth and counted nowhere. `listed_in` is where a missing one belongs, `advice`
+    what to do about it, for the message.
     """
 
     concept_ids: UInt16[np.ndarray, "65536"]
     void: Bool[np.ndarray, "65536"]
     known: Bool[np.ndarray, "65536"]
     listed_in: str = "the list of classes"
+    advice: str = "add it there"
 
     def label(self, numbers: UInt16[np.ndarray, "y x"], path: Path | str) -> tuple[Planes, Void | None]:
         """One plane of the concepts of a mask's numbers, and its void pixels, if there are any.
@@ -35,7 +36,7 @@ class MaskValues:
         """
         unknown = numbers[~self.known[numbers]]
         if unknown.size:
-            lack = f"which {self.listed_in} does not name; add it there"
+            lack = f"which {self.listed_in} does not name; {self.advice}"
             raise SourceError(f"{path}: the mask holds id {unknown[0]}, {lack}")
         void = self.void[numbers]
         return self.concept_ids[numbers][None], void if void.any() else None
@@ -46,6 +47,7 @@ def name_values(
     void: Iterable[int] = (),
     unlabelled: Iterable[int] = (),
     listed_in: str = "the list of classes",
+    advice: str = "add it there",
 ) -> tuple[MaskValues, Vocabulary]:
     """Numbers with name and category, and the concepts that they are; equal ones are one concept.
 
@@ -65,4 +67,4 @@ def name_values(
         if value not in silent:
             numbers[value] = ids.setdefault(named, len(ids) + 1)
     concepts = tuple(Concept(number, *named) for named, number in ids.items())
-    return MaskValues(numbers, is_void, known | is_void, listed_in), Vocabulary(concepts)
+    return MaskValues(numbers, is_void, known | is_void, listed_in, advice), Vocabulary(concepts)

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
+from jaxtyping import UInt8, UInt16, UInt32
 from PIL import Image
 
 from unitscope.axes import Picture
@@ -76,6 +76,14 @@ def decode_mask(data: bytes | None, path: Path | str) -> UInt16[np.ndarray, "row
         return numbers.astype(np.uint16)
 
 
+def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
+    """The stored colors of a mask that codes by them.
+
+    Raises `SourceError` as `read_image` does, and where it is no RGB picture or was stored with losses.
+    """
+    return decode_colors(None, path)
+
+
 def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
     """The numbers of a Broden label picture: R + 256 G.
 
@@ -93,12 +101,21 @@ def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
         return numbers
 
 
-def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
-    """The stored colors of a mask that codes by them.
+def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
+    """The color of every pixel as R 65536 + G 256 + B; alpha is dropped, a palette looked up.
 
-    Raises `SourceError` as `read_image` does, and where it is no RGB picture or was stored with losses.
+    None where `indexed` and the picture is not of several channels: its numbers count, not its colors. Raises
+    `SourceError` as `read_image` does, and where it was stored with losses.
     """
-    return decode_colors(None, path)
+    with _opened(path) as picture:
+        if indexed and picture.mode not in ("RGB", "RGBA"):
+            return None
+        if picture.format == "JPEG" or picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            found = f"colors of {picture.mode} in {picture.format} are not exact"
+            raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
+        channels = np.asarray(picture.convert("RGB")).astype(np.uint32)
+        colors: np.ndarray = (channels[..., 0] << 16) + (channels[..., 1] << 8) + channels[..., 2]
+        return colors
 
 
 def decode_colors(data: bytes | None, path: Path | str) -> UInt8[np.ndarray, "row column 3"]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.listings import Listing
+from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.sun397 import name_scene
 from unitscope.concepts.formats.whole_images import (
     MISSING,
@@ -43,6 +43,7 @@ _SPLITS = {
     "val": ("places365_val.txt", ("val_256", "val_large")),
 }
 """The list of every split, and the folders where its pictures may lie."""
+_LISTS = frozenset({_CATEGORIES, "places365_test.txt", *(name for name, _ in _SPLITS.values())})
 
 
 def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
@@ -67,11 +68,7 @@ def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         found.left_out += [(AGAIN, f"{other}/") for other in others]
         _take(found, list_part(root, folder), folder, _read_list(path, scenes))
     if split is None:
-        known = [folder for folders in parts.values() for folder in folders]
-        for other in sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in known):
-            found.left_out += [
-                (UNLABELLED, name) for name in list_part(root, other).names if is_picture(name)
-            ]
+        found.left_out += _find_rest(root, [folder for folders in parts.values() for folder in folders])
     return found.open("places365", place, options, "scene")
 
 
@@ -90,6 +87,14 @@ def _take(
             found.left_out.append((UNLABELLED, name))
     found.left_out += [(MISSING, f"{folder}/{name}") for name in sorted(left)]
     found.left_out += listing.left_out
+
+
+def _find_rest(root: Path, folders: list[str]) -> list[tuple[str, str]]:
+    """What lies outside the folders of the splits."""
+    rest = list_folder(root, lambda name: AGAIN if name in folders else "")
+    found = [(why, name) for why, name in rest.left_out if why != AGAIN]
+    names = [name for name in rest.names if name.rpartition("/")[2] not in _LISTS]
+    return found + [(UNLABELLED if is_picture(name) else NO_PICTURE, name) for name in names]
 
 
 def _find_folders(root: Path, names: tuple[str, ...]) -> list[str]:
@@ -117,7 +122,7 @@ def _read_categories(path: Path) -> dict[int, str]:
 def _read_list(path: Path, scenes: Mapping[int, str]) -> dict[str, tuple[str, ...]]:
     """The scene of every picture, by its place below the folder of its split."""
     named = {value: (name,) for value, name in scenes.items()}
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if line:
             name, value = _split_line(path, number, line)

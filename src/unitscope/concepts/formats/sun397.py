@@ -47,7 +47,7 @@ def open_sun397(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     for name in listing.names:
         folder = name.rpartition("/")[0]
         if not is_picture(name):
-            if folder and not name.startswith(f"{_LISTS}/"):
+            if name != _CLASSES and not name.startswith(f"{_LISTS}/"):
                 left_out.append((NO_PICTURE, name))
         elif folder in scenes or (not scenes and len(folder.partition("/")[0]) == 1 < len(folder)):
             labels[name] = (name_scene(folder),)

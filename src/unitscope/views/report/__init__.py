@@ -8,9 +8,9 @@ from typing import Any
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.counts import count_concepts, count_layer
+from unitscope.dissection.reopening import reopen_source
 from unitscope.dissection.result import Dissection
 from unitscope.errors import writing
-from unitscope.networks.open_source import open_source
 from unitscope.views.pages import page_environment
 from unitscope.views.palette import color_categories
 from unitscope.views.report.charts import draw_concepts, draw_layers
@@ -61,14 +61,13 @@ def write_report(
 
 
 def draw_report(
-    dissection: Dissection, folder: Path, source: ConceptSource | None = None, **options: Any
+    dissection: Dissection, folder: Path, source: ConceptSource | str | None = None, **options: Any
 ) -> Path:
     """`write_report`, as `Dissection.page` calls it: without a source over the one that the run names.
 
-    Raises what `open_source` and `write_report` raise.
+    Raises what `reopen_source` and `write_report` raise.
     """
-    opened = open_source(dissection.source) if source is None else source
-    return write_report(dissection, opened, folder, **options)
+    return write_report(dissection, reopen_source(dissection, source), folder, **options)
 
 
 def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:

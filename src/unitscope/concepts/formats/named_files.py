@@ -1,0 +1,69 @@
+"""Files that a list names, which may lie deeper or elsewhere below a folder than the list says."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unitscope.errors import SourceError, UsageError
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class NameIndex:
+    """Names below a folder, by their last part."""
+
+    folder: str
+    by_end: Mapping[str, list[str]]
+
+    def find(self, name: str, prefer: str = "") -> str | None:
+        """The one name of the folder that ends in `name`, whole parts of it; None where there is none.
+
+        The folder's own name may be the first part of `name`. Of several the one that is `name` itself is
+        taken, then the only one in a folder that `prefer`, the name of a list, has in it.
+
+        Raises `SourceError` where several remain.
+
+        >>> index = index_names("coco", ["val2017/1.jpg", "train2017/1.jpg", "train2017/2.jpg"])
+        >>> index.find("2.jpg"), index.find("coco/val2017/1.jpg"), index.find("1.jpg", "instances_val2017")
+        ('train2017/2.jpg', 'val2017/1.jpg', 'val2017/1.jpg')
+        """
+        wanted = f"/{name}"
+        ends = self.by_end.get(name.rpartition("/")[2], ())
+        found = [one for one in ends if f"/{self.folder}/{one}".endswith(wanted)]
+        if len(found) > 1:
+            exact = [one for one in found if one == name]
+            found = exact or [one for one in found if _has_folder(one, prefer)] or found
+        if len(found) > 1:
+            listed = ", ".join(found[:_SHOWN])
+            advice = "name the folder of the ones that are meant"
+            raise SourceError(
+                f"{len(found)} files below {self.folder}/ are called {name}: {listed}; {advice}"
+            )
+        return found[0] if found else None
+
+
+def index_names(folder: str, names: Iterable[str]) -> NameIndex:
+    """An index of names, which are relative to a folder of that name."""
+    by_end: dict[str, list[str]] = {}
+    for name in names:
+        by_end.setdefault(name.rpartition("/")[2], []).append(name)
+    return NameIndex(folder, by_end)
+
+
+def find_file(given: str, root: Path, folders: Sequence[str], option: str) -> Path:
+    """The file or folder that an option names: as given, or below `root` or one of its folders.
+
+    Raises `UsageError` which says where it was looked for.
+    """
+    places = [Path(given), root / given, *(root / folder / given for folder in folders)]
+    for place in places:
+        if os.path.exists(place):
+            return place
+    looked = ", ".join(dict.fromkeys(os.path.normpath(place.parent) for place in places))
+    raise UsageError(f"{option}={given!r} is not there; looked in {looked}")
+
+
+def _has_folder(name: str, text: str) -> bool:
+    return any(part in text for part in name.split("/")[:-1])

@@ -1,0 +1,122 @@
+"""The images of a run, opened again."""
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from torch import nn
+
+import unitscope as us
+from commands import assert_refused, write_folder
+from unitscope.cli import main
+from unitscope.concepts.derived import limit
+from unitscope.dissection import reopen_source
+from unitscope.dissection.dissect import Confidences
+from unitscope.errors import SourceError, UsageError
+from unitscope.networks.network import Network
+
+CODE = """
+import sys
+sys.path.append({tests!r})
+from made import make_source
+
+def noise(images="6", seed="0"): return make_source(int(images), seed=int(seed))
+def net():
+    from torch import nn
+    return nn.Sequential(nn.AvgPool2d(4))
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sets.py").write_text(CODE.format(tests=str(Path(__file__).parents[1])))
+    return tmp_path
+
+
+def dissect(source: us.ConceptSource, out: str = "run") -> us.Dissection:
+    us.dissect(
+        Network(nn.Sequential(nn.AvgPool2d(4)), name="sets.py:net"),
+        source,
+        ["0"],
+        confidences=Confidences(shifts=0),
+        out=out,
+    )
+    return us.load(out)
+
+
+def test_a_run_over_a_function_of_yours_opens_its_images_again(place: Path, capsys) -> None:
+    run = dissect(us.open_source("sets.py:noise,images=5,seed=3,limit=4"))
+    assert run.source == "sets.py:noise,images=5,seed=3,limit=4"
+    again = reopen_source(run)
+    assert [again[i].key for i in range(4)] == ["i0", "i1", "i2", "i3"]
+    assert main(["report", "run"]) == 0
+    assert (place / "run/report/index.html").is_file()
+    assert run.page(place / "page").is_file()
+    assert len(reopen_source(run, "sets.py:noise,images=4,seed=3")) == 4  # the same images by another text
+
+
+def test_a_run_over_an_object_says_how_to_give_it(place: Path, capsys) -> None:
+    from made import make_source
+
+    for source in (make_source(6), limit(make_source(6), 5)):
+        out = f"run of {len(source)}"
+        run = dissect(source, out)
+        with pytest.raises(
+            UsageError, match=r"an object of Python that no text opens; give its images with --con"
+        ):
+            reopen_source(run)
+        assert reopen_source(run, source) is source
+        assert run.page(place / "page", source=source).is_file()
+        capsys.readouterr()
+        assert_refused(main(["report", out]), capsys, "--concepts SOURCE, such as FILE.py:FACTORY", wanted=2)
+        given = f"sets.py:noise,images={len(source)}"
+        assert main(["report", out, "--concepts", given]) == 0
+        assert main(["report", out, "--concepts", "sets.py:noise,images=3"]) == 1
+        assert "the images given are not those of the run: 3 images now" in capsys.readouterr().err
+
+
+def test_other_images_are_refused(place: Path) -> None:
+    root = write_folder(place / "set")
+    run = dissect(us.open_source("folder:set"))
+    (root / "images/2.png").rename(root / "images/22.png")
+    (root / "masks/2.png").rename(root / "masks/22.png")
+    with pytest.raises(
+        SourceError, match=r"folder:set: the source has changed since the run: image 2 is 22.png now, 2"
+    ):
+        reopen_source(run)
+    (root / "images/22.png").unlink()
+    with pytest.raises(SourceError, match="3 images now, 4 then"):
+        reopen_source(run)
+
+
+def test_the_same_images_with_other_labels_are_told(place: Path) -> None:
+    root = write_folder(place / "set")
+    run = dissect(us.open_source("folder:set"))
+    (root / "classes.json").write_text(json.dumps(["unlabelled", "dog", "sky"]))
+    with pytest.warns(
+        UserWarning, match="folder:set: the source has changed since the run: its images are the same"
+    ):
+        reopen_source(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reopen_source(run, "folder:set")
+
+
+def test_images_that_were_moved_can_be_given(place: Path) -> None:
+    root = write_folder(place / "set")
+    run = dissect(us.open_source("folder:set"))
+    root.rename(place / "moved")
+    with pytest.raises(
+        UsageError, match=r"cannot be opened again: set is not a folder.*give its images with"
+    ):
+        reopen_source(run)
+    assert len(reopen_source(run, "folder:moved")) == 4
+
+
+def test_images_of_a_run_are_given_with_the_run(place: Path, capsys) -> None:
+    Image.new("RGB", (8, 8)).save(place / "a.png")
+    words = "ablate sets.py:net --layer 0 --images folder:. --concepts folder:."
+    assert_refused(main(words.split()), capsys, "name it too, with --run", wanted=2)

@@ -182,6 +182,10 @@ def test_several_masks_are_planes_and_several_labels_are_all_kept(tmp_path: Path
     ]
     assert source[1].planes.shape == (1, 4, 6)
     assert find_notes(source) == ("things: unlabelled: 0", "parts: unlabelled: 0")
+    one, other = (
+        f"hf:{tmp_path}/rows.parquet,masks={name},classes=things.txt" for name in ("things", "parts")
+    )
+    assert source_digest(open_concepts(one)) != source_digest(open_concepts(other))
 
 
 def test_pictures_may_be_files_beside_the_rows(tmp_path: Path) -> None:

@@ -200,6 +200,7 @@ class _Opening:
             texts=(*self.tables.texts, *texts),
             left_out=count_left_out([*self.tables.left_out, *left_out]),
             notes=notes,
+            content=f"masks {self.options.get('masks')}",  # which lie in the same files, whatever they are
         )
 
 

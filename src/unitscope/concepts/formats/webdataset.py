@@ -221,6 +221,7 @@ def _open(
         left_out=tuple(left_out),
         wrong=samples.wrong,
         notes=tuple(notes),
+        content=f"masks {choice.masks}",  # which lie in the same files, whatever they are
     )
 
 

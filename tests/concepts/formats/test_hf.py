@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,20 @@ def test_a_source_opens_again_by_its_text_and_after_pickling(tmp_path: Path) -> 
         assert source_digest(other) == source_digest(source)
         assert count(other) == count(source) == TRAIN
     assert source_digest(open_concepts(f"hf:{root},label=scene_category")) != source_digest(source)
+
+
+def test_several_threads_read_what_one_reads(tmp_path: Path) -> None:
+    for write in (write_repository, write_saved):
+        source = open_concepts(f"hf:{write(tmp_path / write.__name__)},split=train,void=255")
+        with ThreadPoolExecutor(4) as pool:
+            read = list(pool.map(lambda index: int(source[index % 6].image[0, 0, 0]), range(120)))
+        assert read == [0, 10, 20, 30, 40, 50] * 20
+
+
+def test_without_pyarrow_it_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UsageError, match=r"pip install 'unitscope\[hf\]'"):
+        open_concepts(f"hf:{tmp_path}")
 
 
 def test_the_check_reports_nothing_wrong_and_what_is_void(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from unitscope.concepts.formats.indexes import Index, follow_indexing, join_text
 from unitscope.concepts.formats.tar_members import Damage, list_members
 from unitscope.concepts.left_out import EXAMPLES, LeftOut
 from unitscope.errors import SourceError, UsageError
+from unitscope.tables import clean
 
 SHARD_LIMIT = 100_000
 
@@ -211,7 +212,7 @@ def _scan_shard(scan: _Scan, path: Path, place: int, damage: Damage) -> None:
     for member in list_members(path, damage):
         folder, slash, base = member.name.removeprefix("./").rpartition("/")
         stem, _, kind = base.partition(".")
-        key, shown = f"{folder}{slash}{stem}", f"{path.name}: {member.name[:200]}"
+        key, shown = f"{folder}{slash}{stem}", f"{path.name}: {clean(member.name, 200)}"
         if member.reason:
             scan.leave_out(member.reason, shown)
         elif not stem or not kind:

@@ -16,6 +16,9 @@ SIZE_LIMIT = 512_000_000
 """The largest member that is read."""
 LARGE = "larger than any picture"
 
+ODD = "a name that holds control characters or no text"
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HEADER_LIMIT = 8_000_000
 _BLOCK = 512
 _REST = 1 << 20
@@ -118,6 +121,8 @@ def _find_reason(info: tarfile.TarInfo) -> str:
 def _check_name(name: str, size: int) -> str:
     if name.startswith(("/", "\\")) or "\0" in name or (".." in name and ".." in re.split(r"[/\\]", name)):
         return OUTSIDE
+    if _CONTROLS.search(name):
+        return ODD
     return LARGE if size > SIZE_LIMIT else ""
 
 

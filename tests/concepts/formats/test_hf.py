@@ -112,12 +112,12 @@ def test_a_source_opens_again_by_its_text_and_after_pickling(tmp_path: Path) -> 
     assert source_digest(open_concepts(f"hf:{root},label=scene_category")) != source_digest(source)
 
 
-def test_several_threads_read_what_one_reads(tmp_path: Path) -> None:
-    for write in (write_repository, write_saved):
-        source = open_concepts(f"hf:{write(tmp_path / write.__name__)},split=train,void=255")
-        with ThreadPoolExecutor(4) as pool:
-            read = list(pool.map(lambda index: int(source[index % 6].image[0, 0, 0]), range(120)))
-        assert read == [0, 10, 20, 30, 40, 50] * 20
+@pytest.mark.parametrize("write", [write_repository, write_saved])
+def test_several_threads_read_what_one_reads(tmp_path: Path, write) -> None:
+    source = open_concepts(f"hf:{write(tmp_path / 'set')},split=train,void=255")
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda index: int(source[index % 6].image[0, 0, 0]), range(120)))
+    assert read == [0, 10, 20, 30, 40, 50] * 20
 
 
 def test_without_pyarrow_it_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

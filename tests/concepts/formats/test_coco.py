@@ -192,7 +192,10 @@ def test_pieces_of_paco_may_lie_in_the_folder_of_pictures(tmp_path: Path) -> Non
             "coco:{root},annotations=instances_val2017.json,parts=merged",
             "2017.json has no parts; leave parts=",
         ),
-        ("coco:{root},annotations=instances_val2017.json,attributes=yes", "has no attributes; leave"),
+        (
+            "coco:{root},annotations=instances_val2017.json,attributes=yes",
+            "has no attributes of a known type; leave",
+        ),
         ("coco:{root},annotations=instances_val2017.json,attributes=1", "attributes='1': wanted no or yes"),
         ("coco:{root},annotations=instances_val2017.json,split=val", "coco has no option 'split'"),
     ],

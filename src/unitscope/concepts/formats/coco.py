@@ -128,8 +128,8 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     attributes = _name_attributes(index) if chosen["attributes"] == "yes" else []
     if "parts" in options and "part" not in {category for _, category in categories}:
         raise UsageError(f"{path} has no parts; leave parts= out")
-    if chosen["attributes"] == "yes" and not attributes:
-        raise UsageError(f"{path} has no attributes; leave attributes= out")
+    if chosen["attributes"] == "yes" and not any(attributes):
+        raise UsageError(f"{path} has no attributes of a known type; leave attributes= out")
     ids: dict[tuple[str, str], int] = {}
     concepts = tuple(ids.setdefault(named, len(ids) + 1) for named in categories)
     marks = tuple(ids.setdefault(named, len(ids) + 1) if named else 0 for named in attributes)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as reference
@@ -29,6 +29,7 @@ from sets.coco import (
     write_coco,
     write_lvis,
     write_paco,
+    write_panoptic,
     write_pictures,
 )
 from sets.truth import compare
@@ -144,6 +145,31 @@ def test_parts_and_attributes_of_paco(tmp_path: Path, options: str, left_out: tu
     assert known == omit(truth, *left_out)["train2017/000000000030.jpg"].keys()
 
 
+def test_the_order_of_annotations_does_not_matter(tmp_path: Path) -> None:
+    truth = omit(write_paco(tmp_path)["paco_lvis_v1_val.json"], "part/leg")
+    path = tmp_path / "annotations" / "paco_lvis_v1_val.json"
+    data = json.loads(path.read_text())
+    for key in ("images", "annotations", "categories", "attributes"):
+        data[key].reverse()
+    data["annotations"].append(data["annotations"].pop(0))
+    path.write_text(json.dumps(dict(reversed(data.items()))))
+    source = open_concepts(f"coco:{tmp_path},annotations={path.name},attributes=yes")
+    compare(source, dict(reversed(truth.items())))
+
+
+@pytest.mark.parametrize(
+    ("write", "word"),
+    [(write_coco, "coco"), (write_lvis, "coco"), (write_paco, "coco"), (write_panoptic, "coco-panoptic")],
+)
+def test_as_a_plain_folder_the_word_is_said(
+    tmp_path: Path, write: Callable[[Path], Truth], word: str
+) -> None:
+    write(tmp_path)
+    with pytest.raises(UsageError, match=f"is a published data set; open it as {word}:") as caught:
+        open_concepts(f"folder:{tmp_path}")
+    assert len(open_concepts(str(caught.value).rpartition("open it as ")[2]))
+
+
 def test_pieces_of_paco_may_lie_in_the_folder_of_pictures(tmp_path: Path) -> None:
     truth = write_paco(tmp_path)["paco_lvis_v1_val.json"]
     options = "annotations=paco_lvis_v1_val.json,attributes=yes,parts=merged"
@@ -162,8 +188,14 @@ def test_pieces_of_paco_may_lie_in_the_folder_of_pictures(tmp_path: Path) -> Non
         ("coco:{root},annotations=val2017", "annotations='val2017' is no file"),
         ("coco:{root},annotations=instances_val2017.json,crowd=no", "crowd='no': wanted void or label"),
         ("coco:{root},annotations=instances_val2017.json,parts=no", "parts='no': wanted whole or merged"),
-        ("coco:{root},annotations=instances_val2017.json,parts=merged", "has no parts and no attributes"),
-        ("coco:{root},annotations=instances_val2017.json,attributes=yes", "leave attributes= out"),
+        (
+            "coco:{root},annotations=instances_val2017.json,parts=merged",
+            "2017.json has no parts; leave parts=",
+        ),
+        (
+            "coco:{root},annotations=instances_val2017.json,attributes=yes",
+            "has no attributes of a known type; leave",
+        ),
         ("coco:{root},annotations=instances_val2017.json,attributes=1", "attributes='1': wanted no or yes"),
         ("coco:{root},annotations=instances_val2017.json,split=val", "coco has no option 'split'"),
     ],
@@ -381,6 +413,7 @@ CORNERS = st.one_of(
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
+@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(CORNERS, CORNERS), min_size=3, max_size=8), min_size=1, max_size=3))
 def test_polygons_fill_what_the_reference_fills(polygons: list[list[tuple[float, float]]]) -> None:
     height, width = 17, 19
@@ -399,6 +432,7 @@ def test_polygons_fill_what_the_reference_fills(polygons: list[list[tuple[float,
     np.testing.assert_array_equal(union, reference.decode(reference.merge(wanted)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10), st.integers(0, 10), st.integers(1, 6), st.integers(1, 6))
 def test_corners_at_whole_numbers_are_exact(top: int, left: int, high: int, wide: int) -> None:
     bottom, right = min(top + high, 12), min(left + wide, 16)

@@ -124,18 +124,15 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     index = keep_index(KIND, [path], lambda: read_tables(path, Instances))
     if (index["form"] == POLYGONS).any():
         find_pycocotools()
-    if not index["paco"][0]:
-        given = [name for name in ("parts", "attributes") if name in options]
-        if given:
-            raise UsageError(f"{path} has no parts and no attributes; leave {given[0]}= out")
+    categories = _name_categories(index, chosen["parts"])
+    attributes = _name_attributes(index) if chosen["attributes"] == "yes" else []
+    if "parts" in options and "part" not in {category for _, category in categories}:
+        raise UsageError(f"{path} has no parts; leave parts= out")
+    if chosen["attributes"] == "yes" and not any(attributes):
+        raise UsageError(f"{path} has no attributes of a known type; leave attributes= out")
     ids: dict[tuple[str, str], int] = {}
-    concepts = tuple(
-        ids.setdefault(named, len(ids) + 1) for named in _name_categories(index, chosen["parts"])
-    )
-    marks = tuple(
-        ids.setdefault(named, len(ids) + 1) if named else 0
-        for named in (_name_attributes(index) if chosen["attributes"] == "yes" else [])
-    )
+    concepts = tuple(ids.setdefault(named, len(ids) + 1) for named in categories)
+    marks = tuple(ids.setdefault(named, len(ids) + 1) if named else 0 for named in attributes)
     pictures = find_pictures(root, path, split_texts(index, "images"))
     return AnnotatedSource(
         "coco",

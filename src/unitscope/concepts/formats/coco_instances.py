@@ -221,7 +221,7 @@ class Instances:
             "letters": np.frombuffer(bytes(self.letters), np.uint8),
             "attributes": attributes[np.argsort(rank[owners], kind="stable")],
             "attribute_stops": np.cumsum(counts[order]),
-            "paco": np.array([self.paco]),
+            "paco": np.array([self.paco or "PART" in self.header.supercategories]),
             **join_texts("attribute_names", self.attribute_names),
             **join_texts("attribute_types", self._list_types()),
         }

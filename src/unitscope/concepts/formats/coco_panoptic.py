@@ -203,7 +203,7 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     }
     pictures = find_pictures(root, path, images, lacking, below)
     spare = [(UNLISTED_MASK, name) for name in listing.names if name not in taken and name.endswith(".png")]
-    outside = spare if prefix is None and folder != path.parent else []
+    outside = [*listing.left_out, *spare] if prefix is None else []
     ids: dict[str, int] = {}
     concepts = np.array([ids.setdefault(name, len(ids) + 1) for name in split_texts(index, "categories")])
     names = {key: name for key, one in pictures.places.items() if (name := named[one])}

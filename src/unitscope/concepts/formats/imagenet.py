@@ -14,6 +14,7 @@ list of synsets in that order serves as well; one that is sorted by id is refuse
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
@@ -59,7 +60,7 @@ def open_imagenet(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     folders = [parts[split]] if split else [""]
     listings = [list_part(root, folder) for folder in folders]
     names = [name for listing in listings for name in listing.names]
-    ids = {name: _find_synset(name) for name in names if is_picture(name)}
+    ids = {name: _find_synset(name.rpartition("/")[0]) for name in names if is_picture(name)}
     truth_path = find_file(options["truth"], places[0]) if "truth" in options else _find(_TRUTHS, places)
     val = f"{parts['val']}/" if "val" in parts else None
     bare = [name for name, synset in ids.items() if not synset and val and name.startswith(val)]
@@ -93,9 +94,10 @@ def _name_classes(found: set[str], synsets: Synsets | None) -> dict[str, str]:
     )
 
 
-def _find_synset(name: str) -> str:
-    """The synset whose folder a picture is in; nothing where it is in none."""
-    return next((part for part in reversed(name.split("/")[:-1]) if SYNSET.fullmatch(part)), "")
+@lru_cache(maxsize=4096)
+def _find_synset(folder: str) -> str:
+    """The synset that a folder holds; nothing where it holds none."""
+    return next((part for part in reversed(folder.split("/")) if SYNSET.fullmatch(part)), "")
 
 
 def _list_classes(root: Path, folders: Iterable[str]) -> set[str]:

@@ -31,6 +31,7 @@ from unitscope.concepts.formats.whole_images import (
     list_part,
     split_stem,
 )
+from unitscope.errors import SourceError
 
 _BELOW = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC", "ILSVRC", "imagenet", "ILSVRC2012", "Data")
 _DEVKIT = ("", "ILSVRC2012_devkit_t12/data", "devkit/data", "data")
@@ -65,8 +66,11 @@ def open_imagenet(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     val = f"{parts['val']}/" if "val" in parts else None
     bare = [name for name, synset in ids.items() if not synset and val and name.startswith(val)]
     used = [] if synsets is None else [synsets.path]
+    if bare and len(bare) == len(ids) and truth_path is None:
+        lack = f"what {len(bare)} pictures show is told by {' or '.join(_TRUTHS)}, and there is none"
+        raise SourceError(f"{root / parts['val']}: {lack}; give it with truth=FILE")
     if bare and truth_path is not None:
-        meta = _read_first((_META,), [truth_path.parent, *places])
+        meta = None if truth_path.suffix == ".csv" else _read_first((_META,), [truth_path.parent, *places])
         truth = read_truth(truth_path, given, meta)
         ids |= {name: truth.find(split_stem(name)) for name in bare}
         used += [truth_path, *([meta.path] if meta else [])]

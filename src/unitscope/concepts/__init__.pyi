@@ -1,4 +1,10 @@
+from unitscope.concepts.formats.annotated import AnnotatedSource as AnnotatedSource
+from unitscope.concepts.formats.annotated import MaskFiles as MaskFiles
+from unitscope.concepts.formats.annotated import PictureFiles as PictureFiles
 from unitscope.concepts.formats.fetching import fetch_dataset as fetch_dataset
+from unitscope.concepts.formats.listings import list_folder as list_folder
+from unitscope.concepts.formats.mask_values import name_values as name_values
 from unitscope.concepts.frames import Frame as Frame
 from unitscope.concepts.inspection import check_source as check_source
+from unitscope.concepts.left_out import count_left_out as count_left_out
 from unitscope.concepts.packed import pack_source as pack_source

@@ -103,6 +103,12 @@ KINDS: Mapping[str, Kind] = {
         "the data set of Network Dissection, as its authors publish it",
         ("split", "categories"),
     ),
+    "ade20k": Kind(
+        f"{_FORMATS}.ade20k:open_ade20k",
+        "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
+        "ADE20K: SceneParse150, or the full set of 2021 or 2016",
+        ("split", "unlabelled", "parts"),
+    ),
     "camvid": Kind(
         "unitscope.concepts.formats.camvid:open_camvid",
         "camvid:DIR[,split=train]",
@@ -114,24 +120,6 @@ KINDS: Mapping[str, Kind] = {
         "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes]",
         "Cityscapes: streets of 50 cities",
         ("split", "masks", "eval"),
-    ),
-    "cocostuff": Kind(
-        "unitscope.concepts.formats.cocostuff:open_cocostuff",
-        "cocostuff:DIR[,split=val2017][,unlabelled=void]",
-        "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
-        ("split", "unlabelled"),
-    ),
-    "mapillary": Kind(
-        "unitscope.concepts.formats.mapillary:open_mapillary",
-        "mapillary:DIR[,split=validation][,version=v2.0]",
-        "Mapillary Vistas: streets of the world",
-        ("split", "version"),
-    ),
-    "voc": Kind(
-        "unitscope.concepts.formats.voc:open_voc",
-        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
-        "Pascal VOC, and sets laid out like it",
-        ("split", "masks", "lists", "classes", "background"),
     ),
     "coco": Kind(
         "unitscope.concepts.formats.coco:open_coco",
@@ -145,11 +133,11 @@ KINDS: Mapping[str, Kind] = {
         "panoptic segments as COCO has them",
         ("annotations", "masks", "crowd"),
     ),
-    "ade20k": Kind(
-        f"{_FORMATS}.ade20k:open_ade20k",
-        "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
-        "ADE20K: SceneParse150, or the full set of 2021 or 2016",
-        ("split", "unlabelled", "parts"),
+    "cocostuff": Kind(
+        "unitscope.concepts.formats.cocostuff:open_cocostuff",
+        "cocostuff:DIR[,split=val2017][,unlabelled=void]",
+        "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
+        ("split", "unlabelled"),
     ),
     "dtd": Kind(
         f"{_FORMATS}.dtd:open_dtd",
@@ -170,6 +158,12 @@ KINDS: Mapping[str, Kind] = {
         "ImageNet's 1,000 classes, as of Kaggle or torchvision",
         ("split", "synsets", "truth"),
     ),
+    "mapillary": Kind(
+        "unitscope.concepts.formats.mapillary:open_mapillary",
+        "mapillary:DIR[,split=validation][,version=v2.0]",
+        "Mapillary Vistas: streets of the world",
+        ("split", "version"),
+    ),
     "places365": Kind(
         f"{_FORMATS}.places365:open_places365",
         "places365:DIR[,split=val]",
@@ -182,16 +176,22 @@ KINDS: Mapping[str, Kind] = {
         "SUN397, pictures of scenes",
         ("split",),
     ),
-    ".py": Kind(
-        "unitscope.concepts.own_source:open_own",
-        "FILE.py:FACTORY[,option=value]",
-        "what a function of yours returns, called with the options",
+    "voc": Kind(
+        "unitscope.concepts.formats.voc:open_voc",
+        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
+        "Pascal VOC, and sets laid out like it",
+        ("split", "masks", "lists", "classes", "background"),
     ),
     "wds": Kind(
         f"{_FORMATS}.webdataset:open_wds",
         "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
         "shards of WebDataset: tar files of pictures beside their masks or labels",
         ("image", "masks", "classes", "void", "label", "category"),
+    ),
+    ".py": Kind(
+        "unitscope.concepts.own_source:open_own",
+        "FILE.py:FACTORY[,option=value]",
+        "what a function of yours returns, called with the options",
     ),
 }
 """The kinds of sources that are always there."""

@@ -70,7 +70,7 @@ def test_the_check_says_how_many_pixels_have_a_color_without_a_name(tmp_path: Pa
     report = check_source(f"camvid:{write_colors(tmp_path)}")
     assert report.notes == (
         "void: (0, 0, 0) (Void), colors that label_colors.txt does not have",
-        "void: 1 pixels of 1 masks have a color that label_colors.txt does not have, such as (1, 2, 3) in "
+        "void: 1 pixel in 1 mask, of colors that label_colors.txt does not have: (1, 2, 3) in "
         "LabeledApproved_full/Seq05VD_f00000_L.png",
     )
     assert report.problems == ()

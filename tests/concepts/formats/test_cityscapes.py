@@ -74,7 +74,7 @@ def test_what_is_not_evaluated_is_void_on_request(root: Path) -> None:
 def test_the_check_names_what_is_void(root: Path) -> None:
     report = check_source(f"cityscapes:{root}")
     void = "void: unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground"
-    assert report.notes == (void, "3 fine masks, 1 coarse ones")
+    assert report.notes == (void, "masks: 3 fine, 1 coarse")
     assert void in report.text()
     assert report.problems == ()
 

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,20 @@ def test_a_source_opens_again_by_its_text_and_after_pickling(tmp_path: Path) -> 
     assert source_digest(open_concepts(f"hf:{root},label=scene_category")) != source_digest(source)
 
 
+@pytest.mark.parametrize("write", [write_repository, write_saved])
+def test_several_threads_read_what_one_reads(tmp_path: Path, write) -> None:
+    source = open_concepts(f"hf:{write(tmp_path / 'set')},split=train,void=255")
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda index: int(source[index % 6].image[0, 0, 0]), range(120)))
+    assert read == [0, 10, 20, 30, 40, 50] * 20
+
+
+def test_without_pyarrow_it_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UsageError, match=r"pip install 'unitscope\[hf\]'"):
+        open_concepts(f"hf:{tmp_path}")
+
+
 def test_the_check_reports_nothing_wrong_and_what_is_void(tmp_path: Path) -> None:
     root = write_repository(tmp_path)
     (root / "notes.txt").write_text("not used")
@@ -182,6 +198,10 @@ def test_several_masks_are_planes_and_several_labels_are_all_kept(tmp_path: Path
     ]
     assert source[1].planes.shape == (1, 4, 6)
     assert find_notes(source) == ("things: unlabelled: 0", "parts: unlabelled: 0")
+    one, other = (
+        f"hf:{tmp_path}/rows.parquet,masks={name},classes=things.txt" for name in ("things", "parts")
+    )
+    assert source_digest(open_concepts(one)) != source_digest(open_concepts(other))
 
 
 def test_pictures_may_be_files_beside_the_rows(tmp_path: Path) -> None:

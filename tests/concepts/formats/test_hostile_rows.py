@@ -217,7 +217,7 @@ def test_rows_that_unpack_to_too_much_are_refused_before_they_are(
 STATES: dict[str, tuple[str, Any, str]] = {
     "a list": ("train/state.json", [], "wanted an object"),
     "no files": ("train/state.json", {}, "wanted '_data_files'"),
-    "numbers": ("train/state.json", {"_data_files": [{"filename": 3}]}, "wanted '_data_files'"),
+    "numbers": ("train/state.json", {"_data_files": [{"filename": 3}]}, "3: cannot be read"),
     "outside": ("train/state.json", {"_data_files": [{"filename": "../../x.arrow"}]}, "wanted '_data_files'"),
     "absolute": ("train/state.json", {"_data_files": [{"filename": "/x.arrow"}]}, "wanted '_data_files'"),
     "missing": ("train/state.json", {"_data_files": [{"filename": "x.arrow"}]}, "x.arrow: cannot be read"),
@@ -311,6 +311,9 @@ def test_ade20k_with_other_numbers_is_told(tmp_path: Path) -> None:
     pq.write_table(table.set_column(1, "segmentations", colors), path)
     assert "holds id 5320, which the column of objects does not name" in first_problem(f"hf:{root}")
     bare = pa.array([["a"], ["b"]], pa.list_(pa.string()))
+    pq.write_table(table.set_column(5, "objects", bare), path)
+    assert "no column tells itself to be labels; say masks= or label=" in first_problem(f"hf:{root}")
+    bare = pa.array([[{"name": "a"}], []], pa.list_(pa.struct([("name", pa.string())])))
     pq.write_table(table.set_column(5, "objects", bare), path)
     assert "have no name, name_ndx" in first_problem(f"hf:{root}")
 

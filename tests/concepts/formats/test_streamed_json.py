@@ -81,6 +81,7 @@ def test_a_part_is_refused(
         ('{"a": [' + '{"b":' * 200_000, "nested too deeply"),
         ('{"a": [1' + "0" * 1_000_000 + "]}", "a number of too many digits"),
         ('{"a": [\x01]}', "Expecting value"),
+        (json.dumps(dict.fromkeys(map(str, range(1001)))), "more than 1000 keys at its top"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(file: Path, text: str, message: str) -> None:

@@ -1,7 +1,6 @@
 """Pascal VOC, and sets laid out like it, as sources of concepts."""
 
 import json
-import sys
 import zlib
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from scipy.io import savemat
 from sets.counting import count_pixels
 from sets.drawing import SIZE, draw_halves, write_mask, write_picture, write_text
 from sets.voc import write_context, write_voc
-from unitscope.concepts.formats import mat_masks
+from unitscope.concepts.formats import mat_files
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.inspection import check_source
@@ -191,14 +190,6 @@ def test_context_as_matlab_files_is_read_by_its_list(tmp_path: Path) -> None:
         open_set(place, ",masks=trainval")
 
 
-def test_matlab_files_need_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = write_maps(tmp_path)
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    assert len(open_set(place)) == 2
-    with pytest.raises(UsageError, match=r"SciPy, which reads MATLAB files, .*'unitscope\[studies\]'"):
-        open_set(place, ",masks=trainval")
-
-
 def write_parts(place: Path, *objects: tuple[str, np.ndarray, dict[str, np.ndarray]]) -> None:
     """A picture's objects with their parts, as Pascal-Part stores them."""
     found = np.zeros((1, len(objects)), [(name, object) for name in ("class", "class_ind", "mask", "parts")])
@@ -255,20 +246,20 @@ def test_wrong_parts_are_told(tmp_path: Path) -> None:
 def test_a_matlab_file_that_unpacks_to_too_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mat_masks, "LIMIT", 2_000_000)
+    monkeypatch.setattr(mat_files, "LIMIT", 2_000_000)
     place = write_maps(tmp_path)
     assert check_source(f"voc:{place},masks=trainval").problems == ()
     path, packed = place / "trainval" / "2007_000032.mat", zlib.compress(bytes(3_000_000))
     lengths = (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little")
     path.write_bytes(path.read_bytes()[:128] + lengths + packed)
     [problem] = check_source(f"voc:{place},masks=trainval").problems
-    assert "larger than 2 MB; wanted one picture's labels" in problem.message
+    assert "larger than 2 MB; wanted the labels of one picture" in problem.message
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"Other": np.ones(SIZE)}, "has no variable LabelMap, only Other"),
+        ({"Other": np.ones(SIZE)}, "has no variable LabelMap, only 'Other'"),
         ({"LabelMap": np.full(SIZE, np.nan)}, "LabelMap holds nan; wanted whole numbers"),
         ({"LabelMap": np.full(SIZE, -1)}, "LabelMap holds -1; wanted whole numbers"),
         ({"LabelMap": np.full(SIZE, 2.5)}, "LabelMap holds 2.5; wanted whole numbers"),
@@ -368,6 +359,8 @@ def test_a_list_that_a_tool_wrote_is_found_and_its_colors_are_looked_up(tmp_path
         ("1: sky\n1: road", "line 2: the number 1 is named twice"),
         ("70000: sky", "line 1: '70000: sky'; masks hold numbers up to 65535"),
         (f"{'9' * 5000}: sky", "masks hold numbers up to 65535"),
+        ("x\n" * 65_535, "names 65535 classes; wanted up to 65534"),
+        ("x" * 16_000_001, "larger than 16 MB; wanted a list"),
     ],
 )
 def test_a_wrong_file_of_classes_is_one_line(tmp_path: Path, text: str, message: str) -> None:

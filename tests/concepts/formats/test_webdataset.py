@@ -194,6 +194,7 @@ def test_what_leads_out_of_a_tar_is_never_read(tmp_path: Path) -> None:
         add_member(tar, "d.jpg", type=tarfile.CHRTYPE, devmajor=1, devminor=5)
         add_member(tar, "f.jpg", type=tarfile.FIFOTYPE)
         add_member(tar, "folder", type=tarfile.DIRTYPE)
+        add_member(tar, "new\nline.jpg", gray(2))
         add_member(tar, "nameless", b"text")
         add_member(tar, ".hidden", b"text")
         add_member(tar, "z.jpg", gray(3))
@@ -210,6 +211,7 @@ def test_what_leads_out_of_a_tar_is_never_read(tmp_path: Path) -> None:
         ),
         "a link in a tar": (2, ("a.tar: l.jpg", "a.tar: h.jpg")),
         "neither file nor folder in a tar": (2, ("a.tar: d.jpg", "a.tar: f.jpg")),
+        "a name that holds control characters or no text": (1, ("a.tar: new?line.jpg",)),
         "without a field, which a name has after its first dot": (2, ("a.tar: nameless", "a.tar: .hidden")),
         "a field that its sample has already": (1, ("a.tar: z.JPG",)),
         "of a sample that came before, elsewhere in its tar": (1, ("a.tar: x.jpg",)),
@@ -276,6 +278,16 @@ def test_a_tar_that_shrinks_later_is_told(tmp_path: Path) -> None:
     os.truncate(path, 520)
     with pytest.raises(SourceError, match=r"a.tar, x.jpg: the tar is shorter than before"):
         source[0]
+
+
+def test_plain_headers_are_read_as_tarfile_reads_them(tmp_path: Path) -> None:
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        names = ["a.jpg", "d/b.png", "é.cls", "n" * 99, "p" * 60 + "/" + "q" * 90, "x/y.jpg", "empty"]
+        members = {name: bytes(700 * number) for number, name in enumerate(reversed(names))}
+        path = write_tar(tmp_path / f"{form}.tar", members, form)
+        with tarfile.open(path) as tar:
+            slow = [(one.name, one.offset_data, one.size) for one in tar]
+        assert [(one.name, one.offset, one.size) for one in list_members(path, Damage())] == slow
 
 
 @settings(max_examples=60, deadline=None)

@@ -230,12 +230,12 @@ def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSo
 def digest_files(root: Path, files: Iterable[str | Path], texts: Iterable[Path], head: str) -> str:
     """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
     digest, start = sha256(head.encode()), os.path.join(root, "")
-    for path in map(str, files):
+    for file in map(os.fspath, files):
         try:
-            size = os.stat(path).st_size
+            size = os.stat(file).st_size
         except OSError:
             size = -1
-        below = path[len(start) :] if path.startswith(start) else os.path.relpath(path, root)
+        below = file[len(start) :] if file.startswith(start) else os.path.relpath(file, root)
         name = below.replace(os.sep, "/")
         digest.update(f"\n{name} {size}".encode("utf-8", "surrogateescape"))
     for text in texts:

@@ -20,7 +20,6 @@ from unitscope.concepts.formats.label_maps import (
     check_split,
     count_rest,
     cut_suffix,
-    find_suffix,
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
@@ -107,7 +106,7 @@ def _list_keys(listing: Listing, folder: str, ending: str) -> Iterator[tuple[str
     end = f"_{ending}"
     for name in listing.choose(folder):
         stem = cut_suffix(name)
-        if stem.endswith(end) and find_suffix(name) in IMAGE_SUFFIXES:
+        if stem.endswith(end) and name[len(stem) :].lower() in IMAGE_SUFFIXES:
             yield stem[len(folder) + 1 : -len(end)], name
 
 
@@ -139,7 +138,7 @@ def _count_kinds(pairs: Pairs) -> tuple[str, ...]:
     """How many masks are fine and how many coarse, where there are coarse ones."""
     coarse = sum(name.startswith(f"{COARSE}/") for name in pairs.masks.values())
     fine = len(pairs.masks) - coarse
-    return (f"{fine} fine masks, {coarse} coarse ones",) if coarse else ()
+    return (f"masks: {fine} fine, {coarse} coarse",) if coarse else ()
 
 
 def _say(name: str, wanted: list[str], numbering: str) -> str:

@@ -1,6 +1,5 @@
 """Files that name what numbers mean: lists, maps of number to name, `classes.json`."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +9,12 @@ import numpy as np
 
 from unitscope.concepts.formats.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes, read_json
 from unitscope.concepts.formats.mask_values import COUNT, MaskValues, name_values
+from unitscope.concepts.formats.text_lists import read_names
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 SIZE_LIMIT = 64_000_000
 """The longest list of classes that is read, in bytes."""
-
-_NUMBERED = re.compile(r"\s*(?P<number>\d{1,9})\s*[:\t,=]\s*(?P<name>\S.*?)\s*")
 
 
 def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
@@ -38,7 +36,7 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
         reason = error.strerror or error
         raise SourceError(f"{path}: the list of classes cannot be read ({reason}); name a file") from None
     if path.suffix.lower() != ".json":
-        return _name(path, _read_lines(path))
+        return _name(path, list(read_names(path).items()))
     data = read_json(path)
     if isinstance(data, dict) and data and all(map(_is_number, data)):
         return _name(path, [(int(key), name) for key, name in data.items()])
@@ -52,17 +50,6 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10
-
-
-def _read_lines(path: Path) -> list[tuple[int, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: the list of classes cannot be read ({error}); save it as UTF-8") from None
-    lines = [line.strip() for line in lines if line.strip()]
-    matches = [_NUMBERED.fullmatch(line) for line in lines]
-    found = [(int(match["number"]), match["name"]) for match in matches if match is not None]
-    return list(found) if found and len(found) == len(lines) else list(enumerate(lines))
 
 
 def _name(path: Path, entries: list[tuple[int, Any]]) -> tuple[MaskValues, Vocabulary]:

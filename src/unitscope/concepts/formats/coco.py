@@ -198,8 +198,9 @@ def find_pictures(
     lacking = lacking or {}
     found: dict[str, int] = {}
     passed = []
+    stem = annotations.stem
     for place, name in enumerate(names):
-        key = known.find(name, annotations.stem)
+        key = known.find(name, stem)
         if key in found:
             raise SourceError(f"{annotations}: two images are the picture {key}; take one of them out")
         if key is not None:

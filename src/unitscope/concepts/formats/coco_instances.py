@@ -7,8 +7,9 @@ rounds (`rleFrPoly` in `maskApi.c`), so that it fills exactly the same pixels.
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -27,9 +28,10 @@ from unitscope.concepts.formats.indexes import Index, join_texts
 from unitscope.concepts.formats.run_lengths import read_counts
 from unitscope.errors import SourceError, missing_extra
 
-Floats = array  # a class of its own, which cannot be subscripted at run time
 if TYPE_CHECKING:
-    Floats = array[float]
+    Floats: TypeAlias = array[float]
+else:
+    Floats = array  # which cannot be subscripted at run time
 
 KIND = "coco-1"
 
@@ -304,7 +306,6 @@ def fill_polygons(fifths: list[np.ndarray], size: tuple[int, int]) -> list[bytes
 def find_pycocotools() -> Any:
     """The module that fills polygons. Raises `UsageError` where it is not installed."""
     try:
-        from pycocotools import mask
+        return import_module("pycocotools.mask")
     except ImportError:
         raise missing_extra("pycocotools", "fills the polygons of COCO", "coco") from None
-    return mask

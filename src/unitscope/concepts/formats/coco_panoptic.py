@@ -174,7 +174,8 @@ def read_numbers(path: Path) -> Int64[np.ndarray, "y x"]:
     Raises `SourceError` as `read_colors` does.
     """
     red, green, blue = np.moveaxis(read_colors(path).astype(np.int64), -1, 0)
-    return red + 256 * green + 65_536 * blue
+    numbers: np.ndarray = red + 256 * green + 65_536 * blue
+    return numbers
 
 
 def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:

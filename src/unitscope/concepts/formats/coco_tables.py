@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -20,9 +20,10 @@ from unitscope.concepts.formats.pictures import PIXEL_LIMIT
 from unitscope.concepts.formats.streamed_json import stream_json
 from unitscope.errors import SourceError
 
-Integers = array  # the class cannot be subscripted at run time
 if TYPE_CHECKING:
-    Integers = array[int]
+    Integers: TypeAlias = array[int]
+else:
+    Integers = array  # which cannot be subscripted at run time
 
 TAKE_OUT = "mend it or take it out"
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt16, UInt32
 from unitscope.concepts.formats.annotated import Labels
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.pictures import read_color_codes, read_mask
-from unitscope.concepts.formats.text_lists import read_lines
+from unitscope.concepts.formats.text_lists import check_count, read_lines
 from unitscope.errors import SourceError
 
 Color = tuple[int, int, int]
@@ -99,8 +99,9 @@ class ColorFiles:
         if not met:
             return ()
         name, (_, color) = met[0]
-        found = f"{sum(count for _, (count, _) in met)} pixels of {len(met)} masks have a color"
-        return (f"void: {found} that {self.table.listed_in} does not have, such as {color} in {name}",)
+        pixels = sum(count for _, (count, _) in met)
+        found = f"{pixels} pixel{'s' * (pixels != 1)} in {len(met)} mask{'s' * (len(met) != 1)}"
+        return (f"void: {found}, of colors that {self.table.listed_in} does not have: {color} in {name}",)
 
     def list_files(self) -> Iterator[Path]:
         """One file a mask."""
@@ -131,6 +132,7 @@ def read_color_names(path: Path) -> tuple[tuple[Color, ...], tuple[str, ...]]:
             raise SourceError(f"{path}, line {place}: the color {color} has two names; keep one")
     if not found:
         raise SourceError(f"{path}: holds no colors; wanted lines such as '64 128 64 Animal'")
+    check_count(path, found)
     return tuple(found), tuple(found.values())
 
 

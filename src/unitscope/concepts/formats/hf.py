@@ -8,12 +8,11 @@ is the picture; another one may be masks, whose numbers a list of classes names;
 A row without a picture, or without any label among labelled ones, is left out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -145,7 +144,7 @@ class _Opening:
                 found[f"present{number}"] = rows.find_present(column)
             with follow_indexing(self.tables.root.name, len(rows) * len(labels), "row") as bar:
                 for number, column in enumerate(labels):
-                    cells = _follow(rows.scan([column]), column, bar)
+                    cells = rows.list_cells(column, bar.update)
                     found |= gather_labels(cells, f"{self.place}, column {column!r}").pack(f"label{number}")
             if ade:
                 found |= hf_ade.gather_classes(rows.scan(hf_ade.LEAVES), self.place).pack()
@@ -201,6 +200,7 @@ class _Opening:
             texts=(*self.tables.texts, *texts),
             left_out=count_left_out([*self.tables.left_out, *left_out]),
             notes=notes,
+            content=f"masks {self.options.get('masks')}",  # which lie in the same files, whatever they are
         )
 
 
@@ -212,9 +212,3 @@ class _Read:
     rows: Rows
     present: list[np.ndarray]
     labels: list[LabelCells]
-
-
-def _follow(tables: Iterable[Any], column: str, bar: Any) -> Iterator[Any]:
-    for table in tables:
-        yield from table.column(column).to_pylist()
-        bar.update(table.num_rows)

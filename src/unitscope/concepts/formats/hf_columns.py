@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unitscope.concepts.formats.row_blocks import load_arrow, read_schema
+from unitscope.concepts.formats.row_blocks import load_arrow, read_schema, reading
 from unitscope.errors import SourceError, UsageError
 
 PICTURE, PICTURES, LABEL, OTHER = "a picture", "several pictures", "labels", "anything else"
@@ -36,24 +36,28 @@ def read_columns(files: Sequence[Path], features: Mapping[str, Any]) -> dict[str
 
     Raises `SourceError` naming a file that cannot be read or has other columns than the first.
     """
-    first = read_schema(files[0])
+    schema = read_schema(files[0])
+    first = _types(schema, files[0])
     for path in files[1:]:
-        schema = read_schema(path)
-        if _types(schema) != _types(first):
-            found = f"its columns are not those of {files[0].name} ({_tell_other(first, schema)})"
+        other = _types(read_schema(path), path)
+        if other != first:
+            found = f"its columns are not those of {files[0].name} ({_tell_other(first, other)})"
             raise SourceError(f"{path}: {found}; say split=NAME, or open the files that are alike alone")
-    said = {**features, **_read_said(first, files[0])}
-    return {name: _describe(name, kind, said.get(name), files[0]) for name, kind in _types(first).items()}
+    said = {**features, **_read_said(schema, files[0])}
+    with reading(files[0]):
+        return {name: _describe(name, kind, said.get(name), files[0]) for name, kind in first.items()}
 
 
-def _types(schema: Any) -> dict[str, Any]:
-    return dict(zip(schema.names, schema.types, strict=True))
+def _types(schema: Any, path: Path) -> dict[str, Any]:
+    with reading(path):
+        if len({*schema.names}) < len(schema.names):
+            raise SourceError(f"{path}: two of its columns have one name; rename one")
+        return dict(zip(schema.names, schema.types, strict=True))
 
 
-def _tell_other(first: Any, other: Any) -> str:
-    mine, theirs = _types(first), _types(other)
-    name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
-    here, there = (str(types.get(name, "none"))[:60] for types in (theirs, mine))
+def _tell_other(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    name = next(name for name in [*first, *other] if first.get(name) != other.get(name))
+    here, there = (str(types.get(name, "none"))[:60] for types in (other, first))
     return f"{name!r} is {here}, there {there}"
 
 
@@ -136,8 +140,9 @@ class Choice:
 
 def is_ade(columns: Mapping[str, Column]) -> bool:
     """Whether these are the columns of ADE20K, as in `1aurent/ADE20K`."""
-    masks = columns.get("segmentations")
-    return set(columns) >= _SCHEME and masks is not None and masks.holds == PICTURES
+    if not set(columns) >= _SCHEME:
+        return False
+    return columns["segmentations"].holds == PICTURES and columns["objects"].holds == OTHER
 
 
 def choose_columns(columns: Mapping[str, Column], options: Mapping[str, str], place: Path) -> Choice:

@@ -111,6 +111,9 @@ def _read(folder: _Folder, found: _Found) -> list[_Folder]:
 
 
 def _take(entry: "os.DirEntry[str]", name: str, found: _Found) -> None:
+    if entry.is_file(follow_symlinks=False):  # told by the folder itself, unlike what a link leads to
+        found.names.append(name)
+        return
     try:
         kind = entry.stat().st_mode
     except OSError:  # also of links in a circle

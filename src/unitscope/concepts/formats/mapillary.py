@@ -8,6 +8,7 @@ Before it had versions: `SPLIT/labels/NAME.png` and `config.json`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,13 @@ from unitscope.concepts.formats.mask_classes import read_json
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
 from unitscope.concepts.formats.roots import find_root, note_root
-from unitscope.concepts.formats.text_lists import LIMIT
+from unitscope.concepts.formats.text_lists import LIMIT, check_count
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 IMAGES, LABELS = "images", "labels"
 _CONFIG = re.compile(r"config_(v\d{1,4}\.\d{1,4})\.json")
-_VOID, _MOST = "void--", 65_536
+_VOID = "void--"
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,14 @@ def _read_classes(path: Path) -> tuple[MaskValues, Vocabulary, str]:
         raise SourceError(f"{path}: larger than {LIMIT // 1_000_000} MB; wanted a list of classes")
     data = read_json(path)
     labels = data.get("labels") if isinstance(data, dict) else None
-    if not isinstance(labels, list) or not labels or len(labels) > _MOST:
+    if not isinstance(labels, list) or not labels:
         raise SourceError(f"{path}: wanted an object with a list of 'labels'; restore the published file")
     for number, label in enumerate(labels):
         if not isinstance(label, dict) or not isinstance(label.get("name"), str) or not label["name"]:
             raise SourceError(f"{path}: label {number} has no 'name'; restore the published file")
+    check_count(path, labels)
     shown = [str(label.get("readable") or label["name"]) for label in labels]
-    several = {name for name in shown if shown.count(name) > 1}
+    several = {name for name, count in Counter(shown).items() if count > 1}
     names = [label["name"] if name in several else name for name, label in zip(shown, labels, strict=True)]
     void = [
         number

@@ -12,10 +12,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class NameIndex:
-    """Names below a folder, by their last part."""
+    """Names below a folder, by their last part: the first of each, and all where there are several."""
 
     folder: str
-    by_end: Mapping[str, list[str]]
+    first: Mapping[str, str]
+    several: Mapping[str, list[str]]
 
     def find(self, name: str, prefer: str = "") -> str | None:
         """The one name of the folder that ends in `name`, whole parts of it; None where there is none.
@@ -29,8 +30,11 @@ class NameIndex:
         >>> index.find("2.jpg"), index.find("coco/val2017/1.jpg"), index.find("1.jpg", "instances_val2017")
         ('train2017/2.jpg', 'val2017/1.jpg', 'val2017/1.jpg')
         """
-        wanted = f"/{name}"
-        ends = self.by_end.get(name.rpartition("/")[2], ())
+        end, wanted = name[name.rfind("/") + 1 :], f"/{name}"
+        first = self.first.get(end)
+        if first is None:
+            return None
+        ends = self.several.get(end, (first,))
         found = [one for one in ends if f"/{self.folder}/{one}".endswith(wanted)]
         if len(found) > 1:
             exact = [one for one in found if one == name]
@@ -46,10 +50,14 @@ class NameIndex:
 
 def index_names(folder: str, names: Iterable[str]) -> NameIndex:
     """An index of names, which are relative to a folder of that name."""
-    by_end: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
     for name in names:
-        by_end.setdefault(name.rpartition("/")[2], []).append(name)
-    return NameIndex(folder, by_end)
+        end = name[name.rfind("/") + 1 :]
+        one = first.setdefault(end, name)
+        if one is not name:
+            several.setdefault(end, [one]).append(name)
+    return NameIndex(folder, first, several)
 
 
 def find_file(given: str, root: Path, folders: Sequence[str], option: str) -> Path:

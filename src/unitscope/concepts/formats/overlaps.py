@@ -10,8 +10,8 @@ from unitscope.errors import SourceError
 
 _MOST_LABELS = 200_000_000
 """Of all planes of a picture."""
-_MOST_WORK = 10_000_000_000
-"""Pixels looked at, where one that is painted counts as many as it takes time."""
+_MOST_WORK = 4_000_000_000
+"""Pixels looked at, where one that is painted counts for as many as take its time."""
 _PAINTED = 10
 _BLOCK = 1 << 20
 
@@ -47,7 +47,7 @@ class Overlaps:
         Raises `SourceError` where that needs more planes, or more time, than any picture does.
         """
         for where in self._find_pixels(lengths):
-            self.work += _PAINTED * len(where) * len(concepts)
+            self.work += _PAINTED * len(where) * len(concepts) * len(self.planes)
             for concept in concepts:
                 fresh = where
                 if concept in self.concepts:
@@ -93,5 +93,5 @@ class Overlaps:
             if (most + 1) * len(self.depth) > max(_MOST_LABELS, len(self.depth)) or most == 255:
                 raise SourceError(f"a pixel has more than {most} concepts, too many to keep; take some out")
             self.planes = np.concatenate([self.planes, np.zeros((1, len(self.depth)), np.uint16)])
-        self.planes[level, where] = concept
+        self.planes.reshape(-1)[where + len(self.depth) * level.astype(np.int64) if most else where] = concept
         self.depth[where] = level + 1

@@ -1,4 +1,4 @@
-"""Pascal-Part: objects of VOC's 20 classes and their parts, as MATLAB files. SciPy reads them."""
+"""Pascal-Part: objects of VOC's 20 classes and their parts, as MATLAB files."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from unitscope.axes import Planes
 from unitscope.concepts.formats.annotated import Labels
-from unitscope.concepts.formats.mat_masks import load_variable
+from unitscope.concepts.formats.mat_files import read_variable
 from unitscope.concepts.formats.text_lists import split_names
 from unitscope.concepts.formats.voc_classes import VOC
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -52,7 +52,6 @@ VOCABULARY = Vocabulary(
         Concept(number, name, "object" if number <= len(OBJECTS) else "part") for name, number in _IDS.items()
     )
 )
-_PLANES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +74,17 @@ class PartFiles:
 def read_parts(path: Path) -> dict[int, Bool[np.ndarray, "y x"]]:
     """Where each concept lies, by its id in `VOCABULARY`.
 
-    Raises `SourceError` naming the file where it is none of Pascal-Part, or names another class or part,
-    `UsageError` where SciPy is missing.
+    Raises `SourceError` naming the file where it is none of Pascal-Part, or names another class or part.
     """
     found: dict[int, np.ndarray] = {}
     try:
-        objects = load_variable(path, "anno").ravel()[0]["objects"].ravel()
-        for one in objects:
-            _add(found, _find_id(_text(one["class"]), path), one["mask"])
-            for part in one["parts"].ravel():
-                _add(found, _find_id(_text(part["part_name"]), path), part["mask"])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        [annotation] = _list(read_variable(path, "anno"))
+        for one in _list(annotation["objects"]):
+            _add(found, _find_id(one["class"], path), one["mask"])
+            for part in _list(one["parts"]):
+                _add(found, _find_id(part["part_name"], path), part["mask"])
+    except (KeyError, ValueError) as error:
+        reason = f"without {error}" if isinstance(error, KeyError) else str(error)
         raise SourceError(f"{path}: is no annotation of Pascal-Part ({reason}); replace the file") from None
     if not found:
         raise SourceError(f"{path}: names no object; take its picture out of the list")
@@ -106,14 +104,17 @@ def stack_masks(masks: Mapping[int, Bool[np.ndarray, "y x"]]) -> Planes:
 
 
 def _add(found: dict[int, np.ndarray], number: int, mask: Any) -> None:
-    covered = np.asarray(mask) > 0
-    if covered.ndim != 2 or any(other.shape != covered.shape for other in found.values()):
-        raise ValueError(f"a mask of shape {covered.shape}")
+    shape = mask.shape if isinstance(mask, np.ndarray) else ()
+    if len(shape) != 2 or not mask.size or any(other.shape != shape for other in found.values()):
+        raise ValueError(f"a mask of shape {shape}")
+    covered = mask > 0
     found[number] = found.get(number, False) | covered
 
 
-def _find_id(name: str, path: Path) -> int:
+def _find_id(name: Any, path: Path) -> int:
     """The id of a class or of a part's code."""
+    if not isinstance(name, str):
+        raise ValueError("a name that is no text")
     spelled = PARTS.get(re.sub(r"_\d+$", "", name), name)
     number = _IDS.get(spelled)
     if number is None:
@@ -123,5 +124,10 @@ def _find_id(name: str, path: Path) -> int:
     return number
 
 
-def _text(value: Any) -> str:
-    return str(np.asarray(value).ravel()[0])
+def _list(value: Any) -> list[dict[str, Any]]:
+    """The structures of a value; none where it is an empty array."""
+    if isinstance(value, np.ndarray) and not value.size:
+        return []
+    if not isinstance(value, list):
+        raise ValueError("a structure is missing")
+    return value

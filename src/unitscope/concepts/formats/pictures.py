@@ -84,21 +84,15 @@ def read_colors(path: Path) -> UInt8[np.ndarray, "row column 3"]:
     return decode_colors(None, path)
 
 
-def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
-    """The numbers of a Broden label picture: R + 256 G.
-
-    Raises `SourceError` as `read_image` does.
-    """
-    with _opened(path) as picture:
-        if picture.mode == "L":
-            return np.asarray(picture).astype(np.uint16)
-        if picture.mode not in ("RGB", "RGBA", "P"):
-            wanted = "RGB (label = R + 256 G)"
-            raise SourceError(f"{path}: a Broden label picture is {wanted}, not {picture.mode}")
-        channels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
-        red, green = np.moveaxis(channels[..., :2].astype(np.uint16), -1, 0)
-        numbers: np.ndarray = red + green * 256
-        return numbers
+def decode_colors(data: bytes | None, path: Path | str) -> UInt8[np.ndarray, "row column 3"]:
+    """The same of the contents of a file, which `path` stands for in messages."""
+    with _opened(path, data) as picture:
+        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
+            found = "JPEG, which keeps no exact colors" if picture.format == "JPEG" else picture.mode
+            raise SourceError(
+                f"{path}: wanted a mask in RGB colors, this one is {found}; store it as RGB PNG"
+            )
+        return np.asarray(picture)[..., :3]
 
 
 def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray, "row column"] | None:
@@ -118,15 +112,21 @@ def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray,
         return colors
 
 
-def decode_colors(data: bytes | None, path: Path | str) -> UInt8[np.ndarray, "row column 3"]:
-    """The same of the contents of a file, which `path` stands for in messages."""
-    with _opened(path, data) as picture:
-        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
-            found = "JPEG, which keeps no exact colors" if picture.format == "JPEG" else picture.mode
-            raise SourceError(
-                f"{path}: wanted a mask in RGB colors, this one is {found}; store it as RGB PNG"
-            )
-        return np.asarray(picture)[..., :3]
+def read_label(path: Path) -> UInt16[np.ndarray, "row column"]:
+    """The numbers of a Broden label picture: R + 256 G.
+
+    Raises `SourceError` as `read_image` does.
+    """
+    with _opened(path) as picture:
+        if picture.mode == "L":
+            return np.asarray(picture).astype(np.uint16)
+        if picture.mode not in ("RGB", "RGBA", "P"):
+            wanted = "RGB (label = R + 256 G)"
+            raise SourceError(f"{path}: a Broden label picture is {wanted}, not {picture.mode}")
+        channels = np.asarray(picture if picture.mode == "RGBA" else picture.convert("RGB"))
+        red, green = np.moveaxis(channels[..., :2].astype(np.uint16), -1, 0)
+        numbers: np.ndarray = red + green * 256
+        return numbers
 
 
 def read_size(path: Path) -> tuple[int, int]:

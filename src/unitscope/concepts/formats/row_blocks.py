@@ -1,7 +1,7 @@
 """Rows of parquet and Arrow files, read some at a time when they are asked for."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from unitscope.concepts.formats.arrow_streams import find_batches
+from unitscope.concepts.formats.parquet_footers import Group, find_largest_page, read_footer
 from unitscope.concepts.segmented import Blocks
-from unitscope.errors import SourceError, missing_extra
+from unitscope.errors import SourceError, UnitscopeError, missing_extra
 
 BLOCK_BYTES = 128_000_000
 """About so much is read at once of a parquet file, and the last `_KEPT` of these are remembered."""
@@ -50,7 +51,7 @@ def reading(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside is told as a `SourceError` that names the file."""
     try:
         yield
-    except SourceError:
+    except UnitscopeError:
         raise
     except MemoryError:
         raise SourceError(f"{path}: its rows do not fit into memory; save it in smaller row groups") from None
@@ -104,35 +105,28 @@ def find_blocks(files: Sequence[Path], columns: Sequence[str]) -> BlockTable:
 
 
 def _find_groups(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, int, int]]:
-    metadata = load_arrow().parquet.read_metadata(path)
-    if metadata.num_rows > ROW_LIMIT:
-        raise SourceError(f"{path}: claims to have {metadata.num_rows} rows; save it again")
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
+    for number, group in enumerate(read_footer(path)):
+        if group.rows > ROW_LIMIT:
+            raise SourceError(f"{path}: claims to have {group.rows} rows; save it again")
         rows, _ = _measure(group, columns, path)
-        for first in range(0, group.num_rows, rows):
-            yield number, first, min(rows, group.num_rows - first)
+        for first in range(0, group.rows, rows):
+            yield number, first, min(rows, group.rows - first)
 
 
-def _measure(group: Any, columns: Sequence[str], path: Path) -> tuple[int, int]:
+def _measure(group: Group, columns: Sequence[str], path: Path) -> tuple[int, int]:
     """How many rows of a row group make a block, and how many of them are decoded at a time.
 
     Values that stand in a dictionary may be repeated, so that few bytes stand for many: one value may be as
     long as all that is stored. Raises `SourceError` for what unpacks to too much.
     """
-    chunks = [group.column(number) for number in range(group.num_columns)]
-    chunks = [chunk for chunk in chunks if _is_of(chunk.path_in_schema, columns)]
-    stored = max(1, sum(chunk.total_uncompressed_size for chunk in chunks))
-    repeated = max(
-        (chunk.total_uncompressed_size for chunk in chunks if any("DICT" in way for way in chunk.encodings)),
-        default=1,
-    )
+    chunks = [chunk for chunk in group.chunks if _is_of(chunk.path, columns)]
+    stored = max(1, sum(chunk.unpacked for chunk in chunks))
+    repeated = max((chunk.unpacked for chunk in chunks if chunk.repeated), default=1)
     for chunk in chunks:
-        packed, size = max(1, chunk.total_compressed_size), chunk.total_uncompressed_size
-        if size > ROW_BYTES and size > min(RATIO * packed, ROW_BYTES * group.num_rows):
-            found = f"{chunk.path_in_schema!r} unpacks from {packed} bytes to {size / 1e9:.1f} GB"
+        if chunk.unpacked > ROW_BYTES and chunk.unpacked > min(RATIO * chunk.packed, ROW_BYTES * group.rows):
+            found = f"{chunk.path!r} unpacks from {chunk.packed} bytes to {chunk.unpacked / 1e9:.1f} GB"
             raise SourceError(f"{path}: a row group of {found}, which no pictures do; leave the file out")
-    rows = max(1, min(group.num_rows, BLOCK_BYTES * group.num_rows // stored))
+    rows = max(1, min(group.rows, BLOCK_BYTES * group.rows // stored))
     batch = max(1, min(rows, BLOCK_BYTES // max(1, repeated)))
     return rows // batch * batch, batch
 
@@ -183,6 +177,16 @@ class Rows:
         for block in find_blocks(self.files, columns):
             yield reader.read(*map(int, block))
 
+    def list_cells(self, column: str, follow: Callable[[int], object]) -> Iterator[Any]:
+        """The cells of all rows as plain Python, in order; `follow` is told the number of those read."""
+        reader = _Reader(self.files, (column,))
+        for block in find_blocks(self.files, [column]):
+            table = reader.read(*map(int, block))
+            with reading(self.files[int(block[0])]):
+                cells = table.column(column).to_pylist()
+            yield from cells
+            follow(len(cells))
+
     def find_present(self, column: str) -> Bool[np.ndarray, "row"]:
         """Which rows have something in a column of pictures.
 
@@ -192,9 +196,12 @@ class Rows:
         found = [np.zeros(0, bool)]
         for block in find_blocks(self.files, [column]):
             whole = reader.is_full(int(block[0]), int(block[1]))
-            found.append(
-                np.ones(block[3], bool) if whole else _present(reader.read(*map(int, block)), column)
-            )
+            if whole:
+                found.append(np.ones(block[3], bool))
+                continue
+            table = reader.read(*map(int, block))
+            with reading(self.files[int(block[0])]):
+                found.append(_present(table, column))
         return np.concatenate(found)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -236,32 +243,24 @@ class _Reader:
             self.cursor = cursor
             if sum(batch.num_rows for batch in batches) != rows:
                 raise SourceError(f"{path}: a row group has other rows than it says; fetch or save it again")
-            return load_arrow().Table.from_batches(batches)
+            return _check(load_arrow().Table.from_batches(batches), self.columns, path)
 
     def is_full(self, number: int, place: int) -> bool:
         """Whether a row group says that the column has something in all rows, or does not say."""
-        with reading(self.files[number]):
-            file = self._open(number)
-            if file is None:
-                return False
-            group = file.metadata.row_group(place)
-            chunks = [group.column(at) for at in range(group.num_columns)]
-            told = [chunk.statistics for chunk in chunks if _is_of(chunk.path_in_schema, self.columns)]
-            if any(one is None or not one.has_null_count for one in told):
-                return True
-            return any(one.null_count == 0 for one in told)
+        path = self.files[number]
+        if not is_parquet(path):
+            return False
+        chunks = read_footer(path)[place].chunks
+        told = [chunk.nulls for chunk in chunks if _is_of(chunk.path, self.columns)]
+        return None in told or 0 in told
 
     def _open(self, number: int) -> Any:
         """The reader of a parquet file; None for any other."""
         if self.opened[0] != number:
             path = self.files[number]
             # Without these two the compressed bytes of all rows would lie in memory at once.
-            parquet = is_parquet(path)
-            file = (
-                load_arrow().parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
-                if parquet
-                else None
-            )
+            bounds = {"buffer_size": _BUFFER, "pre_buffer": False}
+            file = load_arrow().parquet.ParquetFile(path, **bounds) if is_parquet(path) else None
             self.opened = number, file
         return self.opened[1]
 
@@ -274,7 +273,7 @@ class _Reader:
         names = dict.fromkeys(column.partition(".")[0] for column in self.columns)
         batch = pa.ipc.read_record_batch(pa.ipc.read_message(mapped), schema).select([*names])
         batch.validate(full=True)
-        return batch
+        return _check(batch, self.columns, path)
 
 
 class _Cursor:
@@ -285,10 +284,14 @@ class _Cursor:
 
     def __init__(self, path: Path, file: Any, columns: tuple[str, ...], place: tuple[int, int]) -> None:
         self.path, self.place, self.next = path, place, 0
-        _, batch = _measure(file.metadata.row_group(place[1]), columns, path)
-        schema = file.metadata.schema
-        paths = [schema.column(number).path for number in range(len(schema))]
-        wanted = [one for one in paths if _is_of(one, columns)]
+        group = read_footer(path)[place[1]]
+        _, batch = _measure(group, columns, path)
+        chunks = [chunk for chunk in group.chunks if _is_of(chunk.path, columns)]
+        largest = max((find_largest_page(path, chunk) for chunk in chunks), default=0)
+        if largest > BLOCK_BYTES + ROW_BYTES:
+            advice = "store smaller pictures, or fetch it again"
+            raise SourceError(f"{path}: a page of it unpacks to {largest / 1e6:.0f} MB; {advice}")
+        wanted = [chunk.path for chunk in chunks]
         self.batches = file.iter_batches(batch, [place[1]], wanted, use_threads=False)
 
     def take(self, first: int, rows: int) -> Iterator[Any]:
@@ -306,6 +309,14 @@ class _Cursor:
                     advice = "store smaller pictures, or in smaller row groups"
                     raise SourceError(f"{self.path}: {which} unpack to {size / 1e6:.0f} MB; {advice}")
                 yield batch
+
+
+def _check(table: Any, columns: Sequence[str], path: Path) -> Any:
+    """The table, once all columns are in it."""
+    lost = {column.partition(".")[0] for column in columns} - {*table.column_names}
+    if lost:
+        raise SourceError(f"{path}: has no rows of the column {min(lost)!r}; fetch or save it again")
+    return table
 
 
 def _present(table: Any, column: str) -> Bool[np.ndarray, "row"]:

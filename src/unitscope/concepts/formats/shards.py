@@ -16,6 +16,7 @@ from unitscope.concepts.formats.indexes import Index, follow_indexing, join_text
 from unitscope.concepts.formats.tar_members import Damage, list_members
 from unitscope.concepts.left_out import EXAMPLES, LeftOut
 from unitscope.errors import SourceError, UsageError
+from unitscope.tables import clean
 
 SHARD_LIMIT = 100_000
 
@@ -107,10 +108,13 @@ class Samples:
 
     def load(self, sample: int, member: int) -> bytes:
         """The bytes of a member of a sample. Raises `SourceError` naming shard and sample."""
-        path = self.shards[int(self.places[sample])]
         try:
-            with path.open("rb", buffering=0) as file:
-                data = os.pread(file.fileno(), int(self.sizes[member]), int(self.offsets[member]))
+            # Its own for every reading: threads do not meet, and other processes have nothing to inherit.
+            file = os.open(self.shards[int(self.places[sample])], os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                data = os.pread(file, int(self.sizes[member]), int(self.offsets[member]))
+            finally:
+                os.close(file)
         except OSError as error:
             reason = error.strerror or error
             raise SourceError(f"{self.where(sample, member)}: cannot be read ({reason})") from None
@@ -208,7 +212,7 @@ def _scan_shard(scan: _Scan, path: Path, place: int, damage: Damage) -> None:
     for member in list_members(path, damage):
         folder, slash, base = member.name.removeprefix("./").rpartition("/")
         stem, _, kind = base.partition(".")
-        key, shown = f"{folder}{slash}{stem}", f"{path.name}: {member.name[:200]}"
+        key, shown = f"{folder}{slash}{stem}", f"{path.name}: {clean(member.name, 200)}"
         if member.reason:
             scan.leave_out(member.reason, shown)
         elif not stem or not kind:

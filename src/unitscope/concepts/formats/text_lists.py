@@ -1,13 +1,17 @@
 """Lists in text files beside a data set: the members of a split, and the names of classes by number."""
 
 import re
+from collections.abc import Sized
 from pathlib import Path
 
 from unitscope.concepts.formats.mask_values import COUNT
+from unitscope.concepts.vocabulary import MAX_ID
 from unitscope.errors import SourceError
 
-LIMIT = 64_000_000
+LIMIT = 16_000_000
 """The largest such file, in bytes."""
+LINES = 1_000_000
+"""And in lines."""
 
 _NUMBERED = re.compile(r"(\d+)\s*:\s*(\S.*)")
 _DIGITS = 5
@@ -27,7 +31,16 @@ def read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise SourceError(f"{path}: cannot be read as a list ({reason}); store it as UTF-8 text") from None
-    return [line.strip() for line in text.splitlines()]
+    lines = text.splitlines()
+    if len(lines) > LINES:
+        raise SourceError(f"{path}: {len(lines)} lines; wanted a list of up to {LINES}")
+    return [line.strip() for line in lines]
+
+
+def check_count(path: Path, names: Sized) -> None:
+    """Raises `SourceError` naming the file where there are more names than concepts can have ids."""
+    if len(names) > MAX_ID:
+        raise SourceError(f"{path}: names {len(names)} classes; wanted up to {MAX_ID}")
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -61,6 +74,7 @@ def read_names(path: Path) -> dict[int, str]:
         if "" in lines:
             place = lines.index("") + 1
             raise SourceError(f"{path}, line {place}: empty, so the numbers after it are in doubt; remove it")
+        check_count(path, lines)
         return dict(enumerate(lines))
     names: dict[int, str] = {}
     for place, (line, pair) in enumerate(zip(lines, pairs, strict=True), start=1):
@@ -70,4 +84,5 @@ def read_names(path: Path) -> dict[int, str]:
             raise SourceError(f"{path}, line {place}: {line[:60]!r}; masks hold numbers up to {COUNT - 1}")
         if pair is not None and names.setdefault(int(pair[1]), pair[2]) != pair[2]:
             raise SourceError(f"{path}, line {place}: the number {int(pair[1])} is named twice; keep one")
+    check_count(path, names)
     return names

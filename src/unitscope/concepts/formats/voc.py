@@ -24,7 +24,8 @@ from unitscope.concepts.formats.label_maps import (
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.mat_masks import MAT_SUFFIX, MatFiles, find_scipy
+from unitscope.concepts.formats.mat_files import MAT_SUFFIX
+from unitscope.concepts.formats.mat_masks import MatFiles
 from unitscope.concepts.formats.pascal_parts import FOLDER, VOCABULARY, PartFiles
 from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
 from unitscope.concepts.formats.roots import find_root, note_root
@@ -76,8 +77,7 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     is no concept, and its pixels are unlabelled). 255 is void. Masks may have the colors of VOC's
     palette, or be MATLAB files with a `LabelMap` (Pascal-Context), or in Annotations_Part (Pascal-Part).
 
-    Raises `UsageError` where an option names nothing that exists, or SciPy is missing for MATLAB files,
-    `SourceError` where no picture has a mask.
+    Raises `UsageError` where an option names nothing that exists, `SourceError` where no picture has a mask.
     """
     background = read_choice("background", options.get("background", "yes"), ("yes", "no")) == "yes"
     root = find_root(place, lambda path: (path / IMAGES).is_dir(), f"{IMAGES}/ and {MASKS}/")
@@ -207,8 +207,6 @@ def _join(listing: Listing, masks: list[tuple[str, str]], members: _Members) -> 
 
 def _find_meaning(root: Path, masks: Path, given: str | None, background: bool, is_mat: bool) -> _Meaning:
     """What is in the masks of a folder."""
-    if is_mat:
-        find_scipy()
     if is_mat and masks.name == FOLDER:
         return _Meaning(PartFiles, VOCABULARY, ("unlabelled: what is no object and no part",))
     classes, texts = _find_classes(root, masks, given, background, is_mat)

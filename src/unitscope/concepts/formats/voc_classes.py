@@ -9,7 +9,7 @@ import numpy as np
 from unitscope.concepts.formats.color_masks import Color, ColorTable, voc_palette
 from unitscope.concepts.formats.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
-from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names
+from unitscope.concepts.formats.text_lists import check_count, read_lines, read_names, split_names
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 
@@ -120,6 +120,7 @@ def _read_labelmap(path: Path) -> dict[str, Color | None]:
             wanted = "wanted each name once, with a color of three numbers up to 255"
             raise SourceError(f"{path}: {match[0][:60]!r}; {wanted}")
         labels[match[1]] = (red, green, blue) if match[2] else None
+    check_count(path, labels)
     return labels
 
 

@@ -56,6 +56,7 @@ TEXT_LIMIT = 16_000_000
 """The longest label or JSON that is read, in bytes."""
 
 _SHOWN = 12
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +221,7 @@ def _open(
         left_out=tuple(left_out),
         wrong=samples.wrong,
         notes=tuple(notes),
+        content=f"masks {choice.masks}",  # which lie in the same files, whatever they are
     )
 
 
@@ -298,26 +300,20 @@ def _list_labels(samples: Samples, name: str, key: str, bar: Any) -> Iterator[An
         if member < 0:
             yield None
             continue
-        where = samples.where(sample, member)
         if samples.sizes[member] > TEXT_LIMIT:
+            where = samples.where(sample, member)
             raise SourceError(f"{where}: {samples.sizes[member]} bytes are no label; name another field")
         data = samples.load(sample, member)
-        yield _find_key(_read_json(data, where), key) if key else _read_text(data, where)
+        try:
+            yield _find_key(json.loads(data), key) if key else _read_text(data)
+        except (ValueError, RecursionError) as error:
+            where, reason = samples.where(sample, member), " ".join(str(error).split())[:80]
+            raise SourceError(f"{where}: cannot be read as a label ({reason}); name another field") from None
 
 
-def _read_text(data: bytes, where: str) -> int | str:
-    try:
-        text = data.decode("utf-8-sig").strip()
-    except UnicodeDecodeError:
-        raise SourceError(f"{where}: no number and no text; name another field") from None
-    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,15}", text) else text
-
-
-def _read_json(data: bytes, where: str) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{where}: cannot be read as JSON ({str(error)[:80]}); mend it") from None
+def _read_text(data: bytes) -> int | str:
+    text = data.decode("utf-8-sig").strip()
+    return int(text) if _NUMBER.fullmatch(text) else text
 
 
 def _find_key(data: Any, key: str) -> Any:

@@ -100,7 +100,7 @@ def test_the_truth_may_lie_elsewhere(tmp_path: Path) -> None:
     root = write_imagenet(tmp_path / "set")
     truth = (root / "LOC_val_solution.csv").rename(tmp_path / "truth.csv")
     with pytest.raises(
-        SourceError, match="what 4 pictures show is told by LOC_val_solution.csv or ILSVRC2012_val"
+        SourceError, match=r"what 4 pictures show is told by LOC_val_solution.csv or ILSVRC2012_val"
     ):
         open_concepts(f"imagenet:{root},split=val")
     assert list_shown(open_concepts(f"imagenet:{root},split=val,truth={truth}")) == SHOWN

@@ -230,7 +230,7 @@ def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSo
 def digest_files(root: Path, files: Iterable[str | Path], texts: Iterable[Path], head: str) -> str:
     """SHA-256 over `head`, the relative names and sizes of `files`, and the contents of `texts`."""
     digest, start = sha256(head.encode()), os.path.join(root, "")
-    for file in map(os.fspath, files):
+    for file in map(str, files):
         try:
             size = os.stat(file).st_size
         except OSError:

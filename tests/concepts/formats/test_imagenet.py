@@ -100,10 +100,12 @@ def test_the_truth_may_lie_elsewhere(tmp_path: Path) -> None:
     root = write_imagenet(tmp_path / "set")
     truth = (root / "LOC_val_solution.csv").rename(tmp_path / "truth.csv")
     with pytest.raises(
-        SourceError, match=r"no picture with a label was found .4 files left out, without a label"
+        SourceError, match=r"what 4 pictures show is told by LOC_val_solution.csv or ILSVRC2012_val"
     ):
         open_concepts(f"imagenet:{root},split=val")
     assert list_shown(open_concepts(f"imagenet:{root},split=val,truth={truth}")) == SHOWN
+    left_out = find_left_out(open_concepts(f"imagenet:{root}"))
+    assert [(one.reason, one.files) for one in left_out] == [("without a label", 5)]  # of test, too
 
 
 def test_pictures_without_truth_are_left_out(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ list of synsets in that order serves as well; one that is sorted by id is refuse
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
@@ -30,6 +31,7 @@ from unitscope.concepts.formats.whole_images import (
     list_part,
     split_stem,
 )
+from unitscope.errors import SourceError
 
 _BELOW = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC", "ILSVRC", "imagenet", "ILSVRC2012", "Data")
 _DEVKIT = ("", "ILSVRC2012_devkit_t12/data", "devkit/data", "data")
@@ -59,13 +61,16 @@ def open_imagenet(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     folders = [parts[split]] if split else [""]
     listings = [list_part(root, folder) for folder in folders]
     names = [name for listing in listings for name in listing.names]
-    ids = {name: _find_synset(name) for name in names if is_picture(name)}
+    ids = {name: _find_synset(name.rpartition("/")[0]) for name in names if is_picture(name)}
     truth_path = find_file(options["truth"], places[0]) if "truth" in options else _find(_TRUTHS, places)
     val = f"{parts['val']}/" if "val" in parts else None
     bare = [name for name, synset in ids.items() if not synset and val and name.startswith(val)]
     used = [] if synsets is None else [synsets.path]
+    if bare and len(bare) == len(ids) and truth_path is None:
+        lack = f"what {len(bare)} pictures show is told by {' or '.join(_TRUTHS)}, and there is none"
+        raise SourceError(f"{root / parts['val']}: {lack}; give it with truth=FILE")
     if bare and truth_path is not None:
-        meta = _read_first((_META,), [truth_path.parent, *places])
+        meta = None if truth_path.suffix == ".csv" else _read_first((_META,), [truth_path.parent, *places])
         truth = read_truth(truth_path, given, meta)
         ids |= {name: truth.find(split_stem(name)) for name in bare}
         used += [truth_path, *([meta.path] if meta else [])]
@@ -93,9 +98,10 @@ def _name_classes(found: set[str], synsets: Synsets | None) -> dict[str, str]:
     )
 
 
-def _find_synset(name: str) -> str:
-    """The synset whose folder a picture is in; nothing where it is in none."""
-    return next((part for part in reversed(name.split("/")[:-1]) if SYNSET.fullmatch(part)), "")
+@lru_cache(maxsize=4096)
+def _find_synset(folder: str) -> str:
+    """The synset that a folder holds; nothing where it holds none."""
+    return next((part for part in reversed(folder.split("/")) if SYNSET.fullmatch(part)), "")
 
 
 def _list_classes(root: Path, folders: Iterable[str]) -> set[str]:

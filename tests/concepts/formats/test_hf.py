@@ -95,6 +95,13 @@ def test_labels_alone(tmp_path: Path) -> None:
     assert [*source.keys] == ["train/0", "train/1", "train/3", "train/4"]
 
 
+def test_two_classes_of_one_name_stay_apart(tmp_path: Path) -> None:
+    features = {"label": {"_type": "ClassLabel", "names": ["crane", "cat", "crane"]}}
+    columns = {"image": (IMAGE, [picture(n) for n in range(3)]), "label": (pa.int64(), [0, 1, 2])}
+    pq.write_table(make_table(columns, features), tmp_path / "a.parquet")
+    assert count(open_concepts(f"hf:{tmp_path}")) == {"crane (0)": 1000, "cat": 1000, "crane (2)": 1000}
+
+
 def test_pictures_alone(tmp_path: Path) -> None:
     source = open_concepts(f"hf:{write_repository(tmp_path)},image=image,split=validation")
     assert (len(source), len(source.vocabulary)) == (1, 0)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,13 @@ def test_descriptions_that_are_no_json(tmp_path: Path, text: str) -> None:
     for place in ("id2label.json", "train/state.json", "dataset_dict.json"):
         (root / place).write_bytes(text.encode("utf-8", "surrogateescape"))
         assert (root / place).name in first_problem(f"hf:{root},void=255")
+
+
+@pytest.mark.parametrize("name", ["README.md", "id2label.json", "data/train-00000-of-00002.parquet"])
+def test_files_of_ten_gigabytes_of_nothing_are_not_read(tmp_path: Path, name: str) -> None:
+    root = write_repository(tmp_path)
+    os.truncate(root / name, 10_000_000_000)
+    assert Path(name).name in first_problem(f"hf:{root},void=255")
 
 
 CARDS = {

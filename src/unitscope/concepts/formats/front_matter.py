@@ -28,11 +28,14 @@ def read_front_matter(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     """Of the block between the first two lines of `---` in a file, the values of those keys that it has.
 
     Texts stay texts, numbers too. Empty where the file is missing or begins otherwise. Raises `SourceError`
-    naming file and line where a wanted part cannot be read.
+    naming file and line where a wanted part cannot be read, or the file is too large.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(SIZE_LIMIT).decode("utf-8-sig", "replace")
+        if path.stat().st_size > SIZE_LIMIT:
+            raise SourceError(
+                f"{path}: larger than {SIZE_LIMIT // 1_000_000} MB, which no card is; replace it"
+            )
+        text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
         return {}
     lines = text.splitlines()

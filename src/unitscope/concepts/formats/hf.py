@@ -8,6 +8,7 @@ is the picture; another one may be masks, whose numbers a list of classes names;
 A row without a picture, or without any label among labelled ones, is left out.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -126,8 +127,10 @@ class _Opening:
         kind = category or guess_category(column)
         place = f"{self.place}, column {column!r}"
         if self.columns[column].names:
-            names = enumerate(self.columns[column].names)
-            return find_in({number: words.find(name, kind) for number, name in names}, place)
+            names = self.columns[column].names
+            counts = Counter(names)  # two classes of one name, such as the crane and the crane, stay apart
+            called = [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)]
+            return find_in({number: words.find(name, kind) for number, name in enumerate(called)}, place)
         if known is None:
             return lambda text: words.find(str(text), kind)
         return find_listed(known, words, category, place)

@@ -41,6 +41,7 @@ from unitscope.errors import SourceError
 FILE_NAME = "classes.json"
 VOID_NAMES = frozenset({"void"})
 UNLABELLED_NAMES = frozenset({"unlabelled", "unlabeled", "none"})
+_LARGEST = 64_000_000
 _LAYER_KEYS = frozenset({"folder", "category", "classes", "void", "unlabelled"})
 
 
@@ -81,9 +82,13 @@ def read_classes(path: Path, category: str | None = None) -> ClassFile:
 def read_json(path: Path) -> Any:
     """The JSON in a file.
 
-    Raises `SourceError` naming the file and the line where it cannot be read.
+    Raises `SourceError` naming the file and the line where it cannot be read, or where it is too large.
     """
     try:
+        if path.stat().st_size > _LARGEST:
+            raise SourceError(
+                f"{path}: larger than {_LARGEST // 1_000_000} MB, which no such list is; replace it"
+            )
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise SourceError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None

@@ -5,11 +5,12 @@ Thrift's compact protocol (https://github.com/apache/thrift, doc/specs/thrift-co
 fields parquet.thrift of github.com/apache/parquet-format numbers.
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from unitscope.errors import SourceError
 
@@ -66,14 +67,21 @@ def read_footer(path: Path) -> tuple[Group, ...]:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
+def check_footer(path: Path, file: BinaryIO) -> int:
+    """The length of the footer of an opened file. Raises `SourceError` naming it where there can be none."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 8))
+    end = file.read(8)
+    length: int = struct.unpack("<I", end[:4])[0] if len(end) == 8 and end[4:] == _MARK else 0
+    if not 0 < length <= min(size - 8, _LIMIT):
+        raise SourceError(f"{path}: no whole parquet file (it has no footer); fetch it again")
+    return length
+
+
 @lru_cache(maxsize=2048)
 def _read(path: Path, size: int, changed: int) -> tuple[Group, ...]:
     with path.open("rb") as file:
-        file.seek(max(0, size - 8))
-        end = file.read(8)
-        length = struct.unpack("<I", end[:4])[0] if len(end) == 8 and end[4:] == _MARK else 0
-        if not 0 < length <= min(size - 8, _LIMIT):
-            raise SourceError(f"{path}: no whole parquet file (it has no footer); fetch it again")
+        length = check_footer(path, file)
         file.seek(size - 8 - length)
         footer = file.read(length)
     try:

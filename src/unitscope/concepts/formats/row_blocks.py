@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from unitscope.concepts.formats.arrow_streams import find_batches
-from unitscope.concepts.formats.parquet_footers import Group, find_largest_page, read_footer
+from unitscope.concepts.formats.parquet_footers import Group, check_footer, find_largest_page, read_footer
 from unitscope.concepts.segmented import Blocks
 from unitscope.errors import SourceError, UnitscopeError, missing_extra
 
@@ -70,7 +70,8 @@ def read_schema(path: Path) -> Any:
     """The names and types of the columns of a file. Raises `SourceError` naming it."""
     pa = load_arrow()
     if is_parquet(path):
-        with reading(path):
+        with reading(path), path.open("rb") as file:
+            check_footer(path, file)
             return pa.parquet.read_schema(path)
     find_batches(path)
     with reading(path):

@@ -458,7 +458,7 @@ def test_large_coordinates_are_kept(tmp_path: Path) -> None:
 
 WITHOUT = """
 import sys
-sys.modules.update({"pycocotools": None, "ijson": None})
+sys.modules["pycocotools"] = None
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import UnitscopeError
 try:

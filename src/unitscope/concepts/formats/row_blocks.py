@@ -241,7 +241,8 @@ class _Reader:
             if cursor is None or cursor.place != (number, place) or cursor.next > first:
                 cursor = _Cursor(path, file, self.columns, (number, place))
             batches = list(cursor.take(first, rows))
-            self.cursor = cursor
+            # At the end of a row group what it holds of the file's pages is given back.
+            self.cursor = cursor if cursor.next < cursor.rows else None
             if sum(batch.num_rows for batch in batches) != rows:
                 raise SourceError(f"{path}: a row group has other rows than it says; fetch or save it again")
             return _check(load_arrow().Table.from_batches(batches), self.columns, path)
@@ -286,6 +287,7 @@ class _Cursor:
     def __init__(self, path: Path, file: Any, columns: tuple[str, ...], place: tuple[int, int]) -> None:
         self.path, self.place, self.next = path, place, 0
         group = read_footer(path)[place[1]]
+        self.rows = group.rows
         _, batch = _measure(group, columns, path)
         chunks = [chunk for chunk in group.chunks if _is_of(chunk.path, columns)]
         largest = max((find_largest_page(path, chunk) for chunk in chunks), default=0)

@@ -30,6 +30,7 @@ from sets.hf import (
 )
 from unitscope.concepts.formats import row_blocks
 from unitscope.concepts.formats.front_matter import read_front_matter
+from unitscope.concepts.formats.parquet_footers import read_footer
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UnitscopeError
@@ -213,6 +214,32 @@ def test_rows_that_unpack_to_too_much_are_refused_before_they_are(
     table = make_table({"image": (pa.binary(), [picture(0)["bytes"] + b"\0" * 50_000] * 1000)})
     pq.write_table(table, tmp_path / "set" / "rows.parquet", use_dictionary=True)
     assert "rows 0 to 4 of row group 0 unpack to" in first_problem(f"hf:{tmp_path}/set,image=image")
+
+
+def test_a_footer_that_says_less_than_its_pages_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_blocks, "ROW_BYTES", 100_000)
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 100_000)
+    path = tmp_path / "bomb.parquet"
+    table = make_table({"image": (pa.binary(), [b"\0" * 1_000_000])})
+    pq.write_table(table, path, compression="zstd", use_dictionary=False, write_statistics=False)
+    data = path.read_bytes()
+    said, less = (encode_number(number) for number in (read_footer(path)[0].chunks[0].unpacked, 50_000))
+    end = data.rindex(b"PAR1") - 4 - int.from_bytes(data[-8:-4], "little")
+    assert len(said) == len(less)
+    footer = data[end:].replace(said, less)
+    path.write_bytes(data[:end] + footer)
+    assert "a page of it unpacks to 1 MB" in first_problem(f"hf:{path},image=image")
+
+
+def encode_number(number: int) -> bytes:
+    """As footers of parquet have it: twice the number, seven bits a byte, the eighth in all but the last."""
+    coded, number = [], 2 * number
+    while number > 127:
+        coded.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*coded, number])
 
 
 STATES: dict[str, tuple[str, Any, str]] = {

@@ -7,6 +7,7 @@ fields parquet.thrift of github.com/apache/parquet-format numbers.
 
 import os
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,7 @@ _META, _ENCODINGS, _PATH, _UNPACKED, _PACKED, _DATA, _DICTIONARY, _STATISTICS, _
     12,
     3,
 )
+_VALUES = 5
 _PAGE_UNPACKED, _PAGE_PACKED = 2, 3
 _PAGE_HEADER = 1 << 12
 
@@ -86,37 +88,45 @@ def _read(path: Path, size: int, changed: int) -> tuple[Group, ...]:
         footer = file.read(length)
     try:
         groups = _Reader(footer).read_struct()[_GROUPS]
-        return tuple(
-            Group(_whole(group[_ROWS]), tuple(_condense(chunk[_META]) for chunk in group[_COLUMNS]))
-            for group in groups
-        )
+        return tuple(_condense_group(group) for group in groups)
     except (LookupError, TypeError, ValueError, AttributeError, struct.error):
         raise SourceError(f"{path}: no whole parquet file (its footer is damaged); fetch it again") from None
 
 
-def find_largest_page(path: Path, chunk: Chunk) -> int:
-    """The bytes that the largest page of a chunk unpacks to, as the headers of its pages say.
+def _condense_group(group: dict[int, Any]) -> Group:
+    rows, metas = _whole(group[_ROWS]), [chunk[_META] for chunk in group[_COLUMNS]]
+    if any(_whole(meta[_VALUES]) < rows for meta in metas):
+        raise ValueError("fewer values than rows")
+    return Group(rows, tuple(map(_condense, metas)))
 
-    A footer may say less. Raises `SourceError` naming the file where they cannot be read.
+
+def find_largest_page(path: Path, chunk: Chunk) -> int:
+    """The bytes of the largest page of a chunk, as stored or unpacked, as the headers of its pages say.
+
+    A footer may say less. What cannot be read ends the search, since old writers are wrong about where a
+    chunk ends. Raises `SourceError` naming the file where it cannot be opened.
     """
     largest, place, end = 0, chunk.offset, chunk.offset + chunk.packed
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, suppress(LookupError, TypeError, ValueError, struct.error):
             while place < end:
-                file.seek(place)
-                # What is known of the values in a page may make its header long.
-                reader = _Reader(file.read(min(_PAGE_HEADER, end - place)))
-                try:
-                    page = reader.read_struct()
-                except (LookupError, ValueError):
-                    file.seek(place)
-                    reader = _Reader(file.read(min(_LIMIT, end - place)))
-                    page = reader.read_struct()
-                largest = max(largest, _whole(page[_PAGE_UNPACKED]))
-                place += reader.place + _whole(page[_PAGE_PACKED])
-    except (OSError, LookupError, TypeError, ValueError, OverflowError, struct.error):
-        raise SourceError(f"{path}: the pages of {chunk.path!r} are damaged; fetch it again") from None
+                page, length = _read_page(file, place, end - place)
+                packed = _whole(page[_PAGE_PACKED])
+                largest = max(largest, packed, _whole(page[_PAGE_UNPACKED]))
+                place += length + packed
+    except (OSError, OverflowError) as error:
+        raise SourceError(f"{path}: the pages of {chunk.path!r} cannot be read ({error})") from None
     return largest
+
+
+def _read_page(file: BinaryIO, place: int, most: int) -> tuple[dict[int, Any], int]:
+    """The header of a page and its length; what is known of the values in a page may make it long."""
+    for size in (_PAGE_HEADER, _LIMIT):
+        file.seek(place)
+        reader = _Reader(file.read(min(size, most)))
+        with suppress(LookupError, ValueError):
+            return reader.read_struct(), reader.place
+    raise ValueError("no header of a page")
 
 
 def _condense(meta: dict[int, Any]) -> Chunk:

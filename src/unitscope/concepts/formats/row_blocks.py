@@ -23,8 +23,8 @@ ROW_BYTES = 256_000_000
 """The largest row that is read."""
 RATIO = 100
 """How many bytes may come out of one, where there are more than `ROW_BYTES`: pictures hardly shrink."""
-ROW_LIMIT = 100_000_000
-"""So many rows a file may claim to have."""
+ROW_LIMIT = 20_000_000
+"""So many rows all files together may claim to have."""
 
 _KEPT = 2
 _BUFFER = 1 << 20
@@ -98,10 +98,10 @@ def find_blocks(files: Sequence[Path], columns: Sequence[str]) -> BlockTable:
         else:
             found += [(number, batch.offset, 0, batch.rows) for batch in find_batches(path)]
     table = np.array(found, np.int64).reshape(-1, 4)
-    claimed = np.bincount(table[:, 0], table[:, 3], len(files)) if len(table) else np.zeros(0)
-    if (claimed > ROW_LIMIT).any():
+    claimed = np.bincount(table[:, 0], table[:, 3], len(files)) if len(table) else np.zeros(1)
+    if claimed.sum() > ROW_LIMIT:
         number = int(claimed.argmax())
-        raise SourceError(f"{files[number]}: claims to have {claimed[number]:.0f} rows; save it again")
+        raise SourceError(f"{files[number]}: claims to have {claimed[number]:.0f} rows; open fewer files")
     return table[table[:, 3] > 0]
 
 

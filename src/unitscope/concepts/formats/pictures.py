@@ -308,11 +308,9 @@ def decode_colors(data: bytes, name: str) -> UInt8[np.ndarray, "row column 3"]:
 
 def _read_colors(path: Stored) -> UInt8[np.ndarray, "row column 3"]:
     with opened(path) as picture:
-        if picture.mode not in ("RGB", "RGBA") or picture.format == "JPEG":
-            found = "JPEG, which keeps no exact colors" if picture.format == "JPEG" else picture.mode
-            raise SourceError(
-                f"{path}: wanted a mask in RGB colors, this one is {found}; store it as RGB PNG"
-            )
+        if picture.mode not in ("RGB", "RGBA") or picture.format not in _MASK_FORMATS:
+            found = f"this one is {picture.mode} in {picture.format}"
+            raise SourceError(f"{path}: wanted a mask in RGB colors, {found}; store it as RGB PNG")
         return np.asarray(picture)[..., :3]
 
 
@@ -325,7 +323,8 @@ def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray,
     with opened(path) as picture:
         if indexed and picture.mode not in ("RGB", "RGBA"):
             return None
-        if picture.format == "JPEG" or picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+        exact = picture.format in _MASK_FORMATS
+        if not exact or picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
             found = f"colors of {picture.mode} in {picture.format} are not exact"
             raise SourceError(f"{path}: {found}; store the mask as an RGB or palette PNG of 8 bits")
         channels = np.asarray(picture.convert("RGB")).astype(np.uint32)

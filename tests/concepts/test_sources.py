@@ -54,7 +54,7 @@ def test_broden_opens_by_its_text(tmp_path: Path) -> None:
         ("segmenter:zoo:segmenter", "'segmenter:zoo:segmenter' is no source of concepts"),
         (
             "folder:DIR,colour=red",
-            "folder has no option 'colour'; it has category, split, masks, bare, list, names, limit, shuffle",
+            "folder has no option 'colour'; it has category, split, masks, bare, list, names, exif",
         ),
         (
             "broden:DIR,category=x",

@@ -66,13 +66,13 @@ def find_left_out(source: ConceptSource) -> tuple[LeftOut, ...]:
 def find_notes(source: ConceptSource) -> tuple[str, ...]:
     """What the source, or the one that it is made from, says in words: which pixels are void, for example.
 
-    Layers of labels may have `notes` too, of what they met so far.
+    Its pictures and layers of labels may have `notes` too, of what they met so far.
     """
     for one in walk(source):
         notes = getattr(one, "notes", None)
         if notes is not None:
-            layers = getattr(one, "layers", ())
-            return (*notes, *(note for layer in layers for note in getattr(layer, "notes", ())))
+            parts = (getattr(one, "pictures", None), *getattr(one, "layers", ()))
+            return (*notes, *(note for part in parts for note in getattr(part, "notes", ())))
     return ()
 
 

@@ -128,13 +128,19 @@ def check_source(source: ConceptSource | str) -> Report:
     counts, keys, problems = _Counts(opened.vocabulary), getattr(opened, "keys", None), []
     for index in tqdm(range(len(opened)), desc="checking", unit="image", disable=None):
         try:
-            example = opened[index]
+            example: object = opened[index]
         except UnitscopeError as error:
             key = f"image {index}" if keys is None else str(keys[index])
             problems.append(Problem(key, str(error)))
             continue
+        if not isinstance(example, Example):
+            problems.append(Problem(f"image {index}", f"it is a {type(example).__name__}, no Example"))
+            continue
         problems += [Problem(example.key, message) for message in counts.add(example)]
     problems += [Problem(*found) for found in getattr(opened, "audit", tuple)()]
+    if counts.readable and not counts.labelled and len(opened.vocabulary):
+        lack = "not one pixel or image has a label: all are void or unlabelled"
+        problems.append(Problem(source_spec(opened), lack))
     return Report(
         source_spec(opened),
         source_digest(opened),
@@ -175,10 +181,7 @@ class _Counts:
         pixels[0] = 0
         coverage = pixels / max(example.planes[:1].size, 1)
         for number in example.ids:
-            if not 0 < number < len(pixels):
-                yield f"the label {number} is out of range"
-            else:
-                coverage[number] += 1
+            coverage[number] += 1
         present = np.flatnonzero(coverage)
         self.images[present] += 1
         self.coverage[present] += coverage[present]
@@ -188,5 +191,3 @@ class _Counts:
             yield f"the label {unknown[0]} is not in the vocabulary"
         if example.void is not None:
             self.void += float(example.void.mean())
-            if len(example.planes) and example.void.shape != example.planes.shape[1:]:
-                yield f"the void mask is {example.void.shape}, the labels are {example.planes.shape[1:]}"

@@ -16,8 +16,8 @@ from unitscope.plugins import SOURCES, Kind, find_kind, say_kinds
 def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> ConceptSource:
     """The source that a text names, of all that need no network.
 
-    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in]`: `open_folder`; with `list=FILE`
-      `formats.listed.open_listed`
+    - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in][,exif=stored][,background=COLOR]
+      [,range=LOW-HIGH]`: `open_folder`; with `list=FILE` `formats.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - published sets, as `KINDS` lists them
     - `FILE.py:FACTORY[,option=value]`: what a function of yours returns (`unitscope.concepts.own_source`)
@@ -93,9 +93,10 @@ _FORMATS = "unitscope.concepts.formats"
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
         _open_folder,
-        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,bare=in]",
+        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,bare=in,exif=stored"
+        ",background=COLOR,range=LOW-HIGH]",
         "images with masks, in folders named by what they show, or in a list",
-        ("category", "split", "masks", "bare", "list", "names"),
+        ("category", "split", "masks", "bare", "list", "names", "exif", "background", "range"),
     ),
     "broden": Kind(
         _open_broden,

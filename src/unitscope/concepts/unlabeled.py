@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from unitscope.axes import LARGEST, Picture
-from unitscope.concepts.formats.pictures import read_image, turn_to_rgb
+from unitscope.concepts.formats.decoding import turn_picture
+from unitscope.concepts.formats.pictures import read_image
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -60,7 +61,10 @@ def _read(picture: object, key: str) -> Picture:
     if isinstance(picture, str | Path):
         return read_image(Path(picture))
     if isinstance(picture, Image.Image):
-        return turn_to_rgb(picture)
+        try:
+            return turn_picture(picture)[0]
+        except SourceError as error:
+            raise SourceError(f"{key}: {error}") from None
     found = type(picture).__name__
     if isinstance(picture, np.ndarray):
         if picture.dtype == np.uint8 and picture.shape[2:] == (3,) and picture.size:

@@ -16,6 +16,9 @@ CATEGORIES = ("object", "part", "scene", "material", "texture", "color")
 SUFFIXES = {"scene": "-s", "color": "-c"}
 """What Broden appends to names, so that the scene `street-s` is not the object `street`."""
 
+_PIXELS = frozenset(map(np.dtype, (np.uint8, np.uint16, np.float32)))
+_IDS, _TRUTH = np.dtype(np.uint16), np.dtype(bool)
+
 MAX_ID = 65_534
 """The largest id; the one after it is taken where void pixels are coded."""
 
@@ -154,6 +157,13 @@ class Example:
     image's: Broden stores labels at half size; zero planes where only the image is labelled); `ids` are
     concepts of the whole image; `void` marks pixels whose truth is unknown and which are counted nowhere, at
     the size of the planes.
+
+    Raises `SourceError` for anything else, so that a source of your own is told by its first example; no
+    pixel is looked at for it.
+
+    >>> Example("a.png", np.zeros((2, 2, 3), np.uint8), ids=(0,))
+    Traceback (most recent call last):
+    unitscope.errors.SourceError: a.png: its ids hold 0; wanted whole numbers from 1 to 65534, ids of concepts
     """
 
     key: str
@@ -161,6 +171,65 @@ class Example:
     planes: Planes = field(default_factory=no_planes)
     ids: tuple[int, ...] = ()
     void: Void | None = None
+
+    def __post_init__(self) -> None:
+        image, planes, void = self.image, self.planes, self.void
+        if not isinstance(self.key, str):
+            raise SourceError(f"an example has the key {self.key!r}; wanted a text, such as its file's name")
+        if (
+            not isinstance(image, np.ndarray)
+            or image.ndim != 3
+            or image.dtype not in _PIXELS
+            or not image.size
+        ):
+            wanted = "uint8[y, x, 3] in RGB, or uint8, uint16 or float32[y, x, band] of other bands"
+            raise SourceError(f"{self.key}: its image is {_describe(image)}; wanted {wanted}")
+        if not isinstance(planes, np.ndarray) or planes.ndim != 3 or planes.dtype != _IDS:
+            wanted = "uint16[plane, row, column] of concept ids, 0 where there is none"
+            raise SourceError(f"{self.key}: its planes are {_describe(planes)}; wanted {wanted}")
+        if type(self.ids) is not tuple:
+            raise SourceError(f"{self.key}: its ids are {self.ids!r}; wanted a tuple of concept ids")
+        for one in self.ids:
+            if type(one) is not int or not 0 < one <= MAX_ID:
+                wanted = f"whole numbers from 1 to {MAX_ID}, ids of concepts"
+                raise SourceError(f"{self.key}: its ids hold {one!r}; wanted {wanted}")
+        if void is None:
+            return
+        if not isinstance(void, np.ndarray) or void.ndim != 2 or void.dtype != _TRUTH:
+            wanted = "bool[row, column], true where nothing is known"
+            raise SourceError(f"{self.key}: its void mask is {_describe(void)}; wanted {wanted}")
+        if planes.shape[0] and void.shape != planes.shape[1:]:
+            sizes = f"its void mask is {void.shape}, its labels are {planes.shape[1:]}"
+            raise SourceError(f"{self.key}: {sizes}; make them the same size")
+
+
+def check_first(source: object) -> None:
+    """Reads the first example of a source that nobody opened by a text, which is the user's own.
+
+    Raises `UsageError` where it is no source, `SourceError` where what it gives is no `Example`.
+
+    >>> check_first([np.zeros((2, 2, 3), np.uint8)])
+    Traceback (most recent call last):
+    unitscope.errors.UsageError: the source is a list without vocabulary; wanted an object with a...
+    """
+    if not isinstance(source, ConceptSource):
+        lack = [name for name in ("vocabulary", "__len__", "__getitem__") if not hasattr(source, name)]
+        found = f"the source is a {type(source).__name__} without {', '.join(lack)}"
+        raise UsageError(f"{found}; wanted an object with a vocabulary, a length, and an Example by index")
+    vocabulary: object = source.vocabulary
+    if not isinstance(vocabulary, Vocabulary):
+        raise SourceError(f"the source's vocabulary is {_describe(vocabulary)}; wanted a Vocabulary")
+    if len(source) and not hasattr(source, "spec"):
+        first: object = source[0]
+        if not isinstance(first, Example):
+            wanted = "unitscope.Example(key, image, planes, ids, void)"
+            raise SourceError(f"the source's first example is {_describe(first)}; wanted {wanted}")
+
+
+def _describe(found: object) -> str:
+    if isinstance(found, np.ndarray):
+        return f"{found.dtype} of shape {found.shape}"
+    return "nothing" if found is None else f"a {type(found).__name__}"
 
 
 @runtime_checkable

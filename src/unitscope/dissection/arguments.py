@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.concepts.vocabulary import ConceptSource, check_first
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.network import Network
 from unitscope.statistics.annotations import MAX_CATEGORIES
@@ -14,7 +14,11 @@ Fit = Literal["stretch", "crop"]
 
 
 def check_concepts(source: ConceptSource) -> None:
-    """Raises `SourceError` where a source has no concepts, or more categories than can be counted."""
+    """Raises `SourceError` where a source has no concepts, or more categories than can be counted.
+
+    Raises also what `check_first` raises.
+    """
+    check_first(source)
     if not len(source.vocabulary):
         raise SourceError("the source has no concepts, only images; give it masks, or folders named by label")
     categories = len(source.vocabulary.categories)

@@ -10,6 +10,7 @@ from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import name_pairs
 from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
+from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.overlap import Evidence, Overlap, Resampling, measure_overlap
 from unitscope.statistics.scan import Scan, ScanPlan
@@ -27,10 +28,16 @@ def name_layers(
 ) -> dict[str, LayerDissection]:
     """Every unit of every layer with its label, and with `draws` its confidence.
 
-    `pairs` name the units of their layers instead, where they are given.
+    `pairs` name the units of their layers instead, where they are given. Raises `SourceError` where no image
+    has a label.
     """
-    index = LabelIndex(scan.annotations, vocabulary)
     areas = scan.annotations.concept_pixels(vocabulary.size)
+    if not areas.any():
+        some = ", ".join(list(scan.keys.values())[:2])
+        seen = f"not one of {len(scan.keys)} images ({some}, ...) has a label"
+        advice = "all is void or unlabelled; look into it with `unitscope concepts check`"
+        raise SourceError(f"{seen} of the {len(vocabulary)} concepts: {advice}")
+    index = LabelIndex(scan.annotations, vocabulary)
     named = {}
     with open_threads(threads) as pool:
         for layer, tail in plan.tails.items():

@@ -198,9 +198,9 @@ def _valid_planes(
     strange = {beyond, *example.ids}
     strange |= set(np.flatnonzero((areas > 0) & (vocabulary.category_index < 0)).tolist())
     unknown = sorted(identity for identity in strange - {0} if identity not in vocabulary)
-    if unknown or 0 in example.ids:
+    if unknown:
         raise SourceError(
-            f"{example.key}: label {unknown[0] if unknown else 0} is not in the vocabulary, whose ids end at "
+            f"{example.key}: label {unknown[0]} is not in the vocabulary, whose ids end at "
             f"{vocabulary.size - 1}; check the source with `unitscope concepts check`"
         )
     return planes, coded, areas

@@ -137,6 +137,20 @@ def test_images_alone_have_no_concepts(tmp_path: Path) -> None:
     assert (flat[0].key, flat[0].ids, len(flat.vocabulary)) == ("b.bmp", (), 0)
 
 
+def test_folders_in_images_label_whole_images_too(tmp_path: Path) -> None:
+    for name in (
+        "images/train/dotted/a.png",
+        "images/val/dotted/a.png",
+        "images/striped/b.png",
+        "images/c.png",
+    ):
+        write_image(tmp_path / name)
+    source = open_folder(tmp_path, category="texture")
+    assert named(source) == {"dotted": 1, "striped": 2}
+    assert [source[i].ids for i in range(3)] == [(2,), (1,), (1,)]
+    assert source.left_out == (LeftOut("without a label", 1, ("images/c.png",)),)
+
+
 def test_folder_names_label_whole_images(tmp_path: Path) -> None:
     for name in ("street/b.png", "kitchen/a.jpg", "street/c.webp", "loose.png", ".hidden/x.png"):
         write_image(tmp_path / name)
@@ -170,13 +184,6 @@ def test_a_split_keeps_the_images_it_lists(tmp_path: Path) -> None:
         open_folder(tmp_path, split="val")
     with pytest.raises(SourceError, match="lists none"):
         open_folder(tmp_path, split="none")
-
-
-def test_the_exif_orientation_is_not_applied(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[274] = 6
-    Image.new("RGB", (8, 4)).save(tmp_path / "a.jpg", exif=exif)
-    assert open_folder(tmp_path)[0].image.shape == (4, 8, 3)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "I;16", "CMYK"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from unitscope.concepts.formats.annotated import keep_pictures
 from unitscope.concepts.formats.folders import open_folder
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
@@ -222,10 +223,12 @@ def test_what_cannot_be_learned_is_told(tmp_path):
     with pytest.raises(SourceError, match="3 of the 3 pictures to train on have masks; wanted 4"):
         read_masked(open_folder(root))
     root = write_shapes(tmp_path / "bare")
-    for mask in (root / "masks").iterdir():
-        mask.unlink()
-    with pytest.raises(SourceError, match="0 of the 12 pictures"):
-        read_masked(open_folder(root))
+    for number in range(1, 12):
+        (root / "masks" / f"{number}.png").unlink()
+    bare = open_folder(root, bare="in")
+    bare = keep_pictures(bare, [place for place, key in enumerate(bare.keys) if key != "0.png"])
+    with pytest.raises(SourceError, match="0 of the 11 pictures"):
+        read_masked(bare)
     root = write_shapes(tmp_path / "one")
     for mask in (root / "masks").iterdir():
         Image.fromarray(np.ones_like(np.asarray(Image.open(mask)))).save(mask)
@@ -233,12 +236,14 @@ def test_what_cannot_be_learned_is_told(tmp_path):
         read_masked(open_folder(root))
     root = write_shapes(tmp_path / "sizes")
     Image.new("L", (9, 9)).save(root / "masks" / "5.png")
-    with pytest.raises(SourceError, match=r"the mask is 9x9 pixels, its image 5\.png is 80x60"):
+    with pytest.raises(
+        SourceError, match=r"5\.png: the picture is 80x60 pixels, its labels 9x9 in .*masks/5"
+    ):
         read_masked(open_folder(root))
     with pytest.raises(UsageError, match="0 steps"):
         train_parser(open_folder(root), tmp_path / "run", steps=0)
-    with pytest.raises(SourceError, match="none of the 12 pictures to measure on"):
-        grade_parser(_untrained(), open_folder(tmp_path / "bare"))
+    with pytest.raises(SourceError, match="none of the 11 pictures to measure on"):
+        grade_parser(_untrained(), bare)
 
 
 def _untrained():

@@ -16,9 +16,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from unitscope.axes import Picture, Planes, Void
+from unitscope.concepts.formats.decoding import Decoding
 from unitscope.concepts.formats.mask_values import MaskValues
-from unitscope.concepts.formats.pictures import read_image, read_mask
-from unitscope.concepts.left_out import LeftOut
+from unitscope.concepts.formats.pictures import read_mask, read_turned
+from unitscope.concepts.left_out import EXAMPLES, LeftOut
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
 
@@ -28,10 +29,14 @@ PLACES = ("masks", "annotations")
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What is known of one picture's pixels: uint16[plane, y, x] of concept ids, bool[y, x] of void ones."""
+    """What is known of one picture's pixels: uint16[plane, y, x] of concept ids, bool[y, x] of void ones.
+
+    `origin` is the file that says so, for messages.
+    """
 
     planes: Planes
     void: Void | None = None
+    origin: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -64,7 +69,7 @@ class Pictures(Protocol):
     def read(self, index: int, size: tuple[int, int] | None, /) -> Picture:
         """The picture, decoded; `size` is (height, width) of its labels, where pixels are labelled.
 
-        Raises `SourceError` where it cannot be read or has another size.
+        Raises `SourceError` where it cannot be read.
         """
 
     def list_files(self) -> Iterable[Path]:
@@ -73,28 +78,46 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PictureFiles:
-    """Pictures that are files of their own; `keys` are their paths below `root`."""
+    """Pictures that are files of their own; `keys` are their paths below `root`.
+
+    `decoding` says what becomes of them where their files leave a choice; as it is, none is turned. `met` has
+    what was done to those that were read so far, and to which.
+    """
 
     root: Path
     keys: tuple[str, ...]
+    decoding: Decoding = Decoding()  # noqa: RUF009 - frozen
+    met: dict[str, dict[str, None]] = field(default_factory=dict, init=False, repr=False)
 
     def read(self, index: int, size: tuple[int, int] | None) -> Picture:
-        """The picture in its stored pixels. Raises `SourceError` as `read_image` does, or for the size."""
-        path = self.root / self.keys[index]
-        image = read_image(path)
-        check_size(path, image, size)
+        """The picture, decoded. Raises `SourceError` as `read_image` does."""
+        key = self.keys[index]
+        path = self.root / key
+        image, done = read_turned(path, self.decoding, size)
+        for what in done:
+            self.met.setdefault(what, {})[key] = None
         return image
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to pictures that were read so far, a line each."""
+        lines = []
+        for what, keys in sorted(self.met.items()):
+            some = ", ".join([*list(keys)[:EXAMPLES], *(["..."] if len(keys) > EXAMPLES else [])])
+            lines.append(f"{len(keys)} {'picture' if len(keys) == 1 else 'pictures'} {what}: {some}")
+        return tuple(lines)
 
     def list_files(self) -> Iterator[Path]:
         """One file a picture."""
         return (self.root / key for key in self.keys)
 
 
-def check_size(path: object, image: Picture, size: tuple[int, int] | None) -> None:
+def check_size(path: object, image: Picture, size: tuple[int, int] | None, origin: str = "") -> None:
     """Raises `SourceError` where a picture has not the size of its labels, which is (height, width)."""
     if size is not None and image.shape[:2] != size:
         found = f"the picture is {image.shape[1]}x{image.shape[0]} pixels, its labels {size[1]}x{size[0]}"
-        raise SourceError(f"{path}: {found}; make them the same size")
+        of = f" in {origin}" if origin else ""
+        raise SourceError(f"{path}: {found}{of}; make them the same size")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +135,7 @@ class MaskFiles:
             return None
         path = self.root / name
         numbers = read_mask(path)
-        return Labels(*self.values.label(numbers, path))
+        return Labels(*self.values.label(numbers, path), str(path))
 
     def list_files(self) -> Iterator[Path]:
         """One file a mask."""
@@ -157,7 +180,11 @@ class AnnotatedSource:
         if len(sizes) > 1:
             spelled = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
             raise SourceError(f"{key}: its labels are of several sizes, {spelled}; make them the same")
-        image = self.pictures.read(index, next(iter(sizes), None))
+        size = next(iter(sizes), None)
+        image = self.pictures.read(index, size)
+        if size is not None:
+            path = self.pictures.root / key if isinstance(self.pictures, PictureFiles) else key
+            check_size(path, image, size, " and ".join(filter(None, (labels.origin for labels in found))))
         whole = self.labels[index] if self.labels else ()
         if not found:
             return Example(key, image, ids=whole)
@@ -225,6 +252,12 @@ def keep_pictures(source: AnnotatedSource, places: Sequence[int]) -> AnnotatedSo
     keys = tuple(source.pictures.keys[place] for place in places)
     labels = tuple(source.labels[place] for place in places) if source.labels else ()
     return replace(source, pictures=replace(source.pictures, keys=keys), labels=labels)
+
+
+def decode_by(source: AnnotatedSource, decoding: Decoding) -> AnnotatedSource:
+    """The same source with its pictures, which are files, decoded by other choices."""
+    assert isinstance(source.pictures, PictureFiles)
+    return replace(source, pictures=replace(source.pictures, decoding=decoding))
 
 
 def digest_files(root: Path, files: Iterable[str | Path], texts: Iterable[Path], head: str) -> str:

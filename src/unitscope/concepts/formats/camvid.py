@@ -13,7 +13,6 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, MaskFiles, PictureFiles
 from unitscope.concepts.formats.color_masks import ColorFiles, ColorTable, read_color_names
-from unitscope.concepts.formats.folders import NO_PICTURE
 from unitscope.concepts.formats.label_maps import (
     MISSING,
     OTHER_SPLIT,
@@ -25,6 +24,7 @@ from unitscope.concepts.formats.label_maps import (
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
 from unitscope.concepts.formats.roots import find_root, note_root

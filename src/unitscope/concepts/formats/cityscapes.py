@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
-from unitscope.concepts.formats.folders import NO_PICTURE, UNLABELLED
 from unitscope.concepts.formats.label_maps import (
     OTHER_FORM,
     OTHER_SPLIT,
@@ -23,6 +22,7 @@ from unitscope.concepts.formats.label_maps import (
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.mask_matches import NO_PICTURE, UNLABELLED
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.roots import find_root, note_root

@@ -17,22 +17,37 @@ An image without any label among labelled ones (without a mask, or outside the n
 Network Dissection leaves such images out of Broden (section 2.1 of its CVPR text): what nobody has looked at
 is not known to lack the concept. `bare=in` takes it in, as an image without any of the concepts.
 
-Images may be .jpg, .jpeg, .png, .webp, .bmp, .tif or .tiff; in a folder without such also .npy, arrays of
-(y, x, band). TIFF files may have any number of bands. All other files are counted.
+Images are .jpg (.jpeg, .jpe, .jfif), .png, .webp, .gif, .bmp, .tif (.tiff) or .ppm (.pgm, .pbm, .pnm); in a
+folder without such also .npy, arrays of (y, x, band). TIFF files may have any number of bands. How they are
+turned, put on a background, and scaled is described in `unitscope.concepts.formats.decoding`. All other files
+are counted.
 """
 
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles, keep_pictures
-from unitscope.concepts.formats.bands import ARRAY_SUFFIX
+from unitscope.concepts.formats.annotated import (
+    AnnotatedSource,
+    MaskFiles,
+    PictureFiles,
+    decode_by,
+    keep_pictures,
+)
+from unitscope.concepts.formats.decoding import read_decoding
+from unitscope.concepts.formats.folder_names import name_folder
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.mask_classes import FILE_NAME, ClassFile, read_classes, read_json
-from unitscope.concepts.formats.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES, looks_like_mask
+from unitscope.concepts.formats.mask_looks import find_masks
+from unitscope.concepts.formats.mask_matches import (
+    NO_PICTURE,
+    UNLABELLED,
+    WRONG,
+    choose_images,
+    explain_lack,
+    match_masks,
+)
 from unitscope.concepts.formats.published import recognize
 from unitscope.concepts.left_out import count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -40,34 +55,6 @@ from unitscope.errors import SourceError, UsageError
 
 SPLITS_FILE = "splits.json"
 BARE = ("out", "in")
-
-NO_PICTURE = "neither a picture nor a mask"
-UNLABELLED = "without a label"
-UNMATCHED = "a mask without a picture of its name"
-DOUBLED = "pictures that share a mask's name"
-SECOND = "several masks for one picture"
-
-_PARTS = re.compile(
-    r"(train|val|test)\d*|training|validation|testing|valid|dev|trainval|images?|imgs?|pictures|photos|jpegimages"
-    r"|leftimg8bit|data|dataset|all",
-    re.IGNORECASE,
-)
-"""Names of folders that say which part of a data set lies there, and nothing about what pictures show."""
-_MASKS = re.compile(
-    r"masks?|labels?|annotations?|.*annot|gt|gtfine|gtcoarse|ground_?truth|segmentation.*|stuffthingmaps.*",
-    re.IGNORECASE,
-)
-"""Names of folders that hold masks."""
-_LOOKED_AT = 6
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """Pictures with their masks, and pairs of reason and file of all that fits nothing."""
-
-    images: list[str]
-    masks: list[dict[str, str]]
-    left_out: list[tuple[str, str]]
 
 
 def open_folder(
@@ -77,6 +64,9 @@ def open_folder(
     split: str | None = None,
     masks: str | Path | None = None,
     bare: str = "out",
+    exif: str = "upright",
+    background: str = "white",
+    range: str | None = None,
 ) -> AnnotatedSource:
     """A folder of images, with masks or with folder names as labels.
 
@@ -85,9 +75,14 @@ def open_folder(
     of the two; `classes.json` and `splits.json` lie in the folder that holds both. `bare` says whether images
     without any label are left "out" or taken "in".
 
+    Pictures are turned as their EXIF orientation says where labels of pixels have that size alone; where
+    both have one size, or only whole images are labelled, `exif` says so: "upright" or "stored". Transparent
+    pixels are put on the `background`: "white", "black" or a color such as "336699". `range` are the numbers
+    of black and white, such as "0-4095", in pictures whose files do not say them, or "full".
+
     Raises `SourceError` where there is no image, no mask belongs to one, `classes.json` is missing or wrong,
     or masks would be taken for pictures; `UsageError` where `path` or `masks` is no folder, the split is
-    unknown, or the folder is a published data set that a word of its own opens.
+    unknown, an option has no such value, or the folder is a published data set that a word of its own opens.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -105,6 +100,8 @@ def open_folder(
         raise UsageError(f"{root} is not a folder; wanted {wanted}")
     if bare not in BARE:
         raise UsageError(f"bare={bare!r}: wanted out or in")
+    choices = {"exif": exif, "background": background, **({} if range is None else {"range": range})}
+    decoding = read_decoding(choices)
     if masks is not None:
         source = _open_pair(root, Path(masks), category, bare)
     elif (root / FILE_NAME).is_file() and (root / "images").is_dir():
@@ -113,11 +110,9 @@ def open_folder(
         word = recognize(root)
         if word is not None:
             raise UsageError(f"{root} is a published data set; open it as {word}")
-        source = (
-            _open_masked(root, category, bare)
-            if (root / "images").is_dir()
-            else _open_named(root, category, bare)
-        )
+        flat = (root / "images").is_dir() and ((root / "masks").is_dir() or not _has_named(root / "images"))
+        source = _open_masked(root, category, bare) if flat else _open_named(root, category, bare)
+    source = decode_by(source, decoding)
     if split is not None:
         source = keep_split(source, split)
     place = None if masks is None else str(Path(masks).resolve())
@@ -126,6 +121,9 @@ def open_folder(
         ("split", split),
         ("masks", place),
         ("bare", bare if bare != "out" else None),
+        ("exif", exif if exif != "upright" else None),
+        ("background", background if background != "white" else None),
+        ("range", range),
     )
     return replace(source, options=tuple((key, value) for key, value in given if value is not None))
 
@@ -195,11 +193,11 @@ def _open_pair(images: Path, masks: Path, category: str | None, bare: str) -> An
 def _join_masks(
     root: Path, images: str, classes: ClassFile, listing: Listing, folders: Sequence[str], bare: str
 ) -> AnnotatedSource:
-    joined = _match(listing, images, folders)
+    joined = match_masks(listing, images, folders, (FILE_NAME, SPLITS_FILE))
     labelled = {image for masks in joined.masks for image in masks}
     left_out, kept = [*listing.left_out, *joined.left_out], joined.images
     if folders and not labelled:
-        raise _no_masks(root, images, folders, listing)
+        raise explain_lack(root, images, folders, listing)
     if folders and bare == "out":
         left_out += [(UNLABELLED, f"{images}/{name}") for name in kept if name not in labelled]
         kept = [name for name in kept if name in labelled]
@@ -208,7 +206,7 @@ def _join_masks(
         MaskFiles(root / folder, masks, layer.values)
         for folder, masks, layer in zip(folders, joined.masks, classes.layers, strict=True)
     )
-    wrong = tuple((name, why) for why, name in joined.left_out if why in (UNMATCHED, DOUBLED, SECOND))
+    wrong = tuple((name, why) for why, name in joined.left_out if why in WRONG)
     return AnnotatedSource(
         "folder",
         str(root if (root / "images") == place else place),
@@ -222,58 +220,6 @@ def _join_masks(
     )
 
 
-def _match(listing: Listing, images: str, folders: Sequence[str]) -> _Joined:
-    """Pictures, with their masks by layer; all names below the folders of each."""
-    pictures = _choose_images(listing, images)
-    stems = Counter(_stem(name) for name in pictures)
-    taken = {f"{images}/{name}" for name in pictures} | {FILE_NAME, SPLITS_FILE}
-    left_out: list[tuple[str, str]] = []
-    doubled = {name for name in pictures if folders and stems[_stem(name)] > 1}
-    masks: list[dict[str, str]] = []
-    for folder in folders:
-        found = [name for name in _below(listing, folder) if _suffix(name) in MASK_SUFFIXES]
-        taken |= {f"{folder}/{name}" for name in found}
-        counts = Counter(map(_stem, found))
-        several = [name for name in found if counts[_stem(name)] > 1]
-        left_out += [(SECOND, f"{folder}/{name}") for name in several]
-        left_out += [(UNMATCHED, f"{folder}/{name}") for name in found if not stems[_stem(name)]]
-        by_stem = {_stem(name): name for name in found if counts[_stem(name)] == 1}
-        masks.append(
-            {
-                name: by_stem[_stem(name)]
-                for name in pictures
-                if _stem(name) in by_stem and name not in doubled
-            }
-        )
-    left_out += [(DOUBLED, f"{images}/{name}") for name in pictures if name in doubled]
-    left_out += [(NO_PICTURE, name) for name in listing.names if name not in taken]
-    return _Joined([name for name in pictures if name not in doubled], masks, left_out)
-
-
-def _no_masks(root: Path, images: str, folders: Sequence[str], listing: Listing) -> SourceError:
-    """Why no picture has a mask, with names that should have been alike."""
-    pictures = _choose_images(listing, images)
-    stems = Counter(map(_stem, pictures))
-    twins = [name for name in pictures if stems[_stem(name)] > 1][:2]
-    if twins:
-        return SourceError(
-            f"{root / images}: {' and '.join(twins)} share one mask; keep one picture of each name"
-        )
-    names = _below(listing, folders[0])
-    if not names:
-        return SourceError(
-            f"{root / folders[0]} holds no masks; put one there for each picture, or open {images}/ alone"
-        )
-    lossy = [name for name in names if _suffix(name) not in MASK_SUFFIXES]
-    if len(lossy) == len(names):
-        reason = f"{names[0]} is no mask: its format keeps no exact numbers"
-        return SourceError(f"{root / folders[0]}: {reason}; store masks as PNG")
-    pair = f"{pictures[0]} and {names[0]}, for example"
-    return SourceError(
-        f"{root}: no mask in {folders[0]}/ has the name of a picture in {images}/ ({pair}); rename them"
-    )
-
-
 def _open_named(root: Path, category: str | None, bare: str) -> AnnotatedSource:
     if (root / FILE_NAME).is_file():
         classes = read_classes(root / FILE_NAME, category)
@@ -282,8 +228,11 @@ def _open_named(root: Path, category: str | None, bare: str) -> AnnotatedSource:
             raise SourceError(f"{root}: {FILE_NAME} {reason}")
         category = classes.category
     listing = list_folder(root)
-    images = _choose_images(listing, "")
-    _refuse_masks(root, images)
+    images = choose_images(listing, "", set())
+    if suspect := find_masks(root, images):
+        place = f"the folder {suspect.folder}/" if suspect.folder else "it"
+        advice = "say folder:DIR,masks=DIR with a classes.json above both, or take them out"
+        raise SourceError(f"{root}: {place} {suspect.reason}, which are no pictures; {advice}")
     folders = {folder: name_folder(folder) for folder in {_parent(image) for image in images}}
     ids = {name: number for number, name in enumerate(sorted({*folders.values()} - {""}), start=1)}
     taken = {*images, FILE_NAME, SPLITS_FILE}
@@ -304,41 +253,15 @@ def _open_named(root: Path, category: str | None, bare: str) -> AnnotatedSource:
     )
 
 
-def name_folder(folder: str) -> str:
-    """What a folder's path says about its pictures, without names that only say which part of a set it is.
-
-    >>> name_folder("train/kitchen"), name_folder("val"), name_folder("a/abbey")
-    ('kitchen', '', 'a/abbey')
-    """
-    return "/".join(part for part in folder.split("/") if part != "." and not _PARTS.fullmatch(part))
-
-
-def _refuse_masks(root: Path, images: Iterable[str]) -> None:
-    """Raises `SourceError` where pictures of a folder are masks by the folder's name or by their look."""
-    groups: dict[str, list[str]] = {}
-    for image in images:
-        groups.setdefault(_parent(image), []).append(image)
-    for folder, names in groups.items():
-        called = any(_MASKS.fullmatch(part) for part in folder.split("/"))
-        some = names[:: max(1, len(names) // _LOOKED_AT)]
-        if called or all(looks_like_mask(root / name) for name in some):
-            seen = "is called like masks" if called else f"holds what looks like masks ({some[0]})"
-            advice = "say folder:DIR,masks=DIR with a classes.json above both, or take them out"
-            raise SourceError(f"{root}: the folder {folder}/ {seen}, which are no pictures; {advice}")
-
-
-def _choose_images(listing: Listing, folder: str) -> list[str]:
-    names = _below(listing, folder)
-    found = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
-    found = found or [name for name in names if _suffix(name) == ARRAY_SUFFIX]
-    if not found:
-        raise SourceError(f"{listing.root}: no images (.jpg, .png, .webp, .bmp, .tif, .npy) were found in it")
-    return found
-
-
-def _below(listing: Listing, folder: str) -> list[str]:
-    start = len(folder) + 1 if folder else 0
-    return [name[start:] for name in listing.choose(folder)]
+def _has_named(place: Path) -> bool:
+    """Whether a folder holds folders whose names say something, or parts of a set that do."""
+    try:
+        with os.scandir(place) as entries:
+            folders = [Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:  # which the listing tells
+        return False
+    named = any(name_folder(folder.name) for folder in folders)
+    return named or any(not folder.is_symlink() and _has_named(folder) for folder in folders)
 
 
 def _read_splits(path: Path) -> Mapping[str, list[object]]:
@@ -350,11 +273,6 @@ def _read_splits(path: Path) -> Mapping[str, list[object]]:
 
 def _parent(name: str) -> str:
     return name.rpartition("/")[0]
-
-
-def _suffix(name: str) -> str:
-    dot = name.rfind(".")
-    return name[dot:].lower() if dot > name.rfind("/") else ""
 
 
 def _stem(name: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unitscope.concepts.formats.folders import DOUBLED, NO_PICTURE, SECOND, UNLABELLED, UNMATCHED
 from unitscope.concepts.formats.listings import Listing
+from unitscope.concepts.formats.mask_matches import DOUBLED, NO_PICTURE, SECOND, UNLABELLED, UNMATCHED
 from unitscope.concepts.left_out import LeftOut, count_left_out
 from unitscope.errors import UsageError
 

@@ -19,7 +19,8 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.annotated import AnnotatedSource, decode_by
+from unitscope.concepts.formats.decoding import read_decoding
 from unitscope.concepts.formats.folders import SPLITS_FILE, keep_split
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_classes import read_json
@@ -45,7 +46,7 @@ _NAMED = (
 
 
 def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
-    """A folder and a list, as described above; options `list`, `names`, `category`, `split` and `bare`.
+    """A folder and a list, as described above; options `list`, `names`, and those of `open_folder` but masks.
 
     `category` is `scene` unless given, as of all pictures that a folder has labelled as a whole.
 
@@ -87,6 +88,7 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     found = LabelledPictures(root, names, taken, [*texts, root / SPLITS_FILE], left_out)
     given = {key: value for key, value in options.items() if key != "split"}
     source = found.open("folder", place, given, options.get("category", "scene"))
+    source = decode_by(source, read_decoding(options))
     return source if "split" not in options else keep_split(source, options["split"])
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.color_masks import ColorFiles
-from unitscope.concepts.formats.folders import NO_PICTURE
 from unitscope.concepts.formats.label_maps import (
     MISSING,
     OTHER_FORM,
@@ -24,6 +23,7 @@ from unitscope.concepts.formats.label_maps import (
     pair_masks,
 )
 from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.mat_files import MAT_SUFFIX
 from unitscope.concepts.formats.mat_masks import MatFiles
 from unitscope.concepts.formats.pascal_parts import FOLDER, VOCABULARY, PartFiles

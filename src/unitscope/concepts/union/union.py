@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from unitscope.axes import Pixels
 from unitscope.concepts.derived import walk
-from unitscope.concepts.formats.pictures import read_size
+from unitscope.concepts.formats.pictures import read_image
 from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.union import broden_writer
 from unitscope.concepts.union.broden_writer import StemNames, distinct_name, safe_name
@@ -268,11 +269,19 @@ def _store_image(
     root = getattr(_find(source, "pictures"), "root", None) or _find(source, "root")
     for path in (root / example.key, root / "images" / example.key) if isinstance(root, Path) else ():
         ending = path.suffix.lower()
-        if ending in _COPIED and path.is_file() and read_size(path) == example.image.shape[:2]:
+        if ending in _COPIED and path.is_file() and _reads_as(path, example.image):
             shutil.copyfile(path, f"{stem}{ending}")
             return ending
     Image.fromarray(example.image).save(f"{stem}.png")
     return ".png"
+
+
+def _reads_as(path: Path, image: Pixels) -> bool:
+    """Whether a file gives that picture without any option, as one copied from it will be read."""
+    try:
+        return np.array_equal(read_image(path), image)
+    except SourceError:
+        return False
 
 
 def _hash(image: str, seed: int) -> str:

@@ -38,7 +38,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, writing
 
-VERSION = 2
+VERSION = 3
 _LEVEL = 1
 
 T = TypeVar("T")

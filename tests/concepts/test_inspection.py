@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from unitscope.concepts.derived import limit
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.errors import RunError, UsageError

@@ -16,7 +16,7 @@ from PIL import Image
 from unitscope.concepts import cache_room
 from unitscope.concepts import packed as module
 from unitscope.concepts.derived import limit, source_digest
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import cache_name, measure_packed, open_packed, pack_source
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary

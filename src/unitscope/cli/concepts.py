@@ -91,6 +91,6 @@ def fetch(
         url: where to take it from instead.
         sha256: the digest that it must have.
     """
-    from unitscope.concepts.formats.fetching import fetch_dataset
+    from unitscope.concepts.formats.broden.fetching import fetch_dataset
 
     print(fetch_dataset(name, out, url=url, sha256=sha256))

@@ -1,7 +1,7 @@
 from unitscope.concepts.formats.annotated import AnnotatedSource as AnnotatedSource
 from unitscope.concepts.formats.annotated import MaskFiles as MaskFiles
 from unitscope.concepts.formats.annotated import PictureFiles as PictureFiles
-from unitscope.concepts.formats.fetching import fetch_dataset as fetch_dataset
+from unitscope.concepts.formats.broden.fetching import fetch_dataset as fetch_dataset
 from unitscope.concepts.formats.listings import list_folder as list_folder
 from unitscope.concepts.formats.mask_values import name_values as name_values
 from unitscope.concepts.frames import Frame as Frame

@@ -126,7 +126,7 @@ def pack_source(
     `RunError` where `folder` cannot be written or the disk has no room for it.
 
     >>> import tempfile
-    >>> from unitscope.concepts.formats.folders import open_folder
+    >>> from unitscope.concepts.formats.folder.layouts import open_folder
     >>> from PIL import Image
     >>> with tempfile.TemporaryDirectory() as place:
     ...     Image.new("RGB", (8, 6)).save(Path(place) / "a.png")

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
-from unitscope.concepts.formats.broden import open_broden
-from unitscope.concepts.formats.folders import open_folder
-from unitscope.concepts.formats.listed import open_listed
+from unitscope.concepts.formats.broden.published import open_broden
+from unitscope.concepts.formats.folder.layouts import open_folder
+from unitscope.concepts.formats.whole.listed import open_listed
 from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError
@@ -17,7 +17,7 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
     """The source that a text names, of all that need no network.
 
     - `folder:DIR[,category=NAME][,split=NAME][,masks=DIR][,bare=in][,exif=stored][,background=COLOR]
-      [,range=LOW-HIGH]`: `open_folder`; with `list=FILE` `formats.listed.open_listed`
+      [,range=LOW-HIGH]`: `open_folder`; with `list=FILE` `formats.whole.listed.open_listed`
     - `broden:DIR[,split=NAME][,categories=NAME+NAME]`: `open_broden`
     - published sets, as `KINDS` lists them
     - `FILE.py:FACTORY[,option=value]`: what a function of yours returns (`unitscope.concepts.own_source`)
@@ -105,86 +105,86 @@ KINDS: Mapping[str, Kind] = {
         ("split", "categories"),
     ),
     "ade20k": Kind(
-        f"{_FORMATS}.ade20k:open_ade20k",
+        f"{_FORMATS}.ade20k.forms:open_ade20k",
         "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
         "ADE20K: SceneParse150, or the full set of 2021 or 2016",
         ("split", "unlabelled", "parts"),
     ),
     "camvid": Kind(
-        "unitscope.concepts.formats.camvid:open_camvid",
+        "unitscope.concepts.formats.maps.camvid:open_camvid",
         "camvid:DIR[,split=train]",
         "CamVid: streets in Cambridge, as published, as SegNet or as fast.ai has it",
         ("split",),
     ),
     "cityscapes": Kind(
-        "unitscope.concepts.formats.cityscapes:open_cityscapes",
+        "unitscope.concepts.formats.maps.cityscapes:open_cityscapes",
         "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes]",
         "Cityscapes: streets of 50 cities",
         ("split", "masks", "eval"),
     ),
     "coco": Kind(
-        "unitscope.concepts.formats.coco:open_coco",
+        "unitscope.concepts.formats.coco.instances_source:open_coco",
         "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
         "instances of COCO and LVIS; objects, parts and attributes of PACO",
         ("annotations", "crowd", "parts", "attributes"),
     ),
     "coco-panoptic": Kind(
-        "unitscope.concepts.formats.coco_panoptic:open_panoptic",
+        "unitscope.concepts.formats.coco.panoptic:open_panoptic",
         "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
         "panoptic segments as COCO has them",
         ("annotations", "masks", "crowd"),
     ),
     "cocostuff": Kind(
-        "unitscope.concepts.formats.cocostuff:open_cocostuff",
+        "unitscope.concepts.formats.maps.cocostuff:open_cocostuff",
         "cocostuff:DIR[,split=val2017][,unlabelled=void]",
         "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
         ("split", "unlabelled"),
     ),
     "dtd": Kind(
-        f"{_FORMATS}.dtd:open_dtd",
+        f"{_FORMATS}.whole.dtd:open_dtd",
         "dtd:DIR[,split=train1,joint=yes]",
         "the Describable Textures Dataset",
         ("split", "joint"),
     ),
     "hf": Kind(
-        f"{_FORMATS}.hf:open_hf",
+        f"{_FORMATS}.hf.rows_source:open_hf",
         "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
         "label=COLUMN+COLUMN,category=NAME]",
         "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
         ("split", "config", "image", "masks", "classes", "void", "label", "category"),
     ),
     "imagenet": Kind(
-        f"{_FORMATS}.imagenet:open_imagenet",
+        f"{_FORMATS}.whole.imagenet:open_imagenet",
         "imagenet:DIR[,split=val,synsets=FILE,truth=FILE]",
         "ImageNet's 1,000 classes, as of Kaggle or torchvision",
         ("split", "synsets", "truth"),
     ),
     "mapillary": Kind(
-        "unitscope.concepts.formats.mapillary:open_mapillary",
+        "unitscope.concepts.formats.maps.mapillary:open_mapillary",
         "mapillary:DIR[,split=validation][,version=v2.0]",
         "Mapillary Vistas: streets of the world",
         ("split", "version"),
     ),
     "places365": Kind(
-        f"{_FORMATS}.places365:open_places365",
+        f"{_FORMATS}.whole.places365:open_places365",
         "places365:DIR[,split=val]",
         "Places365, pictures of scenes",
         ("split",),
     ),
     "sun397": Kind(
-        f"{_FORMATS}.sun397:open_sun397",
+        f"{_FORMATS}.whole.sun397:open_sun397",
         "sun397:DIR[,split=Training_01]",
         "SUN397, pictures of scenes",
         ("split",),
     ),
     "voc": Kind(
-        "unitscope.concepts.formats.voc:open_voc",
+        "unitscope.concepts.formats.voc.layout:open_voc",
         "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
         "Pascal VOC, and sets laid out like it",
         ("split", "masks", "lists", "classes", "background"),
     ),
     "wds": Kind(
-        f"{_FORMATS}.webdataset:open_wds",
+        f"{_FORMATS}.wds.samples:open_wds",
         "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
         "shards of WebDataset: tar files of pictures beside their masks or labels",
         ("image", "masks", "classes", "void", "label", "category"),

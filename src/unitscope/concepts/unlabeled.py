@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from unitscope.axes import LARGEST, Picture
-from unitscope.concepts.formats.decoding import turn_picture
-from unitscope.concepts.formats.pictures import read_image
+from unitscope.concepts.formats.stored.decoding import turn_picture
+from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError
 

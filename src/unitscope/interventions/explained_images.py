@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from unitscope.axes import Picture
-from unitscope.concepts.formats.pictures import read_image
+from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import check_network, find_detectors, pick_layer
 from unitscope.dissection.result import Dissection

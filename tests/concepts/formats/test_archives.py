@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unitscope.concepts.formats.archives import Bounds, unpack_archive
+from unitscope.concepts.formats.broden.archives import Bounds, unpack_archive
 from unitscope.errors import DownloadError
 
 
@@ -165,5 +165,5 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     def fill(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("unitscope.concepts.formats.archives._copy", fill)
+    monkeypatch.setattr("unitscope.concepts.formats.broden.archives._copy", fill)
     assert_refused(write_zip(tmp_path / "x.zip", "a"), "No space left on device")

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import nn
 
 import unitscope as us
-from unitscope.concepts.formats.bands import read_bands
-from unitscope.concepts.formats.folders import open_folder
-from unitscope.concepts.formats.pictures import read_image
+from unitscope.concepts.formats.folder.layouts import open_folder
+from unitscope.concepts.formats.stored.bands import read_bands
+from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.packed import pack_source
 from unitscope.dissection.dissect import Confidences

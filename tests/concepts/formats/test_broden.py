@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unitscope.concepts.formats.broden import open_broden, primary_categories
+from unitscope.concepts.formats.broden.published import open_broden, primary_categories
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import SourceError, UsageError
 

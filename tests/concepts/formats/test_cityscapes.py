@@ -7,7 +7,7 @@ import pytest
 from sets.cityscapes import EXTRA, FRAMES, write_cityscapes
 from sets.counting import count_pixels
 from sets.drawing import draw_halves, write_mask
-from unitscope.concepts.formats.cityscapes import NAMES, NOT_EVALUATED
+from unitscope.concepts.formats.maps.cityscapes import NAMES, NOT_EVALUATED
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError

@@ -7,7 +7,7 @@ import pytest
 from sets.cocostuff import write_cocostuff
 from sets.counting import count_pixels
 from sets.drawing import draw_halves, write_mask, write_text
-from unitscope.concepts.formats.cocostuff import NAMES
+from unitscope.concepts.formats.maps.cocostuff import NAMES
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import encoded
-from unitscope.concepts.formats.decoding import (
+from unitscope.concepts.formats.stored.decoding import (
     FIRST,
     KEPT,
     KEPT_BY_LABELS,
@@ -18,7 +18,7 @@ from unitscope.concepts.formats.decoding import (
     turn_back,
     turn_upright,
 )
-from unitscope.concepts.formats.pictures import decode_image, read_image, read_turned
+from unitscope.concepts.formats.stored.pictures import decode_image, read_image, read_turned
 from unitscope.errors import SourceError, UsageError
 
 FULL, TWELVE = Decoding(values="full"), Decoding(values=(0.0, 4095.0))

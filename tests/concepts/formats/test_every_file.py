@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.folder.layouts import open_folder
+from unitscope.concepts.formats.folder.mask_classes import FILE_NAME
 from unitscope.concepts.formats.listings import AGAIN, CLOSED, LEFTOVERS
-from unitscope.concepts.formats.mask_classes import FILE_NAME
 from unitscope.concepts.inspection import check_source
 from unitscope.errors import SourceError, UsageError
 

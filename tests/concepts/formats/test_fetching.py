@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unitscope.concepts.formats.fetching import Expected, fetch_archive, fetch_dataset, fetch_file
+from unitscope.concepts.formats.broden.fetching import Expected, fetch_archive, fetch_dataset, fetch_file
 from unitscope.errors import DownloadError, UsageError
 
 CONTENT = bytes(range(256)) * 4_000
@@ -253,7 +253,9 @@ def test_a_digest_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_before_the_download(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unitscope.concepts.formats.fetching.disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(
+        "unitscope.concepts.formats.broden.fetching.disk_usage", lambda _: SimpleNamespace(free=10)
+    )
     with pytest.raises(DownloadError, match=f"{len(CONTENT)} bytes are to come and 10 are free"):
         fetch_file(server.url, tmp_path)
 

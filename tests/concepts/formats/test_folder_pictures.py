@@ -9,7 +9,7 @@ from PIL import Image
 
 import encoded
 from unitscope.cli import main
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError

@@ -24,8 +24,8 @@ from sets.hf import (
     write_stream,
 )
 from unitscope.concepts.derived import find_left_out, find_notes, source_digest, source_spec
-from unitscope.concepts.formats import row_blocks
 from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.hf import row_blocks
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError

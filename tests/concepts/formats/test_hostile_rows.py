@@ -28,9 +28,9 @@ from sets.hf import (
     write_saved,
     write_stream,
 )
-from unitscope.concepts.formats import row_blocks
-from unitscope.concepts.formats.front_matter import read_front_matter
-from unitscope.concepts.formats.parquet_footers import read_footer
+from unitscope.concepts.formats.hf import row_blocks
+from unitscope.concepts.formats.hf.front_matter import read_front_matter
+from unitscope.concepts.formats.hf.parquet_footers import read_footer
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UnitscopeError

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 import encoded
-from unitscope.concepts.formats.folder_names import is_mask_folder, is_part, name_folder
-from unitscope.concepts.formats.folders import open_folder
-from unitscope.concepts.formats.mask_looks import find_masks, look_like_masks
+from unitscope.concepts.formats.folder.layouts import open_folder
+from unitscope.concepts.formats.folder.names import is_mask_folder, is_part, name_folder
+from unitscope.concepts.formats.stored.mask_looks import find_masks, look_like_masks
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from unitscope.concepts.formats.mat_files import read_variable
+from unitscope.concepts.formats.voc.mat_files import read_variable
 from unitscope.errors import SourceError
 
 KINDS = (

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sets.coco import count_runs
-from unitscope.concepts.formats import overlaps
-from unitscope.concepts.formats.overlaps import Overlaps
+from unitscope.concepts.formats.coco import overlaps
+from unitscope.concepts.formats.coco.overlaps import Overlaps
 from unitscope.errors import SourceError
 
 SIZE = 5, 7

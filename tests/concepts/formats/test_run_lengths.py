@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as reference
 
 from sets.coco import count_runs, spell_runs
-from unitscope.concepts.formats.run_lengths import fill_runs, read_counts
+from unitscope.concepts.formats.coco.run_lengths import fill_runs, read_counts
 from unitscope.errors import SourceError
 
 MASKS = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(lambda size: arrays(bool, size))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unitscope.concepts.formats import streamed_json
-from unitscope.concepts.formats.streamed_json import stream_json
+from unitscope.concepts.formats.coco import streamed_json
+from unitscope.concepts.formats.coco.streamed_json import stream_json
 from unitscope.errors import SourceError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -11,9 +11,9 @@ from scipy.io import savemat
 from sets.counting import count_pixels
 from sets.drawing import SIZE, draw_halves, write_mask, write_picture, write_text
 from sets.voc import write_context, write_voc
-from unitscope.concepts.formats import mat_files
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.folder.layouts import open_folder
+from unitscope.concepts.formats.voc import mat_files
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError

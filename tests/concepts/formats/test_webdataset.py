@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sets.wds import add_member, gray, mask, write_shards, write_tar
 from unitscope.concepts.derived import find_left_out, find_notes, source_digest, source_spec
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.shards import find_shards
-from unitscope.concepts.formats.tar_members import Damage, list_members
+from unitscope.concepts.formats.wds.shards import find_shards
+from unitscope.concepts.formats.wds.tar_members import Damage, list_members
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UnitscopeError, UsageError

@@ -13,8 +13,8 @@ from sets.dtd import write_dtd
 from sets.imagenet import write_devkit, write_imagenet_folders
 from sets.places365 import write_places365
 from sets.sun397 import write_sun397
+from unitscope.concepts.formats.ade20k.scene_parsing import INSTANCES
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.scene_parsing import INSTANCES
 from unitscope.concepts.sources import open_concepts
 
 LISTS = frozenset({"labels", "Partitions"})

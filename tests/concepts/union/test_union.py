@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from unitscope.concepts.derived import limit
-from unitscope.concepts.formats.broden import open_broden
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.broden.published import open_broden
+from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.union.union import Summary, unite_sources
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from unitscope.concepts.formats.annotated import keep_pictures
-from unitscope.concepts.formats.folders import open_folder
+from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.lab.zoo import augmentation, parser

@@ -7,9 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from unitscope.concepts.formats.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes, read_json
+from unitscope.concepts.formats.folder.mask_classes import (
+    UNLABELLED_NAMES,
+    VOID_NAMES,
+    read_classes,
+    read_json,
+)
+from unitscope.concepts.formats.maps.text_lists import read_names
 from unitscope.concepts.formats.mask_values import COUNT, MaskValues, name_values
-from unitscope.concepts.formats.text_lists import read_names
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -21,7 +26,7 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
     """What the numbers of masks or labels mean, by a file of one of these forms:
 
     - `.json`: `["sky", "road"]`, `{"0": "sky", "1": "road"}` (`id2label.json`), `{"sky": 0, "road": 1}`, or
-      what `unitscope.concepts.formats.mask_classes` describes, of one layer
+      what `unitscope.concepts.formats.folder.mask_classes` describes, of one layer
     - any other: a name a line, the first is that of 0; or lines such as `7: road`
 
     What is called `void` is void, `unlabelled`, `unlabeled` or `none` unlabelled. Raises `SourceError` naming

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from unitscope.concepts.formats.broden_tables import INDEX_COLUMNS
+from unitscope.concepts.formats.broden.tables import INDEX_COLUMNS
 from unitscope.concepts.union.label_numbers import DIGITS, Label, Share, order_categories
 from unitscope.tables import spell_csv
 

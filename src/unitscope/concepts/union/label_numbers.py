@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import UInt32
 
-from unitscope.concepts.formats.broden import primary_categories
+from unitscope.concepts.formats.broden.published import primary_categories
 from unitscope.concepts.vocabulary import MAX_ID
 from unitscope.errors import SourceError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt32
 
-from unitscope.concepts.formats.broden_tables import INDEX_COLUMNS
+from unitscope.concepts.formats.broden.tables import INDEX_COLUMNS
 from unitscope.concepts.union.label_numbers import Census, settle_planes
 from unitscope.concepts.union.synonyms import Thesaurus, spell_name
 from unitscope.concepts.vocabulary import Example, Vocabulary

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unitscope.concepts.formats.mask_classes import read_json
+from unitscope.concepts.formats.folder.mask_classes import read_json
 from unitscope.concepts.vocabulary import SUFFIXES, Concept
 from unitscope.errors import SourceError, UsageError
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from unitscope.axes import Pixels
 from unitscope.concepts.derived import walk
-from unitscope.concepts.formats.pictures import read_image
+from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.union import broden_writer
 from unitscope.concepts.union.broden_writer import StemNames, distinct_name, safe_name

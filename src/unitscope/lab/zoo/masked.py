@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from unitscope.concepts.derived import split_source
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.folders import keep_split, list_splits
+from unitscope.concepts.formats.folder.layouts import keep_split, list_splits
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.errors import SourceError

@@ -1,0 +1,148 @@
+"""The files of the full ADE20K: which picture has which masks, and what is coded in them.
+
+::
+
+    street/ADE_train_00016869.jpg
+    street/ADE_train_00016869_seg.png        red // 10 * 256 + green: the class; blue: the instance
+    street/ADE_train_00016869_parts_1.png    the same for parts, and _parts_2.png for parts of these
+    street/ADE_train_00016869.json           or _atr.txt: what is in it
+    street/ADE_train_00016869/               the masks of single instances, which are not read
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unitscope.concepts.formats.ade20k.scene_parsing import INSTANCE, INSTANCES, UNMATCHED
+from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
+from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED, check_split
+from unitscope.concepts.left_out import LeftOut, count_left_out
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.errors import SourceError
+
+SPLITS = ("training", "validation")
+MAX_CODE = 255 // 10 * 256 + 255
+NO_SCENE = frozenset({"misc", "outliers", "unclassified"})
+"""What stands in a scene's place where a picture has none."""
+
+_FILE = re.compile(
+    r"(?P<stem>.+?)(_seg\.png|_parts_(?P<level>[0-9]{1,2})\.png|\.json|_atr\.txt|\.jpe?g)", re.IGNORECASE
+)
+_FOLDER = re.compile(r"ADE_[a-z]+_\d+")
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Of one picture: its objects, its parts by level, and the text about it, "" where there is none."""
+
+    objects: str
+    parts: Mapping[int, str]
+    text: str
+
+
+@dataclass(frozen=True)
+class FullFiles:
+    """The pictures with their masks, by name below `root`, and what is left out."""
+
+    root: Path
+    pictures: Mapping[str, Masks]
+    left_out: tuple[LeftOut, ...]
+    wrong: tuple[tuple[str, str], ...]
+
+    def choose(self, split: str | None) -> list[str]:
+        """The pictures of a split, all for None. Raises `UsageError` for one that there is not."""
+        found: dict[str, list[str]] = {}
+        for name in self.pictures:
+            part = next((part for part in name.split("/")[:3] if part in SPLITS), "")
+            found.setdefault(part, []).append(name)
+        check_split(self.root, split, sorted(filter(None, found)))
+        return list(self.pictures) if split is None else found[split]
+
+    @property
+    def levels(self) -> range:
+        """The levels of parts, 1 and more."""
+        return range(1, max((max(one.parts, default=0) for one in self.pictures.values()), default=0) + 1)
+
+
+def list_full(root: Path) -> FullFiles:
+    """The files of a full set. Raises `SourceError` where no picture has a mask."""
+    listing = list_folder(root, lambda name: INSTANCES if _FOLDER.fullmatch(name) else "")
+    files: dict[str, dict[str, str]] = {}
+    for name in listing.names:
+        if found := _FILE.fullmatch(name):
+            files.setdefault(found["stem"], {})[name[len(found["stem"]) :].lower()] = name
+    pictures, used = {}, set[str]()
+    for suffixes in files.values():
+        picture = suffixes.get(".jpg") or suffixes.get(".jpeg")
+        if picture is not None and "_seg.png" in suffixes:
+            parts = {
+                level: suffixes[key] for level in range(1, 100) if (key := f"_parts_{level}.png") in suffixes
+            }
+            text = suffixes.get(".json") or suffixes.get("_atr.txt") or ""
+            pictures[picture] = Masks(suffixes["_seg.png"], parts, text)
+            used |= {picture, suffixes["_seg.png"], *parts.values(), text}
+    left_out = [
+        *listing.left_out,
+        *((_find_reason(name), name) for name in listing.names if name not in used),
+    ]
+    if not pictures:
+        told = "; ".join(map(str, count_left_out(left_out)))
+        raise SourceError(
+            f"{root}: no picture (.jpg) with a mask (_seg.png) was found{told and f' ({told})'}"
+        )
+    wrong = [(name, why) for why, name in left_out if why == UNMATCHED]
+    wrong += [(name, "no .json or _atr.txt beside it") for name, one in pictures.items() if not one.text]
+    return FullFiles(root, pictures, count_left_out(left_out), tuple(wrong))
+
+
+def _find_reason(name: str) -> str:
+    base = name.rpartition("/")[2].lower()
+    if base.startswith("instance_"):
+        return INSTANCE
+    if base.endswith((".jpg", ".jpeg")):
+        return UNLABELLED
+    return UNMATCHED if re.search(r"_(seg|parts_\d+)\.png$", base) else NO_PICTURE
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the concepts of a full set are called: objects, parts, and the scene of every picture, or ""."""
+
+    objects: Vocabulary
+    parts: Vocabulary
+    scenes: Mapping[str, str]
+    families: Mapping[str, tuple[str, ...]]
+
+
+def make_source(
+    files: FullFiles, place: str, options: Mapping[str, str], named: Named, layers: tuple[Layer, ...]
+) -> AnnotatedSource:
+    """The source of a full set."""
+    keys = files.choose(options.get("split"))
+    words = [*named.objects, *(named.parts if options.get("parts") != "no" else ())]
+    start = max((one.id for one in words), default=0) + 1
+    scenes = {
+        name: number for number, name in enumerate(sorted({*named.scenes.values()} - {""}), start=start)
+    }
+    void = options.get("unlabelled") == "void"
+    return AnnotatedSource(
+        "ade20k",
+        place,
+        files.root,
+        PictureFiles(files.root, tuple(keys)),
+        Vocabulary((*words, *(Concept(number, name, "scene") for name, number in scenes.items()))),
+        labels=tuple((scenes[name],) if (name := named.scenes.get(key)) else () for key in keys),
+        layers=layers,
+        options=tuple(options.items()),
+        left_out=files.left_out,
+        wrong=files.wrong,
+        notes=(f"{'void' if void else 'unlabelled, not void'}: the code 0, which no object has",),
+        families=named.families,
+    )
+
+
+def list_texts(files: FullFiles) -> Iterable[str]:
+    """The names of all texts about pictures."""
+    return (one.text for one in files.pictures.values() if one.text)

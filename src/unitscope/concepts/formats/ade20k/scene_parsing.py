@@ -1,0 +1,125 @@
+"""SceneParse150: ADE20K's 150 commonest objects, as for the challenge of 2016.
+
+::
+
+    DIR/images/training/ADE_train_00000001.jpg       or validation/ADE_val_...
+    DIR/annotations/training/ADE_train_00000001.png  1 to 150, 0 for all else
+    DIR/objectInfo150.txt                            Idx, Ratio, Train, Val, Name
+    DIR/sceneCategories.txt                          "ADE_train_00000001 airport_terminal"
+
+An object is called by its first name. Pictures whose scene is `misc` have none.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from unitscope.concepts.formats.ade20k.synonyms import name_apart
+from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
+from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.maps.text_lists import read_lines
+from unitscope.concepts.formats.mask_values import name_values
+from unitscope.concepts.formats.whole.images import (
+    NO_PICTURE,
+    UNLABELLED,
+    check_split,
+    is_picture,
+    split_stem,
+)
+from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.errors import SourceError
+
+OBJECTS, SCENES = "objectInfo150.txt", "sceneCategories.txt"
+INSTANCE, INSTANCES = "the mask of an instance", "a folder of masks of instances"
+UNMATCHED = "a mask without a picture of its name"
+
+_ROW = re.compile(r"([0-9]{1,5})\s+[\d.eE+-]+\s+\d+\s+\d+\s+(\S.*)")
+
+
+def open_scene_parsing(root: Path, place: str, options: Mapping[str, str]) -> AnnotatedSource:
+    """The set in `root`, which has `objectInfo150.txt`; options `split` and `unlabelled=void`.
+
+    Raises `UsageError` for an unknown split, `SourceError` where there is no picture or a list is wrong.
+    """
+    listing = list_folder(root, lambda name: INSTANCES if name == "annotations_instance" else "")
+    masks = _match(listing)
+    check_split(root, options.get("split"), sorted({name.split("/")[1] for name in masks}))
+    start = f"images/{options['split']}/" if "split" in options else ""
+    keys = tuple(name for name in masks if name.startswith(start))
+    if not keys:
+        raise SourceError(
+            f"{root}: no picture of images/ has a mask of its name in annotations/; restore them"
+        )
+
+    void = options.get("unlabelled") == "void"
+    classes = {number: (name, "object") for number, name in _read_objects(root / OBJECTS).items()}
+    values, objects = name_values(classes, [0] if void else [], [0], OBJECTS)
+    shown = _read_scenes(root / SCENES)
+    scenes = {name: number for number, name in enumerate(sorted({*shown.values()}), start=objects.size)}
+    whole = {stem: (scenes[name],) for stem, name in shown.items()}
+    left_out = _find_left_out(listing, masks)
+    return AnnotatedSource(
+        "ade20k",
+        place,
+        root,
+        PictureFiles(root, keys),
+        Vocabulary((*objects, *(Concept(number, name, "scene") for name, number in scenes.items()))),
+        labels=tuple(whole.get(split_stem(key), ()) for key in keys),
+        layers=(MaskFiles(root, {key: masks[key] for key in keys}, values),),
+        options=tuple(options.items()),
+        texts=(root / OBJECTS, root / SCENES),
+        left_out=count_left_out(left_out),
+        wrong=tuple((name, why) for why, name in left_out if why == UNMATCHED),
+        notes=(
+            f"{'void' if void else 'unlabelled, not void'}: the value 0, what is none of the 150 objects",
+        ),
+    )
+
+
+def _match(listing: Listing) -> dict[str, str]:
+    """The mask of every picture in a split that has one."""
+    masks = {name[: name.rfind(".")] for name in listing.choose("annotations") if name.endswith(".png")}
+    pictures = [name for name in listing.choose("images") if is_picture(name) and name.count("/") > 1]
+    pairs = ((name, "annotations/" + name[len("images/") : name.rfind(".")]) for name in pictures)
+    return {name: f"{mask}.png" for name, mask in pairs if mask in masks}
+
+
+def _find_left_out(listing: Listing, masks: Mapping[str, str]) -> list[tuple[str, str]]:
+    used = {OBJECTS, SCENES, *masks, *masks.values()}
+    found = list(listing.left_out)
+    for name in listing.names:
+        if name in used:
+            continue
+        if name.startswith("annotations/") and name.endswith(".png"):
+            found.append((UNMATCHED, name))
+        else:
+            found.append((UNLABELLED if is_picture(name) else NO_PICTURE, name))
+    return found
+
+
+def _read_objects(path: Path) -> dict[int, str]:
+    """The names of the objects by number, without the line of titles."""
+    names = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        found = _ROW.fullmatch(line)
+        if found is not None and 0 < int(found[1]) < 256 and int(found[1]) not in names:
+            names[int(found[1])] = found[2]
+        elif line and number > 1:
+            wanted = "Idx, from 1 to 255 and once each, Ratio, Train, Val and Name"
+            raise SourceError(f"{path}, line {number}: {line[:60]!r}; wanted {wanted}")
+    if not names:
+        raise SourceError(f"{path}: names no object; restore it")
+    return name_apart(names, lambda number, text: text.strip())
+
+
+def _read_scenes(path: Path) -> dict[str, str]:
+    """The scene of every picture that has one, by its name without ending; nothing where there is no list."""
+    scenes = {}
+    for number, line in enumerate(read_lines(path) if path.is_file() else (), start=1):
+        stem, _, scene = line.partition(" ")
+        if line and not scene.strip():
+            raise SourceError(f"{path}, line {number}: {line[:60]!r}; wanted a picture and its scene")
+        if line and scene.strip() != "misc":
+            scenes[stem] = scene.strip()
+    return scenes

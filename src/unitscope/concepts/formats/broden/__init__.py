@@ -1,0 +1,1 @@
+"""Broden, and how it is fetched."""

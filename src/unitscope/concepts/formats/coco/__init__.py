@@ -1,0 +1,1 @@
+"""COCO's instances, LVIS, PACO and panoptic segments."""

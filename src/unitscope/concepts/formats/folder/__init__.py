@@ -1,0 +1,1 @@
+"""Folders of pictures, with masks or named by what they show."""

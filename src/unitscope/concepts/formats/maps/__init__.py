@@ -1,0 +1,1 @@
+"""Sets with one map of labels a picture."""

@@ -1,0 +1,1 @@
+"""Pictures and masks as files hold them."""

@@ -1,0 +1,1 @@
+"""Pascal VOC, Pascal-Context, Pascal-Part, and sets laid out like them."""

@@ -1,0 +1,1 @@
+"""Sets whose pictures are labelled as a whole."""

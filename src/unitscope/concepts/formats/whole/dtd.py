@@ -1,0 +1,88 @@
+"""DTD, the Describable Textures Dataset (Cimpoi et al., CVPR 2014).
+
+::
+
+    DIR/images/banded/banded_0002.jpg
+    DIR/labels/train1.txt .. test10.txt        "banded/banded_0002.jpg": ten splits
+    DIR/labels/labels_joint_anno.txt           "banded/banded_0002.jpg banded lined"
+
+A folder's name is the texture of its pictures; with `joint=yes` all that the joint annotation says of them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.maps.text_lists import read_lines
+from unitscope.concepts.formats.whole.images import (
+    MISSING,
+    NO_PICTURE,
+    UNLABELLED,
+    LabelledPictures,
+    check_split,
+    find_set,
+    is_picture,
+)
+from unitscope.errors import SourceError, UsageError
+
+_JOINT = "labels/labels_joint_anno.txt"
+
+
+def open_dtd(place: str, options: Mapping[str, str]) -> AnnotatedSource:
+    """DTD as it is published; options `split` (`train1` to `test10`) and `joint=yes`.
+
+    Raises `UsageError` for an unknown split or value, `SourceError` where pictures or lists are missing.
+    """
+    if options.get("joint", "no") not in ("yes", "no"):
+        raise UsageError(f"joint={options['joint']!r}: wanted yes or no")
+    root = find_set(
+        place, ("dtd", ".."), lambda path: (path / "images").is_dir(), "DTD's images/ and labels/"
+    )
+    listing = list_folder(root)
+    lists = {Path(name).stem: name for name in listing.choose("labels") if name.endswith(".txt")}
+    lists.pop(Path(_JOINT).stem, None)
+    split = options.get("split")
+    check_split(root, split, sorted(lists, key=lambda name: (name.rstrip("0123456789"), len(name), name)))
+
+    pictures = {name: name.split("/")[1] for name in listing.choose("images") if is_picture(name)}
+    found = LabelledPictures(root, (), {}, left_out=list(listing.left_out))
+    for name in listing.names:
+        if name not in pictures and not name.startswith("labels/"):
+            found.left_out.append((UNLABELLED if is_picture(name) else NO_PICTURE, name))
+    labels: dict[str, tuple[str, ...]] = {}
+    for name, texture in pictures.items():
+        if name.count("/") > 1:
+            labels[name] = (texture,)
+        else:
+            found.left_out.append((UNLABELLED, name))
+    found.names = sorted({texture for named in labels.values() for texture in named})
+    if options.get("joint") == "yes":
+        joint = _read_joint(root / _JOINT)
+        labels |= {name: named for name, named in joint.items() if name in labels}
+        found.names = sorted({*found.names, *(texture for named in joint.values() for texture in named)})
+        found.texts = [root / _JOINT]
+    if split is not None:
+        found.texts = [*found.texts, root / lists[split]]
+        wanted = [f"images/{line}" for line in read_lines(root / lists[split]) if line]
+        found.left_out += [(MISSING, name) for name in wanted if name not in labels]
+        chosen = set(wanted)
+        labels = {name: named for name, named in labels.items() if name in chosen}
+    found.labels = labels
+    return found.open("dtd", place, options, "texture")
+
+
+def _read_joint(path: Path) -> dict[str, tuple[str, ...]]:
+    """The textures of every picture. Raises `SourceError` for a line that has none."""
+    if not path.is_file():
+        raise SourceError(f"{path}: the file is missing, which joint=yes reads; restore it")
+    labels = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        name, *textures = line.split() or [""]
+        if name and not textures:
+            raise SourceError(
+                f"{path}, line {number}: {name} has no texture; wanted a picture and its textures"
+            )
+        labels[f"images/{name}"] = tuple(dict.fromkeys(textures))
+    labels.pop("images/", None)
+    return labels

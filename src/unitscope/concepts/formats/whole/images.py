@@ -1,0 +1,109 @@
+"""Pictures that are labelled as a whole: what their readers share."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unitscope.concepts.formats.annotated import AnnotatedSource, PictureFiles
+from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
+from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.vocabulary import Concept, Vocabulary
+from unitscope.errors import SourceError, UsageError
+
+MISSING = "listed, but not there"
+NO_PICTURE = "no picture"
+UNLABELLED = "without a label"
+
+
+@dataclass
+class LabelledPictures:
+    """Pictures below `root` with the names of what they show; a reader fills it.
+
+    `names` are all concepts, also those of no picture, in the order of their ids. `left_out` are pairs of
+    reason and file. `texts` are the files that decided.
+    """
+
+    root: Path
+    names: Sequence[str]
+    labels: dict[str, tuple[str, ...]]
+    texts: Sequence[Path] = ()
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def open(self, word: str, place: str, options: Mapping[str, str], category: str) -> AnnotatedSource:
+        """The source. Raises `SourceError` where there is no picture."""
+        if not self.labels:
+            told = "; ".join(map(str, count_left_out(self.left_out)))
+            raise SourceError(f"{self.root}: no picture with a label was found{told and f' ({told})'}")
+        ids = {name: number for number, name in enumerate(dict.fromkeys(self.names), start=1)}
+        known = {named: tuple(ids[name] for name in named) for named in set(self.labels.values())}
+        return AnnotatedSource(
+            word,
+            place,
+            self.root,
+            PictureFiles(self.root, tuple(self.labels)),
+            Vocabulary(tuple(Concept(number, name, category) for name, number in ids.items())),
+            labels=tuple(known[named] for named in self.labels.values()),
+            options=tuple(options.items()),
+            texts=tuple(self.texts),
+            left_out=count_left_out(self.left_out),
+            wrong=tuple((name, why) for why, name in self.left_out if why == MISSING),
+        )
+
+
+def find_set(place: str, below: Iterable[str], holds: Callable[[Path], bool], wanted: str) -> Path:
+    """The folder that holds a set: that of the user, else the first of `below` it that does.
+
+    Raises `UsageError` where there is no such folder, `SourceError` where none holds what is `wanted`.
+    """
+    top = Path(place)
+    if not top.is_dir():
+        raise UsageError(f"{top} is not a folder; wanted one with {wanted}")
+    for name in ("", *below):
+        if (top / name).is_dir() and holds(top / name):
+            return top / name
+    raise SourceError(f"{top}: wanted a folder with {wanted}, and there is none in it")
+
+
+def check_split(root: Path, split: str | None, known: Iterable[str]) -> None:
+    """Raises `UsageError` for a split that the set does not have, with all that it has."""
+    names = list(known)
+    if split is not None and split not in names:
+        told = f"its splits are {', '.join(names)}" if names else "it has none; leave the split out"
+        raise UsageError(f"{root} has no split {split!r}; {told}")
+
+
+def find_file(named: str, *folders: Path) -> Path:
+    """The file that an option names, as it stands or in one of some folders. Raises `UsageError`."""
+    for path in (Path(named), *(folder / named for folder in folders)):
+        if path.is_file():
+            return path
+    raise UsageError(f"there is no file {named}, neither here nor in {' or '.join(map(str, folders))}")
+
+
+def list_part(root: Path, folder: str) -> Listing:
+    """What lies in a folder below `root`, with names relative to `root`."""
+    if not folder:
+        return list_folder(root)
+    part = list_folder(root / folder)
+    left_out = tuple((why, f"{folder}/{name}") for why, name in part.left_out)
+    return Listing(root, tuple(f"{folder}/{name}" for name in part.names), left_out)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its ending.
+
+    >>> is_picture("a/abbey.JPEG"), is_picture("a.jpg/abbey")
+    (True, False)
+    """
+    dot = name.rfind(".")
+    return dot > name.rfind("/") and name[dot:].lower() in IMAGE_SUFFIXES
+
+
+def split_stem(name: str) -> str:
+    """A file's name without folders and ending.
+
+    >>> split_stem("val/ILSVRC2012_val_00000001.JPEG")
+    'ILSVRC2012_val_00000001'
+    """
+    return name.rpartition("/")[2].rpartition(".")[0] or name.rpartition("/")[2]

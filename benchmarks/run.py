@@ -249,8 +249,8 @@ def main() -> None:
         kinds = measure_sources(100 if chosen.quick else 1000, folder / "sets")
         for kind, one in kinds.items():
             print(
-                f"{kind:<14} opened in {one.opened:.2f} s; images a second: {one.decoded:.0f} decoded by one thread, "
-                f"{one.packed:.0f} packed by all cores, {one.read:.0f} read packed"
+                f"{kind:<14} opened in {one.opened:.2f} s; images a second: "
+                f"{one.decoded:.0f} decoded by one thread, {one.packed:.0f} packed by all cores, {one.read:.0f} read packed"
             )
         if chosen.json:
             found = {"ratios": rows, "memory": memory, "decoding": rates}

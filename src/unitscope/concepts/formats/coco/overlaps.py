@@ -19,8 +19,8 @@ _BLOCK = 1 << 20
 class Overlaps:
     """Labels of one picture of `size` (height, width), painted one instance after the other.
 
-    Instances come as lengths of runs (`unitscope.concepts.formats.coco.run_lengths`) that fill the picture. The
-    planes are as many as the most concepts of a pixel.
+    Instances come as lengths of runs (`unitscope.concepts.formats.coco.run_lengths`) that fill the picture.
+    The planes are as many as the most concepts of a pixel.
 
     >>> overlaps = Overlaps((1, 4))
     >>> overlaps.paint(np.array([0, 2, 2]), [5])

@@ -7,8 +7,8 @@ Two layouts are read::
 
 In the first, a mask belongs to the image of the same stem. The two folders may have other names when both
 are given. What the masks' numbers mean, and how several layers of masks are declared, is described in
-`unitscope.concepts.formats.folder.mask_classes`. In the second, a folder's name is a label of the whole image, a
-scene unless said otherwise (by the `category` argument or a `classes.json` that holds
+`unitscope.concepts.formats.folder.mask_classes`. In the second, a folder's name is a label of the whole
+image, a scene unless said otherwise (by the `category` argument or a `classes.json` that holds
 `{"category": "texture"}`); a folder called after a part of a data set (`train`, `val`, `images`) is none. A
 flat folder of images is a source without concepts. An optional `splits.json` maps the names of splits to
 lists of images.
@@ -19,8 +19,8 @@ is not known to lack the concept. `bare=in` takes it in, as an image without any
 
 Images are .jpg (.jpeg, .jpe, .jfif), .png, .webp, .gif, .bmp, .tif (.tiff) or .ppm (.pgm, .pbm, .pnm); in a
 folder without such also .npy, arrays of (y, x, band). TIFF files may have any number of bands. How they are
-turned, put on a background, and scaled is described in `unitscope.concepts.formats.stored.decoding`. All other files
-are counted.
+turned, put on a background, and scaled is described in `unitscope.concepts.formats.stored.decoding`. All
+other files are counted.
 """
 
 import os

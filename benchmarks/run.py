@@ -250,7 +250,8 @@ def main() -> None:
         for kind, one in kinds.items():
             print(
                 f"{kind:<14} opened in {one.opened:.2f} s; images a second: "
-                f"{one.decoded:.0f} decoded by one thread, {one.packed:.0f} packed by all cores, {one.read:.0f} read packed"
+                f"{one.decoded:.0f} decoded by one thread, {one.packed:.0f} packed by all cores, "
+                f"{one.read:.0f} read packed"
             )
         if chosen.json:
             found = {"ratios": rows, "memory": memory, "decoding": rates}

@@ -13,8 +13,8 @@ from unitscope.concepts.formats.folder.mask_classes import (
     read_classes,
     read_json,
 )
-from unitscope.concepts.formats.maps.text_lists import read_names
 from unitscope.concepts.formats.mask_values import COUNT, MaskValues, name_values
+from unitscope.concepts.formats.text_lists import read_names
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from unitscope.concepts.formats.ade20k.synonyms import name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.text_lists import read_lines
 from unitscope.concepts.formats.mask_values import name_values
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     NO_PICTURE,
     UNLABELLED,

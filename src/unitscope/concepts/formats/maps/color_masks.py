@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, UInt16, UInt32
 
 from unitscope.concepts.formats.annotated import Labels
-from unitscope.concepts.formats.maps.text_lists import check_count, read_lines
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.stored.pictures import read_color_codes, read_mask
+from unitscope.concepts.formats.text_lists import check_count, read_lines
 from unitscope.errors import SourceError
 
 Color = tuple[int, int, int]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from unitscope.concepts.formats.class_lists import add_void
 from unitscope.concepts.formats.folder.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes
 from unitscope.concepts.formats.maps.color_masks import Color, ColorTable, voc_palette
-from unitscope.concepts.formats.maps.text_lists import check_count, read_lines, read_names, split_names
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
+from unitscope.concepts.formats.text_lists import check_count, read_lines, read_names, split_names
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 
@@ -95,7 +96,7 @@ def read_voc_classes(path: Path, background: bool, void: int | None = VOID) -> C
         raise SourceError(f"{path} names {len(file.layers)} layers of masks; wanted one")
     values, notes = file.layers[0].values, [f"what is void or unlabelled is said by {path.name}"]
     if void is not None and not values.known[void]:
-        values = _add_void(values, void)
+        values = add_void(values, [void])
         notes.append(f"void: {void}")
     vocabulary = file.vocabulary
     dropped = [one.id for one in vocabulary if not background and one.name.lower() in _BACKGROUND]
@@ -129,12 +130,6 @@ def _color(labels: dict[str, Color | None], listed_in: str) -> ColorTable:
     usual = voc_palette().colors
     colors = [color or usual[number % len(usual)] for number, color in enumerate(labels.values())]
     return ColorTable(tuple(colors), listed_in)
-
-
-def _add_void(values: MaskValues, number: int) -> MaskValues:
-    void, known = values.void.copy(), values.known.copy()
-    void[number] = known[number] = True
-    return replace(values, void=void, known=known)
 
 
 def _spell(numbers: dict[int, str]) -> str:

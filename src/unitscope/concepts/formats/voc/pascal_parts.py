@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from unitscope.axes import Planes
 from unitscope.concepts.formats.annotated import Labels
-from unitscope.concepts.formats.maps.text_lists import split_names
+from unitscope.concepts.formats.text_lists import split_names
 from unitscope.concepts.formats.voc.classes import VOC
 from unitscope.concepts.formats.voc.mat_files import read_variable
 from unitscope.concepts.vocabulary import Concept, Vocabulary

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.listings import list_folder
-from unitscope.concepts.formats.maps.text_lists import read_lines
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
     NO_PICTURE,

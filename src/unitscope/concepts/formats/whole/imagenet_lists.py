@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unitscope.concepts.formats.maps.text_lists import read_lines
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.errors import SourceError, missing_extra
 
 SYNSET = re.compile(r"n\d{8}")

@@ -23,8 +23,8 @@ from unitscope.concepts.formats.annotated import AnnotatedSource, decode_by
 from unitscope.concepts.formats.folder.layouts import SPLITS_FILE, keep_split
 from unitscope.concepts.formats.folder.mask_classes import read_json
 from unitscope.concepts.formats.listings import list_folder
-from unitscope.concepts.formats.maps.text_lists import read_lines
 from unitscope.concepts.formats.stored.decoding import read_decoding
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
     NO_PICTURE,

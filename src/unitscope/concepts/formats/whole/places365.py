@@ -18,7 +18,7 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.text_lists import read_lines
+from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
     NO_PICTURE,

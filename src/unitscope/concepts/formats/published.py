@@ -1,7 +1,11 @@
 """Which published data set a folder holds, told by a few names of files in it."""
 
+import fnmatch
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 _FEW = 400
@@ -15,11 +19,13 @@ def recognize(root: Path) -> str | None:
 
     >>> recognize(Path("no such folder"))
     """
-    for place in (root, *_below(root)):
-        for word, tells in _SIGNS:
-            if tells(place):
-                return _spell(word, place)
-    return None
+    try:
+        places = (root, *_below(root))
+        found = ((word, place) for place in places for word, tells in _SIGNS if tells(place))
+        told = next(found, None)
+    finally:
+        _names.cache_clear()
+    return None if told is None else _spell(*told)
 
 
 def _below(root: Path) -> list[Path]:
@@ -32,25 +38,42 @@ def _below(root: Path) -> list[Path]:
 
 def _folders(place: Path) -> list[Path]:
     try:
-        return sorted(path for path in place.iterdir() if path.is_dir())[:_FEW]
+        with os.scandir(place) as entries:
+            return [place / name for name in sorted(one.name for one in entries if one.is_dir())[:_FEW]]
     except OSError:
         return []
 
 
 def _has(*patterns: str) -> Callable[[Path], bool]:
     """Whether a folder has a file or folder for every pattern; `|` stands between alternatives."""
+    wanted = [[one.split("/") for one in pattern.split("|")] for pattern in patterns]
 
     def tells(place: Path) -> bool:
-        return all(any(_any(place.glob(one)) for one in pattern.split("|")) for pattern in patterns)
+        return all(any(_matches(os.fspath(place), parts) for parts in pattern) for pattern in wanted)
 
     return tells
 
 
-def _any(found: Iterable[Path]) -> bool:
+def _matches(place: str, parts: Sequence[str]) -> bool:
+    """Whether something in a folder has a name like the first part, and something in it one like the next."""
+    first, *rest = parts
+    if "*" in first or "[" in first or "?" in first:
+        found = fnmatch.filter(_names(place), first)
+    else:
+        found = [first] if os.path.lexists(os.path.join(place, first)) else []
+    if not rest:
+        return bool(found)
+    below = (os.path.join(place, name) for name in found)
+    return any(_matches(folder, rest) for folder in islice(filter(os.path.isdir, below), _FEW))
+
+
+@lru_cache(maxsize=64)
+def _names(place: str) -> list[str]:
+    """The names in a folder, read once while it is looked at: it may hold 100,000."""
     try:
-        return next(iter(found), None) is not None
+        return sorted(os.listdir(place))
     except OSError:
-        return False
+        return []
 
 
 def _has_synsets(place: Path) -> bool:

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 _FEW = 400
@@ -25,23 +24,31 @@ def recognize(root: Path) -> str | None:
         told = next(found, None)
     finally:
         _names.cache_clear()
+        _folders.cache_clear()
     return None if told is None else _spell(*told)
 
 
 def _below(root: Path) -> list[Path]:
     """The folders that hold a set where an archive was unpacked into a folder of its own, two deep."""
     found = []
-    for folder in _folders(root):
-        found += [folder, *_folders(folder)] if _WRAPPERS.fullmatch(folder.name) else []
+    for name in _folders(os.fspath(root)):
+        if _WRAPPERS.fullmatch(name):
+            inner = _folders(os.path.join(root, name))
+            found += [root / name, *(root / name / below for below in inner)]
     return found
 
 
-def _folders(place: Path) -> list[Path]:
+@lru_cache(maxsize=64)
+def _folders(place: str) -> list[str]:
+    """The names of the first folders in a folder; of links only a few are followed, there may be 100,000."""
     try:
         with os.scandir(place) as entries:
-            return [place / name for name in sorted(one.name for one in entries if one.is_dir())[:_FEW]]
+            found = [(one.name, one.is_symlink()) for one in entries if one.is_symlink() or one.is_dir()]
     except OSError:
         return []
+    links = sorted(name for name, linked in found if linked)[:_FEW]
+    names = [name for name, linked in found if not linked]
+    return sorted([*names, *(name for name in links if os.path.isdir(os.path.join(place, name)))])[:_FEW]
 
 
 def _has(*patterns: str) -> Callable[[Path], bool]:
@@ -58,13 +65,12 @@ def _matches(place: str, parts: Sequence[str]) -> bool:
     """Whether something in a folder has a name like the first part, and something in it one like the next."""
     first, *rest = parts
     if "*" in first or "[" in first or "?" in first:
-        found = fnmatch.filter(_names(place), first)
+        found = fnmatch.filter(_folders(place) if rest else _names(place), first)
     else:
         found = [first] if os.path.lexists(os.path.join(place, first)) else []
     if not rest:
         return bool(found)
-    below = (os.path.join(place, name) for name in found)
-    return any(_matches(folder, rest) for folder in islice(filter(os.path.isdir, below), _FEW))
+    return any(_matches(os.path.join(place, name), rest) for name in found)
 
 
 @lru_cache(maxsize=64)
@@ -77,8 +83,8 @@ def _names(place: str) -> list[str]:
 
 
 def _has_synsets(place: Path) -> bool:
-    folders = [*_folders(place), *_folders(place / "train")]
-    return sum(re.fullmatch(r"n\d{8}", folder.name) is not None for folder in folders) > 1
+    names = [*_folders(os.fspath(place)), *_folders(os.path.join(place, "train"))]
+    return sum(re.fullmatch(r"n\d{8}", name) is not None for name in names) > 1
 
 
 def _spell(word: str, place: Path) -> str:

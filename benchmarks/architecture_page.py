@@ -121,7 +121,7 @@ def count_of(text: str) -> int:
 
 def size(row: Row) -> str:
     """The input of a row."""
-    return f"{row['height']} × {row['width']}"
+    return f"{row['height']}×{row['width']}"
 
 
 def clean(note: str) -> str:

@@ -46,7 +46,7 @@ def place(tmp_path_factory):
         # A run over other images can be made with older versions only, so one is written by hand.
         shutil.copytree(folder / "run", folder / "drawn")
         recipe = json.loads((folder / "drawn" / "run.json").read_text())
-        recipe["recipe"]["source"]["spec"] = "drawn:count=4,size=32"
+        recipe["recipe"]["source"] = {"spec": "drawn:count=4,size=32", "images": 4}
         (folder / "drawn" / "run.json").write_text(json.dumps(recipe))
         yield folder
 

@@ -170,4 +170,4 @@ def test_runs_of_others_are_refused(studio):
     with pytest.raises(UsageError, match="makes no images"):
         open_studio(Network(studio.generator.module), studio.run, source)
     with pytest.raises(UsageError, match="segmenter:NAME"):
-        open_studio(studio.generator, studio.run, GeneratedImages(studio.generator, 8))
+        open_studio(studio.generator, studio.run, GeneratedImages(studio.generator, 64))

@@ -75,6 +75,19 @@ def test_crowds_may_be_labels(tmp_path: Path) -> None:
     )
 
 
+def test_crowds_and_annotations_without_pixels_are_told(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    written = json.loads(path.read_text())
+    bare = [{**written["annotations"][0], "id": number, "segmentation": []} for number in (7, 5)]
+    path.write_text(json.dumps({**written, "annotations": written["annotations"] + bare}))
+    spec = f"coco:{tmp_path},annotations=instances_val2017.json"
+    passed = "passed over: 2 annotations without a segmentation: 7, 5"
+    crowds = "crowds (1 in the annotations)"
+    assert open_concepts(spec).notes == (f"void where no other instance lies: {crowds}", passed)
+    assert open_concepts(f"{spec},crowd=label").notes == (f"labeled as their category: {crowds}", passed)
+
+
 @pytest.mark.parametrize(
     ("below", "given"),
     [

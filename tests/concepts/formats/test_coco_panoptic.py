@@ -38,7 +38,9 @@ def test_crowds_may_be_void(tmp_path: Path) -> None:
     crowd = SEGMENTS[7][2]
     truth["object/person"] = truth["object/person"] & ~crowd
     truth["void"] = truth["void"] | crowd
-    compare(open_concepts(f"coco-panoptic:{tmp_path},annotations={NAME},crowd=void"), {FIRST: truth})
+    source = open_concepts(f"coco-panoptic:{tmp_path},annotations={NAME},crowd=void")
+    compare(source, {FIRST: truth})
+    assert source.notes[1:] == ("void, too: crowds (2 in the annotations)",)
 
 
 def test_every_file_is_accounted_for(tmp_path: Path) -> None:

@@ -34,14 +34,14 @@ from pathlib import Path
 import numpy as np
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels, PictureFiles
-from unitscope.concepts.formats.coco.instances import KIND, POLYGONS, Instances, find_pycocotools, read_runs
+from unitscope.concepts.formats.coco.instances import KIND, NOTHING, POLYGONS, Instances, find_pycocotools, read_runs
 from unitscope.concepts.formats.coco.overlaps import Overlaps
 from unitscope.concepts.formats.coco.tables import read_tables
 from unitscope.concepts.formats.indexes import Index, keep_index, split_texts
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.named_files import find_file, index_names
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
-from unitscope.concepts.left_out import LeftOut, count_left_out
+from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -143,8 +143,21 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         layers=(InstanceMasks(index, pictures.places, concepts, marks, chosen["crowd"] == "void"),),
         options=tuple(options.items()),
         left_out=pictures.left_out,
+        notes=_note_crowds(index, chosen["crowd"] == "void") + _note_nothing(index),
         content=index["content"].tobytes().hex(),
     )
+
+
+def _note_crowds(index: Index, void: bool) -> tuple[str, ...]:
+    count = int(index["crowd"].sum())
+    told = "void where no other instance lies: crowds" if void else "labeled as their category: crowds"
+    return (f"{told} ({count:,} in the annotations)",) if count else ()
+
+
+def _note_nothing(index: Index) -> tuple[str, ...]:
+    bare = index["ids"][index["form"] == NOTHING]
+    some = ", ".join(map(str, bare[:EXAMPLES].tolist())) + (", ..." if len(bare) > EXAMPLES else "")
+    return (f"passed over: {len(bare):,} annotations without a segmentation: {some}",) if len(bare) else ()
 
 
 def _name_categories(index: Index, parts: str) -> list[tuple[str, str]]:

@@ -221,8 +221,15 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         layers=(SegmentMasks(index, folder, pictures.places, names, concepts, void),),
         options=tuple(options.items()),
         left_out=(*pictures.left_out, *count_left_out(outside)),
+        notes=("void: the number 0, which is no segment", *_note_crowds(index, void)),
         content=index["content"].tobytes().hex(),
     )
+
+
+def _note_crowds(index: Index, void: bool) -> tuple[str, ...]:
+    count = int(index["crowd"].sum())
+    told = "void, too: crowds" if void else "labeled as their category: crowds"
+    return (f"{told} ({count:,} in the annotations)",) if count else ()
 
 
 def find_masks(root: Path, annotations: Path, given: str | None, names: list[str]) -> Path:

@@ -5,11 +5,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
+from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.classes import find_class, match_classes
 from unitscope.interventions.edits import edited, set_units
+from unitscope.interventions.explained_images import explain
 from unitscope.interventions.explanation import (
     Explanation,
     explain_image,
@@ -232,6 +235,16 @@ def test_the_region_of_a_saturated_map_is_where_it_is_highest():
     region = made_up(maps).region(0, (70, 70))
     assert region[:, :35].all()
     assert not region[:, 36:].any()
+
+
+def test_files_are_explained_upright(tmp_path):
+    picture, path, exif = Image.fromarray(noise(size=(16, 24))), tmp_path / "turned.png", Image.Exif()
+    exif[0x0112] = 6  # stored turned to the left
+    picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    upright = np.asarray(picture)
+    explained = explain(make(Pooled), [path], "act").images[0]
+    np.testing.assert_array_equal(explained.image, upright)
+    np.testing.assert_array_equal(gather_pictures([path])[0].image, upright)
 
 
 def test_an_explanation_ranks_and_shares():

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from unitscope.axes import LARGEST, Picture
-from unitscope.concepts.formats.stored.decoding import turn_picture
+from unitscope.concepts.formats.stored.decoding import UPRIGHT, turn_picture
 from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError
@@ -19,7 +19,8 @@ from unitscope.errors import SourceError, UsageError
 class Unlabeled:
     """Pictures as a source without concepts; each is an array, a PIL image, or the path of a file.
 
-    Arrays are uint8[y, x, 3], or of more bands: uint8, uint16 or float32[y, x, band].
+    Arrays are uint8[y, x, 3], or of more bands: uint8, uint16 or float32[y, x, band]. Files are turned as
+    their EXIF orientation says.
     """
 
     pictures: tuple[object, ...]
@@ -59,7 +60,7 @@ def gather_pictures(images: object) -> ConceptSource:
 
 def _read(picture: object, key: str) -> Picture:
     if isinstance(picture, str | Path):
-        return read_image(Path(picture))
+        return read_image(Path(picture), UPRIGHT)
     if isinstance(picture, Image.Image):
         try:
             return turn_picture(picture)[0]

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from unitscope.axes import Picture
+from unitscope.concepts.formats.stored.decoding import UPRIGHT
 from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.vocabulary import Concept, ConceptSource
 from unitscope.dissection.matching import check_network, find_detectors, pick_layer
@@ -211,13 +212,13 @@ def explain(
 ) -> Explanations:
     """Which units of a layer speak for a class, and where in the image: predictions as sums.
 
-    Images are pixels (uint8 [y, x, 3]), a picture's file, or SOURCE#INDEX, counted from 0; each is explained
-    by `explain_image`. `layer` is by default that of `run`, which gives units their labels, or the last one
-    with maps; `target` the class explained, a name or a number, by default the predicted one. `units` top
-    contributors are shown; `exact` refuses what is an approximation. With `deletion` top contributors, and
-    `draws` times random units, are also removed from all images of that source (`measure_deletion`). Raises
-    `UsageError` for an image, layer, class or number that cannot be, or a run of another network,
-    `NetworkError` where the network cannot be explained.
+    Images are pixels (uint8 [y, x, 3]), a picture's file, turned as its EXIF orientation says, or
+    SOURCE#INDEX, counted from 0; each is explained by `explain_image`. `layer` is by default that of `run`,
+    which gives units their labels, or the last one with maps; `target` the class explained, a name or a
+    number, by default the predicted one. `units` top contributors are shown; `exact` refuses what is an
+    approximation. With `deletion` top contributors, and `draws` times random units, are also removed from all
+    images of that source (`measure_deletion`). Raises `UsageError` for an image, layer, class or number that
+    cannot be, or a run of another network, `NetworkError` where the network cannot be explained.
     """
     named = [images] if isinstance(images, str | Path | np.ndarray) else list(images)
     if not (named or deletion is not None):
@@ -250,7 +251,7 @@ def _open_image(
     if Path(name).is_file() or not sign:
         if not Path(name).exists():
             raise UsageError(f"there is no file {name}; wanted a picture, or SOURCE#INDEX such as drawn#3")
-        return name, read_image(Path(name)), None, 0
+        return name, read_image(Path(name), UPRIGHT), None, 0
     source = open_source(spec)
     if not (number.isascii() and number.isdigit() and int(number) < len(source)):
         raise UsageError(f"{spec} has images 0 to {len(source) - 1}, not {number or 'nothing'}")

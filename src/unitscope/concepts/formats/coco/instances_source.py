@@ -34,7 +34,14 @@ from pathlib import Path
 import numpy as np
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels, PictureFiles
-from unitscope.concepts.formats.coco.instances import KIND, NOTHING, POLYGONS, Instances, find_pycocotools, read_runs
+from unitscope.concepts.formats.coco.instances import (
+    KIND,
+    NOTHING,
+    POLYGONS,
+    Instances,
+    find_pycocotools,
+    read_runs,
+)
 from unitscope.concepts.formats.coco.overlaps import Overlaps
 from unitscope.concepts.formats.coco.tables import read_tables
 from unitscope.concepts.formats.indexes import Index, keep_index, split_texts

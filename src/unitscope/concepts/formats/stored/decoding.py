@@ -48,6 +48,10 @@ class Decoding:
     values: Literal["full"] | tuple[float, float] | None = None
 
 
+UPRIGHT = Decoding(exif="upright")
+"""As people see them: for pictures that nothing is known of."""
+
+
 @dataclass(frozen=True, eq=False)
 class Numbers:
     """Gray or RGB as numbers [y, x, band] of `bits` bits, 0 where real ones have no range of their own.

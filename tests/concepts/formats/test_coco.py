@@ -35,7 +35,7 @@ from sets.coco import (
 from sets.truth import compare
 from unitscope.concepts.formats.coco.instances import Instances, fill_polygons
 from unitscope.concepts.formats.coco.run_lengths import fill_runs, read_counts
-from unitscope.concepts.formats.stored.pictures import read_mask
+from unitscope.concepts.formats.stored.masks import read_mask
 from unitscope.concepts.inspection import check_source
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError

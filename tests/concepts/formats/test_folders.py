@@ -244,7 +244,7 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(
     tmp_path: Path, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("1", (side, side)).save(tmp_path / "a.png")
-    monkeypatch.setattr("unitscope.concepts.formats.stored.pictures.PIXEL_LIMIT", 90_000_000)
+    monkeypatch.setattr("unitscope.concepts.formats.stored.opening.PIXEL_LIMIT", 90_000_000)
     with pytest.raises(SourceError, match=r"a\.png: larger than 90 megapixels"):
         open_folder(tmp_path)[0]
 

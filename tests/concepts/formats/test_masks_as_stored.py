@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import encoded
-from unitscope.concepts.formats.stored.pictures import decode_mask, read_mask
+from unitscope.concepts.formats.stored.masks import decode_mask, read_mask
 from unitscope.errors import SourceError
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from unitscope.axes import Picture, Planes, Void
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.stored.decoding import Decoding
-from unitscope.concepts.formats.stored.pictures import read_mask, read_turned
+from unitscope.concepts.formats.stored.masks import read_mask
+from unitscope.concepts.formats.stored.pictures import read_turned
 from unitscope.concepts.left_out import EXAMPLES, LeftOut
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError

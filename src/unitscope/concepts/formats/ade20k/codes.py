@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-from unitscope.concepts.formats.stored.pictures import decode_colors, read_colors
+from unitscope.concepts.formats.stored.masks import decode_colors, read_colors
 
 
 def decode_codes(data: bytes, where: str) -> UInt16[np.ndarray, "row column"]:

@@ -18,7 +18,9 @@ import numpy as np
 from unitscope.concepts.formats.annotated import digest_files
 from unitscope.concepts.formats.broden import tables as broden_tables
 from unitscope.concepts.formats.broden.tables import IndexRow
-from unitscope.concepts.formats.stored.pictures import read_image, read_label, read_size
+from unitscope.concepts.formats.stored.masks import read_label
+from unitscope.concepts.formats.stored.opening import read_size
+from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, no_planes
 from unitscope.errors import SourceError, UsageError

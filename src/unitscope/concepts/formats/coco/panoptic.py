@@ -41,7 +41,7 @@ from unitscope.concepts.formats.coco.tables import (
 from unitscope.concepts.formats.indexes import Index, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.named_files import find_file, index_names
-from unitscope.concepts.formats.stored.pictures import read_colors
+from unitscope.concepts.formats.stored.masks import read_colors
 from unitscope.concepts.left_out import count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError

@@ -17,7 +17,7 @@ import numpy as np
 
 from unitscope.concepts.formats.coco.streamed_json import stream_json
 from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts
-from unitscope.concepts.formats.stored.pictures import PIXEL_LIMIT
+from unitscope.concepts.formats.stored.opening import PIXEL_LIMIT
 from unitscope.errors import SourceError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from unitscope.concepts.formats.listings import Listing
 from unitscope.concepts.formats.stored.bands import ARRAY_SUFFIX
-from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
+from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
+from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.errors import SourceError
 
 NO_PICTURE = "neither a picture nor a mask"

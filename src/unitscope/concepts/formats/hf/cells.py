@@ -17,7 +17,8 @@ from unitscope.axes import Picture
 from unitscope.concepts.formats.annotated import Labels, check_size
 from unitscope.concepts.formats.hf.row_blocks import ROW_BYTES, Rows
 from unitscope.concepts.formats.mask_values import MaskValues
-from unitscope.concepts.formats.stored.pictures import decode_image, decode_mask
+from unitscope.concepts.formats.stored.masks import decode_mask
+from unitscope.concepts.formats.stored.pictures import decode_image
 from unitscope.errors import SourceError
 
 

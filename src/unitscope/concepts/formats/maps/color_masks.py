@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt16, UInt32
 
 from unitscope.concepts.formats.annotated import Labels
 from unitscope.concepts.formats.mask_values import MaskValues
-from unitscope.concepts.formats.stored.pictures import read_color_codes, read_mask
+from unitscope.concepts.formats.stored.masks import read_color_codes, read_mask
 from unitscope.concepts.formats.text_lists import check_count, read_lines
 from unitscope.errors import SourceError
 

@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 
 from unitscope.concepts.formats.folder.names import is_mask_folder, split_ending
-from unitscope.concepts.formats.stored.pictures import MASK_SUFFIXES, opened, read_image, read_mask
+from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES, read_mask
+from unitscope.concepts.formats.stored.opening import opened
+from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.errors import SourceError
 
 _LOOKED_AT = 6

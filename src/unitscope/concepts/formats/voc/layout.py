@@ -25,7 +25,8 @@ from unitscope.concepts.formats.maps.label_maps import (
     pair_masks,
 )
 from unitscope.concepts.formats.maps.roots import find_root, note_root
-from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES, MASK_SUFFIXES
+from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
+from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.voc.classes import (
     KNOWN,

@@ -33,7 +33,8 @@ from unitscope.concepts.formats.class_lists import (
 from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_values import MaskValues
-from unitscope.concepts.formats.stored.pictures import decode_image, decode_mask
+from unitscope.concepts.formats.stored.masks import decode_mask
+from unitscope.concepts.formats.stored.pictures import decode_image
 from unitscope.concepts.formats.wds.shards import Samples, find_shards, read_samples
 from unitscope.concepts.formats.whole.labels import (
     NO_PICTURE,

@@ -11,6 +11,7 @@ from PIL import Image
 from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.left_out import LeftOut
+from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import SourceError, UsageError
 
@@ -47,6 +48,17 @@ def test_a_list_of_names_gives_ids_by_place(tmp_path: Path) -> None:
     assert example.planes.tolist() == [[[0, 1, 1], [2, 2, 0]]]
     assert example.void is not None
     assert example.void.tolist() == [[True, False, False], [False, False, True]]
+
+
+@pytest.mark.parametrize("named", [("images", "masks"), ("photos", "classes")])
+def test_two_folders_are_opened_again_by_their_spec(tmp_path: Path, named: tuple[str, str]) -> None:
+    root = write_set(tmp_path / "set", ["void", "cat", "dog"])
+    for old, new in zip(("images", "masks"), named, strict=True):
+        (root / old).rename(root / new)
+    source = open_folder(root / named[0], masks=root / named[1])
+    again = open_concepts(source.spec)
+    assert (again.digest, again.spec) == (source.digest, source.spec)
+    assert again[0].planes.tolist() == source[0].planes.tolist()
 
 
 def test_a_background_at_id_0_is_a_concept(tmp_path: Path) -> None:

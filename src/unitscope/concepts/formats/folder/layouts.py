@@ -187,7 +187,8 @@ def _open_pair(images: Path, masks: Path, category: str | None, bare: str) -> An
         (why, f"{one}/{name}") for one, part in zip(both, parts, strict=True) for why, name in part.left_out
     ]
     listing = Listing(root, tuple(sorted(names)), tuple(left_out))
-    return _join_masks(root, both[0], classes, listing, [both[1]], bare)
+    source = _join_masks(root, both[0], classes, listing, [both[1]], bare)
+    return replace(source, place=str(images))
 
 
 def _join_masks(
@@ -209,7 +210,7 @@ def _join_masks(
     wrong = tuple((name, why) for why, name in joined.left_out if why in WRONG)
     return AnnotatedSource(
         "folder",
-        str(root if (root / "images") == place else place),
+        str(root),
         root,
         PictureFiles(place, tuple(kept)),
         classes.vocabulary,

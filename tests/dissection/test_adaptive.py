@@ -23,7 +23,8 @@ from unitscope.errors import UsageError
 from unitscope.networks.generators import find_generated
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
-from unitscope.networks.open_source import hold_out, open_source
+from unitscope.networks.network_sources import hold_out
+from unitscope.networks.open_source import open_source
 from unitscope.statistics.level_counts import climb, empty_ladder, lay_labels
 from unitscope.statistics.scan import Machine
 

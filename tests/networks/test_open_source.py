@@ -11,7 +11,8 @@ from unitscope.concepts.segmented import SegmentedSource
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.generators import GeneratedImages, find_generated
 from unitscope.networks.load import load_network
-from unitscope.networks.open_source import hold_out, load_segmenter, open_source
+from unitscope.networks.network_sources import hold_out, load_segmenter
+from unitscope.networks.open_source import open_source
 
 OWN = """
 import numpy as np

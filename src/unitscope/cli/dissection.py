@@ -147,7 +147,7 @@ def _choose_method(
     """The images that are counted, and the function that dissects layers over them, as thresholds ask."""
     from unitscope.dissection.adaptive import dissect_by_quality
     from unitscope.dissection.storage import read_thresholds
-    from unitscope.networks.open_source import hold_out
+    from unitscope.networks.network_sources import hold_out
 
     if measures.thresholds is None:
         return source, partial(us.dissect, network, source, layers)

@@ -24,7 +24,7 @@ from unitscope.lab.zoo.parser import (
     spell_scores,
     train_parser,
 )
-from unitscope.networks.open_source import load_segmenter
+from unitscope.networks.network_sources import load_segmenter
 
 CLASSES = ["background", "disk", "square"]
 

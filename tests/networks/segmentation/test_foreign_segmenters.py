@@ -9,7 +9,8 @@ import torch
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.errors import NetworkError, SourceError, UsageError
 from unitscope.networks.load import load_network
-from unitscope.networks.open_source import load_segmenter, open_source
+from unitscope.networks.network_sources import load_segmenter
+from unitscope.networks.open_source import open_source
 from unitscope.networks.segmentation.channel_names import name_channels, read_names
 
 transformers = pytest.importorskip("transformers")

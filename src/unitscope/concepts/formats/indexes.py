@@ -55,21 +55,38 @@ def keep_index(kind: str, files: Iterable[Path], build: Callable[[], Index]) -> 
     ...     [split_texts(keep_index("doctest-1", [listed], build), "names") for _ in range(2)]
     [['a.jpg', 'b.jpg'], ['a.jpg', 'b.jpg']]
     """
-    folder = find_cache()
-    if folder is None:
-        return build()
-    path = folder / "indexes" / f"{kind}-{_stamp(kind, files)}.npz"
-    with contextlib.suppress(*_DAMAGED):
-        index = _open(path)
-        with contextlib.suppress(OSError):
-            os.utime(path)  # the time of change of an index is when it was last used
-        return index
+    path = place_index(kind, files)  # before it is built: the files may change while it is
+    kept = find_index(path)
+    if kept is not None:
+        return kept
     built = build()
+    write_index(path, built)
+    return find_index(path) or built
+
+
+def place_index(kind: str, files: Iterable[Path] = ()) -> Path | None:
+    """Where the index of that kind of those files lies, if it was kept; None where there is no cache."""
+    folder = find_cache()
+    return None if folder is None else folder / "indexes" / f"{kind}-{_stamp(kind, files)}.npz"
+
+
+def find_index(path: Path | None) -> Index | None:
+    """The index in that place, mapped into memory; None where there is none, or it is damaged."""
     with contextlib.suppress(*_DAMAGED):
-        _write(path, {name: np.ascontiguousarray(array) for name, array in built.items()})
-        _tidy(path.parent)
-        return _open(path)
-    return built
+        if path is not None:
+            index = _open(path)
+            with contextlib.suppress(OSError):
+                os.utime(path)  # the time of change of an index is when it was last used
+            return index
+    return None
+
+
+def write_index(path: Path | None, index: Index) -> None:
+    """Keeps an index in that place, whatever was there; where that cannot be, nothing happens."""
+    with contextlib.suppress(*_DAMAGED):
+        if path is not None:
+            _write(path, {name: np.ascontiguousarray(array) for name, array in index.items()})
+            _tidy(path.parent)
 
 
 def find_cache() -> Path | None:

@@ -1,10 +1,28 @@
-"""What lies below a folder, found quickly: every file, and every one that cannot be used."""
+"""What lies below a folder, found quickly: every file, and every one that cannot be used.
 
+Listings of very many files are kept (`unitscope.concepts.formats.indexes`), with the time of change of every
+folder in them; one is used again while no folder has changed since. What a link to a file leads to is not
+looked at then: one that leads nowhere by now is told when the file is read.
+"""
+
+import contextlib
 import os
 import stat
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+
+from unitscope.concepts.formats.indexes import (
+    Index,
+    find_index,
+    join_texts,
+    place_index,
+    split_texts,
+    write_index,
+)
 
 NOWHERE = "a link that leads nowhere"
 HIDDEN = "hidden"
@@ -13,6 +31,16 @@ CLOSED = "a folder that cannot be opened"
 SPECIAL = "no plain file"
 LEFTOVERS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """What operating systems put beside files."""
+
+MANY = 50_000
+"""A listing of more files is kept."""
+_SETTLED = 2_000_000_000
+"""In nanoseconds: files may still be added to a folder within the tick of the clock that it changed in."""
+_WORD = 1 << 63
+
+
+_State = tuple[int, int, int, int]
+"""Of a folder: its device and number there, and when it and what is known of it changed, in nanoseconds."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +81,7 @@ class _Found:
     names: list[str] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     links: list[_Folder] = field(default_factory=list)
+    states: dict[str, _State] = field(default_factory=dict)
 
     def close(self, folders: list[_Folder], close: Callable[[str], str]) -> list[_Folder]:
         """The folders that are read; the others are left out."""
@@ -61,10 +90,11 @@ class _Found:
         return [folder for reason, folder in reasons if not reason]
 
 
-def list_folder(root: Path, close: Callable[[str], str] = lambda name: "") -> Listing:
+def list_folder(root: Path, close: Callable[[str], str] | None = None) -> Listing:
     """Everything below a folder; links are followed.
 
-    A folder for whose name `close` gives a reason is left out as a whole and not read.
+    A folder for whose name `close` gives a reason is left out as a whole and not read; such listings are not
+    kept.
 
     Each folder is read once: where several ways lead to it, by the one without links, else by the first.
     Hidden files, those in hidden folders, and what operating systems put beside files, are left out.
@@ -72,16 +102,35 @@ def list_folder(root: Path, close: Callable[[str], str] = lambda name: "") -> Li
     >>> list_folder(Path("no such folder")).names
     ()
     """
-    found, seen = _Found(), set[tuple[int, int]]()
+    if close is not None:
+        return _sort(root, _walk(root, close))
+    place = place_index("listing-1", [root])
+    kept = find_index(place)
+    if kept is not None and _holds(root, kept):
+        left_out = zip(split_texts(kept, "reasons"), split_texts(kept, "others"), strict=True)
+        return Listing(root, tuple(split_texts(kept, "names")), tuple(left_out))
+    start = time.time_ns()
+    found = _walk(root, lambda name: "")
+    listing = _sort(root, found)
+    if len(listing.names) >= MANY and all(
+        max(state[2:]) < start - _SETTLED for state in found.states.values()
+    ):
+        write_index(place, _index(listing, found.states))
+    return listing
+
+
+def _walk(root: Path, close: Callable[[str], str]) -> _Found:
+    found, seen = _Found(), set[tuple[int, ...]]()
     waiting = [_Folder("", os.fspath(root))]
     while waiting:
         folder = waiting.pop()
         try:
-            place = os.stat(folder.path)
-            if (place.st_dev, place.st_ino) in seen:
+            state = _look(folder.path)
+            if state[:2] in seen:
                 found.left_out.append((AGAIN, folder.name))
             else:
-                seen.add((place.st_dev, place.st_ino))
+                seen.add(state[:2])
+                found.states[folder.name] = state
                 waiting += found.close(_read(folder, found), close)
         except OSError:
             if folder.name or os.path.exists(folder.path):
@@ -89,7 +138,38 @@ def list_folder(root: Path, close: Callable[[str], str] = lambda name: "") -> Li
         if not waiting and found.links:
             waiting = found.close(sorted(found.links, key=lambda link: link.name, reverse=True), close)
             found.links = []
+    return found
+
+
+def _sort(root: Path, found: _Found) -> Listing:
     return Listing(root, tuple(sorted(found.names)), tuple(sorted(found.left_out)))
+
+
+def _look(path: str) -> _State:
+    seen = os.stat(path)
+    device, number, *times = seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns
+    return device % _WORD, number % _WORD, times[0] % _WORD, times[1] % _WORD
+
+
+def _index(listing: Listing, states: Mapping[str, _State]) -> Index:
+    return {
+        **join_texts("names", listing.names),
+        **join_texts("reasons", [reason for reason, _ in listing.left_out]),
+        **join_texts("others", [name for _, name in listing.left_out]),
+        **join_texts("folders", states),
+        "states": np.array([*states.values()], np.int64),
+    }
+
+
+def _holds(root: Path, kept: Index) -> bool:
+    """Whether no folder of a listing has changed."""
+    folders, states = split_texts(kept, "folders"), kept["states"].tolist()
+    with contextlib.suppress(OSError):
+        return all(
+            list(_look(os.path.join(root, folder))) == state
+            for folder, state in zip(folders, states, strict=True)
+        )
+    return False
 
 
 def _read(folder: _Folder, found: _Found) -> list[_Folder]:

@@ -1,6 +1,8 @@
 """Which published data set a folder holds, told by a few names of files in it."""
 
+import contextlib
 import fnmatch
+import heapq
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -23,8 +25,7 @@ def recognize(root: Path) -> str | None:
         found = ((word, place) for place in places for word, tells in _SIGNS if tells(place))
         told = next(found, None)
     finally:
-        _names.cache_clear()
-        _folders.cache_clear()
+        _scan.cache_clear()
     return None if told is None else _spell(*told)
 
 
@@ -38,17 +39,25 @@ def _below(root: Path) -> list[Path]:
     return found
 
 
-@lru_cache(maxsize=64)
 def _folders(place: str) -> list[str]:
-    """The names of the first folders in a folder; of links only a few are followed, there may be 100,000."""
-    try:
-        with os.scandir(place) as entries:
-            found = [(one.name, one.is_symlink()) for one in entries if one.is_symlink() or one.is_dir()]
-    except OSError:
-        return []
-    links = sorted(name for name, linked in found if linked)[:_FEW]
-    names = [name for name, linked in found if not linked]
-    return sorted([*names, *(name for name in links if os.path.isdir(os.path.join(place, name)))])[:_FEW]
+    """The names of the first folders in a folder."""
+    return _scan(place)[1]
+
+
+@lru_cache(maxsize=64)
+def _scan(place: str) -> tuple[list[str], list[str]]:
+    """All names in a folder, which may be 100,000, and those of the first folders; few links are followed."""
+    names, links, folders = [], [], []
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            if entry.is_symlink():
+                links.append(entry.name)
+            elif entry.is_dir():
+                folders.append(entry.name)
+    first = heapq.nsmallest(_FEW, links)
+    folders += [name for name in first if os.path.isdir(os.path.join(place, name))]
+    return names, heapq.nsmallest(_FEW, folders)
 
 
 def _has(*patterns: str) -> Callable[[Path], bool]:
@@ -65,21 +74,12 @@ def _matches(place: str, parts: Sequence[str]) -> bool:
     """Whether something in a folder has a name like the first part, and something in it one like the next."""
     first, *rest = parts
     if "*" in first or "[" in first or "?" in first:
-        found = fnmatch.filter(_folders(place) if rest else _names(place), first)
+        found = fnmatch.filter(_folders(place) if rest else _scan(place)[0], first)
     else:
         found = [first] if os.path.lexists(os.path.join(place, first)) else []
     if not rest:
         return bool(found)
     return any(_matches(os.path.join(place, name), rest) for name in found)
-
-
-@lru_cache(maxsize=64)
-def _names(place: str) -> list[str]:
-    """The names in a folder, read once while it is looked at: it may hold 100,000."""
-    try:
-        return sorted(os.listdir(place))
-    except OSError:
-        return []
 
 
 def _has_synsets(place: Path) -> bool:

@@ -68,7 +68,7 @@ def labels(
     """
     import unitscope as us
     from unitscope.lab.studies.labels import LabelComparison, compare_labels
-    from unitscope.networks.open_source import load_segmenter
+    from unitscope.networks.network_sources import load_segmenter
 
     source = us.open_source(concepts)
     source = us.limit(source, 100) if quick else source

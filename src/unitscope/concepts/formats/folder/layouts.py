@@ -40,6 +40,7 @@ from unitscope.concepts.formats.folder.mask_matches import (
     NO_PICTURE,
     UNLABELLED,
     WRONG,
+    choose_below,
     choose_images,
     explain_lack,
     match_masks,
@@ -105,13 +106,14 @@ def open_folder(
     if masks is not None:
         source = _open_pair(root, Path(masks), category, bare)
     elif (root / FILE_NAME).is_file() and (root / "images").is_dir():
-        source = _open_masked(root, category, bare)
+        source = _open_masked(list_folder(root), category, bare)
     else:
         word = recognize(root)
         if word is not None:
             raise UsageError(f"{root} is a published data set; open it as {word}")
-        flat = (root / "images").is_dir() and ((root / "masks").is_dir() or not _has_named(root / "images"))
-        source = _open_masked(root, category, bare) if flat else _open_named(root, category, bare)
+        listing = list_folder(root)
+        open_listing = _open_masked if _is_flat(listing) else _open_named
+        source = open_listing(listing, category, bare)
     source = decode_by(source, decoding)
     if split is not None:
         source = keep_split(source, split)
@@ -155,12 +157,20 @@ def keep_split(source: AnnotatedSource, split: str) -> AnnotatedSource:
     return replace(keep_pictures(source, places), options=options, wrong=())
 
 
-def _open_masked(root: Path, category: str | None, bare: str) -> AnnotatedSource:
+def _is_flat(listing: Listing) -> bool:
+    """Whether the folders below `images/` say nothing, or masks lie beside it."""
+    root = listing.root
+    if not (root / "images").is_dir() or (root / "masks").is_dir():
+        return (root / "images").is_dir()
+    return not any(map(name_folder, {_parent(name) for name in choose_below(listing, "images")}))
+
+
+def _open_masked(listing: Listing, category: str | None, bare: str) -> AnnotatedSource:
+    root = listing.root
     has_classes = (root / FILE_NAME).is_file()
     if not has_classes and (root / "masks").is_dir():
         raise SourceError(f"{root}: masks/ needs a {FILE_NAME} that names its ids; add one")
     classes = read_classes(root / FILE_NAME, category) if has_classes else ClassFile()
-    listing = list_folder(root)
     folders = [layer.folder for layer in classes.layers]
     return _join_masks(root, "images", classes, listing, folders, bare)
 
@@ -221,14 +231,14 @@ def _join_masks(
     )
 
 
-def _open_named(root: Path, category: str | None, bare: str) -> AnnotatedSource:
+def _open_named(listing: Listing, category: str | None, bare: str) -> AnnotatedSource:
+    root = listing.root
     if (root / FILE_NAME).is_file():
         classes = read_classes(root / FILE_NAME, category)
         if classes.layers:
             reason = "names mask classes, but there is no images/ folder beside it"
             raise SourceError(f"{root}: {FILE_NAME} {reason}")
         category = classes.category
-    listing = list_folder(root)
     images = choose_images(listing, "", set())
     if suspect := find_masks(root, images):
         place = f"the folder {suspect.folder}/" if suspect.folder else "it"
@@ -252,17 +262,6 @@ def _open_named(root: Path, category: str | None, bare: str) -> AnnotatedSource:
         texts=(root / FILE_NAME, root / SPLITS_FILE),
         left_out=count_left_out(left_out),
     )
-
-
-def _has_named(place: Path) -> bool:
-    """Whether a folder holds folders whose names say something, or parts of a set that do."""
-    try:
-        with os.scandir(place) as entries:
-            folders = [Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    except OSError:  # which the listing tells
-        return False
-    named = any(name_folder(folder.name) for folder in folders)
-    return named or any(not folder.is_symlink() and _has_named(folder) for folder in folders)
 
 
 def _read_splits(path: Path) -> Mapping[str, list[object]]:

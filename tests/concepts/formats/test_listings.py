@@ -89,3 +89,12 @@ def test_few_files_and_folders_that_just_changed_are_not_kept(
     assert not (tree.parent / "cache").exists()
     list_folder(tree)
     assert len(os.listdir(tree.parent / "cache" / "indexes")) == 1
+
+
+def test_listings_that_leave_out_other_folders_are_others(tree: Path) -> None:
+    for _ in range(2):
+        assert "a/b/2.jpg" in list_folder(tree).names
+        for why in ("parts", "thumbnails"):
+            listing = list_folder(tree, "b|c", why)
+            assert listing.names == ("a/1.jpg", "a/one.jpg", "linked/5.jpg")
+            assert {(why, "a/b/"), (why, "c/")} < set(listing.left_out)

@@ -7,10 +7,12 @@ looked at then: one that leads nowhere by now is told when the file is read.
 
 import contextlib
 import os
+import re
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -83,18 +85,18 @@ class _Found:
     links: list[_Folder] = field(default_factory=list)
     states: dict[str, _State] = field(default_factory=dict)
 
-    def close(self, folders: list[_Folder], close: Callable[[str], str]) -> list[_Folder]:
-        """The folders that are read; the others are left out."""
-        reasons = [(close(folder.name.rstrip("/").rpartition("/")[2]), folder) for folder in folders]
-        self.left_out += [(reason, folder.name) for reason, folder in reasons if reason]
-        return [folder for reason, folder in reasons if not reason]
+    def leave_out(self, folders: list[_Folder], closed: re.Pattern[str], why: str) -> list[_Folder]:
+        """The folders that are read; those of a name that is closed are left out."""
+        names = [closed.fullmatch(folder.name.rstrip("/").rpartition("/")[2]) for folder in folders]
+        self.left_out += [(why, folder.name) for folder, name in zip(folders, names, strict=True) if name]
+        return [folder for folder, name in zip(folders, names, strict=True) if not name]
 
 
-def list_folder(root: Path, close: Callable[[str], str] | None = None) -> Listing:
+def list_folder(root: Path, closed: str = "", why: str = "") -> Listing:
     """Everything below a folder; links are followed.
 
-    A folder for whose name `close` gives a reason is left out as a whole and not read; such listings are not
-    kept.
+    A folder whose name the regular expression `closed` matches is left out as a whole for the reason `why`,
+    and not read.
 
     Each folder is read once: where several ways lead to it, by the one without links, else by the first.
     Hidden files, those in hidden folders, and what operating systems put beside files, are left out.
@@ -102,24 +104,21 @@ def list_folder(root: Path, close: Callable[[str], str] | None = None) -> Listin
     >>> list_folder(Path("no such folder")).names
     ()
     """
-    if close is not None:
-        return _sort(root, _walk(root, close))
-    place = place_index("listing-1", [root])
+    place = place_index(f"listing-1-{sha256(f'{why}: {closed}'.encode()).hexdigest()[:8]}", [root])
     kept = find_index(place)
     if kept is not None and _holds(root, kept):
         left_out = zip(split_texts(kept, "reasons"), split_texts(kept, "others"), strict=True)
         return Listing(root, tuple(split_texts(kept, "names")), tuple(left_out))
     start = time.time_ns()
-    found = _walk(root, lambda name: "")
-    listing = _sort(root, found)
-    if len(listing.names) >= MANY and all(
-        max(state[2:]) < start - _SETTLED for state in found.states.values()
-    ):
+    found = _walk(root, re.compile(closed), why)
+    listing = Listing(root, tuple(sorted(found.names)), tuple(sorted(found.left_out)))
+    settled = all(max(state[2:]) < start - _SETTLED for state in found.states.values())
+    if settled and len(listing.names) >= MANY:
         write_index(place, _index(listing, found.states))
     return listing
 
 
-def _walk(root: Path, close: Callable[[str], str]) -> _Found:
+def _walk(root: Path, closed: re.Pattern[str], why: str) -> _Found:
     found, seen = _Found(), set[tuple[int, ...]]()
     waiting = [_Folder("", os.fspath(root))]
     while waiting:
@@ -131,18 +130,15 @@ def _walk(root: Path, close: Callable[[str], str]) -> _Found:
             else:
                 seen.add(state[:2])
                 found.states[folder.name] = state
-                waiting += found.close(_read(folder, found), close)
+                waiting += found.leave_out(_read(folder, found), closed, why)
         except OSError:
             if folder.name or os.path.exists(folder.path):
                 found.left_out.append((CLOSED, folder.name or "/"))
         if not waiting and found.links:
-            waiting = found.close(sorted(found.links, key=lambda link: link.name, reverse=True), close)
+            links = sorted(found.links, key=lambda link: link.name, reverse=True)
+            waiting = found.leave_out(links, closed, why)
             found.links = []
     return found
-
-
-def _sort(root: Path, found: _Found) -> Listing:
-    return Listing(root, tuple(sorted(found.names)), tuple(sorted(found.left_out)))
 
 
 def _look(path: str) -> _State:

@@ -30,7 +30,7 @@ NO_SCENE = frozenset({"misc", "outliers", "unclassified"})
 _FILE = re.compile(
     r"(?P<stem>.+?)(_seg\.png|_parts_(?P<level>[0-9]{1,2})\.png|\.json|_atr\.txt|\.jpe?g)", re.IGNORECASE
 )
-_FOLDER = re.compile(r"ADE_[a-z]+_\d+")
+_FOLDER = r"ADE_[a-z]+_\d+"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FullFiles:
 
 def list_full(root: Path) -> FullFiles:
     """The files of a full set. Raises `SourceError` where no picture has a mask."""
-    listing = list_folder(root, lambda name: INSTANCES if _FOLDER.fullmatch(name) else "")
+    listing = list_folder(root, _FOLDER, INSTANCES)
     files: dict[str, dict[str, str]] = {}
     for name in listing.names:
         if found := _FILE.fullmatch(name):

@@ -42,7 +42,7 @@ def open_scene_parsing(root: Path, place: str, options: Mapping[str, str]) -> An
 
     Raises `UsageError` for an unknown split, `SourceError` where there is no picture or a list is wrong.
     """
-    listing = list_folder(root, lambda name: INSTANCES if name == "annotations_instance" else "")
+    listing = list_folder(root, "annotations_instance", INSTANCES)
     masks = _match(listing)
     check_split(root, options.get("split"), sorted({name.split("/")[1] for name in masks}))
     start = f"images/{options['split']}/" if "split" in options else ""

@@ -130,9 +130,8 @@ def _list_masks(listing: Listing, root: Path, folder: Path) -> list[tuple[str, s
     """Pairs of stem and name below `root` of all files of a folder that may be masks."""
     inside = folder.is_relative_to(root) and ".." not in folder.parts
     start = folder.relative_to(root).as_posix() if inside else _climb(root, folder)
-    names = listing.choose(
-        start
-    )  # none where it lies elsewhere, or is a link to a folder that is read already
+    # None where it lies elsewhere, or is a link to a folder that is read already.
+    names = listing.choose(start)
     names = names or [f"{start}/{name}" for name in list_folder(folder).names]
     pairs = [(cut_suffix(name)[len(start) + 1 :], name) for name in names]
     masks = [pair for pair in pairs if find_suffix(pair[1]) in MASK_SUFFIXES]

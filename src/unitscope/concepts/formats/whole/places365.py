@@ -93,7 +93,7 @@ def _take(
 
 def _find_rest(root: Path, folders: list[str]) -> list[tuple[str, str]]:
     """What lies outside the folders of the splits."""
-    rest = list_folder(root, lambda name: AGAIN if name in folders else "")
+    rest = list_folder(root, "|".join(map(re.escape, folders)), AGAIN)
     found = [(why, name) for why, name in rest.left_out if why != AGAIN]
     names = [name for name in rest.names if name.rpartition("/")[2] not in _LISTS]
     return found + [(UNLABELLED if is_picture(name) else NO_PICTURE, name) for name in names]

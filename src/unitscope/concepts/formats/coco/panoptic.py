@@ -195,7 +195,9 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     path = find_annotations(root, options)
     void = check_choice("crowd", options.get("crowd", "label")) == "void"
     index = keep_index(KIND, [path], lambda: read_tables(path, Segments))
-    images, masks = split_texts(index, "images"), split_texts(index, "masks")
+    # The script that makes those of Cityscapes names its pictures so.
+    images = [name.replace("_gtFine_leftImg8bit", "_leftImg8bit") for name in split_texts(index, "images")]
+    masks = split_texts(index, "masks")
     folder = find_masks(root, path, options.get("masks"), masks)
     listing = list_folder(folder)
     known = index_names(folder.resolve().name, listing.names)
@@ -242,6 +244,9 @@ def find_masks(root: Path, annotations: Path, given: str | None, names: list[str
     for folder in [*folders, annotations.parent]:
         if folder.is_dir() and (folder in folders or (folder / first).is_file()):
             return folder
+    packed = next((path for folder in folders if (path := folder.with_name(f"{name}.zip")).is_file()), None)
+    if packed is not None:
+        raise UsageError(f"the masks of {annotations} are packed in {packed}; unpack them there")
     looked = ", ".join(dict.fromkeys(str(folder) for folder in folders))
     raise UsageError(f"the masks of {annotations} were not found (looked for {looked}); say masks=DIR")
 

@@ -35,6 +35,7 @@ from unitscope.concepts.formats.annotated import (
     decode_by,
     keep_pictures,
 )
+from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.folder.mask_classes import FILE_NAME, ClassFile, read_classes, read_json
 from unitscope.concepts.formats.folder.mask_matches import (
     NO_PICTURE,
@@ -215,6 +216,8 @@ def _join_masks(
     place = root / images
     layers = tuple(
         MaskFiles(root / folder, masks, layer.values)
+        if layer.colors is None
+        else ColorFiles(root / folder, masks, layer.values, layer.colors)
         for folder, masks, layer in zip(folders, joined.masks, classes.layers, strict=True)
     )
     wrong = tuple((name, why) for why, name in joined.left_out if why in WRONG)

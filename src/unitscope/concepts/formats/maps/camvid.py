@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, MaskFiles, PictureFiles
+from unitscope.concepts.formats.color_masks import ColorFiles, ColorTable, read_color_names
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.color_masks import ColorFiles, ColorTable, read_color_names
 from unitscope.concepts.formats.maps.label_maps import (
     MISSING,
     OTHER_SPLIT,
@@ -184,7 +184,7 @@ def _list_keys(
 
 
 def _cut_folder(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    return ((key.partition("/")[2], name) for key, name in pairs)
+    return ((key.rpartition("/")[2], name) for key, name in pairs)  # archives may double folders
 
 
 def _add_missing(pairs: Pairs, named: Iterable[str], there: Mapping[str, str], folder: str = "") -> Pairs:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
+from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.color_masks import ColorFiles
 from unitscope.concepts.formats.maps.label_maps import (
     MISSING,
     OTHER_FORM,
@@ -40,6 +40,7 @@ from unitscope.concepts.formats.voc.classes import (
 from unitscope.concepts.formats.voc.mat_files import MAT_SUFFIX
 from unitscope.concepts.formats.voc.mat_masks import MatFiles
 from unitscope.concepts.formats.voc.pascal_parts import FOLDER, VOCABULARY, PartFiles
+from unitscope.concepts.left_out import count_left_out
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 from unitscope.options import read_choice
@@ -90,7 +91,9 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     members = _read_members(root, options, given, is_mat)
     pairs = _join(listing, masks, members)
     if not pairs.masks:
-        raise SourceError(f"{root}: no picture {members.told} has a mask of its name in {folder}/")
+        lack = "; ".join(map(str, count_left_out(pairs.left_out)))
+        told = f" ({lack})" if lack else ""
+        raise SourceError(f"{root}: no picture {members.told} has a mask of its name in {folder}/{told}")
     meaning = _find_meaning(root, folder, given, background, is_mat)
     texts = (*members.files, *meaning.texts)
     return AnnotatedSource(
@@ -163,7 +166,7 @@ def _read_members(root: Path, options: Mapping[str, str], classes: str | None, i
             places = (root / LISTS).iterdir() if (root / LISTS).is_dir() else ()
             listed = ", ".join(sorted(path.name for path in places)) or "none"
             raise UsageError(f"{root} has no lists {given!r} in {LISTS}/; those there are {listed}")
-    files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    files = {path.stem: path for path in sorted(folder.glob("[!.]*.txt"))}
     check_split(root, split, files)
     chosen = [split] if split is not None else [ALL] if ALL in files else [*files]
     if not chosen:

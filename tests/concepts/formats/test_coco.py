@@ -84,8 +84,13 @@ def test_crowds_and_annotations_without_pixels_are_told(tmp_path: Path) -> None:
     spec = f"coco:{tmp_path},annotations=instances_val2017.json"
     passed = "passed over: 2 annotations without a segmentation: 7, 5"
     crowds = "crowds (1 in the annotations)"
-    assert open_concepts(spec).notes == (f"void where no other instance lies: {crowds}", passed)
-    assert open_concepts(f"{spec},crowd=label").notes == (f"labeled as their category: {crowds}", passed)
+    taken = "1 picture without a label taken in: val2017/000000000285.jpg"
+    assert open_concepts(spec).notes == (f"void where no other instance lies: {crowds}", passed, taken)
+    assert open_concepts(f"{spec},crowd=label").notes == (
+        f"labeled as their category: {crowds}",
+        passed,
+        taken,
+    )
 
 
 @pytest.mark.parametrize(

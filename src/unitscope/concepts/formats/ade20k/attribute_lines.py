@@ -98,7 +98,7 @@ def open_lines(files: FullFiles, place: str, options: Mapping[str, str]) -> Anno
     for level in (0, *files.levels) if options.get("parts") != "no" else (0,):
         pictures = {key: files.pictures[key] for key in keys}
         masks = {key: name for key, one in pictures.items() if (name := one.parts.get(level))}
-        masks = masks if level else {key: one.objects for key, one in pictures.items()}
+        masks = masks if level else {key: one.objects for key, one in pictures.items() if one.objects}
         classes = {
             key: {
                 int(number): kind

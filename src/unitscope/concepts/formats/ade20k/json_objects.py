@@ -65,7 +65,8 @@ def open_json(files: FullFiles, place: str, options: Mapping[str, str]) -> Annot
     found = json.loads(split_texts(index, "found")[0])
     named, objects, parts = _name(files, found, options.get("unlabelled") == "void")
     keys = files.choose(options.get("split"))
-    layers = [CodedMasks(files.root, {key: files.pictures[key].objects for key in keys}, objects, texts)]
+    drawn = {key: files.pictures[key].objects for key in keys if files.pictures[key].objects}
+    layers = [CodedMasks(files.root, drawn, objects, texts)]
     for level in files.levels if options.get("parts") != "no" else ():
         masks = {key: name for key in keys if (name := files.pictures[key].parts.get(level))}
         layers.append(CodedMasks(files.root, masks, parts))

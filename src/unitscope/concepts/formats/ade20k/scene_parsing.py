@@ -26,7 +26,7 @@ from unitscope.concepts.formats.whole.images import (
     is_picture,
     split_stem,
 )
-from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.left_out import count_left_out, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -38,16 +38,16 @@ _ROW = re.compile(r"([0-9]{1,5})\s+[\d.eE+-]+\s+\d+\s+\d+\s+(\S.*)")
 
 
 def open_scene_parsing(root: Path, place: str, options: Mapping[str, str]) -> AnnotatedSource:
-    """The set in `root`, which has `objectInfo150.txt`; options `split` and `unlabelled=void`.
+    """The set in `root`, which has `objectInfo150.txt`; options `split`, `unlabelled=void`, `bare=in`.
 
     Raises `UsageError` for an unknown split, `SourceError` where there is no picture or a list is wrong.
     """
     listing = list_folder(root, "annotations_instance", INSTANCES)
-    masks = _match(listing)
+    masks = _match(listing, takes_bare(options))
     check_split(root, options.get("split"), sorted({name.split("/")[1] for name in masks}))
     start = f"images/{options['split']}/" if "split" in options else ""
     keys = tuple(name for name in masks if name.startswith(start))
-    if not keys:
+    if not any(masks[key] for key in keys):
         raise SourceError(
             f"{root}: no picture of images/ has a mask of its name in annotations/; restore them"
         )
@@ -66,23 +66,29 @@ def open_scene_parsing(root: Path, place: str, options: Mapping[str, str]) -> An
         PictureFiles(root, keys),
         Vocabulary((*objects, *(Concept(number, name, "scene") for name, number in scenes.items()))),
         labels=tuple(whole.get(split_stem(key), ()) for key in keys),
-        layers=(MaskFiles(root, {key: masks[key] for key in keys}, values),),
+        layers=(MaskFiles(root, {key: masks[key] for key in keys if masks[key]}, values),),
         options=tuple(options.items()),
         texts=(root / OBJECTS, root / SCENES),
         left_out=count_left_out(left_out),
         wrong=tuple((name, why) for why, name in left_out if why == UNMATCHED),
         notes=(
+            *note_bare([key for key in keys if not masks[key]]),
             f"{'void' if void else 'unlabelled, not void'}: the value 0, what is none of the 150 objects",
         ),
     )
 
 
-def _match(listing: Listing) -> dict[str, str]:
-    """The mask of every picture in a split that has one."""
+def _match(listing: Listing, bare: bool) -> dict[str, str]:
+    """The mask of every picture in a split that has one; with `bare` also "" for the others of a split."""
     masks = {name[: name.rfind(".")] for name in listing.choose("annotations") if name.endswith(".png")}
     pictures = [name for name in listing.choose("images") if is_picture(name) and name.count("/") > 1]
     pairs = ((name, "annotations/" + name[len("images/") : name.rfind(".")]) for name in pictures)
-    return {name: f"{mask}.png" for name, mask in pairs if mask in masks}
+    splits = {mask.split("/")[1] for mask in masks} if bare else ()
+    return {
+        name: f"{mask}.png" if mask in masks else ""
+        for name, mask in pairs
+        if mask in masks or mask.split("/")[1] in splits
+    }
 
 
 def _find_left_out(listing: Listing, masks: Mapping[str, str]) -> list[tuple[str, str]]:

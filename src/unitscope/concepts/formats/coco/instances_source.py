@@ -7,7 +7,7 @@ as given, below `IMAGES`, in the `annotations/` there, and in the same places of
   pixel under several instances keeps them all, each concept once.
 - A crowd (`iscrowd`) is void where no other instance lies; with `crowd=label` it counts as its category.
 - An image that is listed without annotations shows none of the concepts: that is truth, not a mask that is
-  missing. So is every pixel that no instance covers.
+  missing. So is every pixel that no instance covers. `bare=out` leaves such images out.
 - An annotation without a segmentation says nothing about pixels, and is passed over.
 - COCO-Stuff's category `other` is no concept: its pixels are whatever is no stuff.
 
@@ -46,12 +46,13 @@ from unitscope.concepts.formats.coco.instances import (
 )
 from unitscope.concepts.formats.coco.overlaps import Overlaps
 from unitscope.concepts.formats.coco.tables import read_tables
+from unitscope.concepts.formats.folder.mask_matches import UNLABELLED
 from unitscope.concepts.formats.folder.names import is_mask_folder, is_part
 from unitscope.concepts.formats.indexes import Index, keep_index, split_texts
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.named_files import find_file, index_names
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
-from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out
+from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -132,6 +133,7 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     root = open_root("coco", place)
     path = find_annotations(root, options)
     chosen = {name: check_choice(name, options.get(name, values[0])) for name, values in CHOICES.items()}
+    bare = takes_bare(options, "in")
     index = keep_index(KIND, [path], lambda: read_tables(path, Instances))
     if (index["form"] == POLYGONS).any():
         find_pycocotools()
@@ -146,7 +148,10 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         tuple(ids.setdefault(one, len(ids) + 1) if one else 0 for one in named)
         for named in (categories, attributes)
     )
-    pictures = find_pictures(root, path, split_texts(index, "images"))
+    lone = _find_bare(index)
+    lacking = {} if bare else dict.fromkeys(lone, UNLABELLED)
+    pictures = find_pictures(root, path, split_texts(index, "images"), lacking)
+    taken = [key for key, image in pictures.places.items() if image in lone]
     return AnnotatedSource(
         "coco",
         place,
@@ -156,9 +161,19 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         layers=(InstanceMasks(index, pictures.places, concepts, marks, chosen["crowd"] == "void"),),
         options=tuple(options.items()),
         left_out=pictures.left_out,
-        notes=_note_crowds(index, chosen["crowd"] == "void") + _note_nothing(index),
+        notes=(
+            *_note_crowds(index, chosen["crowd"] == "void"),
+            *_note_nothing(index),
+            *note_bare(taken),
+        ),
         content=index["content"].tobytes().hex(),
     )
+
+
+def _find_bare(index: Index) -> frozenset[int]:
+    """The places of the images without an annotation that says anything about pixels."""
+    painted = np.concatenate([[0], np.cumsum(index["form"] != NOTHING)])[index["first"]]
+    return frozenset(np.flatnonzero(np.diff(painted) == 0).tolist())
 
 
 def _note_crowds(index: Index, void: bool) -> tuple[str, ...]:

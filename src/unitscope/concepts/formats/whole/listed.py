@@ -33,6 +33,7 @@ from unitscope.concepts.formats.whole.images import (
     find_file,
     is_picture,
 )
+from unitscope.concepts.left_out import takes_bare
 from unitscope.errors import SourceError, UsageError
 
 _TITLED = re.compile(r"(image|picture|photo|file|path|name|key|id)", re.IGNORECASE)
@@ -56,8 +57,7 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     root = Path(place)
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder; wanted one of images that {options['list']} lists")
-    if options.get("bare", "out") not in ("out", "in"):
-        raise UsageError(f"bare={options['bare']!r}: wanted out or in")
+    bare = takes_bare(options)
     path, listing = find_file(options["list"], root), list_folder(root)
     pictures = [name for name in listing.names if is_picture(name)]
     here = set(pictures)
@@ -81,7 +81,7 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     taken = {name: tuple(dict.fromkeys(labels.get(name, ()))) for name in pictures}
     if not any(taken.values()):
         raise SourceError(f"{path}: lists no picture of {root}, such as {next(iter(labels), 'nothing')}")
-    if options.get("bare") != "in":
+    if not bare:
         left_out += [(UNLABELLED, name) for name, named in taken.items() if not named]
         taken = {name: named for name, named in taken.items() if named}
     names = sorted({label for named in labels.values() for label in named}, key=_in_order)

@@ -138,10 +138,8 @@ def check_source(source: ConceptSource | str) -> Report:
             continue
         problems += [Problem(example.key, message) for message in counts.add(example)]
     problems += [Problem(*found) for found in getattr(opened, "audit", tuple)()]
-    if counts.readable and not counts.labelled:
+    if counts.readable and not counts.labelled and len(opened.vocabulary):
         lack = "not one pixel or image has a label: all are void or unlabelled"
-        if not len(opened.vocabulary):
-            lack = "no concepts: pictures alone, which a segmenter can label (segmenter:NAME,images=SOURCE)"
         problems.append(Problem(source_spec(opened), lack))
     return Report(
         source_spec(opened),

@@ -1,5 +1,6 @@
 """Sources of concepts by name."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
@@ -40,6 +41,8 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
     if kind is None:
         raise UsageError(f"{spec!r} is no source of concepts{say_kinds(SOURCES, kinds, name)}")
     place, options = split_options(rest)
+    if place.startswith("~"):
+        place = os.path.expanduser(place)  # behind a colon the shell leaves it
     if not place and kind.grammar.startswith(f"{name}:"):
         raise UsageError(f"{spec!r} does not say what to open; wanted {kind.grammar}")
     known: Sequence[str] = kind.options

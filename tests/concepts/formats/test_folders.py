@@ -145,6 +145,17 @@ def test_wrong_tables_of_colors_are_told(tmp_path: Path, classes: object, void: 
         open_folder(write_set(tmp_path, {"classes": classes, "void": void}))
 
 
+def test_masks_without_names_beside_pictures_are_told(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1")  # boxes
+    assert len(open_folder(tmp_path)) == 1
+    write_mask(tmp_path / "labels" / "a.png", MASK)
+    said = r"labels/ looks like the masks of images/; say folder:.*/images,masks=.*/labels, with a classes"
+    with pytest.raises(SourceError, match=said):
+        open_folder(tmp_path)
+
+
 def test_a_palette_mask_is_its_indices(tmp_path: Path) -> None:
     write_set(tmp_path, ["background", "cat", "dog"])
     palette = Image.fromarray(MASK, "L").convert("P")

@@ -266,12 +266,10 @@ def test_a_tar_that_ends_early_is_said_and_the_rest_of_it_read(tmp_path: Path) -
         (tmp_path / f"{name}.tar").write_bytes(whole[:end])
         report = check_source(f"wds:{tmp_path}/{name}.tar,image=jpg")
         assert (report.images, report.readable) == (count, count)
-        first, alone = report.problems
-        assert first.message.startswith(said)
-        assert alone.message.startswith("no concepts: pictures alone")
+        assert [one.message.startswith(said) for one in report.problems] == [True]
     (tmp_path / "spoiled.tar").write_bytes(whole[:2048] + b"#" * 3000)
-    first, _ = check_source(f"wds:{tmp_path}/spoiled.tar,image=jpg").problems
-    assert "something else in it after 2 members" in first.message
+    problems = check_source(f"wds:{tmp_path}/spoiled.tar,image=jpg").problems
+    assert ["something else in it after 2 members" in one.message for one in problems] == [True]
 
 
 def test_a_tar_that_shrinks_later_is_told(tmp_path: Path) -> None:

@@ -44,9 +44,10 @@ from unitscope.concepts.formats.folder.mask_matches import (
     choose_below,
     choose_images,
     explain_lack,
+    is_picture,
     match_masks,
 )
-from unitscope.concepts.formats.folder.names import name_folder
+from unitscope.concepts.formats.folder.names import is_mask_folder, name_folder
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.published import recognize
 from unitscope.concepts.formats.stored.decoding import read_decoding
@@ -56,6 +57,7 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 SPLITS_FILE = "splits.json"
+_ALONE = "no concepts: pictures alone, which a segmenter can label (segmenter:NAME,images=folder:DIR)"
 BARE = ("out", "in")
 
 
@@ -128,7 +130,9 @@ def open_folder(
         ("background", background if background != "white" else None),
         ("range", range),
     )
-    return replace(source, options=tuple((key, value) for key, value in given if value is not None))
+    alone = () if len(source.vocabulary) else ((str(root), _ALONE),)
+    options = tuple((key, value) for key, value in given if value is not None)
+    return replace(source, options=options, wrong=(*source.wrong, *alone))
 
 
 def list_splits(source: AnnotatedSource) -> tuple[str, ...]:
@@ -173,7 +177,18 @@ def _open_masked(listing: Listing, category: str | None, bare: str) -> Annotated
         raise SourceError(f"{root}: masks/ needs a {FILE_NAME} that names its ids; add one")
     classes = read_classes(root / FILE_NAME, category) if has_classes else ClassFile()
     folders = [layer.folder for layer in classes.layers]
+    if not has_classes and (beside := _find_beside(listing)):
+        advice = f"say folder:{root}/images,masks={root}/{beside}, with a {FILE_NAME} in {root}"
+        raise SourceError(
+            f"{root}: {beside}/ looks like the masks of images/; {advice}, or name images/ alone"
+        )
     return _join_masks(root, "images", classes, listing, folders, bare)
+
+
+def _find_beside(listing: Listing) -> str:
+    """A folder beside `images/` that is called like masks and holds pictures; "" where there is none."""
+    tops = (name.partition("/")[0] for name in listing.names if is_picture(name))
+    return next((top for top in tops if is_mask_folder(top)), "")
 
 
 def _open_pair(images: Path, masks: Path, category: str | None, bare: str) -> AnnotatedSource:

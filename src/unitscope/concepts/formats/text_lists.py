@@ -69,7 +69,7 @@ def read_names(path: Path) -> dict[int, str]:
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "labels.txt"
-    >>> _ = path.write_text("1: accordion\n2: aeroplane\n")
+    >>> _ = path.write_text("1: accordion\\n2: aeroplane\\n")
     >>> read_names(path)
     {1: 'accordion', 2: 'aeroplane'}
     """

@@ -1,6 +1,6 @@
 """The files below a source's folder that it does not use, counted by reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 EXAMPLES = 5
@@ -34,3 +34,12 @@ def count_left_out(found: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]:
         if len(shown) < EXAMPLES:
             shown.append(name)
     return tuple(LeftOut(reason, files, tuple(examples[reason])) for reason, files in counts.items())
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first few of some names, for a line.
+
+    >>> name_some([f"{number}.jpg" for number in range(9)])
+    '0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, ...'
+    """
+    return ", ".join([*names[:EXAMPLES], *(["..."] if len(names) > EXAMPLES else [])])

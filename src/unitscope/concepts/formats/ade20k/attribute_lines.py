@@ -71,7 +71,7 @@ class RankedMasks:
         pairs = list_instances(codes, blues)
         ranked = rank_instances(pairs, lines)
         if ranked is None:
-            kinds = self._name_by_code(path, pairs, len(lines))
+            kinds = self._name_by_code(path, pairs, lines)
         else:
             kinds = self._name_by_rank(path, pairs, ranked)
         ids = np.zeros(MAX_CODE + 1, np.uint16)
@@ -95,7 +95,7 @@ class RankedMasks:
                 raise SourceError(f"{path}: {said}; restore the two files")
         return kinds
 
-    def _name_by_code(self, path: Path, pairs: Sequence[Pair], lines: int) -> dict[int, int]:
+    def _name_by_code(self, path: Path, pairs: Sequence[Pair], lines: Level) -> dict[int, int]:
         """The class of every code as other pictures have it."""
         kinds = {}
         for code, _ in pairs:
@@ -105,7 +105,8 @@ class RankedMasks:
                     raise SourceError(f"no line of this level names {self.codes.called[kinds[code]]!r}")
             except SourceError as error:
                 blues = len({blue for _, blue in pairs})
-                found = f"{blues} instances do not fit {lines} lines of its _atr.txt"
+                listed = f"{len(lines)} lines of its _atr.txt, numbered up to {max(lines, default=0)}"
+                found = f"{blues} instances do not fit the {listed}"
                 raise SourceError(f"{path}: {found}, and {error}; restore the two files") from None
         return kinds
 

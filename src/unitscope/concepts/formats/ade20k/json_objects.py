@@ -103,7 +103,7 @@ def _name(files: FullFiles, found: dict[str, Any], void: bool) -> tuple[Named, M
 
 
 def _build(paths: Sequence[Path]) -> Index:
-    """What all files say: names and hypernyms by code, codes of objects and parts, scenes and levels by file."""
+    """What files say: names and hypernyms by code, codes of objects and parts; scene and levels by file."""
     said = _Said({}, {}, set(), set(), {})
     scenes, levels = [], []
     with follow_indexing("ADE20K", len(paths), "file") as bar:

@@ -9,10 +9,12 @@ The scene is the folder's name without its letter: `images/training/h/house/outd
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +107,8 @@ class RankedMasks:
                     raise SourceError(f"no line of this level names {self.codes.called[kinds[code]]!r}")
             except SourceError as error:
                 blues = len({blue for _, blue in pairs})
-                listed = f"{len(lines)} lines of its _atr.txt, numbered up to {max(lines, default=0)}"
-                found = f"{blues} instances do not fit the {listed}"
+                listed = f"{len(lines)}, numbered up to {max(lines, default=0)}"
+                found = f"its instances ({blues}) do not fit the lines of its _atr.txt ({listed})"
                 raise SourceError(f"{path}: {found}, and {error}; restore the two files") from None
         return kinds
 
@@ -119,7 +121,8 @@ def open_lines(files: FullFiles, place: str, options: Mapping[str, str]) -> Anno
     """The source of a full set with `_atr.txt` files. Raises `SourceError` naming the one that is wrong."""
     texts = tuple(list_texts(files))
     masks = tuple(name for one in files.pictures.values() for name in (one.objects, *one.parts.values()))
-    index = keep_index(_INDEX, [files.root / name for name in (*texts, *masks)], partial(_build, files))
+    kind = f"{_INDEX}-{_stamp(files.root, (*texts, *masks))}"
+    index = keep_index(kind, (), partial(_build, files))
     found = json.loads(split_texts(index, "found")[0])
     names: list[str] = found["names"]
     called = name_apart(dict(enumerate(names)), lambda number, text: text)
@@ -150,6 +153,19 @@ def open_lines(files: FullFiles, place: str, options: Mapping[str, str]) -> Anno
         notes=_note_uneven([name for name in found["uneven"] if name in used]),
     )
     return make_source(files, place, options, named, tuple(layers))
+
+
+def _stamp(root: Path, names: Iterable[str]) -> str:
+    """Changes as any of the files does. `keep_index` looks every path up, which takes seconds for so many."""
+    digest, start = sha256(os.fsencode(os.path.realpath(root))), os.path.join(root, "")
+    for name in names:
+        try:
+            seen = os.stat(start + name)
+            state = f"{name} {seen.st_size} {seen.st_mtime_ns}"
+        except OSError:
+            state = f"{name} missing"
+        digest.update(f"\n{state}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def _read_levels(said: Mapping[str, list[list[int]]]) -> dict[int, Level]:

@@ -71,9 +71,9 @@ def find_masks(root: Path, images: Iterable[str]) -> Suspect | None:
 
 
 def _find_beside(images: Sequence[str], exact: Sequence[str]) -> tuple[str, str] | None:
-    """A mask and its picture, where half of the pictures of a folder, or more, have one of an ending beside them.
+    """A mask and its picture, where half of the pictures of a folder or more have one of an ending beside.
 
-    As many of the files of that ending must have a picture. One letter, as in `X_L.png`, tells too little.
+    Half of the files of that ending must have a picture. One letter, as in `X_L.png`, tells too little.
     """
     pictures = {_stem(name): name for name in images if not split_ending(_stem(name))[1]}
     kinds: dict[str, list[str]] = defaultdict(list)

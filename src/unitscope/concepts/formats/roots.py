@@ -9,7 +9,7 @@ from unitscope.errors import SourceError, UsageError
 _DEEP, _FOLDERS = 3, 400
 
 
-def find_root(place: str, holds: Callable[[Path], bool], wanted: str, above: int = _DEEP) -> Path:
+def find_root(place: str, holds: Callable[[Path], bool], wanted: str, above: int = 1) -> Path:
     """The folder that holds a set, as `holds` tells: `place`, the only such one below it, or the next above.
 
     Three folders below are looked into, and `above` so many.

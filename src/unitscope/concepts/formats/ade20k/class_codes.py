@@ -9,18 +9,25 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from unitscope.concepts.formats.ade20k.codes import read_codes
 from unitscope.concepts.formats.indexes import follow_indexing
+from unitscope.concepts.formats.stored.opening import opened
 from unitscope.errors import SourceError
 
-_THREADS = 8
+_THREADS, _BLOCK = 8, 1 << 22
+_LARGE = 1 << 24
+"""In pixels: of larger masks one is read at a time, for the sake of memory."""
+
+_ALONE = Lock()
 
 Level = Mapping[int, int]
 """The class of every line of a level, by number."""
@@ -83,9 +90,13 @@ def list_instances(
     >>> list_instances(np.uint16([[0, 9, 9, 0]]), np.uint8([[0, 4, 2, 0]]))
     [(9, 2), (9, 4)]
     """
-    pixels = (codes.astype(np.uint32) * 256 + blues).ravel()
-    first = np.r_[pixels[:1], pixels[1:][pixels[1:] != pixels[:-1]]]  # a few of the millions
-    return [(pair >> 8, pair & 255) for pair in np.unique(first).tolist() if pair]
+    found, rows = set[int](), max(_BLOCK // max(codes.shape[1], 1), 1)
+    for start in range(0, codes.shape[0], rows):
+        block = slice(start, start + rows)
+        pixels = (codes[block].astype(np.uint32) * 256 + blues[block]).ravel()
+        changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1  # a few of the millions
+        found.update(np.unique(pixels[np.r_[0, changes]]).tolist())
+    return [(pair >> 8, pair & 255) for pair in sorted(found) if pair]
 
 
 def rank_instances(pairs: Iterable[Pair], lines: Level) -> dict[int, int] | None:
@@ -124,7 +135,10 @@ def _read_pairs(mask: tuple[Path, Level]) -> set[Pair] | None:
     """The pairs of code and class in a mask; None where ranks say nothing."""
     path, lines = mask
     try:
-        pairs = list_instances(*read_codes(path))
+        with opened(path) as picture:
+            large = picture.width * picture.height > _LARGE
+        with _ALONE if large else nullcontext():
+            pairs = list_instances(*read_codes(path))
     except SourceError:
         return set()
     ranked = rank_instances(pairs, lines)

@@ -56,5 +56,13 @@ def note_bare(names: Sequence[str]) -> tuple[str, ...]:
     ('1 picture without a label taken in: b.jpg',)
     """
     noun = "picture" if len(names) == 1 else "pictures"
-    some = ", ".join([*names[:EXAMPLES], *(["..."] if len(names) > EXAMPLES else [])])
-    return (f"{len(names):,} {noun} without a label taken in: {some}",) if names else ()
+    return (f"{len(names):,} {noun} without a label taken in: {name_some(names)}",) if names else ()
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first few of some names, for a line.
+
+    >>> name_some([f"{number}.jpg" for number in range(9)])
+    '0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, ...'
+    """
+    return ", ".join([*names[:EXAMPLES], *(["..."] if len(names) > EXAMPLES else [])])

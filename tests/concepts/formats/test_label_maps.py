@@ -19,7 +19,7 @@ from sets.voc import write_voc
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles
 from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.maps.label_maps import MISSING, pair_masks
-from unitscope.concepts.formats.maps.roots import find_root
+from unitscope.concepts.formats.roots import find_root
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError
 

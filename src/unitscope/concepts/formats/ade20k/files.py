@@ -10,15 +10,16 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitscope.concepts.formats.ade20k.scene_parsing import INSTANCE, INSTANCES, UNMATCHED
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.roots import note_root
 from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED, check_split
-from unitscope.concepts.left_out import LeftOut, count_left_out, note_bare
+from unitscope.concepts.left_out import LeftOut, count_left_out, name_some, note_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -40,6 +41,10 @@ class Masks:
     objects: str
     parts: Mapping[int, str]
     text: str
+
+    def find(self, level: int) -> str:
+        """The mask of a level, 0 for objects; "" where there is none."""
+        return self.parts.get(level, "") if level else self.objects
 
 
 @dataclass(frozen=True)
@@ -120,12 +125,17 @@ def _find_reason(name: str) -> str:
 
 @dataclass(frozen=True)
 class Named:
-    """What the concepts of a full set are called: objects, parts, and the scene of every picture, or ""."""
+    """What the texts of a full set say: the names of objects and parts, the scene of every picture, or "".
+
+    `levels` has those of which every text names something; `notes` are lines for people.
+    """
 
     objects: Vocabulary
     parts: Vocabulary
     scenes: Mapping[str, str]
-    families: Mapping[str, tuple[str, ...]]
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    levels: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def make_source(
@@ -139,6 +149,7 @@ def make_source(
         name: number for number, name in enumerate(sorted({*named.scenes.values()} - {""}), start=start)
     }
     void = options.get("unlabelled") == "void"
+    lost = _list_lost(files, keys, named.levels) if options.get("parts") != "no" else {}
     return AnnotatedSource(
         "ade20k",
         place,
@@ -149,10 +160,13 @@ def make_source(
         layers=layers,
         options=tuple(options.items()),
         left_out=files.left_out,
-        wrong=files.wrong,
+        wrong=(*files.wrong, *lost.items()),
         notes=(
+            *note_root(place, files.root),
             *note_bare([key for key in keys if not files.pictures[key].objects]),
             f"{'void' if void else 'unlabelled, not void'}: the code 0, which no object has",
+            *named.notes,
+            *_note_lost([*lost]),
         ),
         families=named.families,
     )
@@ -161,3 +175,21 @@ def make_source(
 def list_texts(files: FullFiles) -> Iterable[str]:
     """The names of all texts about pictures."""
     return (one.text for one in files.pictures.values() if one.text)
+
+
+def _list_lost(files: FullFiles, keys: Iterable[str], levels: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """The masks of parts that are not there though a text names such parts, and what is the matter."""
+    lost = {}
+    for one in (files.pictures[key] for key in keys):
+        for level in sorted(levels.get(one.text, ())):
+            if level and level not in one.parts:
+                name = f"{one.objects[: -len('_seg.png')]}_parts_{level}.png"
+                lost[name] = f"missing, and {one.text.rpartition('/')[2]} names parts of level {level}"
+    return lost
+
+
+def _note_lost(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    told = f"{len(names)} {'mask' if len(names) == 1 else 'masks'} of parts missing, which texts name"
+    return (f"{told}: {name_some(names)}",)

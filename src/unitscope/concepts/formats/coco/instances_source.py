@@ -52,7 +52,7 @@ from unitscope.concepts.formats.indexes import Index, keep_index, split_texts
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.named_files import find_file, index_names
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
-from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, note_bare, takes_bare
+from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, name_some, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -184,7 +184,7 @@ def _note_crowds(index: Index, void: bool) -> tuple[str, ...]:
 
 def _note_nothing(index: Index) -> tuple[str, ...]:
     bare = index["ids"][index["form"] == NOTHING]
-    some = ", ".join(map(str, bare[:EXAMPLES].tolist())) + (", ..." if len(bare) > EXAMPLES else "")
+    some = name_some([*map(str, bare[: EXAMPLES + 1].tolist())])
     return (f"passed over: {len(bare):,} annotations without a segmentation: {some}",) if len(bare) else ()
 
 

@@ -260,7 +260,9 @@ def _open_named(listing: Listing, category: str | None, bare: str) -> AnnotatedS
     images = choose_images(listing, "", set())
     if suspect := find_masks(root, images):
         place = f"the folder {suspect.folder}/" if suspect.folder else "it"
+        word = recognize(root / suspect.folder)
         advice = "say folder:DIR,masks=DIR with a classes.json above both, or take them out"
+        advice = advice if word is None else f"it is of a published data set; open it as {word}"
         raise SourceError(f"{root}: {place} {suspect.reason}, which are no pictures; {advice}")
     folders = {folder: name_folder(folder) for folder in {_parent(image) for image in images}}
     ids = {name: number for number, name in enumerate(sorted({*folders.values()} - {""}), start=1)}

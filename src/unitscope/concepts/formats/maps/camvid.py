@@ -25,8 +25,8 @@ from unitscope.concepts.formats.maps.label_maps import (
     find_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
 from unitscope.concepts.formats.mask_values import name_values
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names

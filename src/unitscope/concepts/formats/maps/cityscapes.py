@@ -24,8 +24,8 @@ from unitscope.concepts.formats.maps.label_maps import (
     cut_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import split_names
 from unitscope.concepts.left_out import takes_bare

@@ -20,7 +20,7 @@ from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 _FEW = 400
 """So many names of a folder are looked at: the ones that tell come among them, or as patterns."""
 
-_ABOVE, _BELOW, _SOME, _HEAD = 6, 3, 30, 4096
+_ABOVE, _BELOW, _SOME, _HEAD = 6, 4, 20, 4096
 """So many folders above one may be the set's; so deep, and into so many folders of one, is looked for named
 pictures; so many bytes of a file of annotations are read."""
 
@@ -75,7 +75,7 @@ def _tell_above(root: Path, told: _Told | None) -> _Told | None:
 
 def _is_plain(root: Path, inside: str) -> bool:
     """Whether a folder has pictures and no folders, and lies in none of masks."""
-    if any(is_mask_folder(name) or name.startswith("Segmentation") for name in inside.split("/")):
+    if any(is_mask_folder(name) or _MASKED.match(name) for name in inside.split("/")):
         return False
     names, folders = _scan(os.fspath(root))
     return any(map(_is_picture, names)) and all(name.startswith(".") for name in folders)
@@ -186,7 +186,9 @@ def _find(place: str, parts: Sequence[str]) -> Iterator[str]:
 
 
 def _has_synsets(place: Path) -> bool:
-    names = [*_folders(os.fspath(place)), *_folders(os.path.join(place, "train"))]
+    top = os.fspath(place)
+    below = [os.path.join(top, part) for part in ("train", "val")]
+    names = [name for one in (top, *below) for name in _folders(one)]
     return sum(re.fullmatch(r"n\d{8}", name) is not None for name in names) > 1
 
 
@@ -253,7 +255,7 @@ _ANY_JSON = ("annotations.json", "result.json", "coco.json", "labels.json", "*co
 """Names of annotations by tools, of which the beginning of the file is looked at, too."""
 _OTHERS = ("stuff_*.json", "person_keypoints_*.json")
 _COCO = (*_INSTANCES, *_ANY_JSON, *_OTHERS)
-_PANOPTIC = ("panoptic_*.json",)
+_PANOPTIC = ("panoptic_*.json", "ade20k_panoptic_*.json", "cityscapes_panoptic_*.json")
 _COCO_HEAD = re.compile(
     rb'(\xef\xbb\xbf)?\s*\{\s*"(info|images|annotations|categories|licenses|type)"\s*:\s*[\[{"]'
 )
@@ -279,6 +281,7 @@ _PUBLISHED = re.compile(
 )
 """Folders of published sets, whose names say nothing about pictures."""
 
+_MASKED = re.compile(r"Segmentation|LabeledApproved")
 _PUBLISHED_PICTURE = re.compile(
     r"(ADE_(train|val|test)|ILSVRC2012_(train|val|test)|Places365_(val|test))_\d{8}|n\d{8}_\d|.*_leftImg8bit\."
 )
@@ -294,7 +297,7 @@ _CITYSCAPES = _has_any(
     _has("leftImg8bit/*/*/*_leftImg8bit.*|gtFine/*/*/*_gtFine_*|gtCoarse/*/*/*_gtCoarse_*"),
 )
 _CAMVID = _has_any(
-    _has("train|val|test", "trainannot|valannot|testannot"),
+    _has_any(*(_has(f"{part}/*.png", f"{part}annot/*.png") for part in ("train", "val", "test"))),
     _has_two("701_StillsRaw_full", "LabeledApproved_full", "label_colors.txt"),
     _has("images", "labels", "codes.txt"),
 )
@@ -303,7 +306,7 @@ _MAPILLARY = _has_any(
     _has("training/images|validation/images|testing/images", "config_v*.json|*/instances|*/panoptic"),
 )
 _STUFF = _has_any(
-    _has("stuffthingmaps*", "images|train2017|val2017"),
+    _has("stuffthingmaps*/train2017|stuffthingmaps*/val2017", "images|train2017|val2017"),
     _has("images|train2017|val2017", "annotations/train2017|annotations/val2017"),
 )
 _PLACES_LISTS = "categories_places365.txt|places365_train_*.txt|places365_val.txt|places365_test.txt"
@@ -315,8 +318,8 @@ _VOC = _has(
 )
 _IMAGENET = _has_any(
     _has("ILSVRC/Data|ILSVRC/Annotations|ILSVRC/ImageSets"),
-    _has("val/ILSVRC2012_val_????????.*|train/n????????/n????????_*"),
-    _has("LOC_*|ILSVRC2012_devkit*", "ILSVRC|train|val|ILSVRC2012_img_*"),
+    _has("val/ILSVRC2012_val_????????.[Jj][Pp]*|train/n????????/n????????_*"),
+    _has("LOC_*|ILSVRC2012_devkit*", "ILSVRC|ILSVRC2012_img_*"),
     _has_synsets,
 )
 _YEARS = "|".join(
@@ -343,7 +346,7 @@ _SURE: tuple[tuple[str, _Tells], ...] = (
     ("hf", _has("*-of-?????*.parquet|*/*-of-?????*.parquet")),
     ("hf", _has(".gitattributes", _PARQUET)),
     ("wds", _has_shards),
-    ("dtd", _has("images", "labels/labels_joint_anno.txt|labels/train1.txt")),
+    ("dtd", _has("images", "labels/labels_joint_anno.txt", "labels/train1.txt")),
     ("places365", _PLACES),
     ("sun397", _has_any(_has("ClassName.txt", "Partitions"), _has("[a-z]/*/sun_*|[a-z]/*/*/sun_*"))),
     ("imagenet", _IMAGENET),
@@ -361,14 +364,14 @@ _STRAY: tuple[tuple[str, _Tells], ...] = (
     ("places365", _has(f"{_PLACES_LISTS}|{_PLACES_PICTURES}")),
     ("sun397", _has("ClassName.txt|Partitions")),
     ("imagenet", _has("ILSVRC|LOC_synset_mapping.txt|LOC_val_solution.csv")),
-    ("imagenet", _has("ILSVRC2012_val_????????.*|ILSVRC2012_img_*|ILSVRC2012_devkit*")),
+    ("imagenet", _has("ILSVRC2012_val_????????.[Jj][Pp]*|ILSVRC2012_img_*|ILSVRC2012_devkit*")),
     ("hf", _has(f"dataset_dict.json|dataset_info.json|state.json|{_PARQUET}|*.arrow")),
     ("wds", _has("*.tar")),
 )
 """Names that tell by themselves, but may lie in any folder."""
 
 _INSIDE: tuple[tuple[str, str, _Tells], ...] = (
-    ("voc", r"JPEGImages|Segmentation\w*|Annotations\w*|ImageSets", _VOC),
+    ("voc", r"JPEGImages|Segmentation\w*|Annotations\w*|ImageSets|trainval", _VOC),
     ("ade20k", r"images|annotations\w*", _ADE),
     ("cityscapes", r"leftImg8bit\w*|gtFine|gtCoarse", _CITYSCAPES),
     ("camvid", r"(train|val|test)(annot)?|701_StillsRaw_full|LabeledApproved_full|images|labels", _CAMVID),

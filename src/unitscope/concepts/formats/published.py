@@ -43,6 +43,7 @@ def recognize(root: Path) -> str | None:
         return None if found is None else _spell(*found)
     finally:
         _scan.cache_clear()
+        _scan_rest.cache_clear()
 
 
 def _tell(root: Path) -> _Told | None:
@@ -83,8 +84,9 @@ def _is_plain(root: Path, inside: str) -> bool:
 
 def _is_explained(place: Path) -> bool:
     """Whether most of what a folder holds are pictures, or its folders say what pictures in them show."""
-    names = [name for name in _scan(os.fspath(place))[0] if not name.startswith(".")]
-    return 2 * sum(map(_is_own_picture, names)) > len(names) or _names_pictures(os.fspath(place))
+    top = os.fspath(place)
+    rest = [name for name in _scan_rest(top) if not name.startswith(".")]
+    return len(_scan(top)[0]) - len(_scan_rest(top)) > len(rest) or _names_pictures(top)
 
 
 def _names_pictures(place: str, deep: int = _BELOW, named: bool = False) -> bool:
@@ -102,7 +104,7 @@ def _names_pictures(place: str, deep: int = _BELOW, named: bool = False) -> bool
 
 
 def _has_own_pictures(place: Path) -> bool:
-    return any(map(_is_own_picture, _scan(os.fspath(place))[0]))
+    return len(_scan_rest(os.fspath(place))) < len(_scan(os.fspath(place))[0])
 
 
 def _is_picture(name: str) -> bool:
@@ -146,6 +148,12 @@ def _scan(place: str) -> tuple[list[str], list[str]]:
     return names, heapq.nsmallest(_FEW, folders)
 
 
+@lru_cache(maxsize=1024)
+def _scan_rest(place: str) -> list[str]:
+    """The names in a folder but those of its own pictures."""
+    return [name for name in _scan(place)[0] if not _is_own_picture(name)]
+
+
 def _has(*patterns: str) -> _Tells:
     """Whether a folder has a file or folder for every pattern; `|` stands between alternatives."""
     wanted = [[one.split("/") for one in pattern.split("|")] for pattern in patterns]
@@ -167,15 +175,20 @@ def _has_any(*tells: _Tells) -> _Tells:
 
 
 def _matches(place: str, parts: Sequence[str]) -> bool:
-    """Whether something in a folder has a name like the first part, and something in it one like the next."""
-    return next(_find(place, parts), None) is not None
+    """Whether something in a folder has a name like the first part, and something in it one like the next.
+
+    Where there is one part alone, it is that of no picture, or of one called as in published sets.
+    """
+    return next(_find(place, parts, _scan_rest), None) is not None
 
 
-def _find(place: str, parts: Sequence[str]) -> Iterator[str]:
-    """The paths below a folder that have names like the parts."""
+def _find(
+    place: str, parts: Sequence[str], scan: Callable[[str], Sequence[str]] = lambda place: _scan(place)[0]
+) -> Iterator[str]:
+    """The paths below a folder that have names like the parts; `scan` gives the names right in it."""
     first, *rest = parts
     if "*" in first or "[" in first or "?" in first:
-        found = sorted(fnmatch.filter(_folders(place) if rest else _scan(place)[0], first))
+        found = sorted(fnmatch.filter(_folders(place) if rest else scan(place), first))
     else:
         found = [first] if os.path.lexists(os.path.join(place, first)) else []
     for name in found:
@@ -193,37 +206,37 @@ def _has_synsets(place: Path) -> bool:
 
 
 def _has_shards(place: Path) -> bool:
-    numbered = [re.fullmatch(r"(.*?)\d{4,}\.tar", name) for name in _scan(os.fspath(place))[0]]
+    numbered = [re.fullmatch(r"(.*?)\d{4,}\.tar", name) for name in _scan_rest(os.fspath(place))]
     starts = [one[1] for one in numbered if one is not None]
     return len(starts) > len(set(starts))
 
 
 def _find_annotations(place: Path, kinds: Sequence[str]) -> list[str]:
     """Files of annotations in a folder and its `annotations/`, those of pictures that are there first."""
-    found: dict[str, int] = {}
+    found: dict[str, str] = {}
     for folder in (place, place / "annotations"):
-        names = [name for name in _scan(os.fspath(folder))[0] if name.endswith(".json")]
-        for rank, kind in enumerate(kinds):
-            for name in fnmatch.filter(names, kind):
+        names = [name for name in _scan_rest(os.fspath(folder)) if name.endswith(".json")]
+        for kind in kinds:
+            for name in sorted(fnmatch.filter(names, kind))[:_SOME]:
                 if kind not in _ANY_JSON or _begins_as_coco(folder / name):
-                    found.setdefault(name, rank)
+                    found.setdefault(name, kind)
     parts = {*_folders(os.fspath(place)), *_folders(os.fspath(place / "images"))} - {"images", "annotations"}
     bare = {part.rstrip("0123456789") or part for part in parts}
 
     def rank(name: str) -> tuple[bool, bool, bool, str]:
-        lacks = [not any(part in name for part in ones) for ones in (parts, bare)]
-        return (kinds[found[name]] not in _INSTANCES, *lacks, name)
+        whole, like = (any(part in name for part in ones) for ones in (parts, bare))
+        return found[name] not in _INSTANCES, not whole, not like, name
 
     return sorted(found, key=rank)
 
 
 def _begins_as_coco(path: Path) -> bool:
     """Whether a file begins as COCO's do."""
-    try:
-        with open(path, "rb") as file:
-            return _COCO_HEAD.match(file.read(_HEAD)) is not None
-    except OSError:
-        return False
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with open(path, "rb") as file:
+                return _COCO_HEAD.match(file.read(_HEAD)) is not None
+    return False
 
 
 def _has_json(*kinds: str) -> _Tells:
@@ -283,7 +296,7 @@ _PUBLISHED = re.compile(
 
 _MASKED = re.compile(r"Segmentation|LabeledApproved")
 _PUBLISHED_PICTURE = re.compile(
-    r"(ADE_(train|val|test)|ILSVRC2012_(train|val|test)|Places365_(val|test))_\d{8}|n\d{8}_\d|.*_leftImg8bit\."
+    r"(ADE_(train|val|test)|ILSVRC2012_(train|val|test)|Places365_(val|test))_\d{8}|n\d{8}_\d"
 )
 
 _ADE_TEXTS = "objectInfo150.txt|sceneCategories.txt|index_ade20k.*"

@@ -16,7 +16,8 @@ from PIL import Image
 from sets import coco, imagenet, places365, sun397, voc
 from sets.files import write_files
 from sets.published_words import WORDS, write_tree
-from unitscope.concepts.formats.published import _STRAY, recognize
+from unitscope.concepts.formats.published import recognize
+from unitscope.concepts.formats.published_signs import STRAY as SIGNS
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import UsageError
 
@@ -76,7 +77,7 @@ def write_stray(root: Path, name: str) -> None:
     if name.endswith(".jpg"):
         write_files(root, {}, (name,))
     else:
-        write_files(root, {name: '{"images": []}' if name.endswith(".json") else "x"})
+        write_files(root, {name: '{"info": {}}' if name.endswith(".json") else "x"})
 
 
 @pytest.mark.parametrize("name", STRAY)
@@ -107,8 +108,8 @@ def test_the_strays_are_all_that_tell_by_themselves(tmp_path: Path) -> None:
     told = set()
     for number, name in enumerate(STRAY):
         write_stray(tmp_path / str(number), name)
-        told |= {place for place, (_, tells) in enumerate(_STRAY) if tells(tmp_path / str(number))}
-    assert {word for word, _ in _STRAY} - {_STRAY[place][0] for place in told} == {"mapillary"}  # takes two
+        told |= {place for place, (_, tells) in enumerate(SIGNS) if tells(tmp_path / str(number))}
+    assert {word for word, _ in SIGNS} - {SIGNS[place][0] for place in told} == {"mapillary"}  # takes two
 
 
 @pytest.mark.parametrize(
@@ -300,19 +301,49 @@ def test_a_file_of_annotations_by_itself_is_told(tmp_path: Path, name: str, pict
     assert refuse(tmp_path / "set") == f"coco:{tmp_path}/set,annotations={name}"
 
 
-def test_a_file_that_is_no_annotations_tells_nothing(tmp_path: Path) -> None:
-    write_files(tmp_path, {"annotations.json": json.dumps({"_via_settings": {}})}, ("images/1.jpg",))
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"_via_settings": {}},
+        {"images": ["1.jpg"]},
+        {"annotations": [{"file": "1.jpg", "label": "dog"}]},
+        {"categories": ["dog"]},
+        [],
+    ],
+)
+def test_a_file_that_is_no_annotations_tells_nothing(data: object, tmp_path: Path) -> None:
+    write_files(tmp_path, {"annotations.json": json.dumps(data)}, ("images/1.jpg",))
     assert len(open_concepts(f"folder:{tmp_path}")) == 1
 
 
-def test_splits_with_annotations_of_their_own_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["info", "images", "annotations", "categories"])
+def test_the_keys_of_annotations_may_come_in_any_order(first: str, tmp_path: Path) -> None:
+    coco.write_coco(tmp_path)
+    data = json.loads((tmp_path / "annotations" / "instances_val2017.json").read_text())
+    data = {first: data[first], **data}
+    (tmp_path / "val2017" / "annotations.json").write_text(json.dumps(data, indent=2))
+    assert refuse(tmp_path / "val2017") == f"coco:{tmp_path}/val2017,annotations=annotations.json"
+
+
+@pytest.mark.parametrize("word", [word for word in PUBLISHED if not word.startswith(("hf:", "wds:"))])
+def test_the_folder_above_a_root_is_refused_with_its_word(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tree(word, tmp_path)
+    assert refuse(tmp_path).startswith(f"{word.partition(':')[0]}:{tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    assert refuse(Path()).startswith(f"{word.partition(':')[0]}:")
+
+
+@pytest.mark.parametrize("name", ["_annotations.coco.json", "annotations.json"])
+def test_splits_with_annotations_of_their_own_are_told(name: str, tmp_path: Path) -> None:
     coco.write_coco(tmp_path / "coco")
     for split, part in (("train", "train2017"), ("valid", "val2017")):
         shutil.copytree(tmp_path / "coco" / part, tmp_path / "set" / split)
         file = tmp_path / "coco" / "annotations" / f"instances_{part}.json"
-        shutil.copy(file, tmp_path / "set" / split / "_annotations.coco.json")
+        shutil.copy(file, tmp_path / "set" / split / name)
     for named, split in (("set", "train"), ("set/train", "train"), ("set/valid", "valid")):
-        assert refuse(tmp_path / named) == f"coco:{tmp_path}/set/{split},annotations=_annotations.coco.json"
+        assert refuse(tmp_path / named) == f"coco:{tmp_path}/set/{split},annotations={name}"
 
 
 def test_annotations_of_pictures_that_are_there_are_named(tmp_path: Path) -> None:

@@ -192,6 +192,15 @@ def test_parts_of_a_published_tree_are_refused_with_its_word(
         monkeypatch.undo()
 
 
+def test_a_set_in_a_folder_of_any_name_is_told_from_above(tmp_path: Path) -> None:
+    coco.write_coco(tmp_path / "downloads" / "mine")
+    (tmp_path / "downloads" / "__MACOSX").mkdir()
+    assert refuse(tmp_path / "downloads").startswith(f"coco:{tmp_path}/downloads/mine,")
+    write_own(tmp_path / "other" / "mine")
+    write_stray(tmp_path / "other" / "mine", "backup.tar")
+    assert recognize(tmp_path / "other") is None
+
+
 @pytest.mark.parametrize(
     ("start", "inside"),
     [

@@ -98,8 +98,9 @@ def _is_explained(place: Path) -> bool:
 def _below(root: Path) -> list[Path]:
     """The folders that hold a set where an archive was unpacked into a folder of its own, two deep."""
     found = []
-    for name in list_folders(os.fspath(root)):
-        if WRAPPERS.fullmatch(name):
+    names = [name for name in list_folders(os.fspath(root)) if not name.startswith((".", "__MACOSX"))]
+    for name in names:
+        if len(names) == 1 or WRAPPERS.fullmatch(name):
             inner = list_folders(os.path.join(root, name))
             found += [root / name, *(root / name / below for below in inner)]
     return found

@@ -16,7 +16,8 @@ _FEW = 400
 """So many names of a folder are looked at: the ones that tell come among them, or as patterns."""
 
 _DEEP, _SOME, _HEAD = 4, 20, 4096
-"""So deep, and into so many folders of one, is looked for named pictures; so many bytes of annotations are read."""
+"""So deep, and into so many folders of each, is looked for named pictures; so many bytes of annotations
+are read."""
 
 _Tells = Callable[[Path], bool]
 

@@ -27,6 +27,7 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "unitscope"
 html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ _SCHEME = {"image", "segmentations", "scene", "objects"}
 class Column:
     """A column: what each cell holds, the names of its numbers where it says them, its type for messages.
 
-    `nameless` labels are numbers that it does not name.
+    `nameless` labels are numbers that it does not name; `conflict` tells which files name them otherwise.
     """
 
     name: str
@@ -29,23 +30,29 @@ class Column:
     names: tuple[str, ...] = ()
     type: str = ""
     nameless: bool = False
+    conflict: str = ""
 
 
-def read_columns(files: Sequence[Path], features: Mapping[str, Any]) -> dict[str, Column]:
-    """The columns of files that have the same; what the files say of them goes before `features`.
+def read_columns(
+    splits: Mapping[str, Sequence[Path]], features: Mapping[str, tuple[Path, Mapping[str, Any]]]
+) -> dict[str, Column]:
+    """The columns of the files of splits, which have the same; names of numbers are what the files say of
+    them, or `features`, a file for each split and what it says.
 
     Raises `SourceError` naming a file that cannot be read or has other columns than the first.
     """
-    schema = read_schema(files[0])
-    first = _types(schema, files[0])
+    files = [path for paths in splits.values() for path in paths]
+    schemas = {path: read_schema(path) for path in files}
+    first = _types(schemas[files[0]], files[0])
     for path in files[1:]:
-        other = _types(read_schema(path), path)
+        other = _types(schemas[path], path)
         if other != first:
             found = f"its columns are not those of {files[0].name} ({_tell_other(first, other)})"
             raise SourceError(f"{path}: {found}; say split=NAME, or open the files that are alike alone")
-    said = {**features, **_read_said(schema, files[0])}
+    said = [(path, _read_said(schemas[path], path)) for path in files]
+    said += [features[split] for split in splits if split in features]
     with reading(files[0]):
-        return {name: _describe(name, kind, said.get(name), files[0]) for name, kind in first.items()}
+        return {name: _describe(name, kind, said) for name, kind in first.items()}
 
 
 def _types(schema: Any, path: Path) -> dict[str, Any]:
@@ -71,7 +78,10 @@ def _read_said(schema: Any, path: Path) -> dict[str, Any]:
     return features if isinstance(features, dict) else {}
 
 
-def _describe(name: str, kind: Any, said: Any, path: Path) -> Column:
+_Said = Sequence[tuple[Path, Mapping[str, Any]]]
+
+
+def _describe(name: str, kind: Any, said: _Said) -> Column:
     types, spelled = load_arrow().types, str(kind)[:60]
     if _is_picture(kind):
         return Column(name, PICTURE, type=spelled)
@@ -81,8 +91,8 @@ def _describe(name: str, kind: Any, said: Any, path: Path) -> Column:
     if depth == 1 and _is_picture(inner):
         return Column(name, PICTURES, type=spelled)
     if depth < 2 and types.is_integer(inner):
-        names = _read_names(name, said, path)
-        return Column(name, LABEL, names, spelled, not names)
+        names, conflict = _agree(name, said)
+        return Column(name, LABEL, names, spelled, not names, conflict)
     named = inner.value_type if types.is_dictionary(inner) else inner
     if depth < 2 and (types.is_string(named) or types.is_large_string(named)):
         return Column(name, LABEL, type=spelled)
@@ -105,6 +115,22 @@ def _is_picture(kind: Any) -> bool:
 def _is_bytes(kind: Any) -> bool:
     types = load_arrow().types
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _agree(name: str, said: _Said) -> tuple[tuple[str, ...], str]:
+    """The names of the numbers in a column, and which two files give others, if any do."""
+    first, names = Path(), tuple[str, ...]()
+    for path, features in said:
+        found = _read_names(name, features.get(name), path)
+        if not names:
+            first, names = path, found
+        elif found and found != names:
+            pairs = zip_longest(names, found, fillvalue="nothing")
+            number, (here, there) = next((at, pair) for at, pair in enumerate(pairs) if pair[0] != pair[1])
+            told = f"{number} of {name!r} is {there!r}, in {first} {here!r}"
+            advice = "say split=NAME or config=NAME for files that agree, or open one alone"
+            return names, f"{path}: {told}; {advice}"
+    return names, ""
 
 
 def _read_names(name: str, said: Any, path: Path) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ is the picture; another one may be masks, whose numbers a list of classes names;
 A row without a picture, or without any label among labelled ones, is left out.
 """
 
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
@@ -30,8 +31,8 @@ from unitscope.concepts.formats.hf import ade_rows as hf_ade
 from unitscope.concepts.formats.hf.cells import CellMasks, CellPictures, Cells, RowKeys
 from unitscope.concepts.formats.hf.columns import Choice, Column, choose_columns, is_ade, read_columns
 from unitscope.concepts.formats.hf.row_blocks import BLOCK_BYTES, Rows, find_blocks, load_arrow
-from unitscope.concepts.formats.hf.tables import CLASSES_FILE, Tables, find_tables
-from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
+from unitscope.concepts.formats.hf.tables import CARD, CLASSES_FILE, NO_ROWS, Tables, find_tables
+from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.whole.labels import (
     NO_PICTURE,
@@ -47,6 +48,8 @@ from unitscope.concepts.formats.whole.labels import (
 from unitscope.concepts.left_out import count_left_out
 from unitscope.errors import SourceError, UsageError
 
+SCENES = "scene_category"
+
 
 def open_hf(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """The rows of a data set of the Hub that lies on disk.
@@ -57,7 +60,7 @@ def open_hf(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     load_arrow()
     tables = find_tables(Path(place), options.get("config"))
     splits = tables.choose(options.get("split"))
-    columns = read_columns([path for paths in splits.values() for path in paths], tables.features)
+    columns = read_columns(splits, tables.features)
     opening = _Opening(place, options, tables, splits, columns)
     if is_ade(columns) and not {"image", "masks", "classes", "label", "category"} & {*options}:
         return opening.open_ade()
@@ -79,6 +82,9 @@ class _Opening:
             raise UsageError(
                 f"void={self.options['void']}: there are no masks to which it applies; leave it out"
             )
+        conflict = next(filter(None, (self.columns[name].conflict for name in choice.labels)), "")
+        if conflict:
+            raise SourceError(conflict)
         needing = [name for name in choice.labels if self.columns[name].nameless]
         root, named = self.tables.root, self.options.get("classes")
         lists, texts = find_classes(named, [*choice.masks, *needing], [root / CLASSES_FILE], root)
@@ -91,6 +97,7 @@ class _Opening:
             values.append(words.adopt(found, vocabulary, None if choice.labels else category))
             notes += tell_values(f"{column}: " if len(choice.masks) > 1 else "", values[-1])
         read = self._read(choice.pictured, choice.labels)
+        notes += [note for note in map(self._tell_no_scenes, choice.labels) if note]
         finders = [self._find(column, lists.get(column), words) for column in choice.labels]
         whole = [name_labels(one, find) for one, find in zip(read.labels, finders, strict=True)]
         labels = [tuple(dict.fromkeys(chain(*one))) for one in zip(*whole, strict=True)]
@@ -102,6 +109,9 @@ class _Opening:
         keys, left_out = self._keep(read, labelled)
         cells = [Cells(read.rows, keys, column, root) for column in choice.pictured]
         layers = [CellMasks(one, meaning) for one, meaning in zip(cells[1:], values, strict=True)]
+        used = {*read.find_named(root), *(os.path.relpath(path, root) for path in texts)}
+        others = tuple(one for one in self.tables.left_out if one[0] != NO_ROWS or one[1] not in used)
+        self.tables = replace(self.tables, left_out=others)
         return self._finish(cells[0], words, labels, layers, (texts, tuple(notes), left_out))
 
     def open_ade(self) -> AnnotatedSource:
@@ -130,10 +140,20 @@ class _Opening:
             names = self.columns[column].names
             counts = Counter(names)  # two classes of one name, such as the crane and the crane, stay apart
             called = [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)]
-            return find_in({number: words.find(name, kind) for number, name in enumerate(called)}, place)
+            silent = self._list_no_scenes(column)
+            ids = {n: 0 if name in silent else words.find(name, kind) for n, name in enumerate(called)}
+            return find_in(ids, place)
         if known is None:
             return lambda text: words.find(str(text), kind)
         return find_listed(known, words, category, place)
+
+    def _list_no_scenes(self, column: str) -> list[str]:
+        """The names in the column of scenes of `scene_parse_150` that stand for none."""
+        return [name for name in self.columns[column].names if column == SCENES and name in hf_ade.NO_SCENE]
+
+    def _tell_no_scenes(self, column: str) -> str:
+        names = self._list_no_scenes(column)
+        return f"{column}: no scene: {', '.join(names)}" if names else ""
 
     def _read(self, pictured: Sequence[str], labels: Sequence[str], ade: bool = False) -> "_Read":
         """What is to be known of all rows, found once and kept."""
@@ -145,6 +165,7 @@ class _Opening:
             found: dict[str, np.ndarray] = {"blocks": blocks}
             for number, column in enumerate(pictured):
                 found[f"present{number}"] = rows.find_present(column)
+                found |= _pack_named(f"named{number}", () if ade else rows.list_named(column))
             with follow_indexing(self.tables.root.name, len(rows) * len(labels), "row") as bar:
                 for number, column in enumerate(labels):
                     cells = rows.list_cells(column, bar.update)
@@ -155,7 +176,7 @@ class _Opening:
 
         choice = repr((*pictured, "", *labels, ade, BLOCK_BYTES))
         digest = sha256(choice.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        index = keep_index(f"hf-1-{digest}", files, build)
+        index = keep_index(f"hf-2-{digest}", files, build)
         return _Read(
             index,
             Rows(files, tuple(pictured), index["blocks"]),
@@ -190,6 +211,8 @@ class _Opening:
         told: tuple[tuple[Path, ...], tuple[str, ...], list[tuple[str, str]]],
     ) -> AnnotatedSource:
         texts, notes, left_out = told
+        gone = ", ".join(self.tables.lacking)
+        lacking = [f"of splits that {CARD} names, no file is here: {gone}"] if gone else []
         kept = pictures.keys.kept.tolist()
         return AnnotatedSource(
             "hf",
@@ -202,7 +225,8 @@ class _Opening:
             options=tuple(self.options.items()),
             texts=(*self.tables.texts, *texts),
             left_out=count_left_out([*self.tables.left_out, *left_out]),
-            notes=notes,
+            wrong=tuple(self.tables.find_absent(self.splits)),
+            notes=(*notes, *lacking),
             content=f"masks {self.options.get('masks')}",  # which lie in the same files, whatever they are
         )
 
@@ -215,3 +239,17 @@ class _Read:
     rows: Rows
     present: list[np.ndarray]
     labels: list[LabelCells]
+
+    def find_named(self, root: Path) -> Iterator[str]:
+        """The files that cells name, below `root`, beside the file of rows or below it as they are looked for."""
+        for number in range(len(self.present)):
+            files = self.index[f"named{number}_files"].tolist()
+            for file, name in zip(files, split_texts(self.index, f"named{number}"), strict=True):
+                for folder in (self.rows.files[file].parent, root):
+                    yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def _pack_named(name: str, named: Iterable[tuple[int, str]]) -> Index:
+    pairs = list(dict.fromkeys(named))
+    files = np.array([file for file, _ in pairs], np.int64)
+    return {f"{name}_files": files, **join_texts(name, [text for _, text in pairs])}

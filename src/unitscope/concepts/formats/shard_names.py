@@ -1,5 +1,9 @@
-"""Files that are parts of one table or set, by their names: `train-00000-of-00002`, `train-000000`."""
+"""Files that are parts of one table or set: which are missing by their names, and which are there twice.
 
+Names are as in `train-00000-of-00002` or `train-000000`.
+"""
+
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
@@ -16,6 +20,7 @@ POINTER = b"version https://git-lfs"
 _PART = re.compile(r"(?P<name>.*?)(?P<place>\d+)-of-(?P<count>\d+)(?P<rest>.*)")
 _COUNTED = re.compile(r"(?P<name>.*?)(?P<place>\d+)")
 _SHOWN = 3
+_ENDS = 16_384
 
 
 def find_absent(paths: Iterable[Path], is_wanted: Callable[[Path], bool]) -> list[tuple[str, str]]:
@@ -40,30 +45,32 @@ def find_absent(paths: Iterable[Path], is_wanted: Callable[[Path], bool]) -> lis
         other = tables.setdefault(table, {}).setdefault(place, other if first != count else path)
         if first != count or other != path:
             advice = "remove the one that is older, or open one alone"
-            raise SourceError(f"{path}: holds the same rows as {other.name}, saved twice by its name; {advice}")
-    return [
-        (min(parts.values()).name, _tell_absent(parts, count, is_wanted))
-        for table, parts in tables.items()
-        if (count := counts[table][0]) and _list_absent(parts, count, is_wanted)
-    ]
+            raise SourceError(
+                f"{path}: holds the same rows as {other.name}, saved twice by its name; {advice}"
+            )
+    found = []
+    for table, parts in tables.items():
+        names = _list_absent(parts, counts[table][0], is_wanted)
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            verb, which = ("is", "it") if len(names) == 1 else ("are", "them")
+            remark = f"{', '.join(names[:_SHOWN])}{more} {verb} missing; fetch {which}"
+            found.append((min(parts.values()).name, remark))
+    return found
 
 
 def _list_absent(parts: dict[int, Path], count: int, is_wanted: Callable[[Path], bool]) -> list[str]:
-    first = 1 if count in parts and 0 not in parts else 0
+    """The names of the other parts, which are counted from 0 or from 1 on."""
     some = min(parts.values())
+    part = _PART.fullmatch(some.name)
+    if part is None or not count:
+        return []
+    first = 1 if count in parts and 0 not in parts else 0
+    width, rest = len(part["place"]), f"-of-{part['count']}{part['rest']}"
     names = [
-        _PART.sub(lambda part: f"{part['name']}{place:0{len(part['place'])}}-of-{part['count']}{part['rest']}", some.name)
-        for place in range(first, first + count)
-        if place not in parts
+        f"{part['name']}{place:0{width}}{rest}" for place in range(first, first + count) if place not in parts
     ]
     return [name for name in names if is_wanted(some.with_name(name))]
-
-
-def _tell_absent(parts: dict[int, Path], count: int, is_wanted: Callable[[Path], bool]) -> str:
-    names = _list_absent(parts, count, is_wanted)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    verb, which = ("is", "it") if len(names) == 1 else ("are", "them")
-    return f"{', '.join(names[:_SHOWN])}{more} {verb} missing; fetch {which}"
 
 
 def find_gaps(paths: Sequence[Path]) -> list[str]:
@@ -79,8 +86,39 @@ def find_gaps(paths: Sequence[Path]) -> list[str]:
             key = path.parent, match["name"], len(match["place"])
             found.setdefault(key, []).append((int(match["place"]), path))
     return [
-        f"between {one.name} and {other.name} {lack} {'number is' if lack == 1 else 'numbers are'} passed over"
+        f"between {one.name} and {other.name} {_tell_count(lack)} passed over"
         for parts in found.values()
         for (place, one), (after, other) in pairwise(sorted(parts))
         if (lack := after - place - 1) > 0
     ]
+
+
+def _tell_count(count: int) -> str:
+    return f"{count} number is" if count == 1 else f"{count} numbers are"
+
+
+def find_copies(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Which files are as long as an earlier one, and begin and end with the same bytes: pairs as above."""
+    sizes: dict[int, list[Path]] = {}
+    found: list[tuple[str, str]] = []
+    for path in paths:
+        sizes.setdefault(path.stat().st_size if path.exists() else -1, []).append(path)
+    for size, alike in sizes.items():
+        seen: dict[bytes, Path] = {}
+        for path in alike if len(alike) > 1 and size > 0 else ():
+            first = seen.setdefault(_read_ends(path, size), path)
+            if first != path:
+                found.append(
+                    (path.name, f"holds the same as {first.name}, which counts twice; remove one of them")
+                )
+    return found
+
+
+def _read_ends(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(_ENDS)
+            file.seek(max(0, size - _ENDS))
+            return begin + file.read(_ENDS)
+    except OSError:  # told where it is read
+        return os.fsencode(path)

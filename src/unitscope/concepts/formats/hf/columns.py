@@ -49,7 +49,7 @@ def read_columns(
         if other != first:
             found = f"its columns are not those of {files[0].name} ({_tell_other(first, other)})"
             raise SourceError(f"{path}: {found}; say split=NAME, or open the files that are alike alone")
-    said = [(path, _read_said(schemas[path], path)) for path in files]
+    said: list[tuple[Path, Mapping[str, Any]]] = [(path, _read_said(schemas[path], path)) for path in files]
     said += [features[split] for split in splits if split in features]
     with reading(files[0]):
         return {name: _describe(name, kind, said) for name, kind in first.items()}

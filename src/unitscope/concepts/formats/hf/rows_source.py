@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unitscope.concepts.formats.ade20k.files import NO_SCENE
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer
 from unitscope.concepts.formats.class_lists import (
     ClassList,
@@ -149,7 +150,7 @@ class _Opening:
 
     def _list_no_scenes(self, column: str) -> list[str]:
         """The names in the column of scenes of `scene_parse_150` that stand for none."""
-        return [name for name in self.columns[column].names if column == SCENES and name in hf_ade.NO_SCENE]
+        return [name for name in self.columns[column].names if column == SCENES and name in NO_SCENE]
 
     def _tell_no_scenes(self, column: str) -> str:
         names = self._list_no_scenes(column)
@@ -225,7 +226,7 @@ class _Opening:
             options=tuple(self.options.items()),
             texts=(*self.tables.texts, *texts),
             left_out=count_left_out([*self.tables.left_out, *left_out]),
-            wrong=tuple(self.tables.find_absent(self.splits)),
+            wrong=tuple(chain.from_iterable(map(self.tables.find_wrong, self.splits))),
             notes=(*notes, *lacking),
             content=f"masks {self.options.get('masks')}",  # which lie in the same files, whatever they are
         )

@@ -9,7 +9,7 @@ from typing import Any
 from unitscope.concepts.formats.folder.mask_classes import read_json
 from unitscope.concepts.formats.hf.cards import Card, are_objects, is_inside, read_card
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.shard_names import find_absent
+from unitscope.concepts.formats.shard_names import find_absent, find_copies
 from unitscope.errors import SourceError, UsageError
 
 CARD, DICT_FILE, STATE_FILE, INFO_FILE = "README.md", "dataset_dict.json", "state.json", "dataset_info.json"
@@ -59,18 +59,15 @@ class Tables:
             raise UsageError(f"{self.root} has no split {split!r}; its splits are {', '.join(self.splits)}")
         return {split: self.splits[split]}
 
-    def find_absent(self, splits: Iterable[str]) -> list[tuple[str, str]]:
-        """Which files of some splits are missing, as `find_absent` tells it."""
-        return [
-            one
-            for split in splits
-            for one in find_absent(self.splits[split], lambda path, split=split: self._is_of(path, split))  # type: ignore[misc]
-        ]
+    def find_wrong(self, split: str) -> list[tuple[str, str]]:
+        """Which files of a split are missing or there twice, as `find_absent` and `find_copies` tell it."""
 
-    def _is_of(self, path: Path, split: str) -> bool:
-        """Whether a file would be of a split if it were there."""
-        name = path.relative_to(self.root).as_posix()
-        return split not in self.patterns or any(one.fullmatch(name) for one in self.patterns[split])
+        def belongs(path: Path) -> bool:
+            name = path.relative_to(self.root).as_posix()
+            return split not in self.patterns or any(one.fullmatch(name) for one in self.patterns[split])
+
+        files = self.splits[split]
+        return [*find_absent(files, belongs), *find_copies(files)]
 
     def _refuse_shared(self) -> None:
         found: dict[Path, str] = {}
@@ -135,7 +132,7 @@ def _open_saved(root: Path, folders: Mapping[str, Path]) -> Tables:
             )
         splits[split] = tuple(folder / name for name in names)
         features[split] = folder / INFO_FILE, _read_features(folder / INFO_FILE)
-    return Tables(root, splits, features, {split: () for split in splits})
+    return Tables(root, splits, features, dict.fromkeys(splits, ()))
 
 
 def _read_saved_splits(root: Path) -> dict[str, Path]:

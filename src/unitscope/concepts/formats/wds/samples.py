@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,7 @@ from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.stored.masks import decode_mask
 from unitscope.concepts.formats.stored.pictures import decode_image
-from unitscope.concepts.formats.wds.shards import Samples, find_shards, read_samples
+from unitscope.concepts.formats.wds.shards import Samples, find_lacking, find_shards, read_samples
 from unitscope.concepts.formats.whole.labels import (
     NO_PICTURE,
     UNLABELLED,
@@ -124,13 +124,15 @@ def open_wds(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     for files that are no tar or compressed, and samples of which none has a picture or label.
     """
     shards = find_shards(place)
+    absent, gaps = find_lacking(place, shards)
     root = Path(os.path.commonpath([path.parent.absolute() for path in shards]))
     names = [os.path.relpath(path.absolute(), root).removesuffix(".tar") for path in shards]
     samples = read_samples(shards, names)
     if not samples.keys:
         told = "; ".join([*(text for _, text in samples.wrong), *map(str, samples.left_out)])
         raise SourceError(f"{place}: no sample was found{told and f' ({told})'}")
-    return _open(place, options, root, samples, _choose(samples, options, place))
+    source = _open(place, options, root, samples, _choose(samples, options, place))
+    return replace(source, wrong=(*absent, *source.wrong), notes=(*source.notes, *gaps))
 
 
 def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice:

@@ -30,9 +30,9 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
       what `unitscope.concepts.formats.folder.mask_classes` describes, of one layer
     - any other: a name a line, the first is that of 0; or lines such as `7: road`
 
-    Two numbers of one name, such as the crane and the crane, stay apart, by their number: `crane (7)`. What is
-    called `void` is void, `unlabelled`, `unlabeled` or `none` unlabelled. Raises `SourceError` naming
-    the file where it is missing or of another form.
+    Two numbers of one name, such as the crane and the crane, stay apart by their number: `crane (7)`. What
+    is called `void` is void, `unlabelled`, `unlabeled` or `none` unlabelled. Raises `SourceError` naming the
+    file where it is missing or of another form.
     """
     try:
         if path.stat().st_size > SIZE_LIMIT:

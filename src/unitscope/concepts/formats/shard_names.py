@@ -66,11 +66,15 @@ def _list_absent(parts: dict[int, Path], count: int, is_wanted: Callable[[Path],
     if part is None or not count:
         return []
     first = 1 if count in parts and 0 not in parts else 0
-    width, rest = len(part["place"]), f"-of-{part['count']}{part['rest']}"
     names = [
-        f"{part['name']}{place:0{width}}{rest}" for place in range(first, first + count) if place not in parts
+        f"{part['name']}{place:0{len(part['place'])}}-of-{part['count']}"
+        for place in range(first, first + count)
     ]
-    return [name for name in names if is_wanted(some.with_name(name))]
+    known = {names[place - first] for place in parts if first <= place < first + count}
+    wanted = [name for name in names if name not in known and is_wanted(some.with_name(name + part["rest"]))]
+    # Behind the numbers may stand a digest, which is another one for every part.
+    ending = re.sub(r"^-[0-9a-f]+", "-*", part["rest"])
+    return [name + ending for name in wanted]
 
 
 def find_gaps(paths: Sequence[Path]) -> list[str]:

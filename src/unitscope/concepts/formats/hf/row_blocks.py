@@ -198,7 +198,7 @@ class Rows:
             follow(len(cells))
 
     def list_named(self, column: str) -> Iterator[tuple[int, str]]:
-        """The files that cells of a column of pictures name instead of holding one: number of file and name."""
+        """The files that cells of a column name instead of holding a picture: number of the file and name."""
         reader = _Reader(self.files, (column,))
         for block in find_blocks(self.files, [column]):
             if reader.is_full(int(block[0]), int(block[1]), f"{column}.bytes"):
@@ -268,7 +268,10 @@ class _Reader:
             return _check(load_arrow().Table.from_batches(batches), self.columns, path)
 
     def is_full(self, number: int, place: int, part: str = "") -> bool:
-        """Whether a row group says that the column, or a part of it, has something in all rows, or is silent."""
+        """Whether a row group says that the column, or a part of it, has something in all rows.
+
+        Or does not say.
+        """
         path = self.files[number]
         if not is_parquet(path):
             return False

@@ -242,7 +242,7 @@ class _Read:
     labels: list[LabelCells]
 
     def find_named(self, root: Path) -> Iterator[str]:
-        """The files that cells name, below `root`, beside the file of rows or below it as they are looked for."""
+        """The paths below `root` where files that cells name are looked for."""
         for number in range(len(self.present)):
             files = self.index[f"named{number}_files"].tolist()
             for file, name in zip(files, split_texts(self.index, f"named{number}"), strict=True):

@@ -126,10 +126,9 @@ def _open_saved(root: Path, folders: Mapping[str, Path]) -> Tables:
             )
         entries = state.get("_data_files")
         names = [str(entry.get("filename", "")) for entry in entries] if are_objects(entries) else []
-        if not names or not all(map(is_inside, names)):
-            raise SourceError(
-                f"{folder / STATE_FILE}: wanted '_data_files', a list of names of files beside it"
-            )
+        if not names or not all(map(is_inside, names)) or len({*names}) < len(names):
+            wanted = "wanted '_data_files', a list of names of files beside it, each once"
+            raise SourceError(f"{folder / STATE_FILE}: {wanted}")
         splits[split] = tuple(folder / name for name in names)
         features[split] = folder / INFO_FILE, _read_features(folder / INFO_FILE)
     return Tables(root, splits, features, dict.fromkeys(splits, ()))
@@ -222,8 +221,8 @@ def _find_sets(
 def _name_set(name: str) -> str:
     """The folders that a file lies in, without what names splits in them, or counts; a dot for none.
 
-    >>> _name_set("full/train/000/0.parquet"), _name_set("val2017/0.parquet"), _name_set("old_train/0.parquet")
-    ('full', '.', 'old')
+    >>> [_name_set(f"{folder}/0.parquet") for folder in ("full/train/000", "val2017", "old_train")]
+    ['full', '.', 'old']
     """
     kept = []
     for folder in name.split("/")[:-1]:

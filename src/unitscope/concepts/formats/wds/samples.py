@@ -50,6 +50,7 @@ from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out
 from unitscope.errors import SourceError, UsageError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "ppm", "pgm")
+PHOTOGRAPHS = ("jpg", "jpeg", "jfif")
 CLASS = "cls"
 NO_SHARD = "no shard right in the folder"
 UNUSED = "of a field that is not used"
@@ -126,7 +127,9 @@ def open_wds(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     shards = find_shards(place)
     absent, gaps = find_lacking(place, shards)
     root = Path(os.path.commonpath([path.parent.absolute() for path in shards]))
-    names = [os.path.relpath(path.absolute(), root).removesuffix(".tar") for path in shards]
+    names = [os.path.relpath(path.absolute(), root) for path in shards]
+    short = [name.removesuffix(".tar") for name in names]
+    names = short if len({*short}) == len(short) else names
     samples = read_samples(shards, names)
     if not samples.keys:
         told = "; ".join([*(text for _, text in samples.wrong), *map(str, samples.left_out)])
@@ -154,12 +157,18 @@ def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice
         raise UsageError(f"{place}: say image=FIELD; the fields are {listed}")
     if evident and _lie_together(samples, images):
         # A photograph beside another picture, which may be its mask: no JPEG is one.
-        images, others = images[:1], images[1:]
-        if not {"masks", "label"} & {*named} and images[0] in ("jpg", "jpeg") and "png" in others:
+        photographs = tuple(name for name in images if name in PHOTOGRAPHS)
+        apart = photographs and not _lie_together(samples, photographs)
+        images, others = (photographs if apart else images[:1]), images[1:]
+        if not {"masks", "label"} & {*named} and photographs and "png" in others:
             masks = ("png",)
     if {*images} & {*masks}:
         raise UsageError(f"masks={options['masks']}: that field is the picture itself")
     labels = named.get("label", (CLASS,) if evident and not masks and CLASS in samples.fields else ())
+    if evident and not masks and not labels and {*images} & {*PHOTOGRAPHS} and {*images} - {*PHOTOGRAPHS}:
+        # Of which some may be masks, in samples or shards of their own.
+        found_in = f"pictures are {' and '.join(images)}, in samples of their own, and nothing labels them"
+        raise UsageError(f"{place}: {found_in}; say image={'+'.join(images)} to take all of them as pictures")
     unused = [name for name in samples.fields if name not in images]
     if unused and evident and not masks and not labels:
         shown = ", ".join(unused[:_SHOWN])

@@ -52,7 +52,7 @@ def test_files_that_name_numbers_otherwise_are_refused(tmp_path: Path) -> None:
         open_concepts(f"hf:{tmp_path}")
     assert len(open_concepts(f"hf:{tmp_path},image=image")) == 2
     write_labels(other, ("cat", "dog", "bird"))
-    with pytest.raises(SourceError, match="2 of 'label' is 'bird', in .* 'nothing'"):
+    with pytest.raises(SourceError, match=r"2 of 'label' is 'bird', in .* 'nothing'"):
         open_concepts(f"hf:{tmp_path}")
 
 

@@ -69,12 +69,11 @@ def _list_absent(parts: dict[int, Path], count: int, is_wanted: Callable[[Path],
     names = [
         f"{part['name']}{place:0{len(part['place'])}}-of-{part['count']}"
         for place in range(first, first + count)
+        if place not in parts
     ]
-    known = {names[place - first] for place in parts if first <= place < first + count}
-    wanted = [name for name in names if name not in known and is_wanted(some.with_name(name + part["rest"]))]
     # Behind the numbers may stand a digest, which is another one for every part.
     ending = re.sub(r"^-[0-9a-f]+", "-*", part["rest"])
-    return [name + ending for name in wanted]
+    return [name + ending for name in names if is_wanted(some.with_name(name + part["rest"]))]
 
 
 def find_gaps(paths: Sequence[Path]) -> list[str]:

@@ -267,6 +267,35 @@ def test_what_ade20k_calls_misc_is_no_scene(tmp_path: Path) -> None:
     assert [one.name for one in rows.vocabulary if one.category == "scene"] == ["street"]
 
 
+def test_what_is_taken_for_granted_of_names_is_said(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.parquet", None)
+    write_labels(tmp_path / "b.parquet")
+    note = "label: a.parquet has no names of its numbers; those of other files are taken"
+    assert find_notes(open_concepts(f"hf:{tmp_path}")) == (note,)
+    root = tmp_path / "shared"
+    root.mkdir()
+    columns = {"image": (IMAGE, [picture(0)]), "fine": (pa.int64(), [0]), "coarse": (pa.int64(), [1])}
+    told = {name: {"_type": "ClassLabel", "names": ["fish", name]} for name in ("fine", "coarse")}
+    pq.write_table(make_table(columns, told), root / "a.parquet")
+    note = "fine and coarse: one concept each for the names that they share: fish"
+    assert find_notes(open_concepts(f"hf:{root}")) == (note,)
+
+
+def test_columns_that_are_not_read_are_said_before_pictures_are_taken_alone(tmp_path: Path) -> None:
+    columns = {"image": (IMAGE, [picture(0)]), "score": (pa.float64(), [0.5])}
+    pq.write_table(make_table(columns), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="score are not read as labels; say image=image to take"):
+        open_concepts(f"hf:{tmp_path}")
+    assert len(open_concepts(f"hf:{tmp_path},image=image")) == 1
+
+
+def test_a_number_that_is_named_twice_is_told(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.parquet", None)
+    (tmp_path / "id2label.json").write_text('{"0": "crane", "0": "bird"}')
+    with pytest.raises(SourceError, match=r"id2label.json: cannot be read \(the key '0' comes twice\)"):
+        open_concepts(f"hf:{tmp_path},label=label")
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

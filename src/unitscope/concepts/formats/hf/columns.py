@@ -22,7 +22,8 @@ _SCHEME = {"image", "segmentations", "scene", "objects"}
 class Column:
     """A column: what each cell holds, the names of its numbers where it says them, its type for messages.
 
-    `nameless` labels are numbers that it does not name; `conflict` tells which files name them otherwise.
+    `nameless` labels are numbers that it does not name; `conflict` tells which files name them otherwise,
+    `silent` is one that does not name them while others do.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Column:
     type: str = ""
     nameless: bool = False
     conflict: str = ""
+    silent: Path | None = None
 
 
 def read_columns(
@@ -49,10 +51,10 @@ def read_columns(
         if other != first:
             found = f"its columns are not those of {files[0].name} ({_tell_other(first, other)})"
             raise SourceError(f"{path}: {found}; say split=NAME, or open the files that are alike alone")
-    said: list[tuple[Path, Mapping[str, Any]]] = [(path, _read_said(schemas[path], path)) for path in files]
-    said += [features[split] for split in splits if split in features]
+    said = [(path, _read_said(schemas[path], path)) for path in files]
+    beside = [features[split] for split in splits if split in features]
     with reading(files[0]):
-        return {name: _describe(name, kind, said) for name, kind in first.items()}
+        return {name: _describe(name, kind, said, beside) for name, kind in first.items()}
 
 
 def _types(schema: Any, path: Path) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _read_said(schema: Any, path: Path) -> dict[str, Any]:
 _Said = Sequence[tuple[Path, Mapping[str, Any]]]
 
 
-def _describe(name: str, kind: Any, said: _Said) -> Column:
+def _describe(name: str, kind: Any, said: _Said, beside: _Said) -> Column:
     types, spelled = load_arrow().types, str(kind)[:60]
     if _is_picture(kind):
         return Column(name, PICTURE, type=spelled)
@@ -91,8 +93,8 @@ def _describe(name: str, kind: Any, said: _Said) -> Column:
     if depth == 1 and _is_picture(inner):
         return Column(name, PICTURES, type=spelled)
     if depth < 2 and types.is_integer(inner):
-        names, conflict = _agree(name, said)
-        return Column(name, LABEL, names, spelled, not names, conflict)
+        named, conflict, silent = _agree(name, said, beside)
+        return Column(name, LABEL, named, spelled, not named, conflict, silent)
     named = inner.value_type if types.is_dictionary(inner) else inner
     if depth < 2 and (types.is_string(named) or types.is_large_string(named)):
         return Column(name, LABEL, type=spelled)
@@ -117,20 +119,20 @@ def _is_bytes(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _agree(name: str, said: _Said) -> tuple[tuple[str, ...], str]:
-    """The names of the numbers in a column, and which two files give others, if any do."""
-    first, names = Path(), tuple[str, ...]()
-    for path, features in said:
-        found = _read_names(name, features.get(name), path)
-        if not names:
-            first, names = path, found
-        elif found and found != names:
-            pairs = zip_longest(names, found, fillvalue="nothing")
-            number, (here, there) = next((at, pair) for at, pair in enumerate(pairs) if pair[0] != pair[1])
-            told = f"{number} of {name!r} is {there!r}, in {first} {here!r}"
+def _agree(name: str, said: _Said, beside: _Said) -> tuple[tuple[str, ...], str, Path | None]:
+    """The names of the numbers in a column, which two files give others, which file none while others do."""
+    found = [(path, _read_names(name, told.get(name), path)) for path, told in (*said, *beside)]
+    first, names = next((pair for pair in found if pair[1]), (Path(), ()))
+    for path, others in found:
+        if others and others != names:
+            pairs = enumerate(zip_longest(names, others, fillvalue="nothing"))
+            number, (here, there) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+            clash = f"{number} of {name!r} is {there!r}, in {first} {here!r}"
             advice = "say split=NAME or config=NAME for files that agree, or open one alone"
-            return names, f"{path}: {told}; {advice}"
-    return names, ""
+            return names, f"{path}: {clash}; {advice}", None
+    rows = found[: len(said)]
+    silent = next((path for path, own in rows if not own), None)
+    return names, "", silent if any(own for _, own in rows) else None
 
 
 def _read_names(name: str, said: Any, path: Path) -> tuple[str, ...]:
@@ -200,10 +202,20 @@ def choose_columns(columns: Mapping[str, Column], options: Mapping[str, str], pl
     labels = named.get("label")
     if labels is None:
         labels = tuple(name for name, one in columns.items() if one.names) if "image" not in named else ()
-    others = [name for name, one in columns.items() if one.holds in (PICTURE, LABEL) and name != image]
+    others = [name for name in columns if name != image]
     if others and not masks and not labels and "image" not in named:
-        advice = f"say masks= or label= of {', '.join(others)}, or image={image} to take the pictures alone"
-        raise UsageError(f"{place}: no column tells itself to be labels; {advice}")
+        fitting = [name for name in others if columns[name].holds in (PICTURE, LABEL)]
+        lack = (
+            "no column tells itself to be labels"
+            if fitting
+            else f"{', '.join(others)} are not read as labels"
+        )
+        advice = (
+            f"say masks= or label= of {', '.join(fitting)}, or image={image}"
+            if fitting
+            else f"say image={image}"
+        )
+        raise UsageError(f"{place}: {lack}; {advice} to take the pictures alone")
     return Choice(image, tuple(masks), tuple(labels))
 
 

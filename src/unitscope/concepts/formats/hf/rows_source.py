@@ -10,7 +10,7 @@ A row without a picture, or without any label among labelled ones, is left out.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
@@ -98,7 +98,7 @@ class _Opening:
             values.append(words.adopt(found, vocabulary, None if choice.labels else category))
             notes += tell_values(f"{column}: " if len(choice.masks) > 1 else "", values[-1])
         read = self._read(choice.pictured, choice.labels)
-        notes += [note for note in map(self._tell_no_scenes, choice.labels) if note]
+        notes += self._tell_names(choice.labels)
         finders = [self._find(column, lists.get(column), words) for column in choice.labels]
         whole = [name_labels(one, find) for one, find in zip(read.labels, finders, strict=True)]
         labels = [tuple(dict.fromkeys(chain(*one))) for one in zip(*whole, strict=True)]
@@ -110,9 +110,7 @@ class _Opening:
         keys, left_out = self._keep(read, labelled)
         cells = [Cells(read.rows, keys, column, root) for column in choice.pictured]
         layers = [CellMasks(one, meaning) for one, meaning in zip(cells[1:], values, strict=True)]
-        used = {*read.find_named(root), *(os.path.relpath(path, root) for path in texts)}
-        others = tuple(one for one in self.tables.left_out if one[0] != NO_ROWS or one[1] not in used)
-        self.tables = replace(self.tables, left_out=others)
+        self._pass_over({*read.find_named(root), *(os.path.relpath(path, root) for path in texts)})
         return self._finish(cells[0], words, labels, layers, (texts, tuple(notes), left_out))
 
     def open_ade(self) -> AnnotatedSource:
@@ -135,7 +133,7 @@ class _Opening:
     def _find(self, column: str, known: ClassList | None, words: Words) -> Callable[[int | str], int]:
         """What gives the concept of a number or text of a column; those that are named all become words."""
         category = self.options.get("category")
-        kind = category or guess_category(column)
+        kind = self._find_category(column)
         place = f"{self.place}, column {column!r}"
         if self.columns[column].names:
             names = self.columns[column].names
@@ -148,13 +146,32 @@ class _Opening:
             return lambda text: words.find(str(text), kind)
         return find_listed(known, words, category, place)
 
+    def _pass_over(self, used: Set[str]) -> None:
+        """Files below the root that are used are not left out."""
+        others = tuple(one for one in self.tables.left_out if one[0] != NO_ROWS or one[1] not in used)
+        self.tables = replace(self.tables, left_out=others)
+
     def _list_no_scenes(self, column: str) -> list[str]:
         """The names in the column of scenes of `scene_parse_150` that stand for none."""
         return [name for name in self.columns[column].names if column == SCENES and name in NO_SCENE]
 
-    def _tell_no_scenes(self, column: str) -> str:
-        names = self._list_no_scenes(column)
-        return f"{column}: no scene: {', '.join(names)}" if names else ""
+    def _tell_names(self, labels: Sequence[str]) -> Iterator[str]:
+        """Lines about the names of numbers: which are none, are taken from another file, or shared."""
+        for number, column in enumerate(labels):
+            one, none = self.columns[column], self._list_no_scenes(column)
+            if none:
+                yield f"{column}: no scene: {', '.join(none)}"
+            if one.silent is not None:
+                lack = f"{one.silent.name} has no names of its numbers"
+                yield f"{column}: {lack}; those of other files are taken"
+            for other in labels[:number]:
+                shared = [name for name in one.names if name in self.columns[other].names]
+                if shared and self._find_category(column) == self._find_category(other):
+                    joint = "one concept each for the names that they share"
+                    yield f"{other} and {column}: {joint}: {', '.join(shared[:6])}"
+
+    def _find_category(self, column: str) -> str:
+        return self.options.get("category") or guess_category(column)
 
     def _read(self, pictured: Sequence[str], labels: Sequence[str], ade: bool = False) -> "_Read":
         """What is to be known of all rows, found once and kept."""
@@ -243,11 +260,12 @@ class _Read:
 
     def find_named(self, root: Path) -> Iterator[str]:
         """The paths below `root` where files that cells name are looked for."""
+        folders = [os.path.relpath(path.parent, root) for path in self.rows.files]
         for number in range(len(self.present)):
             files = self.index[f"named{number}_files"].tolist()
             for file, name in zip(files, split_texts(self.index, f"named{number}"), strict=True):
-                for folder in (self.rows.files[file].parent, root):
-                    yield os.path.relpath(os.path.join(folder, name), root)
+                yield os.path.normpath(os.path.join(folders[file], name))
+                yield os.path.normpath(name)
 
 
 def _pack_named(name: str, named: Iterable[tuple[int, str]]) -> Index:

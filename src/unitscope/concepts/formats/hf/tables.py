@@ -102,8 +102,8 @@ def find_tables(place: Path, config: str | None = None) -> Tables:
 
 
 def _count_rest(found: Tables, listing: Listing) -> Tables:
-    taken = {str(path) for files in found.splits.values() for path in files}
-    rest = [name for name in listing.names if str(listing.root / name) not in taken]
+    taken = {path.relative_to(found.root).as_posix() for files in found.splits.values() for path in files}
+    rest = [name for name in listing.names if name not in taken]
     tables = [name for name in rest if name.lower().endswith(SUFFIXES)]
     known = {*tables, *(name for name in rest if _DESCRIBING.fullmatch(name))}
     left_out = [*listing.left_out, *((NO_SPLIT, name) for name in tables)]

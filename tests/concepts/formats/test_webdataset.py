@@ -377,3 +377,17 @@ def test_a_shard_that_git_lfs_did_not_fetch_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(SourceError, match=r"a pointer of Git LFS, .*; call git lfs pull"):
         open_concepts(f"wds:{tmp_path}")
+
+
+def test_a_sample_torn_in_two_shards_is_told(tmp_path: Path) -> None:
+    write_tar(tmp_path / "0.tar", {"1.jpg": gray(1), "1.png": mask(1, 1, 1, 1), "2.jpg": gray(2)})
+    write_tar(tmp_path / "1.tar", {"2.png": mask(1, 1, 1, 1), "3.png": mask(1, 1, 1, 1)})
+    (tmp_path / "n.txt").write_text("none\nsky\n")
+    left_out = {
+        one.reason: one.examples for one in find_left_out(open_concepts(f"wds:{tmp_path},classes=n.txt"))
+    }
+    assert left_out == {
+        "without a picture, which a sample of that name in another shard has": ("1/2",),
+        "without a picture": ("1/3",),
+        "without a label": ("0/2",),
+    }

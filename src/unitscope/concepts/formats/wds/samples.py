@@ -53,6 +53,7 @@ PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "
 PHOTOGRAPHS = ("jpg", "jpeg", "jfif")
 CLASS = "cls"
 NO_SHARD = "no shard right in the folder"
+TORN = "without a picture, which a sample of that name in another shard has"
 UNUSED = "of a field that is not used"
 TEXT_LIMIT = 16_000_000
 """The longest label or JSON that is read, in bytes."""
@@ -259,7 +260,11 @@ def _count_rest(
     samples: Samples, members: np.ndarray, labelled: np.ndarray, choice: _Choice
 ) -> list[LeftOut]:
     """Samples without picture or label, and members of fields that are not used."""
-    bare = [(NO_PICTURE, samples.keys[number]) for number in np.flatnonzero(members < 0).tolist()]
+    lacking = np.flatnonzero(members < 0).tolist()
+    pictured = {samples.name(number) for number in np.flatnonzero(members >= 0).tolist()} if lacking else ()
+    bare = [
+        (TORN if samples.name(number) in pictured else NO_PICTURE, samples.keys[number]) for number in lacking
+    ]
     bare += [
         (UNLABELLED, samples.keys[number]) for number in np.flatnonzero((members >= 0) & ~labelled).tolist()
     ]

@@ -102,10 +102,12 @@ def _choose(text: str) -> Iterator[str]:
 class Samples:
     """The samples of shards: `keys`, and for every field of one the shard, where its bytes begin, how many.
 
+    Keys begin with the `names` of shards.
     The fields of sample i end at `ends[i]` in `kinds`, which has places in `fields`.
     """
 
     shards: tuple[Path, ...]
+    names: tuple[str, ...]
     keys: tuple[str, ...]
     fields: tuple[str, ...]
     places: Int32[np.ndarray, "sample"]
@@ -116,9 +118,9 @@ class Samples:
     left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[tuple[str, str], ...] = ()
 
-    def count(self, name: str) -> int:
-        """How many samples have a field."""
-        return int(np.count_nonzero(self.kinds == self.fields.index(name))) if name in self.fields else 0
+    def name(self, sample: int) -> str:
+        """The key of a sample in its shard."""
+        return self.keys[sample].removeprefix(f"{self.names[int(self.places[sample])]}/")
 
     def find(self, name: str) -> Int64[np.ndarray, "sample"]:
         """The number of the member that is the field of each sample, -1 where it has none."""
@@ -147,8 +149,7 @@ class Samples:
     def where(self, sample: int, member: int) -> str:
         """A member for a message: shard, sample, field."""
         path = self.shards[int(self.places[sample])]
-        name = self.keys[sample].removeprefix(f"{path.name.removesuffix('.tar')}/")
-        return f"{path}, {name}.{self.fields[int(self.kinds[member])]}"
+        return f"{path}, {self.name(sample)}.{self.fields[int(self.kinds[member])]}"
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -167,6 +168,7 @@ def read_samples(shards: Sequence[Path], names: Sequence[str]) -> Samples:
     shown = split_texts(index, "examples")
     return Samples(
         tuple(shards),
+        tuple(names),
         tuple(f"{names[place]}/{key}" for place, key in zip(places.tolist(), keys, strict=True)),
         tuple(split_texts(index, "fields")),
         places,

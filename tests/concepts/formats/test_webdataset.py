@@ -310,3 +310,84 @@ def test_as_a_folder_of_pictures_it_is_refused_with_its_word(tmp_path: Path) -> 
     root = write_shards(tmp_path / "set")
     with pytest.raises(UsageError, match=f"open it as wds:{root}$"):
         open_concepts(f"folder:{root}")
+
+
+def test_a_range_that_counts_down_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\{000001..000000\} counts down; name the lower number first"):
+        open_concepts(f"wds:{write_shards(tmp_path)}/train-{{000001..000000}}.tar,image=jpg")
+
+
+def test_hidden_files_of_a_folder_are_no_shards(tmp_path: Path) -> None:
+    root = write_shards(tmp_path)
+    (root / "._train-000000.tar").write_bytes(b"\0\5\x16\7")
+    source = open_concepts(f"wds:{root},masks=png,classes=classes.txt")
+    assert [*source.keys] == ["train-000000/town/0000", "train-000000/town/0001", "train-000001/town/0002"]
+    assert {one.reason: one.examples for one in find_left_out(source)}["hidden"] == ("._train-000000.tar",)
+
+
+def write_numbered(root: Path, *names: str) -> None:
+    for number, name in enumerate(names):
+        write_tar(root / f"{name}.tar", {f"{number}.jpg": gray(number), f"{number}.txt": b"cat"})
+
+
+def test_missing_shards_are_problems_and_gaps_are_said(tmp_path: Path) -> None:
+    write_numbered(tmp_path / "of", "a-00000-of-00003", "a-00002-of-00003")
+    for place in ("of", "of/a-*.tar", "of/./a*.tar"):
+        (problem,) = check_source(f"wds:{tmp_path}/{place},label=txt").problems
+        assert problem.message == "a-00001-of-00003.tar is missing; fetch it"
+    assert not check_source(f"wds:{tmp_path}/of/a-0000{{0,2}}-of-00003.tar,label=txt").problems
+    write_numbered(tmp_path / "gap", "a-00000", "a-00001", "a-00004")
+    notes = find_notes(open_concepts(f"wds:{tmp_path}/gap,label=txt"))
+    assert notes == ("between a-00001.tar and a-00004.tar 2 numbers are passed over",)
+    write_numbered(tmp_path / "of", "a-00000-of-00001")
+    with pytest.raises(SourceError, match="saved twice by its name"):
+        open_concepts(f"wds:{tmp_path}/of,label=txt")
+
+
+def test_a_copy_of_a_shard_is_a_problem(tmp_path: Path) -> None:
+    write_numbered(tmp_path, "a")
+    (tmp_path / "a (1).tar").write_bytes((tmp_path / "a.tar").read_bytes())
+    (problem,) = check_source(f"wds:{tmp_path},label=txt").problems
+    assert problem.message == "holds the same as a (1).tar, which counts twice; remove one of them"
+
+
+def test_shards_with_and_without_their_ending_stay_apart(tmp_path: Path) -> None:
+    write_numbered(tmp_path, "a", "b")
+    (tmp_path / "b.tar").rename(tmp_path / "a")
+    source = open_concepts(f"wds:{tmp_path}/{{a,a.tar}},label=txt")
+    assert [*source.keys] == ["a/1", "a.tar/0"]
+
+
+def test_masks_apart_from_their_pictures_are_not_taken_as_pictures(tmp_path: Path) -> None:
+    write_tar(tmp_path / "0.tar", {"1.jpg": gray(1)})
+    write_tar(tmp_path / "1.tar", {"1.png": mask(1, 1, 1, 1)})
+    with pytest.raises(UsageError, match=r"nothing labels them; say image=jpg\+png"):
+        open_concepts(f"wds:{tmp_path}")
+    assert len(open_concepts(f"wds:{tmp_path},image=jpg+png")) == 2
+
+
+def test_photographs_of_two_endings_beside_masks_are_all_taken(tmp_path: Path) -> None:
+    members = {"1.jpg": gray(1), "1.png": mask(1, 1, 1, 1), "2.jpeg": gray(2), "2.png": mask(1, 1, 1, 1)}
+    write_tar(tmp_path / "0.tar", members)
+    (tmp_path / "n.txt").write_text("none\nsky\n")
+    assert grays(open_concepts(f"wds:{tmp_path},classes=n.txt")) == [1, 2]
+
+
+def test_a_shard_that_git_lfs_did_not_fetch_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(SourceError, match=r"a pointer of Git LFS, .*; call git lfs pull"):
+        open_concepts(f"wds:{tmp_path}")
+
+
+def test_a_sample_torn_in_two_shards_is_told(tmp_path: Path) -> None:
+    write_tar(tmp_path / "0.tar", {"1.jpg": gray(1), "1.png": mask(1, 1, 1, 1), "2.jpg": gray(2)})
+    write_tar(tmp_path / "1.tar", {"2.png": mask(1, 1, 1, 1), "3.png": mask(1, 1, 1, 1)})
+    (tmp_path / "n.txt").write_text("none\nsky\n")
+    left_out = {
+        one.reason: one.examples for one in find_left_out(open_concepts(f"wds:{tmp_path},classes=n.txt"))
+    }
+    assert left_out == {
+        "without a picture, which a sample of that name in another shard has": ("1/2",),
+        "without a picture": ("1/3",),
+        "without a label": ("0/2",),
+    }

@@ -1,5 +1,6 @@
 """Files that name what numbers mean: lists, maps of number to name, `classes.json`."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,8 +30,9 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
       what `unitscope.concepts.formats.folder.mask_classes` describes, of one layer
     - any other: a name a line, the first is that of 0; or lines such as `7: road`
 
-    What is called `void` is void, `unlabelled`, `unlabeled` or `none` unlabelled. Raises `SourceError` naming
-    the file where it is missing or of another form.
+    Two numbers of one name, such as the crane and the crane, stay apart by their number: `crane (7)`. What
+    is called `void` is void, `unlabelled`, `unlabeled` or `none` unlabelled. Raises `SourceError` naming the
+    file where it is missing or of another form.
     """
     try:
         if path.stat().st_size > SIZE_LIMIT:
@@ -43,6 +45,8 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
     if path.suffix.lower() != ".json":
         return _name(path, list(read_names(path).items()))
     data = read_json(path)
+    if isinstance(data, list) and all(isinstance(name, str) and name.strip() for name in data) and data:
+        return _name(path, list(enumerate(data)))
     if isinstance(data, dict) and data and all(map(_is_number, data)):
         return _name(path, [(int(key), name) for key, name in data.items()])
     if isinstance(data, dict) and data and all(type(value) is int for value in data.values()):
@@ -73,7 +77,11 @@ def _name(path: Path, entries: list[tuple[int, Any]]) -> tuple[MaskValues, Vocab
         raise SourceError(f"{path}: names no class; wanted a list of names, or a map of number to name")
     void = [number for number, name in names.items() if name.lower() in VOID_NAMES]
     unlabelled = [number for number, name in names.items() if name.lower() in UNLABELLED_NAMES]
-    named = {number: (name, "object") for number, name in sorted(names.items())}
+    counts = Counter(names.values())
+    named = {
+        number: (f"{name} ({number})" if counts[name] > 1 else name, "object")
+        for number, name in sorted(names.items())
+    }
     return name_values(named, void, unlabelled, path.name)
 
 

@@ -88,18 +88,28 @@ def read_classes(path: Path, category: str | None = None) -> ClassFile:
 def read_json(path: Path) -> Any:
     """The JSON in a file.
 
-    Raises `SourceError` naming the file and the line where it cannot be read, or where it is too large.
+    Raises `SourceError` naming the file and the line where it cannot be read, or where it is too large or
+    has a key twice in one object.
     """
     try:
         if path.stat().st_size > _LARGEST:
             raise SourceError(
                 f"{path}: larger than {_LARGEST // 1_000_000} MB, which no such list is; replace it"
             )
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_pair)
     except json.JSONDecodeError as error:
         raise SourceError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
     except (OSError, ValueError, RecursionError) as error:  # ValueError also of numbers of many digits
         raise SourceError(f"{path}: cannot be read ({error})") from None
+
+
+def _pair(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:40]!r} comes twice")
+    return found
 
 
 @dataclass

@@ -111,13 +111,13 @@ def name_scenes(cells: LabelCells, words: Words) -> list[tuple[int, ...]]:
 
 
 def find_scene(names: Sequence[str]) -> str | None:
-    """The scene of a picture: the last of the names of its folders, unless that says none.
+    """The scene of a picture: the last of the names of its folders, unless that or the first says none.
 
-    >>> find_scene(["outdoor", "urban", "street"]), find_scene(["misc"])
-    ('street', None)
+    >>> find_scene(["outdoor", "urban", "street"]), find_scene(["misc"]), find_scene(["outliers", "street"])
+    ('street', None, None)
     """
     scene = names[-1] if names else ""
-    return None if not scene or scene in NO_SCENE or scene.startswith("~") else scene
+    return None if not scene or {names[0], scene} & NO_SCENE or scene.startswith("~") else scene
 
 
 @dataclass(frozen=True, eq=False)

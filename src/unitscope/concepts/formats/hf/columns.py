@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ _SCHEME = {"image", "segmentations", "scene", "objects"}
 class Column:
     """A column: what each cell holds, the names of its numbers where it says them, its type for messages.
 
-    `nameless` labels are numbers that it does not name.
+    `nameless` labels are numbers that it does not name; `conflict` tells which files name them otherwise,
+    `silent` is one that does not name them while others do.
     """
 
     name: str
@@ -29,23 +31,30 @@ class Column:
     names: tuple[str, ...] = ()
     type: str = ""
     nameless: bool = False
+    conflict: str = ""
+    silent: Path | None = None
 
 
-def read_columns(files: Sequence[Path], features: Mapping[str, Any]) -> dict[str, Column]:
-    """The columns of files that have the same; what the files say of them goes before `features`.
+def read_columns(
+    splits: Mapping[str, Sequence[Path]], features: Mapping[str, tuple[Path, Mapping[str, Any]]]
+) -> dict[str, Column]:
+    """The columns of the files of splits, which have the same; names of numbers are what the files say of
+    them, or `features`, a file for each split and what it says.
 
     Raises `SourceError` naming a file that cannot be read or has other columns than the first.
     """
-    schema = read_schema(files[0])
-    first = _types(schema, files[0])
+    files = [path for paths in splits.values() for path in paths]
+    schemas = {path: read_schema(path) for path in files}
+    first = _types(schemas[files[0]], files[0])
     for path in files[1:]:
-        other = _types(read_schema(path), path)
+        other = _types(schemas[path], path)
         if other != first:
             found = f"its columns are not those of {files[0].name} ({_tell_other(first, other)})"
             raise SourceError(f"{path}: {found}; say split=NAME, or open the files that are alike alone")
-    said = {**features, **_read_said(schema, files[0])}
+    said = [(path, _read_said(schemas[path], path)) for path in files]
+    beside = [features[split] for split in splits if split in features]
     with reading(files[0]):
-        return {name: _describe(name, kind, said.get(name), files[0]) for name, kind in first.items()}
+        return {name: _describe(name, kind, said, beside) for name, kind in first.items()}
 
 
 def _types(schema: Any, path: Path) -> dict[str, Any]:
@@ -71,7 +80,10 @@ def _read_said(schema: Any, path: Path) -> dict[str, Any]:
     return features if isinstance(features, dict) else {}
 
 
-def _describe(name: str, kind: Any, said: Any, path: Path) -> Column:
+_Said = Sequence[tuple[Path, Mapping[str, Any]]]
+
+
+def _describe(name: str, kind: Any, said: _Said, beside: _Said) -> Column:
     types, spelled = load_arrow().types, str(kind)[:60]
     if _is_picture(kind):
         return Column(name, PICTURE, type=spelled)
@@ -81,8 +93,8 @@ def _describe(name: str, kind: Any, said: Any, path: Path) -> Column:
     if depth == 1 and _is_picture(inner):
         return Column(name, PICTURES, type=spelled)
     if depth < 2 and types.is_integer(inner):
-        names = _read_names(name, said, path)
-        return Column(name, LABEL, names, spelled, not names)
+        named, conflict, silent = _agree(name, said, beside)
+        return Column(name, LABEL, named, spelled, not named, conflict, silent)
     named = inner.value_type if types.is_dictionary(inner) else inner
     if depth < 2 and (types.is_string(named) or types.is_large_string(named)):
         return Column(name, LABEL, type=spelled)
@@ -105,6 +117,22 @@ def _is_picture(kind: Any) -> bool:
 def _is_bytes(kind: Any) -> bool:
     types = load_arrow().types
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _agree(name: str, said: _Said, beside: _Said) -> tuple[tuple[str, ...], str, Path | None]:
+    """The names of the numbers in a column, which two files give others, which file none while others do."""
+    found = [(path, _read_names(name, told.get(name), path)) for path, told in (*said, *beside)]
+    first, names = next((pair for pair in found if pair[1]), (Path(), ()))
+    for path, others in found:
+        if others and others != names:
+            pairs = enumerate(zip_longest(names, others, fillvalue="nothing"))
+            number, (here, there) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+            clash = f"{number} of {name!r} is {there!r}, in {first} {here!r}"
+            advice = "say split=NAME or config=NAME for files that agree, or open one alone"
+            return names, f"{path}: {clash}; {advice}", None
+    rows = found[: len(said)]
+    silent = next((path for path, own in rows if not own), None)
+    return names, "", silent if any(own for _, own in rows) else None
 
 
 def _read_names(name: str, said: Any, path: Path) -> tuple[str, ...]:
@@ -174,10 +202,20 @@ def choose_columns(columns: Mapping[str, Column], options: Mapping[str, str], pl
     labels = named.get("label")
     if labels is None:
         labels = tuple(name for name, one in columns.items() if one.names) if "image" not in named else ()
-    others = [name for name, one in columns.items() if one.holds in (PICTURE, LABEL) and name != image]
+    others = [name for name in columns if name != image]
     if others and not masks and not labels and "image" not in named:
-        advice = f"say masks= or label= of {', '.join(others)}, or image={image} to take the pictures alone"
-        raise UsageError(f"{place}: no column tells itself to be labels; {advice}")
+        fitting = [name for name in others if columns[name].holds in (PICTURE, LABEL)]
+        lack = (
+            "no column tells itself to be labels"
+            if fitting
+            else f"{', '.join(others)} are not read as labels"
+        )
+        advice = (
+            f"say masks= or label= of {', '.join(fitting)}, or image={image}"
+            if fitting
+            else f"say image={image}"
+        )
+        raise UsageError(f"{place}: {lack}; {advice} to take the pictures alone")
     return Choice(image, tuple(masks), tuple(labels))
 
 

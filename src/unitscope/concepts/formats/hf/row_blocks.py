@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int64
 
 from unitscope.concepts.formats.hf.arrow_streams import find_batches
 from unitscope.concepts.formats.hf.parquet_footers import Group, check_footer, find_largest_page, read_footer
+from unitscope.concepts.formats.shard_names import POINTER
 from unitscope.concepts.segmented import Blocks
 from unitscope.errors import SourceError, UnitscopeError, missing_extra
 
@@ -61,9 +62,17 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether a file begins as one of parquet does. Raises `SourceError` where it cannot be opened."""
+    """Whether a file begins as one of parquet does.
+
+    Raises `SourceError` where it cannot be opened, is empty, or stands for a file that was not fetched.
+    """
     with reading(path), path.open("rb") as file:
-        return file.read(len(_PARQUET_MARK)) == _PARQUET_MARK
+        head = file.read(len(POINTER))
+    if head == POINTER:
+        raise SourceError(f"{path}: a pointer of Git LFS, not the rows that it stands for; call git lfs pull")
+    if not head:
+        raise SourceError(f"{path}: empty; fetch or save it again")
+    return head.startswith(_PARQUET_MARK)
 
 
 def read_schema(path: Path) -> Any:
@@ -188,6 +197,17 @@ class Rows:
             yield from cells
             follow(len(cells))
 
+    def list_named(self, column: str) -> Iterator[tuple[int, str]]:
+        """The files that cells of a column name instead of holding a picture: number of the file and name."""
+        reader = _Reader(self.files, (column,))
+        for block in find_blocks(self.files, [column]):
+            if reader.is_full(int(block[0]), int(block[1]), f"{column}.bytes"):
+                continue
+            table = reader.read(*map(int, block))
+            with reading(self.files[int(block[0])]):
+                names = [name for part in _split_chunks(table, column) for name in _list_named(part)]
+            yield from ((int(block[0]), name) for name in names)
+
     def find_present(self, column: str) -> Bool[np.ndarray, "row"]:
         """Which rows have something in a column of pictures.
 
@@ -247,13 +267,16 @@ class _Reader:
                 raise SourceError(f"{path}: a row group has other rows than it says; fetch or save it again")
             return _check(load_arrow().Table.from_batches(batches), self.columns, path)
 
-    def is_full(self, number: int, place: int) -> bool:
-        """Whether a row group says that the column has something in all rows, or does not say."""
+    def is_full(self, number: int, place: int, part: str = "") -> bool:
+        """Whether a row group says that the column, or a part of it, has something in all rows.
+
+        Or does not say.
+        """
         path = self.files[number]
         if not is_parquet(path):
             return False
         chunks = read_footer(path)[place].chunks
-        told = [chunk.nulls for chunk in chunks if _is_of(chunk.path, self.columns)]
+        told = [chunk.nulls for chunk in chunks if _is_of(chunk.path, [part] if part else self.columns)]
         return None in told or 0 in told
 
     def _open(self, number: int) -> Any:
@@ -323,9 +346,21 @@ def _check(table: Any, columns: Sequence[str], path: Path) -> Any:
 
 
 def _present(table: Any, column: str) -> Bool[np.ndarray, "row"]:
+    return np.concatenate([np.zeros(0, bool), *map(_valid, _split_chunks(table, column))])
+
+
+def _split_chunks(table: Any, column: str) -> list[Any]:
     cells = table.column(column)
-    parts = cells.chunks if hasattr(cells, "chunks") else [cells]
-    return np.concatenate([np.zeros(0, bool), *map(_valid, parts)])
+    return list(cells.chunks) if hasattr(cells, "chunks") else [cells]
+
+
+def _list_named(cells: Any) -> list[str]:
+    """The names of files in cells that have no bytes."""
+    pa = load_arrow()
+    if not pa.types.is_struct(cells.type) or cells.type.get_field_index("path") < 0:
+        return []
+    empty = cells.field("bytes").is_null()
+    return [name for name in cells.field("path").filter(empty).to_pylist() if isinstance(name, str) and name]
 
 
 def _valid(cells: Any) -> Bool[np.ndarray, "row"]:

@@ -8,8 +8,9 @@ is the picture; another one may be masks, whose numbers a list of classes names;
 A row without a picture, or without any label among labelled ones, is left out; `bare=in` takes the latter in.
 """
 
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unitscope.concepts.formats.ade20k.files import NO_SCENE
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer
 from unitscope.concepts.formats.class_lists import (
     ClassList,
@@ -30,8 +32,8 @@ from unitscope.concepts.formats.hf import ade_rows as hf_ade
 from unitscope.concepts.formats.hf.cells import CellMasks, CellPictures, Cells, RowKeys
 from unitscope.concepts.formats.hf.columns import Choice, Column, choose_columns, is_ade, read_columns
 from unitscope.concepts.formats.hf.row_blocks import BLOCK_BYTES, Rows, find_blocks, load_arrow
-from unitscope.concepts.formats.hf.tables import CLASSES_FILE, Tables, find_tables
-from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
+from unitscope.concepts.formats.hf.tables import CARD, CLASSES_FILE, NO_ROWS, Tables, find_tables
+from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.whole.labels import (
     NO_PICTURE,
@@ -47,6 +49,8 @@ from unitscope.concepts.formats.whole.labels import (
 from unitscope.concepts.left_out import count_left_out, note_bare, takes_bare
 from unitscope.errors import SourceError, UsageError
 
+SCENES = "scene_category"
+
 
 def open_hf(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """The rows of a data set of the Hub that lies on disk.
@@ -57,7 +61,7 @@ def open_hf(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     load_arrow()
     tables = find_tables(Path(place), options.get("config"))
     splits = tables.choose(options.get("split"))
-    columns = read_columns([path for paths in splits.values() for path in paths], tables.features)
+    columns = read_columns(splits, tables.features)
     opening = _Opening(place, options, tables, splits, columns)
     if is_ade(columns) and not {"image", "masks", "classes", "label", "category"} & {*options}:
         return opening.open_ade()
@@ -79,6 +83,9 @@ class _Opening:
             raise UsageError(
                 f"void={self.options['void']}: there are no masks to which it applies; leave it out"
             )
+        conflict = next(filter(None, (self.columns[name].conflict for name in choice.labels)), "")
+        if conflict:
+            raise SourceError(conflict)
         needing = [name for name in choice.labels if self.columns[name].nameless]
         root, named = self.tables.root, self.options.get("classes")
         lists, texts = find_classes(named, [*choice.masks, *needing], [root / CLASSES_FILE], root)
@@ -91,6 +98,7 @@ class _Opening:
             values.append(words.adopt(found, vocabulary, None if choice.labels else category))
             notes += tell_values(f"{column}: " if len(choice.masks) > 1 else "", values[-1])
         read = self._read(choice.pictured, choice.labels)
+        notes += self._tell_names(choice.labels)
         finders = [self._find(column, lists.get(column), words) for column in choice.labels]
         whole = [name_labels(one, find) for one, find in zip(read.labels, finders, strict=True)]
         labels = [tuple(dict.fromkeys(chain(*one))) for one in zip(*whole, strict=True)]
@@ -102,6 +110,7 @@ class _Opening:
         keys, left_out, bare = self._keep(read, labelled)
         cells = [Cells(read.rows, keys, column, root) for column in choice.pictured]
         layers = [CellMasks(one, meaning) for one, meaning in zip(cells[1:], values, strict=True)]
+        self._pass_over({*read.find_named(root), *(os.path.relpath(path, root) for path in texts)})
         return self._finish(cells[0], words, labels, layers, (texts, (*notes, *bare), left_out))
 
     def open_ade(self) -> AnnotatedSource:
@@ -124,16 +133,45 @@ class _Opening:
     def _find(self, column: str, known: ClassList | None, words: Words) -> Callable[[int | str], int]:
         """What gives the concept of a number or text of a column; those that are named all become words."""
         category = self.options.get("category")
-        kind = category or guess_category(column)
+        kind = self._find_category(column)
         place = f"{self.place}, column {column!r}"
         if self.columns[column].names:
             names = self.columns[column].names
             counts = Counter(names)  # two classes of one name, such as the crane and the crane, stay apart
             called = [f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names)]
-            return find_in({number: words.find(name, kind) for number, name in enumerate(called)}, place)
+            silent = self._list_no_scenes(column)
+            ids = {n: 0 if name in silent else words.find(name, kind) for n, name in enumerate(called)}
+            return find_in(ids, place)
         if known is None:
             return lambda text: words.find(str(text), kind)
         return find_listed(known, words, category, place)
+
+    def _pass_over(self, used: Set[str]) -> None:
+        """Files below the root that are used are not left out."""
+        others = tuple(one for one in self.tables.left_out if one[0] != NO_ROWS or one[1] not in used)
+        self.tables = replace(self.tables, left_out=others)
+
+    def _list_no_scenes(self, column: str) -> list[str]:
+        """The names in the column of scenes of `scene_parse_150` that stand for none."""
+        return [name for name in self.columns[column].names if column == SCENES and name in NO_SCENE]
+
+    def _tell_names(self, labels: Sequence[str]) -> Iterator[str]:
+        """Lines about the names of numbers: which are none, are taken from another file, or shared."""
+        for number, column in enumerate(labels):
+            one, none = self.columns[column], self._list_no_scenes(column)
+            if none:
+                yield f"{column}: no scene: {', '.join(none)}"
+            if one.silent is not None:
+                lack = f"{one.silent.name} has no names of its numbers"
+                yield f"{column}: {lack}; those of other files are taken"
+            for other in labels[:number]:
+                shared = [name for name in one.names if name in self.columns[other].names]
+                if shared and self._find_category(column) == self._find_category(other):
+                    joint = "one concept each for the names that they share"
+                    yield f"{other} and {column}: {joint}: {', '.join(shared[:6])}"
+
+    def _find_category(self, column: str) -> str:
+        return self.options.get("category") or guess_category(column)
 
     def _read(self, pictured: Sequence[str], labels: Sequence[str], ade: bool = False) -> "_Read":
         """What is to be known of all rows, found once and kept."""
@@ -145,6 +183,7 @@ class _Opening:
             found: dict[str, np.ndarray] = {"blocks": blocks}
             for number, column in enumerate(pictured):
                 found[f"present{number}"] = rows.find_present(column)
+                found |= _pack_named(f"named{number}", () if ade else rows.list_named(column))
             with follow_indexing(self.tables.root.name, len(rows) * len(labels), "row") as bar:
                 for number, column in enumerate(labels):
                     cells = rows.list_cells(column, bar.update)
@@ -155,7 +194,7 @@ class _Opening:
 
         choice = repr((*pictured, "", *labels, ade, BLOCK_BYTES))
         digest = sha256(choice.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        index = keep_index(f"hf-1-{digest}", files, build)
+        index = keep_index(f"hf-2-{digest}", files, build)
         return _Read(
             index,
             Rows(files, tuple(pictured), index["blocks"]),
@@ -198,6 +237,8 @@ class _Opening:
         told: tuple[tuple[Path, ...], tuple[str, ...], list[tuple[str, str]]],
     ) -> AnnotatedSource:
         texts, notes, left_out = told
+        gone = ", ".join(self.tables.lacking)
+        lacking = [f"of splits that {CARD} names, no file is here: {gone}"] if gone else []
         kept = pictures.keys.kept.tolist()
         return AnnotatedSource(
             "hf",
@@ -210,7 +251,8 @@ class _Opening:
             options=tuple(self.options.items()),
             texts=(*self.tables.texts, *texts),
             left_out=count_left_out([*self.tables.left_out, *left_out]),
-            notes=notes,
+            wrong=tuple(chain.from_iterable(map(self.tables.find_wrong, self.splits))),
+            notes=(*notes, *lacking),
             content=f"masks {self.options.get('masks')}",  # which lie in the same files, whatever they are
         )
 
@@ -223,3 +265,18 @@ class _Read:
     rows: Rows
     present: list[np.ndarray]
     labels: list[LabelCells]
+
+    def find_named(self, root: Path) -> Iterator[str]:
+        """The paths below `root` where files that cells name are looked for."""
+        folders = [os.path.relpath(path.parent, root) for path in self.rows.files]
+        for number in range(len(self.present)):
+            files = self.index[f"named{number}_files"].tolist()
+            for file, name in zip(files, split_texts(self.index, f"named{number}"), strict=True):
+                yield os.path.normpath(os.path.join(folders[file], name))
+                yield os.path.normpath(name)
+
+
+def _pack_named(name: str, named: Iterable[tuple[int, str]]) -> Index:
+    pairs = list(dict.fromkeys(named))
+    files = np.array([file for file, _ in pairs], np.int64)
+    return {f"{name}_files": files, **join_texts(name, [text for _, text in pairs])}

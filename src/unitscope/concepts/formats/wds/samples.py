@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -36,7 +36,7 @@ from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.stored.masks import decode_mask
 from unitscope.concepts.formats.stored.pictures import decode_image
-from unitscope.concepts.formats.wds.shards import Samples, find_shards, read_samples
+from unitscope.concepts.formats.wds.shards import Samples, find_lacking, find_shards, read_samples
 from unitscope.concepts.formats.whole.labels import (
     NO_PICTURE,
     UNLABELLED,
@@ -51,8 +51,10 @@ from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, note_
 from unitscope.errors import SourceError, UsageError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "ppm", "pgm")
+PHOTOGRAPHS = ("jpg", "jpeg", "jfif")
 CLASS = "cls"
 NO_SHARD = "no shard right in the folder"
+TORN = "without a picture, which a sample of that name in another shard has"
 UNUSED = "of a field that is not used"
 TEXT_LIMIT = 16_000_000
 """The longest label or JSON that is read, in bytes."""
@@ -125,13 +127,17 @@ def open_wds(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     for files that are no tar or compressed, and samples of which none has a picture or label.
     """
     shards = find_shards(place)
+    absent, gaps = find_lacking(place, shards)
     root = Path(os.path.commonpath([path.parent.absolute() for path in shards]))
-    names = [os.path.relpath(path.absolute(), root).removesuffix(".tar") for path in shards]
+    names = [os.path.relpath(path.absolute(), root) for path in shards]
+    short = [name.removesuffix(".tar") for name in names]
+    names = short if len({*short}) == len(short) else names
     samples = read_samples(shards, names)
     if not samples.keys:
         told = "; ".join([*(text for _, text in samples.wrong), *map(str, samples.left_out)])
         raise SourceError(f"{place}: no sample was found{told and f' ({told})'}")
-    return _open(place, options, root, samples, _choose(samples, options, place))
+    source = _open(place, options, root, samples, _choose(samples, options, place))
+    return replace(source, wrong=(*absent, *source.wrong), notes=(*source.notes, *gaps))
 
 
 def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice:
@@ -153,12 +159,18 @@ def _choose(samples: Samples, options: Mapping[str, str], place: str) -> _Choice
         raise UsageError(f"{place}: say image=FIELD; the fields are {listed}")
     if evident and _lie_together(samples, images):
         # A photograph beside another picture, which may be its mask: no JPEG is one.
-        images, others = images[:1], images[1:]
-        if not {"masks", "label"} & {*named} and images[0] in ("jpg", "jpeg") and "png" in others:
+        photographs = tuple(name for name in images if name in PHOTOGRAPHS)
+        apart = photographs and not _lie_together(samples, photographs)
+        images, others = (photographs if apart else images[:1]), images[1:]
+        if not {"masks", "label"} & {*named} and photographs and "png" in others:
             masks = ("png",)
     if {*images} & {*masks}:
         raise UsageError(f"masks={options['masks']}: that field is the picture itself")
     labels = named.get("label", (CLASS,) if evident and not masks and CLASS in samples.fields else ())
+    if evident and not masks and not labels and {*images} & {*PHOTOGRAPHS} and {*images} - {*PHOTOGRAPHS}:
+        # Of which some may be masks, in samples or shards of their own.
+        found_in = f"pictures are {' and '.join(images)}, in samples of their own, and nothing labels them"
+        raise UsageError(f"{place}: {found_in}; say image={'+'.join(images)} to take all of them as pictures")
     unused = [name for name in samples.fields if name not in images]
     if unused and evident and not masks and not labels:
         shown = ", ".join(unused[:_SHOWN])
@@ -252,7 +264,11 @@ def _count_rest(
     samples: Samples, members: np.ndarray, labelled: np.ndarray, choice: _Choice
 ) -> list[LeftOut]:
     """Samples without picture or label, and members of fields that are not used."""
-    bare = [(NO_PICTURE, samples.keys[number]) for number in np.flatnonzero(members < 0).tolist()]
+    lacking = np.flatnonzero(members < 0).tolist()
+    pictured = {samples.name(number) for number in np.flatnonzero(members >= 0).tolist()} if lacking else ()
+    bare = [
+        (TORN if samples.name(number) in pictured else NO_PICTURE, samples.keys[number]) for number in lacking
+    ]
     bare += [
         (UNLABELLED, samples.keys[number]) for number in np.flatnonzero((members >= 0) & ~labelled).tolist()
     ]

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
+from unitscope.concepts.formats.shard_names import find_absent, find_copies, find_gaps
 from unitscope.concepts.formats.wds.tar_members import Damage, list_members
 from unitscope.concepts.left_out import EXAMPLES, LeftOut
 from unitscope.errors import SourceError, UsageError
@@ -32,6 +34,7 @@ _INDEX = "wds-1"
 def find_shards(place: str) -> list[Path]:
     """The tar files of a text: a file, a folder, `{000..017}` or `{a,b}` in braces, `*` and `?`; in order.
 
+    Of a folder, hidden ones are passed over, such as macOS writes beside files.
     Raises `UsageError` where there is none, or one that braces name is missing.
 
     >>> find_shards("no such folder")
@@ -39,7 +42,8 @@ def find_shards(place: str) -> list[Path]:
     unitscope.errors.UsageError: no such folder: there is no such file or folder of .tar files
     """
     if os.path.isdir(place):
-        found = sorted(path for path in Path(place).iterdir() if path.suffix == ".tar" and path.is_file())
+        tars = [path for path in Path(place).iterdir() if path.suffix == ".tar" and path.is_file()]
+        found = sorted(path for path in tars if not path.name.startswith("."))
         if not found:
             raise UsageError(f"{place}: no .tar file was found right in it; name the folder of the shards")
         return found
@@ -53,6 +57,22 @@ def find_shards(place: str) -> list[Path]:
             raise UsageError(f"{missing[0]}: there is no such file or folder of .tar files")
         found += map(Path, paths)
     return list(dict.fromkeys(found))
+
+
+def find_lacking(place: str, shards: Sequence[Path]) -> tuple[list[tuple[str, str]], list[str]]:
+    """What is wrong with some shards: pairs of a shard and a remark, and lines about gaps in their numbers.
+
+    Missing ones are told unless a text names the shards one by one. Raises `SourceError` where a set of them
+    is there twice.
+    """
+    folder = os.path.isdir(place)
+    named = [] if folder or os.path.isfile(place) else _expand(place)
+    texts = [os.path.normpath(text) for text in named if glob.has_magic(text)]
+    copies = find_copies(shards)
+    if not folder and not texts:
+        return copies, []
+    absent = find_absent(shards, lambda path: folder or any(fnmatch(str(path), text) for text in texts))
+    return [*absent, *copies], [] if absent else find_gaps(shards)
 
 
 def _expand(text: str) -> Iterator[str]:
@@ -70,6 +90,8 @@ def _choose(text: str) -> Iterator[str]:
         yield from text.split(",")
         return
     first, last = int(match[1]), int(match[2])
+    if last < first:
+        raise UsageError(f"{{{text}}} counts down; name the lower number first")
     if last - first >= SHARD_LIMIT:
         raise UsageError(f"{{{text}}} names more than {SHARD_LIMIT} shards; name fewer")
     for number in range(first, last + 1):
@@ -80,10 +102,12 @@ def _choose(text: str) -> Iterator[str]:
 class Samples:
     """The samples of shards: `keys`, and for every field of one the shard, where its bytes begin, how many.
 
+    Keys begin with the `names` of shards.
     The fields of sample i end at `ends[i]` in `kinds`, which has places in `fields`.
     """
 
     shards: tuple[Path, ...]
+    names: tuple[str, ...]
     keys: tuple[str, ...]
     fields: tuple[str, ...]
     places: Int32[np.ndarray, "sample"]
@@ -94,9 +118,9 @@ class Samples:
     left_out: tuple[LeftOut, ...] = ()
     wrong: tuple[tuple[str, str], ...] = ()
 
-    def count(self, name: str) -> int:
-        """How many samples have a field."""
-        return int(np.count_nonzero(self.kinds == self.fields.index(name))) if name in self.fields else 0
+    def name(self, sample: int) -> str:
+        """The key of a sample in its shard."""
+        return self.keys[sample].removeprefix(f"{self.names[int(self.places[sample])]}/")
 
     def find(self, name: str) -> Int64[np.ndarray, "sample"]:
         """The number of the member that is the field of each sample, -1 where it has none."""
@@ -125,8 +149,7 @@ class Samples:
     def where(self, sample: int, member: int) -> str:
         """A member for a message: shard, sample, field."""
         path = self.shards[int(self.places[sample])]
-        name = self.keys[sample].removeprefix(f"{path.name.removesuffix('.tar')}/")
-        return f"{path}, {name}.{self.fields[int(self.kinds[member])]}"
+        return f"{path}, {self.name(sample)}.{self.fields[int(self.kinds[member])]}"
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -145,6 +168,7 @@ def read_samples(shards: Sequence[Path], names: Sequence[str]) -> Samples:
     shown = split_texts(index, "examples")
     return Samples(
         tuple(shards),
+        tuple(names),
         tuple(f"{names[place]}/{key}" for place, key in zip(places.tolist(), keys, strict=True)),
         tuple(split_texts(index, "fields")),
         places,

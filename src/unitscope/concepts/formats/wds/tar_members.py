@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from unitscope.concepts.formats.shard_names import POINTER
 from unitscope.errors import SourceError
 
 LINK, DEVICE, SPARSE = "a link in a tar", "neither file nor folder in a tar", "a sparse file in a tar"
@@ -60,7 +61,7 @@ def list_members(path: Path, damage: Damage) -> Iterator[Member]:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            _refuse_packed(path, file.read(8))
+            _refuse_packed(path, file.read(len(POINTER)))
             file.seek(0)
             yield from _walk(path, file, size, damage)
     except OSError as error:
@@ -68,6 +69,10 @@ def list_members(path: Path, damage: Damage) -> Iterator[Member]:
 
 
 def _refuse_packed(path: Path, head: bytes) -> None:
+    if head == POINTER:
+        raise SourceError(
+            f"{path}: a pointer of Git LFS, not the shard that it stands for; call git lfs pull"
+        )
     for mark, (name, advice) in _PACKED.items():
         if head.startswith(mark):
             reason = f"compressed by {name}, so that no picture in it can be read alone"

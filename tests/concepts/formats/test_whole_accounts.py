@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sets.ade20k import write_ade20k_2016, write_ade20k_2021, write_scene_parsing
 from sets.dtd import write_dtd
+from sets.files import write_files
 from sets.imagenet import write_devkit, write_imagenet, write_imagenet_folders
 from sets.places365 import write_places365
 from sets.sun397 import write_sun397
@@ -18,7 +19,20 @@ from unitscope.concepts.formats.annotated import AnnotatedSource
 from unitscope.concepts.formats.whole.images import MISSING
 from unitscope.concepts.sources import open_concepts
 
+
+def write_listed(root: Path) -> Path:
+    texts = {
+        "list.txt": "a/one.png 1\nb/two.png 2\nb/gone.png 2\n",
+        "names.txt": "sky\nsea\nstreet\n",
+        "splits.json": '{"val": ["b/two.png"]}',
+    }
+    return write_files(root, texts, ("a/one.png", "b/two.png", "b/three.png"))
+
+
 SETS = {
+    "folder,list=list.txt": write_listed,
+    "folder,list=list.txt,names=names.txt,bare=in": write_listed,
+    "folder,list=list.txt,names=names.txt,split=val": write_listed,
     "dtd": write_dtd,
     "dtd,split=test10": write_dtd,
     "dtd,split=train1,joint=yes": write_dtd,

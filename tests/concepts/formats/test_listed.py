@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sets.files import write_files
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
@@ -252,3 +255,32 @@ def test_wrong_options_are_told(tmp_path: Path, options: str, message: str) -> N
     with pytest.raises(UsageError) as caught:
         open_concepts(f"folder:{root},{options}")
     assert message in str(caught.value)
+
+
+cells = st.sampled_from(
+    ["a/one.png", "one", "b/three.jpg", "c.png", "path", "label", "tags", "cat", "dog", "0", "1"]
+)
+lines = st.lists(
+    st.lists(st.one_of(cells, st.sampled_from(["", " ", "cat dog", '"'])), max_size=4), max_size=5
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    lines=lines,
+    mark=st.sampled_from([" ", ",", "\t", ";", "|"]),
+    name=st.sampled_from(["list.txt", "list.csv", "list.tsv"]),
+    options=st.sampled_from(["", ",words=apart", ",words=together", ",label=label", ",names=names.txt"]),
+)
+def test_any_list_is_read_or_refused_in_a_line(lines, mark, name, options) -> None:
+    with TemporaryDirectory() as folder:
+        text = "\n".join(mark.join(line) for line in lines)
+        root = write_list(Path(folder), text, name, names_txt="cat\ndog\n")
+        try:
+            source, said = open_concepts(f"folder:{root},list={name}{options}"), ""
+        except (SourceError, UsageError) as error:
+            source, said = None, str(error)
+        assert "\n" not in said
+        if source is not None:
+            assert all(told(source).values())
+            assert all(one.name in f"{text} cat dog" for one in source.vocabulary)

@@ -109,14 +109,16 @@ def list_set(place: str, root: Path) -> Listing:
     if not parts or ".." in parts:
         return list_folder(root)
     # The folders above that of the set, the nearest first, and what leads from it to each.
-    above = ["".join(f"{part}/" for part in parts[:end]) for end in range(len(parts), -1, -1)]
-    ways = [(start, len(start), _UP * number) for number, start in enumerate(above)]
+    start, *above = ["".join(f"{part}/" for part in parts[:end]) for end in range(len(parts), -1, -1)]
+    ways = [(folder, len(folder), _UP * number) for number, folder in enumerate(above, start=1)]
 
     def move(name: str) -> str:
-        return next(way + name[cut:] for start, cut, way in ways if name.startswith(start))
+        if name.startswith(start):
+            return name[len(start) :]
+        return next(way + name[cut:] for folder, cut, way in ways if name.startswith(folder))
 
     whole = list_folder(top)
-    if not whole.choose(above[0].rstrip("/")):
+    if not any(name.startswith(start) for name in whole.names):
         return list_folder(root)  # which another link leads to as well
     left_out = sorted((why, move(name)) for why, name in whole.left_out)
     return Listing(root, tuple(sorted(map(move, whole.names))), tuple(left_out))

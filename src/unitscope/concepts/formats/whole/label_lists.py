@@ -52,6 +52,8 @@ class Pictures:
 
     def find(self, called: str) -> list[str]:
         """Those that may be meant, of which one without ending may be several."""
+        if called in self.names:
+            return [called]
         name = self.cut(called)
         for one in (name, name.replace("\\", "/")):
             if one in self.names:
@@ -90,7 +92,9 @@ def read_list(path: Path, pictures: Pictures, columns: str | None = None) -> lis
         listed = [_split_line(path, number, line, pictures) for number, line in lines]
     if not listed:
         raise SourceError(f"{path}: lists nothing; wanted a line a picture, with its label")
-    return [replace(one, picture=_find_picture(path, one, pictures)) for one in listed]
+    found = [_find_picture(path, one, pictures) for one in listed]
+    pairs = zip(listed, found, strict=True)
+    return [one if one.picture == picture else replace(one, picture=picture) for one, picture in pairs]
 
 
 def split_parts(cell: str) -> list[str]:
@@ -180,6 +184,8 @@ def _find_picture(path: Path, listed: Listed, pictures: Pictures) -> str:
 
 def _split_line(path: Path, number: int, line: str, pictures: Pictures) -> Listed:
     """Picture and labels of a line with blanks between them, and perhaps in the picture's name."""
+    if len(cells := line.split()) == 2 and cells[0] in pictures.names:
+        return Listed(cells[0], (cells[1],), number, False)
     name, _, rest = (part.strip() for part in line.partition("\t"))
     if rest:
         return Listed(name, tuple(filter(None, (cell.strip() for cell in rest.split("\t")))), number, True)

@@ -91,6 +91,10 @@ def _open_broden(place: str, options: Mapping[str, str]) -> ConceptSource:
 
 
 _FORMATS = "unitscope.concepts.formats"
+_FOLDER_OPTIONS = (
+    *("category", "split", "masks", "bare", "list", "names", "exif", "background", "range"),
+    *("label", "words"),  # of lists alone
+)
 
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
@@ -98,19 +102,7 @@ KINDS: Mapping[str, Kind] = {
         "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,label=TITLE,words=apart"
         ",bare=in,exif=stored,background=COLOR,range=LOW-HIGH]",
         "images with masks, in folders named by what they show, or in a list",
-        (
-            "category",
-            "split",
-            "masks",
-            "bare",
-            "list",
-            "names",
-            "label",
-            "words",
-            "exif",
-            "background",
-            "range",
-        ),
+        _FOLDER_OPTIONS,
     ),
     "broden": Kind(
         _open_broden,

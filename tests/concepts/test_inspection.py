@@ -103,6 +103,12 @@ def test_what_a_source_says_in_words_is_told(animals: Path) -> None:
     assert "void: the value 0" in report.text().splitlines()
 
 
+def test_pictures_alone_are_no_source_of_labels(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    [problem] = check_source(f"folder:{tmp_path}").problems
+    assert problem.message.startswith("no concepts: pictures alone, which a segmenter can label")
+
+
 def test_the_report_is_a_result(animals: Path, tmp_path: Path) -> None:
     report = check_source(f"folder:{animals}")
     assert report.rows()[1] == {"id": 2, "name": "dog", "category": "object", "images": 1, "coverage": 0.5}

@@ -110,3 +110,11 @@ def test_peeking_says_what_opening_says(scenes: Path) -> None:
             source = open_concepts(text + options)
             for index in range(len(source)):
                 assert peek(source, index) == (source[index].key, source[index].ids)
+
+
+def test_the_home_folder_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "set" / "street").mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(tmp_path / "set" / "street" / "a.png")
+    source = open_concepts("folder:~/set")
+    assert (len(source), source.spec) == (1, f"folder:{tmp_path}/set")

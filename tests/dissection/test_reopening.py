@@ -105,6 +105,18 @@ def test_the_same_images_with_other_labels_are_told(place: Path) -> None:
         reopen_source(run, "folder:set")
 
 
+def test_files_left_out_are_in_the_record_and_in_the_report(place: Path) -> None:
+    root = write_folder(place / "set")
+    for name in ("notes.txt", "todo.txt", "images/9.gif"):
+        (root / name).write_bytes(b"GIF")
+    run = dissect(us.open_source("folder:set"))
+    recorded = json.loads((place / "run" / "run.json").read_text())["recipe"]["source"]["left_out"]
+    assert recorded["neither a picture nor a mask"] == {"files": 2, "examples": ["notes.txt", "todo.txt"]}
+    assert recorded["without a label"] == {"files": 1, "examples": ["images/9.gif"]}
+    page = run.page(place / "page").read_text()
+    assert "2 files left out, neither a picture nor a mask: notes.txt, todo.txt" in page
+
+
 def test_images_that_were_moved_can_be_given(place: Path) -> None:
     root = write_folder(place / "set")
     run = dissect(us.open_source("folder:set"))

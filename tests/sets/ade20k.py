@@ -5,6 +5,7 @@ door (2 x 2 pixels) with a knob (1 pixel), a car (row 4) and nothing below; the 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,15 @@ def write_ade20k_2016(root: Path) -> Path:
     Path(f"{second}_atr.txt").write_text('001 # 0 # 0 # wall # wall # ""\n')
     write_files(root, {"index_ade20k.pkl": "not to be read"})
     return root
+
+
+def add_picture(
+    root: Path, number: int, names: Sequence[str], *painted: tuple[slice, slice, int, int]
+) -> Path:
+    """One more picture of 2016 with so many lines of objects; its path without ending."""
+    picture = root / f"images/training/s/street/ADE_train_{number:08}"
+    write_mask(Path(f"{picture}_seg.png"), _color(*painted))
+    _resize(root, [f"{picture.relative_to(root)}.jpg"])
+    lines = (f'{place:03} # 0 # 0 # {name} # {name} # ""\n' for place, name in enumerate(names, start=1))
+    Path(f"{picture}_atr.txt").write_text("".join(lines))
+    return picture

@@ -24,6 +24,7 @@ _SOURCES = {
     for grammar in (
         "folder:DIR",
         "broden:DIR",
+        "voc:DIR and other words for published sets (docs/how-to/datasets.md)",
         "segmenter:NAME,images=SOURCE",
         "generator:NAME",
         "FILE.py:FACTORY",

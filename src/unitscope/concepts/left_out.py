@@ -1,7 +1,9 @@
-"""The files below a source's folder that it does not use, counted by reason."""
+"""The files below a source's folder that it does not use, counted by reason, and those without labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from unitscope.options import read_choice
 
 EXAMPLES = 5
 
@@ -34,3 +36,33 @@ def count_left_out(found: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]:
         if len(shown) < EXAMPLES:
             shown.append(name)
     return tuple(LeftOut(reason, files, tuple(examples[reason])) for reason, files in counts.items())
+
+
+def takes_bare(options: Mapping[str, str], default: str = "out") -> bool:
+    """Whether pictures without any label are taken in, as the option `bare` says.
+
+    Raises `UsageError` where it is neither "out" nor "in".
+
+    >>> takes_bare({"bare": "in"}), takes_bare({})
+    (True, False)
+    """
+    return read_choice("bare", options.get("bare", default), ("out", "in")) == "in"
+
+
+def note_bare(names: Sequence[str]) -> tuple[str, ...]:
+    """A line about pictures that are taken in without any label; nothing where there are none.
+
+    >>> note_bare(["b.jpg"])
+    ('1 picture without a label taken in: b.jpg',)
+    """
+    noun = "picture" if len(names) == 1 else "pictures"
+    return (f"{len(names):,} {noun} without a label taken in: {name_some(names)}",) if names else ()
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first few of some names, for a line.
+
+    >>> name_some([f"{number}.jpg" for number in range(9)])
+    '0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, ...'
+    """
+    return ", ".join([*names[:EXAMPLES], *(["..."] if len(names) > EXAMPLES else [])])

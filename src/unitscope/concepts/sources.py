@@ -1,5 +1,6 @@
 """Sources of concepts by name."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
@@ -40,6 +41,8 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
     if kind is None:
         raise UsageError(f"{spec!r} is no source of concepts{say_kinds(SOURCES, kinds, name)}")
     place, options = split_options(rest)
+    if place.startswith("~"):
+        place = os.path.expanduser(place)  # behind a colon the shell leaves it
     if not place and kind.grammar.startswith(f"{name}:"):
         raise UsageError(f"{spec!r} does not say what to open; wanted {kind.grammar}")
     known: Sequence[str] = kind.options
@@ -112,39 +115,40 @@ KINDS: Mapping[str, Kind] = {
     ),
     "ade20k": Kind(
         f"{_FORMATS}.ade20k.forms:open_ade20k",
-        "ade20k:DIR[,split=training,unlabelled=void,parts=no]",
+        "ade20k:DIR[,split=training,unlabelled=void,parts=no,bare=in]",
         "ADE20K: SceneParse150, or the full set of 2021 or 2016",
-        ("split", "unlabelled", "parts"),
+        ("split", "unlabelled", "parts", "bare"),
     ),
     "camvid": Kind(
         "unitscope.concepts.formats.maps.camvid:open_camvid",
-        "camvid:DIR[,split=train]",
+        "camvid:DIR[,split=train][,bare=in]",
         "CamVid: streets in Cambridge, as published, as SegNet or as fast.ai has it",
-        ("split",),
+        ("split", "bare"),
     ),
     "cityscapes": Kind(
         "unitscope.concepts.formats.maps.cityscapes:open_cityscapes",
-        "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes]",
+        "cityscapes:DIR[,split=val][,masks=gtFine][,eval=yes][,bare=in]",
         "Cityscapes: streets of 50 cities",
-        ("split", "masks", "eval"),
+        ("split", "masks", "eval", "bare"),
     ),
     "coco": Kind(
         "unitscope.concepts.formats.coco.instances_source:open_coco",
-        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes]",
+        "coco:IMAGES,annotations=FILE.json[,crowd=void or label,parts=whole or merged,attributes=yes"
+        ",bare=out]",
         "instances of COCO and LVIS; objects, parts and attributes of PACO",
-        ("annotations", "crowd", "parts", "attributes"),
+        ("annotations", "crowd", "parts", "attributes", "bare"),
     ),
     "coco-panoptic": Kind(
         "unitscope.concepts.formats.coco.panoptic:open_panoptic",
-        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void]",
+        "coco-panoptic:IMAGES,annotations=FILE.json[,masks=DIR,crowd=void,bare=in]",
         "panoptic segments as COCO has them",
-        ("annotations", "masks", "crowd"),
+        ("annotations", "masks", "crowd", "bare"),
     ),
     "cocostuff": Kind(
         "unitscope.concepts.formats.maps.cocostuff:open_cocostuff",
-        "cocostuff:DIR[,split=val2017][,unlabelled=void]",
+        "cocostuff:DIR[,split=val2017][,unlabelled=void][,bare=in]",
         "COCO-Stuff: things and stuff on COCO's photographs, one mask each",
-        ("split", "unlabelled"),
+        ("split", "unlabelled", "bare"),
     ),
     "dtd": Kind(
         f"{_FORMATS}.whole.dtd:open_dtd",
@@ -155,9 +159,9 @@ KINDS: Mapping[str, Kind] = {
     "hf": Kind(
         f"{_FORMATS}.hf.rows_source:open_hf",
         "hf:DIR[,split=NAME,config=NAME,image=COLUMN,masks=COLUMN+COLUMN,classes=FILE,void=0+255,"
-        "label=COLUMN+COLUMN,category=NAME]",
+        "label=COLUMN+COLUMN,category=NAME,bare=in]",
         "a data set of the Hugging Face Hub on disk: parquet, or what save_to_disk wrote",
-        ("split", "config", "image", "masks", "classes", "void", "label", "category"),
+        ("split", "config", "image", "masks", "classes", "void", "label", "category", "bare"),
     ),
     "imagenet": Kind(
         f"{_FORMATS}.whole.imagenet:open_imagenet",
@@ -167,9 +171,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "mapillary": Kind(
         "unitscope.concepts.formats.maps.mapillary:open_mapillary",
-        "mapillary:DIR[,split=validation][,version=v2.0]",
+        "mapillary:DIR[,split=validation][,version=v2.0][,bare=in]",
         "Mapillary Vistas: streets of the world",
-        ("split", "version"),
+        ("split", "version", "bare"),
     ),
     "places365": Kind(
         f"{_FORMATS}.whole.places365:open_places365",
@@ -185,15 +189,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     "voc": Kind(
         "unitscope.concepts.formats.voc.layout:open_voc",
-        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no]",
+        "voc:DIR[,split=train][,masks=DIR][,lists=DIR][,classes=FILE][,background=no][,bare=in]",
         "Pascal VOC, and sets laid out like it",
-        ("split", "masks", "lists", "classes", "background"),
+        ("split", "masks", "lists", "classes", "background", "bare"),
     ),
     "wds": Kind(
         f"{_FORMATS}.wds.samples:open_wds",
-        "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME]",
+        "wds:DIR/train-{000000..000001}.tar[,image=jpg,masks=png,classes=FILE,void=0+255,label=cls,category=NAME"
+        ",bare=in]",
         "shards of WebDataset: tar files of pictures beside their masks or labels",
-        ("image", "masks", "classes", "void", "label", "category"),
+        ("image", "masks", "classes", "void", "label", "category", "bare"),
     ),
     ".py": Kind(
         "unitscope.concepts.own_source:open_own",

@@ -42,7 +42,7 @@ class Concept:
     @property
     def label(self) -> str:
         """The name without Broden's suffix, underscores as spaces."""
-        return self.name.removesuffix(SUFFIXES.get(self.category, "")).replace("_", " ")
+        return self.name.removesuffix(SUFFIXES.get(self.category, "")).replace("_", " ").strip()
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,14 @@ class NetworkRecord:
 class SourceRecord:
     """The labeled images of a run: the text that opens them again, their digest and their number.
 
-    `left_out` has how many files of their folder are not used, by the reason.
+    `left_out` has, by the reason, how many files of their folder are not used, and the first few of them:
+    `{"hidden": {"files": 1, "examples": [".a.jpg"]}}`.
     """
 
     spec: str
     digest: str | None = None
     images: int | None = None
-    left_out: Mapping[str, int] | None = None
+    left_out: Mapping[str, Mapping[str, Any]] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -136,5 +137,7 @@ def record_network(network: Network) -> NetworkRecord:
 
 def record_source(source: ConceptSource) -> SourceRecord:
     """What a run records of a source."""
-    left_out = {one.reason: one.files for one in find_left_out(source)}
+    left_out = {
+        one.reason: {"files": one.files, "examples": [*one.examples]} for one in find_left_out(source)
+    }
     return SourceRecord(source_spec(source), source_digest(source), len(source), left_out or None)

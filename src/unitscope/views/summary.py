@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from unitscope.concepts.left_out import LeftOut
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.result import Dissection, LayerDissection
 
@@ -51,7 +52,10 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
     """What made a run, as (name, text) pairs: network, source, digests, geometry, seed, versions, times."""
     recipe = dissection.recipe
     network, source, frame = recipe.network, recipe.source, recipe.frame
-    left_out = "; ".join(f"{count:,} {reason}" for reason, count in (source.left_out or {}).items())
+    left_out = "; ".join(
+        str(LeftOut(reason, found["files"], tuple(found["examples"])))
+        for reason, found in (source.left_out or {}).items()
+    )
     facts: list[tuple[str, object]] = [
         ("Network", network.name),
         ("Network digest", (network.digest or "")[:12]),

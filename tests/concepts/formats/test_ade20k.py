@@ -264,7 +264,10 @@ def test_a_wrong_line_is_told(tmp_path: Path, change: tuple[str, str], message: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("002 # 0", "003 # 0"), "the instance with blue 200 has no line in its _atr.txt"),
+        (
+            ("002 # 0", "003 # 0"),
+            r"its instances \(2\) do not fit the lines of its _atr.txt \(2, numbered up to 3\)",
+        ),
         (("house # house", "car, auto, automobile # house"), "has another code than the others of its class"),
     ],
 )

@@ -84,8 +84,13 @@ def test_crowds_and_annotations_without_pixels_are_told(tmp_path: Path) -> None:
     spec = f"coco:{tmp_path},annotations=instances_val2017.json"
     passed = "passed over: 2 annotations without a segmentation: 7, 5"
     crowds = "crowds (1 in the annotations)"
-    assert open_concepts(spec).notes == (f"void where no other instance lies: {crowds}", passed)
-    assert open_concepts(f"{spec},crowd=label").notes == (f"labeled as their category: {crowds}", passed)
+    taken = "1 picture without a label taken in: val2017/000000000285.jpg"
+    assert open_concepts(spec).notes == (f"void where no other instance lies: {crowds}", passed, taken)
+    assert open_concepts(f"{spec},crowd=label").notes == (
+        f"labeled as their category: {crowds}",
+        passed,
+        taken,
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,6 +161,69 @@ def test_parts_and_attributes_of_paco(tmp_path: Path, options: str, left_out: tu
     compare(source, omit(truth, *left_out))
     known = {f"{one.category}/{one.name}" for one in source.vocabulary}
     assert known == omit(truth, *left_out)["train2017/000000000030.jpg"].keys()
+
+
+def write_bare(root: Path) -> str:
+    """Two splits of pictures that have the same names, one of which has masks beside it; opens the second."""
+    for split, shade in (("train", 10), ("val", 200)):
+        (root / split).mkdir()
+        for number in (1, 2):
+            Image.new("RGB", (4, 3), (shade, 0, 0)).save(root / split / f"{number}.png")
+    polygon = [[0, 0, 2, 0, 2, 2, 0, 2]]
+    data = {
+        "images": [{"id": one, "file_name": f"{one}.png", "height": 3, "width": 4} for one in (1, 2)],
+        "annotations": [
+            {"id": one, "image_id": one, "category_id": 1, "iscrowd": 0, "segmentation": polygon}
+            for one in (1, 2)
+        ],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (root / "annotations").mkdir()
+    (root / "annotations" / "instances_val.json").write_text(json.dumps(data))
+    return f"coco:{root},annotations=instances_val.json"
+
+
+def test_a_picture_that_is_lost_is_not_replaced_by_one_of_another_split(tmp_path: Path) -> None:
+    spec = write_bare(tmp_path)
+    assert [open_concepts(spec)[place].image[0, 0, 0] for place in (0, 1)] == [200, 200]
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "val" / "2.png").rename(tmp_path / "masks" / "2.png")
+    source = open_concepts(spec)
+    assert list(source.keys) == ["val/1.png"]
+    assert "1 file left out, listed, but missing: 2.png" in map(str, source.left_out)
+    (tmp_path / "train" / "2.png").unlink()
+    assert list(open_concepts(spec).keys) == ["val/1.png"]
+    (tmp_path / "val" / "1.png").unlink()
+    with pytest.raises(SourceError, match=r"no picture of it goes with .*listed, but missing: 1.png, 2.png"):
+        open_concepts(spec)
+
+
+def test_annotations_are_found_above_a_link_and_two_folders_up(tmp_path: Path) -> None:
+    truth = write_coco(tmp_path / "set")["instances_val2017.json"]
+    (tmp_path / "set" / "val2017").rename(tmp_path / "pictures")
+    (tmp_path / "set" / "val2017").symlink_to(tmp_path / "pictures")
+    name = "annotations=instances_val2017.json"
+    assert len(open_concepts(f"coco:{tmp_path}/set/val2017,{name}")) == len(truth)
+    (tmp_path / "set" / "val2017").unlink()
+    (tmp_path / "set" / "images").mkdir()
+    (tmp_path / "pictures").rename(tmp_path / "set" / "images" / "val2017")
+    (tmp_path / "set" / "annotations" / "._instances_val2017.json").write_bytes(b"\0")
+    assert len(open_concepts(f"coco:{tmp_path}/set/images/val2017,{name}")) == len(truth)
+    with pytest.raises(UsageError, match=r"annotations=FILE.json; there are instances_train2017.json, "):
+        open_concepts(f"coco:{tmp_path}/set")
+
+
+def test_what_is_no_stuff_has_no_label(tmp_path: Path) -> None:
+    truth = write_coco(tmp_path)["instances_val2017.json"]["val2017/000000000139.jpg"]
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    written = json.loads(path.read_text())
+    dog = next(one for one in written["categories"] if one["name"] == "dog")
+    dog["name"] = dog["supercategory"] = "other"
+    path.write_text(json.dumps(written))
+    source = open_concepts(f"coco:{tmp_path},annotations=instances_val2017.json")
+    assert [one.name for one in source.vocabulary] == ["person", "toothbrush"]
+    example = source[0]
+    np.testing.assert_array_equal((example.planes > 0).any(axis=0), truth["object/person"])
 
 
 def test_the_order_of_annotations_does_not_matter(tmp_path: Path) -> None:

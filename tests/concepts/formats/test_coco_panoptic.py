@@ -79,6 +79,28 @@ def test_masks_may_lie_beside_their_list_or_apart(tmp_path: Path) -> None:
     compare(open_concepts(f"coco-panoptic:{tmp_path}/set,annotations={NAME}"), truth)
 
 
+def test_pictures_may_be_called_as_the_script_of_cityscapes_does(tmp_path: Path) -> None:
+    truth = write_panoptic(tmp_path)[NAME]
+    path = tmp_path / "annotations" / NAME
+    written = json.loads(path.read_text())
+    for one in written["images"]:
+        one["file_name"] = f"aachen/{one['id']}_gtFine_leftImg8bit.png"
+    path.write_text(json.dumps(written))
+    (tmp_path / "aachen").mkdir()
+    (tmp_path / FIRST).rename(tmp_path / "aachen" / "139_leftImg8bit.png")
+    source = open_concepts(f"coco-panoptic:{tmp_path},annotations={NAME}")
+    compare(source, {"aachen/139_leftImg8bit.png": truth[FIRST]})
+
+
+def test_masks_that_are_still_packed_are_told(tmp_path: Path) -> None:
+    write_panoptic(tmp_path)
+    folder = tmp_path / "annotations" / "panoptic_val2017"
+    folder.rename(tmp_path / "away")
+    folder.with_name("panoptic_val2017.zip").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"are packed in .*panoptic_val2017.zip; unpack them there"):
+        open_concepts(f"coco-panoptic:{tmp_path},annotations={NAME}")
+
+
 def test_pictures_may_be_called_as_their_masks(tmp_path: Path) -> None:
     truth = write_panoptic(tmp_path)[NAME][FIRST]
     (tmp_path / FIRST).unlink()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from unitscope.concepts.formats.maps.color_masks import ColorFiles, ColorTable, voc_palette
+from unitscope.concepts.formats.color_masks import ColorFiles, ColorTable, voc_palette
 from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.voc.pascal_parts import stack_masks
 from unitscope.errors import SourceError

@@ -134,6 +134,18 @@ def test_pictures_of_unknown_range_are_problems_until_the_range_is_said(tmp_path
     assert check_source(f"folder:{tmp_path},range=full").problems == ()
 
 
+def test_pictures_that_may_be_of_14_bits_are_told(tmp_path: Path) -> None:
+    (tmp_path / "hall").mkdir()
+    gray = np.arange(64).reshape(8, 8) * 260
+    (tmp_path / "hall" / "a.png").write_bytes(encoded.png(gray, 16))
+    (tmp_path / "hall" / "b.png").write_bytes(encoded.png(np.stack([gray] * 3, 2), 16, 2))
+    told = "taken to be of 16 bits, though no number is above 16383 (range=0-16383 if they are of 14)"
+    assert check_source(f"folder:{tmp_path}").notes == (f"2 pictures {told}: hall/a.png, hall/b.png",)
+    assert check_source(f"folder:{tmp_path},range=full").notes == ()
+    (tmp_path / "hall" / "b.png").write_bytes(encoded.png(gray * 4, 16))
+    assert check_source(f"folder:{tmp_path}").notes == (f"1 picture {told}: hall/a.png",)
+
+
 def test_options_are_part_of_the_digest_and_of_the_text_that_opens_it_again(tmp_path: Path) -> None:
     root = write_clear(tmp_path / "set")
     options = ("", ",exif=stored", ",background=black", ",range=0-4095", ",bare=in")

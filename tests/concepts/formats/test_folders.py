@@ -118,6 +118,44 @@ def test_sixteen_bit_masks_hold_high_ids(tmp_path: Path) -> None:
     assert source[0].void is not None
 
 
+def test_masks_of_colors_are_read_by_their_table(tmp_path: Path) -> None:
+    classes = {"#804080": "road", "#0000FF": {"name": "red", "category": "color"}, "#ffffff": "road"}
+    said = {"classes": classes, "void": "#010203", "unlabelled": ["#000000"]}
+    colors = np.uint8([[(128, 64, 128), (0, 0, 255), (255, 255, 255)], [(1, 2, 3), (0, 0, 0), (0, 0, 0)]])
+    source = open_folder(write_set(tmp_path, said, colors))
+    assert [(one.name, one.category) for one in source.vocabulary] == [("road", "object"), ("red", "color")]
+    assert source[0].planes.tolist() == [[[1, 2, 1], [0, 0, 0]]]
+    assert source[0].void is not None
+    assert source[0].void.tolist() == [[False] * 3, [True, False, False]]
+    write_mask(tmp_path / "masks" / "a.png", np.full((2, 3, 3), 7, np.uint8))
+    with pytest.raises(SourceError, match=r"a.png: the mask has the color \(7, 7, 7\), which classes.json"):
+        source[0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "void", "message"),
+    [
+        ({"#804080": "road", "7": "sky"}, [], "'7' among colors; wanted each once, as in '#804080'"),
+        ({"#804080": "road"}, 255, "255 among colors"),
+        ({"#80408f": "road", "#80408F": "sky"}, [], "a color twice"),
+    ],
+)
+def test_wrong_tables_of_colors_are_told(tmp_path: Path, classes: object, void: object, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        open_folder(write_set(tmp_path, {"classes": classes, "void": void}))
+
+
+def test_masks_without_names_beside_pictures_are_told(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1")  # boxes
+    assert len(open_folder(tmp_path)) == 1
+    write_mask(tmp_path / "labels" / "a.png", MASK)
+    said = r"labels/ looks like the masks of images/; say folder:.*/images,masks=.*/labels, with a classes"
+    with pytest.raises(SourceError, match=said):
+        open_folder(tmp_path)
+
+
 def test_a_palette_mask_is_its_indices(tmp_path: Path) -> None:
     write_set(tmp_path, ["background", "cat", "dog"])
     palette = Image.fromarray(MASK, "L").convert("P")

@@ -17,9 +17,9 @@ from sets.cocostuff import write_cocostuff
 from sets.mapillary import write_mapillary
 from sets.voc import write_voc
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles
-from unitscope.concepts.formats.maps.color_masks import ColorFiles
+from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.maps.label_maps import MISSING, pair_masks
-from unitscope.concepts.formats.maps.roots import find_root
+from unitscope.concepts.formats.roots import find_root
 from unitscope.concepts.sources import open_concepts
 from unitscope.errors import SourceError, UsageError
 

@@ -142,12 +142,15 @@ def test_several_words_are_one_label_where_that_is_said(tmp_path: Path) -> None:
     }
 
 
-def test_an_empty_cell_is_no_label(tmp_path: Path) -> None:
-    root = write_list(tmp_path, "a/one.png,cat\nb/three.jpg,\n", "list.csv")
-    source = open_concepts(f"folder:{root},list=list.csv")
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_an_empty_cell_is_no_label(tmp_path: Path, mark: str) -> None:
+    text = ",image,label\n,a/one.png,cat\n1,b/three.jpg,\n".replace(",", mark)
+    root = write_list(tmp_path, text, "list.csv")
+    source = open_concepts(f"folder:{root},list=list.csv,label=label")
     assert told(source) == {"a/one.png": ("cat",)}
     assert [(one.reason, one.files) for one in find_left_out(source)] == [("without a label", 2)]
-    assert told(open_concepts(f"folder:{root},list=list.csv,bare=in"))["b/three.jpg"] == ()
+    bare = open_concepts(f"folder:{root},list=list.csv,label=label,bare=in")
+    assert told(bare)["b/three.jpg"] == ()
 
 
 def test_paths_from_the_top_are_found(tmp_path: Path) -> None:
@@ -215,7 +218,8 @@ def test_splits_are_those_of_the_folder(tmp_path: Path) -> None:
         ("id\tpath\n7\ta/one.png\n", "", "but the columns id stand beside the picture; say which"),
         ("path\tlabel\na/one.png\tsea\tval\n", "", "line 2: 3 cells under 2 titles (path, label)"),
         ("path\tlabel\na/one.png\n", "", "line 2: 'a/one.png'; wanted a picture and its label"),
-        ("path\tlabel\n\tsea\n", "", "line 2: 'sea'; wanted a picture and its label"),
+        ("path\tlabel\na/one.png\t\n", ",label=label,bare=in", "list.txt: has no label for any picture of"),
+        ("path\tlabel\n\tsea\n", "", "line 2: '\\tsea'; wanted a picture and its label"),
         ("one\tsea\nsame\tsky\n", "", "line 2: 'same' may be a/same.png or b/same.png; write which"),
         (
             "a/one.png 3\n",

@@ -78,6 +78,25 @@ def test_masks_are_told_from_pictures(tmp_path: Path, case: str) -> None:
         open_folder(tmp_path)
 
 
+@pytest.mark.parametrize("ending", ["_seg", "_mask", "_parts_1", "_label"])
+def test_masks_beside_pictures_are_told_by_their_names(tmp_path: Path, ending: str) -> None:
+    put(tmp_path, "photos/{}.jpg", photograph)
+    for seed in range(5):  # of eight
+        write(tmp_path / f"photos/{seed}{ending}.png", photograph(seed + 50))
+    with pytest.raises(
+        SourceError, match=rf"holds what looks like masks \(photos/0{ending}.png, of photos/0.jpg"
+    ):
+        open_folder(tmp_path)
+
+
+@pytest.mark.parametrize(("ending", "count"), [("_L", 8), ("_mask", 3), ("_crop", 8)])
+def test_few_names_and_short_endings_tell_nothing(tmp_path: Path, ending: str, count: int) -> None:
+    put(tmp_path, "photos/{}.jpg", photograph)
+    for seed in range(count):
+        write(tmp_path / f"photos/{seed}{ending}.png", photograph(seed + 50))
+    assert len(open_folder(tmp_path)) == 8 + count
+
+
 @pytest.mark.parametrize("folder", ["masks", "train/labels", "SegmentationClass", "my_annot", "gt"])
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
 def test_folders_called_like_masks_are_refused(tmp_path: Path, folder: str, ending: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import savemat
 
 from sets.counting import count_pixels
@@ -154,7 +155,7 @@ def test_what_a_list_names_and_is_missing_is_told(tmp_path: Path) -> None:
 def test_context_as_images_has_its_own_lists_and_names(tmp_path: Path) -> None:
     place = write_context(tmp_path)
     train = {"JPEGImages/2007_000032.jpg": {"background": 48, "sky": 48}}
-    val = {"JPEGImages/2007_000033.jpg": {"wood": 48, "bag": 48}}
+    val = {"JPEGImages/2007_000033.jpg": {"window": 48, "tvmonitor": 48}}
     named = ",masks=SegmentationClassContext,lists=SegmentationContext,classes=context59"
     for options in (named, ",classes=context59", ",masks=SegmentationClassContext"):
         source = open_set(place, options)
@@ -294,6 +295,27 @@ def test_damaged_matlab_files_are_one_line(tmp_path: Path) -> None:
     [
         ("names.txt", "sky\nroad", {"sky": 47, "road": 48, "void": 1}, ("void: 255",)),
         ("names.txt", "1: road\n2: sky", {"road": 48, "void": 1}, ("void: 255", "unlabelled: 0")),
+        ("names.txt", "0 sky\n1 road\n", {"sky": 47, "road": 48, "void": 1}, ("void: 255",)),
+        ("names.txt", "1\troad\n0\tsky\n", {"sky": 47, "road": 48, "void": 1}, ("void: 255",)),
+        ("names.csv", "id,name\n1,road\n2,sky\n", {"road": 48, "void": 1}, ("void: 255", "unlabelled: 0")),
+        (
+            "names.txt",
+            "Idx\tRatio\tStuff\tName\n1\t0.2\t0\troad\n0\t.1\t1\tsky, air\n",
+            {"sky, air": 47, "road": 48, "void": 1},
+            ("void: 255",),
+        ),
+        (
+            "names.txt",
+            "__ignore__\n_background_\nroad\n",
+            {"_background_": 47, "road": 48, "void": 1},
+            ("void: 255",),
+        ),
+        (
+            "id2label.json",
+            '{"0": "sky", "1": "road"}',
+            {"sky": 47, "road": 48, "void": 1},
+            ("what is void or unlabelled is said by id2label.json", "void: 255"),
+        ),
         ("names.txt", "void\nroad", {"road": 48, "void": 48}, ("void: 0 (void), 255",)),
         ("names.txt", "_background_\nroad\n", {"_background_": 47, "road": 48, "void": 1}, ("void: 255",)),
         (
@@ -325,6 +347,51 @@ def test_a_file_of_classes_may_have_several_forms(
     first = source.digest
     (place / name).write_text(text.replace("road", "path"))
     assert open_set(place, f",split=train,classes={name}").digest != first
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# mine\nsky\nroad", r"names.txt, line 1: '# mine' counts as a name; remove it"),
+        ("sky 0\nroad 1", r"names.txt: all lines end in a number, as in 'sky 0'; write '1: name'"),
+        ("id,name\n0,sky\n1,road,street", r"names.txt, line 3: wanted 2 columns, the first a number"),
+    ],
+)
+def test_a_file_of_classes_that_may_mean_two_things_is_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    place = write_voc(tmp_path)
+    (place / "names.txt").write_text(text)
+    with pytest.raises(SourceError, match=message):
+        open_set(place, ",classes=names.txt")
+
+
+def test_a_palette_in_another_order_is_told(tmp_path: Path) -> None:
+    place = write_voc(tmp_path)
+    path = place / "SegmentationClass" / "2007_000032.png"
+    drawn = Image.fromarray(draw_halves(1, 0))
+    drawn.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    drawn.save(path)
+    assert count_pixels(open_set(place, ",split=train")) == {
+        "JPEGImages/2007_000032.jpg": {"aeroplane": 48, "background": 48}
+    }
+    drawn.putpalette([128, 0, 0, 0, 0, 0, 0, 128, 0])
+    drawn.save(path)
+    [problem] = check_source(open_set(place, ",split=train")).problems
+    assert "2007_000032.png: its palette has at 0 what the palette of Pascal VOC has at 1" in problem.message
+    drawn.putpalette([9, 9, 9, 128, 128, 128])  # grays, of which one is the color of another number
+    drawn.save(path)
+    assert check_source(open_set(place, ",split=train")).problems == ()
+
+
+def test_what_operating_systems_put_beside_lists_is_no_list(tmp_path: Path) -> None:
+    place = write_context(tmp_path)
+    lists = place / "ImageSets" / "SegmentationContext"
+    for name in ("train", "val"):
+        (lists / f"._{name}.txt").write_bytes(b"\0\5\x16\7\xff")
+    assert len(open_set(place, ",classes=context59")) == 2
+    with pytest.raises(UsageError, match=r"its splits are train, val$"):
+        open_set(place, ",classes=context59,split=test")
 
 
 def test_a_list_that_a_tool_wrote_is_found_and_its_colors_are_looked_up(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def read_class_list(path: Path) -> tuple[MaskValues, Vocabulary]:
     classes = read_classes(path)
     if len(classes.layers) != 1:
         raise SourceError(f"{path}: names {len(classes.layers)} layers of classes; wanted one")
+    if classes.layers[0].colors is not None:
+        raise SourceError(f"{path}: names colors, which only folder: reads; wanted numbers")
     return replace(classes.layers[0].values, listed_in=path.name), classes.vocabulary
 
 

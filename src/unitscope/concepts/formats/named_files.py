@@ -1,7 +1,7 @@
 """Files that a list names, which may lie deeper or elsewhere below a folder than the list says."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,12 @@ class NameIndex:
     folder: str
     first: Mapping[str, str]
     several: Mapping[str, list[str]]
+
+    @property
+    def names(self) -> Iterator[str]:
+        """All names."""
+        for end, name in self.first.items():
+            yield from self.several.get(end, (name,))
 
     def find(self, name: str, prefer: str = "") -> str | None:
         """The one name of the folder that ends in `name`, whole parts of it; None where there is none.
@@ -66,7 +72,8 @@ def find_file(given: str, root: Path, folders: Sequence[str], option: str) -> Pa
     Raises `UsageError` which says where it was looked for.
     """
     places = [Path(given), root / given, *(root / folder / given for folder in folders)]
-    for place in places:
+    # Above a link is what its name says, too, not only what it leads to.
+    for place in [*places, *(Path(os.path.normpath(place)) for place in places)]:
         if os.path.exists(place):
             return place
     looked = ", ".join(dict.fromkeys(os.path.normpath(place.parent) for place in places))

@@ -1,139 +1,131 @@
-"""Which published data set a folder holds, told by a few names of files in it."""
+"""Which published data set a folder holds, told by a few names of files in it.
 
-import contextlib
-import fnmatch
-import heapq
+Some signs are sure: what they ask for lies together in that set alone. Others are a single name
+(`codes.txt`, a `.tar`), which may stray into any folder; they tell only where nothing else explains the
+folder: neither folders whose names say something about the pictures in them, nor pictures right in it.
+"""
+
 import os
 import re
-from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
-_FEW = 400
-"""So many names of a folder are looked at: the ones that tell come among them, or as patterns."""
+from unitscope.concepts.formats.folder.names import is_mask_folder
+from unitscope.concepts.formats.published_signs import (
+    COCO,
+    INSIDE,
+    PANOPTIC,
+    PARTS,
+    STRAY,
+    SURE,
+    WRAPPERS,
+    find_annotations,
+    find_names,
+    forget,
+    has_own_pictures,
+    is_picture,
+    list_folders,
+    names_pictures,
+    scan,
+    scan_rest,
+)
+
+_ABOVE = 6
+"""So many folders above one may be the set's."""
+
+_Told = tuple[str, Path]
+"""A word and the folder that it opens."""
 
 
 def recognize(root: Path) -> str | None:
-    """How the published data set in a folder is opened, or in the only folders that its archive adds.
+    """How the published data set is opened that a folder holds, itself or in the folders of an archive.
 
-    None where the folder looks like no published set.
+    Of a folder inside a set the word of the whole set is said; one of plain pictures alone may be opened as
+    such. None where the folder looks like no published set.
 
     >>> recognize(Path("no such folder"))
     """
     try:
-        places = (root, *_below(root))
-        found = ((word, place) for place in places for word, tells in _SIGNS if tells(place))
-        told = next(found, None)
+        told = _tell(root)
+        found = _tell_above(root, told) or told
+        return None if found is None else _spell(*found)
     finally:
-        _scan.cache_clear()
-    return None if told is None else _spell(*told)
+        forget()
+
+
+def _tell(root: Path) -> _Told | None:
+    """The word of a set and its folder, `root` or one below."""
+    places = (root, *_below(root))
+    sure = ((word, place) for place in places for word, tells in SURE if tells(place))
+    if (told := next(sure, None)) is not None:
+        return told
+    stray = ((word, place) for place in places for word, tells in STRAY if tells(place))
+    told = next(stray, None)
+    return None if told is None or any(map(_is_explained, {root, told[1]})) else told
+
+
+def _tell_above(root: Path, told: _Told | None) -> _Told | None:
+    """The set that a folder is a part of: of the kind that it looks like itself, or any where of none."""
+    if told is not None and (told[1] != root or (told[0] == "coco" and has_own_pictures(root))):
+        return None  # whole by itself: further down, or pictures beside their annotations
+    kind = None if told is None else told[0].partition("-")[0].removesuffix("stuff")
+    whole = Path(os.path.abspath(root))
+    spelled = {os.path.abspath(place): place for place in root.parents}
+    for place in (one for one in whole.parents[:_ABOVE] if one.name != "annotations"):
+        inside = whole.relative_to(place).as_posix()
+        for word, inner, tells in INSIDE:
+            is_same = kind is None or word.startswith(kind)
+            if is_same and re.match(rf"({inner})(/|$)", inside) and tells(place):
+                is_fine = told is None and _is_plain(root, inside)
+                return None if is_fine else (word, spelled.get(os.fspath(place), place))
+    return None
+
+
+def _is_plain(root: Path, inside: str) -> bool:
+    """Whether a folder has pictures and no folders, and lies in none of masks."""
+    if any(is_mask_folder(name) or _MASKED.match(name) for name in inside.split("/")):
+        return False
+    names, folders = scan(os.fspath(root))
+    return any(map(is_picture, names)) and all(name.startswith(".") for name in folders)
+
+
+def _is_explained(place: Path) -> bool:
+    """Whether most of what a folder holds are pictures, or its folders say what pictures in them show."""
+    top = os.fspath(place)
+    rest = [name for name in scan_rest(top) if not name.startswith(".")]
+    return len(scan(top)[0]) - len(scan_rest(top)) > len(rest) or names_pictures(top)
 
 
 def _below(root: Path) -> list[Path]:
     """The folders that hold a set where an archive was unpacked into a folder of its own, two deep."""
     found = []
-    for name in _folders(os.fspath(root)):
-        if _WRAPPERS.fullmatch(name):
-            inner = _folders(os.path.join(root, name))
+    names = [name for name in list_folders(os.fspath(root)) if not name.startswith((".", "__MACOSX"))]
+    for name in names:
+        if len(names) == 1 or WRAPPERS.fullmatch(name):
+            inner = list_folders(os.path.join(root, name))
             found += [root / name, *(root / name / below for below in inner)]
     return found
 
 
-def _folders(place: str) -> list[str]:
-    """The names of the first folders in a folder."""
-    return _scan(place)[1]
-
-
-@lru_cache(maxsize=64)
-def _scan(place: str) -> tuple[list[str], list[str]]:
-    """All names in a folder, which may be 100,000, and those of the first folders; few links are followed."""
-    names, links, folders = [], [], []
-    with contextlib.suppress(OSError), os.scandir(place) as entries:
-        for entry in entries:
-            names.append(entry.name)
-            if entry.is_symlink():
-                links.append(entry.name)
-            elif entry.is_dir():
-                folders.append(entry.name)
-    first = heapq.nsmallest(_FEW, links)
-    folders += [name for name in first if os.path.isdir(os.path.join(place, name))]
-    return names, heapq.nsmallest(_FEW, folders)
-
-
-def _has(*patterns: str) -> Callable[[Path], bool]:
-    """Whether a folder has a file or folder for every pattern; `|` stands between alternatives."""
-    wanted = [[one.split("/") for one in pattern.split("|")] for pattern in patterns]
-
-    def tells(place: Path) -> bool:
-        return all(any(_matches(os.fspath(place), parts) for parts in pattern) for pattern in wanted)
-
-    return tells
-
-
-def _matches(place: str, parts: Sequence[str]) -> bool:
-    """Whether something in a folder has a name like the first part, and something in it one like the next."""
-    first, *rest = parts
-    if "*" in first or "[" in first or "?" in first:
-        found = fnmatch.filter(_folders(place) if rest else _scan(place)[0], first)
-    else:
-        found = [first] if os.path.lexists(os.path.join(place, first)) else []
-    if not rest:
-        return bool(found)
-    return any(_matches(os.path.join(place, name), rest) for name in found)
-
-
-def _has_synsets(place: Path) -> bool:
-    names = [*_folders(os.fspath(place)), *_folders(os.path.join(place, "train"))]
-    return sum(re.fullmatch(r"n\d{8}", name) is not None for name in names) > 1
-
-
 def _spell(word: str, place: Path) -> str:
     text = f"{word}:{place}"
-    if word == "coco":
-        files = sorted(path.name for one in _COCO for path in (place / "annotations").glob(one))
-        return f"{text},annotations={files[0]}"
-    if word == "coco-panoptic":
-        files = sorted(path.name for path in (place / "annotations").glob("panoptic_*.json"))
+    if word == "voc" and not (place / "SegmentationClass").is_dir():
+        found = (name for one in _VOC_MASKS for name in find_names(os.fspath(place), one.split("/")))
+        masks = next(found, "").partition("/")[0]
+        return f"{text},masks={masks}" if masks else text
+    if word == "coco" and not find_annotations(place, COCO):
+        return next(_spell(word, place / part) for part in PARTS if find_annotations(place / part, COCO))
+    if word in ("coco", "coco-panoptic"):
+        files = find_annotations(place, COCO if word == "coco" else PANOPTIC)
         return f"{text},annotations={files[0]}"
     return text
 
 
-_COCO = ("instances_*.json", "lvis_v1_*.json", "paco_*.json", "stuff_*.json", "person_keypoints_*.json")
-
-_WRAPPERS = re.compile(
-    r"VOCdevkit|VOC20\d\d|ADEChallengeData2016|ADE20K_\w+|CamVid|SegNet(-Tutorial)?|ILSVRC|Data|CLS-LOC|imagenet"
-    r"|dtd|SUN397|cityscapes|coco|places365_standard|dataset|data",
-    re.IGNORECASE,
+_VOC_MASKS = (
+    "SegmentationClassContext",
+    "SegmentationClassAug",
+    "SegmentationClass*",
+    "trainval/*.mat",
+    "Annotations_Part",
 )
-"""The folders that archives of published sets add above what they hold."""
 
-_SIGNS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
-    ("voc", _has("JPEGImages", "SegmentationClass*|SegmentationObject|Annotations|ImageSets")),
-    ("ade20k", _has("objectInfo150.txt|sceneCategories.txt|index_ade20k.*|images/ADE|ADE_train_*|ADE_val_*")),
-    ("ade20k", _has("images/training|images/validation", "annotations/training|annotations/validation")),
-    ("ade20k", _has("images/*/?/*/ADE_*_seg.png|images/*/?/*/*/ADE_*_seg.png")),
-    ("cityscapes", _has("leftImg8bit|gtFine|gtCoarse")),
-    ("camvid", _has("trainannot|valannot|testannot")),
-    ("camvid", _has("701_StillsRaw_full|LabeledApproved_full|label_colors.txt|codes.txt")),
-    ("mapillary", _has("training|validation|testing", "config_v*.json|*/v[12].[02]|*/instances|*/panoptic")),
-    ("coco", _has("|".join(f"annotations/{one}" for one in _COCO))),
-    ("coco-panoptic", _has("annotations/panoptic_*.json")),
-    ("cocostuff", _has("stuffthingmaps*|annotations/train2017|annotations/val2017")),
-    (
-        "hf",
-        _has("dataset_dict.json|dataset_info.json|state.json|*.parquet|data/*.parquet|*/*.parquet|*.arrow"),
-    ),
-    ("wds", _has("*.tar")),
-    ("dtd", _has("labels/labels_joint_anno.txt|labels/train1.txt")),
-    (
-        "places365",
-        _has("categories_places365.txt|places365_*.txt|data_256|data_256_standard|data_large|val_256"),
-    ),
-    ("sun397", _has("ClassName.txt|Partitions")),
-    (
-        "imagenet",
-        _has("ILSVRC|LOC_synset_mapping.txt|LOC_val_solution.csv|ILSVRC2012_val*|ILSVRC2012_devkit*"),
-    ),
-    ("imagenet", _has_synsets),
-)
-"""What each published set is told by, in the order in which it is tried."""
+_MASKED = re.compile(r"Segmentation|LabeledApproved")

@@ -1,7 +1,8 @@
 """Lists in text files beside a data set: the members of a split, and the names of classes by number."""
 
+import csv
 import re
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from unitscope.concepts.formats.mask_values import COUNT
@@ -14,6 +15,11 @@ LINES = 1_000_000
 """And in lines."""
 
 _NUMBERED = re.compile(r"(\d+)\s*:\s*(\S.*)")
+_SPACED = re.compile(r"(\d+)(?:\s+|\s*,\s*)([^\s,].*)")
+_ENDING = re.compile(r"(.*[^\s,\d])(?:\s+|\s*,\s*)(\d+)")
+_NAMES = ("name", "names", "class", "label", "category")
+_NUMBERS = ("id", "idx", "index", "number", "value", "class_id", "label_id")
+_IGNORE = "__ignore__"
 _DIGITS = 5
 
 
@@ -53,10 +59,13 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def read_names(path: Path) -> dict[int, str]:
-    """The name of every number: by its place from 0 on, one name a line, or as the lines say, `1: name`.
+    """The name of every number: by its place from 0 on, one name a line, or as all lines say, `1: name`.
 
-    Raises `SourceError` naming the file where there is no name, or a number is named twice or too large for
-    a mask.
+    `1 name` and `1,name` are understood too, and columns below a line of titles (`id,name`), where one is
+    called a name. Where the first line is `__ignore__`, labelme's name of -1, the next one is that of 0.
+
+    Raises `SourceError` naming the file where there is no name, a number is named twice or too large for
+    a mask, or lines end in numbers, which may be theirs or not.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "labels.txt"
@@ -69,13 +78,12 @@ def read_names(path: Path) -> dict[int, str]:
         lines.pop()
     if not lines:
         raise SourceError(f"{path}: holds no names; wanted one a line, or lines such as '1: name'")
+    lines = _choose_columns(path, lines)
     pairs = [_NUMBERED.fullmatch(line) for line in lines]
     if not any(pairs):
-        if "" in lines:
-            place = lines.index("") + 1
-            raise SourceError(f"{path}, line {place}: empty, so the numbers after it are in doubt; remove it")
-        check_count(path, lines)
-        return dict(enumerate(lines))
+        pairs = _find_numbers(path, lines)
+    if not any(pairs):
+        return _number(path, lines)
     names: dict[int, str] = {}
     for place, (line, pair) in enumerate(zip(lines, pairs, strict=True), start=1):
         if pair is None and line:
@@ -86,3 +94,44 @@ def read_names(path: Path) -> dict[int, str]:
             raise SourceError(f"{path}, line {place}: the number {int(pair[1])} is named twice; keep one")
     check_count(path, names)
     return names
+
+
+def _number(path: Path, lines: list[str]) -> dict[int, str]:
+    """Names by their places."""
+    if "" in lines:
+        place = lines.index("") + 1
+        raise SourceError(f"{path}, line {place}: empty, so the numbers after it are in doubt; remove it")
+    noted = next((place for place, line in enumerate(lines, start=1) if line.startswith("#")), None)
+    if noted is not None:
+        raise SourceError(f"{path}, line {noted}: {lines[noted - 1][:60]!r} counts as a name; remove it")
+    check_count(path, lines)
+    return dict(enumerate(lines[1:] if lines[0] == _IGNORE else lines))
+
+
+def _find_numbers(path: Path, lines: list[str]) -> list[re.Match[str] | None]:
+    """The numbers and names of lines that all begin with another number; else nothing."""
+    before = [_SPACED.fullmatch(line) for line in lines]
+    if _differ(before, 1):
+        return list(before)
+    behind = [_ENDING.fullmatch(line) for line in lines]
+    if len(lines) > 1 and _differ(behind, 2) and _differ(behind, 1):
+        raise SourceError(f"{path}: all lines end in a number, as in {lines[0][:60]!r}; write '1: name'")
+    return []
+
+
+def _differ(matches: Sequence[re.Match[str] | None], group: int) -> bool:
+    return all(matches) and len({match[group] for match in matches if match}) == len(matches)
+
+
+def _choose_columns(path: Path, lines: list[str]) -> list[str]:
+    """Lines of number and name from a table with titles; all others as they are."""
+    mark = "\t" if "\t" in lines[0] else ","
+    titles = [title.strip().lower() for title in lines[0].split(mark)]
+    place = next((titles.index(title) for title in _NAMES if title in titles[1:]), None)
+    if place is None or titles[0] not in _NUMBERS:
+        return lines
+    rows = list(csv.reader(lines[1:], delimiter=mark))
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(titles) or not row[0].strip().isdigit():
+            raise SourceError(f"{path}, line {line}: wanted {len(titles)} columns, the first a number")
+    return [f"{row[0].strip()}: {row[place].strip()}" for row in rows]

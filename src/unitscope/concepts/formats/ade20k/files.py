@@ -10,15 +10,16 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitscope.concepts.formats.ade20k.scene_parsing import INSTANCE, INSTANCES, UNMATCHED
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.roots import note_root
 from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED, check_split
-from unitscope.concepts.left_out import LeftOut, count_left_out
+from unitscope.concepts.left_out import LeftOut, count_left_out, name_some, note_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -35,11 +36,15 @@ _FOLDER = r"ADE_[a-z]+_\d+"
 
 @dataclass(frozen=True)
 class Masks:
-    """Of one picture: its objects, its parts by level, and the text about it, "" where there is none."""
+    """Of one picture: its objects, its parts by level, and the text about it; "" where there is none."""
 
     objects: str
     parts: Mapping[int, str]
     text: str
+
+    def find(self, level: int) -> str:
+        """The mask of a level, 0 for objects; "" where there is none."""
+        return self.parts.get(level, "") if level else self.objects
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,18 @@ class FullFiles:
     wrong: tuple[tuple[str, str], ...]
 
     def choose(self, split: str | None) -> list[str]:
-        """The pictures of a split, all for None. Raises `UsageError` for one that there is not."""
+        """The pictures of a split, all for None. Raises `UsageError` for one that there is not, and
+        `SourceError` for one without masks."""
         found: dict[str, list[str]] = {}
         for name in self.pictures:
             part = next((part for part in name.split("/")[:3] if part in SPLITS), "")
             found.setdefault(part, []).append(name)
         check_split(self.root, split, sorted(filter(None, found)))
-        return list(self.pictures) if split is None else found[split]
+        if split is None:
+            return list(self.pictures)
+        if not any(self.pictures[name].objects for name in found[split]):
+            raise SourceError(f"{self.root}: no picture of {split} has a mask; take another split")
+        return found[split]
 
     @property
     def levels(self) -> range:
@@ -66,8 +76,11 @@ class FullFiles:
         return range(1, max((max(one.parts, default=0) for one in self.pictures.values()), default=0) + 1)
 
 
-def list_full(root: Path) -> FullFiles:
-    """The files of a full set. Raises `SourceError` where no picture has a mask."""
+def list_full(root: Path, bare: bool = False) -> FullFiles:
+    """The files of a full set; with `bare` also pictures that nothing is said of.
+
+    Raises `SourceError` where no picture has a mask.
+    """
     listing = list_folder(root, _FOLDER, INSTANCES)
     files: dict[str, dict[str, str]] = {}
     for name in listing.names:
@@ -76,24 +89,28 @@ def list_full(root: Path) -> FullFiles:
     pictures, used = {}, set[str]()
     for suffixes in files.values():
         picture = suffixes.get(".jpg") or suffixes.get(".jpeg")
-        if picture is not None and "_seg.png" in suffixes:
+        if picture is not None and ("_seg.png" in suffixes or (bare and len(suffixes) == 1)):
             parts = {
                 level: suffixes[key] for level in range(1, 100) if (key := f"_parts_{level}.png") in suffixes
             }
             text = suffixes.get(".json") or suffixes.get("_atr.txt") or ""
-            pictures[picture] = Masks(suffixes["_seg.png"], parts, text)
-            used |= {picture, suffixes["_seg.png"], *parts.values(), text}
+            pictures[picture] = Masks(suffixes.get("_seg.png", ""), parts, text)
+            used |= {picture, pictures[picture].objects, *parts.values(), text}
     left_out = [
         *listing.left_out,
         *((_find_reason(name), name) for name in listing.names if name not in used),
     ]
-    if not pictures:
+    if not any(one.objects for one in pictures.values()):
         told = "; ".join(map(str, count_left_out(left_out)))
         raise SourceError(
             f"{root}: no picture (.jpg) with a mask (_seg.png) was found{told and f' ({told})'}"
         )
     wrong = [(name, why) for why, name in left_out if why == UNMATCHED]
-    wrong += [(name, "no .json or _atr.txt beside it") for name, one in pictures.items() if not one.text]
+    wrong += [
+        (name, "no .json or _atr.txt beside it")
+        for name, one in pictures.items()
+        if one.objects and not one.text
+    ]
     return FullFiles(root, pictures, count_left_out(left_out), tuple(wrong))
 
 
@@ -108,12 +125,17 @@ def _find_reason(name: str) -> str:
 
 @dataclass(frozen=True)
 class Named:
-    """What the concepts of a full set are called: objects, parts, and the scene of every picture, or ""."""
+    """What the texts of a full set say: the names of objects and parts, the scene of every picture, or "".
+
+    `levels` has those of which every text names something; `notes` are lines for people.
+    """
 
     objects: Vocabulary
     parts: Vocabulary
     scenes: Mapping[str, str]
-    families: Mapping[str, tuple[str, ...]]
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    levels: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def make_source(
@@ -127,6 +149,7 @@ def make_source(
         name: number for number, name in enumerate(sorted({*named.scenes.values()} - {""}), start=start)
     }
     void = options.get("unlabelled") == "void"
+    lost = _list_lost(files, keys, named.levels) if options.get("parts") != "no" else {}
     return AnnotatedSource(
         "ade20k",
         place,
@@ -137,8 +160,14 @@ def make_source(
         layers=layers,
         options=tuple(options.items()),
         left_out=files.left_out,
-        wrong=files.wrong,
-        notes=(f"{'void' if void else 'unlabelled, not void'}: the code 0, which no object has",),
+        wrong=(*files.wrong, *lost.items()),
+        notes=(
+            *note_root(place, files.root),
+            *note_bare([key for key in keys if not files.pictures[key].objects]),
+            f"{'void' if void else 'unlabelled, not void'}: the code 0, which no object has",
+            *named.notes,
+            *_note_lost([*lost]),
+        ),
         families=named.families,
     )
 
@@ -146,3 +175,21 @@ def make_source(
 def list_texts(files: FullFiles) -> Iterable[str]:
     """The names of all texts about pictures."""
     return (one.text for one in files.pictures.values() if one.text)
+
+
+def _list_lost(files: FullFiles, keys: Iterable[str], levels: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """The masks of parts that are not there though a text names such parts, and what is the matter."""
+    lost = {}
+    for one in (files.pictures[key] for key in keys):
+        for level in sorted(levels.get(one.text, ())):
+            if level and level not in one.parts:
+                name = f"{one.objects[: -len('_seg.png')]}_parts_{level}.png"
+                lost[name] = f"missing, and {one.text.rpartition('/')[2]} names parts of level {level}"
+    return lost
+
+
+def _note_lost(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    told = f"{len(names)} {'mask' if len(names) == 1 else 'masks'} of parts missing, which texts name"
+    return (f"{told}: {name_some(names)}",)

@@ -31,7 +31,7 @@ from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
-_INDEX = "ade20k-json-1"
+_INDEX = "ade20k-json-2"
 _LARGEST = 64 << 20
 
 
@@ -65,7 +65,8 @@ def open_json(files: FullFiles, place: str, options: Mapping[str, str]) -> Annot
     found = json.loads(split_texts(index, "found")[0])
     named, objects, parts = _name(files, found, options.get("unlabelled") == "void")
     keys = files.choose(options.get("split"))
-    layers = [CodedMasks(files.root, {key: files.pictures[key].objects for key in keys}, objects, texts)]
+    drawn = {key: files.pictures[key].objects for key in keys if files.pictures[key].objects}
+    layers = [CodedMasks(files.root, drawn, objects, texts)]
     for level in files.levels if options.get("parts") != "no" else ():
         masks = {key: name for key in keys if (name := files.pictures[key].parts.get(level))}
         layers.append(CodedMasks(files.root, masks, parts))
@@ -95,6 +96,7 @@ def _name(files: FullFiles, found: dict[str, Any], void: bool) -> tuple[Named, M
             Vocabulary(tuple(Concept(one.id + shift, one.name, one.category) for one in part_words)),
             {key: scenes.get(one.text, "") for key, one in files.pictures.items()},
             families,
+            dict(zip(list_texts(files), found["levels"], strict=True)),
         ),
         object_values,
         shifted,
@@ -102,12 +104,14 @@ def _name(files: FullFiles, found: dict[str, Any], void: bool) -> tuple[Named, M
 
 
 def _build(paths: Sequence[Path]) -> Index:
-    """What all files say: names and hypernyms by code, the codes of objects and of parts, scenes by file."""
+    """What files say: names and hypernyms by code, codes of objects and parts; scene and levels by file."""
     said = _Said({}, {}, set(), set(), {})
-    scenes = []
+    scenes, levels = [], []
     with follow_indexing("ADE20K", len(paths), "file") as bar:
         for path in paths:
-            scenes.append(_read_annotation(path, said))
+            scene, seen = _read_annotation(path, said)
+            scenes.append(scene)
+            levels.append(sorted(seen))
             bar.update()
     found = {
         "names": said.names,
@@ -115,6 +119,7 @@ def _build(paths: Sequence[Path]) -> Index:
         "objects": sorted(said.objects),
         "parts": sorted(said.parts),
         "scenes": scenes,
+        "levels": levels,
     }
     return join_texts("found", [json.dumps(found)])
 
@@ -128,9 +133,12 @@ class _Said:
     origins: dict[int, Path]
 
 
-def _read_annotation(path: Path, said: _Said) -> str:
-    """Adds what a file says of its objects; its scene, or "". Raises `SourceError` where it is wrong."""
-    about = _read_json(path)
+def _read_annotation(path: Path, said: _Said) -> tuple[str, set[int]]:
+    """Adds what a file says of its objects; its scene, or "", and the levels of its parts.
+
+    Raises `SourceError` where it is wrong.
+    """
+    about, levels = _read_json(path), set[int]()
     for entry in _list(about.get("object")):
         code, name = (entry.get("name_ndx"), entry.get("name")) if isinstance(entry, dict) else (None, None)
         if type(code) is not int or not 0 <= code <= MAX_CODE or not isinstance(name, str):
@@ -142,20 +150,22 @@ def _read_annotation(path: Path, said: _Said) -> str:
             other = f"{said.names[code]!r} in {said.origins[code].name}"
             raise SourceError(f"{path}: class {code} is {name!r} here and {other}; restore one of them")
         said.origins.setdefault(code, path)
-        (said.parts if _is_part(entry.get("parts")) else said.objects).add(code)
+        level = _find_level(entry.get("parts"))
+        (said.parts if level else said.objects).add(code)
+        levels |= {level} - {0}
         kinds = [kind for kind in _list(entry.get("hypernym")) if isinstance(kind, str) and kind.strip()]
         if kinds:
             said.kinds.setdefault(code, kinds)
     scene = next((one for one in reversed(_list(about.get("scene"))) if isinstance(one, str)), "").strip()
-    return "" if scene.startswith("~") or scene in NO_SCENE else scene
+    return "" if scene.startswith("~") or scene in NO_SCENE else scene, levels
 
 
-def _is_part(parts: Any) -> bool:
-    """Whether an entry is a part of another one; its level is 0 where it is not."""
+def _find_level(parts: Any) -> int:
+    """The level of an entry that is a part of another one; 0 where it is not."""
     if not isinstance(parts, dict):
-        return False
+        return 0
     level = parts.get("part_level")
-    return level > 0 if isinstance(level, int) else bool(_list(parts.get("ispartof")))
+    return max(level, 0) if isinstance(level, int) else int(bool(_list(parts.get("ispartof"))))
 
 
 def _list(value: Any) -> list[Any]:

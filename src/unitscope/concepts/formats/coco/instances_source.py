@@ -7,8 +7,9 @@ as given, below `IMAGES`, in the `annotations/` there, and in the same places of
   pixel under several instances keeps them all, each concept once.
 - A crowd (`iscrowd`) is void where no other instance lies; with `crowd=label` it counts as its category.
 - An image that is listed without annotations shows none of the concepts: that is truth, not a mask that is
-  missing. So is every pixel that no instance covers.
+  missing. So is every pixel that no instance covers. `bare=out` leaves such images out.
 - An annotation without a segmentation says nothing about pixels, and is passed over.
+- COCO-Stuff's category `other` is no concept: its pixels are whatever is no stuff.
 
 LVIS (Gupta, Dollar, Girshick, 2019) has no names of files; they come from `coco_url`. Its truth is
 *federated*: only some categories were looked for in an image, and one that is neither annotated there nor
@@ -26,9 +27,10 @@ github.com/facebookresearch/paco.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -44,24 +46,27 @@ from unitscope.concepts.formats.coco.instances import (
 )
 from unitscope.concepts.formats.coco.overlaps import Overlaps
 from unitscope.concepts.formats.coco.tables import read_tables
+from unitscope.concepts.formats.folder.mask_matches import UNLABELLED
+from unitscope.concepts.formats.folder.names import is_mask_folder, is_part
 from unitscope.concepts.formats.indexes import Index, keep_index, split_texts
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.named_files import find_file, index_names
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
-from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out
+from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, name_some, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 CHOICES = {"crowd": ("void", "label"), "parts": ("whole", "merged"), "attributes": ("no", "yes")}
 """What each option may be; the first is meant where it is not given."""
 
-FOLDERS = ("annotations", "..", "../annotations")
+FOLDERS = ("annotations", "..", "../annotations", "../../annotations")
 """Where annotations lie, seen from the pictures."""
 
 MISSING = "listed, but missing"
 UNLISTED = "a picture that the annotations do not list"
 UNUSED = "no picture"
 
+_SPLITS = re.compile("train|val|test")
 _TYPES = {"pattern_marking": "texture", "pattern": "texture", "marking": "texture"}
 
 
@@ -106,10 +111,10 @@ class InstanceMasks:
     def _list_concepts(self, number: int) -> list[int]:
         own = self.concepts[self.index["category"][number]]
         if not self.marks:
-            return [own]
+            return [own] if own else []
         first, last = self._stops[number : number + 2].tolist()
         found = [self.marks[place] for place in self.index["attributes"][first:last]]
-        return list(dict.fromkeys([own, *(mark for mark in found if mark)]))
+        return list(dict.fromkeys(concept for concept in (own, *found) if concept))
 
     @cached_property
     def _stops(self) -> np.ndarray:
@@ -128,19 +133,25 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     root = open_root("coco", place)
     path = find_annotations(root, options)
     chosen = {name: check_choice(name, options.get(name, values[0])) for name, values in CHOICES.items()}
+    bare = takes_bare(options, "in")
     index = keep_index(KIND, [path], lambda: read_tables(path, Instances))
     if (index["form"] == POLYGONS).any():
         find_pycocotools()
     categories = _name_categories(index, chosen["parts"])
     attributes = _name_attributes(index) if chosen["attributes"] == "yes" else []
-    if "parts" in options and "part" not in {category for _, category in categories}:
+    if "parts" in options and not any(named and named[1] == "part" for named in categories):
         raise UsageError(f"{path} has no parts; leave parts= out")
     if chosen["attributes"] == "yes" and not any(attributes):
         raise UsageError(f"{path} has no attributes of a known type; leave attributes= out")
     ids: dict[tuple[str, str], int] = {}
-    concepts = tuple(ids.setdefault(named, len(ids) + 1) for named in categories)
-    marks = tuple(ids.setdefault(named, len(ids) + 1) if named else 0 for named in attributes)
-    pictures = find_pictures(root, path, split_texts(index, "images"))
+    concepts, marks = (
+        tuple(ids.setdefault(one, len(ids) + 1) if one else 0 for one in named)
+        for named in (categories, attributes)
+    )
+    lone = _find_bare(index)
+    lacking = {} if bare else dict.fromkeys(lone, UNLABELLED)
+    pictures = find_pictures(root, path, split_texts(index, "images"), lacking)
+    taken = [key for key, image in pictures.places.items() if image in lone]
     return AnnotatedSource(
         "coco",
         place,
@@ -150,9 +161,19 @@ def open_coco(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         layers=(InstanceMasks(index, pictures.places, concepts, marks, chosen["crowd"] == "void"),),
         options=tuple(options.items()),
         left_out=pictures.left_out,
-        notes=_note_crowds(index, chosen["crowd"] == "void") + _note_nothing(index),
+        notes=(
+            *_note_crowds(index, chosen["crowd"] == "void"),
+            *_note_nothing(index),
+            *note_bare(taken),
+        ),
         content=index["content"].tobytes().hex(),
     )
+
+
+def _find_bare(index: Index) -> frozenset[int]:
+    """The places of the images without an annotation that says anything about pixels."""
+    painted = np.concatenate([[0], np.cumsum(index["form"] != NOTHING)])[index["first"]]
+    return frozenset(np.flatnonzero(np.diff(painted) == 0).tolist())
 
 
 def _note_crowds(index: Index, void: bool) -> tuple[str, ...]:
@@ -163,15 +184,18 @@ def _note_crowds(index: Index, void: bool) -> tuple[str, ...]:
 
 def _note_nothing(index: Index) -> tuple[str, ...]:
     bare = index["ids"][index["form"] == NOTHING]
-    some = ", ".join(map(str, bare[:EXAMPLES].tolist())) + (", ..." if len(bare) > EXAMPLES else "")
+    some = name_some([*map(str, bare[: EXAMPLES + 1].tolist())])
     return (f"passed over: {len(bare):,} annotations without a segmentation: {some}",) if len(bare) else ()
 
 
-def _name_categories(index: Index, parts: str) -> list[tuple[str, str]]:
-    """Name and category of the concept of every category of the file."""
+def _name_categories(index: Index, parts: str) -> list[tuple[str, str] | None]:
+    """Name and category of the concept of every category of the file; None for what is something else."""
     names, above = split_texts(index, "categories"), split_texts(index, "supercategories")
-    named = []
+    named: list[tuple[str, str] | None] = []
     for name, kind in zip(names, above, strict=True):
+        if name == kind == "other":  # of COCO-Stuff: whatever is no stuff
+            named.append(None)
+            continue
         part = bool(index["paco"][0]) and (":" in name or kind.upper() == "PART")
         bare = name.rpartition(":")[2] or name
         named.append((bare if part and parts == "merged" else name, "part" if part else "object"))
@@ -211,13 +235,15 @@ def find_pictures(
     """
     listing = list_folder(root)
     used = {annotations.resolve()} if annotations.resolve().is_relative_to(root.resolve()) else set()
-    known = index_names(root.resolve().name, (name for name in listing.names if name not in masks))
+    stem, called = annotations.stem, root.resolve().name
+    known = index_names(called, (name for name in listing.names if name not in masks))
+    # A name alone may be that of a picture of another split, or of a mask.
+    bare = index_names(called, (name for name in known.names if not _lies_elsewhere(_parent(name), stem)))
     lacking = lacking or {}
     found: dict[str, int] = {}
     passed = []
-    stem = annotations.stem
     for place, name in enumerate(names):
-        key = known.find(name, stem)
+        key = (known if "/" in name else bare).find(name, stem)
         if key in found:
             raise SourceError(f"{annotations}: two images are the picture {key}; take one of them out")
         if key is not None:
@@ -236,6 +262,23 @@ def find_pictures(
     return FoundPictures(places, count_left_out([*listing.left_out, *passed, *rest]))
 
 
+@lru_cache
+def _lies_elsewhere(folder: str, stem: str) -> bool:
+    """Whether a folder says that its files are of another split than the annotations of that name, or masks.
+
+    >>> [_lies_elsewhere(folder, "instances_val2017") for folder in ("val", "train2017", "all", "masks")]
+    [False, True, False, True]
+    """
+    folders = folder.split("/")
+    wanted = set(_SPLITS.findall(stem.lower()))
+    found = {split for one in folders if is_part(one) for split in _SPLITS.findall(one.lower())}
+    return any(map(is_mask_folder, folders)) or bool(wanted and found and not wanted & found)
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
 def open_root(word: str, place: str) -> Path:
     """The folder of pictures. Raises `UsageError` where it is none."""
     if not os.path.isdir(place):
@@ -246,7 +289,7 @@ def open_root(word: str, place: str) -> Path:
 def find_annotations(root: Path, options: Mapping[str, str]) -> Path:
     """The file of annotations. Raises `UsageError` where none is named, or it is not there."""
     if not options.get("annotations"):
-        found = sorted(path.name for path in (root / "annotations").glob("*.json"))[:9]
+        found = sorted(path.name for path in (root / "annotations").glob("[!.]*.json"))[:9]
         there = f"; there are {', '.join(found)}" if found else ""
         raise UsageError(f"{root}: which annotations? Say annotations=FILE.json{there}")
     path = find_file(options["annotations"], root, FOLDERS, "annotations")

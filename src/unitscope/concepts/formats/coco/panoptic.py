@@ -6,8 +6,8 @@
 - A pixel has the number R + 256 G + 65,536 B of its segment; 0 is void. Things and stuff alike are concepts,
   objects, named as the set names them (`tree-merged`).
 - A crowd counts as its category; with `crowd=void` it is void.
-- A picture that no annotation belongs to, or whose PNG is missing, is left out: nobody has said what is
-  there.
+- A picture that no annotation belongs to is left out: nobody has said what is there. `bare=in` takes it in.
+  One whose PNG is missing is left out in any case: what it shows is known, but not where.
 
 Cityscapes, Mapillary Vistas and ADE20K are published in this form, too. Sources of the format:
 cocodataset.org, "Panoptic Segmentation"; github.com/cocodataset/panopticapi.
@@ -42,7 +42,7 @@ from unitscope.concepts.formats.indexes import Index, join_texts, keep_index, sp
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.named_files import find_file, index_names
 from unitscope.concepts.formats.stored.masks import read_colors
-from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.left_out import count_left_out, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -145,10 +145,10 @@ class SegmentMasks:
 
     def read(self, key: str) -> Labels | None:
         """One plane. Raises `SourceError` where mask and annotations contradict each other."""
-        image = self.images.get(key)
-        if image is None:
+        image, name = self.images.get(key), self.names.get(key)
+        if image is None or name is None:
             return None
-        path = self.root / self.names[key]
+        path = self.root / name
         numbers = read_numbers(path)
         first, last = self.index["first"][image : image + 2].tolist()
         order = np.argsort(self.index["ids"][first:last])
@@ -194,8 +194,11 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     root = open_root("coco-panoptic", place)
     path = find_annotations(root, options)
     void = check_choice("crowd", options.get("crowd", "label")) == "void"
+    bare = takes_bare(options)
     index = keep_index(KIND, [path], lambda: read_tables(path, Segments))
-    images, masks = split_texts(index, "images"), split_texts(index, "masks")
+    # The script that makes those of Cityscapes names its pictures so.
+    images = [name.replace("_gtFine_leftImg8bit", "_leftImg8bit") for name in split_texts(index, "images")]
+    masks = split_texts(index, "masks")
     folder = find_masks(root, path, options.get("masks"), masks)
     listing = list_folder(folder)
     known = index_names(folder.resolve().name, listing.names)
@@ -204,7 +207,9 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     prefix = _place_below(folder, root)
     below = frozenset(f"{prefix}{name}" for name in taken) if prefix is not None else frozenset[str]()
     lacking = {
-        place: NO_MASK if masks[place] else NO_SEGMENTS for place, name in enumerate(named) if not name
+        place: NO_MASK if masks[place] else NO_SEGMENTS
+        for place, name in enumerate(named)
+        if not name and (masks[place] or not bare)
     }
     pictures = find_pictures(root, path, images, lacking, below)
     spare = [(UNLISTED_MASK, name) for name in listing.names if name not in taken and name.endswith(".png")]
@@ -212,6 +217,8 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     ids: dict[str, int] = {}
     concepts = np.array([ids.setdefault(name, len(ids) + 1) for name in split_texts(index, "categories")])
     names = {key: name for key, one in pictures.places.items() if (name := named[one])}
+    if not names:
+        raise SourceError(f"{root}: no picture of {path} has its mask in {folder}; put the masks there")
     return AnnotatedSource(
         "coco-panoptic",
         place,
@@ -221,7 +228,11 @@ def open_panoptic(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         layers=(SegmentMasks(index, folder, pictures.places, names, concepts, void),),
         options=tuple(options.items()),
         left_out=(*pictures.left_out, *count_left_out(outside)),
-        notes=("void: the number 0, which is no segment", *_note_crowds(index, void)),
+        notes=(
+            "void: the number 0, which is no segment",
+            *_note_crowds(index, void),
+            *note_bare([key for key in pictures.places if key not in names]),
+        ),
         content=index["content"].tobytes().hex(),
     )
 
@@ -242,6 +253,9 @@ def find_masks(root: Path, annotations: Path, given: str | None, names: list[str
     for folder in [*folders, annotations.parent]:
         if folder.is_dir() and (folder in folders or (folder / first).is_file()):
             return folder
+    packed = next((path for folder in folders if (path := folder.with_name(f"{name}.zip")).is_file()), None)
+    if packed is not None:
+        raise UsageError(f"the masks of {annotations} are packed in {packed}; unpack them there")
     looked = ", ".join(dict.fromkeys(str(folder) for folder in folders))
     raise UsageError(f"the masks of {annotations} were not found (looked for {looked}); say masks=DIR")
 

@@ -35,6 +35,7 @@ from unitscope.concepts.formats.annotated import (
     decode_by,
     keep_pictures,
 )
+from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.folder.mask_classes import FILE_NAME, ClassFile, read_classes, read_json
 from unitscope.concepts.formats.folder.mask_matches import (
     NO_PICTURE,
@@ -43,9 +44,10 @@ from unitscope.concepts.formats.folder.mask_matches import (
     choose_below,
     choose_images,
     explain_lack,
+    is_picture,
     match_masks,
 )
-from unitscope.concepts.formats.folder.names import name_folder
+from unitscope.concepts.formats.folder.names import is_mask_folder, name_folder
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.published import recognize
 from unitscope.concepts.formats.stored.decoding import read_decoding
@@ -55,6 +57,7 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 SPLITS_FILE = "splits.json"
+_ALONE = "no concepts: pictures alone, which a segmenter can label (segmenter:NAME,images=folder:DIR)"
 BARE = ("out", "in")
 
 
@@ -127,7 +130,9 @@ def open_folder(
         ("background", background if background != "white" else None),
         ("range", range),
     )
-    return replace(source, options=tuple((key, value) for key, value in given if value is not None))
+    alone = () if len(source.vocabulary) else ((str(root), _ALONE),)
+    options = tuple((key, value) for key, value in given if value is not None)
+    return replace(source, options=options, wrong=(*source.wrong, *alone))
 
 
 def list_splits(source: AnnotatedSource) -> tuple[str, ...]:
@@ -172,7 +177,18 @@ def _open_masked(listing: Listing, category: str | None, bare: str) -> Annotated
         raise SourceError(f"{root}: masks/ needs a {FILE_NAME} that names its ids; add one")
     classes = read_classes(root / FILE_NAME, category) if has_classes else ClassFile()
     folders = [layer.folder for layer in classes.layers]
+    if not has_classes and (beside := _find_beside(listing)):
+        advice = f"say folder:{root}/images,masks={root}/{beside}, with a {FILE_NAME} in {root}"
+        raise SourceError(
+            f"{root}: {beside}/ looks like the masks of images/; {advice}, or name images/ alone"
+        )
     return _join_masks(root, "images", classes, listing, folders, bare)
+
+
+def _find_beside(listing: Listing) -> str:
+    """A folder beside `images/` that is called like masks and holds pictures; "" where there is none."""
+    tops = (name.partition("/")[0] for name in listing.names if is_picture(name))
+    return next((top for top in tops if is_mask_folder(top)), "")
 
 
 def _open_pair(images: Path, masks: Path, category: str | None, bare: str) -> AnnotatedSource:
@@ -215,6 +231,8 @@ def _join_masks(
     place = root / images
     layers = tuple(
         MaskFiles(root / folder, masks, layer.values)
+        if layer.colors is None
+        else ColorFiles(root / folder, masks, layer.values, layer.colors)
         for folder, masks, layer in zip(folders, joined.masks, classes.layers, strict=True)
     )
     wrong = tuple((name, why) for why, name in joined.left_out if why in WRONG)
@@ -242,7 +260,9 @@ def _open_named(listing: Listing, category: str | None, bare: str) -> AnnotatedS
     images = choose_images(listing, "", set())
     if suspect := find_masks(root, images):
         place = f"the folder {suspect.folder}/" if suspect.folder else "it"
+        word = recognize(root / suspect.folder)
         advice = "say folder:DIR,masks=DIR with a classes.json above both, or take them out"
+        advice = advice if word is None else f"it is of a published data set; open it as {word}"
         raise SourceError(f"{root}: {place} {suspect.reason}, which are no pictures; {advice}")
     folders = {folder: name_folder(folder) for folder in {_parent(image) for image in images}}
     ids = {name: number for number, name in enumerate(sorted({*folders.values()} - {""}), start=1)}

@@ -20,6 +20,8 @@ and for several::
 - `category`: of the classes of a layer, or of one class; the nearest statement wins; `object` if none.
 - `classes`: a list of names, or a map of id to name; in both, an entry may be an object with `name` and
   `category` instead. Entries of one name and category, also in several layers, are one concept.
+- Masks of colors: the keys of `classes` are these, `"#804080": "road"`, as are the ids of `void` and
+  `unlabelled`; a color that is not named is an error.
 - `void`, `unlabelled`: an id or a list of ids. Void pixels are of unknown truth and counted nowhere;
   unlabelled ones are known to have no label of this layer. A class called `void` is void, and one called
   `unlabelled`, `unlabeled` or `none` unlabelled. In an object (not in a plain list), id 0 is unlabelled
@@ -27,13 +29,16 @@ and for several::
 """
 
 import json
+import re
 from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ImageColor
 
+from unitscope.concepts.formats.color_masks import ColorTable
 from unitscope.concepts.formats.mask_values import COUNT, MaskValues
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
@@ -47,11 +52,12 @@ _LAYER_KEYS = frozenset({"folder", "category", "classes", "void", "unlabelled"})
 
 @dataclass(frozen=True, eq=False)
 class MaskLayer:
-    """One folder of masks with the meaning of every stored value."""
+    """One folder of masks with the meaning of every stored value, or of the number of every color."""
 
     name: str
     folder: str
     values: MaskValues
+    colors: ColorTable | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,7 @@ class _Reader:
 
     def read_layer(self, name: str, entry: dict[str, Any]) -> MaskLayer:
         place = f"{self.path}, layer {name!r}"
+        entry, colors = _number_colors(entry, place)
         concept_ids = np.zeros(COUNT, np.uint16)
         void, known = np.zeros(COUNT, bool), np.zeros(COUNT, bool)
         void[_ids(entry.get("void", []), self.path, "void")] = True
@@ -147,7 +154,7 @@ class _Reader:
         folder = _text(entry.get("folder"), self.path, "folder") or f"masks-{name}"
         if Path(folder).is_absolute() or ".." in Path(folder).parts:
             raise SourceError(f"{place}: the folder {folder!r} lies outside the data set")
-        return MaskLayer(name, folder, MaskValues(concept_ids, void, known | void, FILE_NAME))
+        return MaskLayer(name, folder, MaskValues(concept_ids, void, known | void, FILE_NAME), colors)
 
     def _read_entries(self, classes: Any, place: str) -> dict[int, tuple[str, str | None]]:
         """Name and category of every mask id."""
@@ -164,6 +171,30 @@ class _Reader:
                 raise SourceError(f"{place}: the name of class {value} is {name!r}; wanted a text")
             read[value] = (name, _text(fields.get("category"), self.path, "category"))
         return dict(sorted(read.items()))
+
+
+def _number_colors(entry: dict[str, Any], place: str) -> tuple[dict[str, Any], ColorTable | None]:
+    """What a layer says, with a number in place of every color, and the colors; as it is without any."""
+    said = {
+        key: value if isinstance(value := entry.get(key, []), list) else [value]
+        for key in ("void", "unlabelled")
+    }
+    classes = entry.get("classes")
+    if not isinstance(classes, dict) or not any(map(_is_color, classes)):
+        return entry, None
+    keys = dict.fromkeys([*classes, *said["void"], *said["unlabelled"]])
+    odd = next((key for key in keys if not _is_color(key)), None)
+    if odd is not None or len({key.lower() for key in keys}) < len(keys):
+        found = "a color twice" if odd is None else f"{odd!r} among colors"
+        raise SourceError(f"{place} has {found}; wanted each once, as in '#804080'")
+    numbers = {key: number for number, key in enumerate(keys)}
+    table = ColorTable(tuple(ImageColor.getrgb(key)[:3] for key in keys), FILE_NAME)
+    named = {"classes": {numbers[key]: value for key, value in classes.items()}}
+    return {**entry, **named, **{key: [numbers[one] for one in value] for key, value in said.items()}}, table
+
+
+def _is_color(key: object) -> bool:
+    return isinstance(key, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", key) is not None
 
 
 def _ids(value: Any, path: Path, key: str) -> list[int]:

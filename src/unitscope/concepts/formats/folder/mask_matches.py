@@ -67,10 +67,10 @@ def match_masks(listing: Listing, images: str, folders: Sequence[str], aside: It
             else:
                 several = SECOND if counts[stem] > 1 else SHARED
                 reasons[f"{folder}/{name}"] = several if stems[stem] else UNMATCHED
-        lossy = (name for name in names if name not in found and _is_picture(name))
+        lossy = (name for name in names if name not in found and is_picture(name))
         reasons |= {f"{folder}/{name}": LOSSY for name in lossy}
     rest = (name for name in listing.names if name not in used)
-    left_out = [(reasons.get(name) or (OUTSIDE if _is_picture(name) else NO_PICTURE), name) for name in rest]
+    left_out = [(reasons.get(name) or (OUTSIDE if is_picture(name) else NO_PICTURE), name) for name in rest]
     return Matches(kept, [masks[folder] for folder in folders], left_out)
 
 
@@ -172,7 +172,8 @@ def choose_below(listing: Listing, folder: str) -> list[str]:
     return [name[start:] for name in listing.choose(folder)]
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its ending."""
     return _suffix(name) in IMAGE_SUFFIXES
 
 

@@ -5,7 +5,7 @@ is the picture; another one may be masks, whose numbers a list of classes names;
 (`ClassLabel`), or texts, are labels of whole pictures, of which -1 and null are none. The columns of
 `1aurent/ADE20K` are told and read as that set is (`unitscope.concepts.formats.hf.ade_rows`).
 
-A row without a picture, or without any label among labelled ones, is left out.
+A row without a picture, or without any label among labelled ones, is left out; `bare=in` takes the latter in.
 """
 
 from collections import Counter
@@ -44,7 +44,7 @@ from unitscope.concepts.formats.whole.labels import (
     name_labels,
     unpack_labels,
 )
-from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.left_out import count_left_out, note_bare, takes_bare
 from unitscope.errors import SourceError, UsageError
 
 
@@ -99,22 +99,22 @@ class _Opening:
             labelled[[row for row, ids in enumerate(labels) if ids]] = True
             for one in read.present[1:]:
                 labelled |= one
-        keys, left_out = self._keep(read, labelled)
+        keys, left_out, bare = self._keep(read, labelled)
         cells = [Cells(read.rows, keys, column, root) for column in choice.pictured]
         layers = [CellMasks(one, meaning) for one, meaning in zip(cells[1:], values, strict=True)]
-        return self._finish(cells[0], words, labels, layers, (texts, tuple(notes), left_out))
+        return self._finish(cells[0], words, labels, layers, (texts, (*notes, *bare), left_out))
 
     def open_ade(self) -> AnnotatedSource:
         words = Words()
         read = self._read((hf_ade.IMAGE, hf_ade.MASKS), (hf_ade.SCENE,), ade=True)
-        keys, left_out = self._keep(read, read.present[1])
+        keys, left_out, bare = self._keep(read, read.present[1])
         cells = [Cells(read.rows, keys, column, self.tables.root) for column in read.rows.columns]
         classes = hf_ade.unpack_classes(read.index)
         layer, families = hf_ade.name_codes(cells[1], classes, words, self._void)
         labels = hf_ade.name_scenes(read.labels[0], words)
         notes = tuple(f"void: {number}" for number in self._void)
         notes += () if 0 in self._void else ("unlabelled: 0",)
-        source = self._finish(cells[0], words, labels, [layer], ((), notes, left_out))
+        source = self._finish(cells[0], words, labels, [layer], ((), (*notes, *bare), left_out))
         return replace(source, families=families)
 
     @property
@@ -163,8 +163,13 @@ class _Opening:
             [unpack_labels(index, f"label{number}") for number in range(len(labels))],
         )
 
-    def _keep(self, read: "_Read", labelled: np.ndarray | None) -> tuple[RowKeys, list[tuple[str, str]]]:
-        """The rows that have a picture and are labelled, where any must be; and the others, by reason."""
+    def _keep(
+        self, read: "_Read", labelled: np.ndarray | None
+    ) -> tuple[RowKeys, list[tuple[str, str]], tuple[str, ...]]:
+        """The rows that have a picture and are labelled, where any must be; the others, by reason; a note.
+
+        Rows without a label are among the first where the option says so, and the note counts them.
+        """
         lengths = np.bincount(read.rows.blocks[:, 0], read.rows.blocks[:, 3], len(read.rows.files))
         starts, file, row = [], 0, 0
         for split, paths in self.splits.items():
@@ -173,13 +178,16 @@ class _Opening:
             file += len(paths)
         present = read.present[0]
         kept = present if labelled is None else present & labelled
+        lone: list[int] = []
+        if takes_bare(self.options) and kept.any():
+            lone, kept = np.flatnonzero(present & ~kept).tolist(), present
         keys = RowKeys(tuple(starts), np.flatnonzero(kept))
         left_out = [(NO_PICTURE, keys.spell(row)) for row in np.flatnonzero(~present).tolist()]
         left_out += [(UNLABELLED, keys.spell(row)) for row in np.flatnonzero(present & ~kept).tolist()]
         if not len(keys):
             told = "; ".join(map(str, count_left_out(left_out))) or "they are empty"
             raise SourceError(f"{self.place}: none of {len(present)} rows can be used: {told}")
-        return keys, left_out
+        return keys, left_out, note_bare([keys.spell(row) for row in lone])
 
     def _finish(
         self,

@@ -8,13 +8,13 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, MaskFiles, PictureFiles
+from unitscope.concepts.formats.color_masks import ColorFiles, ColorTable, read_color_names
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.color_masks import ColorFiles, ColorTable, read_color_names
 from unitscope.concepts.formats.maps.label_maps import (
     MISSING,
     OTHER_SPLIT,
@@ -25,11 +25,12 @@ from unitscope.concepts.formats.maps.label_maps import (
     find_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
 from unitscope.concepts.formats.mask_values import name_values
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names
+from unitscope.concepts.left_out import takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 
@@ -61,17 +62,18 @@ class _Read:
 def open_camvid(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """Pictures with their masks, in whichever form the folder has them.
 
-    Option: `split` (default: all pictures). Pixels called void or unlabelled are void, and so are those whose
-    color the table of colors does not have.
+    Options: `split` (default: all pictures) and `bare` ("in": pictures without a mask are taken in). Pixels
+    called void or unlabelled are void, and so are those whose color the table of colors does not have.
 
     Raises `UsageError` for a split that is not there, `SourceError` where no picture has a mask.
     """
     say = _say if "split" in options else lambda name: NO_PICTURE
+    bare = takes_bare(options)
     root = find_root(place, lambda path: _tell_form(path) is not None, _WANTED)
     form = _tell_form(root)
     assert form is not None
     listing = list_folder(root)
-    read = form(root, listing, options.get("split"))
+    read = form(root, listing, options.get("split"), bare)
     if not read.pairs.masks:
         raise SourceError(f"{root}: no picture has a mask of its name; wanted {_WANTED}")
     return AnnotatedSource(
@@ -85,11 +87,11 @@ def open_camvid(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         texts=read.texts,
         left_out=count_rest(listing, read.pairs, read.texts, say),
         wrong=tuple(read.pairs.wrong),
-        notes=(*note_root(place, root), read.note),
+        notes=(*note_root(place, root), *read.pairs.notes, read.note),
     )
 
 
-def _tell_form(place: Path) -> Callable[[Path, Listing, str | None], _Read] | None:
+def _tell_form(place: Path) -> Callable[[Path, Listing, str | None, bool], _Read] | None:
     if any((place / f"{split}annot").is_dir() for split in SPLITS):
         return _read_segnet
     if (place / APPROVED).is_dir() or (place / STILLS).is_dir():
@@ -99,7 +101,7 @@ def _tell_form(place: Path) -> Callable[[Path, Listing, str | None], _Read] | No
     return None
 
 
-def _read_segnet(root: Path, listing: Listing, split: str | None) -> _Read:
+def _read_segnet(root: Path, listing: Listing, split: str | None, bare: bool) -> _Read:
     """Folders of pictures and of masks by split, with lists of what should be there."""
     splits = [one for one in SPLITS if (root / f"{one}annot").is_dir()]
     check_split(root, split, splits)
@@ -113,7 +115,7 @@ def _read_segnet(root: Path, listing: Listing, split: str | None) -> _Read:
     texts = tuple(path for one in chosen if (path := root / f"{one}.txt").is_file())
     lines = [(path.stem, line.split()[0]) for path in texts for line in read_lines(path) if line]
     named = [f"{one}/{cut_suffix(first.rpartition('/')[2])}" for one, first in lines]
-    pairs = _add_missing(pair_masks(pictures, masks), named, dict(pictures))
+    pairs = _add_missing(pair_masks(pictures, masks, bare), named, dict(pictures))
     classes = {number: (name, "object") for number, name in enumerate(SEGNET)}
     void = len(SEGNET)
     values, vocabulary = name_values(classes, [void], listed_in="SegNet's list", advice="replace the mask")
@@ -121,7 +123,7 @@ def _read_segnet(root: Path, listing: Listing, split: str | None) -> _Read:
     return _Read(pairs, layer, vocabulary, texts, f"void: {void} (Unlabelled)")
 
 
-def _read_published(root: Path, listing: Listing, split: str | None) -> _Read:
+def _read_published(root: Path, listing: Listing, split: str | None, bare: bool) -> _Read:
     """Pictures and masks of colors, without splits."""
     check_split(root, split, ())
     table = next((path for path in (root / COLORS, root / APPROVED / COLORS) if path.is_file()), None)
@@ -131,11 +133,12 @@ def _read_published(root: Path, listing: Listing, split: str | None) -> _Read:
     pairs = pair_masks(
         _cut_folder(_list_keys(listing, STILLS, IMAGE_SUFFIXES)),
         _cut_folder(_list_keys(listing, APPROVED, MASK_SUFFIXES, "_L")),
+        bare,
     )
     return _name_classes(root, pairs, dict(enumerate(names)), (table,), colors)
 
 
-def _read_codes(root: Path, listing: Listing, split: str | None) -> _Read:
+def _read_codes(root: Path, listing: Listing, split: str | None, bare: bool) -> _Read:
     """Pictures and masks of numbers, with a list of classes and one of the pictures to validate with."""
     lists = (root / VALID,) if (root / VALID).is_file() else ()
     check_split(root, split, ("train", "valid") if lists else ())
@@ -146,7 +149,7 @@ def _read_codes(root: Path, listing: Listing, split: str | None) -> _Read:
         pictures, masks = (
             [pair for pair in part if (pair[0] in valid) == (split == "valid")] for part in (pictures, masks)
         )
-    pairs = pair_masks(pictures, masks)
+    pairs = pair_masks(pictures, masks, bare)
     if split != "train":
         pairs = _add_missing(pairs, sorted(valid), dict(pictures), IMAGES)
     return _name_classes(root, pairs, read_names(root / CODES), (root / CODES, *lists))
@@ -184,17 +187,17 @@ def _list_keys(
 
 
 def _cut_folder(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    return ((key.partition("/")[2], name) for key, name in pairs)
+    return ((key.rpartition("/")[2], name) for key, name in pairs)  # archives may double folders
 
 
 def _add_missing(pairs: Pairs, named: Iterable[str], there: Mapping[str, str], folder: str = "") -> Pairs:
     """The pairs, with what lists name and is not there."""
     start = f"{folder}/" if folder else ""
     missing = [f"{start}{key}" for key in named if key not in there]
-    return Pairs(
-        pairs.masks,
-        pairs.left_out + [(MISSING, name) for name in missing],
-        pairs.wrong + [(name, MISSING) for name in missing],
+    return replace(
+        pairs,
+        left_out=pairs.left_out + [(MISSING, name) for name in missing],
+        wrong=pairs.wrong + [(name, MISSING) for name in missing],
     )
 
 

@@ -9,6 +9,7 @@ The masks of `test` hold void alone.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
@@ -23,10 +24,11 @@ from unitscope.concepts.formats.maps.label_maps import (
     cut_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import split_names
+from unitscope.concepts.left_out import takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 from unitscope.options import read_choice
@@ -55,8 +57,9 @@ _TRAIN_VOID = 255
 def open_cityscapes(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """Pictures with the fine mask of each, or the coarse one where there is no fine one.
 
-    Options: `split` (default: all but `test`), `masks` ("gtFine" or "gtCoarse": only these), and `eval`
-    ("yes": classes that the benchmark leaves out are void too). Masks of `labelTrainIds` are read by their
+    Options: `split` (default: all but `test`), `masks` ("gtFine" or "gtCoarse": only these), `eval`
+    ("yes": classes that the benchmark leaves out are void too), and `bare` ("in": pictures without a mask are
+    taken in, in splits that have masks). Masks of `labelTrainIds` are read by their
     own numbers where the set has no others.
 
     Raises `UsageError` for an option's value that does not fit, `SourceError` where no picture has a mask.
@@ -64,6 +67,7 @@ def open_cityscapes(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     evaluated = read_choice("eval", options.get("eval", "no"), ("yes", "no")) == "yes"
     given = options.get("masks")
     kinds = (FINE, COARSE) if given is None else (read_choice("masks", given, (FINE, COARSE)),)
+    bare = takes_bare(options)
     root = find_root(place, _holds, f"{IMAGES}/ and {FINE}/ or {COARSE}/")
     listing = list_folder(root)
     pictures = dict(_list_keys(listing, IMAGES, IMAGES))
@@ -77,11 +81,12 @@ def open_cityscapes(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         numbering = TRAIN_LABELS
         masks, coarser = _list_masks(listing, kinds, numbering)
     chosen = [pair for pair in pictures.items() if pair[0].partition("/")[0] in wanted]
-    pairs = pair_masks(chosen, [pair for pair in masks.items() if pair[0].partition("/")[0] in wanted])
+    drawn = [pair for pair in masks.items() if pair[0].partition("/")[0] in wanted]
+    pairs = pair_masks(chosen, drawn, bare)
     if not pairs.masks:
         looked = " or ".join(f"{kind}/*/*/*_{kind}_{LABELS}.png" for kind in kinds)
         raise SourceError(f"{root}: no picture of {', '.join(wanted)} in {IMAGES}/ has a mask {looked}")
-    pairs = Pairs(pairs.masks, pairs.left_out + [(_COARSER, name) for name in coarser], pairs.wrong)
+    pairs = replace(pairs, left_out=pairs.left_out + [(_COARSER, name) for name in coarser])
     values, vocabulary, notes = _name_numbers(numbering, evaluated)
     return AnnotatedSource(
         "cityscapes",
@@ -93,7 +98,7 @@ def open_cityscapes(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         options=tuple(options.items()),
         left_out=count_rest(listing, pairs, say=lambda name: _say(name, wanted, numbering)),
         wrong=tuple(pairs.wrong),
-        notes=(*note_root(place, root), *notes, *_count_kinds(pairs)),
+        notes=(*note_root(place, root), *pairs.notes, *notes, *_count_kinds(pairs)),
     )
 
 

@@ -9,6 +9,7 @@ A mask's value is the number in the list of classes less 1; 255 has no label.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
@@ -24,11 +25,12 @@ from unitscope.concepts.formats.maps.label_maps import (
     find_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
 from unitscope.concepts.formats.mask_values import name_values
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_names, split_names
+from unitscope.concepts.left_out import takes_bare
 from unitscope.errors import SourceError
 from unitscope.options import read_choice
 
@@ -67,12 +69,14 @@ _TRAIN = "numbered for training, by another list"
 def open_cocostuff(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """Pictures with their masks; a `labels.txt` beside (`1: person`) replaces the names that are known.
 
-    Options: `split` (default: all) and `unlabelled` ("void": pixels without a label are void).
+    Options: `split` (default: all), `unlabelled` ("void": pixels without a label are void) and `bare` ("in":
+    pictures without a mask are taken in).
 
     Raises `UsageError` for a split that is not there, `SourceError` where no picture has a mask, or masks are
     there only in another numbering, of `_labelTrainIds.png`.
     """
     read_choice("unlabelled", options.get("unlabelled", "void"), ("void",))
+    bare = takes_bare(options)
     root = find_root(place, lambda path: _find_masks(path) is not None, f"{' or '.join(MASKS)}, with SPLIT/")
     masks = _find_masks(root)
     assert masks is not None
@@ -82,7 +86,7 @@ def open_cocostuff(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     split = options.get("split")
     check_split(root, split, splits)
     chosen = splits if split is None else [split]
-    pairs = _pair(listing, found, chosen)
+    pairs = _pair(listing, found, chosen, bare)
     if not pairs.masks:
         raise _refuse(root, masks, pairs, chosen)
     texts = tuple(path for path in (root / LABELS, root / masks / LABELS) if path.is_file())[:1]
@@ -103,7 +107,7 @@ def open_cocostuff(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         texts=texts,
         left_out=count_rest(listing, pairs, texts, lambda name: _say(name, masks, splits, chosen)),
         wrong=tuple(pairs.wrong),
-        notes=(*note_root(place, root), f"{what}: {UNLABELLED_VALUE}"),
+        notes=(*note_root(place, root), *pairs.notes, f"{what}: {UNLABELLED_VALUE}"),
     )
 
 
@@ -133,7 +137,7 @@ def _list_keys(listing: Listing, folder: str, suffixes: frozenset[str]) -> list[
     return [(cut_suffix(name)[start:], name) for name in names]
 
 
-def _pair(listing: Listing, masks: list[tuple[str, str]], chosen: list[str]) -> Pairs:
+def _pair(listing: Listing, masks: list[tuple[str, str]], chosen: list[str], bare: bool) -> Pairs:
     """Pictures in `images/SPLIT/` or `SPLIT/`, with their masks."""
     pictures = []
     for split in chosen:
@@ -142,8 +146,8 @@ def _pair(listing: Listing, masks: list[tuple[str, str]], chosen: list[str]) -> 
         pictures += [(f"{split}/{key}", name) for key, name in found]
     wanted = [pair for pair in masks if pair[0].partition("/")[0] in chosen]
     train = [name for key, name in wanted if key.endswith(TRAIN_ENDING)]
-    pairs = pair_masks(pictures, [pair for pair in wanted if not pair[0].endswith(TRAIN_ENDING)])
-    return Pairs(pairs.masks, pairs.left_out + [(_TRAIN, name) for name in train], pairs.wrong)
+    pairs = pair_masks(pictures, [pair for pair in wanted if not pair[0].endswith(TRAIN_ENDING)], bare)
+    return replace(pairs, left_out=pairs.left_out + [(_TRAIN, name) for name in train])
 
 
 def _refuse(root: Path, masks: str, pairs: Pairs, chosen: list[str]) -> SourceError:

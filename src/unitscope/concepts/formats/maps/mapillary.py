@@ -26,11 +26,12 @@ from unitscope.concepts.formats.maps.label_maps import (
     find_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import LIMIT, check_count
+from unitscope.concepts.left_out import takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -55,12 +56,14 @@ class _Version:
 def open_mapillary(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     """Pictures with their masks, whose classes a `config_v*.json` names.
 
-    Options: `split` (default: all that have masks) and `version` (default: the latest). Classes that are not
-    evaluated, or called `void--`, are void.
+    Options: `split` (default: all that have masks), `version` (default: the latest) and `bare` ("in":
+    pictures without a mask are taken in, in splits that have masks). Classes that are not evaluated, or
+    called `void--`, are void.
 
     Raises `UsageError` for a split or version that is not there, `SourceError` where the file of classes is
     missing or wrong, or no picture has a mask.
     """
+    bare = takes_bare(options)
     root = find_root(
         place, lambda path: bool(_list_splits(path)), f"SPLIT/{IMAGES}/ and a config_v*.json or config.json"
     )
@@ -74,6 +77,7 @@ def open_mapillary(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     pairs = pair_masks(
         [pair for one in chosen for pair in _list_keys(listing, one, IMAGES, IMAGE_SUFFIXES)],
         [pair for one in chosen for pair in _list_keys(listing, one, middle, MASK_SUFFIXES)],
+        bare,
     )
     if not pairs.masks:
         wanted = " or ".join(f"{one}/{middle}/" for one in chosen)
@@ -90,7 +94,7 @@ def open_mapillary(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         texts=(version.config,),
         left_out=count_rest(listing, pairs, (version.config,), lambda name: _say(name, chosen)),
         wrong=tuple(pairs.wrong),
-        notes=(*note_root(place, root), f"classes named by {version.config.name}", note),
+        notes=(*note_root(place, root), f"classes named by {version.config.name}", *pairs.notes, note),
     )
 
 

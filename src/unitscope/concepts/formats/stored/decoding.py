@@ -23,9 +23,10 @@ TURNED = "turned upright by their EXIF orientation (exif=stored leaves them)"
 KEPT = "left as stored against their EXIF orientation (exif=upright turns them)"
 PUT = "put on {}, being transparent in parts (background= names another color)"
 SCALED = "scaled to 8 bits from {}"
+DARK = "taken to be of 16 bits, though no number is above 16383 (range=0-16383 if they are of 14)"
 FIRST = "of several frames, of which the first is taken"
 
-_TWELVE_BITS = 4096
+_TWELVE_BITS, _FOURTEEN_BITS = 4096, 16384
 _WHERE = "an option of folder:; elsewhere store 8 bits"
 _NUMBER = r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})-({_NUMBER})", re.IGNORECASE)
@@ -104,6 +105,8 @@ def turn_numbers(numbers: Numbers, decoding: Decoding) -> tuple[Pixels, tuple[st
     done: tuple[str, ...] = ()
     if (low, high) in ((0.0, 255.0), (0.0, 65535.0)) and values.dtype.kind == "u" and largest <= high:
         scaled = (values >> (8 if high > 255 else 0)).astype(np.uint8)
+        dark = high > 255 and decoding.values is None and 0 < largest < _FOURTEEN_BITS
+        done = (DARK,) if dark and not numbers.known else ()
     else:
         if least < low or largest > high:
             beyond = least if least < low else largest
@@ -220,6 +223,8 @@ def _turn_deep(
             raise SourceError("its 16 bits beside alpha cannot be scaled; store it without alpha")
         values = colors.astype(np.uint16) << 8
         colors, done = turn_numbers(Numbers(values if low is None else values | low[..., :3], 16), decoding)
+    elif decoding.values is None and colors.max() < _FOURTEEN_BITS >> 8:
+        done = (DARK,)
     if high.shape[2] == 3:
         return np.ascontiguousarray(colors), done
     mixed, put = put_on(np.concatenate([colors, high[..., 3:]], 2), decoding)

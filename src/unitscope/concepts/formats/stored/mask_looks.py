@@ -1,7 +1,9 @@
 """Which pictures of a folder are masks: by where they lie, what they are called, and how they look.
 
-Drawings have few colors too. So what looks like a mask is taken for one in two cases: its numbers are small,
-as those of classes are, which nobody could see; or there is a picture of its name at whose edges it changes.
+Names are enough where the pictures of a folder lie beside others of their stems with the ending of masks
+(`X.jpg`, `X_seg.png`). Drawings have few colors too. So what looks like a mask is taken for one in two cases:
+its numbers are small, as those of classes are, which nobody could see; or there is a picture of its name at
+whose edges it changes.
 """
 
 from collections import defaultdict
@@ -26,6 +28,8 @@ _NAMESAKES = 12
 _CLASSES, _SMALL, _SEVERAL, _VOID, _COLORS = 200, 64, 5, 254, 128
 _CHANGES, _CHANGES_INSIDE = 0.2, 0.34
 _EDGES = 1.5
+_SHORT = 2
+"""The length of an ending of one letter."""
 _PASCAL = (128, 0, 0, 0, 128, 0, 128, 128, 0)
 """The colors of the numbers 1 to 3 in masks that follow PASCAL's, which no drawing has."""
 
@@ -52,6 +56,9 @@ def find_masks(root: Path, images: Iterable[str]) -> Suspect | None:
     exact = {folder: found for folder, names in groups.items() if (found := [*filter(_could_be_mask, names)])}
     if not exact:
         return None
+    for folder, names in exact.items():
+        if beside := _find_beside(groups[folder], names):
+            return Suspect(folder, f"holds what looks like masks ({beside[0]}, of {beside[1]})")
     others = _Namesakes(groups)
     for folder in _spread(list(exact), _FOLDERS):
         for names in _by_ending(exact[folder]):
@@ -60,6 +67,25 @@ def find_masks(root: Path, images: Iterable[str]) -> Suspect | None:
                 return Suspect(folder, f"holds what looks like masks ({some[0]})")
             if pair := others.find_pair(root, some):
                 return Suspect(folder, f"holds what looks like masks ({pair[0]}, of {pair[1]})")
+    return None
+
+
+def _find_beside(images: Sequence[str], exact: Sequence[str]) -> tuple[str, str] | None:
+    """A mask and its picture, where half of the pictures of a folder or more have one of an ending beside.
+
+    Half of the files of that ending must have a picture. One letter, as in `X_L.png`, tells too little.
+    """
+    pictures = {_stem(name): name for name in images if not split_ending(_stem(name))[1]}
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name in exact:
+        ending = split_ending(_stem(name))[1]
+        if len(ending) > _SHORT:
+            kinds[ending].append(name)
+    for names in kinds.values():
+        found = ((name, pictures.get(split_ending(_stem(name))[0], "")) for name in names)
+        pairs = [(name, picture) for name, picture in found if picture]
+        if pairs and 2 * len(pairs) >= max(len(names), len(pictures)):
+            return pairs[0]
     return None
 
 

@@ -178,6 +178,16 @@ def read_color_codes(path: Path, *, indexed: bool = False) -> UInt32[np.ndarray,
         return colors
 
 
+def read_palette(path: Path) -> list[tuple[int, int, int]]:
+    """The colors of a picture's palette, R, G and B, by index; none where it has no palette.
+
+    Raises `SourceError` as `opened` does.
+    """
+    with opened(path) as picture:
+        bands = (picture.getpalette("RGB") or []) if picture.mode == "P" else []
+    return list(zip(bands[::3], bands[1::3], bands[2::3], strict=False))
+
+
 def _lossy(path: Stored, kind: str) -> SourceError:
     kept = "masks must keep exact numbers: PNG, TIFF, BMP, GIF or PGM"
     return SourceError(f"{path}: a mask that is {kind}; {kept}; store it anew from where it was exact")
@@ -185,7 +195,10 @@ def _lossy(path: Stored, kind: str) -> SourceError:
 
 def _several_channels(path: Stored, kind: str) -> SourceError:
     found = f"a mask has one channel of class ids, this one is {kind}"
-    return SourceError(f"{path}: {found}; store ids as an 8- or 16-bit gray or palette PNG")
+    return SourceError(
+        f"{path}: {found}; store ids as an 8- or 16-bit gray or palette PNG, "
+        "or name the colors in a classes.json"
+    )
 
 
 def _several_frames(path: Stored) -> SourceError:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unitscope.concepts.formats.class_lists import add_void
-from unitscope.concepts.formats.folder.mask_classes import UNLABELLED_NAMES, VOID_NAMES, read_classes
-from unitscope.concepts.formats.maps.color_masks import Color, ColorTable, voc_palette
+from unitscope.concepts.formats.class_lists import add_void, read_class_list
+from unitscope.concepts.formats.color_masks import Color, ColorTable, voc_palette
+from unitscope.concepts.formats.folder.mask_classes import UNLABELLED_NAMES, VOID_NAMES
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.text_lists import check_count, read_lines, read_names, split_names
 from unitscope.concepts.vocabulary import Vocabulary
@@ -25,13 +25,14 @@ VOC = split_names(
 )
 CONTEXT59 = split_names(
     """
-    background, aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, table, dog, horse,
-    motorbike, person, pottedplant, sheep, sofa, train, tvmonitor, bag, bed, bench, book, building,
-    cabinet, ceiling, cloth, computer, cup, door, fence, floor, flower, food, grass, ground, keyboard,
-    light, mountain, mouse, curtain, platform, sign, plate, road, rock, shelves, sidewalk, sky, snow,
-    bedclothes, track, tree, truck, wall, water, window, wood
+    background, aeroplane, bag, bed, bedclothes, bench, bicycle, bird, boat, book, bottle, building, bus,
+    cabinet, car, cat, ceiling, chair, cloth, computer, cow, cup, curtain, dog, door, fence, floor,
+    flower, food, grass, ground, horse, keyboard, light, motorbike, mountain, mouse, person, plate,
+    platform, pottedplant, road, rock, sheep, shelves, sidewalk, sign, sky, snow, sofa, table, track,
+    train, tree, truck, tvmonitor, wall, water, window, wood
     """
 )
+"""The PNG files of Pascal-Context number them as its MATLAB files do, whose 459 go by the alphabet."""
 KNOWN = {"context59": CONTEXT59}
 """Lists of classes that are known by name."""
 USUAL = ("labelmap.txt", "class_names.txt")
@@ -82,7 +83,8 @@ def name_voc(names: dict[int, str], background: bool, *, void: int | None = VOID
 
 
 def read_voc_classes(path: Path, background: bool, void: int | None = VOID) -> Classes:
-    """The classes of a file: one name a line from 0 on, lines `1: name`, a `labelmap.txt` or `classes.json`.
+    """The classes of a file: one name a line from 0 on, lines `1: name`, a `labelmap.txt`, or a .json
+    (`unitscope.concepts.formats.class_lists`).
 
     Raises `SourceError` naming the file where it is none of these, or names several layers of masks.
     """
@@ -91,14 +93,11 @@ def read_voc_classes(path: Path, background: bool, void: int | None = VOID) -> C
         names = dict(enumerate(labels)) if labels else read_names(path)
         classes = name_voc(names, background, void=void, listed_in=path.name)
         return replace(classes, table=_color(labels, path.name)) if labels else classes
-    file = read_classes(path)
-    if len(file.layers) != 1:
-        raise SourceError(f"{path} names {len(file.layers)} layers of masks; wanted one")
-    values, notes = file.layers[0].values, [f"what is void or unlabelled is said by {path.name}"]
+    values, vocabulary = read_class_list(path)
+    notes = [f"what is void or unlabelled is said by {path.name}"]
     if void is not None and not values.known[void]:
         values = add_void(values, [void])
         notes.append(f"void: {void}")
-    vocabulary = file.vocabulary
     dropped = [one.id for one in vocabulary if not background and one.name.lower() in _BACKGROUND]
     if dropped:
         silent = np.isin(values.concept_ids, dropped)

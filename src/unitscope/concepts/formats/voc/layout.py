@@ -7,13 +7,13 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
+from unitscope.concepts.formats.color_masks import ColorFiles
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.color_masks import ColorFiles
 from unitscope.concepts.formats.maps.label_maps import (
     MISSING,
     OTHER_FORM,
@@ -24,7 +24,7 @@ from unitscope.concepts.formats.maps.label_maps import (
     find_suffix,
     pair_masks,
 )
-from unitscope.concepts.formats.maps.roots import find_root, note_root
+from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines
@@ -40,6 +40,7 @@ from unitscope.concepts.formats.voc.classes import (
 from unitscope.concepts.formats.voc.mat_files import MAT_SUFFIX
 from unitscope.concepts.formats.voc.mat_masks import MatFiles
 from unitscope.concepts.formats.voc.pascal_parts import FOLDER, VOCABULARY, PartFiles
+from unitscope.concepts.left_out import count_left_out, takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 from unitscope.options import read_choice
@@ -74,13 +75,15 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
 
     Options: `split` (default: the list `trainval`, else all lists, else all masks), `masks` (a folder in
     place of SegmentationClass), `lists` (a folder of ImageSets in place of Segmentation), `classes`
-    ("context59", or a file: one name a line, lines `1: name`, or a classes.json), and `background` ("no": it
-    is no concept, and its pixels are unlabelled). 255 is void. Masks may have the colors of VOC's
-    palette, or be MATLAB files with a `LabelMap` (Pascal-Context), or in Annotations_Part (Pascal-Part).
+    ("context59", or a file: one name a line, lines `1: name`, or a classes.json), `background` ("no": it
+    is no concept, and its pixels are unlabelled), and `bare` ("in": pictures of the split without a mask are
+    taken in). 255 is void. Masks may have the colors of VOC's palette, or be MATLAB files with a `LabelMap`
+    (Pascal-Context), or in Annotations_Part (Pascal-Part).
 
     Raises `UsageError` where an option names nothing that exists, `SourceError` where no picture has a mask.
     """
     background = read_choice("background", options.get("background", "yes"), ("yes", "no")) == "yes"
+    bare = takes_bare(options)
     root = find_root(place, lambda path: (path / IMAGES).is_dir(), f"{IMAGES}/ and {MASKS}/")
     listing = list_folder(root)
     folder = _find_masks(root, options, listing)
@@ -88,9 +91,11 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     masks = _list_masks(listing, root, folder)
     is_mat = find_suffix(masks[0][1]) == MAT_SUFFIX
     members = _read_members(root, options, given, is_mat)
-    pairs = _join(listing, masks, members)
+    pairs = _join(listing, masks, members, bare)
     if not pairs.masks:
-        raise SourceError(f"{root}: no picture {members.told} has a mask of its name in {folder}/")
+        lack = "; ".join(map(str, count_left_out(pairs.left_out)))
+        told = f" ({lack})" if lack else ""
+        raise SourceError(f"{root}: no picture {members.told} has a mask of its name in {folder}/{told}")
     meaning = _find_meaning(root, folder, given, background, is_mat)
     texts = (*members.files, *meaning.texts)
     return AnnotatedSource(
@@ -104,7 +109,7 @@ def open_voc(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         texts=texts,
         left_out=count_rest(listing, pairs, texts, _say),
         wrong=tuple(pairs.wrong),
-        notes=(*note_root(place, root), f"read: pictures {members.told}", *meaning.notes),
+        notes=(*note_root(place, root), f"read: pictures {members.told}", *pairs.notes, *meaning.notes),
     )
 
 
@@ -163,7 +168,7 @@ def _read_members(root: Path, options: Mapping[str, str], classes: str | None, i
             places = (root / LISTS).iterdir() if (root / LISTS).is_dir() else ()
             listed = ", ".join(sorted(path.name for path in places)) or "none"
             raise UsageError(f"{root} has no lists {given!r} in {LISTS}/; those there are {listed}")
-    files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    files = {path.stem: path for path in sorted(folder.glob("[!.]*.txt"))}
     check_split(root, split, files)
     chosen = [split] if split is not None else [ALL] if ALL in files else [*files]
     if not chosen:
@@ -182,7 +187,7 @@ def _read_name(line: str) -> str:
     return cut_suffix(name).rpartition("/")[2] if named else name
 
 
-def _join(listing: Listing, masks: list[tuple[str, str]], members: _Members) -> Pairs:
+def _join(listing: Listing, masks: list[tuple[str, str]], members: _Members, bare: bool) -> Pairs:
     """Masks of the pictures that lists name, or of all pictures."""
     start = len(IMAGES) + 1
     pictures = [
@@ -191,17 +196,19 @@ def _join(listing: Listing, masks: list[tuple[str, str]], members: _Members) -> 
         if find_suffix(name) in IMAGE_SUFFIXES
     ]
     if not members.lines:
-        return pair_masks(pictures, masks)
+        return pair_masks(pictures, masks, bare)
     there = {key for key, _ in pictures}
     wanted = dict.fromkeys(line if line in there else _read_name(line) for line in members.lines)
     pairs = pair_masks(
-        [pair for pair in pictures if pair[0] in wanted], [pair for pair in masks if pair[0] in wanted]
+        [pair for pair in pictures if pair[0] in wanted],
+        [pair for pair in masks if pair[0] in wanted],
+        bare,
     )
     missing = [name for name in wanted if name not in there]
-    return Pairs(
-        pairs.masks,
-        pairs.left_out + [(MISSING, f"{IMAGES}/{name}") for name in missing],
-        pairs.wrong + [(f"{IMAGES}/{name}", MISSING) for name in missing],
+    return replace(
+        pairs,
+        left_out=pairs.left_out + [(MISSING, f"{IMAGES}/{name}") for name in missing],
+        wrong=pairs.wrong + [(f"{IMAGES}/{name}", MISSING) for name in missing],
     )
 
 

@@ -4,7 +4,8 @@ A sample's `jpg` is its picture, `png` may be a mask, `cls` the number of its cl
 a key may be a label. Nothing in a shard names numbers: a list of classes does. Pictures are read from where
 they lie in the tar; members that are no plain files, or whose paths lead out of it, are never read.
 
-A sample without a picture, or without any label among labelled ones, is left out.
+A sample without a picture, or without any label among labelled ones, is left out; `bare=in` takes the latter
+in.
 """
 
 import json
@@ -46,7 +47,7 @@ from unitscope.concepts.formats.whole.labels import (
     name_labels,
     unpack_labels,
 )
-from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out
+from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, note_bare, takes_bare
 from unitscope.errors import SourceError, UsageError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "ppm", "pgm")
@@ -200,6 +201,9 @@ def _open(
         members = np.where(members < 0, samples.find(name), members)
     labelled = np.array([bool(ids) for ids in labels] or [not layers and not choice.labels] * len(members))
     labelled = np.logical_or.reduce([labelled, *(layer.members >= 0 for layer in layers)])
+    if takes_bare(options) and ((members >= 0) & labelled).any():
+        notes += note_bare([samples.keys[number] for number in np.flatnonzero((members >= 0) & ~labelled)])
+        labelled[:] = True
     kept = np.flatnonzero((members >= 0) & labelled)
     left_out = [
         *_count_files(place, samples, texts),

@@ -84,6 +84,9 @@ def read_list(path: Path, pictures: Pictures, columns: str | None = None) -> lis
     """
     lines = [(number, line) for number, line in enumerate(read_lines(path), start=1) if line]
     mark = _find_mark(path, lines[0][1]) if lines else ""
+    if mark == "\t":  # which blanks around a line may be: they are cells without a text
+        whole = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = [(number, whole[number - 1]) for number, _ in lines]
     if mark:
         listed = _Table(path, mark, lines, pictures).read(columns)
     elif columns is not None:

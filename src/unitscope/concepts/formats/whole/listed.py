@@ -32,7 +32,7 @@ from unitscope.concepts.formats.whole.images import (
 )
 from unitscope.concepts.formats.whole.label_lists import WORDS, Pictures, read_list, split_labels
 from unitscope.concepts.formats.whole.label_names import read_label_names
-from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.left_out import count_left_out, takes_bare
 from unitscope.errors import SourceError, UsageError
 
 
@@ -50,8 +50,7 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     root = Path(place)
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder; wanted one of images that {options['list']} lists")
-    if options.get("bare", "out") not in ("out", "in"):
-        raise UsageError(f"bare={options['bare']!r}: wanted out or in")
+    bare = takes_bare(options)
     if options.get("words", WORDS[0]) not in WORDS:
         raise UsageError(f"words={options['words']!r}: wanted {' or '.join(WORDS)}")
     path, listing = find_file(options["list"], root), list_folder(root)
@@ -63,7 +62,11 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     taken = {name: tuple(dict.fromkeys(labels.get(name, ()))) for name in pictures}
     if here.isdisjoint(labels):
         raise SourceError(f"{path}: lists no picture of {root}, such as {next(iter(labels))}")
-    if options.get("bare") != "in":
+    if not any(taken.values()):
+        raise SourceError(
+            f"{path}: has no label for any picture of {root}; wanted a picture and its label a line"
+        )
+    if not bare:
         taken = {name: named for name, named in taken.items() if named}
     names = sorted({label for named in labels.values() for label in named}, key=_in_order)
     missing = [(MISSING, name) for name in labels if name not in here]

@@ -9,8 +9,10 @@ from unitscope.errors import SourceError, UsageError
 _DEEP, _FOLDERS = 3, 400
 
 
-def find_root(place: str, holds: Callable[[Path], bool], wanted: str) -> Path:
-    """The folder that holds a set, as `holds` tells: `place`, the only such one below it, or the one above.
+def find_root(place: str, holds: Callable[[Path], bool], wanted: str, above: int = 1) -> Path:
+    """The folder that holds a set, as `holds` tells: `place`, the only such one below it, or the next above.
+
+    Three folders below are looked into, and `above` so many.
 
     Raises `UsageError` where `place` is no folder or several sets lie in it, `SourceError`, which says what
     was `wanted`, where there is none.
@@ -33,9 +35,9 @@ def find_root(place: str, holds: Callable[[Path], bool], wanted: str) -> Path:
             return found[0]
         level = [below for folder in level for below in _list_folders(folder)][: _FOLDERS - seen]
         seen += len(level)
-    above = root.resolve().parent
-    if holds(above):
-        return above
+    higher = next(filter(holds, root.resolve().parents[:above]), None)
+    if higher is not None:
+        return higher
     raise SourceError(f"{root} has no {wanted}; name the folder that holds them")
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt16, UInt32
 
 from unitscope.concepts.formats.annotated import Labels
 from unitscope.concepts.formats.mask_values import MaskValues
-from unitscope.concepts.formats.stored.masks import read_color_codes, read_mask
+from unitscope.concepts.formats.stored.masks import read_color_codes, read_mask, read_palette
 from unitscope.concepts.formats.text_lists import check_count, read_lines
 from unitscope.errors import SourceError
 
@@ -73,7 +73,9 @@ class ColorFiles:
         path = self.root / name
         colors = read_color_codes(path, indexed=self.indexed)
         if colors is None:
-            return Labels(*self.values.label(read_mask(path), path))
+            ids = read_mask(path)
+            self._check_palette(path, ids)
+            return Labels(*self.values.label(ids, path))
         numbers, listed = self.table.number(colors)
         if listed.all():
             return Labels(*self.values.label(numbers, path))
@@ -85,12 +87,27 @@ class ColorFiles:
         self.met[name] = int((~listed).sum()), color
         return self._void_unlisted(numbers, listed, path)
 
+    def _check_palette(self, path: Path, ids: UInt16[np.ndarray, "y x"]) -> None:
+        """Raises `SourceError` where a palette has the table's colors under other numbers."""
+        palette = read_palette(path)
+        used = [number for number in np.flatnonzero(np.bincount(ids.ravel())) if number < len(palette)]
+        drawn = {number: self._numbers.get(palette[number]) for number in used}
+        # Palettes of grays are there to be seen.
+        moved = [one for one in used if drawn[one] != one and len(set(palette[one])) > 1]
+        if moved and None not in drawn.values():
+            found = f"its palette has at {moved[0]} what {self.table.listed_in} has at {drawn[moved[0]]}"
+            raise SourceError(f"{path}: {found}: a program put it in another order; store the mask as RGB")
+
     def _void_unlisted(
         self, numbers: UInt16[np.ndarray, "y x"], listed: Bool[np.ndarray, "y x"], path: Path
     ) -> Labels:
         planes, void = self.values.label(numbers, path)
         planes[:, ~listed] = 0
         return Labels(planes, ~listed if void is None else void & listed | ~listed)
+
+    @cached_property
+    def _numbers(self) -> dict[Color, int]:
+        return {color: number for number, color in reversed([*enumerate(self.table.colors)])}
 
     @property
     def notes(self) -> tuple[str, ...]:

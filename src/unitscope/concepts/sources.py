@@ -78,8 +78,10 @@ def _open_half(source: ConceptSource, value: str) -> ConceptSource:
 
 def _open_folder(place: str, options: Mapping[str, str]) -> ConceptSource:
     if "list" not in options:
-        if "names" in options:
-            raise UsageError("names= says what the labels of a list mean; give the list too, with list=FILE")
+        for option in ("names", "label", "words"):
+            if option in options:
+                told = "says what the labels of a list mean; give the list too, with list=FILE"
+                raise UsageError(f"{option}= {told}")
         return open_folder(place, **options)
     if "masks" in options:
         raise UsageError("list= labels whole pictures and masks= their pixels; give one of them")
@@ -92,14 +94,18 @@ def _open_broden(place: str, options: Mapping[str, str]) -> ConceptSource:
 
 
 _FORMATS = "unitscope.concepts.formats"
+_FOLDER_OPTIONS = (
+    *("category", "split", "masks", "bare", "list", "names", "exif", "background", "range"),
+    *("label", "words"),  # of lists alone
+)
 
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(
         _open_folder,
-        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,bare=in,exif=stored"
-        ",background=COLOR,range=LOW-HIGH]",
+        "folder:DIR[,category=NAME,split=NAME,masks=DIR,list=FILE,names=FILE,label=TITLE,words=apart"
+        ",bare=in,exif=stored,background=COLOR,range=LOW-HIGH]",
         "images with masks, in folders named by what they show, or in a list",
-        ("category", "split", "masks", "bare", "list", "names", "exif", "background", "range"),
+        _FOLDER_OPTIONS,
     ),
     "broden": Kind(
         _open_broden,

@@ -45,15 +45,19 @@ def test_kaggles_tree_opens_at_any_of_its_folders(tmp_path: Path, place: str) ->
         "kit fox": 3,
         CALLED[3]: 4,
     }
-    assert [str(one) for one in find_left_out(whole)] == [
-        "1 file left out, without a label: test/ILSVRC2012_test_00000001.JPEG"
-    ]
+    others = {one.reason: one for one in find_left_out(whole)}
+    assert str(others.pop("without a label")).endswith(": test/ILSVRC2012_test_00000001.JPEG")
+    beside = ("../../Annotations/CLS-LOC/val/ILSVRC2012_val_00000001.xml", "../../ImageSets/CLS-LOC/val.txt")
+    assert [one.examples for one in others.values()] == ([] if "Data" in place else [beside])
     val = open_concepts(f"imagenet:{root / place},split=val")
     assert list_shown(val) == SHOWN
     assert val.vocabulary == whole.vocabulary
     assert source_digest(open_concepts(source_spec(val))) == source_digest(val)
     train = open_concepts(f"imagenet:{root / place},split=train")
-    assert (len(train), find_left_out(train)) == (8, ())
+    assert len(train) == 8
+    others = {one.reason: one.files for one in find_left_out(train)}
+    assert others.pop("no picture", 0) == {"": 3, "ILSVRC": 2}.get(place, 0)  # at the top the truth, too
+    assert others == {"of another split": 4, "without a label": 1}
 
 
 def test_two_synsets_of_one_name_stay_apart(tmp_path: Path) -> None:
@@ -105,7 +109,7 @@ def test_the_truth_may_lie_elsewhere(tmp_path: Path) -> None:
         open_concepts(f"imagenet:{root},split=val")
     assert list_shown(open_concepts(f"imagenet:{root},split=val,truth={truth}")) == SHOWN
     left_out = find_left_out(open_concepts(f"imagenet:{root}"))
-    assert [(one.reason, one.files) for one in left_out] == [("without a label", 5)]  # of test, too
+    assert {one.reason: one.files for one in left_out} == {"without a label": 5, "no picture": 2}
 
 
 def test_pictures_without_truth_are_left_out(tmp_path: Path) -> None:
@@ -113,7 +117,11 @@ def test_pictures_without_truth_are_left_out(tmp_path: Path) -> None:
     val = "ILSVRC/Data/CLS-LOC/val"
     write_files(root, {f"{val}/notes.txt": ""}, (f"{val}/ILSVRC2012_val_00000009.JPEG", f"{val}/a.JPEG"))
     left_out = find_left_out(open_concepts(f"imagenet:{root},split=val"))
-    assert [(one.reason, one.files) for one in left_out] == [("no picture", 1), ("without a label", 2)]
+    assert {one.reason: one.files for one in left_out} == {
+        "no picture": 3,  # also Annotations/ and ImageSets/
+        "without a label": 3,  # also of test/
+        "of another split": 8,
+    }
 
 
 @pytest.mark.parametrize(
@@ -163,3 +171,22 @@ def test_the_trees_are_refused_as_folders_of_pictures(tmp_path: Path) -> None:
     for number, write in enumerate((write_imagenet, write_imagenet_folders, write_devkit)):
         with pytest.raises(UsageError, match="open it as imagenet:"):
             open_concepts(f"folder:{write(tmp_path / str(number))}")
+
+
+def test_what_torchvision_leaves_beside_the_folders_is_counted(tmp_path: Path) -> None:
+    root = write_imagenet_folders(tmp_path / "data")
+    archives = ["ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar", "meta.bin"]
+    write_files(root, dict.fromkeys(archives, "x"))
+    for options, others in (("", {}), (",split=val", {"of another split": 8})):
+        left_out = {one.reason: one for one in find_left_out(open_concepts(f"imagenet:{root}{options}"))}
+        assert left_out.pop("no picture").examples == tuple(archives)
+        assert {reason: one.files for reason, one in left_out.items()} == others
+
+
+def test_a_set_in_a_folder_that_is_named_twice_is_found(tmp_path: Path) -> None:
+    root = write_imagenet_folders(tmp_path / "there" / "data")
+    place = tmp_path / "here"
+    place.mkdir()
+    for name in ("another", "imagenet"):
+        (place / name).symlink_to(root)
+    assert len(open_concepts(f"imagenet:{place}")) == 12

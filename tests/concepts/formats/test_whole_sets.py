@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sets.dtd import write_dtd
+from sets.files import write_files
 from sets.places365 import write_places365
 from sets.sun397 import write_sun397
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
@@ -36,10 +37,18 @@ def test_dtd_opens_whole_and_by_split(tmp_path: Path) -> None:
         "images/zigzagged/zigzagged_0009.jpg": ("zigzagged",),
     }
     assert whole[2].image[0, 0].tolist() == [20, 20, 20]
-    assert [str(one) for one in find_left_out(whole)] == ["1 file left out, no picture: imdb/imdb.mat"]
+    lists = ["labels_joint_anno", "test10", "train1", "val1"]
+    unused = ("imdb/imdb.mat", *(f"labels/{name}.txt" for name in lists))
+    assert [(one.reason, one.files, one.examples) for one in find_left_out(whole)] == [
+        ("no picture", 5, unused)
+    ]
     assert len(check_source(whole).problems) == 0
     train = open_concepts(f"dtd:{root},split=train1")
     assert list(told(train)) == ["images/banded/banded_0002.jpg", "images/lined/lined_0001.jpg"]
+    assert {one.reason: one.files for one in find_left_out(train)} == {
+        "of another split": 2,
+        "no picture": 4,
+    }
     assert train.vocabulary == whole.vocabulary
     assert source_digest(open_concepts(source_spec(train))) == source_digest(train) != source_digest(whole)
     assert len(open_concepts(f"dtd:{root.parent},split=val1")) == 1  # the folder that the archive adds
@@ -76,7 +85,7 @@ def test_sun397_opens_whole_and_by_partition(tmp_path: Path) -> None:
     ]
     assert told(whole)["a/apartment_building/outdoor/sun_ac.jpg"] == ("apartment_building/outdoor",)
     assert [str(one) for one in find_left_out(whole)] == [
-        "1 file left out, no picture: README.txt",
+        "3 files left out, no picture: Partitions/Testing_01.txt, Partitions/Training_01.txt, README.txt",
         "1 file left out, without a label: b/other/sun_ae.jpg",
     ]
     assert list(told(open_concepts(f"sun397:{root},split=Training_01"))) == [
@@ -86,6 +95,26 @@ def test_sun397_opens_whole_and_by_partition(tmp_path: Path) -> None:
     test = open_concepts(f"sun397:{root},split=Testing_01")
     assert told(test) == {"a/abbey/sun_ab.jpg": ("abbey",), "z/zoo/sun_ad.jpg": ("zoo",)}
     assert test.vocabulary == whole.vocabulary
+    assert {one.reason: one.files for one in find_left_out(test)} == {
+        "no picture": 2,
+        "of another split": 2,
+        "without a label": 1,
+    }
+
+
+@pytest.mark.parametrize("place", [".", "..", "../Partitions"])
+def test_sun397s_lists_may_lie_in_other_places(tmp_path: Path, place: str) -> None:
+    root = write_sun397(tmp_path / "SUN397")
+    lists = root / place
+    lists.mkdir(exist_ok=True)
+    for path in (*(root / "Partitions").iterdir(), root / "ClassName.txt"):
+        path.rename(lists / path.name)
+    (root / "Partitions").rmdir()
+    test = open_concepts(f"sun397:{root},split=Testing_01")
+    assert told(test) == {"a/abbey/sun_ab.jpg": ("abbey",), "z/zoo/sun_ad.jpg": ("zoo",)}
+    whole = open_concepts(f"sun397:{root}")
+    assert len(whole) == 4  # b/other is no scene of ClassName.txt
+    assert whole.vocabulary == test.vocabulary
 
 
 def test_places365_opens_whole_and_by_split(tmp_path: Path) -> None:
@@ -107,7 +136,36 @@ def test_places365_opens_whole_and_by_split(tmp_path: Path) -> None:
     }
     assert len(open_concepts(f"places365:{root},split=train")) == 3
     (root / "data_256").rename(root / "data_256_standard")
-    assert len(open_concepts(f"places365:{root},split=train")) == 3
+    train = open_concepts(f"places365:{root},split=train")
+    assert len(train) == 3
+    assert {one.reason: one.files for one in find_left_out(train)} == {
+        "no picture": 1,
+        "without a label": 1,
+        "of another split": 2,
+    }
+
+
+def test_places365_in_two_sizes_is_taken_once(tmp_path: Path) -> None:
+    root = write_places365(tmp_path)
+    write_files(root, {"val_large/notes.txt": ""}, ("val_large/Places365_val_00000001.jpg",))
+    whole = open_concepts(f"places365:{root}")
+    assert len(whole) == 5
+    assert {one.reason: one.files for one in find_left_out(whole)} == {
+        "no picture": 1,
+        "without a label": 1,
+        "the same pictures in another size": 1,
+    }
+
+
+def test_a_link_to_the_top_brings_nothing_twice(tmp_path: Path) -> None:
+    root = write_places365(tmp_path)
+    (root / "data_256" / "loop").symlink_to("..")
+    whole = open_concepts(f"places365:{root}")
+    assert len(whole) == 5
+    assert {one.reason: one.files for one in find_left_out(whole)} == {
+        "a link to a folder that is read already": 1,
+        "without a label": 1,
+    }
 
 
 @pytest.mark.parametrize(

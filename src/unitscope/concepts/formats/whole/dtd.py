@@ -9,24 +9,26 @@
 A folder's name is the texture of its pictures; with `joint=yes` all that the joint annotation says of them.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.listings import list_folder
+from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
-    NO_PICTURE,
-    UNLABELLED,
     LabelledPictures,
     check_split,
     find_set,
     is_picture,
+    list_set,
+    tell_rest,
 )
 from unitscope.errors import SourceError, UsageError
 
 _JOINT = "labels/labels_joint_anno.txt"
+_LIST = re.compile(r"labels/[^/]+\.txt")
 
 
 def open_dtd(place: str, options: Mapping[str, str]) -> AnnotatedSource:
@@ -39,36 +41,28 @@ def open_dtd(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     root = find_set(
         place, ("dtd", ".."), lambda path: (path / "images").is_dir(), "DTD's images/ and labels/"
     )
-    listing = list_folder(root)
-    lists = {Path(name).stem: name for name in listing.choose("labels") if name.endswith(".txt")}
+    listing = list_set(place, root)
+    lists = {Path(name).stem: name for name in listing.names if _LIST.fullmatch(name)}
     lists.pop(Path(_JOINT).stem, None)
     split = options.get("split")
     check_split(root, split, sorted(lists, key=lambda name: (name.rstrip("0123456789"), len(name), name)))
 
-    pictures = {name: name.split("/")[1] for name in listing.choose("images") if is_picture(name)}
-    found = LabelledPictures(root, (), {}, left_out=list(listing.left_out))
-    for name in listing.names:
-        if name not in pictures and not name.startswith("labels/"):
-            found.left_out.append((UNLABELLED if is_picture(name) else NO_PICTURE, name))
-    labels: dict[str, tuple[str, ...]] = {}
-    for name, texture in pictures.items():
-        if name.count("/") > 1:
-            labels[name] = (texture,)
-        else:
-            found.left_out.append((UNLABELLED, name))
-    found.names = sorted({texture for named in labels.values() for texture in named})
+    pictures = [name for name in listing.choose("images") if is_picture(name) and name.count("/") > 1]
+    labels: dict[str, tuple[str, ...]] = {name: (name.split("/")[1],) for name in pictures}
+    named = {texture for textures in labels.values() for texture in textures}
+    found = LabelledPictures(root, sorted(named), labels)
     if options.get("joint") == "yes":
         joint = _read_joint(root / _JOINT)
-        labels |= {name: named for name, named in joint.items() if name in labels}
-        found.names = sorted({*found.names, *(texture for named in joint.values() for texture in named)})
+        found.labels = labels | {name: textures for name, textures in joint.items() if name in labels}
+        found.names = sorted(named.union(*joint.values()))
         found.texts = [root / _JOINT]
     if split is not None:
         found.texts = [*found.texts, root / lists[split]]
-        wanted = [f"images/{line}" for line in read_lines(root / lists[split]) if line]
-        found.left_out += [(MISSING, name) for name in wanted if name not in labels]
-        chosen = set(wanted)
-        labels = {name: named for name, named in labels.items() if name in chosen}
-    found.labels = labels
+        chosen = {f"images/{line}": None for line in read_lines(root / lists[split]) if line}
+        here = set(listing.names)
+        found.left_out = [(MISSING, name) for name in chosen if name not in here]
+        found.labels = {name: textures for name, textures in found.labels.items() if name in chosen}
+    found.leave_out_rest(listing, lambda name: OTHER_SPLIT if name in labels else tell_rest(name))
     return found.open("dtd", place, options, "texture")
 
 

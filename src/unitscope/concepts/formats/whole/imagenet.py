@@ -19,17 +19,17 @@ from pathlib import Path
 
 from unitscope.concepts.formats.ade20k.synonyms import first_synonym, name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.whole.imagenet_lists import SYNSET, Synsets, read_synsets, read_truth
 from unitscope.concepts.formats.whole.images import (
-    NO_PICTURE,
-    UNLABELLED,
     LabelledPictures,
     check_split,
     find_file,
     find_set,
     is_picture,
-    list_part,
+    list_set,
     split_stem,
+    tell_rest,
 )
 from unitscope.errors import SourceError
 
@@ -58,10 +58,9 @@ def open_imagenet(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     places = _list_places(Path(place), root)
     given = _read(options.get("synsets"), places)
     synsets = given or _read_first((*_MAPPINGS, _META), places)
-    folders = [parts[split]] if split else [""]
-    listings = [list_part(root, folder) for folder in folders]
-    names = [name for listing in listings for name in listing.names]
-    ids = {name: _find_synset(name.rpartition("/")[0]) for name in names if is_picture(name)}
+    listing = list_set(place, root)
+    names = [name for name in listing.choose(parts[split] if split else "") if is_picture(name)]
+    ids = {name: _find_synset(name.rpartition("/")[0]) for name in names if not name.startswith("../")}
     truth_path = find_file(options["truth"], places[0]) if "truth" in options else _find(_TRUTHS, places)
     val = f"{parts['val']}/" if "val" in parts else None
     bare = [name for name, synset in ids.items() if not synset and val and name.startswith(val)]
@@ -75,16 +74,19 @@ def open_imagenet(place: str, options: Mapping[str, str]) -> AnnotatedSource:
         ids |= {name: truth.find(split_stem(name)) for name in bare}
         used += [truth_path, *([meta.path] if meta else [])]
 
-    found = LabelledPictures(root, (), {}, used, [one for listing in listings for one in listing.left_out])
-    known = {path.resolve() for path in used}
-    for name in names:
-        if name not in ids and (root / name).resolve() not in known:
-            found.left_out.append((NO_PICTURE, name))
-    found.left_out += [(UNLABELLED, name) for name, synset in ids.items() if not synset]
+    found = LabelledPictures(root, (), {}, used)
     classes = {*_list_classes(root, parts.values()), *filter(None, ids.values())}
     called = _name_classes(classes, synsets)
     found.names = [called[one] for one in sorted(called)]
-    found.labels = {name: (called[synset],) for name, synset in ids.items() if synset}
+    shown = {synset: (called[synset],) for synset in set(ids.values()) if synset}
+    found.labels = {name: shown[synset] for name, synset in ids.items() if synset}
+    others = tuple(f"{folder}/" for one, folder in parts.items() if split not in (None, one))
+
+    def say(name: str) -> str:
+        other = name.startswith(others) and is_picture(name)
+        return OTHER_SPLIT if other else tell_rest(name)
+
+    found.leave_out_rest(listing, say)
     return found.open("imagenet", place, options, "object")
 
 

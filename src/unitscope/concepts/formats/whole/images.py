@@ -1,5 +1,6 @@
 """Pictures that are labelled as a whole: what their readers share."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from unitscope.errors import SourceError, UsageError
 MISSING = "listed, but not there"
 NO_PICTURE = "no picture"
 UNLABELLED = "without a label"
+_UP = "../"
 
 
 @dataclass
@@ -29,6 +31,22 @@ class LabelledPictures:
     labels: dict[str, tuple[str, ...]]
     texts: Sequence[Path] = ()
     left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    def leave_out_rest(self, listing: Listing, say: Callable[[str], str] | None = None) -> None:
+        """Counts all of a listing that is neither labelled nor one of `texts`; `say` has the reason."""
+        say = say or tell_rest
+        own = {(os.path.realpath(path.parent), path.name) for path in self.texts}
+        names = {path.name for path in self.texts}
+        self.left_out += listing.left_out
+        for name in listing.names:
+            own_name = name.rpartition("/")[2] in names and self._place(name) in own
+            if name not in self.labels and not own_name:
+                self.left_out.append((say(name), name))
+
+    def _place(self, name: str) -> tuple[str, str]:
+        path = os.path.join(self.root, name)
+        folder, file = os.path.split(os.path.normpath(path) if name.startswith(_UP) else path)
+        return os.path.realpath(folder), file
 
     def open(self, word: str, place: str, options: Mapping[str, str], category: str) -> AnnotatedSource:
         """The source. Raises `SourceError` where there is no picture."""
@@ -81,13 +99,38 @@ def find_file(named: str, *folders: Path) -> Path:
     raise UsageError(f"there is no file {named}, neither here nor in {' or '.join(map(str, folders))}")
 
 
-def list_part(root: Path, folder: str) -> Listing:
-    """What lies in a folder below `root`, with names relative to `root`."""
-    if not folder:
+def list_set(place: str, root: Path) -> Listing:
+    """What lies in the folder that the user named, with names relative to that of the set, `root`.
+
+    Those of files that lie beside the set, not in it, begin with `../`.
+    """
+    top = Path(place)
+    parts = root.relative_to(top).parts if root.is_relative_to(top) else ()
+    if not parts or ".." in parts:
         return list_folder(root)
-    part = list_folder(root / folder)
-    left_out = tuple((why, f"{folder}/{name}") for why, name in part.left_out)
-    return Listing(root, tuple(f"{folder}/{name}" for name in part.names), left_out)
+    # The folders above that of the set, the nearest first, and what leads from it to each.
+    start, *above = ["".join(f"{part}/" for part in parts[:end]) for end in range(len(parts), -1, -1)]
+    ways = [(folder, len(folder), _UP * number) for number, folder in enumerate(above, start=1)]
+
+    def move(name: str) -> str:
+        if name.startswith(start):
+            return name[len(start) :]
+        return next(way + name[cut:] for folder, cut, way in ways if name.startswith(folder))
+
+    whole = list_folder(top)
+    if not any(name.startswith(start) for name in whole.names):
+        return list_folder(root)  # which another link leads to as well
+    left_out = sorted((why, move(name)) for why, name in whole.left_out)
+    return Listing(root, tuple(sorted(map(move, whole.names))), tuple(left_out))
+
+
+def tell_rest(name: str) -> str:
+    """Why a file without a role is not used.
+
+    >>> tell_rest("a/b.jpg"), tell_rest("a/b.txt")
+    ('without a label', 'no picture')
+    """
+    return UNLABELLED if is_picture(name) else NO_PICTURE
 
 
 def is_picture(name: str) -> bool:

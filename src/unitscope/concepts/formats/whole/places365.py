@@ -17,17 +17,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.listings import Listing, list_folder
+from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
-    NO_PICTURE,
-    UNLABELLED,
     LabelledPictures,
     check_split,
     find_set,
     is_picture,
-    list_part,
+    list_set,
+    tell_rest,
 )
 from unitscope.concepts.formats.whole.sun397 import name_scene
 from unitscope.errors import SourceError
@@ -45,7 +44,6 @@ _SPLITS = {
     "val": ("places365_val.txt", ("val_256", "val_large")),
 }
 """The list of every split, and the folders where its pictures may lie."""
-_LISTS = frozenset({_CATEGORIES, "places365_test.txt", *(name for name, _ in _SPLITS.values())})
 
 
 def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
@@ -64,39 +62,35 @@ def open_places365(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     check_split(root, split, parts)
     scenes = _read_categories(_find_list(root, _CATEGORIES))
     found = LabelledPictures(root, list(scenes.values()), {}, [_find_list(root, _CATEGORIES)])
-    for name in parts if split is None else [split]:
-        path, (folder, *others) = _find_list(root, _SPLITS[name][0]), parts[name]
-        found.texts = [*found.texts, path]
-        found.left_out += [(AGAIN, f"{other}/") for other in others]
-        _take(found, list_part(root, folder), folder, _read_list(path, scenes))
-    if split is None:
-        found.left_out += _find_rest(root, [folder for folders in parts.values() for folder in folders])
+    listing = list_set(place, root)
+    reasons = {folder: AGAIN for _, *others in parts.values() for folder in others}
+    for name, (folder, *others) in parts.items():
+        if split in (None, name):
+            path = _find_list(root, _SPLITS[name][0])
+            found.texts = [*found.texts, path]
+            _take(found, listing.choose(folder), folder, _read_list(path, scenes))
+        else:
+            reasons |= dict.fromkeys((folder, *others), OTHER_SPLIT)
+
+    def say(name: str) -> str:
+        folder = name.partition("/")[0]
+        return reasons[folder] if folder in reasons and is_picture(name) else tell_rest(name)
+
+    found.leave_out_rest(listing, say)
     return found.open("places365", place, options, "scene")
 
 
 def _take(
-    found: LabelledPictures, listing: Listing, folder: str, listed: Mapping[str, tuple[str, ...]]
+    found: LabelledPictures, names: list[str], folder: str, listed: Mapping[str, tuple[str, ...]]
 ) -> None:
     """The pictures of a folder, with what the list of its split says."""
     start, left = len(folder) + 1, set(listed)
-    for name in listing.names:
-        if not is_picture(name):
-            found.left_out.append((NO_PICTURE, name))
-        elif (below := name[start:]) in listed:
+    for name in names:
+        below = name[start:]
+        left.discard(below)
+        if below in listed and is_picture(name):
             found.labels[name] = listed[below]
-            left.discard(below)
-        else:
-            found.left_out.append((UNLABELLED, name))
     found.left_out += [(MISSING, f"{folder}/{name}") for name in sorted(left)]
-    found.left_out += listing.left_out
-
-
-def _find_rest(root: Path, folders: list[str]) -> list[tuple[str, str]]:
-    """What lies outside the folders of the splits."""
-    rest = list_folder(root, "|".join(map(re.escape, folders)), AGAIN)
-    found = [(why, name) for why, name in rest.left_out if why != AGAIN]
-    names = [name for name in rest.names if name.rpartition("/")[2] not in _LISTS]
-    return found + [(UNLABELLED if is_picture(name) else NO_PICTURE, name) for name in names]
 
 
 def _find_folders(root: Path, names: tuple[str, ...]) -> list[str]:

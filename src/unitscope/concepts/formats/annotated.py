@@ -20,7 +20,7 @@ from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.stored.decoding import Decoding
 from unitscope.concepts.formats.stored.masks import read_mask
 from unitscope.concepts.formats.stored.pictures import read_turned
-from unitscope.concepts.left_out import EXAMPLES, LeftOut
+from unitscope.concepts.left_out import LeftOut, name_some
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
 
@@ -104,8 +104,8 @@ class PictureFiles:
         """What was done to pictures that were read so far, a line each."""
         lines = []
         for what, keys in sorted(self.met.items()):
-            some = ", ".join([*list(keys)[:EXAMPLES], *(["..."] if len(keys) > EXAMPLES else [])])
-            lines.append(f"{len(keys)} {'picture' if len(keys) == 1 else 'pictures'} {what}: {some}")
+            noun = "picture" if len(keys) == 1 else "pictures"
+            lines.append(f"{len(keys)} {noun} {what}: {name_some([*keys])}")
         return tuple(lines)
 
     def list_files(self) -> Iterator[Path]:

@@ -156,7 +156,8 @@ def write_parquet(root: Path, drawn: Drawn) -> str:
         return {"bytes": data, "path": None}
 
     rows = [{"image": cell(jpeg(image)), "annotation": cell(png(labels))} for image, labels in drawn]
-    put(root / "id2label.json", json.dumps({str(value): f"class {value}" for value in range(1, CLASSES + 1)}))
+    named = {str(value): f"class {value}" for value in range(1, CLASSES + 1)}
+    put(root / "id2label.json", json.dumps({"0": "unlabelled", **named}))
     (root / "data").mkdir(parents=True)
     features = {name: {"_type": "Image"} for name in ("image", "annotation")}
     table = pa.Table.from_pylist(rows)

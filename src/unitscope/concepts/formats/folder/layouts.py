@@ -187,8 +187,9 @@ def _open_masked(listing: Listing, category: str | None, bare: str) -> Annotated
 
 def _find_beside(listing: Listing) -> str:
     """A folder beside `images/` that is called like masks and holds pictures; "" where there is none."""
-    tops = (name.partition("/")[0] for name in listing.names if is_picture(name))
-    return next((top for top in tops if is_mask_folder(top)), "")
+    tops = {name.partition("/")[0] for name in listing.names if "/" in name}
+    called = sorted(top for top in tops if is_mask_folder(top))
+    return next((top for top in called if any(map(is_picture, listing.choose(top)))), "")
 
 
 def _open_pair(images: Path, masks: Path, category: str | None, bare: str) -> AnnotatedSource:

@@ -48,6 +48,7 @@ from unitscope.concepts.formats.whole.labels import (
     unpack_labels,
 )
 from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, note_bare, takes_bare
+from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "ppm", "pgm")
@@ -184,9 +185,21 @@ def _lie_together(samples: Samples, names: Sequence[str]) -> bool:
     return bool((np.sum([samples.find(name) >= 0 for name in names], axis=0) > 1).any())
 
 
-def _open(
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """The concepts, layers of masks, labels of every sample, the lists that name them, lines for people."""
+
+    vocabulary: Vocabulary
+    layers: tuple[TarMasks, ...]
+    labels: Sequence[tuple[int, ...]]
+    texts: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def _label(
     place: str, options: Mapping[str, str], root: Path, samples: Samples, choice: _Choice
-) -> AnnotatedSource:
+) -> _Labelled:
+    """What the chosen fields say of all samples."""
     if "void" in options and not choice.masks:
         raise UsageError(f"void={options['void']}: there are no masks to which it applies; leave it out")
     void = read_numbers("void", options["void"]) if "void" in options else ()
@@ -207,7 +220,14 @@ def _open(
         for label, one in zip(choice.labels, cells, strict=True)
     ]
     labels = [tuple(dict.fromkeys(chain(*one))) for one in zip(*whole, strict=True)]
+    return _Labelled(words.vocabulary, tuple(layers), labels, texts, tuple(notes))
 
+
+def _open(
+    place: str, options: Mapping[str, str], root: Path, samples: Samples, choice: _Choice
+) -> AnnotatedSource:
+    said = _label(place, options, root, samples, choice)
+    labels, layers, notes = said.labels, said.layers, [*said.notes]
     members = np.full(len(samples.keys), -1, np.int64)
     for name in choice.images:
         members = np.where(members < 0, samples.find(name), members)
@@ -218,7 +238,7 @@ def _open(
         labelled[:] = True
     kept = np.flatnonzero((members >= 0) & labelled)
     left_out = [
-        *_count_files(place, samples, texts),
+        *_count_files(place, samples, said.texts),
         *samples.left_out,
         *_count_rest(samples, members, labelled, choice),
     ]
@@ -230,11 +250,11 @@ def _open(
         place,
         root,
         TarPictures(samples, tuple(samples.keys[number] for number in kept.tolist()), kept, members),
-        words.vocabulary,
+        said.vocabulary,
         labels=tuple(labels[number] for number in kept.tolist()) if labels else (),
-        layers=tuple(layers),
+        layers=layers,
         options=tuple(options.items()),
-        texts=texts,
+        texts=said.texts,
         left_out=tuple(left_out),
         wrong=samples.wrong,
         notes=tuple(notes),

@@ -62,6 +62,14 @@ def remove_pictures(root: Path) -> None:
         path.unlink()
 
 
+def replace_texts(root: Path, put: Callable[[Path], None]) -> None:
+    """Something else in the place of every file but pictures and shards."""
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        if path.suffix not in PICTURES | {".tar"}:
+            path.unlink()
+            put(path)
+
+
 EVIL = (
     b"/etc/passwd 0\n../../../etc/passwd 1\n/a/../../../../etc/passwd 99999999999999999999\n\xff\xfe\x00 \n"
 )
@@ -82,6 +90,9 @@ ATTACKS: dict[str, Callable[[Path], None]] = {
     "masks of 16 bits": lambda root: change(
         root, {".png"}, lambda _, root=root: encode(np.full((9, 9), 65_535, np.uint16), root)
     ),
+    "texts that never come": lambda root: replace_texts(root, os.mkfifo),
+    "texts without an end": lambda root: replace_texts(root, lambda path: path.symlink_to("/dev/zero")),
+    "texts that are folders": lambda root: replace_texts(root, Path.mkdir),
     "links in circles": add_loops,
     "no pictures": remove_pictures,
 }

@@ -103,6 +103,38 @@ def test_what_a_source_says_in_words_is_told(animals: Path) -> None:
     assert "void: the value 0" in report.text().splitlines()
 
 
+class Veiled:
+    """Images whose labels lie under void, wholly or but for a corner."""
+
+    vocabulary = Vocabulary((Concept(1, "cat", "object"), Concept(2, "day", "scene")))
+
+    def __init__(self, count: int, seen: bool) -> None:
+        self.count, self.seen = count, seen
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int, /) -> Example:
+        void = np.ones((4, 4), bool)
+        void[0, 0] = not self.seen
+        return Example(f"{index}", np.zeros((4, 4, 3), np.uint8), np.ones((1, 4, 4), np.uint16), (2,), void)
+
+
+def test_labels_under_void_are_not_counted() -> None:
+    seen = check_source(Veiled(2, True))
+    assert [(one.images, one.coverage) for one in seen.concepts] == [(2, 2 / 16), (2, 2.0)]
+    assert seen.problems == ()
+    hidden = check_source(Veiled(2, False))
+    assert (hidden.labelled, [one.images for one in hidden.concepts]) == (0, [0, 0])
+    [problem] = hidden.problems
+    assert problem.message == "not one pixel or image has a label: all are void or unlabelled"
+
+
+def test_a_source_without_images_is_no_source() -> None:
+    [problem] = check_source(Veiled(0, True)).problems
+    assert problem.message == "there is not one image in it"
+
+
 def test_pictures_alone_are_no_source_of_labels(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     [problem] = check_source(f"folder:{tmp_path}").problems

@@ -142,16 +142,18 @@ def test_an_interrupted_packing_leaves_nothing_that_is_taken_for_whole(tmp_path:
     assert not list_left(tmp_path)
 
 
-def test_what_a_killed_packing_left_is_cleared_once_it_is_old(tmp_path: Path) -> None:
-    for age, name in ((0, "new"), (3600, "old")):
-        left = tmp_path / f".{cache_name(Random(), FRAME)}.{name}.partial"
+def test_what_killed_packings_left_is_cleared(tmp_path: Path) -> None:
+    """At once where it is of the same cache, which this process has locked; else once it is old."""
+    same = cache_name(Random(), FRAME)
+    for age, name in ((0, f"{same}.new"), (3600, f"{same}.old"), (0, "other.new"), (3600, "other.old")):
+        left = tmp_path / f".{name}.partial"
         left.mkdir()
         (left / "images.bin").write_bytes(b"half")
         for path in (left / "images.bin", left):
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
     packed = pack_source(Random(), FRAME, tmp_path)
     assert len(packed) == 6
-    assert [path.name.split(".")[2] for path in tmp_path.glob(".*.partial")] == ["new"]
+    assert [path.name for path in tmp_path.glob(".*.partial")] == [".other.new.partial"]
 
 
 @pytest.mark.parametrize("name", ["images.bin", "labels.bin", "index.json"])
@@ -232,16 +234,23 @@ def test_what_was_not_used_for_long_makes_room(tmp_path: Path) -> None:
 
 def test_a_source_larger_than_the_cache_is_told_before_the_work(tmp_path: Path) -> None:
     source = Known()
-    with pytest.raises(UsageError, match="the cache may hold"):
+    with pytest.raises(UsageError, match=r"packing takes about 0\.\d+ MB, and the cache may hold 0.0001 MB"):
         pack_source(source, FRAME, tmp_path, limit=100.0)
     assert source.reads == 1
     assert not list_left(tmp_path)
 
 
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_cache_that_may_hold_nothing_is_refused(tmp_path: Path, limit: float) -> None:
+    pack_source(Random(), FRAME, tmp_path)
+    with pytest.raises(UsageError, match=r"a cache of at most .* bytes holds nothing"):
+        pack_source(Random(), FRAME, tmp_path, limit=limit)
+
+
 def test_caches_in_use_are_not_deleted(tmp_path: Path) -> None:
     pack_source(Random(), FRAME, tmp_path)
     need = measure_packed(Random(), FRAME)
-    with pytest.raises(RunError, match="are in use"):
+    with pytest.raises(RunError, match="were used within ten minutes"):
         pack_source(Random(), Frame((10, 12), (5, 6), resample="nearest"), tmp_path, limit=1.2 * need)
 
 

@@ -55,7 +55,11 @@ def test_a_run_over_a_function_of_yours_opens_its_images_again(place: Path, caps
     assert main(["report", "run"]) == 0
     assert (place / "run/report/index.html").is_file()
     assert run.page(place / "page").is_file()
-    assert len(reopen_source(run, "sets.py:noise,images=4,seed=3")) == 4  # the same images by another text
+    told = (
+        r"^sets.py:noise,images=4,seed=3 is not recorded as the images of the run: its images have the same"
+    )
+    with pytest.warns(UserWarning, match=told):
+        assert len(reopen_source(run, "sets.py:noise,images=4,seed=3")) == 4
 
 
 def test_a_run_over_an_object_says_how_to_give_it(place: Path, capsys) -> None:
@@ -73,7 +77,8 @@ def test_a_run_over_an_object_says_how_to_give_it(place: Path, capsys) -> None:
         capsys.readouterr()
         assert_refused(main(["report", out]), capsys, "--concepts SOURCE, such as FILE.py:FACTORY", wanted=2)
         given = f"sets.py:noise,images={len(source)}"
-        assert main(["report", out, "--concepts", given]) == 0
+        with pytest.warns(UserWarning, match="whether they and their labels are the same is not known"):
+            assert main(["report", out, "--concepts", given]) == 0
         assert main(["report", out, "--concepts", "sets.py:noise,images=3"]) == 1
         assert "the images given are not those of the run: 3 images now" in capsys.readouterr().err
 
@@ -96,13 +101,15 @@ def test_the_same_images_with_other_labels_are_told(place: Path) -> None:
     root = write_folder(place / "set")
     run = dissect(us.open_source("folder:set"))
     (root / "classes.json").write_text(json.dumps(["unlabelled", "dog", "sky"]))
-    with pytest.warns(
-        UserWarning, match="folder:set: the source has changed since the run: its images are the same"
-    ):
+    with pytest.warns(UserWarning, match="folder:set: the source has changed since the run: its images have"):
         reopen_source(run)
+    with pytest.warns(UserWarning, match="folder:set is not recorded as the images of the run"):
+        reopen_source(run, "folder:set")
+    (root / "classes.json").write_text(json.dumps(["unlabelled", "cat", "sky"]))
+    root.rename(place / "moved")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        reopen_source(run, "folder:set")
+        reopen_source(run, "folder:moved")
 
 
 def test_files_left_out_are_in_the_record_and_in_the_report(place: Path) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TextIO
 
 from unitscope import plugins
 from unitscope.errors import UnitscopeError, UsageError, say_near
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # a process of its own
+        warnings.showwarning = _show_warning
+        warnings.filterwarnings("ignore", module="PIL")  # what is wrong with a picture is told by unitscope
     try:
         status = _dispatch(words)
         sys.stdout.flush()
@@ -73,6 +78,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("unitscope: interrupted; what is done is kept, go on with --resume", file=sys.stderr)
         return 130
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning in one line; those that are meant for programmers say of which kind they are."""
+    kind = "" if category is UserWarning else f" ({category.__name__})"
+    print(f"unitscope: warning{kind}: {message}", file=sys.stderr)
 
 
 def list_commands() -> dict[str, Command]:

@@ -1,5 +1,6 @@
 """Commands for sources of concepts."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +66,12 @@ def unite(
         min_coverage: and labels that cover less than this many whole images.
         synonyms: a JSON object, {name: [other names]}, on top of the usual ones.
     """
+    from unitscope.concepts.derived import find_left_out
+
     opened = [us.open_source(spec) for spec in sources]
+    for spec, source in zip(sources, opened, strict=True):
+        for line in map(str, find_left_out(source)):
+            print(f"{spec}: {line}", file=sys.stderr)
     summary = us.unite_sources(
         opened,
         out,

@@ -30,9 +30,11 @@ def make_room(folder: Path, needed: int, limit: float) -> None:
     """
     if needed > limit:
         raise UsageError(
-            f"packing takes about {needed / 1e9:.1f} GB, and the cache may hold {limit / 1e9:g}; allow more, "
+            f"packing takes about {_spell(needed)}, and the cache may hold {_spell(limit)}; allow more, "
             "or do without a cache"
         )
+    for partial in folder.glob(".*.partial"):
+        remove_partial(partial, _STALE_SECONDS)
     caches = sorted(_list_caches(folder))
     total = sum(size for _, size, _ in caches)
     while caches and (total + needed > limit or needed > shutil.disk_usage(folder).free):
@@ -43,24 +45,32 @@ def make_room(folder: Path, needed: int, limit: float) -> None:
         total -= size
     if total + needed > limit:
         raise RunError(
-            f"the packed caches in {folder} are in use and leave no room for {needed / 1e9:.1f} GB more; "
-            "allow more, or name another folder"
+            f"the packed caches in {folder} were used within ten minutes and leave no room for "
+            f"{_spell(needed)} more; allow more, or name another folder"
         )
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise RunError(
-            f"packing takes about {needed / 1e9:.1f} GB, and the disk of {folder} has {free / 1e9:.1f} GB; "
+            f"packing takes about {_spell(needed)}, and the disk of {folder} has {_spell(free)}; "
             "make room, or name another folder"
         )
 
 
-def remove_stale(folder: Path, name: str) -> None:
-    """Clears what killed packings of a cache left; one that still runs has written within minutes."""
-    for partial in folder.glob(f".{name}.*.partial"):
-        with contextlib.suppress(OSError):
-            newest = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
-            if time.time() - newest > _STALE_SECONDS:
-                shutil.rmtree(partial)
+def remove_partial(partial: Path, seconds: float = 0.0) -> None:
+    """Clears what a killed packing left, if nothing was written there for so many seconds."""
+    with contextlib.suppress(OSError):
+        newest = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
+        if time.time() - newest >= seconds:
+            shutil.rmtree(partial)
+
+
+def _spell(count: int | float) -> str:
+    """Bytes, for people.
+
+    >>> _spell(2_100_000), _spell(15e9)
+    ('2.1 MB', '15 GB')
+    """
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 def _list_caches(folder: Path) -> list[tuple[float, int, Path]]:

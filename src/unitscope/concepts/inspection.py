@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from unitscope.concepts.derived import find_left_out, find_notes, source_digest, source_spec
-from unitscope.concepts.left_out import LeftOut
+from unitscope.concepts.left_out import LeftOut, cut_name
 from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import UnitscopeError
@@ -90,7 +90,7 @@ class Report(Result):
             lines.append(f"never occur: {names}{more}")
         lines += map(str, self.left_out)
         lines.append(f"{len(self.problems)} problems" if self.problems else "nothing is wrong")
-        lines += [f"  {problem.place}: {problem.message}" for problem in self.problems[:_SHOWN]]
+        lines += [f"  {cut_name(problem.place)}: {problem.message}" for problem in self.problems[:_SHOWN]]
         if len(self.problems) > _SHOWN:
             lines.append(f"  and {len(self.problems) - _SHOWN} more (all of them with --json)")
         return "\n".join(clean(line, None) for line in lines)
@@ -138,6 +138,8 @@ def check_source(source: ConceptSource | str) -> Report:
             continue
         problems += [Problem(example.key, message) for message in counts.add(example)]
     problems += [Problem(*found) for found in getattr(opened, "audit", tuple)()]
+    if not len(opened):
+        problems.append(Problem(source_spec(opened), "there is not one image in it"))
     if counts.readable and not counts.labelled and len(opened.vocabulary):
         lack = "not one pixel or image has a label: all are void or unlabelled"
         problems.append(Problem(source_spec(opened), lack))
@@ -177,16 +179,20 @@ class _Counts:
         if example.key in self.keys:
             yield "another image has the same key"
         self.keys.add(example.key)
-        pixels = np.bincount(example.planes.ravel(), minlength=65_536)
+        planes, void = example.planes, example.void
+        # What lies under void is counted nowhere.
+        seen = planes if void is None else planes[:, ~void]
+        pixels = np.bincount(seen.ravel(), minlength=65_536)
         pixels[0] = 0
-        coverage = pixels / max(example.planes[:1].size, 1)
-        for number in example.ids:
-            coverage[number] += 1
+        coverage = pixels / max(planes[:1].size, 1)
+        if void is None or not void.all():
+            coverage[list(example.ids)] += 1
         present = np.flatnonzero(coverage)
         self.images[present] += 1
         self.coverage[present] += coverage[present]
         self.labelled += bool(present.size)
-        unknown = present[~self.known[present]]
+        every = np.union1d(np.unique(planes), np.array(example.ids, np.int64))
+        unknown = every[~self.known[every]]
         if unknown.size:
             yield f"the label {unknown[0]} is not in the vocabulary"
         if example.void is not None:

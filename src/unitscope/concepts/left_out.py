@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from unitscope.options import read_choice
 
 EXAMPLES = 5
+OTHER_SPLIT = "of another split"
 _LONG = 100
 
 
@@ -20,7 +21,7 @@ class LeftOut:
     def __str__(self) -> str:
         more = ", ..." if self.files > len(self.examples) else ""
         noun = "file" if self.files == 1 else "files"
-        return f"{self.files} {noun} left out, {self.reason}: {', '.join(map(_cut, self.examples))}{more}"
+        return f"{self.files} {noun} left out, {self.reason}: {', '.join(map(cut_name, self.examples))}{more}"
 
 
 def count_left_out(found: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]:
@@ -66,9 +67,13 @@ def name_some(names: Sequence[str]) -> str:
     >>> name_some([f"{number}.jpg" for number in range(9)])
     '0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg, ...'
     """
-    return ", ".join([*map(_cut, names[:EXAMPLES]), *(["..."] if len(names) > EXAMPLES else [])])
+    return ", ".join([*map(cut_name, names[:EXAMPLES]), *(["..."] if len(names) > EXAMPLES else [])])
 
 
-def _cut(name: str) -> str:
-    """A name that is longer than any that people read, with its end alone."""
+def cut_name(name: str) -> str:
+    """A name for people; of one that is longer than any that they read, the end.
+
+    >>> cut_name("a" * 300)[:8]
+    '...aaaaa'
+    """
     return name if len(name) <= _LONG else f"...{name[-_LONG:]}"

@@ -17,8 +17,8 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,11 +32,11 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from unitscope.concepts.cache_room import LIMIT, make_room, note_use, remove_stale
+from unitscope.concepts.cache_room import LIMIT, make_room, note_use, remove_partial
 from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
-from unitscope.errors import SourceError, writing
+from unitscope.errors import SourceError, UsageError, writing
 
 VERSION = 3
 _LEVEL = 1
@@ -134,6 +134,8 @@ def pack_source(
     ...     packed[0].image.shape, packed.frame.mask_size
     ((4, 4, 3), (2, 2))
     """
+    if not limit > 0:
+        raise UsageError(f"a cache of at most {limit:g} bytes holds nothing; allow more, or do without")
     root = Path(folder)
     target = root / cache_name(source, frame)
     with contextlib.suppress(SourceError):
@@ -143,9 +145,11 @@ def pack_source(
         with FileLock(root / f".{target.name}.lock"):
             with contextlib.suppress(SourceError):
                 return open_packed(target)  # another process was first
-            remove_stale(root, target.name)
+            for partial in root.glob(f".{target.name}.*.partial"):
+                remove_partial(partial)  # whoever wrote it held this lock
             make_room(root, measure_packed(source, frame), limit)
-            partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=root))
+            partial = root / f".{target.name}.{secrets.token_hex(4)}.partial"
+            partial.mkdir()  # others may read it, where the folder lets them
             try:
                 _write(source, frame, partial, threads or len(os.sched_getaffinity(0)))
                 _put(partial, target)

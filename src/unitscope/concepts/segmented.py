@@ -80,6 +80,11 @@ class SegmentedSource(DerivedSource):
         return self.segmenter.vocabulary
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """None: what the source says of its labels is ignored with them."""
+        return ()
+
+    @property
     def name(self) -> str:
         """A short name for people."""
         return f"{getattr(self.source, 'name', 'images')} seen by {self.segmenter.name}"

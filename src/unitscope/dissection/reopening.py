@@ -2,7 +2,7 @@
 
 import warnings
 
-from unitscope.concepts.derived import is_named, peek, source_digest
+from unitscope.concepts.derived import is_named, peek, source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError, UsageError
@@ -23,8 +23,8 @@ def reopen_source(
     Otherwise they are opened by what the run recorded. `network` makes those of a generator.
 
     Raises `UsageError`, which says how to give them, where they cannot be opened so, as those of an object of
-    Python; `SourceError` where there are other images now. Where the images are the same and other data are
-    not (labels, sizes of files), a warning tells it, unless the source was given.
+    Python; `SourceError` where there are other images now, by number or name. Where only other data are
+    not the same (sizes of files, options, lists of classes), a warning tells it.
     """
     spec = run.recipe.source.spec
     if source is None and not is_named(spec):
@@ -56,8 +56,8 @@ def _compare(run: Dissection, opened: ConceptSource, given: bool) -> None:
             raise SourceError(f"{what}: {len(opened)} images now, at least {index + 1} then; {advice}")
         if (now := peek(opened, index)[0]) != key:
             raise SourceError(f"{what}: image {index} is {now} now, {key} then; {advice}")
-    if not given:
-        warnings.warn(
-            f"{what}: its images are the same, other data are not; dissect again for labels as they are now",
-            stacklevel=3,
-        )
+    told = f"{source_spec(opened)} is not recorded as the images of the run" if given else changed
+    warnings.warn(
+        f"{told}: its images have the same names; whether they and their labels are the same is not known",
+        stacklevel=3,
+    )

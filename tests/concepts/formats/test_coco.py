@@ -423,6 +423,22 @@ def test_what_cannot_be_painted_is_told_at_its_picture(tmp_path: Path, spoil: Sp
     assert len(source[1].planes) == 1
 
 
+def test_too_many_annotations_of_a_picture_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_small(tmp_path)
+    written = json.loads(path.read_text())
+    first = written["annotations"][0]
+    written["annotations"] = [{**first, "id": number} for number in range(40)]
+    path.write_text(json.dumps(written))
+    source = open_concepts(f"coco:{tmp_path},annotations=instances.json")
+    index = first["image_id"] == written["images"][1]["id"]
+    assert source[index].planes.any()
+    monkeypatch.setattr("unitscope.concepts.formats.coco.instances_source._MOST_PIECES", 39)
+    with pytest.raises(SourceError, match=r"40 annotations of .* polygons; wanted up to 39 of one picture"):
+        source[index]
+
+
 def test_a_boundary_without_end_is_refused(tmp_path: Path) -> None:
     zigzag = [[0, 0, 16, 12] * 100_000 + [3, 4]]
     write_small(tmp_path, spoil_annotation(segmentation=zigzag * 4))

@@ -145,6 +145,21 @@ def test_wrong_tables_of_colors_are_told(tmp_path: Path, classes: object, void: 
         open_folder(write_set(tmp_path, {"classes": classes, "void": void}))
 
 
+@pytest.mark.parametrize("key", ["9" * 5000, "-1", "1.5", "\u0661"])
+def test_ids_that_are_none_are_told_in_a_line(tmp_path: Path, key: str) -> None:
+    with pytest.raises(SourceError, match="is not a mask id; ids go from 0 to 65535") as told:
+        open_folder(write_set(tmp_path, {"classes": {key: "cat"}}))
+    assert len(str(told.value)) < 300 + len(str(tmp_path))
+
+
+def test_more_layers_than_a_picture_has_are_refused(tmp_path: Path) -> None:
+    layers = {f"l{number}": {"folder": "./masks/", "classes": ["none", "cat"]} for number in range(256)}
+    with pytest.raises(SourceError, match="names 256 layers; wanted up to 255"):
+        open_folder(write_set(tmp_path, {"layers": layers}))
+    layers.popitem()
+    assert len(open_folder(write_set(tmp_path, {"layers": layers}))[0].planes) == 255
+
+
 def test_masks_without_names_beside_pictures_are_told(tmp_path: Path) -> None:
     write_image(tmp_path / "images" / "a.png")
     (tmp_path / "labels").mkdir()

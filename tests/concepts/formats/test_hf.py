@@ -83,7 +83,8 @@ def test_masks_alone_leave_out_the_rows_without(tmp_path: Path) -> None:
     assert count(source) == {"wall": 36, "sky": 36}
     assert [*source.keys] == ["train/0", "train/2", "train/3", "train/5"]
     assert [(one.reason, one.files, one.examples) for one in find_left_out(source)] == [
-        ("without a label", 2, ("train/1", "train/4"))
+        ("of another split", 1, ("data/validation-00000-of-00001.parquet",)),
+        ("without a label", 2, ("train/1", "train/4")),
     ]
 
 

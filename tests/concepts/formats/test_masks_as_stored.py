@@ -1,5 +1,6 @@
 """Masks are decoded as they are stored, against files that are written bit by bit."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,21 @@ def draw(bits: int, seed: int = 0, size: tuple[int, int] = (5, 11)) -> np.ndarra
 
 def grays(count: int) -> list[tuple[int, int, int]]:
     return [(shade, shade, shade) for shade in range(count)]
+
+
+@pytest.mark.parametrize("packed", ["plain", "deflate"])
+def test_lengths_that_lie_are_not_believed(tmp_path: Path, packed: str) -> None:
+    path = tmp_path / "mask.tif"
+    path.write_bytes(encoded.tiff(draw(8), 8, packed=packed, more=((279, (1 << 31) - 1),)))
+    os.truncate(path, 1 << 30)  # with nothing in it
+    with pytest.raises(SourceError, match=r"mask.tif: its bands cannot be read \(a strip of 2147483647"):
+        read_mask(path)
+    os.truncate(path, (1 << 30) + 1)
+    path.write_bytes(encoded.png(draw(8), 8))
+    os.truncate(path, (1 << 30) + 1)
+    path = path.rename(tmp_path / "mask.png")
+    with pytest.raises(SourceError, match=r"mask.png: 1.07 GB, which no picture is"):
+        read_mask(path)
 
 
 @pytest.mark.parametrize("interlaced", [False, True])

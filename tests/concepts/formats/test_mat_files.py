@@ -96,7 +96,7 @@ def test_what_is_no_such_file_is_told(tmp_path: Path) -> None:
         "old.mat": "it has no header of MATLAB 5 to 7",
         "new.mat": "of MATLAB 7.3, which is another format; save it with -v7",
         "none.mat": "the file is missing",
-        "folder.mat": "cannot be read as a MATLAB file",
+        "folder.mat": "folder.mat: a folder; put the file there",
     }.items():
         with pytest.raises(SourceError, match=message):
             read_variable(tmp_path / name, "x")

@@ -427,7 +427,7 @@ def test_a_list_that_a_tool_wrote_is_found_and_its_colors_are_looked_up(tmp_path
         ("70000: sky", "line 1: '70000: sky'; masks hold numbers up to 65535"),
         (f"{'9' * 5000}: sky", "masks hold numbers up to 65535"),
         ("x\n" * 65_535, "names 65535 classes; wanted up to 65534"),
-        ("x" * 16_000_001, "larger than 16 MB; wanted a list"),
+        ("x" * 16_000_001, "larger than 16 MB, which no list of names is"),
     ],
 )
 def test_a_wrong_file_of_classes_is_one_line(tmp_path: Path, text: str, message: str) -> None:

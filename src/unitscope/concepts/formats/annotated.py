@@ -24,6 +24,8 @@ from unitscope.concepts.left_out import LeftOut, name_some
 from unitscope.concepts.vocabulary import Example, Vocabulary
 from unitscope.errors import SourceError
 
+_MOST_LABELS = 400_000_000
+"""Of all planes of a picture with several layers."""
 PLACES = ("masks", "annotations")
 """Options that say where something lies, which is no choice."""
 
@@ -176,7 +178,7 @@ class AnnotatedSource:
     def __getitem__(self, index: int, /) -> Example:
         """The example; raises `SourceError` where its picture or labels of it cannot be used."""
         key = self.pictures.keys[index]
-        found = [labels for layer in self.layers if (labels := layer.read(key)) is not None]
+        found = self._read_layers(key)
         sizes = {labels.size for labels in found}
         if len(sizes) > 1:
             spelled = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
@@ -192,6 +194,16 @@ class AnnotatedSource:
         planes = np.concatenate([labels.planes for labels in found])
         voids = [labels.void for labels in found if labels.void is not None]
         return Example(key, image, planes, whole, np.logical_or.reduce(voids) if voids else None)
+
+    def _read_layers(self, key: str) -> list[Labels]:
+        found: list[Labels] = []
+        for layer in self.layers:
+            labels = layer.read(key)
+            if labels is not None:
+                found.append(labels)
+            if len(found) > 1 and sum(one.planes.size for one in found) > _MOST_LABELS:
+                raise SourceError(f"{key}: its layers have more labels than are kept; make it smaller")
+        return found
 
     def peek(self, index: int) -> tuple[str, tuple[int, ...]]:
         """The key of an example and the labels of its whole image."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from unitscope.concepts.formats.mask_values import COUNT
+from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.concepts.vocabulary import MAX_ID
 from unitscope.errors import SourceError
 
@@ -29,9 +30,7 @@ def read_lines(path: Path) -> list[str]:
     Raises `SourceError` naming the file where it cannot be read, or is too large for a list.
     """
     try:
-        if path.stat().st_size > LIMIT:
-            raise SourceError(f"{path}: larger than {LIMIT // 1_000_000} MB; wanted a list, one name a line")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain(path, LIMIT, "list of names").decode("utf-8-sig")
     except FileNotFoundError:
         raise SourceError(f"{path}: the file is missing; restore it") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -46,7 +46,8 @@ class Summary(Result):
     """What a union holds.
 
     `sources` is images by source, `concepts` labels by primary category, `merged` the names that a label
-    stands for besides its own, `dropped` the images of every name that was too rare.
+    stands for besides its own, `dropped` the images of every name that was too rare. `void` images had pixels
+    of unknown truth, which are unlabelled in the union.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Summary(Result):
     concepts: dict[str, int]
     merged: dict[str, tuple[str, ...]]
     dropped: dict[str, int]
+    void: int = 0
 
     def tables(self) -> dict[str, Table]:
         """Images by source, concepts by category, and images of the names that were dropped."""
@@ -71,6 +73,8 @@ class Summary(Result):
         lines += [f"  {count:6,} images of {name}" for name, count in self.sources.items()]
         lines += [f"  {count:6,} concepts of category {name}" for name, count in self.concepts.items()]
         lines.append(f"  {len(self.dropped):6,} names were too rare")
+        if self.void:
+            lines.append(f"  {self.void:6,} images had void pixels, which are unlabelled here")
         return "\n".join(lines)
 
 
@@ -82,6 +86,7 @@ class _Row:
     mask_size: tuple[int, int]
     planes: dict[str, Stored]
     whole: dict[str, tuple[int, ...]]
+    void: bool
 
 
 def unite_sources(
@@ -174,6 +179,7 @@ def unite_sources(
                     for n, code in census.codes.items()
                     if (found := census.totals[code]) and n not in kept
                 },
+                sum(row.void for row in rows),
             )
             broden_writer.write_readme(folder, summary.sources, labels, size, (min_images, min_coverage))
             if out.exists():
@@ -245,7 +251,8 @@ def _gather(
                 census.count(labels)
                 planes = {name: spool.put(planes) for name, (planes, _) in labels.items() if len(planes)}
                 whole = {name: ids for name, (_, ids) in labels.items() if ids}
-                rows.append(_Row(image, stem, frame.size, frame.mask_size, planes, whole))
+                void = example.void is not None and bool(example.void.any())
+                rows.append(_Row(image, stem, frame.size, frame.mask_size, planes, whole, void))
                 progress.update()
     return rows
 

@@ -40,6 +40,7 @@ from unitscope.concepts.formats.ade20k.files import (
 from unitscope.concepts.formats.ade20k.synonyms import name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels
 from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
+from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.concepts.left_out import name_some
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
@@ -236,9 +237,7 @@ def _build(files: FullFiles) -> Index:
 def _read_lines(path: Path) -> Iterator[tuple[int, int, str]]:
     """Number, level and class of every instance. Raises `SourceError` naming a line that is wrong."""
     try:
-        if path.stat().st_size > _LARGEST:
-            raise SourceError(f"{path}: larger than {_LARGEST >> 20} MB, which no such file is; restore it")
-        data = path.read_bytes()
+        data = read_plain(path, _LARGEST, "list of objects")
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from None
     try:

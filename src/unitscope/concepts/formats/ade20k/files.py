@@ -10,7 +10,7 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, Picture
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.roots import note_root
 from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED, check_split
-from unitscope.concepts.left_out import LeftOut, count_left_out, name_some, note_bare
+from unitscope.concepts.left_out import OTHER_SPLIT, LeftOut, count_left_out, name_some, note_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -159,7 +159,7 @@ def make_source(
         labels=tuple((scenes[name],) if (name := named.scenes.get(key)) else () for key in keys),
         layers=layers,
         options=tuple(options.items()),
-        left_out=files.left_out,
+        left_out=(*files.left_out, *count_left_out(_list_others(files, keys))),
         wrong=(*files.wrong, *lost.items()),
         notes=(
             *note_root(place, files.root),
@@ -170,6 +170,14 @@ def make_source(
         ),
         families=named.families,
     )
+
+
+def _list_others(files: FullFiles, keys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The files of pictures that are of another split."""
+    taken = {*keys}
+    for key, one in files.pictures.items():
+        held = (key, one.objects, *one.parts.values(), one.text) if key not in taken else ()
+        yield from ((OTHER_SPLIT, name) for name in held if name)
 
 
 def list_texts(files: FullFiles) -> Iterable[str]:

@@ -28,6 +28,7 @@ from unitscope.concepts.formats.ade20k.synonyms import first_synonym, name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels
 from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
+from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -175,9 +176,7 @@ def _list(value: Any) -> list[Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"larger than {_LARGEST >> 20} MB")
-        data = path.read_bytes()
+        data = read_plain(path, _LARGEST, "list of objects")
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:

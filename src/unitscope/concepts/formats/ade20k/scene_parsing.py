@@ -27,7 +27,7 @@ from unitscope.concepts.formats.whole.images import (
     is_picture,
     split_stem,
 )
-from unitscope.concepts.left_out import count_left_out, name_some, note_bare, takes_bare
+from unitscope.concepts.left_out import OTHER_SPLIT, count_left_out, name_some, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -63,6 +63,8 @@ def open_scene_parsing(root: Path, place: str, options: Mapping[str, str]) -> An
     scenes = {name: number for number, name in enumerate(names, start=objects.size)}
     whole = {stem: (scenes[name],) for stem, name in shown.items() if name}
     left_out = _find_left_out(listing, masks)
+    others = [name for name in masks if not name.startswith(start)]
+    left_out += [(OTHER_SPLIT, one) for name in others for one in (name, masks[name]) if one]
     return AnnotatedSource(
         "ade20k",
         place,

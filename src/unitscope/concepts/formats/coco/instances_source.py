@@ -66,6 +66,7 @@ MISSING = "listed, but missing"
 UNLISTED = "a picture that the annotations do not list"
 UNUSED = "no picture"
 
+_MOST_PIECES = 20_000
 _SPLITS = re.compile("train|val|test")
 _TYPES = {"pattern_marking": "texture", "pattern": "texture", "marking": "texture"}
 
@@ -91,6 +92,12 @@ class InstanceMasks:
             return None
         first, last = self.index["first"][image : image + 2].tolist()
         height, width = self.index["sizes"][image].tolist()
+        pieces = (self.index["stop"][first:last] - self.index["start"][first:last])[
+            self.index["form"][first:last] == POLYGONS
+        ]
+        if max(last - first, int(pieces.sum())) > _MOST_PIECES:
+            found = f"{last - first} annotations of {int(pieces.sum())} polygons"
+            raise SourceError(f"{key}: {found}; wanted up to {_MOST_PIECES} of one picture")
         overlaps = Overlaps((height, width))
         for number in range(first, last):
             try:

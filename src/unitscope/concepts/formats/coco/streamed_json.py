@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from unitscope.concepts.formats.plain_files import check_plain
 from unitscope.errors import SourceError
 
 ITEM_LIMIT = 1 << 23
@@ -42,6 +43,7 @@ def stream_json(path: Path, watch: Callable[[bytes], object] = len) -> Iterator[
     [('year', 2017), ('images', {'id': 1}), ('images', {'id': 7})]
     """
     try:
+        check_plain(path)
         with path.open("rb") as file:
             yield from _Window(path, file, watch).read_object()
     except UnicodeDecodeError:

@@ -52,7 +52,7 @@ from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.published import recognize
 from unitscope.concepts.formats.stored.decoding import read_decoding
 from unitscope.concepts.formats.stored.mask_looks import find_masks
-from unitscope.concepts.left_out import count_left_out
+from unitscope.concepts.left_out import OTHER_SPLIT, count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -158,8 +158,16 @@ def keep_split(source: AnnotatedSource, split: str) -> AnnotatedSource:
     places = [place for place, key in enumerate(source.keys) if wanted & {key, _stem(key)}]
     if not places:
         raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
-    options = (*source.options, ("split", split))
-    return replace(keep_pictures(source, places), options=options, wrong=())
+    assert isinstance(source.pictures, PictureFiles)
+    start, chosen = os.path.relpath(source.pictures.root, source.root), {*places}
+    others = (key for place, key in enumerate(source.keys) if place not in chosen)
+    named = ((OTHER_SPLIT, os.path.normpath(os.path.join(start, key))) for key in others)
+    return replace(
+        keep_pictures(source, places),
+        options=(*source.options, ("split", split)),
+        left_out=(*source.left_out, *count_left_out(named)),
+        wrong=(),
+    )
 
 
 def _is_flat(listing: Listing) -> bool:

@@ -29,6 +29,7 @@ and for several::
 """
 
 import json
+import posixpath
 import re
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ from PIL import ImageColor
 
 from unitscope.concepts.formats.color_masks import ColorTable
 from unitscope.concepts.formats.mask_values import COUNT, MaskValues
+from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
 
@@ -47,6 +49,8 @@ FILE_NAME = "classes.json"
 VOID_NAMES = frozenset({"void"})
 UNLABELLED_NAMES = frozenset({"unlabelled", "unlabeled", "none"})
 _LARGEST = 64_000_000
+_MOST_LAYERS = 255
+_DIGITS = 5
 _LAYER_KEYS = frozenset({"folder", "category", "classes", "void", "unlabelled"})
 
 
@@ -92,11 +96,8 @@ def read_json(path: Path) -> Any:
     has a key twice in one object.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise SourceError(
-                f"{path}: larger than {_LARGEST // 1_000_000} MB, which no such list is; replace it"
-            )
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_pair)
+        text = read_plain(path, _LARGEST, "such list").decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_pair)
     except json.JSONDecodeError as error:
         raise SourceError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
     except (OSError, ValueError, RecursionError) as error:  # ValueError also of numbers of many digits
@@ -131,6 +132,8 @@ class _Reader:
         layers = data["layers"]
         if not isinstance(layers, dict) or not all(isinstance(entry, dict) for entry in layers.values()):
             raise SourceError(f"{self.path}: 'layers' must map names to objects with 'folder' and 'classes'")
+        if len(layers) > _MOST_LAYERS:
+            raise SourceError(f"{self.path}: names {len(layers)} layers; wanted up to {_MOST_LAYERS}")
         for entry in layers.values():
             self._refuse_unknown(entry, _LAYER_KEYS)
         return layers
@@ -138,7 +141,7 @@ class _Reader:
     def _refuse_unknown(self, entry: dict[str, Any], known: Set[str]) -> None:
         for key in sorted(set(entry) - known):
             listed = ", ".join(sorted(known))
-            raise SourceError(f"{self.path}: unknown key {key!r}; known here are {listed}")
+            raise SourceError(f"{self.path}: unknown key {key[:60]!r}; known here are {listed}")
 
     def read_layer(self, name: str, entry: dict[str, Any]) -> MaskLayer:
         place = f"{self.path}, layer {name!r}"
@@ -161,7 +164,7 @@ class _Reader:
             known[value] = True
         if "unlabelled" not in entry:
             known[0] = True
-        folder = _text(entry.get("folder"), self.path, "folder") or f"masks-{name}"
+        folder = posixpath.normpath(_text(entry.get("folder"), self.path, "folder") or f"masks-{name}")
         if Path(folder).is_absolute() or ".." in Path(folder).parts:
             raise SourceError(f"{place}: the folder {folder!r} lies outside the data set")
         return MaskLayer(name, folder, MaskValues(concept_ids, void, known | void, FILE_NAME), colors)
@@ -210,9 +213,12 @@ def _is_color(key: object) -> bool:
 def _ids(value: Any, path: Path, key: str) -> list[int]:
     read = []
     for item in value if isinstance(value, list) else [value]:
-        number = int(item) if isinstance(item, str) and item.isascii() and item.isdigit() else item
+        digits = isinstance(item, str) and item.isascii() and item.isdigit() and len(item) <= _DIGITS
+        number = int(item) if digits else item
         if type(number) is not int or not 0 <= number < COUNT:
-            raise SourceError(f"{path}: {item!r} in {key!r} is not a mask id; ids go from 0 to 65535")
+            raise SourceError(
+                f"{path}: {repr(item)[:60]} in {key!r} is not a mask id; ids go from 0 to 65535"
+            )
         read.append(number)
     return read
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from unitscope.concepts.formats.plain_files import check_plain
 from unitscope.errors import SourceError
 
 _FILE_MARK, _CONTINUED = b"ARROW1\0\0", 0xFFFFFFFF
@@ -35,6 +36,7 @@ def find_batches(path: Path) -> list[Batch]:
     cannot be read one by one.
     """
     try:
+        check_plain(path)
         size = path.stat().st_size
         with path.open("rb") as file:
             file.seek(len(_FILE_MARK) if file.read(len(_FILE_MARK)) == _FILE_MARK else 0)

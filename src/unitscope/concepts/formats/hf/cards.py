@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from unitscope.concepts.formats.hf.front_matter import read_front_matter
+from unitscope.concepts.left_out import name_some
 from unitscope.errors import SourceError, UsageError
 
 _WILD_LIMIT = 8
@@ -80,7 +81,7 @@ def _choose_config(said: Mapping[str, Any], path: Path, config: str | None) -> M
         name = next(iter(by_name))
     if name is None or name not in by_name:
         lack = f"has no config {name!r}" if name else "holds several sets"
-        raise UsageError(f"{path.parent} {lack}; say config=NAME, one of {', '.join(by_name)}")
+        raise UsageError(f"{path.parent} {lack}; say config=NAME, one of {name_some([*by_name])}")
     found: Mapping[str, Any] = by_name[name]
     return found
 

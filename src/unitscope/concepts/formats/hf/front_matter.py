@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.errors import SourceError
 
 SIZE_LIMIT = 16_000_000
@@ -31,11 +32,7 @@ def read_front_matter(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     naming file and line where a wanted part cannot be read, or the file is too large.
     """
     try:
-        if path.stat().st_size > SIZE_LIMIT:
-            raise SourceError(
-                f"{path}: larger than {SIZE_LIMIT // 1_000_000} MB, which no card is; replace it"
-            )
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        text = read_plain(path, SIZE_LIMIT, "card").decode("utf-8-sig", "replace")
     except OSError:
         return {}
     lines = text.splitlines()

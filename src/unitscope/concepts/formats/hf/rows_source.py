@@ -46,7 +46,7 @@ from unitscope.concepts.formats.whole.labels import (
     name_labels,
     unpack_labels,
 )
-from unitscope.concepts.left_out import count_left_out, note_bare, takes_bare
+from unitscope.concepts.left_out import OTHER_SPLIT, count_left_out, note_bare, takes_bare
 from unitscope.errors import SourceError, UsageError
 
 SCENES = "scene_category"
@@ -62,6 +62,10 @@ def open_hf(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     tables = find_tables(Path(place), options.get("config"))
     splits = tables.choose(options.get("split"))
     columns = read_columns(splits, tables.features)
+    chosen = {path for files in splits.values() for path in files}
+    others = {path for files in tables.splits.values() for path in files} - chosen
+    named = ((OTHER_SPLIT, path.relative_to(tables.root).as_posix()) for path in sorted(others))
+    tables = replace(tables, left_out=(*tables.left_out, *named))
     opening = _Opening(place, options, tables, splits, columns)
     if is_ade(columns) and not {"image", "masks", "classes", "label", "category"} & {*options}:
         return opening.open_ade()

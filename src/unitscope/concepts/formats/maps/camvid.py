@@ -17,7 +17,6 @@ from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.maps.label_maps import (
     MISSING,
-    OTHER_SPLIT,
     Pairs,
     check_split,
     count_rest,
@@ -30,7 +29,7 @@ from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names
-from unitscope.concepts.left_out import takes_bare
+from unitscope.concepts.left_out import OTHER_SPLIT, takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 

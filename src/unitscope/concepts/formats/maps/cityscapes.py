@@ -17,7 +17,6 @@ from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE, UNLABELLE
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.maps.label_maps import (
     OTHER_FORM,
-    OTHER_SPLIT,
     Pairs,
     check_split,
     count_rest,
@@ -28,7 +27,7 @@ from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import split_names
-from unitscope.concepts.left_out import takes_bare
+from unitscope.concepts.left_out import OTHER_SPLIT, takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError
 from unitscope.options import read_choice

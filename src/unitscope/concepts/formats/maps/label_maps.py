@@ -9,7 +9,6 @@ from unitscope.concepts.formats.listings import Listing
 from unitscope.concepts.left_out import LeftOut, count_left_out, note_bare
 from unitscope.errors import UsageError
 
-OTHER_SPLIT = "of another split"
 OTHER_FORM = "labels in a form that is not read"
 MISSING = "named by a list, but missing"
 

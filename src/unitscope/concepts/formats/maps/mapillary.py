@@ -19,7 +19,6 @@ from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE, UNLABELLE
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.maps.label_maps import (
     OTHER_FORM,
-    OTHER_SPLIT,
     check_split,
     count_rest,
     cut_suffix,
@@ -30,8 +29,8 @@ from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.roots import find_root, note_root
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
-from unitscope.concepts.formats.text_lists import LIMIT, check_count
-from unitscope.concepts.left_out import takes_bare
+from unitscope.concepts.formats.text_lists import check_count
+from unitscope.concepts.left_out import OTHER_SPLIT, takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
 
@@ -137,8 +136,6 @@ def _list_keys(listing: Listing, split: str, middle: str, suffixes: frozenset[st
 
 def _read_classes(path: Path) -> tuple[MaskValues, Vocabulary, str]:
     """The classes by place in the file, under the names for people where these differ from each other."""
-    if path.stat().st_size > LIMIT:
-        raise SourceError(f"{path}: larger than {LIMIT // 1_000_000} MB; wanted a list of classes")
     data = read_json(path)
     labels = data.get("labels") if isinstance(data, dict) else None
     if not isinstance(labels, list) or not labels:

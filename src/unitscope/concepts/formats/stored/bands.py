@@ -39,6 +39,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _PAGES = 64
 _AT_ONCE = 1_000_000
 _LARGEST_TILE = 1 << 26
+_SPARE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,7 @@ _DAMAGES = (
     OSError,
     SyntaxError,
     ValueError,
+    MemoryError,
     KeyError,
     TypeError,
     OverflowError,
@@ -194,7 +196,8 @@ def _settle(stored: np.ndarray, path: Path) -> Picture:
     if stored.size > VALUE_LIMIT:
         raise SourceError(f"{path}: larger than {VALUE_LIMIT // 1_000_000} million values; store it smaller")
     kept = stored.dtype.newbyteorder("=") in (np.dtype(np.uint8), np.dtype(np.uint16))
-    found: Picture = np.array(stored, stored.dtype.newbyteorder("=") if kept else np.float32, order="C")
+    with np.errstate(over="ignore"):  # what is too large is told below
+        found: Picture = np.array(stored, stored.dtype.newbyteorder("=") if kept else np.float32, order="C")
     if not kept and not np.isfinite(found).all():
         raise SourceError(f"{path}: it has values that are not finite numbers; fill them before")
     return found
@@ -262,4 +265,8 @@ def _blocks(
     for place, offset, length in zip(places, offsets, lengths, strict=True):
         file.seek(offset)
         rows = high if tiled else min(high, height - place[0])
-        yield place, (rows, wide, 1 if apart else samples), file.read(length)
+        bands = 1 if apart else samples
+        whole = -(-rows * wide * bands * max(tags.get(_BITS, (1,))) // 8)
+        if length > 2 * whole + _SPARE:  # which no packing takes
+            raise ValueError(f"a strip of {length} bytes for {whole}")
+        yield place, (rows, wide, bands), file.read(length)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from unitscope.concepts.formats.plain_files import check_plain
 from unitscope.concepts.formats.stored.bands import ARRAY_SUFFIX, TIFF_SUFFIXES, look_into_tiff
 from unitscope.concepts.formats.stored.contents import Stored
 from unitscope.concepts.formats.stored.netpbm import NETPBM_SUFFIXES
@@ -15,6 +16,7 @@ from unitscope.errors import SourceError
 PIXEL_LIMIT = 100_000_000
 """The largest picture that is decoded, in pixels."""
 
+_FILE_LIMIT = 1 << 30
 _KINDS = {
     ARRAY_SUFFIX: "array",
     ".bmp": "BMP",
@@ -39,6 +41,10 @@ def opened(path: Path | Stored) -> Iterator[Image.Image]:
     """
     stored = path if isinstance(path, Stored) else Stored(path)
     try:
+        if stored.data is None:
+            check_plain(Path(stored.name))
+        if stored.size > _FILE_LIMIT:
+            raise SourceError(f"{path}: {stored.size / 1e9:.3g} GB, which no picture is; replace it")
         with stored.open() as file, Image.open(file) as picture:
             check_area(stored, (picture.height, picture.width))
             yield picture

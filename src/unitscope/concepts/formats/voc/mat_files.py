@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.errors import SourceError
 
 MAT_SUFFIX = ".mat"
@@ -37,9 +38,7 @@ def read_variable(path: Path, name: str) -> Any:
     Raises `SourceError` naming the file where it cannot be read, or has no such variable.
     """
     try:
-        if path.stat().st_size > LIMIT:
-            raise _too_large(path)
-        data = path.read_bytes()
+        data = read_plain(path, LIMIT, "file of labels")
         if data[:10] == b"MATLAB 7.3":
             raise SourceError(f"{path}: of MATLAB 7.3, which is another format; save it with -v7")
         if data[126:128] not in (b"IM", b"MI"):

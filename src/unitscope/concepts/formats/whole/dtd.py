@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
@@ -25,6 +24,7 @@ from unitscope.concepts.formats.whole.images import (
     list_set,
     tell_rest,
 )
+from unitscope.concepts.left_out import OTHER_SPLIT
 from unitscope.errors import SourceError, UsageError
 
 _JOINT = "labels/labels_joint_anno.txt"

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from unitscope.concepts.formats.ade20k.synonyms import first_synonym, name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.whole.imagenet_lists import SYNSET, Synsets, read_synsets, read_truth
 from unitscope.concepts.formats.whole.images import (
     LabelledPictures,
@@ -31,6 +30,7 @@ from unitscope.concepts.formats.whole.images import (
     split_stem,
     tell_rest,
 )
+from unitscope.concepts.left_out import OTHER_SPLIT
 from unitscope.errors import SourceError
 
 _BELOW = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC", "ILSVRC", "imagenet", "ILSVRC2012", "Data")

@@ -16,13 +16,11 @@ Without it the labels are the names. A picture outside the list is left out, or 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, decode_by
 from unitscope.concepts.formats.folder.layouts import SPLITS_FILE, keep_split
 from unitscope.concepts.formats.listings import list_folder
-from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.stored.decoding import read_decoding
 from unitscope.concepts.formats.whole.images import (
     MISSING,
@@ -32,7 +30,7 @@ from unitscope.concepts.formats.whole.images import (
 )
 from unitscope.concepts.formats.whole.label_lists import WORDS, Pictures, read_list, split_labels
 from unitscope.concepts.formats.whole.label_names import read_label_names
-from unitscope.concepts.left_out import count_left_out, takes_bare
+from unitscope.concepts.left_out import takes_bare
 from unitscope.errors import SourceError, UsageError
 
 
@@ -75,11 +73,7 @@ def open_listed(place: str, options: Mapping[str, str]) -> AnnotatedSource:
     given = {key: value for key, value in options.items() if key != "split"}
     source = found.open("folder", place, given, options.get("category", "scene"))
     source = decode_by(source, read_decoding(options))
-    if "split" not in options:
-        return source
-    kept = keep_split(source, options["split"])
-    others = sorted({*source.keys}.difference(kept.keys))
-    return replace(kept, left_out=(*kept.left_out, *count_left_out((OTHER_SPLIT, name) for name in others)))
+    return keep_split(source, options["split"]) if "split" in options else source
 
 
 def _read_labels(

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
@@ -29,6 +28,7 @@ from unitscope.concepts.formats.whole.images import (
     tell_rest,
 )
 from unitscope.concepts.formats.whole.sun397 import name_scene
+from unitscope.concepts.left_out import OTHER_SPLIT
 from unitscope.errors import SourceError
 
 _MOST, _LONG = 9_000_000, 4096

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
-from unitscope.concepts.formats.maps.label_maps import OTHER_SPLIT
 from unitscope.concepts.formats.text_lists import read_lines
 from unitscope.concepts.formats.whole.images import (
     MISSING,
@@ -26,6 +25,7 @@ from unitscope.concepts.formats.whole.images import (
     list_set,
     tell_rest,
 )
+from unitscope.concepts.left_out import OTHER_SPLIT
 
 _CLASSES, _LISTS = "ClassName.txt", "Partitions"
 _LIST = re.compile(r"(Training|Testing)_\d+")

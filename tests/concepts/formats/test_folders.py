@@ -155,9 +155,11 @@ def test_ids_that_are_none_are_told_in_a_line(tmp_path: Path, key: str) -> None:
 def test_more_layers_than_a_picture_has_are_refused(tmp_path: Path) -> None:
     layers = {f"l{number}": {"folder": "./masks/", "classes": ["none", "cat"]} for number in range(256)}
     with pytest.raises(SourceError, match="names 256 layers; wanted up to 255"):
-        open_folder(write_set(tmp_path, {"layers": layers}))
+        open_folder(write_set(tmp_path, {"layers": layers}, np.ones((2, 3), np.uint8)))
     layers.popitem()
-    assert len(open_folder(write_set(tmp_path, {"layers": layers}))[0].planes) == 255
+    assert (
+        len(open_folder(write_set(tmp_path, {"layers": layers}, np.ones((2, 3), np.uint8)))[0].planes) == 255
+    )
 
 
 def test_masks_without_names_beside_pictures_are_told(tmp_path: Path) -> None:

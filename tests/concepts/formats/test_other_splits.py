@@ -34,11 +34,9 @@ def test_what_is_of_another_split_is_counted(
 
 def test_splits_of_a_folder_are_counted(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
-        for part, mode in (("images", "RGB"), ("masks", "L")):
+        for part, shape in (("images", (4, 6, 3)), ("masks", (4, 6))):
             (tmp_path / part).mkdir(exist_ok=True)
-            Image.fromarray(np.ones((4, 6) + (3,) * (mode == "RGB"), np.uint8)).save(
-                tmp_path / part / f"{name}.png"
-            )
+            Image.fromarray(np.ones(shape, np.uint8)).save(tmp_path / part / f"{name}.png")
     (tmp_path / "classes.json").write_text(json.dumps(["none", "cat"]))
     (tmp_path / "splits.json").write_text(json.dumps({"train": ["a"], "val": ["b", "c"]}))
     source = open_folder(tmp_path, split="train")

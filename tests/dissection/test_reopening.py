@@ -55,9 +55,7 @@ def test_a_run_over_a_function_of_yours_opens_its_images_again(place: Path, caps
     assert main(["report", "run"]) == 0
     assert (place / "run/report/index.html").is_file()
     assert run.page(place / "page").is_file()
-    told = (
-        r"^sets.py:noise,images=4,seed=3 is not recorded as the images of the run: its images have the same"
-    )
+    told = r"^sets.py:noise,images=4,seed=3 differs from what the run recorded: its images have the same"
     with pytest.warns(UserWarning, match=told):
         assert len(reopen_source(run, "sets.py:noise,images=4,seed=3")) == 4
 
@@ -103,7 +101,7 @@ def test_the_same_images_with_other_labels_are_told(place: Path) -> None:
     (root / "classes.json").write_text(json.dumps(["unlabelled", "dog", "sky"]))
     with pytest.warns(UserWarning, match="folder:set: the source has changed since the run: its images have"):
         reopen_source(run)
-    with pytest.warns(UserWarning, match="folder:set is not recorded as the images of the run"):
+    with pytest.warns(UserWarning, match="folder:set differs from what the run recorded"):
         reopen_source(run, "folder:set")
     (root / "classes.json").write_text(json.dumps(["unlabelled", "cat", "sky"]))
     root.rename(place / "moved")

@@ -56,7 +56,7 @@ def _compare(run: Dissection, opened: ConceptSource, given: bool) -> None:
             raise SourceError(f"{what}: {len(opened)} images now, at least {index + 1} then; {advice}")
         if (now := peek(opened, index)[0]) != key:
             raise SourceError(f"{what}: image {index} is {now} now, {key} then; {advice}")
-    told = f"{source_spec(opened)} is not recorded as the images of the run" if given else changed
+    told = f"{source_spec(opened)} differs from what the run recorded" if given else changed
     warnings.warn(
         f"{told}: its images have the same names; whether they and their labels are the same is not known",
         stacklevel=3,

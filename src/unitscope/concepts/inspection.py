@@ -80,10 +80,10 @@ class Report(Result):
         ]
         occurring = [one for one in self.concepts if one.images]
         if occurring:
-            lines.append(f"  {'concept':32} {'category':10} {'images':>7} {'coverage':>9}")
+            lines.append(f"  {'concept':32} {'category':12} {'images':>7} {'coverage':>9}")
         for one in sorted(occurring, key=lambda one: (-one.coverage, one.concept.id)):
-            name, category = one.concept.label[:32], one.concept.category[:10]
-            lines.append(f"  {name:32} {category:10} {one.images:7} {one.coverage:9.2f}")
+            name, category = one.concept.label[:32], one.concept.category[:12]
+            lines.append(f"  {name:32} {category:12} {one.images:7} {one.coverage:9.2f}")
         if self.empty:
             names = ", ".join(concept.name for concept in self.empty[:_SHOWN])
             more = f" and {len(self.empty) - _SHOWN} more" if len(self.empty) > _SHOWN else ""

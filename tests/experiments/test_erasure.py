@@ -169,5 +169,5 @@ def test_runs_of_others_are_refused(studio):
         open_studio(other, studio.run, source)
     with pytest.raises(UsageError, match="makes no images"):
         open_studio(Network(studio.generator.module), studio.run, source)
-    with pytest.raises(UsageError, match="segmenter:NAME"):
+    with pytest.warns(UserWarning, match="differs"), pytest.raises(UsageError, match="segmenter:NAME"):
         open_studio(studio.generator, studio.run, GeneratedImages(studio.generator, 64))

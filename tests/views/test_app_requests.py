@@ -204,7 +204,7 @@ def test_projects_that_cannot_be_are_refused(project):
     opened = open_studio(other, studio.run, source)
     assert open_project(opened, images=64).easel.generator.seed == 0
     assert open_project(opened, images=64, seed=9).easel.generator.seed == 9
-    with pytest.raises(UsageError, match="labels"):
+    with pytest.warns(UserWarning, match="differs"), pytest.raises(UsageError, match="labels"):
         open_studio(studio.generator, studio.run, GeneratedImages(studio.generator, 64))
 
 

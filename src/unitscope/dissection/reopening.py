@@ -58,7 +58,7 @@ def _compare(run: Dissection, opened: ConceptSource, given: bool) -> None:
         if (now := peek(opened, index)[0]) != key:
             raise SourceError(f"{what}: image {index} is {now} now, {key} then; {advice}")
     if given and not is_named(made.spec):
-        return  # of an object of Python the digest says little: it differs from that of the text that makes it
+        return  # an object of Python and the text that makes it differ in their digests
     told = f"{source_spec(opened)} differs from what the run recorded" if given else changed
     warnings.warn(
         f"{told}: its images have the same names; whether they and their labels are the same is not known",

@@ -196,7 +196,7 @@ def _settle(stored: np.ndarray, path: Path) -> Picture:
     if stored.size > VALUE_LIMIT:
         raise SourceError(f"{path}: larger than {VALUE_LIMIT // 1_000_000} million values; store it smaller")
     kept = stored.dtype.newbyteorder("=") in (np.dtype(np.uint8), np.dtype(np.uint16))
-    with np.errstate(over="ignore"):  # what is too large is told below
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large is told below
         found: Picture = np.array(stored, stored.dtype.newbyteorder("=") if kept else np.float32, order="C")
     if not kept and not np.isfinite(found).all():
         raise SourceError(f"{path}: it has values that are not finite numbers; fill them before")

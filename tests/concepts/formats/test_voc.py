@@ -268,7 +268,7 @@ def test_a_matlab_file_that_unpacks_to_too_much_is_refused(
         ({"LabelMap": "text"}, "LabelMap is no map of numbers"),
         ({"LabelMap": {"a": 1}}, "LabelMap is no map of numbers"),
         ({"LabelMap": np.full(SIZE, 460)}, r"holds id 460, which labels.txt does not name"),
-        ({"LabelMap": np.ones((3, 3))}, "its labels 3x3; make them the same size"),
+        ({"LabelMap": np.ones((3, 3))}, "trainval/2007_000032.mat; make them the same size"),
     ],
 )
 def test_a_wrong_matlab_file_is_one_line(tmp_path: Path, variables: dict[str, object], message: str) -> None:

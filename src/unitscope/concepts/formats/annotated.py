@@ -5,7 +5,7 @@ read when it is asked for.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -125,11 +125,15 @@ def check_size(path: object, image: Picture, size: tuple[int, int] | None, origi
 
 @dataclass(frozen=True, eq=False)
 class MaskFiles:
-    """Masks of one channel: `names` has, by key, the path below `root` of each; `values` what is in them."""
+    """Masks of one channel: `names` has, by key, the path below `root` of each; `values` what is in them.
+
+    `read_file` gives the numbers in a file.
+    """
 
     root: Path
     names: Mapping[str, str]
     values: MaskValues
+    read_file: Callable[[Path], np.ndarray] = read_mask
 
     def read(self, key: str) -> Labels | None:
         """One plane. Raises `SourceError` naming the file where it holds a number without a meaning."""
@@ -137,7 +141,7 @@ class MaskFiles:
         if name is None:
             return None
         path = self.root / name
-        numbers = read_mask(path)
+        numbers = self.read_file(path)
         return Labels(*self.values.label(numbers, path), str(path))
 
     def list_files(self) -> Iterator[Path]:

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from unitscope.concepts.formats.file_names import is_picture
 from unitscope.concepts.formats.folder.names import is_mask_folder
 from unitscope.concepts.formats.published_signs import (
     COCO,
@@ -22,7 +23,6 @@ from unitscope.concepts.formats.published_signs import (
     find_names,
     forget,
     has_own_pictures,
-    is_picture,
     list_folders,
     names_pictures,
     scan,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from unitscope.concepts.formats.file_names import is_picture
 from unitscope.concepts.formats.folder.names import is_mask_folder, is_part
-from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 
 _FEW = 400
 """So many names of a folder are looked at: the ones that tell come among them, or as patterns."""
@@ -45,12 +45,6 @@ def names_pictures(place: str, deep: int = _DEEP, named: bool = False) -> bool:
 def has_own_pictures(place: Path) -> bool:
     """Whether pictures lie right in a folder, other than those of published sets."""
     return len(scan_rest(os.fspath(place))) < len(scan(os.fspath(place))[0])
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its ending."""
-    dot = name.rfind(".")
-    return dot > 0 and name[dot:].lower() in IMAGE_SUFFIXES
 
 
 def _is_own_picture(name: str) -> bool:

@@ -18,7 +18,8 @@ from unitscope.concepts.formats.ade20k.scene_parsing import INSTANCE, INSTANCES,
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.roots import note_root
-from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED, check_split
+from unitscope.concepts.formats.splits import check_split
+from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED
 from unitscope.concepts.left_out import OTHER_SPLIT, LeftOut, count_left_out, name_some, note_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError

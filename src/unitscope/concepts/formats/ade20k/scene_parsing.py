@@ -16,17 +16,13 @@ from pathlib import Path
 
 from unitscope.concepts.formats.ade20k.synonyms import name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
+from unitscope.concepts.formats.file_names import is_picture
 from unitscope.concepts.formats.listings import Listing, list_folder
 from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.roots import note_root
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.text_lists import read_lines
-from unitscope.concepts.formats.whole.images import (
-    NO_PICTURE,
-    UNLABELLED,
-    check_split,
-    is_picture,
-    split_stem,
-)
+from unitscope.concepts.formats.whole.images import NO_PICTURE, UNLABELLED, split_stem
 from unitscope.concepts.left_out import OTHER_SPLIT, count_left_out, name_some, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError

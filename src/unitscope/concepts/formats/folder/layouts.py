@@ -36,6 +36,7 @@ from unitscope.concepts.formats.annotated import (
     keep_pictures,
 )
 from unitscope.concepts.formats.color_masks import ColorFiles
+from unitscope.concepts.formats.file_names import cut_suffix, is_picture
 from unitscope.concepts.formats.folder.mask_classes import FILE_NAME, ClassFile, read_classes, read_json
 from unitscope.concepts.formats.folder.mask_matches import (
     NO_PICTURE,
@@ -44,7 +45,6 @@ from unitscope.concepts.formats.folder.mask_matches import (
     choose_below,
     choose_images,
     explain_lack,
-    is_picture,
     match_masks,
 )
 from unitscope.concepts.formats.folder.names import is_mask_folder, name_folder
@@ -155,7 +155,7 @@ def keep_split(source: AnnotatedSource, split: str) -> AnnotatedSource:
         names = ", ".join(map(repr, splits))
         raise UsageError(f"{source.root} has no split {split!r}; its splits are {names}")
     wanted = {str(name) for name in splits[split]}
-    places = [place for place, key in enumerate(source.keys) if wanted & {key, _stem(key)}]
+    places = [place for place, key in enumerate(source.keys) if wanted & {key, cut_suffix(key)}]
     if not places:
         raise SourceError(f"{path}: split {split!r} lists none of the images that exist")
     assert isinstance(source.pictures, PictureFiles)
@@ -302,8 +302,3 @@ def _read_splits(path: Path) -> Mapping[str, list[object]]:
 
 def _parent(name: str) -> str:
     return name.rpartition("/")[0]
-
-
-def _stem(name: str) -> str:
-    dot = name.rfind(".")
-    return name[:dot] if dot > name.rfind("/") + 1 else name

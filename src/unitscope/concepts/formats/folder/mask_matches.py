@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unitscope.concepts.formats.file_names import cut_suffix, find_suffix, is_picture
 from unitscope.concepts.formats.listings import Listing
 from unitscope.concepts.formats.stored.bands import ARRAY_SUFFIX
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
@@ -49,7 +50,7 @@ def match_masks(listing: Listing, images: str, folders: Sequence[str], aside: It
     """
     below = {folder: choose_below(listing, folder) for folder in folders}
     within = {f"{folder}/{name}" for folder, names in below.items() for name in names}
-    stem_of = {name: _stem(name) for name in choose_images(listing, images, within)}
+    stem_of = {name: cut_suffix(name) for name in choose_images(listing, images, within)}
     stems = Counter(stem_of.values())
     single = {stem: name for name, stem in stem_of.items() if not folders or stems[stem] == 1}
     kept = [name for name in stem_of if not folders or stems[stem_of[name]] == 1]
@@ -58,7 +59,7 @@ def match_masks(listing: Listing, images: str, folders: Sequence[str], aside: It
     masks: dict[str, dict[str, str]] = {}
     for folder, names in below.items():
         own = masks[folder] = {}
-        found = {name: _stem(name) for name in names if _suffix(name) in MASK_SUFFIXES}
+        found = {name: cut_suffix(name) for name in names if find_suffix(name) in MASK_SUFFIXES}
         counts = Counter(found.values())
         for name, stem in found.items():
             if counts[stem] == 1 and stem in single:
@@ -77,8 +78,8 @@ def match_masks(listing: Listing, images: str, folders: Sequence[str], aside: It
 def explain_lack(root: Path, images: str, folders: Sequence[str], listing: Listing) -> SourceError:
     """Why no picture has a mask, with names that should have been alike."""
     pictures = choose_images(listing, images, set())
-    stems = Counter(map(_stem, pictures))
-    twins = [name for name in pictures if stems[_stem(name)] > 1][:2]
+    stems = Counter(map(cut_suffix, pictures))
+    twins = [name for name in pictures if stems[cut_suffix(name)] > 1][:2]
     place = root / folders[0]
     names = choose_below(listing, folders[0])
     if twins:
@@ -87,18 +88,18 @@ def explain_lack(root: Path, images: str, folders: Sequence[str], listing: Listi
         )
     if not names:
         return SourceError(f"{place} holds no masks; put one there for each picture, or open {images}/ alone")
-    exact = [name for name in names if _suffix(name) in MASK_SUFFIXES]
+    exact = [name for name in names if find_suffix(name) in MASK_SUFFIXES]
     if not exact:
         return SourceError(
             f"{place}: {names[0]} is no mask: its format keeps no exact numbers; store masks as PNG"
         )
-    counts = Counter(map(_stem, exact))
-    second = [name for name in exact if counts[_stem(name)] > 1][:2]
-    if second and all(stems[_stem(name)] for name in second):
+    counts = Counter(map(cut_suffix, exact))
+    second = [name for name in exact if counts[cut_suffix(name)] > 1][:2]
+    if second and all(stems[cut_suffix(name)] for name in second):
         return SourceError(f"{place}: {' and '.join(second)} are masks of one picture; keep one of each name")
     if found := _find_difference(pictures, exact):
         mask, picture, spelled = found
-        new = f"{_stem(picture)}.{mask.rpartition('.')[2]}"
+        new = f"{cut_suffix(picture)}.{mask.rpartition('.')[2]}"
         return SourceError(
             f"{place}: the names of masks {spelled}, those of the pictures in {images}/ do not; "
             f"rename {mask} to {new}, the mask of {picture}, and so on"
@@ -111,9 +112,9 @@ def explain_lack(root: Path, images: str, folders: Sequence[str], listing: Listi
 
 def _find_difference(pictures: Sequence[str], masks: Sequence[str]) -> tuple[str, str, str] | None:
     """A mask, its picture, and how the names of all masks begin or end otherwise; None where it is not so."""
-    stems, tried = {_stem(name): name for name in pictures}, set[tuple[str, str, bool]]()
-    for picture in map(_stem, pictures[:_PICTURES]):
-        for mask in map(_stem, masks[:_MASKS]):
+    stems, tried = {cut_suffix(name): name for name in pictures}, set[tuple[str, str, bool]]()
+    for picture in map(cut_suffix, pictures[:_PICTURES]):
+        for mask in map(cut_suffix, masks[:_MASKS]):
             for back in (False, True):
                 one, other = (picture[::-1], mask[::-1]) if back else (picture, mask)
                 same = _count_same(one, other)
@@ -139,7 +140,7 @@ def _exchange(
 ) -> str | None:
     """The picture of the first mask, where `wanted` for `found` makes every mask's name that of a picture."""
     pictures = []
-    for stem in map(_stem, masks):
+    for stem in map(cut_suffix, masks):
         turned = stem[::-1] if back else stem
         if not turned.endswith(found):
             return None
@@ -158,8 +159,8 @@ def choose_images(listing: Listing, folder: str, masks: set[str]) -> list[str]:
     """
     start = f"{folder}/" if folder else ""
     names = [name for name in choose_below(listing, folder) if f"{start}{name}" not in masks]
-    found = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
-    found = found or [name for name in names if _suffix(name) == ARRAY_SUFFIX]
+    found = [name for name in names if find_suffix(name) in IMAGE_SUFFIXES]
+    found = found or [name for name in names if find_suffix(name) == ARRAY_SUFFIX]
     if not found:
         kinds = ".jpg, .png, .webp, .gif, .bmp, .tif, .ppm, .npy"
         raise SourceError(f"{listing.root / folder}: no images ({kinds}) were found in it")
@@ -170,18 +171,3 @@ def choose_below(listing: Listing, folder: str) -> list[str]:
     """The names below a folder of a listing, without it."""
     start = len(folder) + 1 if folder else 0
     return [name[start:] for name in listing.choose(folder)]
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its ending."""
-    return _suffix(name) in IMAGE_SUFFIXES
-
-
-def _suffix(name: str) -> str:
-    dot = name.rfind(".")
-    return name[dot:].lower() if dot > name.rfind("/") else ""
-
-
-def _stem(name: str) -> str:
-    dot = name.rfind(".")
-    return name[:dot] if dot > name.rfind("/") + 1 else name

@@ -13,19 +13,13 @@ from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, MaskFiles, PictureFiles
 from unitscope.concepts.formats.color_masks import ColorFiles, ColorTable, read_color_names
+from unitscope.concepts.formats.file_names import cut_suffix, find_suffix
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.label_maps import (
-    MISSING,
-    Pairs,
-    check_split,
-    count_rest,
-    cut_suffix,
-    find_suffix,
-    pair_masks,
-)
+from unitscope.concepts.formats.maps.label_maps import MISSING, Pairs, count_rest, pair_masks
 from unitscope.concepts.formats.mask_values import name_values
 from unitscope.concepts.formats.roots import find_root, note_root
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines, read_names, split_names

@@ -13,18 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
+from unitscope.concepts.formats.file_names import cut_suffix
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE, UNLABELLED
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.label_maps import (
-    OTHER_FORM,
-    Pairs,
-    check_split,
-    count_rest,
-    cut_suffix,
-    pair_masks,
-)
+from unitscope.concepts.formats.maps.label_maps import OTHER_FORM, Pairs, count_rest, pair_masks
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.roots import find_root, note_root
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import split_names
 from unitscope.concepts.left_out import OTHER_SPLIT, takes_bare

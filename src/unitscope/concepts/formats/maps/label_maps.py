@@ -7,7 +7,6 @@ from pathlib import Path
 from unitscope.concepts.formats.folder.mask_matches import DOUBLED, NO_PICTURE, SECOND, UNLABELLED, UNMATCHED
 from unitscope.concepts.formats.listings import Listing
 from unitscope.concepts.left_out import LeftOut, count_left_out, note_bare
-from unitscope.errors import UsageError
 
 OTHER_FORM = "labels in a form that is not read"
 MISSING = "named by a list, but missing"
@@ -102,30 +101,3 @@ def count_rest(
     }
     rest = [(say(name), name) for name in listing.names if name not in taken]
     return count_left_out([*listing.left_out, *pairs.left_out, *rest])
-
-
-def check_split(root: Path, split: str | None, splits: Iterable[str]) -> None:
-    """Raises `UsageError` where a split was asked for that is not among those that exist."""
-    known = tuple(splits)
-    if split is not None and split not in known:
-        listed = f"its splits are {', '.join(known)}" if known else "it has none; leave the split out"
-        raise UsageError(f"{root} has no split {split!r}; {listed}")
-
-
-def cut_suffix(name: str) -> str:
-    """A name without its ending.
-
-    >>> cut_suffix("train/a.b.png"), cut_suffix("train.d/a")
-    ('train/a.b', 'train.d/a')
-    """
-    dot = name.rfind(".")
-    return name[:dot] if dot > name.rfind("/") + 1 else name
-
-
-def find_suffix(name: str) -> str:
-    """The ending of a name, in small letters.
-
-    >>> find_suffix("train/a.PNG"), find_suffix("train.d/a")
-    ('.png', '')
-    """
-    return name[len(cut_suffix(name)) :].lower()

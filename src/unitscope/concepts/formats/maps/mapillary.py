@@ -14,19 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, MaskFiles, PictureFiles
+from unitscope.concepts.formats.file_names import cut_suffix, find_suffix
 from unitscope.concepts.formats.folder.mask_classes import read_json
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE, UNLABELLED
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.label_maps import (
-    OTHER_FORM,
-    check_split,
-    count_rest,
-    cut_suffix,
-    find_suffix,
-    pair_masks,
-)
+from unitscope.concepts.formats.maps.label_maps import OTHER_FORM, count_rest, pair_masks
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.roots import find_root, note_root
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import check_count

@@ -10,21 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, PictureFiles
+from unitscope.concepts.formats.annotated import AnnotatedSource, Layer, MaskFiles, PictureFiles
 from unitscope.concepts.formats.color_masks import ColorFiles
+from unitscope.concepts.formats.file_names import cut_suffix, find_suffix
 from unitscope.concepts.formats.folder.mask_matches import NO_PICTURE
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.maps.label_maps import (
-    MISSING,
-    OTHER_FORM,
-    Pairs,
-    check_split,
-    count_rest,
-    cut_suffix,
-    find_suffix,
-    pair_masks,
-)
+from unitscope.concepts.formats.maps.label_maps import MISSING, OTHER_FORM, Pairs, count_rest, pair_masks
 from unitscope.concepts.formats.roots import find_root, note_root
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.stored.masks import MASK_SUFFIXES
 from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.formats.text_lists import read_lines
@@ -38,7 +31,7 @@ from unitscope.concepts.formats.voc.classes import (
     read_voc_classes,
 )
 from unitscope.concepts.formats.voc.mat_files import MAT_SUFFIX
-from unitscope.concepts.formats.voc.mat_masks import MatFiles
+from unitscope.concepts.formats.voc.mat_masks import read_label_map
 from unitscope.concepts.formats.voc.pascal_parts import FOLDER, VOCABULARY, PartFiles
 from unitscope.concepts.left_out import count_left_out, takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
@@ -221,7 +214,7 @@ def _find_meaning(root: Path, masks: Path, given: str | None, background: bool, 
 
     def make_layer(root: Path, names: Mapping[str, str]) -> Layer:
         if is_mat:
-            return MatFiles(root, names, classes.values)
+            return MaskFiles(root, names, classes.values, read_label_map)
         return ColorFiles(root, names, classes.values, classes.table, indexed=True)
 
     return _Meaning(make_layer, classes.vocabulary, notes, texts)

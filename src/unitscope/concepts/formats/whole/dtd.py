@@ -14,16 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.file_names import is_picture
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.text_lists import read_lines
-from unitscope.concepts.formats.whole.images import (
-    MISSING,
-    LabelledPictures,
-    check_split,
-    find_set,
-    is_picture,
-    list_set,
-    tell_rest,
-)
+from unitscope.concepts.formats.whole.images import MISSING, LabelledPictures, find_set, list_set, tell_rest
 from unitscope.concepts.left_out import OTHER_SPLIT
 from unitscope.errors import SourceError, UsageError
 

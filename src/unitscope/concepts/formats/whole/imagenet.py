@@ -19,13 +19,13 @@ from pathlib import Path
 
 from unitscope.concepts.formats.ade20k.synonyms import first_synonym, name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource
+from unitscope.concepts.formats.file_names import is_picture
+from unitscope.concepts.formats.splits import check_split
 from unitscope.concepts.formats.whole.imagenet_lists import SYNSET, Synsets, read_synsets, read_truth
 from unitscope.concepts.formats.whole.images import (
     LabelledPictures,
-    check_split,
     find_file,
     find_set,
-    is_picture,
     list_set,
     split_stem,
     tell_rest,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, PictureFiles
+from unitscope.concepts.formats.file_names import is_picture
 from unitscope.concepts.formats.listings import Listing, list_folder
-from unitscope.concepts.formats.stored.pictures import IMAGE_SUFFIXES
 from unitscope.concepts.left_out import count_left_out
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError
@@ -83,14 +83,6 @@ def find_set(place: str, below: Iterable[str], holds: Callable[[Path], bool], wa
     raise SourceError(f"{top}: wanted a folder with {wanted}, and there is none in it")
 
 
-def check_split(root: Path, split: str | None, known: Iterable[str]) -> None:
-    """Raises `UsageError` for a split that the set does not have, with all that it has."""
-    names = list(known)
-    if split is not None and split not in names:
-        told = f"its splits are {', '.join(names)}" if names else "it has none; leave the split out"
-        raise UsageError(f"{root} has no split {split!r}; {told}")
-
-
 def find_file(named: str, *folders: Path) -> Path:
     """The file that an option names, as it stands or in one of some folders. Raises `UsageError`."""
     for path in (Path(named), *(folder / named for folder in folders)):
@@ -131,16 +123,6 @@ def tell_rest(name: str) -> str:
     ('without a label', 'no picture')
     """
     return UNLABELLED if is_picture(name) else NO_PICTURE
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its ending.
-
-    >>> is_picture("a/abbey.JPEG"), is_picture("a.jpg/abbey")
-    (True, False)
-    """
-    dot = name.rfind(".")
-    return dot > name.rfind("/") and name[dot:].lower() in IMAGE_SUFFIXES
 
 
 def split_stem(name: str) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unitscope.concepts.formats.maps.label_maps import cut_suffix
+from unitscope.concepts.formats.file_names import cut_suffix, is_picture
 from unitscope.concepts.formats.text_lists import read_lines
-from unitscope.concepts.formats.whole.images import is_picture
 from unitscope.errors import SourceError, UsageError
 
 WORDS = ("apart", "together")

@@ -19,15 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unitscope.concepts.formats.annotated import AnnotatedSource, decode_by
+from unitscope.concepts.formats.file_names import is_picture
 from unitscope.concepts.formats.folder.layouts import SPLITS_FILE, keep_split
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.stored.decoding import read_decoding
-from unitscope.concepts.formats.whole.images import (
-    MISSING,
-    LabelledPictures,
-    find_file,
-    is_picture,
-)
+from unitscope.concepts.formats.whole.images import MISSING, LabelledPictures, find_file
 from unitscope.concepts.formats.whole.label_lists import WORDS, Pictures, read_list, split_labels
 from unitscope.concepts.formats.whole.label_names import read_label_names
 from unitscope.concepts.left_out import takes_bare

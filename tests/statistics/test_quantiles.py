@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import reference
 from unitscope.errors import RunError
 from unitscope.statistics.grids import make_grid
+from unitscope.statistics.kernels.bilinear import count_pixels
 from unitscope.statistics.quantiles import TailPlan, empty_tail, tail_rank, update_tail
 from unitscope.statistics.threads import open_threads
 
@@ -122,6 +123,49 @@ def test_bounds_are_exact_ranks_of_what_was_seen_and_change_nothing(population, 
         values = maps[:6, unit].numpy() if population == "cells" else dense[:6, unit]
         assert bound[unit] == np.sort(values.reshape(-1))[-plan.rank]
     assert (bound <= whole[0]).all()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "offset"])
+@pytest.mark.parametrize("upsampling", ["half-pixel", "zero-border"])
+def test_bounds_of_many_pixels_lie_a_little_below_their_rank(kind, upsampling):
+    maps = make_maps("normal", 30, 4, 7, 3) + 900 if kind == "offset" else make_maps(kind, 30, 4, 7, 3)
+    grid = make_grid((7, 7), (56, 56), upsampling)
+    plan = TailPlan(4, 60, (7, 7), grid, "pixels", 0.02)
+    assert plan.rank > 3000  # fewer are ranked exactly
+    with open_threads(2) as threads:
+        tail = empty_tail(plan)
+        for start in (0, 15):
+            tail = update_tail(tail, maps[start : start + 15], start, threads)
+        bound = tail.certify(threads)
+    for unit in range(4):
+        values = np.sort(grid.upsample(grid.surround(maps))[:, unit].numpy().reshape(-1))
+        assert bound[unit] <= values[-plan.rank]
+        assert bound[unit] >= values[-int(1.3 * plan.rank)]
+
+
+@given(
+    side=st.integers(1, 7),
+    pixels=st.integers(7, 40),
+    upsampling=st.sampled_from(["half-pixel", "zero-border", "receptive-field"]),
+    kind=st.sampled_from(KINDS),
+    level=st.floats(-3, 3, width=32),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=80, deadline=None)
+def test_pixels_are_counted_never_too_many_and_hardly_too_few(side, pixels, upsampling, kind, level, seed):
+    maps = make_maps(kind, 6, 1, side, seed)
+    field = {"centers": (1.0, 1.0), "steps": (2.0, 2.0), "input_size": (2 * pixels, 2 * pixels)}
+    grid = make_grid((side, side), (pixels, pixels), upsampling, **field)
+    plan = TailPlan(1, 6, (side, side), grid, "pixels", 0.02)
+    level = np.float32(level if kind != "huge" else level * 1e30)
+    with open_threads(1) as threads:
+        (cells,) = update_tail(empty_tail(plan, images=0), maps, 0, threads).chunks  # all of them
+    axes = [(axis.low, axis.high, axis.weight, axis.starts) for axis in (grid.rows, grid.columns)]
+    found = count_pixels(cells.size, cells.cells, cells.values, level, *axes)
+    above = int((grid.upsample(grid.surround(maps)).numpy() > level).sum())
+    # At most a pixel is lost where a column crosses the level between two rows of cells.
+    crossings = 6 * pixels * grid.rows.cells
+    assert above - crossings <= found <= above
 
 
 def test_a_threshold_needs_all_images():

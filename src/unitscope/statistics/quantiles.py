@@ -168,12 +168,23 @@ class Tail:
         return Tail(plan, bound, (kept,), (stack_cells(raw),) if raw else (), self.seen)
 
     def certify(self, threads: Threads) -> Thresholds:
-        """The highest bounds that the images seen so far certify: exact ranks of their values."""
+        """The bounds that the images seen so far certify: ranks of their values, or a little less."""
         plan = self.plan
         if plan.population == "given" or self.seen * plan.count_each < plan.rank:
             return self.bound
         blocks = [(start, min(start + _BLOCK, plan.units)) for start in range(0, plan.units, _BLOCK)]
-        return np.concatenate(list(threads.pool.map(lambda block: self.part(*block).rank_values(), blocks)))
+
+        def certify_block(block: tuple[int, int]) -> Thresholds:
+            part = self.part(*block)
+            if not plan.parted:
+                return part.rank_values()
+            counts, _, size, cells, values = part._stored.arrays
+            found: Thresholds = surfaces.certify_units(
+                counts, size, cells, values, part.bound, plan.rank, *self._axes
+            )
+            return found
+
+        return np.concatenate(list(threads.pool.map(certify_block, blocks)))
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.

@@ -24,7 +24,7 @@ from unitscope.statistics.threads import Threads
 _GROWTH = 2
 """Bounds are raised to exact ranks whenever so many times the images have been seen."""
 
-_SHARE = 32
+_SHARE = 128
 """A block of units may take a part in this many of the memory."""
 
 _MOST = 64

@@ -4,20 +4,20 @@ import numpy as np
 
 from unitscope.statistics.kernels.compiled import between, compiled, inlined
 
-_ROUNDING = np.float32(2.0**-18)
+ROUNDING = np.float32(2.0**-18)
 _HALF = np.float32(0.5)
 
 
 @inlined
 def lower(value):
     """Just below a value, by more than interpolation can round up."""
-    return value - abs(value) * _ROUNDING
+    return value - abs(value) * ROUNDING
 
 
 @inlined
 def upper(value):
     """Just above a value, by more than interpolation can round down."""
-    return value + abs(value) * _ROUNDING
+    return value + abs(value) * ROUNDING
 
 
 @inlined
@@ -110,7 +110,7 @@ def find_plateaus(flat, at, across, along, opposite, closed, halved, least):
     a0, b0, c0, d0 = np.uint64(at), np.uint64(across), np.uint64(along), np.uint64(opposite)
     for i in between(0, len(least)):
         a, b, c, d = flat[a0 + i], flat[b0 + i], flat[c0 + i], flat[d0 + i]
-        spare = (abs(a) + abs(b) + abs(c) + abs(d)) * _ROUNDING + closed[i]
+        spare = (abs(a) + abs(b) + abs(c) + abs(d)) * ROUNDING + closed[i]
         if halved:
             b, c, d = _HALF * a + _HALF * b, _HALF * a + _HALF * c, _HALF * c + _HALF * d
             d = _HALF * b + _HALF * d

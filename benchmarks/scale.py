@@ -2,11 +2,11 @@
 
     python benchmarks/scale.py 4000x512 16000x2048:pixels [--memory 2] [--shifts 0] [--smooth] [--json]
 
-Every size, IMAGESxUNITS with the population of the quantile behind it (cells by default), runs in a process of its
-own. Maps of 7x7 cells are made from an image's number: every cell its own value, which keeps the most, or with
---smooth a few bumps, as of a trained network. Labels are 1,197 concepts in three planes of 112x112. Printed are the
-seconds of each part; the peak of anonymous memory (`RssAnon`) beyond what stood when the libraries and the
-network were there; what was read from files besides and can be dropped (`RssFile`); and the most bytes on disk.
+Every size, IMAGESxUNITS with the population of the quantile behind it (cells by default), runs in a process
+of its own. Maps of 7x7 cells are made from an image's number: every cell its own value, which keeps the most,
+or with --smooth a few bumps, as of a trained network. Labels are 1,197 concepts in three planes of 112x112.
+Printed are the seconds of each part; the peak of anonymous memory (`RssAnon`) beyond that of libraries
+and network were there; what was mapped from files besides and can be dropped (`RssFile`); most bytes on disk.
 """
 
 import argparse
@@ -146,7 +146,8 @@ def measure(
     wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     grown = {name: peaks[name] - before[name] for name in ("RssAnon", "RssFile")}
     return {
-        "images": images, "units": units, "population": kind, **{name: round(t, 2) for name, t in run.times.items()},
+        "images": images, "units": units, "population": kind,
+        **{name: round(seconds, 2) for name, seconds in run.times.items()},
         "wall": round(wall, 2), "cpu": round(cpu, 2), "libraries": before["RssAnon"],
         "anonymous": grown["RssAnon"], "mapped": grown["RssFile"], "disk": peaks.get("disk", 0),
     }  # fmt: skip

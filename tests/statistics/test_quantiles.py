@@ -159,7 +159,7 @@ def test_pixels_are_counted_never_too_many_and_hardly_too_few(side, pixels, upsa
     plan = TailPlan(1, 6, (side, side), grid, "pixels", 0.02)
     level = np.float32(level if kind != "huge" else level * 1e30)
     with open_threads(1) as threads:
-        (cells,) = update_tail(empty_tail(plan, images=0), maps, 0, threads).chunks  # all of them
+        (cells,) = update_tail(empty_tail(plan, np.full(1, -np.inf, np.float32)), maps, 0, threads).chunks
     axes = [(axis.low, axis.high, axis.weight, axis.starts) for axis in (grid.rows, grid.columns)]
     found = count_pixels(cells.size, cells.cells, cells.values, level, *axes)
     above = int((grid.upsample(grid.surround(maps)).numpy() > level).sum())

@@ -116,6 +116,9 @@ def spoil(path, change):
     """The file written anew with other metadata, or other bytes."""
     if isinstance(change, bytes):
         path.write_bytes(change)
+    elif change == "a bit":
+        content = path.read_bytes()
+        path.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
     elif isinstance(change, int):
         path.write_bytes(path.read_bytes()[:change])
     else:
@@ -130,6 +133,7 @@ def spoil(path, change):
         (b"", "delete it and go on with --resume"),
         (b"{" * 99, "it ends too early; delete it"),
         (-1, "it ends too early; delete it"),
+        ("a bit", "are not what was written; delete it"),
         ({"digest": "other"}, "belongs to another run; delete it"),
         (
             {"machine": "another, 1 thread"},

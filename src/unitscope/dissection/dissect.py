@@ -19,7 +19,7 @@ from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import find_shard_size, open_workspace
+from unitscope.dissection.storage import Workspace, find_shard_size, open_workspace
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
@@ -207,17 +207,10 @@ def dissect_with(
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
-        workspace = None
-        if options.out is not None:
-            asked = (options.resume, options.mix_machines)
-            workspace = stack.enter_context(open_workspace(Path(options.out), recipe, *asked))
-        folder = workspace.shards if workspace else Path(stack.enter_context(TemporaryDirectory()))
+        workspace, store = _open_store(stack, plan, recipe, options)
         framed = source
         if options.cache is not None:
             framed = pack_source(source, plan.frame, Path(options.cache), limit=options.cache_limit)
-        hint = "free some space and go on with --resume" if workspace else "free some space, or name a folder"
-        origin = Origin(recipe.digest, recipe.machine)
-        store = Store(folder, plan, origin, hint, options.machine.memory, options.mix_machines)
         scan = _scan(network, framed, plan, options.machine, store)
         if store.machines != (recipe.machine,):
             recipe = replace(recipe, machines=store.machines)
@@ -331,6 +324,22 @@ def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Fie
     return make_grid(
         map_size, frame.mask_size, rules.upsampling, centers=field.center, steps=field.step, input_size=size
     )
+
+
+def _open_store(
+    stack: ExitStack, plan: ScanPlan, recipe: Recipe, options: Options
+) -> tuple[Workspace | None, Store]:
+    """Where shards are kept: in the run's own folder, or in one that goes with the stack."""
+    origin, workspace = Origin(recipe.digest, recipe.machine), None
+    if options.out is None:
+        folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
+        hint = "free some space, or name another folder with out"
+    else:
+        workspace = stack.enter_context(
+            open_workspace(Path(options.out), recipe, options.resume, options.mix_machines)
+        )
+        folder, hint = workspace.shards, "free some space and go on with --resume"
+    return workspace, Store(folder, plan, origin, hint, options.machine.memory, options.mix_machines)
 
 
 def _scan(network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, store: Store) -> Scan:

@@ -99,8 +99,6 @@ def open_workspace(folder: Path, recipe: Recipe, resume: bool, mixed: bool = Fal
         check_folder(folder, resume)  # again: the other process may have begun or finished meanwhile
         if not create_whole(workspace.recipe, text + "\n"):
             _compare_recipes(workspace, json.loads(text), mixed)
-        for left in workspace.shards.glob("*.part"):
-            left.unlink(missing_ok=True)
         yield workspace
 
 

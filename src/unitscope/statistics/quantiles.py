@@ -25,8 +25,8 @@ from unitscope.statistics.threads import Threads
 
 Population = Literal["cells", "pixels", "given"]
 
-_BLOCK = 8
-"""Units are ranked in blocks of this many, to bound what their cells take."""
+_RANKED, _PRUNED = 8, 64
+"""Units are ranked and pruned in blocks of so many, to bound what is held besides their cells."""
 
 
 def tail_rank(quantile: float, count: int) -> int:
@@ -86,6 +86,10 @@ class TailPlan:
             return 0
         return math.ceil(self.rank / self.grid.pixels_per_part) if self.parted else self.rank
 
+    def reaches(self, images: int) -> bool:
+        """Whether so many images certify a bound: where one is sought, and they have values enough."""
+        return self.population != "given" and images * self.count_each >= self.rank
+
     @property
     def parted(self) -> bool:
         """Whether pixels are counted by the parts of cells that hold them."""
@@ -142,37 +146,50 @@ class Tail:
         bound, seen = np.maximum(self.bound, other.bound), self.seen + other.seen
         return Tail(self.plan, bound, self.chunks + other.chunks, self.raw + other.raw, seen)
 
-    def part(self, start: int, stop: int) -> "Tail":
-        """The tail of the units from `start` to before `stop`, in memory."""
+    def part(self, start: int, stop: int, prune: bool = False) -> "Tail":
+        """The tail of the units from `start` to before `stop`, in memory, in one chunk.
+
+        It is pruned where there were several, or where that is asked for.
+        """
         plan, bound = replace(self.plan, units=stop - start), self.bound[start:stop]
-        size, raw_size = plan.stored_grid.map_size, plan.raw_size
-        chunks = _gather(self.chunks, (start, stop), bound, plan.reach, size)
-        raw = _gather(self.raw, (start, stop), bound, 0, raw_size)
+
+        def gather(chunks: tuple[Chunk, ...], reach: int, size: tuple[int, int]) -> tuple[Cells, ...]:
+            parts = [chunk.part(start, stop) for chunk in chunks]
+            if prune or len(parts) > 1:  # before they are joined, which then takes less
+                parts = [join_cells([part.prune(bound, reach, size) for part in parts])]
+            return tuple(parts)
+
+        chunks = gather(self.chunks, plan.reach, plan.stored_grid.map_size)
+        raw = gather(self.raw, 0, plan.raw_size) if self.raw else ()
         return Tail(plan, bound, chunks, raw, self.seen)
 
     def prune(self, threads: Threads) -> "Tail":
         """The same tail in memory, in one chunk, without cells that can no longer matter."""
-        plan, bound = self.plan, self.bound
-        size = plan.stored_grid.map_size
-
-        def prune_block(block: tuple[int, int]) -> tuple[Cells, Cells | None]:
-            above, part = bound[slice(*block)], self.part(*block)
-            raw = [chunk.part(0, part.plan.units).prune(above, 0, plan.raw_size) for chunk in part.raw]
-            kept = [chunk.part(0, part.plan.units).prune(above, plan.reach, size) for chunk in part.chunks]
-            return join_cells(kept), join_cells(raw) if raw else None
-
         if not self.chunks:
             return self
-        blocks = threads.map_blocks(prune_block, plan.units)
-        kept, raw = stack_cells([kept for kept, _ in blocks]), [part for _, part in blocks if part]
-        return Tail(plan, bound, (kept,), (stack_cells(raw),) if raw else (), self.seen)
+        if np.isneginf(self.bound).all():  # nothing can be dropped: a copy less
+            packed = [
+                (join_cells([chunk.part(0, self.plan.units) for chunk in chunks]),) if chunks else ()
+                for chunks in (self.chunks, self.raw)
+            ]
+            return Tail(self.plan, self.bound, packed[0], packed[1], self.seen)
+        blocks = list(
+            threads.pool.map(lambda block: self.part(block[0], block[1], True), self._blocks(_PRUNED))
+        )
+        chunk = stack_cells([cells.part(0, part.plan.units) for part in blocks for cells in part.chunks])
+        raw = [cells.part(0, part.plan.units) for part in blocks for cells in part.raw]
+        return Tail(self.plan, self.bound, (chunk,), (stack_cells(raw),) if raw else (), self.seen)
+
+    def _blocks(self, many: int) -> list[tuple[int, int]]:
+        """Consecutive blocks of so many units that cover all of them."""
+        units = self.plan.units
+        return [(start, min(start + many, units)) for start in range(0, units, many)]
 
     def certify(self, threads: Threads) -> Thresholds:
         """The bounds that the images seen so far certify: ranks of their values, or a little less."""
         plan = self.plan
-        if plan.population == "given" or self.seen * plan.count_each < plan.rank:
+        if not plan.reaches(self.seen):
             return self.bound
-        blocks = [(start, min(start + _BLOCK, plan.units)) for start in range(0, plan.units, _BLOCK)]
 
         def certify_block(block: tuple[int, int]) -> Thresholds:
             part = self.part(*block)
@@ -184,7 +201,7 @@ class Tail:
             )
             return found
 
-        return np.concatenate(list(threads.pool.map(certify_block, blocks)))
+        return np.concatenate(list(threads.pool.map(certify_block, self._blocks(_RANKED))))
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.
@@ -236,23 +253,14 @@ class Tail:
         return rows, columns
 
 
-def _gather(
-    chunks: tuple[Chunk, ...], units: tuple[int, int], bound: Thresholds, reach: int, size: tuple[int, int]
-) -> tuple[Cells, ...]:
-    """The cells of some units in one chunk: pruned before several are joined, which then takes less."""
-    parts = [chunk.part(*units) for chunk in chunks]
-    if len(parts) > 1:
-        parts = [join_cells([part.prune(bound, reach, size) for part in parts])]
-    return tuple(parts)
-
-
 def empty_tail(plan: TailPlan, bound: Thresholds | None = None, images: int | None = None) -> Tail:
     """A tail that has seen nothing, and will see so many images, all of the scan by default.
 
-    `bound` is what other parts of the data have certified already.
+    `bound` is what other parts of the data have certified already; a part alone would hardly raise it.
     """
-    start = np.full(plan.units, -np.inf, np.float32) if bound is None else bound.astype(np.float32)
-    tail, coming = Tail(plan, start), plan.images if images is None else images
+    if bound is not None:
+        return Tail(plan, bound.astype(np.float32))
+    tail, coming = Tail(plan, np.full(plan.units, -np.inf, np.float32)), images or plan.images
     (y0, y1), (x0, x1) = plan.grid.inner
     parts = (y1 - y0) * (x1 - x0) * (4 if plan.grid.quartered else 1)
     if plan.keep == 0 or 4 * plan.keep > coming * (parts if plan.parted else plan.count_each):
@@ -271,7 +279,7 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
     if plan.grid.sampled:
         stored = plan.grid.upsample(stored)
     kept: Float32[np.ndarray, "image unit y x"] = stored.contiguous().numpy()
-    raw: Float32[np.ndarray, "image unit y x"] = maps.contiguous().numpy()
+    raw: Float32[np.ndarray, "image unit y x"] = kept if stored is maps else maps.contiguous().numpy()
     rows = kept if plan.population == "pixels" else raw
     flat = rows.reshape(rows.shape[0], rows.shape[1], -1)
     bound, largest = tail.bound, tail.largest

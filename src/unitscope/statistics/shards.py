@@ -7,6 +7,7 @@ without the others.
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from unitscope.errors import RunError, writing
 from unitscope.statistics.annotations import FIELDS, Annotations
 from unitscope.statistics.cells import Cells
 from unitscope.statistics.exemplars import TopImages
+from unitscope.statistics.quantiles import TailPlan
 from unitscope.statistics.scan import Scan
 
 FORMAT = 2
@@ -47,22 +49,23 @@ def write_shard(folder: Path, number: int, shard: Scan, origin: Origin, hint: st
         arrays[f"{place}/bound"] = tail.bound
         for name, chunks in (("cells", tail.chunks), ("raw", tail.raw)):
             for chunk in chunks:
-                arrays |= _name_arrays(f"{place}/{name}", chunk.part(0, tail.plan.units))
+                arrays |= _name_arrays(f"{place}/{name}", chunk.part(0, tail.plan.units), tail.plan)
         arrays[f"{place}/top/images"] = shard.tops[layer].images
         arrays[f"{place}/top/peaks"] = shard.tops[layer].peaks
     first = shard.annotations.first
     keys = json.dumps([shard.keys[first + place] for place in range(len(shard.annotations))])
     arrays["keys"] = np.frombuffer(keys.encode(), np.uint8)
+    arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     about = {"format": FORMAT, "number": number, "first": first, "images": len(shard.annotations)}
-    spelled = json.dumps({**about, "digest": origin.digest, "machine": origin.machine})
+    sums = {name: zlib.crc32(array.data) for name, array in arrays.items()}
+    spelled = json.dumps({**about, "digest": origin.digest, "machine": origin.machine, "sums": sums})
     path = shard_path(folder, number)
     # Another process may write the same shard: each under a name of its own.
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     with writing(path, hint):
         try:
             # One entry, for several would stand in the file in any order.
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished,
-                      {"unitscope": spelled})  # fmt: skip
+            save_file(arrays, unfinished, {"unitscope": spelled})
             os.replace(unfinished, path)
         except SafetensorError as error:
             raise OSError(str(error)) from error
@@ -70,20 +73,25 @@ def write_shard(folder: Path, number: int, shard: Scan, origin: Origin, hint: st
             unfinished.unlink(missing_ok=True)
 
 
-def _name_arrays(place: str, chunk: Cells) -> dict[str, np.ndarray]:
+def _name_arrays(place: str, chunk: Cells, plan: TailPlan) -> dict[str, np.ndarray]:
+    most = max(int(np.prod(plan.stored_grid.map_size)), int(np.prod(plan.raw_size)))
+    kind = np.uint16 if most <= 1 << 16 else np.uint32
     return {
         f"{place}/record_starts": chunk.record_starts,
         f"{place}/cell_starts": chunk.cell_starts,
         f"{place}/image": chunk.image,
         f"{place}/size": chunk.size,
-        f"{place}/cells": chunk.cells,
+        f"{place}/cells": chunk.cells.astype(kind),
         f"{place}/values": chunk.values,
     }
 
 
 @dataclass(frozen=True, eq=False)
 class ShardFile:
-    """A shard on disk. `places` has by the name of an array its kind, its shape and where it begins."""
+    """A shard on disk.
+
+    `places` has by the name of an array its kind, its shape and where it begins, `sums` its CRC-32.
+    """
 
     path: Path
     number: int
@@ -91,6 +99,13 @@ class ShardFile:
     images: int
     origin: Origin
     places: Mapping[str, tuple[str, tuple[int, ...], int]]
+    sums: Mapping[str, int]
+
+    def check(self) -> None:
+        """Reads all of it. Raises `RunError` where it is not what was written, as after a loss of power."""
+        for name in self.places:
+            if zlib.crc32(self.read(name).data) != self.sums.get(name):
+                raise _damaged(self.path, ValueError(f"its {name} are not what was written"))
 
     def read(self, name: str) -> np.ndarray:
         """One array. Raises `RunError` where it cannot be read."""
@@ -114,7 +129,7 @@ class ShardFile:
                     self._read(file, f"{name}/{part}", int(cells[0]), int(cells[-1]))
                     for part in ("cells", "values")
                 )
-            found = Cells(np.diff(records), image, size, place, values)
+            found = Cells(np.diff(records), image, size, place.astype(np.uint32), values)
             if not np.array_equal(found.cell_starts, cells - cells[0]):
                 raise ValueError("its index does not fit its cells")
         except _DAMAGES as error:
@@ -170,7 +185,7 @@ def open_shard(folder: Path, number: int) -> ShardFile | None:
         if about["number"] != number:
             raise ValueError(f"it is shard {about['number']}")
         origin = Origin(about["digest"], about["machine"])
-        return ShardFile(path, number, about["first"], about["images"], origin, places)
+        return ShardFile(path, number, about["first"], about["images"], origin, places, about["sums"])
     except FileNotFoundError:
         return None
     except _DAMAGES as error:

@@ -5,6 +5,7 @@ Nothing packed stays in memory: units are read in blocks, straight from the file
 
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -35,39 +36,50 @@ _MOST = 64
 class StoredCells:
     """Cells of a layer in the files of shards, all units of some images: a chunk of a tail.
 
-    Pruned by `bound`, `reach` and `size` as they are read, `block` units at a time; two blocks are kept.
+    `files` stand with whether they still hold what `bound` rules out: that is pruned, by `reach` and `size`,
+    as it is read, `block` units at a time; two blocks are kept.
     """
 
-    files: Sequence[ShardFile]
+    files: Sequence[tuple[ShardFile, bool]]
     name: str
     bound: Thresholds
     reach: int
     size: tuple[int, int]
     block: int
-    _blocks: dict[int, Cells] = field(default_factory=dict)
+    _blocks: dict[int, Future[Cells]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def part(self, start: int, stop: int) -> Cells:
         """The cells of some units. Raises `RunError` where they cannot be read."""
         parts = []
         for number in range(start // self.block, -(-stop // self.block)):
-            first = number * self.block
-            cells = self._read_block(number)
+            cells, first = self._find_block(number), number * self.block
             parts.append(cells.part(max(start - first, 0), min(stop - first, len(cells.counts))))
+        if stop == len(self.bound):  # the last units: no more will be read
+            with self._lock:
+                self._blocks.clear()
         return stack_cells(parts)
 
-    def _read_block(self, number: int) -> Cells:
+    def _find_block(self, number: int) -> Cells:
+        """A block of units, read by the first thread that wants it; the others wait for it."""
         with self._lock:
-            if number not in self._blocks:
-                start = number * self.block
-                bound = self.bound[start : start + self.block]
-                units = (start, start + len(bound))
-                read = (file.cells(self.name, *units) for file in self.files)
-                found = join_cells([cells.prune(bound, self.reach, self.size) for cells in read])
-                while len(self._blocks) > 1:
-                    del self._blocks[min(self._blocks)]
-                self._blocks[number] = found
-            return self._blocks[number]
+            known, found = number in self._blocks, self._blocks.setdefault(number, Future())
+            while len(self._blocks) > 2:
+                del self._blocks[min(self._blocks.keys() - {number})]
+        if not known:
+            try:
+                found.set_result(self._read_block(number * self.block))
+            except BaseException as error:
+                found.set_exception(error)
+        return found.result()
+
+    def _read_block(self, start: int) -> Cells:
+        bound = self.bound[start : start + self.block]
+        units = (start, start + len(bound))
+        read = ((file.cells(self.name, *units), more) for file, more in self.files)
+        return join_cells(
+            [cells.prune(bound, self.reach, self.size) if more else cells for cells, more in read]
+        )
 
 
 @dataclass(eq=False)
@@ -110,9 +122,10 @@ class Store:
         write_shard(self.folder, number, shard, self.origin, kept + self.hint)
 
     def find(self, threads: Threads) -> None:
-        """Takes up all shards that lie in the folder. Raises as `add`."""
+        """Takes up all shards that lie in the folder, once they are found whole. Raises as `add`."""
         for number in self.missing:
-            self._take(number)
+            if self._take(number):
+                self.files[number].check()
         self._certify(threads)
 
     def add(self, number: int, threads: Threads) -> None:
@@ -144,9 +157,10 @@ class Store:
         return True
 
     def _certify(self, threads: Threads) -> None:
-        """Raises the bounds to exact ranks, where enough has been seen since the last time."""
+        """Raises the bounds to ranks of all that was seen, where that is enough since the last time."""
         # The first shard has been through this already, where it was computed.
-        if self.missing and self.seen >= _GROWTH * (self._certified or self.plan.shard_size):
+        enough = self.seen >= _GROWTH * (self._certified or self.plan.shard_size)
+        if self.missing and enough and all(tail.reaches(self.seen) for tail in self.plan.tails.values()):
             self._certified = self.seen
             for layer in self.plan.tails:
                 self.bounds[layer] = self.tail(layer).certify(threads)
@@ -155,11 +169,13 @@ class Store:
         """The tail of a layer over the shards that are there."""
         plan, place = self.plan.tails[layer], list(self.plan.tails).index(layer)
         files, bound = [self.files[number] for number in sorted(self.files)], self.bounds[layer]
+        looser = [not np.array_equal(file.read(f"{place}/bound"), bound) for file in files]
 
         def store(name: str, reach: int, size: tuple[int, int]) -> StoredCells:
             shapes = [file.places[f"{place}/{name}/cells"][1][0] for file in files]
             block = int(self.memory // _SHARE // max(1, 8 * sum(shapes) // plan.units))
-            return StoredCells(files, f"{place}/{name}", bound, reach, size, min(max(block, 1), _MOST))
+            told = list(zip(files, looser, strict=True))
+            return StoredCells(told, f"{place}/{name}", bound, reach, size, min(max(block, 1), _MOST))
 
         raw = (store("raw", 0, plan.raw_size),) if plan.apart else ()
         chunks = (store("cells", plan.reach, plan.stored_grid.map_size),)

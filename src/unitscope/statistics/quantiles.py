@@ -25,8 +25,8 @@ from unitscope.statistics.threads import Threads
 
 Population = Literal["cells", "pixels", "given"]
 
-_RANKED, _PRUNED = 8, 64
-"""Units are ranked and pruned in blocks of so many, to bound what is held besides their cells."""
+_RANKED, _PRUNED = 8192, 64
+"""Maps that are ranked, and units that are pruned, at a time, to bound what is held besides their cells."""
 
 
 def tail_rank(quantile: float, count: int) -> int:
@@ -201,7 +201,9 @@ class Tail:
             )
             return found
 
-        return np.concatenate(list(threads.pool.map(certify_block, self._blocks(_RANKED))))
+        return np.concatenate(
+            list(threads.pool.map(certify_block, self._blocks(max(1, min(16, _RANKED // self.seen)))))
+        )
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.

@@ -38,3 +38,31 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     with whole_file(path) as unfinished:
         unfinished.write_bytes(data)
     return path
+
+
+def create_whole(path: Path, content: str) -> bool:
+    """Writes a file as UTF-8 where there is none; whether it did. Of several processes one does.
+
+    The folder must be there. Raises `RunError` where it cannot be written.
+
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "recipe.json"
+    >>> create_whole(place, "mine"), create_whole(place, "yours"), place.read_text()
+    (True, False, 'mine')
+    """
+    with writing(path):
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            unfinished.write_bytes(content.encode("utf-8"))
+            try:
+                os.link(unfinished, path)
+            except FileExistsError:
+                raise
+            except OSError:  # no links on this file system
+                with open(path, "xb") as file:
+                    file.write(content.encode("utf-8"))
+        except FileExistsError:
+            return False
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return True

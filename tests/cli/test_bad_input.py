@@ -267,10 +267,23 @@ def test_a_disk_that_fills_while_the_report_is_written_leaves_the_run(capsys, mo
     assert main(["show", "run"]) == 0
 
 
-def test_a_disk_that_fills_while_tails_are_spilled_is_told(capsys, monkeypatch):
-    monkeypatch.setattr("unitscope.statistics.quantiles.np.save", full)
-    status = dissect("small", "1", DRAWN, "run", "--memory", "1e-9")
-    assert_refused(status, capsys, "packed activations", "No space left", "--resume")
+def test_a_disk_that_fills_while_labels_are_put_together_is_told(capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("unitscope.statistics.store.map_annotations", full)
+        assert_refused(dissect("small", "1", DRAWN, "run"), capsys, "labels", "No space left", "--resume")
+    assert dissect("small", "1", DRAWN, "run", "--resume", "--memory", "1e-9") == 0
+
+
+def test_another_number_of_threads_is_refused_unless_it_is_allowed(capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("unitscope.dissection.run_files.save_file", full)
+        assert dissect("small", "1", DRAWN, "run", "--threads", "1") == 1
+    capsys.readouterr()
+    resume = ("small", "1", DRAWN, "run", "--resume", "--threads", "2")
+    assert_refused(dissect(*resume), capsys, "begun with threads 1, now 2", "--mix-machines")
+    assert dissect(*resume, "--mix-machines") == 0
+    (machine,) = json.loads(Path("run/run.json").read_text())["recipe"]["machines"]
+    assert machine.endswith(", 1 thread")
 
 
 def test_an_output_that_is_full_or_closed_is_no_traceback(original, place):

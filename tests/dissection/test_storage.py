@@ -8,9 +8,13 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from safetensors.numpy import save_file
 
 import made
 from commands import write_folder
@@ -19,6 +23,8 @@ from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.storage import load, read_thresholds, save
 from unitscope.dissection.units import COLUMNS
 from unitscope.errors import RunError
+from unitscope.statistics.scan import Machine
+from unitscope.statistics.store import Store
 
 NETWORK = """
 import torch
@@ -160,6 +166,120 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "save_file", write)
     run = dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2, resume=True)
     assert run["maps"].images == 10
+
+
+def begin(folder, monkeypatch, **options):
+    """An unfinished run with two of its five shards; what makes it again, and goes on."""
+    source = made.make_source(10, seed=3)
+    network = made.wire(source, np.random.default_rng(0).normal(size=(10, 2, 4, 4)).astype(np.float32))
+    asked = {"out": folder, "shard_size": 2, "batch_size": 2, "confidences": Confidences(0), **options}
+    again = partial(dissect, network, source, ["maps"], **asked)
+    write, written = Store.write, []
+
+    def write_two(*shard):
+        if len(written) == 2:
+            raise RuntimeError("stopped")
+        written.append(write(*shard))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", write_two)
+        with pytest.raises(RuntimeError, match="stopped"):
+            again()
+    return again
+
+
+def test_a_second_process_in_the_folder_of_a_run_is_refused_and_harms_nothing(tmp_path, monkeypatch):
+    again = begin(tmp_path / "a", monkeypatch)
+    program = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    lock = str(tmp_path / "a" / "shards" / "lock")
+    with subprocess.Popen([sys.executable, "-c", program, lock], stdin=-1, stdout=-1) as other:
+        assert other.stdout.readline() == b"held\n"
+        before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*.*")}
+        with pytest.raises(RunError, match=r"another process is at work in .*a; wait until it has ended"):
+            again(resume=True)
+        assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*.*")} == before
+        other.kill()
+    assert again(resume=True)["maps"].images == 10
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"run.json", "units.csv", "maps.safetensors"}
+
+
+def test_a_run_that_another_finished_meanwhile_is_refused(tmp_path, monkeypatch):
+    again = begin(tmp_path / "a", monkeypatch)
+    enter = FileLock.__enter__
+
+    def finish_first(lock):
+        with monkeypatch.context() as patch:
+            patch.setattr(FileLock, "__enter__", enter)
+            again(resume=True)
+        Path(lock.lock_file).parent.mkdir(exist_ok=True)
+        return enter(lock)
+
+    monkeypatch.setattr(FileLock, "__enter__", finish_first)
+    with pytest.raises(RunError, match="holds a finished run"):
+        again(resume=True)
+
+
+@pytest.mark.parametrize("kept", ["shards/train-0001.tar", "shards/recipe.txt"])
+def test_a_folder_named_shards_that_is_somebodys_is_left_alone(kept, tmp_path):
+    (path := tmp_path / "a" / kept).parent.mkdir(parents=True)
+    path.write_text("precious")
+    source = made.make_source(2)
+    with pytest.raises(RunError, match="is not empty and holds no run"):
+        dissect(made.wire(source, np.zeros((2, 1, 2, 2))), source, ["maps"], out=tmp_path / "a")
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(("name", "other"), [("threads", 9), ("processor", "a 6502"), ("device", "cuda:1")])
+def test_another_machine_goes_on_only_where_that_is_allowed(name, other, tmp_path, monkeypatch):
+    again = begin(tmp_path / "a", monkeypatch)
+    recipe = tmp_path / "a" / "shards" / "recipe.json"
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {name: other}))
+    told = rf"was begun with {name} {str(other).partition(':')[0]}, now .*; .* or give --mix-machines"
+    with pytest.raises(RunError, match=told):
+        again(resume=True)
+    run = again(resume=True, mix_machines=True)
+    assert run.recipe.machines is None  # its shards are all of one
+
+
+def test_a_run_says_which_machines_took_part(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("unitscope.dissection.dissect.record_processor", lambda device: "a 6502")
+        again = begin(tmp_path / "a", monkeypatch)
+    with pytest.raises(RunError, match="was begun with processor a 6502, now "):
+        again(resume=True)
+    run = again(resume=True, mix_machines=True)
+    assert len(run.recipe.machines) == 2
+    assert any(machine.startswith("a 6502, ") for machine in run.recipe.machines)
+    assert load(tmp_path / "a").recipe == run.recipe
+
+
+def test_a_run_goes_on_with_its_shards_whatever_the_memory(tmp_path, monkeypatch):
+    again = begin(tmp_path / "a", monkeypatch, shard_size=4)
+    again(resume=True, machine=Machine(memory=1), shard_size=128)
+    begin(tmp_path / "b", monkeypatch, machine=Machine(memory=1), shard_size=4)(
+        resume=True, machine=Machine(), shard_size=4
+    )
+    shards = [load(tmp_path / name).recipe.shard_size for name in "ab"]
+    assert shards == [4, 2]
+    units = [(tmp_path / name / "units.csv").read_bytes() for name in "ab"]
+    assert units[0] == units[1]
+
+
+def test_an_unfinished_run_of_an_earlier_version_is_refused_in_a_line(tmp_path, monkeypatch):
+    again = begin(tmp_path / "a", monkeypatch)
+    shards = tmp_path / "a" / "shards"
+    about = json.loads((shards / "recipe.json").read_text())
+    del about["threads"], about["processor"]
+    (shards / "recipe.json").write_text(json.dumps(about))
+    save_file({"keys": np.zeros(3, np.uint8)}, shards / "000000.safetensors", {"first": "0", "keys": "[]"})
+    with pytest.raises(RunError, match=r"by another version of unitscope.*; delete .*shards and begin again"):
+        again(resume=True)
 
 
 def refuse_constant(text):

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from unitscope.networks import memory
-from unitscope.networks.memory import hold_memory
+from unitscope.networks.memory import hold_memory, release_memory
 from unitscope.networks.trace import evaluation
 
 PAGES = (40 << 20) // resource.getpagesize()
@@ -67,10 +68,23 @@ def passes_hold_memory():
     assert gives_back()
 
 
+def what_is_held_is_given_back_on_request():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    with hold_memory():
+        blocks = [torch.ones(40 << 20, dtype=torch.uint8) for _ in range(4)]
+        del blocks
+        before = resident()
+        release_memory()
+        assert resident() < before - 3 * PAGES
+
+
 CHECKS = (
     freed_memory_is_kept_inside_the_block_and_given_back_after_it,
     the_last_of_several_blocks_ends_it_also_after_an_error,
     passes_hold_memory,
+    what_is_held_is_given_back_on_request,
 )
 
 

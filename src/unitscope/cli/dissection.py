@@ -83,6 +83,7 @@ def dissect(
     concepts: Source,
     out: Annotated[Path, arg(metavar="RUN")],
     resume: Flag = False,
+    mix_machines: Flag = False,
     trust_layout: Flag = False,
     report: bool = True,
     opening: Opening = Opening(),
@@ -98,6 +99,7 @@ def dissect(
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.
+        mix_machines: go on also with another number of threads, processor or device than before.
         trust_layout: take a layer whose map answers at other places than those where the input changes.
         report: write the report as well.
     """
@@ -129,6 +131,7 @@ def dissect(
         cache_limit=pictures.cache_limit * 1e9,
         out=out,
         resume=resume,
+        mix_machines=mix_machines,
         trust_layout=trust_layout,
     )
     print(show_dissection(run, limit=10))

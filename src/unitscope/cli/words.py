@@ -93,7 +93,7 @@ class Running:
         device: cpu, cuda, cuda:1, ...
         mixed_precision: run the network in the device's reduced precision.
         batch_size: images a batch; small ones are quicker on a CPU, large ones on a GPU.
-        memory: gigabytes of packed activations before they go to disk.
+        memory: gigabytes to hold at most, besides libraries, network and labels.
         threads: threads to use, all cores by default.
     """
 

@@ -17,12 +17,13 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers
-from unitscope.dissection.recipe import Recipe, record_network, record_source
+from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import Workspace, open_workspace
+from unitscope.dissection.storage import Workspace, find_shard_size, open_workspace
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
+from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
 from unitscope.networks.places import Place
 from unitscope.networks.probe import probe_layers
@@ -34,8 +35,13 @@ from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.overlap import draw_resampling
 from unitscope.statistics.quantiles import TailPlan
 from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
-from unitscope.statistics.shards import read_shard, write_shard
+from unitscope.statistics.shards import Origin
+from unitscope.statistics.store import Store
+from unitscope.statistics.threads import open_threads
 from unitscope.version import __version__
+
+_PACKED = 24
+"""Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Options:
     cache_limit: float = CACHE_LIMIT
     out: str | Path | None = None
     resume: bool = False
+    mix_machines: bool = False
     trust_layout: bool = False
 
     def __post_init__(self) -> None:
@@ -95,6 +102,7 @@ def dissect(
     cache_limit: float = CACHE_LIMIT,
     out: str | Path | None = None,
     resume: bool = False,
+    mix_machines: bool = False,
     trust_layout: bool = False,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
@@ -131,7 +139,9 @@ def dissect(
     - `batch_size`: images that the network is given at once.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
-    - `out`: a folder where the run is saved; after a kill, `resume=True` continues it.
+    - `out`: a folder where the run is saved; after a kill, `resume=True` continues it. With another number of
+      threads, processor or device activations may differ in their last digits: that is refused, unless
+      `mix_machines=True`.
     - `shard_size`: images between two points that it can continue from.
 
     Returns a `Dissection`: `run[layer][unit]` is a `Unit`, `run.to_frame()` a row a unit.
@@ -166,6 +176,7 @@ def dissect(
         cache_limit,
         out,
         resume,
+        mix_machines,
         trust_layout,
     )
     return dissect_with(network, source, layers, settle_convention(convention, quantile), options)
@@ -191,17 +202,18 @@ def dissect_with(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
     check_places(network.name, places, options.trust_layout)
-    ranks = min(options.ranks, len(source))
-    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=options.shard_size)
+    ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
+    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
-        workspace = None if options.out is None else open_workspace(Path(options.out), recipe, options.resume)
-        scratch = workspace.scratch if workspace else Path(stack.enter_context(TemporaryDirectory()))
+        workspace, store = _open_store(stack, plan, recipe, options)
         framed = source
         if options.cache is not None:
             framed = pack_source(source, plan.frame, Path(options.cache), limit=options.cache_limit)
-        scan = _scan(network, framed, plan, replace(options.machine, scratch=scratch), workspace)
+        scan = _scan(network, framed, plan, options.machine, store)
+        if store.machines != (recipe.machine,):
+            recipe = replace(recipe, machines=store.machines)
         scanned = time.perf_counter()
         draws, spent = None, options.confidences
         if len(source) > 1 and spent.shifts > 0:
@@ -244,6 +256,8 @@ def _make_recipe(
         ranks=plan.ranks,
         device=options.machine.device,
         mixed_precision=options.machine.mixed_precision,
+        threads=torch.get_num_threads(),
+        processor=record_processor(options.machine.device),
         version=__version__,
         torch=torch.__version__,
         random=plan.random or None,
@@ -312,16 +326,43 @@ def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Fie
     )
 
 
-def _scan(
-    network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, workspace: Workspace | None
-) -> Scan:
-    def done(number: int) -> Scan | None:
-        return read_shard(workspace.shards, number, plan) if workspace else None
+def _open_store(
+    stack: ExitStack, plan: ScanPlan, recipe: Recipe, options: Options
+) -> tuple[Workspace | None, Store]:
+    """Where shards are kept: in the run's own folder, or in one that goes with the stack."""
+    origin, workspace = Origin(recipe.digest, recipe.machine), None
+    if options.out is None:
+        folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
+        hint = "free some space, or name another folder with out"
+    else:
+        workspace = stack.enter_context(
+            open_workspace(Path(options.out), recipe, options.resume, options.mix_machines)
+        )
+        folder, hint = workspace.shards, "free some space and go on with --resume"
+    return workspace, Store(folder, plan, origin, hint, options.machine.memory, options.mix_machines)
 
-    scan: Scan | None = None
-    for number, shard, total, new in scan_shards(network, source, plan, machine, done):
-        if new and workspace is not None:
-            write_shard(workspace.shards, number, shard)
-        scan = total
-    assert scan is not None
-    return scan
+
+def _scan(network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, store: Store) -> Scan:
+    with open_threads(machine.threads) as threads:
+        store.find(threads)
+        for number, shard in scan_shards(network, source, plan, machine, store.missing, lambda: store.bounds):
+            store.write(number, shard)
+            store.add(number, threads)
+    release_memory()
+    return store.collect()
+
+
+def _fit_shards(plan: ScanPlan, options: Options) -> int:
+    """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
+
+    A run that goes on keeps those that it has.
+    """
+    begun = find_shard_size(Path(options.out)) if options.out is not None and options.resume else None
+    if begun is not None and begun <= options.shard_size:
+        return begun
+    cells = sum(
+        tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
+        for tail in plan.tails.values()
+    )
+    fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
+    return min(options.shard_size, max(fitting, options.batch_size))

@@ -1,10 +1,16 @@
 """What made a run: its recipe, as `run.json` records it."""
 
+import hashlib
 import json
+import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
+from pathlib import Path
 from typing import Any, TypeVar
+
+import torch
 
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.frames import Frame
@@ -14,6 +20,9 @@ from unitscope.networks.network import Network
 from unitscope.tables import plain
 
 T = TypeVar("T", "NetworkRecord", "SourceRecord", "Recipe")
+
+MACHINE = ("device", "threads", "processor", "machines")
+"""What a recipe has of the machine: numbers may differ in their last digits by it, and by nothing else."""
 
 _NONE_IS_RECORDED = ("prefix_tokens", "thresholds")
 
@@ -55,8 +64,9 @@ class Recipe:
     `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
     `replicates`; `ranks` is the number of top images a unit; `version` and `torch` are those of the
     libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True
-    where the network draws random numbers, which were those of each image's number. None is what was not
-    recorded. `more` keeps what another version recorded besides.
+    where the network draws random numbers, which were those of each image's number. `threads` are torch's,
+    and `processor` is the kind of what the network ran on; `machines` are all that took part, where there
+    were several kinds. None is what was not recorded. `more` keeps what another version recorded besides.
     """
 
     network: NetworkRecord
@@ -76,7 +86,21 @@ class Recipe:
     torch: str | None = None
     quality: Mapping[str, Any] | None = None
     random: bool | None = None
+    threads: int | None = None
+    processor: str | None = None
+    machines: tuple[str, ...] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def machine(self) -> str:
+        """What activations may differ by in their last digits, in words."""
+        return f"{self.processor}, {self.threads} {'thread' if self.threads == 1 else 'threads'}"
+
+    @property
+    def digest(self) -> str:
+        """A digest of all that decides what is counted, but the machine."""
+        record = {name: value for name, value in self.record().items() if name not in MACHINE}
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def parse(cls, record: Mapping[str, Any]) -> "Recipe":
@@ -90,6 +114,7 @@ class Recipe:
                 "network": _parse(NetworkRecord, record["network"]),
                 "source": _parse(SourceRecord, record["source"]),
                 "layers": tuple(record["layers"]),
+                "machines": record.get("machines") and tuple(record["machines"]),
                 "convention": Convention(**record["convention"]),
                 "frame": Frame(**{**frame, **sizes}),
                 "thresholds": given and {layer: tuple(map(float, row)) for layer, row in given.items()},
@@ -141,3 +166,17 @@ def record_source(source: ConceptSource) -> SourceRecord:
         one.reason: {"files": one.files, "examples": [*one.examples]} for one in find_left_out(source)
     }
     return SourceRecord(source_spec(source), source_digest(source), len(source), left_out or None)
+
+
+def record_processor(device: str) -> str:
+    """The kind of the processor, or of the device, that a network runs on."""
+    kind = torch.device(device)
+    if kind.type == "cuda":
+        return torch.cuda.get_device_name(kind)
+    if kind.type != "cpu":
+        return kind.type
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"

@@ -3,18 +3,22 @@
 import csv
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
-from unitscope.dissection.recipe import Recipe
+from unitscope.dissection.recipe import MACHINE, Recipe
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.run_files import FORMAT, read_json, spell_json, writing_run
 from unitscope.errors import RunError, UnitscopeError
-from unitscope.files import write_whole
+from unitscope.files import create_whole
 
 _DAMAGES = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, SafetensorError, TypeError,
@@ -34,11 +38,9 @@ class Workspace:
         return self.folder / "shards"
 
     @property
-    def scratch(self) -> Path:
-        """Where packed tails go that exceed the memory budget."""
-        path = self.folder / "shards" / "spilled"
-        path.mkdir(exist_ok=True)
-        return path
+    def recipe(self) -> Path:
+        """The file that says what the parts are made by."""
+        return self.shards / "recipe.json"
 
     def finish(self, run: Dissection) -> None:
         """Save the whole run and drop its parts."""
@@ -52,42 +54,74 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise RunError(f"{folder} is a file; name a folder with --out")
     if (folder / "run.json").exists():
         raise RunError(f"{folder} holds a finished run; name another folder with --out, or delete it")
-    if (Workspace(folder).shards / "recipe.json").exists():
+    if Workspace(folder).recipe.exists():
         if not resume:
             raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and not _is_free(folder):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 
-def open_workspace(folder: Path, recipe: Recipe, resume: bool) -> Workspace:
-    """The folder of a new or a resumed run.
+def find_shard_size(folder: Path) -> int | None:
+    """The size of the shards of the run that was begun in a folder, None where that cannot be told."""
+    try:
+        found = read_json(Workspace(folder).recipe).get("shard_size")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return found if isinstance(found, int) else None
 
-    Raises `RunError` where the folder holds something else, a finished run, or the beginnings of a
-    run with another recipe.
+
+def _is_free(folder: Path) -> bool:
+    """Whether there is nothing in a folder, or what a process leaves that is killed as it begins."""
+    begun = Workspace(folder).shards
+    names = {path.name for path in begun.iterdir()} if begun.is_dir() else set()
+    return {*folder.iterdir()} <= {begun} and all(name == "lock" or name.endswith(".part") for name in names)
+
+
+@contextmanager
+def open_workspace(folder: Path, recipe: Recipe, resume: bool, mixed: bool = False) -> Iterator[Workspace]:
+    """The folder of a new or a resumed run, for this process alone as long as the block lasts.
+
+    `mixed` allows parts that other machines made. Raises `RunError` where the folder holds something else, a
+    finished run, or the beginnings of a run with another recipe, or where another process is at work in it.
     """
     workspace = Workspace(folder)
-    plan_file = workspace.shards / "recipe.json"
-    text = spell_json(recipe.record())
     check_folder(folder, resume)
-    begun = plan_file.exists()
-    if begun:
-        new = json.loads(text)
-        try:
-            old = dict(read_json(plan_file))
-        except (OSError, TypeError, ValueError) as error:
-            hint = f"delete {plan_file.parent} and begin again"
-            raise RunError(f"cannot read {plan_file}: {error}; {hint}") from error
-        differing = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-        if differing:
-            raise RunError(
-                f"{folder} was begun with another {', '.join(differing)}; give the same, or another --out"
-            )
-    with writing_run(folder):
-        shutil.rmtree(workspace.shards / "spilled", ignore_errors=True)
-        workspace.shards.mkdir(parents=True, exist_ok=True)
-    if not begun:
-        write_whole(plan_file, text + "\n")
-    return workspace
+    text = spell_json(recipe.record())
+    with ExitStack() as stack:
+        with writing_run(folder):
+            workspace.shards.mkdir(parents=True, exist_ok=True)
+            try:
+                # It ends with the process that holds it, however that ends.
+                stack.enter_context(FileLock(workspace.shards / "lock", timeout=0))
+            except Timeout as error:
+                advice = "wait until it has ended, or name another --out"
+                raise RunError(f"another process is at work in {folder}; {advice}") from error
+        check_folder(folder, resume)  # again: the other process may have begun or finished meanwhile
+        if not create_whole(workspace.recipe, text + "\n"):
+            _compare_recipes(workspace, json.loads(text), mixed)
+        yield workspace
+
+
+def _compare_recipes(workspace: Workspace, new: dict[str, Any], mixed: bool) -> None:
+    """Raises `RunError` where the run was begun with another recipe, or, unless `mixed`, machine."""
+    try:
+        old = dict(read_json(workspace.recipe))
+    except (OSError, TypeError, ValueError) as error:
+        hint = f"delete {workspace.shards} and begin again"
+        raise RunError(f"cannot read {workspace.recipe}: {error}; {hint}") from error
+    for recipe in (old, new):
+        recipe["device"] = str(recipe.get("device")).partition(":")[0]  # of several alike any may be taken
+    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    if others := [name for name in differing if name not in MACHINE]:
+        raise RunError(
+            f"{workspace.folder} was begun with another {', '.join(others)}; give the same, or another --out"
+        )
+    told = [f"{name} {old[name]}, now {new.get(name)}" for name in differing if name in old]
+    if told and not mixed:
+        raise RunError(
+            f"{workspace.folder} was begun with {'; '.join(told)}: activations may differ in their last "
+            "digits; go on as it was begun, or give --mix-machines"
+        )
 
 
 def save(run: Dissection, folder: str | Path) -> None:

@@ -46,6 +46,13 @@ def hold_memory() -> Iterator[None]:
         _count_holders(-1)
 
 
+def release_memory() -> None:
+    """Gives back to the system what has been freed and is still held; does nothing without glibc."""
+    library = _allocator()
+    if library is not None:
+        library.malloc_trim(0)
+
+
 def _count_holders(change: int) -> None:
     global _holders
     with _lock:

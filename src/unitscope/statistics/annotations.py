@@ -1,8 +1,10 @@
 """The labels of the images of a scan, packed as runs along rows, and the area of every concept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -23,7 +25,7 @@ _Coded = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 FIELDS = {
     "planes": np.int32,
-    "per_row": np.int32,
+    "per_row": np.uint16,
     "ends": np.uint16,
     "ids": np.uint16,
     "scalar_counts": np.int32,
@@ -61,6 +63,8 @@ class Annotations:
     @cached_property
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The coded labels of all images, in their order."""
+        if len(self.pieces) == 1:
+            return self.pieces[0][1]
         return {name: np.concatenate([piece[name] for _, piece in self.pieces]) for name in FIELDS}
 
     def __len__(self) -> int:
@@ -73,6 +77,15 @@ class Annotations:
     def join(self) -> "Annotations":
         """The same in one piece, which takes less room than many."""
         return Annotations(self.mask_size, ((self.first, self.arrays),))
+
+    @cached_property
+    def row_starts(self) -> np.ndarray:
+        """Where the segments of every row of every plane begin."""
+        if "row_starts" in self.arrays:
+            return self.arrays["row_starts"]
+        starts = _starts(self.arrays["per_row"])
+        _check_segments(int(starts[-1]))
+        return starts[:-1].astype(np.uint32)
 
     def concept_pixels(self, size: int, images: np.ndarray | None = None) -> ConceptAreas:
         """Pixels of every concept id, over all images or those where `images` (bool) is true."""
@@ -120,7 +133,7 @@ class LabelIndex:
         arrays = self.annotations.arrays
         return (
             _starts(arrays["planes"]),
-            _starts(arrays["per_row"]),
+            self.annotations.row_starts,
             arrays["ends"],
             arrays["ids"],
             _starts(arrays["scalar_counts"]),
@@ -134,6 +147,12 @@ class LabelIndex:
 
 def _starts(counts: np.ndarray) -> Int64[np.ndarray, "counts_and_one"]:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _check_segments(count: int) -> None:
+    if count > np.iinfo(np.uint32).max:
+        most = f"at most {np.iinfo(np.uint32).max:,} can be counted"
+        raise SourceError(f"the labels have {count:,} segments along rows, {most}; limit the source")
 
 
 def annotate(
@@ -181,6 +200,33 @@ def merge_annotations(parts: Sequence[Annotations]) -> Annotations:
     """The annotations of several stretches of images, in the order of their images."""
     pieces = sorted((piece for part in parts for piece in part.pieces), key=lambda piece: piece[0])
     return Annotations(parts[0].mask_size, tuple(pieces))
+
+
+def map_annotations(mask_size: tuple[int, int], parts: Iterable[Annotations], folder: Path) -> Annotations:
+    """The annotations of consecutive stretches of images, in files of a new folder that are read as needed.
+
+    Raises `OSError` where they cannot be written, `SourceError` where there are too many.
+    """
+    kinds = {name: np.dtype(kind) for name, kind in FIELDS.items() if name != "per_row"}
+    kinds["row_starts"] = np.dtype(np.uint32)
+    folder.mkdir(parents=True)
+    segments = 0
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(open(folder / name, "wb")) for name in kinds}
+        for part in parts:
+            starts = _starts(part.arrays["per_row"]) + segments
+            segments = int(starts[-1])
+            for name, kind in kinds.items():
+                array = starts[:-1] if name == "row_starts" else part.arrays[name]
+                array.astype(kind).tofile(files[name])
+    _check_segments(segments)
+    # Private copies may be written to, which none does: loops compiled for such arrays serve them as well.
+    sizes = {name: (folder / name).stat().st_size for name in kinds}
+    mapped = {
+        name: np.asarray(np.memmap(folder / name, kind, "c")) if sizes[name] else np.empty(0, kind)
+        for name, kind in kinds.items()
+    }
+    return Annotations(mask_size, ((0, mapped),))
 
 
 def _valid_planes(

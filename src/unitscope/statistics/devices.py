@@ -3,15 +3,14 @@
 It gives what `quantiles.update_tail` gives, cell for cell; the tests hold the two together on the CPU.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unitscope.statistics.cells import Cells
 from unitscope.statistics.kernels import bounds
-from unitscope.statistics.quantiles import Cells, Tail
+from unitscope.statistics.quantiles import Tail, TailPlan, add_cells
 
 _ROUNDING = 2.0**-18
 
@@ -22,21 +21,24 @@ def update_on_device(tail: Tail, maps: Tensor, first_image: int) -> Tail:
     stored = plan.grid.surround(maps)
     if plan.grid.sampled:
         stored = plan.grid.upsample(stored)
-    if plan.population != "given":
-        if plan.population == "pixels" and not plan.grid.sampled:
-            # The smallest corner of every inner cell, less what interpolation may round away.
-            (y0, y1), (x0, x1) = plan.grid.inner
-            height, width = stored.shape[2:]
-            upper = stored[:, :, y0:y1].minimum(stored[:, :, min(y0 + 1, height - 1) : min(y1 + 1, height)])
-            least = upper[..., x0:x1].minimum(upper[..., min(x0 + 1, width - 1) : min(x1 + 1, width)])
-            values = least - least.abs() * _ROUNDING
-        else:
-            values = stored if plan.population == "pixels" else maps
+    if (largest := tail.largest) is not None:
+        rows = stored if plan.population == "pixels" else maps
+        values = _find_plateaus(stored, plan) if plan.parted else rows
         flat = values.transpose(0, 1).flatten(1)
         top = flat.topk(min(plan.keep, flat.shape[1]), 1).values.cpu().numpy()
-        bounds.push_tail(top[None], (0, plan.units), tail.bound, tail.values, tail.fill, plan.keep)
+        bounds.push_tail(top[None], (0, plan.units), tail.bound, largest.values, largest.fill, plan.keep)
     chunk = pack_on_device(stored, tail.bound, plan.reach, first_image)
-    return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])
+    raw = [pack_on_device(maps, tail.bound, 0, first_image)] if plan.apart else []
+    return add_cells(tail, [chunk], raw, maps.shape[0])
+
+
+def _find_plateaus(stored: Tensor, plan: TailPlan) -> Tensor:
+    """The smallest corner of every inner cell, less what interpolation may round away."""
+    (y0, y1), (x0, x1) = plan.grid.inner
+    height, width = stored.shape[2:]
+    upper = stored[:, :, y0:y1].minimum(stored[:, :, min(y0 + 1, height - 1) : min(y1 + 1, height)])
+    least = upper[..., x0:x1].minimum(upper[..., min(x0 + 1, width - 1) : min(x1 + 1, width)])
+    return least - least.abs() * _ROUNDING
 
 
 def pack_on_device(maps: Tensor, bound: np.ndarray, reach: int, first_image: int) -> Cells:

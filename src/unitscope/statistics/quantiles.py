@@ -6,11 +6,9 @@ seen and only rises; what lies above it is kept, packed. See docs/decisions/0001
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +16,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from unitscope.axes import Thresholds
-from unitscope.errors import RunError, writing
+from unitscope.errors import RunError
+from unitscope.statistics.cells import Cells, Chunk, join_cells, stack_cells
 from unitscope.statistics.grids import Axis, Grid
 from unitscope.statistics.kernels import bilinear as surfaces
 from unitscope.statistics.kernels import bounds, packing
@@ -26,8 +25,8 @@ from unitscope.statistics.threads import Threads
 
 Population = Literal["cells", "pixels", "given"]
 
-_CELLS = ("counts", "image", "size", "cells", "cell_values")
-"""The arrays of packed cells, as the state of a tail names them."""
+_RANKED, _PRUNED = 8192, 64
+"""Maps that are ranked, and units that are pruned, at a time, to bound what is held besides their cells."""
 
 
 def tail_rank(quantile: float, count: int) -> int:
@@ -40,46 +39,6 @@ def tail_rank(quantile: float, count: int) -> int:
     6
     """
     return min(math.floor(Fraction(str(quantile)) * count) + 1, count)
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Cells kept of some images, sorted by unit, then image.
-
-    `counts[unit]` records; by record its `image` and `size`; by cell its place and value.
-    """
-
-    counts: np.ndarray
-    image: np.ndarray
-    size: np.ndarray
-    cells: np.ndarray
-    values: np.ndarray
-    record_starts: np.ndarray = field(init=False)
-    cell_starts: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        records = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
-        sizes = np.concatenate([[0], np.cumsum(self.size, dtype=np.int64)])
-        object.__setattr__(self, "record_starts", records)
-        object.__setattr__(self, "cell_starts", sizes[records])
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The five arrays, in the order of the constructor."""
-        return (self.counts, self.image, self.size, self.cells, self.values)
-
-    @property
-    def bytes(self) -> int:
-        """Memory of the packed cells; those spilled to disk take none."""
-        return 0 if isinstance(self.values, np.memmap) else sum(part.nbytes for part in self.arrays)
-
-    def part(self, start: int, stop: int) -> "Cells":
-        """The cells of some units, without a copy."""
-        r, s = self.record_starts[start], self.record_starts[stop]
-        p, q = self.cell_starts[start], self.cell_starts[stop]
-        return Cells(
-            self.counts[start:stop], self.image[r:s], self.size[r:s], self.cells[p:q], self.values[p:q]
-        )
 
 
 class Masks(NamedTuple):
@@ -110,24 +69,36 @@ class TailPlan:
     quantile: float
 
     @cached_property
-    def count(self) -> int:
-        """How many values of a unit the quantile is taken over."""
+    def count_each(self) -> int:
+        """How many values of a unit an image gives to the population."""
         height, width = self.raw_size if self.population == "cells" else self.grid.mask_size
-        return self.images * height * width
+        return height * width
 
     @cached_property
     def rank(self) -> int:
-        """The rank of the threshold among them."""
-        return tail_rank(self.quantile, self.count)
+        """The rank of the threshold among the values of all images."""
+        return tail_rank(self.quantile, self.images * self.count_each)
 
     @cached_property
     def keep(self) -> int:
         """How many tail values certify the bound: for pixels, parts of cells that hold that many pixels."""
         if self.population == "given":
             return 0
-        if self.population == "pixels" and not self.grid.sampled:
-            return math.ceil(self.rank / self.grid.pixels_per_part)
-        return self.rank
+        return math.ceil(self.rank / self.grid.pixels_per_part) if self.parted else self.rank
+
+    def reaches(self, images: int) -> bool:
+        """Whether so many images certify a bound: where one is sought, and they have values enough."""
+        return self.population != "given" and images * self.count_each >= self.rank
+
+    @property
+    def parted(self) -> bool:
+        """Whether pixels are counted by the parts of cells that hold them."""
+        return self.population == "pixels" and not self.grid.sampled
+
+    @property
+    def apart(self) -> bool:
+        """Whether the population is not in what is stored for the masks, but raw cells besides."""
+        return self.population == "cells" and self.grid.sampled
 
     @cached_property
     def stored_grid(self) -> Grid:
@@ -147,99 +118,132 @@ class TailPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class Largest:
+    """The largest values of every unit so far: `values[u, : fill[u]]`; the `keep`-th of them is a bound."""
+
+    values: np.ndarray
+    fill: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Tail:
     """The tail of every unit over some of the images: a mergeable statistic.
 
-    `bound` never exceeds the final threshold. `values[u, : fill[u]]` holds the largest values seen.
-    Merge is associative and commutative in its results: thresholds and masks.
+    `bound` never exceeds the final threshold. `chunks` hold the cells that may be in a mask, and so all
+    values of the population above the bound, but where that is `apart`: these are in `raw`. `largest` raises
+    the bound while images come. Merge is associative and commutative in its results: thresholds and masks.
     """
 
     plan: TailPlan
     bound: np.ndarray
-    values: np.ndarray
-    fill: np.ndarray
-    chunks: tuple[Cells, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+    raw: tuple[Chunk, ...] = ()
     seen: int = 0
-
-    @property
-    def bytes(self) -> int:
-        """Memory of the packed cells held in memory."""
-        return sum(chunk.bytes for chunk in self.chunks)
+    largest: Largest | None = None
 
     def merge(self, other: "Tail") -> "Tail":
         """The tail over the images of both."""
-        bound = np.maximum(self.bound, other.bound)
-        values, fill = bounds.merge_tails(
-            self.values, self.fill, other.values, other.fill, bound, self.plan.keep
-        )
-        return Tail(self.plan, bound, values, fill, self.chunks + other.chunks, self.seen + other.seen)
+        bound, seen = np.maximum(self.bound, other.bound), self.seen + other.seen
+        return Tail(self.plan, bound, self.chunks + other.chunks, self.raw + other.raw, seen)
 
-    def prune(self, threads: Threads | None = None) -> "Tail":
-        """The same tail with what is in memory in one chunk, without cells that can no longer matter."""
-        size = self.plan.stored_grid.map_size
-        spilled = tuple(chunk for chunk in self.chunks if not chunk.bytes)
-        loaded = [chunk for chunk in self.chunks if chunk.bytes]
-        units = self.plan.units
+    def part(self, start: int, stop: int, prune: bool = False) -> "Tail":
+        """The tail of the units from `start` to before `stop`, in memory, in one chunk.
 
-        def prune_block(block: tuple[int, int]) -> Cells:
-            kept = (self.bound[slice(*block)], self.plan.reach, *size)
-            parts = (chunk.part(*block).arrays for chunk in loaded)
-            return join_cells([Cells(*packing.prune_cells(*part, *kept)) for part in parts])
-
-        if not loaded:
-            return self
-        blocks = [prune_block((0, units))] if threads is None else threads.map_blocks(prune_block, units)
-        return replace(self, chunks=(*spilled, stack_cells(blocks)))
-
-    def spill(self, folder: Path) -> "Tail":
-        """The same tail with its cells in files of an existing folder, read back as they are needed.
-
-        Raises `RunError` where they cannot be written.
+        It is pruned where there were several, or where that is asked for.
         """
-        hint = "free some space or allow more memory, and go on with --resume"
-        chunks = []
-        for chunk in self.chunks:
-            if chunk.bytes:
-                number = len(list(folder.iterdir()))
-                paths = [folder / f"{number:06d}-{name}.npy" for name in _CELLS]
-                pairs = list(zip(paths, chunk.arrays, strict=True))
-                with writing(f"packed activations to {folder}", hint):
-                    for path, array in pairs:
-                        np.save(path, array)
-                mapped = (np.load(path, mmap_mode="r" if len(array) else None) for path, array in pairs)
-                chunk = Cells(*mapped)
-            chunks.append(chunk)
-        return replace(self, chunks=tuple(chunks))
+        plan, bound = replace(self.plan, units=stop - start), self.bound[start:stop]
 
-    def part(self, start: int, stop: int) -> "Tail":
-        """The tail of the units from `start` to before `stop`."""
-        units = slice(start, stop)
-        chunks = join_cells([chunk.part(start, stop) for chunk in self.chunks])
-        plan = replace(self.plan, units=stop - start)
-        return Tail(plan, self.bound[units], self.values[units], self.fill[units], (chunks,), self.seen)
+        def gather(chunks: tuple[Chunk, ...], reach: int, size: tuple[int, int]) -> tuple[Cells, ...]:
+            parts = [chunk.part(start, stop) for chunk in chunks]
+            if prune or len(parts) > 1:  # before they are joined, which then takes less
+                parts = [join_cells([part.prune(bound, reach, size) for part in parts])]
+            return tuple(parts)
+
+        chunks = gather(self.chunks, plan.reach, plan.stored_grid.map_size)
+        raw = gather(self.raw, 0, plan.raw_size) if self.raw else ()
+        return Tail(plan, bound, chunks, raw, self.seen)
+
+    def prune(self, threads: Threads) -> "Tail":
+        """The same tail in memory, in one chunk, without cells that can no longer matter."""
+        if not self.chunks:
+            return self
+        if np.isneginf(self.bound).all():  # nothing can be dropped: a copy less
+            packed = [
+                (join_cells([chunk.part(0, self.plan.units) for chunk in chunks]),) if chunks else ()
+                for chunks in (self.chunks, self.raw)
+            ]
+            return Tail(self.plan, self.bound, packed[0], packed[1], self.seen)
+        blocks = list(
+            threads.pool.map(lambda block: self.part(block[0], block[1], True), self._blocks(_PRUNED))
+        )
+        chunk = stack_cells([cells.part(0, part.plan.units) for part in blocks for cells in part.chunks])
+        raw = [cells.part(0, part.plan.units) for part in blocks for cells in part.raw]
+        return Tail(self.plan, self.bound, (chunk,), (stack_cells(raw),) if raw else (), self.seen)
+
+    def _blocks(self, many: int) -> list[tuple[int, int]]:
+        """Consecutive blocks of so many units that cover all of them."""
+        units = self.plan.units
+        return [(start, min(start + many, units)) for start in range(0, units, many)]
+
+    def certify(self, threads: Threads) -> Thresholds:
+        """The bounds that the images seen so far certify: ranks of their values, or a little less."""
+        plan = self.plan
+        if not plan.reaches(self.seen):
+            return self.bound
+
+        def certify_block(block: tuple[int, int]) -> Thresholds:
+            part = self.part(*block)
+            if not plan.parted:
+                return part.rank_values()
+            counts, _, size, cells, values = part._stored.arrays
+            found: Thresholds = surfaces.certify_units(
+                counts, size, cells, values, part.bound, plan.rank, *self._axes
+            )
+            return found
+
+        return np.concatenate(
+            list(threads.pool.map(certify_block, self._blocks(max(1, min(16, _RANKED // self.seen)))))
+        )
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.
 
         Raises `RunError` if not all images have been seen.
         """
-        plan = self.plan
-        if self.seen != plan.images:
+        if self.seen != self.plan.images:
             raise RunError(
-                f"{self.seen} of {plan.images} images have been seen; a threshold needs all of them"
+                f"{self.seen} of {self.plan.images} images have been seen; a threshold needs all of them"
             )
+        return self.rank_values()
+
+    def rank_values(self) -> Thresholds:
+        """The floor(q N) + 1 -th largest of every unit's values so far, or the bound if fewer are above it.
+
+        Never more than the threshold, for N counts all images.
+        """
+        plan = self.plan
         if plan.population == "given":
             return self.bound
-        if plan.population == "cells" or plan.grid.sampled:
-            found: Thresholds = bounds.rank_tails(self.values, self.fill, plan.rank)
-        else:
-            counts, _, size, cells, values = join_cells(self.chunks).arrays
+        if plan.parted:
+            counts, _, size, cells, values = self._stored.arrays
             found = surfaces.rank_units(counts, size, cells, values, self.bound, plan.rank, *self._axes)
-        return found
+        else:
+            grid, packed = plan.stored_grid, self._stored
+            if plan.apart:
+                packed = join_cells([chunk.part(0, plan.units) for chunk in self.raw])
+            # Of a map with a ring of zeros around it the inner cells alone are values.
+            ring = int(grid.border and plan.population == "cells")
+            found = bounds.rank_cells(*packed.arrays, self.bound, plan.rank, ring, *grid.map_size)
+        ranked: Thresholds = found + np.float32(0)  # of the two zeros the positive one, in any order
+        return ranked
 
     def masks(self, thresholds: Thresholds) -> Masks:
         """The masks of every unit at these thresholds."""
-        return Masks(*surfaces.decode_masks(*join_cells(self.chunks).arrays, thresholds, *self._axes))
+        return Masks(*surfaces.decode_masks(*self._stored.arrays, thresholds, *self._axes))
+
+    @property
+    def _stored(self) -> Cells:
+        return join_cells([chunk.part(0, self.plan.units) for chunk in self.chunks])
 
     @property
     def _axes(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
@@ -250,51 +254,21 @@ class Tail:
         )
         return rows, columns
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything but the plan, as arrays: with `restore_tail` it survives a file."""
-        largest = np.ascontiguousarray(self.values[:, : int(self.fill.max(initial=0))])
-        packed = dict(zip(_CELLS, join_cells(self.chunks).arrays, strict=True))
-        seen = np.array([self.seen])
-        return {"bound": self.bound, "values": largest, "fill": self.fill, "seen": seen, **packed}
 
+def empty_tail(plan: TailPlan, bound: Thresholds | None = None, images: int | None = None) -> Tail:
+    """A tail that has seen nothing, and will see so many images, all of the scan by default.
 
-def empty_tail(plan: TailPlan, bound: Thresholds | None = None) -> Tail:
-    """A tail that has seen nothing; `bound` is what other parts of the data have certified already."""
-    start = np.full(plan.units, -np.inf, np.float32) if bound is None else bound.astype(np.float32)
+    `bound` is what other parts of the data have certified already; a part alone would hardly raise it.
+    """
+    if bound is not None:
+        return Tail(plan, bound.astype(np.float32))
+    tail, coming = Tail(plan, np.full(plan.units, -np.inf, np.float32)), images or plan.images
+    (y0, y1), (x0, x1) = plan.grid.inner
+    parts = (y1 - y0) * (x1 - x0) * (4 if plan.grid.quartered else 1)
+    if plan.keep == 0 or 4 * plan.keep > coming * (parts if plan.parted else plan.count_each):
+        return tail  # the bound would hardly rise before most of these images have been seen
     values = np.empty((plan.units, 2 * plan.keep), np.float32)
-    return Tail(plan, start, values, np.zeros(plan.units, np.int64))
-
-
-def restore_tail(plan: TailPlan, state: Mapping[str, np.ndarray]) -> Tail:
-    """The tail that `Tail.state` described."""
-    bound, values, fill = (np.array(state[name]) for name in ("bound", "values", "fill"))
-    chunk = Cells(*(state[name] for name in _CELLS))
-    return Tail(plan, bound, values, fill, (chunk,), int(state["seen"][0]))
-
-
-def join_cells(chunks: Sequence[Cells]) -> Cells:
-    """Several chunks as one, each unit's records in the order of the chunks."""
-    if len(chunks) == 1:
-        return chunks[0]
-    counts = np.sum([chunk.counts for chunk in chunks], 0)
-    records, cells = ([getattr(chunk, name) for chunk in chunks] for name in ("record_starts", "cell_starts"))
-    owned = (("image", records), ("size", records), ("cells", cells), ("values", cells))
-    return Cells(counts, *(_interleave([getattr(c, name) for c in chunks], starts) for name, starts in owned))
-
-
-def stack_cells(blocks: Sequence[Cells]) -> Cells:
-    """The cells of consecutive blocks of units as those of all."""
-    columns = zip(*(block.arrays for block in blocks), strict=True)
-    return Cells(*(np.concatenate(column) for column in columns))
-
-
-def _interleave(parts: Sequence[np.ndarray], starts: Sequence[np.ndarray]) -> np.ndarray:
-    """One array of all parts, unit by unit; starts[part][unit] says where in a part a unit begins."""
-    whole = np.empty(sum(map(len, parts)), parts[0].dtype)
-    places = np.sum(starts, 0)
-    for part, begins in zip(parts, starts, strict=True):
-        packing.place_shares(part, begins, whole, places)
-    return whole
+    return replace(tail, largest=Largest(values, np.zeros(plan.units, np.int64)))
 
 
 def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) -> Tail:
@@ -307,18 +281,26 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
     if plan.grid.sampled:
         stored = plan.grid.upsample(stored)
     kept: Float32[np.ndarray, "image unit y x"] = stored.contiguous().numpy()
-    rows = kept if plan.population == "pixels" else maps.contiguous().numpy()
+    raw: Float32[np.ndarray, "image unit y x"] = kept if stored is maps else maps.contiguous().numpy()
+    rows = kept if plan.population == "pixels" else raw
     flat = rows.reshape(rows.shape[0], rows.shape[1], -1)
-    bound, values, fill = tail.bound, tail.values, tail.fill
+    bound, largest = tail.bound, tail.largest
 
-    def update_block(units: tuple[int, int]) -> Cells:
-        if plan.population == "pixels" and not plan.grid.sampled:
-            bounds.push_plateaus(
-                kept, units, bound, values, fill, plan.keep, plan.grid.inner, plan.grid.quartered
-            )
-        elif plan.population != "given":
-            bounds.push_tail(flat, units, bound, values, fill, plan.keep)
-        return Cells(*packing.pack_cells(kept, units, bound, plan.reach, first_image))
+    def update_block(units: tuple[int, int]) -> tuple[Cells, Cells | None]:
+        if largest is not None:
+            certified = (units, bound, largest.values, largest.fill, plan.keep)
+            if plan.parted:
+                bounds.push_plateaus(kept, *certified, plan.grid.inner, plan.grid.quartered)
+            else:
+                bounds.push_tail(flat, *certified)
+        chunk = Cells(*packing.pack_cells(kept, units, bound, plan.reach, first_image))
+        return chunk, Cells(*packing.pack_cells(raw, units, bound, 0, first_image)) if plan.apart else None
 
-    chunk = stack_cells(threads.map_blocks(update_block, plan.units))
-    return replace(tail, chunks=(*tail.chunks, chunk), seen=tail.seen + maps.shape[0])
+    blocks = threads.map_blocks(update_block, plan.units)
+    return add_cells(tail, [kept for kept, _ in blocks], [part for _, part in blocks if part], maps.shape[0])
+
+
+def add_cells(tail: Tail, blocks: list[Cells], raw: list[Cells], images: int) -> Tail:
+    """The tail with the cells of some more images, in consecutive blocks of units."""
+    added = (*tail.raw, stack_cells(raw)) if raw else tail.raw
+    return replace(tail, chunks=(*tail.chunks, stack_cells(blocks)), raw=added, seen=tail.seen + images)

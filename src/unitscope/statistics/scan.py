@@ -1,12 +1,11 @@
-"""The one pass: images -> activations -> statistics, in shards that merge and survive a file."""
+"""The one pass: images -> activations -> statistics, in shards."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -15,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
+from unitscope.axes import Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
@@ -33,8 +33,8 @@ from unitscope.statistics.threads import Threads, open_threads
 ENOUGH = 32
 """Maps of this many images are packed at once, however small the batches, and packed images read together."""
 
-_SPARE = 16
-"""A part in this many of the memory may fill before pruning: sooner, copying costs more than it saves."""
+Bounds = Mapping[str, Thresholds]
+"""By layer a bound of every unit's threshold, certified by images of the same scan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,52 +56,39 @@ class ScanPlan:
     native: bool = False
     random: bool = False
 
+    def span(self, number: int) -> range:
+        """The images of a shard."""
+        images = next(iter(self.tails.values())).images
+        return range(number * self.shard_size, min((number + 1) * self.shard_size, images))
+
+    @property
+    def shards(self) -> range:
+        """The numbers of all shards."""
+        return range(-(-next(iter(self.tails.values())).images // self.shard_size))
+
 
 @dataclass(frozen=True)
 class Machine:
     """Where and how a scan runs.
 
     Nothing is counted otherwise for it, but activations may differ in their last bits. `memory` is the
-    budget in bytes for packed cells, looked at after every shard; past it they go to files in `scratch`.
+    budget in bytes for what is held besides the network and the labels.
     """
 
     device: str = "cpu"
     mixed_precision: bool = False
     threads: int | None = None
     memory: int = 4 << 30
-    scratch: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """Statistics of some images of a source, mergeable with those of others."""
+    """Statistics of some images of a source, of a shard or of all."""
 
     keys: Mapping[int, str]
     annotations: Annotations
     tails: Mapping[str, Tail]
     tops: Mapping[str, TopImages]
-
-    def merge(self, other: "Scan") -> "Scan":
-        """The statistics of both."""
-        return Scan(
-            {**self.keys, **other.keys},
-            self.annotations.merge(other.annotations),
-            {layer: tail.merge(other.tails[layer]) for layer, tail in self.tails.items()},
-            {layer: top.merge(other.tops[layer]) for layer, top in self.tops.items()},
-        )
-
-    @property
-    def bytes(self) -> int:
-        """Memory of the packed tails."""
-        return sum(tail.bytes for tail in self.tails.values())
-
-    def prune(self, threads: Threads) -> "Scan":
-        """The same statistics, without what can no longer matter."""
-        return replace(self, tails={layer: tail.prune(threads) for layer, tail in self.tails.items()})
-
-    def spill(self, folder: Path) -> "Scan":
-        """The same statistics with the packed tails in files of the folder."""
-        return replace(self, tails={layer: tail.spill(folder) for layer, tail in self.tails.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +130,17 @@ def scan_shards(
     source: ConceptSource,
     plan: ScanPlan,
     machine: Machine,
-    done: Callable[[int], Scan | None],
-) -> Iterator[tuple[int, Scan, Scan, bool]]:
-    """Scan a source shard by shard: number, that shard's statistics, those of all so far, if it is new.
+    numbers: Sequence[int],
+    bounds: Callable[[], Bounds],
+) -> Iterator[tuple[int, Scan]]:
+    """Scan some shards of a source: their numbers and statistics, one after the other.
 
-    Shards that `done` gives are not computed again. Raises `SourceError`, `NetworkError`, `ActivationError`.
+    `bounds` is asked before each what is certified by then. Raises `SourceError`, `NetworkError`,
+    `ActivationError`.
     """
-    images = len(source)
-    total: Scan | None = None
-    settled = 0
+    if not numbers:
+        return
+    done = len(source) - sum(len(plan.span(number)) for number in numbers)
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
     ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
@@ -159,26 +148,11 @@ def scan_shards(
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,
-        tqdm(total=images, desc="scan", unit=" images", disable=None) as bar,
+        tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar,
     ):
-        for number, start in enumerate(range(0, images, plan.shard_size)):
-            span = range(start, min(start + plan.shard_size, images))
-            shard = done(number)
-            new = shard is None
-            if shard is None:
-                batches = load_batches(source, plan, span, loaders, ahead)
-                shard = _scan_span(network, batches, plan, machine, threads, read, total, bar)
-            else:
-                bar.update(len(span))
-            settled = shard.bytes if total is None else settled
-            total = shard if total is None else total.merge(shard)
-            if total.bytes > 2 * settled + machine.memory // _SPARE:
-                total = total.prune(threads)
-                settled = total.bytes
-            if total.bytes > machine.memory and machine.scratch is not None:
-                total = total.spill(machine.scratch)
-                settled = 0
-            yield number, shard, total, new
+        for number in numbers:
+            batches = load_batches(source, plan, plan.span(number), loaders, ahead)
+            yield number, _scan_span(network, batches, plan, machine, threads, read, bounds(), bar)
 
 
 def _scan_span(
@@ -188,13 +162,12 @@ def _scan_span(
     machine: Machine,
     threads: Threads,
     read: Reader,
-    total: Scan | None,
+    certified: Bounds,
     bar: "tqdm[NoReturn]",
 ) -> Scan:
-    """The statistics of one shard, whose tails start from the bounds certified so far."""
-    certified = {} if total is None else {layer: tail.bound for layer, tail in total.tails.items()}
-    bounds = {**certified, **plan.thresholds}
-    tails = {layer: empty_tail(tail, bounds.get(layer)) for layer, tail in plan.tails.items()}
+    """The statistics of one shard, whose tails start from bounds certified elsewhere."""
+    known, size = {**certified, **plan.thresholds}, plan.shard_size
+    tails = {layer: empty_tail(tail, known.get(layer), size) for layer, tail in plan.tails.items()}
     tops: dict[str, TopImages] = {}
     keys: dict[int, str] = {}
     labels: list[Annotations] = []
@@ -214,9 +187,11 @@ def _scan_span(
                 else:
                     tails[layer] = update_on_device(tails[layer], together, first)
         bar.update(len(batch.keys))
-    shard = Scan(keys, merge_annotations(labels).join(), tails, tops)
-    # Only the first shard started without a bound; the others hold little that pruning would drop.
-    return shard.prune(threads) if total is None else shard
+    for layer, tail in tails.items():
+        # What started without a bound holds much that its own images show to be too low.
+        bound = tail.bound if layer in known else tail.certify(threads)
+        tails[layer] = replace(tail, bound=bound).prune(threads)
+    return Scan(keys, merge_annotations(labels).join(), tails, tops)
 
 
 def read_maps(

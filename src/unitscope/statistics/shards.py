@@ -1,66 +1,201 @@
-"""Statistics of a part of the images, as files: a killed scan goes on from them."""
+"""Statistics of a part of the images as a file: what is computed travels, waits and is named from there.
+
+A file is written once, whole, and has the same bytes whenever the same shard is computed from the same
+bounds. Cells lie in it unit by unit, with an index of where each unit begins, so that some units can be read
+without the others.
+"""
 
 import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from unitscope.errors import RunError
-from unitscope.files import whole_file
+from unitscope.errors import RunError, writing
 from unitscope.statistics.annotations import FIELDS, Annotations
+from unitscope.statistics.cells import Cells
 from unitscope.statistics.exemplars import TopImages
-from unitscope.statistics.quantiles import restore_tail
-from unitscope.statistics.scan import Scan, ScanPlan
+from unitscope.statistics.quantiles import TailPlan
+from unitscope.statistics.scan import Scan
+
+FORMAT = 2
+"""The version of the files of shards."""
+
+_KINDS = {"U8": "u1", "U16": "<u2", "I32": "<i4", "U32": "<u4", "I64": "<i8", "F32": "<f4"}
+_DAMAGES = (AttributeError, LookupError, OSError, TypeError, ValueError)
 
 
-def write_shard(folder: Path, number: int, shard: Scan) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """Where a shard comes from: the digest of its run's recipe, and what computed it, in words."""
+
+    digest: str
+    machine: str
+
+
+def write_shard(folder: Path, number: int, shard: Scan, origin: Origin, hint: str) -> None:
     """Write one shard; a file of that name is there as a whole or not at all.
 
-    Raises `RunError` where it cannot be written, such as on a full disk.
+    Raises `RunError` where it cannot be written, such as on a full disk; `hint` says what to do.
     """
     arrays = {f"annotations/{name}": array for name, array in shard.annotations.arrays.items()}
-    for place, layer in enumerate(shard.tails):
-        arrays |= {f"{place}/tail/{name}": array for name, array in shard.tails[layer].state().items()}
+    for place, (layer, tail) in enumerate(shard.tails.items()):
+        arrays[f"{place}/bound"] = tail.bound
+        for name, chunks in (("cells", tail.chunks), ("raw", tail.raw)):
+            for chunk in chunks:
+                arrays |= _name_arrays(f"{place}/{name}", chunk.part(0, tail.plan.units), tail.plan)
         arrays[f"{place}/top/images"] = shard.tops[layer].images
         arrays[f"{place}/top/peaks"] = shard.tops[layer].peaks
     first = shard.annotations.first
     keys = json.dumps([shard.keys[first + place] for place in range(len(shard.annotations))])
-    hint = f"{number} shards are kept: free some space and go on with --resume"
-    with whole_file(shard_path(folder, number), hint) as unfinished:
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays["keys"] = np.frombuffer(keys.encode(), np.uint8)
+    arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    about = {"format": FORMAT, "number": number, "first": first, "images": len(shard.annotations)}
+    sums = {name: zlib.crc32(array.data) for name, array in arrays.items()}
+    spelled = json.dumps({**about, "digest": origin.digest, "machine": origin.machine, "sums": sums})
+    path = shard_path(folder, number)
+    # Another process may write the same shard: each under a name of its own.
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with writing(path, hint):
         try:
-            save_file(contiguous, unfinished, {"first": str(first), "keys": keys})
+            # One entry, for several would stand in the file in any order.
+            save_file(arrays, unfinished, {"unitscope": spelled})
+            os.replace(unfinished, path)
         except SafetensorError as error:
             raise OSError(str(error)) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
-def read_shard(folder: Path, number: int, plan: ScanPlan) -> Scan | None:
+def _name_arrays(place: str, chunk: Cells, plan: TailPlan) -> dict[str, np.ndarray]:
+    most = max(int(np.prod(plan.stored_grid.map_size)), int(np.prod(plan.raw_size)))
+    kind = np.uint16 if most <= 1 << 16 else np.uint32
+    return {
+        f"{place}/record_starts": chunk.record_starts,
+        f"{place}/cell_starts": chunk.cell_starts,
+        f"{place}/image": chunk.image,
+        f"{place}/size": chunk.size,
+        f"{place}/cells": chunk.cells.astype(kind),
+        f"{place}/values": chunk.values,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class ShardFile:
+    """A shard on disk.
+
+    `places` has by the name of an array its kind, its shape and where it begins, `sums` its CRC-32.
+    """
+
+    path: Path
+    number: int
+    first: int
+    images: int
+    origin: Origin
+    places: Mapping[str, tuple[str, tuple[int, ...], int]]
+    sums: Mapping[str, int]
+
+    def check(self) -> None:
+        """Reads all of it. Raises `RunError` where it is not what was written, as after a loss of power."""
+        for name in self.places:
+            if zlib.crc32(self.read(name).data) != self.sums.get(name):
+                raise _damaged(self.path, ValueError(f"its {name} are not what was written"))
+
+    def read(self, name: str) -> np.ndarray:
+        """One array. Raises `RunError` where it cannot be read."""
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                return self._read(file, name, 0, self.places[name][1][0])
+        except _DAMAGES as error:
+            raise _damaged(self.path, error) from error
+
+    def cells(self, name: str, start: int, stop: int) -> Cells:
+        """The cells of some units. Raises `RunError` where they cannot be read."""
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                records = self._read(file, f"{name}/record_starts", start, stop + 1)
+                cells = self._read(file, f"{name}/cell_starts", start, stop + 1)
+                image, size = (
+                    self._read(file, f"{name}/{part}", int(records[0]), int(records[-1]))
+                    for part in ("image", "size")
+                )
+                place, values = (
+                    self._read(file, f"{name}/{part}", int(cells[0]), int(cells[-1]))
+                    for part in ("cells", "values")
+                )
+            found = Cells(np.diff(records), image, size, place.astype(np.uint32), values)
+            if not np.array_equal(found.cell_starts, cells - cells[0]):
+                raise ValueError("its index does not fit its cells")
+        except _DAMAGES as error:
+            raise _damaged(self.path, error) from error
+        return found
+
+    def keys(self) -> dict[int, str]:
+        """The source's keys of its images, by their numbers. Raises `RunError` where they cannot be read."""
+        return dict(enumerate(json.loads(self.read("keys").tobytes()), self.first))
+
+    def annotations(self, mask_size: tuple[int, int]) -> Annotations:
+        """The labels of its images. Raises `RunError` where they cannot be read."""
+        labels = {name: self.read(f"annotations/{name}") for name in FIELDS}
+        return Annotations(mask_size, ((self.first, labels),))
+
+    def tops(self, place: int) -> TopImages:
+        """The top images of a layer's units. Raises `RunError` where they cannot be read."""
+        return TopImages(self.read(f"{place}/top/images"), self.read(f"{place}/top/peaks"))
+
+    def _read(self, file: BinaryIO, name: str, start: int, stop: int) -> np.ndarray:
+        kind, shape, begin = self.places[name]
+        array = np.empty((max(0, stop - start), *shape[1:]), kind)
+        if not 0 <= start <= stop <= shape[0]:
+            raise ValueError(f"its {name} end before {stop}")
+        file.seek(begin + start * int(np.prod(shape[1:])) * array.itemsize)
+        view, filled = memoryview(array.reshape(-1).view(np.uint8).data), 0
+        while filled < len(view):
+            if not (more := file.readinto(view[filled:])):  # type: ignore[attr-defined]
+                raise ValueError("it ends too early")
+            filled += more
+        return array
+
+
+def open_shard(folder: Path, number: int) -> ShardFile | None:
     """One shard, None where it has not been written. Raises `RunError` where it cannot be read."""
     path = shard_path(folder, number)
-    if not path.exists():
-        return None
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata()
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        first = int(about["first"])
-        keys = dict(enumerate(json.loads(about["keys"]), first))
-        labels = {name: arrays[f"annotations/{name}"] for name in FIELDS}
-        tails, tops = {}, {}
-        for place, (layer, tail) in enumerate(plan.tails.items()):
-            start = f"{place}/tail/"
-            state = {
-                name.removeprefix(start): part for name, part in arrays.items() if name.startswith(start)
-            }
-            tails[layer] = restore_tail(tail, state)
-            tops[layer] = TopImages(arrays[f"{place}/top/images"], arrays[f"{place}/top/peaks"])
-        return Scan(keys, Annotations(plan.frame.mask_size, ((first, labels),)), tails, tops)
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}; delete it and go on with --resume") from error
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError("it ends too early")
+            header: dict[str, Any] = json.loads(file.read(length))
+        about = json.loads(header.pop("__metadata__", {}).get("unitscope", "{}"))
+        places = {
+            name: (_KINDS[entry["dtype"]], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+            for name, entry in header.items()
+        }
+        if path.stat().st_size != 8 + length + max(entry["data_offsets"][1] for entry in header.values()):
+            raise ValueError("it ends too early")
+        if about.get("format") != FORMAT:
+            hint = f"delete {folder} and begin again"
+            raise RunError(f"{path} was written by another version of unitscope, in another form; {hint}")
+        if about["number"] != number:
+            raise ValueError(f"it is shard {about['number']}")
+        origin = Origin(about["digest"], about["machine"])
+        return ShardFile(path, number, about["first"], about["images"], origin, places, about["sums"])
+    except FileNotFoundError:
+        return None
+    except _DAMAGES as error:
+        raise _damaged(path, error) from error
 
 
 def shard_path(folder: Path, number: int) -> Path:
     """Where one shard is written."""
     return folder / f"{number:06d}.safetensors"
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"cannot read {path}: {error}; delete it and go on with --resume")

@@ -77,6 +77,7 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
         ("Seed", recipe.seed),
         ("Confidence", recipe.confidence),
         ("Device", recipe.device),
+        ("Machines", "; ".join(recipe.machines or ())),
         ("Mixed precision", recipe.mixed_precision),
         ("unitscope", recipe.version),
         ("torch", recipe.torch),

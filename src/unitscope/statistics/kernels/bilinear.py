@@ -8,7 +8,7 @@ extremes of the two spread rows bound every pixel between them without any slack
 
 import numpy as np
 
-from unitscope.statistics.kernels.bounds import any_above, find_largest, lower, upper
+from unitscope.statistics.kernels.bounds import ROUNDING, any_above, find_largest, lower, upper
 from unitscope.statistics.kernels.compiled import between, compiled, inlined
 
 _ONE = np.float32(1)
@@ -219,6 +219,81 @@ def rank_units(counts, size, cells, values, bounds, rank, rows, columns):
             size[start:r], cells[first:p], values[first:p], bounds[u], rank, rows, columns
         )
     return ranked
+
+
+@compiled
+def certify_units(counts, size, cells, values, bounds, rank, rows, columns):
+    """A bound of the rank-th largest interpolated value of every unit of a block, a little below it.
+
+    A guess that so many pixels are then counted above: a sixth of the work of ranking them.
+    """
+    raised = np.empty(len(counts), np.float32)
+    r, p = 0, 0
+    for u in range(len(counts)):
+        start, first, bound = r, p, bounds[u]
+        r += counts[u]
+        p += size[start:r].sum()
+        own = (size[start:r], cells[first:p], values[first:p])
+        # A little more than is needed: a guess that is too high costs more than one that is too low.
+        floor, _ = guess_range(own[0], own[1], own[2], bound, rank + rank // 16, rows, columns)
+        if floor > bound and count_pixels(own[0], own[1], own[2], floor, rows, columns) >= rank:
+            raised[u] = floor
+        else:
+            raised[u] = rank_pixels(own[0], own[1], own[2], bound, rank, rows, columns)
+    return raised
+
+
+@compiled
+def count_pixels(size, cells, values, level, rows, columns):
+    """How many interpolated values of one unit's records lie above a level; a few less at most.
+
+    In a column of pixels between two rows of cells values rise or fall evenly, so that those above the level
+    are the last or the first of them: their number is looked up by where it is crossed.
+    """
+    ystart, width = rows[3], len(columns[3]) - 1
+    flat, top, bottom, spans, extremes = make_scratch(rows, columns)
+    beyond, before = tabulate_rows(rows)
+    edge, last = lower(level), beyond.shape[1] - 1
+    above, p = np.int64(0), 0
+    for r in range(len(size)):
+        start, p = p, p + size[r]
+        if not any_above(values, start, p, edge):
+            continue
+        for i in between(start, p):
+            flat[cells[i]] = values[i]
+        for y in range(cells[start] // width, cells[p - 1] // width + 1):
+            many = ystart[y + 1] - ystart[y]
+            if many == 0:
+                continue
+            for s in range(spread_row(y, edge, flat, rows, columns, top, bottom, spans, extremes)):
+                for j in range(spans[s, 0], spans[s, 1]):
+                    # What interpolation may round down is taken off both ends.
+                    high = level + (abs(top[j]) + abs(bottom[j])) * ROUNDING
+                    a, b = top[j] - high, bottom[j] - high
+                    if a > 0 and b > 0:
+                        above += many
+                    elif a > 0 or b > 0:
+                        place = min(int(a / (a - b) * (last + 1)), last)
+                        above += before[y, place] if a > 0 else beyond[y, place]
+        for i in between(start, p):
+            flat[cells[i]] = -np.inf
+    return above
+
+
+@compiled
+def tabulate_rows(rows):
+    """How many rows of pixels lie surely beyond a place between two rows of cells, and how many before it.
+
+    By row of cells and place, in 64ths of the way.
+    """
+    _, _, weight, starts = rows
+    beyond, before = np.zeros((len(starts) - 1, 64), np.int64), np.zeros((len(starts) - 1, 64), np.int64)
+    for y in range(len(starts) - 1):
+        for place in range(64):
+            for i in range(starts[y], starts[y + 1]):
+                beyond[y, place] += weight[i] > (place + 1) / 64
+                before[y, place] += weight[i] < place / 64
+    return beyond, before
 
 
 @compiled

@@ -4,20 +4,20 @@ import numpy as np
 
 from unitscope.statistics.kernels.compiled import between, compiled, inlined
 
-_ROUNDING = np.float32(2.0**-18)
+ROUNDING = np.float32(2.0**-18)
 _HALF = np.float32(0.5)
 
 
 @inlined
 def lower(value):
     """Just below a value, by more than interpolation can round up."""
-    return value - abs(value) * _ROUNDING
+    return value - abs(value) * ROUNDING
 
 
 @inlined
 def upper(value):
     """Just above a value, by more than interpolation can round down."""
-    return value + abs(value) * _ROUNDING
+    return value + abs(value) * ROUNDING
 
 
 @inlined
@@ -110,7 +110,7 @@ def find_plateaus(flat, at, across, along, opposite, closed, halved, least):
     a0, b0, c0, d0 = np.uint64(at), np.uint64(across), np.uint64(along), np.uint64(opposite)
     for i in between(0, len(least)):
         a, b, c, d = flat[a0 + i], flat[b0 + i], flat[c0 + i], flat[d0 + i]
-        spare = (abs(a) + abs(b) + abs(c) + abs(d)) * _ROUNDING + closed[i]
+        spare = (abs(a) + abs(b) + abs(c) + abs(d)) * ROUNDING + closed[i]
         if halved:
             b, c, d = _HALF * a + _HALF * b, _HALF * a + _HALF * c, _HALF * c + _HALF * d
             d = _HALF * b + _HALF * d
@@ -158,25 +158,27 @@ def push_plateaus(maps, units, bound, values, fill, keep, inner, halved):
 
 
 @compiled
-def merge_tails(first, first_fill, second, second_fill, bound, keep):
-    """The largest values of every unit out of two sets of them, and how many; raises the bounds."""
-    values = np.empty((len(bound), 2 * keep), np.float32)
-    fill = np.zeros(len(bound), np.int64)
-    for u in range(len(bound)):
-        both = np.concatenate((first[u, : first_fill[u]], second[u, : second_fill[u]]))
-        n = len(both)
-        if n >= keep and second_fill[u] > 0:
-            bound[u] = max(bound[u], keep_largest(both, n, keep))
-            n = keep
-        values[u, :n] = both[:n]
-        fill[u] = n
-    return values, fill
+def rank_cells(counts, image, size, cells, values, bound, rank, ring, height, width):
+    """The rank-th largest value of every unit's records, or its bound if fewer are above that.
 
-
-@compiled
-def rank_tails(values, fill, rank):
-    """The rank-th largest of values[unit, : fill[unit]], for every unit."""
-    ranked = np.empty(len(fill), np.float32)
-    for u in range(len(fill)):
-        ranked[u] = find_largest(values[u], fill[u], rank)
+    Cells in a ring of that width around the map are left out.
+    """
+    ranked = np.empty(len(counts), np.float32)
+    above = np.empty(1024, np.float32)
+    r, p = 0, 0
+    for u in range(len(counts)):
+        stop = p + size[r : r + counts[u]].sum()
+        r += counts[u]
+        if stop - p > len(above):
+            above = np.empty(2 * (stop - p), np.float32)
+        n = 0
+        for i in range(p, stop):
+            taken = values[i] > bound[u]
+            if ring > 0:
+                y, x = np.int64(cells[i]) // width, np.int64(cells[i]) % width
+                taken &= (y >= ring) & (y < height - ring) & (x >= ring) & (x < width - ring)
+            above[n] = values[i]
+            n += taken
+        p = stop
+        ranked[u] = find_largest(above, n, rank) if n >= rank else bound[u]
     return ranked

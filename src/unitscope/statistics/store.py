@@ -1,0 +1,197 @@
+"""The shards of a scan as files: which are done, what they certify, and all of them as one scan.
+
+Nothing packed stays in memory: units are read in blocks, straight from the files, pruned, used and dropped.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from unitscope.axes import Thresholds
+from unitscope.errors import RunError, writing
+from unitscope.statistics.annotations import map_annotations
+from unitscope.statistics.cells import Cells, join_cells, stack_cells
+from unitscope.statistics.exemplars import TopImages
+from unitscope.statistics.quantiles import Tail
+from unitscope.statistics.scan import Scan, ScanPlan
+from unitscope.statistics.shards import Origin, ShardFile, open_shard, write_shard
+from unitscope.statistics.threads import Threads
+
+_GROWTH = 2
+"""Bounds are raised to exact ranks whenever so many times the images have been seen."""
+
+_SHARE = 128
+"""A block of units may take a part in this many of the memory."""
+
+_MOST = 64
+"""Units in a block; with more, those that wait for the first block wait long."""
+
+
+@dataclass(eq=False)
+class StoredCells:
+    """Cells of a layer in the files of shards, all units of some images: a chunk of a tail.
+
+    `files` stand with whether they still hold what `bound` rules out: that is pruned, by `reach` and `size`,
+    as it is read, `block` units at a time; two blocks are kept.
+    """
+
+    files: Sequence[tuple[ShardFile, bool]]
+    name: str
+    bound: Thresholds
+    reach: int
+    size: tuple[int, int]
+    block: int
+    _blocks: dict[int, Future[Cells]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def part(self, start: int, stop: int) -> Cells:
+        """The cells of some units. Raises `RunError` where they cannot be read."""
+        parts = []
+        for number in range(start // self.block, -(-stop // self.block)):
+            cells, first = self._find_block(number), number * self.block
+            parts.append(cells.part(max(start - first, 0), min(stop - first, len(cells.counts))))
+        if stop == len(self.bound):  # the last units: no more will be read
+            with self._lock:
+                self._blocks.clear()
+        return stack_cells(parts)
+
+    def _find_block(self, number: int) -> Cells:
+        """A block of units, read by the first thread that wants it; the others wait for it."""
+        with self._lock:
+            known, found = number in self._blocks, self._blocks.setdefault(number, Future())
+            while len(self._blocks) > 2:
+                del self._blocks[min(self._blocks.keys() - {number})]
+        if not known:
+            try:
+                found.set_result(self._read_block(number * self.block))
+            except BaseException as error:
+                found.set_exception(error)
+        return found.result()
+
+    def _read_block(self, start: int) -> Cells:
+        bound = self.bound[start : start + self.block]
+        units = (start, start + len(bound))
+        read = ((file.cells(self.name, *units), more) for file, more in self.files)
+        return join_cells(
+            [cells.prune(bound, self.reach, self.size) if more else cells for cells, more in read]
+        )
+
+
+@dataclass(eq=False)
+class Store:
+    """Shards of one scan in a folder.
+
+    `origin` is what a shard that is written here comes from, `mixed` whether others may come from other
+    machines; `hint` says what to do where there is no room, and `memory` bounds the blocks of units.
+    """
+
+    folder: Path
+    plan: ScanPlan
+    origin: Origin
+    hint: str
+    memory: int
+    mixed: bool = False
+    files: dict[int, ShardFile] = field(default_factory=dict)
+    bounds: dict[str, Thresholds] = field(default_factory=dict)
+    tops: dict[str, TopImages] = field(default_factory=dict)
+    _certified: int = 0
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of shards that are not there yet."""
+        return tuple(number for number in self.plan.shards if number not in self.files)
+
+    @property
+    def seen(self) -> int:
+        """How many images have been seen."""
+        return sum(file.images for file in self.files.values())
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """What computed the shards."""
+        return tuple(sorted({file.origin.machine for file in self.files.values()}))
+
+    def write(self, number: int, shard: Scan) -> None:
+        """Writes a shard. Raises `RunError` where it cannot be written."""
+        kept = f"{len(self.files)} shards are kept: " if self.files else ""
+        write_shard(self.folder, number, shard, self.origin, kept + self.hint)
+
+    def find(self, threads: Threads) -> None:
+        """Takes up all shards that lie in the folder, once they are found whole. Raises as `add`."""
+        for number in self.missing:
+            if self._take(number):
+                self.files[number].check()
+        self._certify(threads)
+
+    def add(self, number: int, threads: Threads) -> None:
+        """Takes up a shard that has been written, and raises the bounds now and then.
+
+        Raises `RunError` where it cannot be read, or is not of this scan or, unless that is allowed, machine.
+        """
+        if not self._take(number):
+            raise RunError(f"shard {number} is not in {self.folder}; go on with --resume")
+        self._certify(threads)
+
+    def _take(self, number: int) -> bool:
+        file = open_shard(self.folder, number)
+        if file is None:
+            return False
+        if file.origin.digest != self.origin.digest or file.images != len(self.plan.span(number)):
+            raise RunError(f"{file.path} belongs to another run; delete it and go on with --resume")
+        if file.origin.machine != self.origin.machine and not self.mixed:
+            raise RunError(
+                f"{file.path} was computed with {file.origin.machine}, here it is {self.origin.machine}; "
+                "activations may differ in their last digits: go on as before, or give --mix-machines"
+            )
+        self.files[number] = file
+        for place, layer in enumerate(self.plan.tails):
+            bound, tops = file.read(f"{place}/bound"), file.tops(place)
+            known = layer in self.bounds
+            self.bounds[layer] = np.maximum(self.bounds[layer], bound) if known else bound
+            self.tops[layer] = self.tops[layer].merge(tops) if known else tops
+        return True
+
+    def _certify(self, threads: Threads) -> None:
+        """Raises the bounds to ranks of all that was seen, where that is enough since the last time."""
+        # The first shard has been through this already, where it was computed.
+        enough = self.seen >= _GROWTH * (self._certified or self.plan.shard_size)
+        if self.missing and enough and all(tail.reaches(self.seen) for tail in self.plan.tails.values()):
+            self._certified = self.seen
+            for layer in self.plan.tails:
+                self.bounds[layer] = self.tail(layer).certify(threads)
+
+    def tail(self, layer: str) -> Tail:
+        """The tail of a layer over the shards that are there."""
+        plan, place = self.plan.tails[layer], list(self.plan.tails).index(layer)
+        files, bound = [self.files[number] for number in sorted(self.files)], self.bounds[layer]
+        looser = [not np.array_equal(file.read(f"{place}/bound"), bound) for file in files]
+
+        def store(name: str, reach: int, size: tuple[int, int]) -> StoredCells:
+            shapes = [file.places[f"{place}/{name}/cells"][1][0] for file in files]
+            block = int(self.memory // _SHARE // max(1, 8 * sum(shapes) // plan.units))
+            told = list(zip(files, looser, strict=True))
+            return StoredCells(told, f"{place}/{name}", bound, reach, size, min(max(block, 1), _MOST))
+
+        raw = (store("raw", 0, plan.raw_size),) if plan.apart else ()
+        chunks = (store("cells", plan.reach, plan.stored_grid.map_size),)
+        return Tail(plan, bound, chunks, raw, self.seen)
+
+    def collect(self) -> Scan:
+        """All shards as one scan, whose labels lie in files beside them.
+
+        Raises `RunError` where something cannot be read or written, or a shard is missing.
+        """
+        if self.missing:
+            raise RunError(f"shard {self.missing[0]} is not in {self.folder}; go on with --resume")
+        files = [self.files[number] for number in sorted(self.files)]
+        size, folder = self.plan.frame.mask_size, self.folder / "labels"
+        shutil.rmtree(folder, ignore_errors=True)
+        with writing(folder, self.hint):
+            labels = map_annotations(size, (file.annotations(size) for file in files), folder)
+        keys: Mapping[int, str] = {image: key for file in files for image, key in file.keys().items()}
+        return Scan(keys, labels, {layer: self.tail(layer) for layer in self.plan.tails}, self.tops)

@@ -16,8 +16,9 @@ from unitscope.dissection.significance import p_values, q_values
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
 from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
-from unitscope.statistics.overlap import draw_resampling, measure_overlap
+from unitscope.statistics.overlap import measure_overlap
 from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
+from unitscope.statistics.resampling import draw_resampling
 from unitscope.statistics.threads import open_threads
 
 
@@ -97,7 +98,7 @@ def test_null_draws_are_those_of_shifted_labels_by_the_definition():
                 shuffled[image] = examples[draws.order[(k + shift) % 9]]
             counted = reference.count(twin.masks, shuffled, made.WORDS, rules, twin.thresholds)
             np.testing.assert_allclose(evidence.null[:, place], counted.iou.max(1), atol=1e-15)
-        half = draws.first_half >= 0
+        half = draws.half == 0
         score = []
         for naming, scoring in ((half, ~half), (~half, half)):
             parts = [

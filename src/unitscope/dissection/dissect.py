@@ -31,8 +31,8 @@ from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
 from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
 from unitscope.statistics.grids import Grid, make_grid
-from unitscope.statistics.overlap import draw_resampling
 from unitscope.statistics.quantiles import TailPlan
+from unitscope.statistics.resampling import FEWEST, Null, draw_resampling
 from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
 from unitscope.statistics.shards import read_shard, write_shard
 from unitscope.version import __version__
@@ -40,10 +40,16 @@ from unitscope.version import __version__
 
 @dataclass(frozen=True)
 class Confidences:
-    """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none."""
+    """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none.
+
+    `null` says what is drawn: "blocks", shifts of labels inside of blocks of images, recombined, or "shifts", those of all
+    images, which take a hundred times as long. Blocks take at most `images` of the images, by lot.
+    """
 
     shifts: int = 400
     replicates: int = 400
+    null: Null = "blocks"
+    images: int = 4096
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Options:
         check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
+        check_least(FEWEST, images=self.confidences.images)
 
 
 def dissect(
@@ -205,7 +212,7 @@ def dissect_with(
         scanned = time.perf_counter()
         draws, spent = None, options.confidences
         if len(source) > 1 and spent.shifts > 0:
-            draws = draw_resampling(len(source), options.seed, spent.shifts, spent.replicates)
+            draws = draw_resampling(len(source), options.seed, **asdict(spent))
         named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
         found = {
             name: replace(

@@ -12,7 +12,9 @@ from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
-from unitscope.statistics.overlap import Evidence, Overlap, Resampling, measure_overlap
+from unitscope.statistics.evidence import Evidence
+from unitscope.statistics.overlap import Overlap, measure_overlap
+from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import open_threads
 
@@ -44,7 +46,7 @@ def name_layers(
             tops, paired = scan.tops[layer], pairs.get(layer)
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
             overlap, evidence = measure_overlap(
-                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names
+                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
             result = LayerDissection(
@@ -63,7 +65,9 @@ def name_layers(
                 exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
                 pairs=paired,
             )
-            sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None
+            sure = None
+            if evidence is not None and draws is not None:
+                sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws.count)
             notes = tuple(_notes(result, overlap, evidence))
             named[layer] = replace(result, confidence=sure, warnings=notes)
     return named

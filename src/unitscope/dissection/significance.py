@@ -80,6 +80,10 @@ def judge_units(
     of whole orders or of all blocks by the same slot, are taken for the truth in turn and judged by the draws.
     """
     null = evidence.null
+    fine = np.isfinite(evidence.fine)
+    if fine.any() and null[fine, 0].any():
+        # On cells a little is lost of every overlap.
+        null = null * (evidence.fine[fine].sum() / null[fine, 0].sum())
     if evidence.p.shape[1]:
         judged = list(evidence.p.T)
     else:

@@ -12,7 +12,10 @@ from unitscope.statistics.intervals import MIDDLE
 from unitscope.statistics.kernels import tallies
 from unitscope.statistics.quantiles import Masks
 from unitscope.statistics.resampling import Resampling
-from unitscope.statistics.rings import JUDGED, CoarseLabels, Ranks, rank_unit
+from unitscope.statistics.rings import JUDGED, WHOLE, CoarseLabels, Ranks, RingPlan, pair_slot, rank_unit
+
+SAMPLED = 128
+"""About so many units of a layer have a slot measured in pixels too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +26,12 @@ class Evidence:
     blocks were shifted of the same slot in all of them. Then `p[unit, value]` has the counted p-values: first of the
     truth, then of whole slots that are taken for it; else it has no columns. `low`, `high` are the bootstrap interval of
     the IoU of its best concept, or of the one it was named by; `heldout` the IoU on one half of the images of the concept
-    that is best on the other, averaged over both ways.
+    that is best on the other, averaged over both ways. Blocks are measured on cells; `fine` has for some units what
+    null[:, 0] is in pixels, and else NaN.
     """
 
     null: Float64[np.ndarray, "unit draw"]
+    fine: PerUnit
     p: Float64[np.ndarray, "unit value"]
     low: PerUnit
     high: PerUnit
@@ -53,7 +58,10 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What all units of a layer are measured against; `areas` are those of either half of the images."""
+    """What all units of a layer are measured against.
+
+    `half_areas` are those of either half of the images; one unit of `every` so many has a slot measured in pixels.
+    """
 
     index: LabelIndex
     rule: int
@@ -62,7 +70,23 @@ class Truth:
     resampling: Resampling
     coarse: CoarseLabels | None
     names: UnitIds | None
-    widest: int
+    every: int
+
+    @property
+    def widest(self) -> int:
+        """The columns of `Evidence.null`."""
+        return len(self.resampling.shifts) if self.coarse is None else WHOLE
+
+
+def find_truth(
+    index: LabelIndex, rule: int, areas: ConceptAreas, draws: Resampling, names: UnitIds | None,
+    map_size: tuple[int, int], units: int,
+) -> Truth:  # fmt: skip
+    """What the `units` of a layer are measured against, whose maps have that size."""
+    first = index.annotations.concept_pixels(len(areas), draws.half == 0)
+    coarse = None if draws.rings is None else draws.rings.coarsen(index, draws.order, map_size)
+    every = max(1, units // SAMPLED)
+    return Truth(index, rule, areas, (first, areas - first), draws, coarse, names, every)
 
 
 def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Truth, start: int) -> Evidence:
@@ -70,7 +94,7 @@ def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Trut
     places = np.concatenate([[0], np.cumsum(masks.counts)])
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
     units = len(masks.counts)
-    null = np.full((units, truth.widest), np.nan)
+    null, fine = np.full((units, truth.widest), np.nan), np.full(units, np.nan)
     p = np.ones((units, 0 if truth.coarse is None else JUDGED + 1))
     low, high, heldout = np.zeros(units), np.zeros(units), np.zeros(units)
     for unit in range(units):
@@ -81,14 +105,16 @@ def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Trut
         if truth.coarse is None:
             null[unit] = _shift_orders(taken, truth)
         else:
-            ranks = _shift_blocks(taken, truth, truth.coarse)
+            plan, ranks = _shift_blocks(taken, truth, truth.coarse)
             p[unit, : len(ranks.p)], null[unit, : len(ranks.best) - 1] = ranks.p, ranks.best[1:]
+            if (start + unit) % truth.every == 0:
+                fine[unit] = _measure_slot(taken, plan, truth, truth.coarse)
         best = _find_best(counts.sum(0), active.sum(0), truth.areas, truth)
         best = best if truth.names is None else int(truth.names[start + unit])
         if best:
             low[unit], high[unit] = _bootstrap(taken, tally.valid[m:n], tally.bits[m:n], best, truth)
         heldout[unit] = _score_heldout(counts, active, truth)
-    return Evidence(null, p, low, high, heldout)
+    return Evidence(null, fine, p, low, high, heldout)
 
 
 def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
@@ -100,16 +126,25 @@ def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
     return found
 
 
-def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels) -> Ranks:
-    draws = truth.resampling
-    assert draws.rings is not None
-    places = draws.place[masks.image]
-    here = int((places < draws.rings.images).sum())
-    plan = draws.rings.plan(here, len(coarse.areas))
+def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels) -> tuple[RingPlan, Ranks]:
+    rings = truth.resampling.rings
+    assert rings is not None
+    places = truth.resampling.place[masks.image]
+    plan = rings.plan(int((places < rings.images).sum()), len(coarse.areas))
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
-    return rank_unit(
-        plan, coarse, truth.rule, draws.rings.draws, places, starts, masks.runs, masks.pixels
+    return plan, rank_unit(
+        plan, coarse, truth.rule, rings.draws, places, starts, masks.runs, masks.pixels
     )
+
+
+def _measure_slot(masks: UnitMasks, plan: RingPlan, truth: Truth, coarse: CoarseLabels) -> float:
+    """The best IoU of the first whole slot after the truth, in pixels."""
+    draws, table = truth.resampling, truth.index.arrays
+    target = pair_slot(plan, 1, draws.place[masks.image], draws.order)
+    counts = np.zeros(len(truth.areas) + 1, np.int64)
+    active = np.zeros(len(truth.index.vocabulary.categories), np.int64)
+    tallies.tally_masks(*masks[1:], target, table, truth.rule, counts, active)
+    return float(tallies.best_overlap(counts[:-1], active, coarse.pixels, table[8])[0])
 
 
 def _find_best(counts: np.ndarray, active: np.ndarray, areas: np.ndarray, truth: Truth) -> int:

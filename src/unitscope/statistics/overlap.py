@@ -10,12 +10,11 @@ from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, Thresholds, UnitIds
 from unitscope.statistics.annotations import LabelIndex
-from unitscope.statistics.evidence import Evidence, Tally, Truth, measure_evidence
+from unitscope.statistics.evidence import Evidence, Tally, Truth, find_truth, measure_evidence
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.kernels import tallies
 from unitscope.statistics.quantiles import Tail
 from unitscope.statistics.resampling import Resampling
-from unitscope.statistics.rings import WHOLE
 from unitscope.statistics.threads import Threads
 
 T = TypeVar("T", "Overlap", "Evidence")
@@ -59,8 +58,10 @@ def measure_overlap(
     `names` are the concepts that units are named by where it is not simply the best; p-values are taken on cells
     as large as those of a map of `map_size`.
     """
-    truth = None if resampling is None else _find_truth(index, union, areas, resampling, names, map_size)
     units = len(tops.images)
+    truth = None
+    if resampling is not None:
+        truth = find_truth(index, RULES[union], areas, resampling, names, map_size, units)
     many = max(1, min(16, _BLOCK // len(index.annotations)))
     blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
     measured = []
@@ -74,21 +75,6 @@ def measure_overlap(
             bar.update(len(part[0].thresholds))
     evidence = [found for _, found in measured if found is not None]
     return _join([overlap for overlap, _ in measured]), _join(evidence) if evidence else None
-
-
-def _find_truth(
-    index: LabelIndex,
-    union: str,
-    areas: ConceptAreas,
-    draws: Resampling,
-    names: UnitIds | None,
-    map_size: tuple[int, int],
-) -> Truth:
-    first = index.annotations.concept_pixels(len(areas), draws.half == 0)
-    coarse, widest = None, len(draws.shifts)
-    if draws.rings is not None:
-        coarse, widest = draws.rings.coarsen(index, draws.order, map_size), WHOLE
-    return Truth(index, RULES[union], areas, (first, areas - first), draws, coarse, names, widest)
 
 
 def _join(blocks: Sequence[T]) -> T:

@@ -138,13 +138,14 @@ def plan_rings(images: int, ways: int, blocks: int, draws: int, seed: int) -> Ri
 class CoarseLabels:
     """The labels of images on cells, in a random order; of concepts that occur there, sorted by category.
 
-    `bands`, `bounds` are where rows and columns of cells begin and end; `areas[column]` all pixels of a concept;
-    `starts[category]` where those of a category begin.
+    `bands`, `bounds` are where rows and columns of cells begin and end; `areas[column]` all pixels of a concept, and
+    `pixels[id]` too; `starts[category]` where columns of a category begin.
     """
 
     bands: Int64[np.ndarray, "cell_y_and_one"]
     bounds: Int64[np.ndarray, "cell_x_and_one"]
     areas: Float32[np.ndarray, "column"]
+    pixels: ConceptAreas
     starts: Int64[np.ndarray, "category_and_one"]
     arrays: tuple[object, ...]
 
@@ -174,9 +175,24 @@ def coarsen(index: LabelIndex, order: Int64[np.ndarray, "place"], cells: tuple[i
     every = column_of[np.concatenate([*scalars, np.zeros(0, np.uint16)]).astype(np.int64)]
     bits = np.append(index.concept_bits[columns], np.uint64(0))
     tables = (starts_of.astype(np.int32), entries, scalar_starts, every.astype(np.uint16), index.image_categories[order], bits)
-    return CoarseLabels(
-        bands, bounds, areas[columns].astype(np.float32), starts, (*tables, (len(bands) - 1) * (len(bounds) - 1))
-    )
+    tables = (*tables, (len(bands) - 1) * (len(bounds) - 1))
+    return CoarseLabels(bands, bounds, areas[columns].astype(np.float32), areas, starts, tables)
+
+
+def pair_slot(
+    plan: RingPlan, slot: int, places: Int64[np.ndarray, "mask"], order: Int64[np.ndarray, "image"]
+) -> Int32[np.ndarray, "mask"]:
+    """The image whose labels every mask meets in one of the plan's whole slots; -1 where it takes no part.
+
+    >>> plan = plan_rings(images=27, ways=8, blocks=16, draws=5, seed=0)
+    >>> pair_slot(plan, 0, np.arange(4), np.arange(40)).tolist()  # slot 0 is the truth
+    [0, 1, 2, 3]
+    """
+    span = plan.width * plan.ways
+    block = np.searchsorted(plan.first, places, side="right") - 1
+    within = places - plan.first[block]
+    shifted = (within + (plan.whole[slot] - plan.rows[:-1])[block] * plan.width[block]) % span[block]
+    return np.where(within < span[block], order[plan.first[block] + shifted], -1).astype(np.int32)
 
 
 class Ranks(NamedTuple):

@@ -12,7 +12,8 @@ import reference
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.labels import information_quality
-from unitscope.dissection.significance import p_values, q_values
+from unitscope.dissection.significance import judge_units, p_values, q_values
+from unitscope.statistics import rings
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
 from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
@@ -29,8 +30,10 @@ def smooth_maps(images, units, side, seed):
     return (maps * np.random.default_rng(seed + 1).gamma(1.0, size=(images, units, 1, 1))).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["netdissect-lite", "pnas"])
-def test_p_values_of_units_that_know_nothing_are_uniform(name):
+@pytest.mark.parametrize(
+    "name, null", [("netdissect-lite", "blocks"), ("netdissect", "blocks"), ("pnas", "blocks"), ("pnas", "shifts")]
+)
+def test_p_values_of_units_that_know_nothing_are_uniform(name, null):
     source = made.make_source(80, mask_size=(14, 14), size=(28, 28), seed=11)
     maps = smooth_maps(80, 240, 4, 5)
     layer = dissect(
@@ -39,8 +42,9 @@ def test_p_values_of_units_that_know_nothing_are_uniform(name):
         ["maps"],
         convention=name,
         quantile=0.02,
-        confidences=Confidences(400, 20),
+        confidences=Confidences(400, 20, null),
     )["maps"]
+    assert (layer.confidence.null, layer.confidence.null_images) == (null, 80)
     p = layer.confidence.p_value
     assert len(p) == 240
     assert stats.kstest(p, "uniform").pvalue > 0.01
@@ -68,6 +72,47 @@ def test_units_wired_to_a_concept_are_named_right_and_found_significant():
         assert layer[unit].iou_low <= layer[unit].iou <= layer[unit].iou_high
     found = layer.confidence.q_value < 0.05
     assert found[len(wired) :].sum() <= 1
+
+
+def test_p_values_of_a_part_of_the_images_are_uniform_too():
+    source = made.make_source(160, mask_size=(14, 14), size=(28, 28), seed=3)
+    maps = smooth_maps(160, 200, 4, 7)
+    spent = Confidences(400, 20, images=64)
+    layer = dissect(made.wire(source, maps), source, ["maps"], quantile=0.02, confidences=spent)["maps"]
+    assert layer.confidence.null_images == 64
+    assert "p-values are measured on 64 of the 160 images, by lot" in layer.warnings
+    assert stats.kstest(layer.confidence.p_value, "uniform").pvalue > 0.01
+
+
+def test_controls_fail_where_the_order_is_no_lot(monkeypatch):
+    """Labels come round in every block, and units are active where they come: a whole slot is then as good as the truth.
+
+    Draws that mix slots do not show it. In a random order they do, and there is nothing to find.
+    """
+    images, ways = 64, 8
+    monkeypatch.setattr(rings, "WAYS", (ways, ways))
+    source = made.make_source(images, mask_size=(8, 8), size=(16, 16), void=False)
+    rng = np.random.default_rng(0)
+    for i, example in enumerate(source.examples):
+        plane = np.full((1, 8, 8), 1 if i % ways == 5 else 2, np.uint16)
+        source.examples[i] = replace(example, planes=plane, ids=())
+    maps = rng.normal(size=(images, 30, 4, 4)).astype(np.float32)
+    maps[::ways] += 4
+    labels = merge_annotations(
+        [annotate(made.frame((16, 16), (8, 8)).fit(e), (8, 8), "twice", made.WORDS, i) for i, e in enumerate(source)]
+    )
+    index = LabelIndex(labels, made.WORDS)
+    plan = TailPlan(30, images, (4, 4), make_grid((4, 4), (8, 8), "half-pixel"), "cells", 0.1)
+    tops, areas = empty_tops(30, 2).add(maps.max((2, 3)), 0), labels.concept_pixels(made.WORDS.size)
+    found = []
+    drawn, order = draw_resampling(images, 0, 400, 5), np.arange(images)
+    for draws in (drawn, replace(drawn, order=order, rings=rings.Rings(order, 400, 0))):
+        with open_threads(1) as threads:
+            tail = update_tail(empty_tail(plan), torch.from_numpy(maps), 0, threads)
+            _, evidence = measure_overlap(tail, tops, index, "category", areas, draws, threads)
+        found.append(judge_units(np.zeros(30), evidence, 0.04, draws).chance_discoveries)
+    assert found[0] < 0.05
+    assert found[1] > 0.2  # one of the four slots that are judged
 
 
 def test_null_draws_are_those_of_shifted_labels_by_the_definition():

@@ -64,6 +64,9 @@ class Measures:
             every unit and concept on other images, by the information quality ratio.
         held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
         shifts: null draws a unit; 0 leaves the p-values out.
+        null: what is drawn: blocks, shifts of labels inside of blocks of images, recombined; or shifts, those of all
+            images, which take a hundred times as long.
+        null_images: blocks take at most so many of the images, by lot.
         seed: seed of null draws and bootstrap.
         images_per_unit: how many top images are kept.
     """
@@ -73,6 +76,8 @@ class Measures:
     thresholds: str | None = None
     held_out: int = 500
     shifts: int = 400
+    null: Literal["blocks", "shifts"] = "blocks"
+    null_images: int = 4096
     seed: int = 0
     images_per_unit: int = 10
 
@@ -123,7 +128,7 @@ def dissect(
         seed=measures.seed,
         ranks=measures.images_per_unit,
         batch_size=running.batch_size,
-        confidences=Confidences(shifts=measures.shifts),
+        confidences=Confidences(measures.shifts, null=measures.null, images=measures.null_images),
         machine=machine,
         cache=pictures.cache,
         cache_limit=pictures.cache_limit * 1e9,

@@ -6,6 +6,7 @@ from jaxtyping import Float64
 from unitscope.axes import PerUnit
 from unitscope.dissection.result import Confidence
 from unitscope.statistics.evidence import Evidence
+from unitscope.statistics.resampling import Resampling
 
 FEW = 10
 """Fewer null draws than this above the observed value: the tail is fitted instead of counted."""
@@ -72,12 +73,12 @@ def q_values(p: PerUnit) -> PerUnit:
 
 
 def judge_units(
-    best_iou: PerUnit, evidence: Evidence, cutoff: float, draws: int, controls: int = 10
+    best_iou: PerUnit, evidence: Evidence, cutoff: float, draws: Resampling, controls: int = 10
 ) -> Confidence:
     """The confidence of a layer's labels, with the shuffled-label controls.
 
-    `cutoff` is the IoU above which a unit is a detector, `draws` the number of null draws a unit. As controls some shifts,
-    of whole orders or of all blocks by the same slot, are taken for the truth in turn and judged by the draws.
+    `cutoff` is the IoU above which a unit is a detector; `draws` gave the evidence. As controls some shifts, of whole orders
+    or of all blocks by the same slot, are taken for the truth in turn and judged by the draws.
     """
     null = evidence.null
     fine = np.isfinite(evidence.fine)
@@ -99,7 +100,9 @@ def judge_units(
         low=evidence.low,
         high=evidence.high,
         heldout=evidence.heldout,
-        shifts=draws,
+        shifts=draws.count,
         chance_detectors=float(above.sum()),
         chance_discoveries=float(np.mean(found)) if found else 0.0,
+        null="shifts" if draws.rings is None else "blocks",
+        null_images=len(draws.order) if draws.rings is None else draws.rings.images,
     )

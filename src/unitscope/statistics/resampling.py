@@ -69,7 +69,7 @@ def draw_resampling(
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(count)
-    rings = Rings(min(count, images), shifts, seed) if null == "blocks" and count >= FEWEST else None
+    rings = Rings(order[:images], shifts, seed) if null == "blocks" and count >= FEWEST else None
     drawn = np.zeros(0, np.int64)
     if rings is None:
         drawn = np.sort(rng.permutation(np.arange(1, max(count, 1)))[:shifts])

@@ -64,13 +64,18 @@ class RingPlan(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Rings:
-    """Blocks of the first `images` of a random order, for `draws` null draws a unit, by the `seed`."""
+    """Blocks of images in a random `order`, for `draws` null draws a unit, by the `seed`; of one scan."""
 
-    images: int
+    order: Int64[np.ndarray, "place"]
     draws: int
     seed: int
     _plans: dict[tuple[int, int], RingPlan] = field(default_factory=dict)
     _labels: dict[tuple[int, int], "CoarseLabels"] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """How many images take part."""
+        return len(self.order)
 
     def plan(self, masks: int, concepts: int) -> RingPlan:
         """The blocks for a unit with that many masks that are not empty among the images, and so many concepts.
@@ -83,13 +88,11 @@ class Rings:
             self._plans[ways, blocks] = plan_rings(self.images, ways, blocks, self.draws, self.seed)
         return self._plans[ways, blocks]
 
-    def coarsen(
-        self, index: LabelIndex, order: Int64[np.ndarray, "image"], map_size: tuple[int, int]
-    ) -> "CoarseLabels":
+    def coarsen(self, index: LabelIndex, map_size: tuple[int, int]) -> "CoarseLabels":
         """The labels of the images on cells for maps of that size."""
         cells = (min(map_size[0], FINEST), min(map_size[1], FINEST))
         if cells not in self._labels:
-            self._labels[cells] = coarsen(index, order[: self.images], cells)
+            self._labels[cells] = coarsen(index, self.order, cells)
         return self._labels[cells]
 
 

@@ -16,7 +16,7 @@ from unitscope.statistics.kernels import tallies
 from unitscope.statistics.kernels.coarse import WHOLE
 from unitscope.statistics.overlap import RULES
 from unitscope.statistics.resampling import draw_resampling
-from unitscope.statistics.rings import FINEST, coarsen, count_ways, pair_slot, plan_rings, rank_unit
+from unitscope.statistics.rings import FINEST, Room, coarsen, count_ways, pair_slot, plan_rings, rank_unit
 
 SIDE = 12
 
@@ -124,7 +124,7 @@ def test_draws_are_those_of_labels_moved_by_hand(name, cells):
     areas = index.annotations.concept_pixels(made.WORDS.size)
     labels = coarsen(index, order, (cells, cells))
     dense, (image, starts, runs, pixels) = draw_masks(images, 5)
-    ranks = rank_unit(plan, labels, RULES[rules.union], 12, place[image], starts, runs, pixels)
+    ranks = rank_unit(plan, labels, RULES[rules.union], 12, place[image], starts, runs, pixels, Room())
     whole = [iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.whole]
     np.testing.assert_allclose(ranks.best, whole, rtol=2e-5)
     drawn = [iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.draws]
@@ -156,7 +156,7 @@ def test_over_the_whole_group_the_p_value_is_exactly_uniform():
     for moved in group:
         labels = np.array([other for _, other in pair(plan, moved + plan.rows[:-1], order)])
         coarse = coarsen(index, labels, cells)
-        ranks = rank_unit(plan, coarse, RULES["category"], len(group) - 1, place[image], starts, runs, pixels)
+        ranks = rank_unit(plan, coarse, RULES["category"], len(group) - 1, place[image], starts, runs, pixels, Room())
         found.append(ranks.p[0] * len(group))
     # Equal values, where no mask meets another label, share the largest rank of theirs.
     found, ranked = np.round(found).astype(int), np.arange(1, len(group) + 1)
@@ -187,7 +187,9 @@ def test_columns_left_out_and_draws_not_taken_change_no_p_value(seed, wide, firs
     columns = np.array([0, wide // 3, wide])
     kinds = np.repeat([0, 1], np.diff(columns))
     areas = rng.integers(1000, 4000, wide).astype(np.float32)
-    p, best = counting.rank_draws(shared, active, plan.rows, areas, columns, plan.draws, plan.whole, 4, first)
+    p, best = counting.rank_draws(
+        shared, active, plan.rows, areas, columns, plan.draws, plan.whole, 4, first, np.empty(shared.size, np.float32)
+    )
     truth, _ = count_slowly(shared, active, areas, kinds, plan.whole, 0)
     np.testing.assert_allclose(best, truth, rtol=1e-6)
     values = counting.best_of_draws(plan.draws, shared, active, areas, columns).view(np.float32)
@@ -231,7 +233,7 @@ def test_whole_images_are_measured_as_in_pixels():
     starts = np.arange(len(image) + 1) * SIDE
     coarse = draws.rings.coarsen(index, (1, 1))
     plan = draws.rings.plan(len(image), len(coarse.areas))
-    ranks = rank_unit(plan, coarse, tallies.ALL, 20, draws.place[image], starts, runs, pixels)
+    ranks = rank_unit(plan, coarse, tallies.ALL, 20, draws.place[image], starts, runs, pixels, Room())
     for slot, value in enumerate(ranks.best):
         target = pair_slot(plan, slot, draws.place[image], draws.order)
         counts, active = np.zeros(made.WORDS.size + 1, np.int64), np.zeros(len(made.WORDS.categories), np.int64)

@@ -12,7 +12,7 @@ from unitscope.statistics.intervals import MIDDLE
 from unitscope.statistics.kernels import tallies
 from unitscope.statistics.quantiles import Masks
 from unitscope.statistics.resampling import Resampling
-from unitscope.statistics.rings import JUDGED, WHOLE, CoarseLabels, Ranks, RingPlan, pair_slot, rank_unit
+from unitscope.statistics.rings import JUDGED, WHOLE, CoarseLabels, Ranks, RingPlan, Room, pair_slot, rank_unit
 
 SAMPLED = 128
 """About so many units of a layer have a slot measured in pixels too."""
@@ -97,6 +97,7 @@ def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Trut
     null, fine = np.full((units, truth.widest), np.nan), np.full(units, np.nan)
     p = np.ones((units, 0 if truth.coarse is None else JUDGED + 1))
     low, high, heldout = np.zeros(units), np.zeros(units), np.zeros(units)
+    room = Room()
     for unit in range(units):
         m, n = places[unit], places[unit + 1]
         runs = masks.runs[starts[m] : starts[n]]
@@ -105,7 +106,7 @@ def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Trut
         if truth.coarse is None:
             null[unit] = _shift_orders(taken, truth)
         else:
-            plan, ranks = _shift_blocks(taken, truth, truth.coarse)
+            plan, ranks = _shift_blocks(taken, truth, truth.coarse, room)
             p[unit, : len(ranks.p)], null[unit, : len(ranks.best) - 1] = ranks.p, ranks.best[1:]
             if (start + unit) % truth.every == 0:
                 fine[unit] = _measure_slot(taken, plan, truth, truth.coarse)
@@ -126,14 +127,16 @@ def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
     return found
 
 
-def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels) -> tuple[RingPlan, Ranks]:
+def _shift_blocks(
+    masks: UnitMasks, truth: Truth, coarse: CoarseLabels, room: Room
+) -> tuple[RingPlan, Ranks]:
     rings = truth.resampling.rings
     assert rings is not None
     places = truth.resampling.place[masks.image]
     plan = rings.plan(int((places < rings.images).sum()), len(coarse.areas))
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
     return plan, rank_unit(
-        plan, coarse, truth.rule, rings.draws, places, starts, masks.runs, masks.pixels
+        plan, coarse, truth.rule, rings.draws, places, starts, masks.runs, masks.pixels, room
     )
 
 

@@ -198,6 +198,19 @@ def pair_slot(
     return np.where(within < span[block], order[plan.first[block] + shifted], -1).astype(np.int32)
 
 
+class Room:
+    """Memory that is used again for the next unit: to get it from the system costs more than to fill it."""
+
+    def __init__(self) -> None:
+        self._held = np.empty(0, np.float32)
+
+    def take(self, count: int) -> Float32[np.ndarray, "{count}"]:
+        """So many numbers, of any value."""
+        if len(self._held) < count:
+            self._held = np.empty(count, np.float32)
+        return self._held[:count]
+
+
 class Ranks(NamedTuple):
     """p of the truth and of whole slots taken for it, and the best IoU of the truth and of every whole slot."""
 
@@ -208,7 +221,7 @@ class Ranks(NamedTuple):
 def rank_unit(
     plan: RingPlan, labels: CoarseLabels, rule: int, first: int,
     places: Int64[np.ndarray, "mask"], run_starts: Int64[np.ndarray, "mask_and_one"], runs: np.ndarray,
-    pixels: Int64[np.ndarray, "mask"],
+    pixels: Int64[np.ndarray, "mask"], room: Room,
 ) -> Ranks:  # fmt: skip
     """Where the truth of a unit stands among its draws. `places` are those of its masks in the order.
 
@@ -221,12 +234,17 @@ def rank_unit(
         np.repeat(np.arange(len(edges) - 1), np.diff(edges)) for edges in (labels.bands, labels.bounds)
     )
     starts, cells, mass = loops.coarsen_masks(run_starts, runs, chosen, band_of, bound_of, labels.bounds)
-    shared, active = loops.meet_slots(
+    rows, columns = int(plan.rows[-1]), len(labels.areas) + 1
+    space = room.take(2 * rows * columns)
+    shared = space[: rows * columns].reshape(rows, columns)
+    active = np.empty((rows, len(labels.starts) - 1), np.float32)
+    loops.meet_slots(
         places[chosen], starts, cells, mass, pixels[chosen].astype(np.float32), labels.arrays, rule,
-        plan.first, plan.width, plan.ways, plan.rows, len(labels.starts) - 1,
+        plan.first, plan.width, plan.ways, plan.rows, shared, active,
     )  # fmt: skip
     judged = min(1 + JUDGED, len(plan.whole))
     p, best = counting.rank_draws(
-        shared, active, plan.rows, labels.areas, labels.starts, plan.draws, plan.whole, judged, first
-    )
+        shared, active, plan.rows, labels.areas, labels.starts, plan.draws, plan.whole, judged, first,
+        space[rows * columns :],
+    )  # fmt: skip
     return Ranks(p, best)

@@ -95,15 +95,13 @@ def coarsen_masks(run_starts, runs, chosen, band_of, bound_of, bounds):
 
 
 @compiled
-def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, ways, rows, categories):
-    """What a unit's masks share with the labels of every slot: shared[row, column], active[row, category].
+def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, ways, rows, shared, active):
+    """Fill shared[row, column], active[row, category] with what a unit's masks share with the labels of every slot.
 
     A row is a slot of a block. Masks are sorted by place; a mask at q in its block, a ring of width * ways places,
     meets in slot s the labels at q + s * width.
     """
     cell_starts, entries, scalar_starts, scalars, image_bits, bits_of, count = coarse
-    shared = np.empty((rows[-1], len(bits_of)), np.float32)
-    active = np.zeros((rows[-1], categories), np.float32)
     void = len(bits_of) - 1
     begin = 0
     for b in range(len(first)):
@@ -114,6 +112,7 @@ def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, 
         for s in range(ways[b]):
             row, enters = shared[rows[b] + s], active[rows[b] + s]
             row[:] = 0
+            enters[:] = 0
             for j in range(begin, stop):
                 place = places[j] + s * width[b]
                 if place >= first[b] + span:
@@ -122,7 +121,8 @@ def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, 
                 for h in range(starts[j], starts[j + 1]):
                     f, cell = mass[h] / np.float32(WHOLE), place * count + cells[h]
                     for k in between(cell_starts[cell], cell_starts[cell + 1]):
-                        row[np.uint64(entries[k] & 0xFFFF)] += f * np.float32(entries[k] >> 16)
+                        entry = entries[k]
+                        row[np.uint64(entry & np.uint32(0xFFFF))] += f * np.float32(entry >> np.uint32(16))
                     if rule == TOUCHED:
                         for k in between(cell_starts[cell], cell_starts[cell + 1]):
                             met |= bits_of[entries[k] & 0xFFFF]
@@ -133,8 +133,7 @@ def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, 
                         row[scalars[k]] += valid
                         met |= bits_of[scalars[k]]
                 bits = image_bits[place] if rule == CATEGORY else met
-                for c in range(categories):
+                for c in range(len(enters)):
                     if rule == ALL or (bits >> np.uint64(c)) & np.uint64(1):
                         enters[c] += valid
         begin = stop
-    return shared, active

@@ -17,6 +17,21 @@ FEW = 10
 
 
 @compiled
+def add_rows(rows, picked, total):
+    """total[c] = the sum of rows[r, c] over the picked r; four at a time, so that it is stored less often."""
+    total[:] = 0
+    fours = len(picked) // 4 * 4
+    for b in range(0, fours, 4):
+        one, two, three, four = rows[picked[b]], rows[picked[b + 1]], rows[picked[b + 2]], rows[picked[b + 3]]
+        for c in between(0, STRIP):
+            total[c] += (one[c] + two[c]) + (three[c] + four[c])
+    for b in range(fours, len(picked)):
+        row = rows[picked[b]]
+        for c in between(0, STRIP):
+            total[c] += row[c]
+
+
+@compiled
 def best_of_draws(draws, shared, active, areas, columns):
     """The best IoU over all columns of every draw, as the bits of a float32.
 
@@ -24,30 +39,24 @@ def best_of_draws(draws, shared, active, areas, columns):
     taken in strips, so that what is added up stays in the cache.
     """
     best = np.zeros(len(draws), np.int32)
-    entering = np.zeros((len(draws), active.shape[1]), np.float32)
-    for d in range(len(draws)):
-        for b in range(draws.shape[1]):
-            for k in range(active.shape[1]):
-                entering[d, k] += active[draws[d, b], k]
-    strip, total = np.empty((len(shared), STRIP), np.float32), np.empty(STRIP, np.float32)
+    strip, total = np.zeros((len(shared), STRIP), np.float32), np.empty(STRIP, np.float32)
     ratio = np.empty(STRIP, np.float32)
     bits = ratio.view(np.int32)
     for k in range(len(columns) - 1):
+        entering = np.zeros(len(draws) if columns[k + 1] > columns[k] else 0, np.float32)
+        for d in range(len(entering)):
+            for r in draws[d]:
+                entering[d] += active[r, k]
         for begin in range(columns[k], columns[k + 1], STRIP):
             wide = min(STRIP, columns[k + 1] - begin)
+            area = areas[begin : begin + wide]
             for r in range(len(shared)):
                 row, new = shared[r], strip[r]
                 for c in between(0, wide):
                     new[c] = row[np.uint64(begin) + c]
-            area = areas[begin : begin + wide]
             for d in range(len(draws)):
-                picked = draws[d]
-                total[:] = 0
-                for b in range(len(picked)):
-                    row = strip[picked[b]]
-                    for c in between(0, STRIP):
-                        total[c] += row[c]
-                enters, most = entering[d, k], best[d]
+                add_rows(strip, draws[d], total)
+                enters, most = entering[d], best[d]
                 for c in between(0, wide):
                     ratio[c] = total[c] / max(enters + area[c] - total[c], np.float32(1))
                 for c in between(0, wide):
@@ -67,7 +76,7 @@ def bound_columns(shared, active, rows, areas, columns):
         for r in range(rows[b], rows[b + 1]):
             row = shared[r]
             for c in between(0, len(areas)):
-                top[c] = max(top[c], row[c])
+                top[c] = row[c] if row[c] > top[c] else top[c]
         for c in between(0, len(areas)):
             most[c] += top[c]
         for k in range(active.shape[1]):
@@ -80,9 +89,9 @@ def bound_columns(shared, active, rows, areas, columns):
 
 
 @compiled
-def keep_columns(limit, least, areas, columns):
-    """The columns whose bound is not below `least`, their areas, and where categories begin among them."""
-    kept, starts = np.empty(len(limit), np.int64), np.zeros(len(columns), np.int64)
+def keep_columns(limit, least, columns):
+    """The columns whose bound is not below `least`, and where categories begin among them."""
+    kept, starts = np.empty(len(limit), np.uint32), np.zeros(len(columns), np.int64)
     n = 0
     for k in range(len(columns) - 1):
         for c in range(columns[k], columns[k + 1]):
@@ -90,26 +99,25 @@ def keep_columns(limit, least, areas, columns):
                 kept[n] = c
                 n += 1
         starts[k + 1] = n
-    kept = kept[:n]
-    return kept, areas[kept], starts
+    return kept[:n], starts
 
 
 @compiled
-def take_columns(shared, kept):
-    """shared[:, kept]"""
-    out = np.empty((len(shared), len(kept)), np.float32)
+def take_columns(shared, kept, room):
+    """shared[:, kept], in `room`."""
+    some = room[: len(shared) * len(kept)].reshape(len(shared), len(kept))
     for r in range(len(shared)):
-        row, new = shared[r], out[r]
-        for c in range(len(kept)):
-            new[c] = row[kept[c]]
-    return out
+        row, new = shared[r], some[r]
+        for c in between(0, len(kept)):
+            new[c] = row[np.uint64(kept[c])]
+    return some
 
 
 @compiled
-def rank_draws(shared, active, rows, areas, columns, draws, whole, judged, first):
+def rank_draws(shared, active, rows, areas, columns, draws, whole, judged, first, room):
     """p-values of the truth, whole[0], and of the `judged` - 1 whole slots after it; the best IoU of all of `whole`.
 
-    p is counted: of `first` draws where at least `FEW` reach the value, else of as many as it takes until `FEW` have, or all.
+    `room` is for work, as much as `shared` takes. p is counted: of `first` draws where at least `FEW` reach the value, else of as many as it takes until `FEW` have, or all.
     """
     bits = best_of_draws(whole, shared, active, areas, columns)
     best = bits.view(np.float32)
@@ -123,8 +131,9 @@ def rank_draws(shared, active, rows, areas, columns, draws, whole, judged, first
         for j in range(judged):
             if going[j]:
                 least = min(least, np.float64(best[j]))
-        kept, few_areas, few_columns = keep_columns(limit, least, areas, columns)
-        values = best_of_draws(draws[begin:end], take_columns(shared, kept), active, few_areas, few_columns)
+        kept, starts = keep_columns(limit, least, columns)
+        some = take_columns(shared, kept, room)
+        values = best_of_draws(draws[begin:end], some, active, areas[kept], starts)
         for d in range(begin, end):
             for j in range(judged):
                 if going[j] and values[d - begin] >= bits[j]:

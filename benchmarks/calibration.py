@@ -91,7 +91,9 @@ class Case:
             image, size, runs = masks.images[unit], masks.sizes[unit], masks.runs[unit]
             taken = (image, size, runs, tallies.mask_pixels(size, runs))
             table = (index.arrays, UNIONS[self.union], areas, categories)
-            truth = tallies.null_overlaps(*taken, np.arange(count), np.arange(count), np.zeros(1, np.int64), *table)
+            truth = tallies.null_overlaps(
+                *taken, np.arange(count), np.arange(count), np.zeros(1, np.int64), *table
+            )
             reached = 0
             for order, some in zip(orders, shifts, strict=True):
                 reached += (

@@ -31,7 +31,8 @@ def smooth_maps(images, units, side, seed):
 
 
 @pytest.mark.parametrize(
-    "name, null", [("netdissect-lite", "blocks"), ("netdissect", "blocks"), ("pnas", "blocks"), ("pnas", "shifts")]
+    "name, null",
+    [("netdissect-lite", "blocks"), ("netdissect", "blocks"), ("pnas", "blocks"), ("pnas", "shifts")],
 )
 def test_p_values_of_units_that_know_nothing_are_uniform(name, null):
     source = made.make_source(80, mask_size=(14, 14), size=(28, 28), seed=11)
@@ -99,7 +100,10 @@ def test_controls_fail_where_the_order_is_no_lot(monkeypatch):
     maps = rng.normal(size=(images, 30, 4, 4)).astype(np.float32)
     maps[::ways] += 4
     labels = merge_annotations(
-        [annotate(made.frame((16, 16), (8, 8)).fit(e), (8, 8), "twice", made.WORDS, i) for i, e in enumerate(source)]
+        [
+            annotate(made.frame((16, 16), (8, 8)).fit(e), (8, 8), "twice", made.WORDS, i)
+            for i, e in enumerate(source)
+        ]
     )
     index = LabelIndex(labels, made.WORDS)
     plan = TailPlan(30, images, (4, 4), make_grid((4, 4), (8, 8), "half-pixel"), "cells", 0.1)

@@ -68,7 +68,11 @@ def meet(mask, example, index, rules, cells):
     rounded = lambda dense: np.maximum(np.floor(grid(dense) * WHOLE / side**2 + 0.5), grid(dense) > 0) / WHOLE  # noqa: E731
     for concept in words:
         # The planes of a cell are added up before they are rounded.
-        here = sum((plane == concept.id).astype(int) for plane in planes) if planes else np.zeros((SIDE, SIDE), int)
+        here = (
+            sum((plane == concept.id).astype(int) for plane in planes)
+            if planes
+            else np.zeros((SIDE, SIDE), int)
+        )
         share = rounded(here)
         shared[concept.id] = (mass * share).sum()
         met[words.categories.index(concept.category)] |= bool((mass * share).any())
@@ -125,12 +129,19 @@ def test_draws_are_those_of_labels_moved_by_hand(name, cells):
     labels = coarsen(index, order, (cells, cells))
     dense, (image, starts, runs, pixels) = draw_masks(images, 5)
     ranks = rank_unit(plan, labels, RULES[rules.union], 12, place[image], starts, runs, pixels, Room())
-    whole = [iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.whole]
+    whole = [
+        iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.whole
+    ]
     np.testing.assert_allclose(ranks.best, whole, rtol=2e-5)
-    drawn = [iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.draws]
+    drawn = [
+        iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.draws
+    ]
     for p, value in zip(ranks.p, whole, strict=False):
         clear = np.abs(np.array(drawn) / value - 1) > 1e-4
-        least, most = (np.array(drawn)[clear] > value).sum(), (np.array(drawn)[clear] > value).sum() + (~clear).sum()
+        least, most = (
+            (np.array(drawn)[clear] > value).sum(),
+            (np.array(drawn)[clear] > value).sum() + (~clear).sum(),
+        )
         assert (1 + least) / 13 <= p <= (1 + most) / 13
     for slot in range(len(plan.whole)):
         assert pair_slot(plan, slot, place[image], order).tolist() == [
@@ -156,7 +167,9 @@ def test_over_the_whole_group_the_p_value_is_exactly_uniform():
     for moved in group:
         labels = np.array([other for _, other in pair(plan, moved + plan.rows[:-1], order)])
         coarse = coarsen(index, labels, cells)
-        ranks = rank_unit(plan, coarse, RULES["category"], len(group) - 1, place[image], starts, runs, pixels, Room())
+        ranks = rank_unit(
+            plan, coarse, RULES["category"], len(group) - 1, place[image], starts, runs, pixels, Room()
+        )
         found.append(ranks.p[0] * len(group))
     # Equal values, where no mask meets another label, share the largest rank of theirs.
     found, ranked = np.round(found).astype(int), np.arange(1, len(group) + 1)
@@ -182,18 +195,31 @@ def test_columns_left_out_and_draws_not_taken_change_no_p_value(seed, wide, firs
     """Against all columns, all draws: whole numbers, so that sums are exact in any order."""
     rng = np.random.default_rng(seed)
     plan = plan_rings(40, 8, 3, first, seed)
-    shared = (rng.pareto(0.6, (plan.rows[-1], wide)) * rng.random(wide)).clip(0, 500).round().astype(np.float32)
+    shared = (
+        (rng.pareto(0.6, (plan.rows[-1], wide)) * rng.random(wide)).clip(0, 500).round().astype(np.float32)
+    )
     active = rng.integers(200, 400, (plan.rows[-1], 2)).astype(np.float32)
     columns = np.array([0, wide // 3, wide])
     kinds = np.repeat([0, 1], np.diff(columns))
     areas = rng.integers(1000, 4000, wide).astype(np.float32)
     p, best = counting.rank_draws(
-        shared, active, plan.rows, areas, columns, plan.draws, plan.whole, 4, first, np.empty(shared.size, np.float32)
+        shared,
+        active,
+        plan.rows,
+        areas,
+        columns,
+        plan.draws,
+        plan.whole,
+        4,
+        first,
+        np.empty(shared.size, np.float32),
     )
     truth, _ = count_slowly(shared, active, areas, kinds, plan.whole, 0)
     np.testing.assert_allclose(best, truth, rtol=1e-6)
     values = counting.best_of_draws(plan.draws, shared, active, areas, columns).view(np.float32)
-    np.testing.assert_allclose(values, count_slowly(shared, active, areas, kinds, plan.draws, 0)[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        values, count_slowly(shared, active, areas, kinds, plan.draws, 0)[0], rtol=1e-6
+    )
     for j in range(4):
         reached = np.cumsum(values >= best[j])
         if best[j] == 0:
@@ -236,7 +262,10 @@ def test_whole_images_are_measured_as_in_pixels():
     ranks = rank_unit(plan, coarse, tallies.ALL, 20, draws.place[image], starts, runs, pixels, Room())
     for slot, value in enumerate(ranks.best):
         target = pair_slot(plan, slot, draws.place[image], draws.order)
-        counts, active = np.zeros(made.WORDS.size + 1, np.int64), np.zeros(len(made.WORDS.categories), np.int64)
+        counts, active = (
+            np.zeros(made.WORDS.size + 1, np.int64),
+            np.zeros(len(made.WORDS.categories), np.int64),
+        )
         tallies.tally_masks(
             np.full(len(image), SIDE), runs, pixels, target, index.arrays, tallies.ALL, counts, active
         )

@@ -12,7 +12,16 @@ from unitscope.statistics.intervals import MIDDLE
 from unitscope.statistics.kernels import tallies
 from unitscope.statistics.quantiles import Masks
 from unitscope.statistics.resampling import Resampling
-from unitscope.statistics.rings import JUDGED, WHOLE, CoarseLabels, Ranks, RingPlan, Room, pair_slot, rank_unit
+from unitscope.statistics.rings import (
+    JUDGED,
+    WHOLE,
+    CoarseLabels,
+    Ranks,
+    RingPlan,
+    Room,
+    pair_slot,
+    rank_unit,
+)
 
 SAMPLED = 128
 """About so many units of a layer have a slot measured in pixels too."""
@@ -127,9 +136,7 @@ def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
     return found
 
 
-def _shift_blocks(
-    masks: UnitMasks, truth: Truth, coarse: CoarseLabels, room: Room
-) -> tuple[RingPlan, Ranks]:
+def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels, room: Room) -> tuple[RingPlan, Ranks]:
     rings = truth.resampling.rings
     assert rings is not None
     places = truth.resampling.place[masks.image]
@@ -180,7 +187,16 @@ def _bootstrap(
     bins = np.zeros((3, len(draws.weights)), np.int64)
     np.add.at(bins[2], draws.bin[images[owned]], pixels[owned])
     tallies.bin_concept(
-        masks.image, masks.size, masks.runs, valid, bits, truth.index.arrays, concept, has, draws.bin, bins[:2]
+        masks.image,
+        masks.size,
+        masks.runs,
+        valid,
+        bits,
+        truth.index.arrays,
+        concept,
+        has,
+        draws.bin,
+        bins[:2],
     )
     shared, entering, area = (tallies.weigh_bins(draws.weights, values) for values in bins)
     union = entering + area - shared

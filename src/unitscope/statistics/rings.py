@@ -21,7 +21,7 @@ from unitscope.statistics.kernels import draws as counting
 PAIRINGS = 32_768
 """So many times in all a unit's masks meet labels: units with few masks meet more slots."""
 
-SPENT = 1 << 25
+SPENT = 1 << 24
 """The same times images: of many images, where hardly a unit is a near thing, masks meet fewer slots."""
 
 WAYS = (8, 400)
@@ -100,7 +100,7 @@ def count_ways(images: int, masks: int, concepts: int) -> int:
     """How many slots a block of a unit with `masks` masks has; few numbers are in use.
 
     >>> count_ways(4096, 700, 1197), count_ways(591, 55, 23), count_ways(16, 5, 7)
-    (10, 256, 8)
+    (8, 256, 8)
     """
     most = min(WAYS[1], images // 2, max(WAYS[0], ROOM // (2 * max(concepts, 1))))
     ways = max(WAYS[0], min(min(PAIRINGS, SPENT // images) // max(masks, 1), most))
@@ -133,7 +133,12 @@ def plan_rings(images: int, ways: int, blocks: int, draws: int, seed: int) -> Ri
     # In the block of what is left over a slot is one of its own, and never the truth but for the truth.
     within = np.where(whole[:, None] > 0, 1 + (whole[:, None] - 1) % (slots - 1), 0)
     return RingPlan(
-        first, width, slots, rows, (drawn + rows[:-1]).astype(np.uint16), (within + rows[:-1]).astype(np.uint16)
+        first,
+        width,
+        slots,
+        rows,
+        (drawn + rows[:-1]).astype(np.uint16),
+        (within + rows[:-1]).astype(np.uint16),
     )
 
 
@@ -177,7 +182,14 @@ def coarsen(index: LabelIndex, order: Int64[np.ndarray, "place"], cells: tuple[i
     scalar_starts = np.concatenate([[0], np.cumsum([len(part) for part in scalars], dtype=np.int64)])
     every = column_of[np.concatenate([*scalars, np.zeros(0, np.uint16)]).astype(np.int64)]
     bits = np.append(index.concept_bits[columns], np.uint64(0))
-    tables = (starts_of.astype(np.int32), entries, scalar_starts, every.astype(np.uint16), index.image_categories[order], bits)
+    tables = (
+        starts_of.astype(np.int32),
+        entries,
+        scalar_starts,
+        every.astype(np.uint16),
+        index.image_categories[order],
+        bits,
+    )
     tables = (*tables, (len(bands) - 1) * (len(bounds) - 1))
     return CoarseLabels(bands, bounds, areas[columns].astype(np.float32), areas, starts, tables)
 

@@ -85,7 +85,10 @@ def coarsen_masks(run_starts, runs, chosen, band_of, bound_of, bounds):
                 x = stop
                 at += 1
         while n + many > len(cells):
-            cells, mass = np.concatenate((cells, np.empty_like(cells))), np.concatenate((mass, np.empty_like(mass)))
+            cells, mass = (
+                np.concatenate((cells, np.empty_like(cells))),
+                np.concatenate((mass, np.empty_like(mass))),
+            )
         for k in range(many):
             cells[n], mass[n] = seen[k], pixels[seen[k]]
             pixels[seen[k]] = 0

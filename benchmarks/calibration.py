@@ -1,11 +1,13 @@
-"""Are p-values what they say? Units that know nothing are planted, and real ones compared with 4,000 permutations.
+"""Are p-values what they say? Units that know nothing are planted, and real ones compared with 4,000
+permutations.
 
     python benchmarks/calibration.py [CASE ...] [--null blocks] [--units 320] [--reference 200]
 
-A planted unit has the masks of a real one, moved to other images: each by a permutation of its own. Its p-values should be
-uniform: printed are Kolmogorov's distance with its p-value, and the shares with p < 0.05 and p < 0.01 with their standard
-errors. Of real units, picked evenly, the p-values are held against those counted over 4,000 permutations of all images:
-the share of units where q < 0.05 is answered alike. Photographs are looked for in the folder that UNITSCOPE_DATA names.
+A planted unit has the masks of a real one, moved to other images: each by a permutation of its own. Its
+p-values should be uniform: printed are Kolmogorov's distance with its p-value, and the shares with p < 0.05
+and p < 0.01 with their standard errors. Of real units, picked evenly, the p-values are held against those
+counted over 4,000 permutations of all images: the share of units where q < 0.05 is answered alike.
+Photographs are looked for in the folder that UNITSCOPE_DATA names.
 """
 
 import argparse

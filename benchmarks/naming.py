@@ -2,13 +2,15 @@
 
     python benchmarks/naming.py [--images 4000 16000] [--units 512 2048] [--null blocks] [--threads 2]
 
-1,197 concepts in three planes of labels at 112 pixels, noise on maps of 7x7 cells, the convention netdissect-lite. Printed are
-seconds and milliseconds an image of naming alone, as the clock has it and as CPU time over the threads.
+1,197 concepts in three planes of labels at 112 pixels, noise on maps of 7x7 cells, the convention
+netdissect-lite. Printed are seconds and milliseconds an image of naming alone, as the clock has it and as CPU
+time over the threads.
 """
 
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -81,8 +83,6 @@ def main() -> None:
     parser.add_argument("--null", choices=["blocks", "shifts", "none"], default="blocks")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    from dataclasses import asdict
-
     warm, least = min(args.images), min(args.units)
     for images in args.images:
         annotations = merge_annotations([label(number) for number in range(images)]).join()
@@ -96,12 +96,10 @@ def main() -> None:
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if units >= least:
                 apiece = 1000 * cpu / args.threads / images
-                print(
-                    f"{images:6} images x {units:4} units: {wall:6.2f} s, {1000 * wall / images:.2f} ms an image; CPU "
-                    f"over {args.threads} threads {apiece:.2f} ms an image, {1000 * cpu / units:.2f} ms a unit; "
-                    f"{named.detectors} detectors",
-                    flush=True,
-                )
+                told = f"{wall:6.2f} s, {1000 * wall / images:.2f} ms an image"
+                spent = f"CPU over threads {apiece:.2f} ms an image, {1000 * cpu / units:.2f} ms a unit"
+                line = f"{images:6} images x {units:4} units: {told}; {spent}; {named.detectors} detectors"
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def smooth_maps(images, units, side, seed):
 
 
 @pytest.mark.parametrize(
-    "name, null",
+    ("name", "null"),
     [("netdissect-lite", "blocks"), ("netdissect", "blocks"), ("pnas", "blocks"), ("pnas", "shifts")],
 )
 def test_p_values_of_units_that_know_nothing_are_uniform(name, null):
@@ -86,7 +86,8 @@ def test_p_values_of_a_part_of_the_images_are_uniform_too():
 
 
 def test_controls_fail_where_the_order_is_no_lot(monkeypatch):
-    """Labels come round in every block, and units are active where they come: a whole slot is then as good as the truth.
+    """Labels come round in every block, and units are active where they come: a whole slot is then as good as
+    the truth.
 
     Draws that mix slots do not show it. In a random order they do, and there is nothing to find.
     """

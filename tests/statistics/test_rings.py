@@ -1,7 +1,6 @@
 """Null draws inside of blocks, against twins that move every label by hand."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,7 +48,7 @@ def draw_masks(images, seed, share=0.7):
 
 
 def meet(mask, example, index, rules, cells):
-    """What a mask and the labels of an example share on cells, by id, and what enters the union, by category."""
+    """What a mask and the labels of an example share on cells, by id, and what enters unions, by category."""
     words, side = made.WORDS, SIDE // cells
     valid = np.ones((SIDE, SIDE), bool) if example.void is None else ~example.void
     grid = lambda dense: dense.reshape(cells, side, cells, side).sum((1, 3))  # noqa: E731
@@ -124,7 +123,8 @@ def test_draws_are_those_of_labels_moved_by_hand(name, cells):
     examples, index = label(images, rules)
     order = np.random.default_rng(3).permutation(images)
     place = np.argsort(order)
-    plan = replace_draws(plan_rings(images, 8, 2, 4, 0), 12)
+    plan = plan_rings(images, 8, 2, 4, 0)
+    plan = plan._replace(draws=plan.draws[:12])
     areas = index.annotations.concept_pixels(made.WORDS.size)
     labels = coarsen(index, order, (cells, cells))
     dense, (image, starts, runs, pixels) = draw_masks(images, 5)
@@ -147,10 +147,6 @@ def test_draws_are_those_of_labels_moved_by_hand(name, cells):
         assert pair_slot(plan, slot, place[image], order).tolist() == [
             dict(pair(plan, plan.whole[slot], order)).get(i, -1) for i in image
         ]
-
-
-def replace_draws(plan, count):
-    return plan._replace(draws=plan.draws[:count])
 
 
 def test_over_the_whole_group_the_p_value_is_exactly_uniform():
@@ -243,9 +239,11 @@ def test_blocks_cover_the_images_and_only_slot_0_is_the_truth(images, masks, con
     assert plan.first.tolist() == np.concatenate([[0], np.cumsum(spans)[:-1]]).tolist()
     assert images - 1 <= spans.sum() <= images
     assert plan.rows[-1] == plan.ways.sum()
-    assert (plan.draws >= plan.rows[:-1]).all() and (plan.draws < plan.rows[1:]).all()
+    assert (plan.draws >= plan.rows[:-1]).all()
+    assert (plan.draws < plan.rows[1:]).all()
     assert (plan.whole[0] == plan.rows[:-1]).all()
-    assert (plan.whole[1:] > plan.rows[:-1]).all() and (plan.whole < plan.rows[1:]).all()
+    assert (plan.whole[1:] > plan.rows[:-1]).all()
+    assert (plan.whole < plan.rows[1:]).all()
 
 
 def test_whole_images_are_measured_as_in_pixels():
@@ -285,7 +283,9 @@ def test_cells_are_those_of_the_map_but_no_more_than_masks_have_pixels():
 
 def test_of_fewer_than_16_images_whole_orders_are_shifted():
     few, enough = draw_resampling(15, 0, 400, 5), draw_resampling(16, 0, 400, 5)
-    assert few.rings is None and few.count == 14
-    assert enough.rings is not None and enough.count == 400
+    assert few.rings is None
+    assert few.count == 14
+    assert enough.rings is not None
+    assert enough.count == 400
     assert draw_resampling(5000, 0, 400, 5).rings.images == 4096
     assert draw_resampling(5000, 0, 400, 5, "shifts").count == 400

@@ -64,8 +64,7 @@ class Measures:
             every unit and concept on other images, by the information quality ratio.
         held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
         shifts: null draws a unit; 0 leaves the p-values out.
-        null: what is drawn: blocks, shifts of labels inside of blocks of images, recombined; or shifts, those of all
-            images, which take a hundred times as long.
+        null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.
         seed: seed of null draws and bootstrap.
         images_per_unit: how many top images are kept.

@@ -42,8 +42,9 @@ from unitscope.version import __version__
 class Confidences:
     """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none.
 
-    `null` says what is drawn: "blocks", shifts of labels inside of blocks of images, recombined, or "shifts", those of all
-    images, which take a hundred times as long. Blocks take at most `images` of the images, by lot.
+    `null` says what is drawn: "blocks", shifts of labels inside of blocks of images, recombined, or "shifts",
+    those of all images, which take a hundred times as long. Blocks take at most `images` of the images, by
+    lot.
     """
 
     shifts: int = 400

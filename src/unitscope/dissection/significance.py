@@ -77,8 +77,9 @@ def judge_units(
 ) -> Confidence:
     """The confidence of a layer's labels, with the shuffled-label controls.
 
-    `cutoff` is the IoU above which a unit is a detector; `draws` gave the evidence. As controls some shifts, of whole orders
-    or of all blocks by the same slot, are taken for the truth in turn and judged by the draws.
+    `cutoff` is the IoU above which a unit is a detector; `draws` gave the evidence. As controls some shifts,
+    of whole orders or of all blocks by the same slot, are taken for the truth in turn and judged by the
+    draws.
     """
     null = evidence.null
     fine = np.isfinite(evidence.fine)

@@ -31,12 +31,12 @@ SAMPLED = 128
 class Evidence:
     """What chance would give each unit, and how its IoU varies with the images.
 
-    `null[unit, draw]` is the best IoU over concepts with shifted labels, NaN beyond a unit's last: of whole orders, or where
-    blocks were shifted of the same slot in all of them. Then `p[unit, value]` has the counted p-values: first of the
-    truth, then of whole slots that are taken for it; else it has no columns. `low`, `high` are the bootstrap interval of
-    the IoU of its best concept, or of the one it was named by; `heldout` the IoU on one half of the images of the concept
-    that is best on the other, averaged over both ways. Blocks are measured on cells; `fine` has for some units what
-    null[:, 0] is in pixels, and else NaN.
+    `null[unit, draw]` is the best IoU over concepts with shifted labels, NaN beyond a unit's last: of whole
+    orders, or where blocks were shifted of the same slot in all of them. Then `p[unit, value]` has the
+    counted p-values: first of the truth, then of whole slots that are taken for it; else it has no columns.
+    `low`, `high` are the bootstrap interval of the IoU of its best concept, or of the one it was named by;
+    `heldout` the IoU on one half of the images of the concept that is best on the other, averaged over both
+    ways. Blocks are measured on cells; `fine` has for some units what null[:, 0] is in pixels, and else NaN.
     """
 
     null: Float64[np.ndarray, "unit draw"]
@@ -69,7 +69,8 @@ class Tally(NamedTuple):
 class Truth:
     """What all units of a layer are measured against.
 
-    `half_areas` are those of either half of the images; one unit of `every` so many has a slot measured in pixels.
+    `half_areas` are those of either half of the images; one unit of `every` so many has a slot measured in
+    pixels.
     """
 
     index: LabelIndex

@@ -55,8 +55,8 @@ def measure_overlap(
 ) -> tuple[Overlap, Evidence | None]:
     """Thresholds, masks and counts of every unit of a layer, and the evidence where it is asked for.
 
-    `names` are the concepts that units are named by where it is not simply the best; p-values are taken on cells
-    as large as those of a map of `map_size`.
+    `names` are the concepts that units are named by where it is not simply the best; p-values are taken on
+    cells as large as those of a map of `map_size`.
     """
     units = len(tops.images)
     truth = None

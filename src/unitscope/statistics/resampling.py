@@ -22,10 +22,11 @@ BINS = 256
 class Resampling:
     """How the images of a scan are shuffled, halved and redrawn.
 
-    `order` is a random order of the images. With `rings`, null draws shift labels inside of blocks of the order. Without,
-    null draw s pairs the masks of image order[k] with the labels of image order[k + shifts[s]], around the end; the shifts
-    are distinct and never 0, so together with the true pairing they are draws from a group, and a rank among them is an
-    exact p-value. `weights[bin, b]` says how often bootstrap replicate b draws a bin of images.
+    `order` is a random order of the images. With `rings`, null draws shift labels inside of blocks of the
+    order. Without, null draw s pairs the masks of image order[k] with the labels of image order[k +
+    shifts[s]], around the end; the shifts are distinct and never 0, so together with the true pairing they
+    are draws from a group, and a rank among them is an exact p-value. `weights[bin, b]` says how often
+    bootstrap replicate b draws a bin of images.
     """
 
     order: Int64[np.ndarray, "image"]
@@ -61,8 +62,8 @@ def draw_resampling(
 ) -> Resampling:
     """A resampling of `count` images, with `shifts` null draws a unit; `null` says of which kind.
 
-    Blocks take at most `images` of them, by lot. Of fewer than 16 images the whole order is shifted; at most count - 1
-    shifts are possible then.
+    Blocks take at most `images` of them, by lot. Of fewer than 16 images the whole order is shifted; at most
+    count - 1 shifts are possible then.
 
     >>> draw_resampling(3, seed=0, shifts=100, replicates=5).shifts.tolist()
     [1, 2]

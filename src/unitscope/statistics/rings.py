@@ -1,14 +1,15 @@
-"""Null draws from few pairings: labels are shifted inside of blocks of images, and the blocks' shifts recombined.
+"""Null draws from few pairings: labels are shifted inside of blocks of images, and blocks recombined.
 
-The images stand in a random order, cut into blocks. A block is a ring of slots, and in slot s of it every mask meets the
-labels that lie s slots on. A draw takes a slot of every block by lot and adds up what they share. The shifts of all blocks are
-a group, Z_B x ... x Z_B, in which slot 0 everywhere is the truth; so the rank of the truth among draws is an exact p-value,
-whatever is measured, as long as truth and draws are measured alike. Both are therefore measured on cells: the pixels of a
-mask in a cell times the share of the cell that is labeled. See docs/theory.md.
+The images stand in a random order, cut into blocks. A block is a ring of slots, and in slot s of it every
+mask meets the labels that lie s slots on. A draw takes a slot of every block by lot and adds up what they
+share. The shifts of all blocks are a group, Z_B x ... x Z_B, in which slot 0 everywhere is the truth; so the
+rank of the truth among draws is an exact p-value, whatever is measured, as long as truth and draws are
+measured alike. Both are therefore measured on cells: the pixels of a mask in a cell times the share of the
+cell that is labeled. See docs/theory.md.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt16
@@ -49,9 +50,9 @@ FINEST = 16
 class RingPlan(NamedTuple):
     """Blocks of the order and draws from them.
 
-    By block the place of its `first` image, the `width` of a slot in images, its slots (`ways`), and the row of its first slot
-    (`rows`, and behind the last their number). A draw is a row of every block. `whole` are the same slot in every block: first
-    the truth, then others by lot.
+    By block the place of its `first` image, the `width` of a slot in images, its slots (`ways`), and the row
+    of its first slot (`rows`, and behind the last their number). A draw is a row of every block. `whole` are
+    the same slot in every block: first the truth, then others by lot.
     """
 
     first: Int64[np.ndarray, "block"]
@@ -78,9 +79,9 @@ class Rings:
         return len(self.order)
 
     def plan(self, masks: int, concepts: int) -> RingPlan:
-        """The blocks for a unit with that many masks that are not empty among the images, and so many concepts.
+        """The blocks for a unit with so many masks among the images, empty ones not counted, and concepts.
 
-        Neither depends on which mask meets which labels.
+        Neither number depends on which mask meets which labels.
         """
         ways = count_ways(self.images, masks, concepts)
         blocks = max(2, min(BLOCKS, ROOM // (max(concepts, 1) * ways)))
@@ -146,8 +147,8 @@ def plan_rings(images: int, ways: int, blocks: int, draws: int, seed: int) -> Ri
 class CoarseLabels:
     """The labels of images on cells, in a random order; of concepts that occur there, sorted by category.
 
-    `bands`, `bounds` are where rows and columns of cells begin and end; `areas[column]` all pixels of a concept, and
-    `pixels[id]` too; `starts[category]` where columns of a category begin.
+    `bands`, `bounds` are where rows and columns of cells begin and end; `areas[column]` all pixels of a
+    concept, and `pixels[id]` too; `starts[category]` where columns of a category begin.
     """
 
     bands: Int64[np.ndarray, "cell_y_and_one"]
@@ -175,22 +176,16 @@ def coarsen(index: LabelIndex, order: Int64[np.ndarray, "place"], cells: tuple[i
     column_of[columns] = np.arange(len(columns))
     column_of[words.size] = len(columns)  # void
     starts = np.searchsorted(kinds[columns], np.arange(len(words.categories) + 1)).astype(np.int64)
-    table = index.arrays
-    starts_of, entries = loops.coarsen_labels(table, order, bands, bounds, column_of, len(columns) + 1)
-    arrays = labels.arrays
-    scalars = [arrays["scalars"][table[4][i] : table[4][i + 1]] for i in order]  # type: ignore[index]
+    table: tuple[Any, ...] = index.arrays
+    cell_starts, entries = loops.coarsen_labels(table, order, bands, bounds, column_of, len(columns) + 1)
+    scalars = [column_of[labels.arrays["scalars"][table[4][i] : table[4][i + 1]]] for i in order]
+    scalars = [part[part >= 0] for part in scalars]  # that of an image all void has no pixels anywhere
     scalar_starts = np.concatenate([[0], np.cumsum([len(part) for part in scalars], dtype=np.int64)])
-    every = column_of[np.concatenate([*scalars, np.zeros(0, np.uint16)]).astype(np.int64)]
-    bits = np.append(index.concept_bits[columns], np.uint64(0))
     tables = (
-        starts_of.astype(np.int32),
-        entries,
-        scalar_starts,
-        every.astype(np.uint16),
+        cell_starts.astype(np.int32), entries, scalar_starts, np.concatenate(scalars).astype(np.uint16),
         index.image_categories[order],
-        bits,
-    )
-    tables = (*tables, (len(bands) - 1) * (len(bounds) - 1))
+        np.append(index.concept_bits[columns], np.uint64(0)), (len(bands) - 1) * (len(bounds) - 1),
+    )  # fmt: skip
     return CoarseLabels(bands, bounds, areas[columns].astype(np.float32), areas, starts, tables)
 
 
@@ -224,7 +219,7 @@ class Room:
 
 
 class Ranks(NamedTuple):
-    """p of the truth and of whole slots taken for it, and the best IoU of the truth and of every whole slot."""
+    """p of the truth and of whole slots taken for it; the best IoU of the truth and of all whole slots."""
 
     p: np.ndarray
     best: Float32[np.ndarray, "slot"]

@@ -1,9 +1,10 @@
-"""The compiled loops that bring labels and masks to cells, and meet them slot by slot; see `unitscope.statistics.rings`.
+"""The compiled loops that bring labels and masks to cells, and meet them slot by slot; see
+`unitscope.statistics.rings`.
 
 Coarse labels are passed as one tuple (`CoarseLabels.arrays`), in the random order of the images:
-cell_starts[place * cells + 1], what is in a cell (the column, and from bit 16 on its share of the cell in `WHOLE`s),
-scalar_starts[place + 1], scalar columns, category bits of every image and of every column, and the cells of an image.
-The last column is void. All is small, so that a block of images stays in the cache.
+cell_starts[place * cells + 1], what is in a cell (the column, and from bit 16 on its share of the cell in
+`WHOLE`s), scalar_starts[place + 1], scalar columns, category bits of every image and of every column, and the
+cells of an image. The last column is void. All is small, so that a block of images stays in the cache.
 """
 
 import numpy as np
@@ -17,9 +18,11 @@ WHOLE = 1 << 14
 
 @compiled
 def coarsen_labels(labels, order, bands, bounds, column_of, columns):
-    """By place in the order and cell: starts, and by entry the column and the share of the cell that is labeled so.
+    """By place in the order and cell: starts, and by entry the column and the share of the cell that is
+    labeled so.
 
-    `bands` and `bounds` are where rows and columns of cells begin and end; column_of[id] is -1 for what is left out.
+    `bands` and `bounds` are where rows and columns of cells begin and end; column_of[id] is -1 for what is
+    left out.
     """
     row_starts, ends, ids, height = labels[1], labels[2], labels[3], labels[9]
     down, across = len(bands) - 1, len(bounds) - 1
@@ -99,10 +102,11 @@ def coarsen_masks(run_starts, runs, chosen, band_of, bound_of, bounds):
 
 @compiled
 def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, ways, rows, shared, active):
-    """Fill shared[row, column], active[row, category] with what a unit's masks share with the labels of every slot.
+    """Fill shared[row, column], active[row, category] with what a unit's masks share with the labels of every
+    slot.
 
-    A row is a slot of a block. Masks are sorted by place; a mask at q in its block, a ring of width * ways places,
-    meets in slot s the labels at q + s * width.
+    A row is a slot of a block. Masks are sorted by place; a mask at q in its block, a ring of width * ways
+    places, meets in slot s the labels at q + s * width.
     """
     cell_starts, entries, scalar_starts, scalars, image_bits, bits_of, count = coarse
     void = len(bits_of) - 1

@@ -1,8 +1,8 @@
 """The compiled loops that add up slots to draws, and count how many of them reach the truth.
 
-`shared[row, column]` and `active[row, category]` are what a unit's masks share with the labels of every slot of every block
-(`unitscope.statistics.kernels.coarse`); a draw is a row of each block. Columns are concepts, sorted by category:
-those of category k are columns[k] to columns[k + 1].
+`shared[row, column]` and `active[row, category]` are what a unit's masks share with the labels of every slot
+of every block (`unitscope.statistics.kernels.coarse`); a draw is a row of each block. Columns are concepts,
+sorted by category: those of category k are columns[k] to columns[k + 1].
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ def add_rows(rows, picked, total):
 def best_of_draws(draws, shared, active, areas, columns):
     """The best IoU over all columns of every draw, as the bits of a float32.
 
-    Numbers that are not negative are in the order of their bits, and whole numbers are compared many at a time. Columns are
-    taken in strips, so that what is added up stays in the cache.
+    Numbers that are not negative are in the order of their bits, and whole numbers are compared many at a
+    time. Columns are taken in strips, so that what is added up stays in the cache.
     """
     best = np.zeros(len(draws), np.int32)
     strip, total = np.zeros((len(shared), STRIP), np.float32), np.empty(STRIP, np.float32)
@@ -76,7 +76,7 @@ def bound_columns(shared, active, rows, areas, columns):
         for r in range(rows[b], rows[b + 1]):
             row = shared[r]
             for c in between(0, len(areas)):
-                top[c] = row[c] if row[c] > top[c] else top[c]
+                top[c] = max(top[c], row[c])
         for c in between(0, len(areas)):
             most[c] += top[c]
         for k in range(active.shape[1]):
@@ -115,9 +115,11 @@ def take_columns(shared, kept, room):
 
 @compiled
 def rank_draws(shared, active, rows, areas, columns, draws, whole, judged, first, room):
-    """p-values of the truth, whole[0], and of the `judged` - 1 whole slots after it; the best IoU of all of `whole`.
+    """p-values of the truth, whole[0], and of the `judged` - 1 whole slots after it; the best IoU of all of
+    `whole`.
 
-    `room` is for work, as much as `shared` takes. p is counted: of `first` draws where at least `FEW` reach the value, else of as many as it takes until `FEW` have, or all.
+    `room` is for work, as much as `shared` takes. p is counted: of `first` draws where at least `FEW` reach
+    the value, else of as many as it takes until `FEW` have, or all.
     """
     bits = best_of_draws(whole, shared, active, areas, columns)
     best = bits.view(np.float32)

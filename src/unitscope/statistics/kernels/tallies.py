@@ -91,15 +91,16 @@ def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
 def tally_units(mask_counts, mask_size, runs, pixels, image, half, labels, rule, concepts, categories):
     """Count the masks of every unit of a block, mask_counts[unit] each, by half[image], which is 0 or 1.
 
-    Returns counts[unit, half, id], active[unit, half, category] and of every mask its pixels that are not void and the bits
-    of the categories into whose union they enter.
+    Returns counts[unit, half, id], active[unit, half, category] and of every mask its pixels that are not
+    void and the bits of the categories into whose union they enter.
     """
     counts = np.zeros((len(mask_counts), 2, concepts + 1), np.int64)
     active = np.zeros((len(mask_counts), 2, categories), np.int64)
     valid, bits = np.zeros(len(mask_size), np.int64), np.zeros(len(mask_size), np.uint64)
-    m, k = 0, np.int64(0)
+    last, k = 0, np.int64(0)
     for u in range(len(mask_counts)):
-        for m in range(m, m + mask_counts[u]):
+        first, last = last, last + mask_counts[u]
+        for m in range(first, last):
             stop, h = k + mask_size[m], half[image[m]]
             valid[m], bits[m] = meet_image(runs, k, stop, pixels[m], labels, image[m], counts[u, h])
             if rule != TOUCHED:
@@ -108,7 +109,6 @@ def tally_units(mask_counts, mask_size, runs, pixels, image, half, labels, rule,
                 if (bits[m] >> np.uint64(c)) & np.uint64(1):
                     active[u, h, c] += valid[m]
             k = stop
-        m += mask_counts[u] > 0
     counts[:, :, 0] = 0
     counts[:, :, -1] = 0
     return counts, active, valid, bits
@@ -174,7 +174,8 @@ def null_overlaps(
 
 @compiled
 def bin_concept(image, size, runs, valid, bits, labels, concept, has, bin_of, sums):
-    """Add by bin of images what one unit shares with a concept, to sums[0], and what enters the union with it, to sums[1].
+    """Add by bin of images what one unit shares with a concept, to sums[0], and what enters the union with
+    it, to sums[1].
 
     Labels are looked at only where has[image]; `valid` and `bits` are those of `tally_units`.
     """

@@ -14,6 +14,7 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from naming import RULES, WORDS, label, make_scan
@@ -144,6 +145,16 @@ def open_msrc() -> ConceptSource:
     return us.open_source(f"folder:{os.environ.get('UNITSCOPE_DATA', '../shared/data')}/msrc")
 
 
+def unite_case() -> Case:
+    """708 images by lot of five sets united."""
+    home = os.environ.get("UNITSCOPE_DATA", "../shared/data")
+    sets = [f"folder:{home}/{name}" for name in ("msrc", "coco128", "fasseg", "dtd", "sun8")]
+    with TemporaryDirectory() as folder:
+        us.unite_sources([us.open_source(one) for one in sets], f"{folder}/united")
+        united = us.open_source(f"broden:{folder}/united")  # its order is by lot
+        return dissect_case(LITE0, us.limit(united, 708), "_conv_head", "netdissect")
+
+
 def make_case() -> Case:
     annotations = merge_annotations([label(number) for number in range(8000)]).join()
     scan, plan = make_scan(8000, 64, annotations, 2)
@@ -160,6 +171,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "drawn layer5": lambda: dissect_case(
         "zoo:scene-classifier", us.open_source("drawn:count=1000,seed=3"), "layer5", "netdissect"
     ),
+    "united _conv_head": unite_case,
     "made 8,000": make_case,
 }
 

@@ -13,13 +13,14 @@ from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.labels import information_quality
 from unitscope.dissection.significance import judge_units, p_values, q_values
-from unitscope.statistics import rings
+from unitscope.statistics import resampling, rings
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
 from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
 from unitscope.statistics.overlap import measure_overlap
 from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
 from unitscope.statistics.resampling import draw_resampling
+from unitscope.statistics.rings import pair_slot
 from unitscope.statistics.threads import open_threads
 
 
@@ -78,7 +79,7 @@ def test_units_wired_to_a_concept_are_named_right_and_found_significant():
 def test_p_values_of_a_part_of_the_images_are_uniform_too():
     source = made.make_source(160, mask_size=(14, 14), size=(28, 28), seed=3)
     maps = smooth_maps(160, 200, 4, 7)
-    spent = Confidences(400, 20, images=64)
+    spent = Confidences(400, 20, null_images=64)
     layer = dissect(made.wire(source, maps), source, ["maps"], quantile=0.02, confidences=spent)["maps"]
     assert layer.confidence.null_images == 64
     assert "p-values are measured on 64 of the 160 images, by lot" in layer.warnings
@@ -120,47 +121,96 @@ def test_controls_fail_where_the_order_is_no_lot(monkeypatch):
     assert found[1] > 0.2  # one of the four slots that are judged
 
 
-def test_null_draws_are_those_of_shifted_labels_by_the_definition():
-    source = made.make_source(9, mask_size=(10, 10), size=(20, 20), seed=5)
-    maps = smooth_maps(9, 3, 4, 8)
-    for name in ("netdissect-lite", "gandissect", "pnas"):
-        rules = CONVENTIONS[name]
-        masks = (20 // rules.reduction,) * 2
+UNIONS = ("netdissect-lite", "gandissect", "pnas")
 
-        examples = [made.frame((20, 20), masks).fit(source[i]) for i in range(9)]
-        labels = merge_annotations(
-            [annotate(e, masks, rules.doubles, made.WORDS, i) for i, e in enumerate(examples)]
-        )
-        grid = make_grid((4, 4), masks, rules.upsampling)
-        plan = TailPlan(3, 9, (4, 4), grid, rules.population, 0.1)
-        draws = draw_resampling(9, seed=1, shifts=50, replicates=30)
-        assert sorted(draws.shifts) == list(range(1, 9))
-        with open_threads(2) as threads:
-            tail = update_tail(empty_tail(plan), torch.from_numpy(maps), 0, threads)
-            areas = labels.concept_pixels(made.WORDS.size)
-            index = LabelIndex(labels, made.WORDS)
-            tops = empty_tops(maps.shape[1], 2).add(maps.max((2, 3)), 0)
-            _, evidence = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
-        twin = reference.dissect(maps, examples, made.WORDS, replace(rules, quantile=0.1), masks)
-        for place, shift in enumerate(draws.shifts):
-            shuffled = [None] * 9
-            for k, image in enumerate(draws.order):
-                shuffled[image] = examples[draws.order[(k + shift) % 9]]
-            counted = reference.count(twin.masks, shuffled, made.WORDS, rules, twin.thresholds)
-            np.testing.assert_allclose(evidence.null[:, place], counted.iou.max(1), atol=1e-15)
-        half = draws.half == 0
-        score = []
-        for naming, scoring in ((half, ~half), (~half, half)):
-            parts = [
-                reference.count(
-                    twin.masks[chosen], [e for e, keep in zip(examples, chosen, strict=True) if keep],
-                    made.WORDS, rules, twin.thresholds,
+
+def measure(name, images):
+    """Three units by one convention: its rules, the examples, what was drawn, the evidence, and the twin."""
+    source = made.make_source(images, mask_size=(10, 10), size=(20, 20), seed=5)
+    maps = smooth_maps(images, 3, 4, 8)
+    rules = CONVENTIONS[name]
+    masks = (20 // rules.reduction,) * 2
+    examples = [made.frame((20, 20), masks).fit(source[i]) for i in range(images)]
+    labels = merge_annotations(
+        [annotate(e, masks, rules.doubles, made.WORDS, i) for i, e in enumerate(examples)]
+    )
+    plan = TailPlan(3, images, (4, 4), make_grid((4, 4), masks, rules.upsampling), rules.population, 0.1)
+    draws = draw_resampling(images, seed=1, shifts=50, replicates=30)
+    with open_threads(2) as threads:
+        tail = update_tail(empty_tail(plan), torch.from_numpy(maps), 0, threads)
+        areas = labels.concept_pixels(made.WORDS.size)
+        tops = empty_tops(3, 2).add(maps.max((2, 3)), 0)
+        index = LabelIndex(labels, made.WORDS)
+        _, evidence = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
+    twin = reference.dissect(maps, examples, made.WORDS, replace(rules, quantile=0.1), masks)
+    return rules, examples, draws, evidence, twin
+
+
+@pytest.mark.parametrize("name", UNIONS)
+def test_shifts_and_halves_are_those_of_the_definition(name):
+    rules, examples, draws, evidence, twin = measure(name, 9)
+    assert sorted(draws.shifts) == list(range(1, 9))
+    for place, shift in enumerate(draws.shifts):
+        shuffled = [None] * 9
+        for k, image in enumerate(draws.order):
+            shuffled[image] = examples[draws.order[(k + shift) % 9]]
+        counted = reference.count(twin.masks, shuffled, made.WORDS, rules, twin.thresholds)
+        np.testing.assert_allclose(evidence.null[:, place], counted.iou.max(1), atol=1e-15)
+    half = draws.half == 0
+    score = []
+    for naming, scoring in ((half, ~half), (~half, half)):
+        parts = [
+            reference.count(
+                twin.masks[chosen], [e for e, keep in zip(examples, chosen, strict=True) if keep],
+                made.WORDS, rules, twin.thresholds,
+            )
+            for chosen in (naming, scoring)
+        ]  # fmt: skip
+        best = parts[0].iou.argmax(1)
+        score.append(np.where(parts[0].iou.max(1) > 0, parts[1].iou[np.arange(3), best], 0))
+    np.testing.assert_allclose(evidence.heldout, np.mean(score, 0), atol=1e-15)
+
+
+@pytest.mark.parametrize("name", UNIONS)
+def test_a_whole_slot_in_pixels_is_that_of_labels_moved_by_the_definition(name):
+    rules, examples, draws, evidence, twin = measure(name, 19)
+    for unit in range(3):
+        here = draws.place[twin.masks[:, unit].any((1, 2))] < 19
+        plan = draws.rings.plan(int(here.sum()), len(np.flatnonzero(twin.concept_pixels)))
+        partners = pair_slot(plan, 1, draws.place, draws.order)
+        assert sorted(partners) == list(range(19))
+        assert (partners != np.arange(19)).all()
+        moved = [examples[partner] for partner in partners]
+        counted = reference.count(twin.masks, moved, made.WORDS, rules, twin.thresholds)
+        np.testing.assert_allclose(evidence.fine[unit], counted.iou[unit].max(), atol=1e-15)
+
+
+@pytest.mark.parametrize("bins", [256, 4])
+@pytest.mark.parametrize("name", UNIONS)
+def test_the_interval_is_that_of_images_drawn_anew(name, bins, monkeypatch):
+    monkeypatch.setattr(resampling, "BINS", bins)
+    rules, examples, draws, evidence, twin = measure(name, 9)
+    assert draws.weights.shape == (min(bins, 9), 30)
+    assert (draws.weights.sum(0) == min(bins, 9)).all()
+    alone = [
+        reference.count(twin.masks[i : i + 1], examples[i : i + 1], made.WORDS, rules, twin.thresholds)
+        for i in range(9)
+    ]
+    for unit, concept in enumerate(twin.iou.argmax(1).tolist()):
+        place = made.WORDS.categories.index(made.WORDS[concept].category)
+        ratios = []
+        for weights in draws.weights.T.astype(int):
+            shared, active, area = (
+                sum(weights[draws.bin[i]] * part for i, part in enumerate(parts))
+                for parts in (
+                    [one.intersections[unit, concept] for one in alone],
+                    [one.active_in[unit, place] for one in alone],
+                    [one.concept_pixels[concept] for one in alone],
                 )
-                for chosen in (naming, scoring)
-            ]  # fmt: skip
-            best = parts[0].iou.argmax(1)
-            score.append(np.where(parts[0].iou.max(1) > 0, parts[1].iou[np.arange(3), best], 0))
-        np.testing.assert_allclose(evidence.heldout, np.mean(score, 0), atol=1e-15)
+            )
+            ratios.append(shared / max(active + area - shared, 1))
+        expected = np.quantile(ratios, [0.025, 0.975])
+        np.testing.assert_allclose([evidence.low[unit], evidence.high[unit]], expected, atol=1e-12)
 
 
 def test_the_fitted_tail_follows_a_known_one():

@@ -127,7 +127,7 @@ def dissect(
         seed=measures.seed,
         ranks=measures.images_per_unit,
         batch_size=running.batch_size,
-        confidences=Confidences(measures.shifts, null=measures.null, images=measures.null_images),
+        confidences=Confidences(measures.shifts, null=measures.null, null_images=measures.null_images),
         machine=machine,
         cache=pictures.cache,
         cache_limit=pictures.cache_limit * 1e9,

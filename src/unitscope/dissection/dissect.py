@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import torch
@@ -43,14 +44,14 @@ class Confidences:
     """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none.
 
     `null` says what is drawn: "blocks", shifts of labels inside of blocks of images, recombined, or "shifts",
-    those of all images, which take a hundred times as long. Blocks take at most `images` of the images, by
-    lot.
+    those of all images, which take a hundred times as long. Blocks take at most `null_images` of the images,
+    by lot. See docs/theory.md.
     """
 
     shifts: int = 400
     replicates: int = 400
     null: Null = "blocks"
-    images: int = 4096
+    null_images: int = 4096
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ class Options:
         check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
-        check_least(FEWEST, images=self.confidences.images)
+        check_least(FEWEST, null_images=self.confidences.null_images)
+        if self.confidences.null not in get_args(Null):
+            raise UsageError(f"null is {self.confidences.null!r}; it must be blocks or shifts")
 
 
 def dissect(

@@ -1,6 +1,6 @@
 """What chance would give each unit, and how its IoU varies with the images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +81,7 @@ class Truth:
     coarse: CoarseLabels | None
     names: UnitIds | None
     every: int
+    room: Room = field(default_factory=Room)
 
     @property
     def widest(self) -> int:
@@ -107,7 +108,6 @@ def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Trut
     null, fine = np.full((units, truth.widest), np.nan), np.full(units, np.nan)
     p = np.ones((units, 0 if truth.coarse is None else JUDGED + 1))
     low, high, heldout = np.zeros(units), np.zeros(units), np.zeros(units)
-    room = Room()
     for unit in range(units):
         m, n = places[unit], places[unit + 1]
         runs = masks.runs[starts[m] : starts[n]]
@@ -116,7 +116,7 @@ def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Trut
         if truth.coarse is None:
             null[unit] = _shift_orders(taken, truth)
         else:
-            plan, ranks = _shift_blocks(taken, truth, truth.coarse, room)
+            plan, ranks = _shift_blocks(taken, truth, truth.coarse)
             p[unit, : len(ranks.p)], null[unit, : len(ranks.best) - 1] = ranks.p, ranks.best[1:]
             if (start + unit) % truth.every == 0:
                 fine[unit] = _measure_slot(taken, plan, truth, truth.coarse)
@@ -137,14 +137,14 @@ def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
     return found
 
 
-def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels, room: Room) -> tuple[RingPlan, Ranks]:
+def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels) -> tuple[RingPlan, Ranks]:
     rings = truth.resampling.rings
     assert rings is not None
     places = truth.resampling.place[masks.image]
     plan = rings.plan(int((places < rings.images).sum()), len(coarse.areas))
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
     return plan, rank_unit(
-        plan, coarse, truth.rule, rings.draws, places, starts, masks.runs, masks.pixels, room
+        plan, coarse, truth.rule, rings.draws, places, starts, masks.runs, masks.pixels, truth.room
     )
 
 
@@ -187,18 +187,7 @@ def _bootstrap(
     has[images[owned]] = True
     bins = np.zeros((3, len(draws.weights)), np.int64)
     np.add.at(bins[2], draws.bin[images[owned]], pixels[owned])
-    tallies.bin_concept(
-        masks.image,
-        masks.size,
-        masks.runs,
-        valid,
-        bits,
-        truth.index.arrays,
-        concept,
-        has,
-        draws.bin,
-        bins[:2],
-    )
+    tallies.bin_concept(*masks[:3], valid, bits, truth.index.arrays, concept, has, draws.bin, bins[:2])
     shared, entering, area = (tallies.weigh_bins(draws.weights, values) for values in bins)
     union = entering + area - shared
     ratios = np.zeros(len(union))

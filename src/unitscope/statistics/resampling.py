@@ -58,19 +58,19 @@ class Resampling:
 
 
 def draw_resampling(
-    count: int, seed: int, shifts: int, replicates: int, null: Null = "blocks", images: int = 4096
+    count: int, seed: int, shifts: int, replicates: int, null: Null = "blocks", null_images: int = 4096
 ) -> Resampling:
     """A resampling of `count` images, with `shifts` null draws a unit; `null` says of which kind.
 
-    Blocks take at most `images` of them, by lot. Of fewer than 16 images the whole order is shifted; at most
-    count - 1 shifts are possible then.
+    Blocks take at most `null_images` of them, by lot. Of fewer than 16 images the whole order is shifted; at
+    most count - 1 shifts are possible then.
 
     >>> draw_resampling(3, seed=0, shifts=100, replicates=5).shifts.tolist()
     [1, 2]
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(count)
-    rings = Rings(order[:images], shifts, seed) if null == "blocks" and count >= FEWEST else None
+    rings = Rings(order[:null_images], shifts, seed) if null == "blocks" and count >= FEWEST else None
     drawn = np.zeros(0, np.int64)
     if rings is None:
         drawn = np.sort(rng.permutation(np.arange(1, max(count, 1)))[:shifts])

@@ -8,6 +8,7 @@ measured alike. Both are therefore measured on cells: the pixels of a mask in a 
 cell that is labeled. See docs/theory.md.
 """
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -205,8 +206,8 @@ def pair_slot(
     return np.where(within < span[block], order[plan.first[block] + shifted], -1).astype(np.int32)
 
 
-class Room:
-    """Memory that is used again for the next unit: to get it from the system costs more than to fill it."""
+class Room(threading.local):
+    """A thread's memory for a unit, and for the next: to get it anew costs more than to fill it."""
 
     def __init__(self) -> None:
         self._held = np.empty(0, np.float32)

@@ -18,18 +18,19 @@ ALL, CATEGORY, TOUCHED = 0, 1, 2
 def meet_plane(runs, start, stop, labels, plane, counts):
     """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
     row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[7], labels[9]
-    met = np.uint64(0)
-    for k in range(start, stop):
+    met, one = np.uint64(0), np.uint64(1)  # in unsigned numbers: see `between`
+    first = np.uint64(plane * height)
+    for k in between(start, stop):
         x, last = np.int64(runs[k, 1]), np.int64(runs[k, 2])
-        s = row_starts[plane * height + runs[k, 0]]
+        s = np.uint64(row_starts[first + np.uint64(runs[k, 0])])
         while ends[s] <= x:
-            s += 1
+            s += one
         while x < last:
             e = min(np.int64(ends[s]), last)
             counts[ids[s]] += e - x
             met |= bits_of[ids[s]]
             x = e
-            s += 1
+            s += one
     return met
 
 

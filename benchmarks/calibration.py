@@ -80,7 +80,7 @@ class Case:
         places = np.maximum(index.vocabulary.category_index, 0)
         union = found.active_in[:, places] + areas - found.intersections
         iou = np.where(found.intersections > 0, found.intersections / np.maximum(union, 1), 0).max(1)
-        return judge_units(iou, evidence, 0.04, draws.count).p_value
+        return judge_units(iou, evidence, 0.04, draws).p_value
 
     def permute(self, units: np.ndarray) -> np.ndarray:
         """p-values counted over permutations of all images: random cycles through them."""

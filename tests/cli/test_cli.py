@@ -113,6 +113,7 @@ def test_wrong_words_are_told_in_one_line(words, parts, capsys):
         ("--memory nan", "--memory"),
         ("--memory -1", "--memory"),
         ("--shifts -1", "0 or more"),
+        ("--null-images 15", "16 or more"),
         ("--seed -1", "0 or more"),
         ("--shuffle-labels -1", "0 or more"),
         ("--random-weights -1", "seed"),

@@ -84,6 +84,19 @@ def test_units_csv_has_the_columns_it_promises_and_no_formula(run, tmp_path):
         assert float(row["threshold"]) == np.float32(row["threshold"])
 
 
+def test_a_run_says_which_null_was_drawn_and_older_ones_drew_shifts(run, tmp_path):
+    save(run, tmp_path)
+    sure = load(tmp_path)["maps"].confidence
+    assert (sure.null, sure.null_images, sure.shifts) == ("shifts", 12, 11)  # too few images for blocks
+    about = json.loads((tmp_path / "run.json").read_text())
+    for layer in about["layers"]:
+        del layer["null"], layer["null_images"]
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    older = load(tmp_path)["maps"].confidence
+    assert (older.null, older.null_images) == ("shifts", 12)
+    np.testing.assert_array_equal(older.p_value, sure.p_value)
+
+
 def test_the_thresholds_of_a_run_give_the_same_run_again(run, tmp_path):
     save(run, tmp_path)
     thresholds = read_thresholds(tmp_path / "units.csv")

@@ -103,7 +103,7 @@ def made_exemplars(rng: np.random.Generator, units: int, ranks: int, images: int
     return Exemplars(chosen, peaks, offsets.astype(np.int64), np.concatenate(runs).astype(np.uint16))
 
 
-def made_confidence(rng: np.random.Generator, iou: np.ndarray) -> Confidence:
+def made_confidence(rng: np.random.Generator, iou: np.ndarray, images: int) -> Confidence:
     units = len(iou)
     p_value = np.clip(np.exp(-iou * 60) * rng.uniform(0.2, 1.4, units), 0.001, 1.0)
     order = np.argsort(p_value)
@@ -119,6 +119,8 @@ def made_confidence(rng: np.random.Generator, iou: np.ndarray) -> Confidence:
         shifts=1000,
         chance_detectors=1.4,
         chance_discoveries=0.004,
+        null="blocks",
+        null_images=images,
     )
 
 
@@ -170,7 +172,7 @@ def made_layer(
     )
     if not confident:
         return made
-    return replace(made, confidence=made_confidence(rng, made.labels.best_iou))
+    return replace(made, confidence=made_confidence(rng, made.labels.best_iou, images))
 
 
 def made_dissection(

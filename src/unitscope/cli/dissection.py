@@ -64,6 +64,8 @@ class Measures:
             every unit and concept on other images, by the information quality ratio.
         held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
         shifts: null draws a unit; 0 leaves the p-values out.
+        null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
+        null_images: blocks take at most so many of the images, by lot.
         seed: seed of null draws and bootstrap.
         images_per_unit: how many top images are kept.
     """
@@ -73,6 +75,8 @@ class Measures:
     thresholds: str | None = None
     held_out: int = 500
     shifts: int = 400
+    null: Literal["blocks", "shifts"] = "blocks"
+    null_images: int = 4096
     seed: int = 0
     images_per_unit: int = 10
 
@@ -125,7 +129,7 @@ def dissect(
         seed=measures.seed,
         ranks=measures.images_per_unit,
         batch_size=running.batch_size,
-        confidences=Confidences(shifts=measures.shifts),
+        confidences=Confidences(measures.shifts, null=measures.null, null_images=measures.null_images),
         machine=machine,
         cache=pictures.cache,
         cache_limit=pictures.cache_limit * 1e9,

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ from unitscope.networks.receptive_fields import Field
 from unitscope.networks.unit_maps import read_units
 from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
 from unitscope.statistics.grids import Grid, make_grid
-from unitscope.statistics.overlap import draw_resampling
 from unitscope.statistics.quantiles import TailPlan
+from unitscope.statistics.resampling import FEWEST, Null, draw_resampling
 from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
 from unitscope.statistics.shards import Origin
 from unitscope.statistics.store import Store
@@ -46,10 +47,17 @@ _PACKED = 24
 
 @dataclass(frozen=True)
 class Confidences:
-    """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none."""
+    """How much is spent on confidence: null draws a unit and bootstrap replicates; 0 shifts for none.
+
+    `null` says what is drawn: "blocks", shifts of labels inside of blocks of images, recombined, or "shifts",
+    those of all images, which take a hundred times as long. Blocks take at most `null_images` of the images,
+    by lot. See docs/theory.md.
+    """
 
     shifts: int = 400
     replicates: int = 400
+    null: Null = "blocks"
+    null_images: int = 4096
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,9 @@ class Options:
         check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
+        check_least(FEWEST, null_images=self.confidences.null_images)
+        if self.confidences.null not in get_args(Null):
+            raise UsageError(f"null is {self.confidences.null!r}; it must be blocks or shifts")
 
 
 def dissect(
@@ -217,7 +228,7 @@ def dissect_with(
         scanned = time.perf_counter()
         draws, spent = None, options.confidences
         if len(source) > 1 and spent.shifts > 0:
-            draws = draw_resampling(len(source), options.seed, spent.shifts, spent.replicates)
+            draws = draw_resampling(len(source), options.seed, **asdict(spent))
         named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
         found = {
             name: replace(

@@ -12,7 +12,8 @@ from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
-from unitscope.statistics.overlap import Evidence, Overlap, Resampling, measure_overlap
+from unitscope.statistics.overlap import Overlap, measure_overlap
+from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import open_threads
 
@@ -44,7 +45,7 @@ def name_layers(
             tops, paired = scan.tops[layer], pairs.get(layer)
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
             overlap, evidence = measure_overlap(
-                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names
+                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
             result = LayerDissection(
@@ -63,9 +64,11 @@ def name_layers(
                 exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
                 pairs=paired,
             )
-            sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff) if evidence else None
-            notes = tuple(_notes(result, overlap, evidence))
-            named[layer] = replace(result, confidence=sure, warnings=notes)
+            sure = None
+            if evidence is not None and draws is not None:
+                sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws)
+            result = replace(result, confidence=sure)
+            named[layer] = replace(result, warnings=tuple(_notes(result, overlap)))
     return named
 
 
@@ -79,7 +82,7 @@ def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
     return np.array([valid[(bits >> np.uint64(k)) & np.uint64(1) == 1].sum() for k in places], np.int64)
 
 
-def _notes(layer: LayerDissection, overlap: Overlap, evidence: Evidence | None) -> list[str]:
+def _notes(layer: LayerDissection, overlap: Overlap) -> list[str]:
     notes = []
     dead = int((overlap.active == 0).sum())
     if dead:
@@ -92,8 +95,12 @@ def _notes(layer: LayerDissection, overlap: Overlap, evidence: Evidence | None) 
         notes.append(
             f"concepts that never occur in the images ({len(unseen)}): {names}{', ...' if unseen[5:] else ''}"
         )
-    if evidence is None:
+    sure = layer.confidence
+    if sure is None:
         notes.append("no confidence was measured: it takes at least two images and one shift")
     elif layer.images < 40:
-        notes.append(f"{layer.images} images allow only {layer.images - 1} null draws; p-values are coarse")
+        few = f"only {sure.shifts} null draws" if sure.null == "shifts" else "few null draws that differ"
+        notes.append(f"{layer.images} images allow {few}; p-values are coarse")
+    elif sure.null_images < layer.images:
+        notes.append(f"p-values are measured on {sure.null_images:,} of the {layer.images:,} images, by lot")
     return notes

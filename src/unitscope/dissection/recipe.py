@@ -62,11 +62,13 @@ class Recipe:
     """What made a run: network, images, layers, arithmetic, seed, machine, versions.
 
     `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
-    `replicates`; `ranks` is the number of top images a unit; `version` and `torch` are those of the
-    libraries; `quality` says how thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True
-    where the network draws random numbers, which were those of each image's number. `threads` are torch's,
-    and `processor` is the kind of what the network ran on; `machines` are all that took part, where there
-    were several kinds. None is what was not recorded. `more` keeps what another version recorded besides.
+    `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
+    `replicates`, which `null` was drawn, and over how many images at most (`null_images`); `ranks` is the
+    number of top images a unit; `version` and `torch` are those of the libraries; `quality` says how
+    thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True where the network draws
+    random numbers, which were those of each image's number. `threads` are torch's, and `processor` is the
+    kind of what the network ran on; `machines` are all that took part, where there were several kinds. None
+    is what was not recorded. `more` keeps what another version recorded besides.
     """
 
     network: NetworkRecord
@@ -76,7 +78,7 @@ class Recipe:
     frame: Frame
     thresholds: Mapping[str, tuple[float, ...]] | None = None
     seed: int | None = None
-    confidence: Mapping[str, int] | None = None
+    confidence: Mapping[str, int | str] | None = None
     batch_size: int | None = None
     shard_size: int | None = None
     ranks: int | None = None

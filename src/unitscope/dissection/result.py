@@ -25,7 +25,7 @@ from unitscope.networks.places import Place
 _COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
 _EXEMPLARS = ("images", "peaks", "offsets", "runs")
 _CONFIDENCE = ("p_value", "q_value", "low", "high", "heldout")
-_CONTROLS = ("shifts", "chance_detectors", "chance_discoveries")
+_CONTROLS = ("shifts", "chance_detectors", "chance_discoveries", "null", "null_images")
 _PAIRS = ("thresholds", "quality", "active", "intersections")
 
 
@@ -56,9 +56,10 @@ class Confidence:
     `p_value`: chance of so high a best IoU where masks and labels are unrelated; `q_value`: false
     discovery rate over the layer's units; `low`, `high`: 95 % bootstrap interval of the IoU over
     images; `heldout`: the IoU of a name given on one half of the images, on the other half.
-    `shifts` is the number of null draws; `chance_detectors` the mean number of units above the IoU
-    cut-off in them, `chance_discoveries` the mean share of units with q < 0.05 in them: the
-    shuffled-label controls.
+    `shifts` is the number of null draws a unit; `chance_detectors` the mean number of units above the IoU
+    cut-off, and `chance_discoveries` the mean share with q < 0.05, where shifted labels are taken for the
+    truth: the shuffled-label controls. `null` says what was drawn, "blocks" or "shifts"; p-values are taken
+    over `null_images` of the images.
     """
 
     p_value: PerUnit
@@ -69,6 +70,8 @@ class Confidence:
     shifts: int
     chance_detectors: float
     chance_discoveries: float
+    null: str
+    null_images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +265,9 @@ class LayerDissection(Units):
         confidence = None
         if record["shifts"]:
             measured: list[Any] = [arrays[name] for name in _CONFIDENCE]
-            confidence = Confidence(*measured, *(record[name] for name in _CONTROLS))
+            # A run of before there were blocks says neither what was drawn nor over how many images.
+            told = {"null": "shifts", "null_images": record["images"], **record}
+            confidence = Confidence(*measured, *(told[name] for name in _CONTROLS))
         paired = "pair_quality" in arrays
         return cls(
             layer=record["layer"],

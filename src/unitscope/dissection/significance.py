@@ -5,7 +5,8 @@ from jaxtyping import Float64
 
 from unitscope.axes import PerUnit
 from unitscope.dissection.result import Confidence
-from unitscope.statistics.overlap import Evidence
+from unitscope.statistics.evidence import Evidence
+from unitscope.statistics.resampling import Resampling
 
 FEW = 10
 """Fewer null draws than this above the observed value: the tail is fitted instead of counted."""
@@ -71,23 +72,38 @@ def q_values(p: PerUnit) -> PerUnit:
     return result
 
 
-def judge_units(best_iou: PerUnit, evidence: Evidence, cutoff: float, controls: int = 10) -> Confidence:
+def judge_units(
+    best_iou: PerUnit, evidence: Evidence, cutoff: float, draws: Resampling, controls: int = 10
+) -> Confidence:
     """The confidence of a layer's labels, with the shuffled-label controls.
 
-    `cutoff` is the IoU above which a unit is a detector. As controls some null draws are taken for
-    the truth in turn and judged by the others.
+    `cutoff` is the IoU above which a unit is a detector; `draws` gave the evidence. As controls some shifts,
+    of whole orders or of all blocks by the same slot, are taken for the truth in turn and judged by the
+    draws.
     """
     null = evidence.null
-    p = p_values(best_iou, null)
-    taken = np.linspace(0, null.shape[1] - 1, min(controls, null.shape[1])).astype(int)
-    found = [(q_values(p_values(null[:, draw], np.delete(null, draw, 1))) < 0.05).mean() for draw in taken]
+    fine = np.isfinite(evidence.fine)
+    if fine.any() and null[fine, 0].any():
+        # On cells a little is lost of every overlap.
+        null = null * (evidence.fine[fine].sum() / null[fine, 0].sum())
+    if evidence.p.shape[1]:
+        judged = list(evidence.p.T)
+    else:
+        taken = np.linspace(0, null.shape[1] - 1, min(controls, null.shape[1])).astype(int)
+        judged = [p_values(best_iou, null)]
+        judged += [p_values(null[:, draw], np.delete(null, draw, 1)) for draw in taken]
+    p, *others = judged
+    found = [(q_values(other) < 0.05).mean() for other in others]
+    above = (null > cutoff).sum(1) / np.maximum(np.isfinite(null).sum(1), 1)
     return Confidence(
         p_value=p,
         q_value=q_values(p),
         low=evidence.low,
         high=evidence.high,
         heldout=evidence.heldout,
-        shifts=null.shape[1],
-        chance_detectors=float((null > cutoff).sum(0).mean()) if null.size else 0.0,
+        shifts=draws.count,
+        chance_detectors=float(above.sum()),
         chance_discoveries=float(np.mean(found)) if found else 0.0,
+        null="shifts" if draws.rings is None else "blocks",
+        null_images=len(draws.order) if draws.rings is None else draws.rings.images,
     )

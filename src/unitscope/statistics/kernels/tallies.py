@@ -8,7 +8,7 @@ every concept id, and the mask height. The id after the last concept's marks voi
 
 import numpy as np
 
-from unitscope.statistics.kernels.compiled import compiled
+from unitscope.statistics.kernels.compiled import between, compiled
 
 ALL, CATEGORY, TOUCHED = 0, 1, 2
 """Which images' active pixels enter a union: see `Convention.union`."""
@@ -18,18 +18,19 @@ ALL, CATEGORY, TOUCHED = 0, 1, 2
 def meet_plane(runs, start, stop, labels, plane, counts):
     """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
     row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[7], labels[9]
-    met = np.uint64(0)
-    for k in range(start, stop):
+    met, one = np.uint64(0), np.uint64(1)  # in unsigned numbers: see `between`
+    first = np.uint64(plane * height)
+    for k in between(start, stop):
         x, last = np.int64(runs[k, 1]), np.int64(runs[k, 2])
-        s = row_starts[plane * height + runs[k, 0]]
+        s = np.uint64(row_starts[first + np.uint64(runs[k, 0])])
         while ends[s] <= x:
-            s += 1
+            s += one
         while x < last:
             e = min(np.int64(ends[s]), last)
             counts[ids[s]] += e - x
             met |= bits_of[ids[s]]
             x = e
-            s += 1
+            s += one
     return met
 
 
@@ -88,24 +89,30 @@ def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
 
 
 @compiled
-def tally_units(mask_counts, mask_size, runs, pixels, target, labels, rule, concepts, categories):
-    """`tally_masks` for every unit of a block, mask_counts[unit] masks each.
+def tally_units(mask_counts, mask_size, runs, pixels, image, half, labels, rule, concepts, categories):
+    """Count the masks of every unit of a block, mask_counts[unit] each, by half[image], which is 0 or 1.
 
-    Returns counts[unit, id], active[unit, category] and all active pixels of every unit that are not void.
+    Returns counts[unit, half, id], active[unit, half, category] and of every mask its pixels that are not
+    void and the bits of the categories into whose union they enter.
     """
-    counts = np.zeros((len(mask_counts), concepts + 1), np.int64)
-    active = np.zeros((len(mask_counts), categories), np.int64)
-    total = np.zeros(len(mask_counts), np.int64)
-    m, k = 0, 0
+    counts = np.zeros((len(mask_counts), 2, concepts + 1), np.int64)
+    active = np.zeros((len(mask_counts), 2, categories), np.int64)
+    valid, bits = np.zeros(len(mask_size), np.int64), np.zeros(len(mask_size), np.uint64)
+    last, k = 0, np.int64(0)
     for u in range(len(mask_counts)):
-        first, start = m, k
-        m += mask_counts[u]
-        k += mask_size[first:m].sum()
-        total[u] = tally_masks(
-            mask_size[first:m], runs[start:k], pixels[first:m], target[first:m],
-            labels, rule, counts[u], active[u],
-        )  # fmt: skip
-    return counts, active, total
+        first, last = last, last + mask_counts[u]
+        for m in range(first, last):
+            stop, h = k + mask_size[m], half[image[m]]
+            valid[m], bits[m] = meet_image(runs, k, stop, pixels[m], labels, image[m], counts[u, h])
+            if rule != TOUCHED:
+                bits[m] = labels[6][image[m]] if rule == CATEGORY else ~np.uint64(0)
+            for c in range(categories):
+                if (bits[m] >> np.uint64(c)) & np.uint64(1):
+                    active[u, h, c] += valid[m]
+            k = stop
+    counts[:, :, 0] = 0
+    counts[:, :, -1] = 0
+    return counts, active, valid, bits
 
 
 @compiled
@@ -167,29 +174,37 @@ def null_overlaps(
 
 
 @compiled
-def concept_by_image(mask_image, mask_size, runs, pixels, labels, rule, concept):
-    """For each mask: pixels shared with one concept, and pixels that enter the union with it."""
+def bin_concept(image, size, runs, valid, bits, labels, concept, has, bin_of, sums):
+    """Add by bin of images what one unit shares with a concept, to sums[0], and what enters the union with
+    it, to sums[1].
+
+    Labels are looked at only where has[image]; `valid` and `bits` are those of `tally_units`.
+    """
     counts = np.zeros(len(labels[7]), np.int64)
-    shared, entering = np.zeros(len(mask_image), np.int64), np.zeros(len(mask_image), np.int64)
+    place = np.uint64(labels[8][concept])
     k = np.int64(0)
-    for m in range(len(mask_image)):
-        stop = k + mask_size[m]
-        before = counts[concept]
-        valid, met = meet_image(runs, k, stop, pixels[m], labels, mask_image[m], counts)
-        shared[m] = counts[concept] - before
-        bits = labels[6][mask_image[m]] if rule == CATEGORY else met
-        if rule == ALL or (bits & labels[7][concept]) != 0:
-            entering[m] = valid
+    for m in range(len(image)):
+        stop = k + size[m]
+        i = image[m]
+        if has[i] and valid[m] > 0:
+            counts[concept] = 0
+            for plane in range(labels[0][i], labels[0][i + 1]):
+                meet_plane(runs, k, stop, labels, plane, counts)
+            for s in range(labels[4][i], labels[4][i + 1]):
+                counts[concept] += valid[m] if labels[5][s] == concept else 0
+            sums[0, bin_of[i]] += counts[concept]
+        if (bits[m] >> place) & np.uint64(1):
+            sums[1, bin_of[i]] += valid[m]
         k = stop
-    return shared, entering
 
 
 @compiled
-def weigh_images(weights, images, values, sums):
-    """sums[replicate] += weights[image, replicate] * value, over images."""
-    for i in range(len(images)):
-        value = values[i]
+def weigh_bins(weights, values):
+    """sums[replicate] of weights[bin, replicate] * values[bin]."""
+    sums = np.zeros(weights.shape[1], np.int64)
+    for i in range(len(values)):
+        value, row = values[i], weights[i]
         if value != 0:
-            row = weights[images[i]]
-            for b in range(len(sums)):
+            for b in between(0, len(sums)):
                 sums[b] += np.int64(row[b]) * value
+    return sums

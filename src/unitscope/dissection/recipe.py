@@ -62,7 +62,6 @@ class Recipe:
     """What made a run: network, images, layers, arithmetic, seed, machine, versions.
 
     `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
-    `thresholds` are those that were given, by layer; `confidence` has the numbers of `shifts` and
     `replicates`, which `null` was drawn, and over how many images at most (`null_images`); `ranks` is the
     number of top images a unit; `version` and `torch` are those of the libraries; `quality` says how
     thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True where the network draws

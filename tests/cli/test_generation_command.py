@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 from PIL import Image
@@ -56,11 +58,17 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_units_are_erased_and_the_layer_is_found(place, capsys):
-    assert main(ERASE.split()) == 0
-    said = capsys.readouterr().out
-    assert said.splitlines()[1].split()[:2] == ["ball", "maps"]
-    assert "page: erased/index.html" in said
+@pytest.fixture(scope="module")
+def erased(place):
+    """What erasing prints; its files lie in `erased`."""
+    with redirect_stdout(StringIO()) as said:
+        assert main(ERASE.split()) == 0
+    return said.getvalue()
+
+
+def test_units_are_erased_and_the_layer_is_found(place, erased):
+    assert erased.splitlines()[1].split()[:2] == ["ball", "maps"]
+    assert "page: erased/index.html" in erased
     names = {path.name for path in (place / "erased").iterdir()}
     assert names == {
         "erasure.csv",
@@ -84,7 +92,7 @@ def test_units_are_erased_and_the_layer_is_found(place, capsys):
         assert sheet.width == 8 * 130 - 2
 
 
-def test_again_gives_the_same_bytes_and_json_the_same_figures(place, capsys):
+def test_again_gives_the_same_bytes_and_json_the_same_figures(place, erased, capsys):
     assert main([*ERASE.replace("erased", "again").split(), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     files = [path.relative_to(place / "again") for path in (place / "again").rglob("*") if path.is_file()]

@@ -5,7 +5,7 @@ Nothing packed stays in memory: units are read in blocks, straight from the file
 
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -25,8 +25,11 @@ from unitscope.statistics.threads import Threads
 _GROWTH = 2
 """Bounds are raised to exact ranks whenever so many times the images have been seen."""
 
-_SHARE = 128
-"""A block of units may take a part in this many of the memory."""
+_SHARE = 16
+"""A block of units may take a part in this many of the memory, before it is pruned."""
+
+_KEPT = 3
+"""Blocks that are held: one that ends, one in use, and one that is read ahead."""
 
 _MOST = 64
 """Units in a block; with more, those that wait for the first block wait long."""
@@ -37,7 +40,7 @@ class StoredCells:
     """Cells of a layer in the files of shards, all units of some images: a chunk of a tail.
 
     `files` stand with whether they still hold what `bound` rules out: that is pruned, by `reach` and `size`,
-    as it is read, `block` units at a time; two blocks are kept.
+    as it is read, `block` units at a time, one block ahead of those that are asked for.
     """
 
     files: Sequence[tuple[ShardFile, bool]]
@@ -48,30 +51,29 @@ class StoredCells:
     block: int
     _blocks: dict[int, Future[Cells]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def part(self, start: int, stop: int) -> Cells:
         """The cells of some units. Raises `RunError` where they cannot be read."""
         parts = []
         for number in range(start // self.block, -(-stop // self.block)):
-            cells, first = self._find_block(number), number * self.block
+            cells, first = self._find_block(number).result(), number * self.block
             parts.append(cells.part(max(start - first, 0), min(stop - first, len(cells.counts))))
         if stop == len(self.bound):  # the last units: no more will be read
             with self._lock:
                 self._blocks.clear()
         return stack_cells(parts)
 
-    def _find_block(self, number: int) -> Cells:
-        """A block of units, read by the first thread that wants it; the others wait for it."""
+    def _find_block(self, number: int) -> Future[Cells]:
+        """A block of units, and the one behind it on its way: it is read while this one is used."""
         with self._lock:
-            known, found = number in self._blocks, self._blocks.setdefault(number, Future())
-            while len(self._blocks) > 2:
-                del self._blocks[min(self._blocks.keys() - {number})]
-        if not known:
-            try:
-                found.set_result(self._read_block(number * self.block))
-            except BaseException as error:
-                found.set_exception(error)
-        return found.result()
+            for wanted in (number, number + 1):
+                if wanted * self.block < len(self.bound) and wanted not in self._blocks:
+                    self._blocks[wanted] = self._reader.submit(self._read_block, wanted * self.block)
+            found = self._blocks[number]
+            for old in sorted(self._blocks)[:-_KEPT]:
+                del self._blocks[old]
+        return found
 
     def _read_block(self, start: int) -> Cells:
         bound = self.bound[start : start + self.block]

@@ -14,6 +14,7 @@ from unitscope.factories import call_function
 from unitscope.networks import KINDS
 from unitscope.networks.foreign import name_format
 from unitscope.networks.network import Network
+from unitscope.networks.opened import Opened, describe_structure
 from unitscope.networks.weights import ADVICE, one_line, put_weights, random_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
@@ -65,7 +66,9 @@ def load_network(
     network = replace(network, module=_ready(network.module, spec), name=spec)
     if pair is not None:
         network = replace(network, preprocessing=replace(network.preprocessing, size=pair))
-    return network
+    made, structure = (network.module, network.forward), describe_structure(network.module)
+    named = None if weights is None else str(weights)
+    return replace(network, opened=Opened(spec, named, random, download, pair, structure, made))
 
 
 def _open(spec: str, options: dict[str, Any]) -> Network:

@@ -1,0 +1,93 @@
+"""Workers as processes of this machine."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+
+from unitscope.executors.jobs import Job, Queue, name_device
+
+_PROGRAM = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[2])
+from unitscope.executors.worker import serve
+serve(int(sys.argv[1]))
+"""
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: "subprocess.Popen[bytes]"
+    connection: "Connection[object, Exception | None]"
+    place: int
+    number: int | None = None
+
+    def ask(self, number: int, told: object) -> None:
+        """Gives it a number; where it is dead, `hear` will tell."""
+        self.number = number
+        with suppress(OSError):
+            self.connection.send((number, told))
+
+    def hear(self) -> bool:
+        """Whether the file is made, False where the worker has died. Raises what the work raised."""
+        try:
+            answer = self.connection.recv()
+        except (EOFError, OSError):
+            return False
+        if answer is not None:
+            raise answer
+        return True
+
+    def end(self) -> int:
+        self.connection.close()
+        self.process.kill()
+        return self.process.wait()
+
+
+@dataclass(frozen=True)
+class Processes:
+    """An `Executor` of so many processes of this machine; worker i takes the i-th device."""
+
+    workers: int
+
+    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Iterator[int]:
+        """Yields the numbers as their files are whole; see `Executor`."""
+        queue, workers = Queue(job, numbers), []
+        try:
+            for place in range(min(self.workers, len(numbers))):
+                workers.append(_start(job, place))  # noqa: PERF401 - those that were started must be ended
+            while queue.waiting or any(worker.number is not None for worker in workers):
+                for worker in workers:
+                    if worker.number is None and queue.waiting:
+                        worker.ask(queue.waiting.popleft(), told())
+                busy = {worker.connection: worker for worker in workers if worker.number is not None}
+                for connection in wait(list(busy)):
+                    worker = busy[connection]  # type: ignore[index]
+                    number, worker.number = worker.number, None
+                    assert number is not None
+                    if worker.hear():
+                        yield number
+                    else:
+                        queue.lose(number, f"exit status {worker.end()}")
+                        workers[worker.place] = _start(job, worker.place)
+                        if job.path(number).exists():
+                            yield number
+        finally:
+            for worker in workers:
+                worker.end()
+
+
+def _start(job: Job, place: int) -> _Worker:
+    here, there = Pipe()
+    words = [sys.executable, "-c", _PROGRAM, str(there.fileno()), json.dumps(sys.path)]
+    # In a session of its own, so that Ctrl-C reaches the caller alone, who ends it.
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True
+    )
+    there.close()
+    here.send((job, name_device(job.device, place)))
+    return _Worker(process, here, place)

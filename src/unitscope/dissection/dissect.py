@@ -21,7 +21,14 @@ from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import SPACE, Workspace, find_shard_size, open_workspace
-from unitscope.dissection.workers import check_workers, find_naming_threads, find_scan_threads, scan_missing
+from unitscope.dissection.workers import (
+    check_workers,
+    count_sharers,
+    find_naming_threads,
+    find_scan_threads,
+    scan_missing,
+    share_shards,
+)
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
@@ -358,7 +365,7 @@ def _open_store(
 def _fit_shards(plan: ScanPlan, options: Options) -> int:
     """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
 
-    A run that goes on keeps those that it has.
+    Where workers share the images, there are several for each. A run that goes on keeps those that it has.
     """
     begun = find_shard_size(Path(options.out)) if options.out is not None and options.resume else None
     if begun is not None and begun <= options.shard_size:
@@ -368,4 +375,6 @@ def _fit_shards(plan: ScanPlan, options: Options) -> int:
         for tail in plan.tails.values()
     )
     fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
-    return min(options.shard_size, max(fitting, options.batch_size))
+    images = next(iter(plan.tails.values())).images
+    shared = share_shards(images, count_sharers(options.machine), options.batch_size)
+    return min(options.shard_size, max(fitting, options.batch_size), shared)

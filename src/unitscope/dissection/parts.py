@@ -17,7 +17,7 @@ from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.result import Dissection
 from unitscope.dissection.run_files import read_json
 from unitscope.dissection.storage import SPACE, Workspace, join_workspace, lock_workspace
-from unitscope.dissection.workers import scan_missing
+from unitscope.dissection.workers import count_sharers, scan_missing, share_shards
 from unitscope.errors import RunError, UsageError
 from unitscope.networks.network import Network
 from unitscope.statistics.scan import Machine
@@ -103,12 +103,15 @@ def dissect_part(
     """Scans one part of a run, into its folder, and stops; `merge_run` names the units once all are there.
 
     Every part is given the same network, images and options, which are those of `dissect`; any may be the
-    first, and several may be at work. What is there already is not done again. The numbers of its shards.
+    first, and several may be at work. What is there already is not done again. The numbers of its shards,
+    which come back, are all in the folder then.
 
     Raises what `dissect` raises, and `RunError` where the folder holds another run.
     """
-    asked = Options(out=out, resume=True, **options)
     part = read_part(part) if isinstance(part, str) else part
+    asked = Options(out=out, **{**options, "resume": True})
+    shared = share_shards(len(source), part.count * count_sharers(asked.machine), asked.batch_size)
+    asked = replace(asked, shard_size=min(asked.shard_size, shared))
     outline, recipe = prepare(network, source, layers, settle_convention(convention, quantile), asked)
     workspace = join_workspace(Path(out), recipe, asked.mix_machines)
     try:

@@ -27,7 +27,7 @@ from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.open_source import open_source
 from unitscope.networks.opened import Opened, describe_structure
 from unitscope.networks.tokens import Tokens
-from unitscope.statistics.scan import Bounds, Machine, scan_shards
+from unitscope.statistics.scan import ENOUGH, Bounds, Machine, scan_shards
 from unitscope.statistics.shards import Origin, shard_path, write_shard
 from unitscope.statistics.store import Store
 from unitscope.statistics.threads import open_threads
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from unitscope.dissection.dissect import Options
 else:
     Options = object  # it is made where this module is used
+
+_EACH = 8
+"""Shards a worker at least, so that none waits long for the last one."""
+
+_CLUSTER = 16
+"""Workers that a cluster is taken to have where none says how many."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,23 @@ def find_executor(machine: Machine) -> Executor | None:
         seen = f"{machine.workers} workers are asked for, and there are {torch.cuda.device_count()} devices"
         raise UsageError(f"{seen}; give as many workers as devices, or name one with device cuda:0")
     return Processes(machine.workers or 1)
+
+
+def count_sharers(machine: Machine) -> int:
+    """How many workers are expected to share the images, 1 for this process alone."""
+    return machine.workers or (_CLUSTER if machine.ray is not None else 1)
+
+
+def share_shards(images: int, sharers: int, batch_size: int) -> int:
+    """The most images of a shard with which so many workers end at about the same time.
+
+    >>> share_shards(2000, 2, 8), share_shards(2000, 100, 8), share_shards(2000, 1, 8)
+    (128, 32, 2000)
+    """
+    if sharers == 1:
+        return images
+    wanted = max(ENOUGH, -(-images // (_EACH * sharers)))
+    return -(-wanted // batch_size) * batch_size
 
 
 def find_scan_threads(machine: Machine) -> int:

@@ -80,9 +80,9 @@ class Outline:
         )
 
 
-def _record_axis(axis: Axis) -> dict[str, list[float]]:
+def _record_axis(axis: Axis) -> dict[str, list[int] | list[float]]:
     return {name: getattr(axis, name).tolist() for name in _AXIS}
 
 
-def _parse_axis(record: Mapping[str, list[float]]) -> Axis:
+def _parse_axis(record: Mapping[str, list[int] | list[float]]) -> Axis:
     return Axis(**{name: np.array(record[name], kind) for name, kind in _AXIS.items()})

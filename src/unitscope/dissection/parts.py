@@ -16,7 +16,7 @@ from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.result import Dissection
 from unitscope.dissection.run_files import read_json
-from unitscope.dissection.storage import SPACE, Workspace, join_workspace, lock_workspace
+from unitscope.dissection.storage import SPACE, Workspace, find_shard_size, join_workspace, lock_workspace
 from unitscope.dissection.workers import count_sharers, scan_missing, share_shards
 from unitscope.errors import RunError, UsageError
 from unitscope.networks.network import Network
@@ -70,10 +70,8 @@ def read_part(text: str, environment: Mapping[str, str] = os.environ) -> Part:
             number, first = (int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN"))
             count, step = int(environment["SLURM_ARRAY_TASK_COUNT"]), environment.get("SLURM_ARRAY_TASK_STEP")
         except (KeyError, ValueError):
-            wanted = "RANK and WORLD_SIZE of torchrun, or SLURM_ARRAY_TASK_ID and _COUNT"
-            raise UsageError(
-                f"nothing here says which part this is: no {wanted}; say it, as in 3/16"
-            ) from None
+            seen = "no RANK and WORLD_SIZE of torchrun, no SLURM_ARRAY_TASK_ID and _COUNT"
+            raise UsageError(f"nothing says which part this is: {seen}; give one such as 3/16") from None
         return Part((number - first) // int(step or 1) + 1, count)
     match = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
     if match is None:
@@ -110,8 +108,9 @@ def dissect_part(
     """
     part = read_part(part) if isinstance(part, str) else part
     asked = Options(out=out, **{**options, "resume": True})
-    shared = share_shards(len(source), part.count * count_sharers(asked.machine), asked.batch_size)
-    asked = replace(asked, shard_size=min(asked.shard_size, shared))
+    if find_shard_size(Path(out)) is None:  # else the part that began the run has said so
+        shared = share_shards(len(source), part.count * count_sharers(asked.machine), asked.batch_size)
+        asked = replace(asked, shard_size=min(asked.shard_size, shared))
     outline, recipe = prepare(network, source, layers, settle_convention(convention, quantile), asked)
     workspace = join_workspace(Path(out), recipe, asked.mix_machines)
     try:

@@ -7,6 +7,8 @@ actor is asked for work only once it lives: one that waits for a machine that ha
 
 import os
 import pickle
+import re
+import shutil
 import signal
 import threading
 import time
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 from unitscope.errors import RunError, UsageError, missing_extra
@@ -31,6 +33,9 @@ _PATIENCE = 60.0
 
 _FAILURES = 10
 """So many workers in a row that could not be started are no accident, such as a machine that has gone."""
+
+_LEAVING = 5.0
+"""Seconds that workers have to remove what they keep."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,18 @@ class Actor:
     def __init__(self, job: Job, mark: str) -> None:
         self.job = job
         self.work: Work | None = None
-        self.room: TemporaryDirectory[str] | None = None
+        self.room: str | None = None
         if not (job.folder / mark).exists():
-            self.room = TemporaryDirectory(ignore_cleanup_errors=True)
-            self.job = job.move(Path(self.room.name))
+            self.room = mkdtemp()
+            self.job = job.move(Path(self.room))
 
     def greet(self) -> None:
         """Answers once it lives."""
+
+    def leave(self) -> None:
+        """Leaves nothing behind."""
+        if self.room is not None:
+            shutil.rmtree(self.room, ignore_errors=True)
 
     def make(self, number: int, told: bytes) -> bytes | Exception | None:
         """Makes a file; its content where the caller does not see it, or what went wrong."""
@@ -175,12 +185,21 @@ class _Crew:
         except self.ray.exceptions.RayTaskError:
             raise
         except self.ray.exceptions.RayError as error:
-            return False, " ".join(str(error).split())[:200]
+            return False, _last_line(error)
 
     def end(self) -> None:
-        """Ends all actors."""
+        """Ends all actors; those at work at once."""
+        leaving = [actor.leave.remote() for actor in self.idle]
+        if leaving:
+            self.ray.wait(leaving, num_returns=len(leaving), timeout=_LEAVING)
         for actor in [*self.placed.values(), *self.idle, *(actor for actor, _ in self.busy.values())]:
             self.ray.kill(actor)
+
+
+def _last_line(error: Exception) -> str:
+    """What an error of Ray says at its end, where the cause stands, without colors."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()]
+    return next((line for line in reversed(lines) if line), type(error).__name__)[:200]
 
 
 def _take(path: Path, content: bytes | None) -> None:
@@ -233,7 +252,7 @@ def _connected(address: str) -> Iterator[Any]:
         ray.init(**asked)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"no Ray cluster at {address}: {' '.join(str(error).split())[:200]}; "
+            f"no Ray cluster at {address}: {_last_line(error)}; "
             "start one with ray start --head, or give local"
         ) from error
     try:

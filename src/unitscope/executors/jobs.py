@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from unitscope.errors import RunError
 
@@ -20,6 +20,7 @@ Work = Callable[[int, Any], None]
 """`work(number, told)` makes the file of that number."""
 
 
+@runtime_checkable
 class Job(Protocol):
     """Something to do, as a value that can be sent anywhere: of texts and plain numbers.
 
@@ -48,6 +49,7 @@ class Job(Protocol):
         """All that is needed is opened, in the worker; what makes one file after the other."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Whoever has workers."""
 

@@ -37,7 +37,7 @@ def serve(handle: int) -> None:
     while True:
         try:
             number, told = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the caller has ended
             return
         try:
             work = work or job.open(device)  # type: ignore[arg-type]

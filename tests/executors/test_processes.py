@@ -59,7 +59,7 @@ def test_an_error_that_cannot_be_sent_is_told(tmp_path):
         list(Processes(1).run(Numbered(tmp_path, "is odd at 0"), range(1), lambda: 0))
 
 
-def test_workers_end_with_the_iterator(tmp_path):
+def test_workers_end_with_the_generator(tmp_path):
     with closing(Processes(2).run(Numbered(tmp_path, "waits at 1"), range(2), lambda: 0)) as numbers:
         assert next(numbers) == 0
     assert not lives(read_numbers(tmp_path)[0][3])

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,8 +160,11 @@ def scan_missing(
             return
         job, done = _make_job(network, recipe, options, store), len(source)
         done -= sum(len(plan.span(number)) for number in numbers)
-        with tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar:
-            for number in executor.run(job, numbers, lambda: store.bounds):
+        with (
+            tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar,
+            closing(executor.run(job, numbers, lambda: store.bounds)) as finished,
+        ):
+            for number in finished:
                 store.add(number, threads)
                 bar.update(len(plan.span(number)))
 

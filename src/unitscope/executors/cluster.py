@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -54,7 +54,7 @@ class Cluster:
         if find_spec("ray") is None:
             raise missing_extra("ray", "spreads work over machines", "ray")
 
-    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Iterator[int]:
+    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Generator[int, None, None]:
         """Yields the numbers as their files are whole; see `Executor`."""
         if not numbers:
             return

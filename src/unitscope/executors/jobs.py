@@ -6,7 +6,7 @@ for whoever goes on. Between worker and caller only numbers travel, and what the
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -53,12 +53,12 @@ class Job(Protocol):
 class Executor(Protocol):
     """Whoever has workers."""
 
-    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Iterator[int]:
+    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Generator[int, None, None]:
         """Yields the numbers, in any order, as their files are whole.
 
         `told` is asked, by the caller's thread, whenever a number is given out; the worker gets what it says.
         A worker that dies costs the file it was at, which another makes. Raises what the work raises, and
-        `RunError` where three workers died over the same number. Workers end with the iterator.
+        `RunError` where three workers died over the same number. Workers end with the generator: close it.
         """
 
 

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -54,7 +54,7 @@ class Processes:
 
     workers: int
 
-    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Iterator[int]:
+    def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Generator[int, None, None]:
         """Yields the numbers as their files are whole; see `Executor`."""
         queue, workers = Queue(job, numbers), []
         try:

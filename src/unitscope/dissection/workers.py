@@ -25,7 +25,7 @@ from unitscope.networks.generators import pair_generator
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.open_source import open_source
-from unitscope.networks.opened import Opened, describe_structure
+from unitscope.networks.opened import Opened
 from unitscope.networks.tokens import Tokens
 from unitscope.statistics.scan import ENOUGH, Bounds, Machine, scan_shards
 from unitscope.statistics.shards import Origin, shard_path, write_shard
@@ -189,11 +189,9 @@ def check_workers(network: Network, source: ConceptSource, machine: Machine) -> 
         return
     advice = "write a function that returns it into a file and open FILE.py:FACTORY, or do without workers"
     opened, workers = network.opened, "workers open network and images themselves"
-    if opened is None or opened.made is None:
+    if opened is None:
         raise UsageError(f"{workers}, and {network.name} is an object of Python; {advice}")
-    module, forward = opened.made
-    changed = network.module is not module or network.forward is not forward
-    if changed or describe_structure(module) != opened.structure:
+    if not opened.made(network.module, network.forward):
         raise UsageError(f"{workers}, and {opened.spec} was changed since it was opened; {advice}")
     spec = source_spec(source)
     if not isinstance(getattr(source, "spec", None), str) or not is_named(spec):

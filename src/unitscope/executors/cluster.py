@@ -20,10 +20,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from unitscope.errors import RunError, UsageError, missing_extra
+from unitscope.errors import RunError, UsageError, missing_extra, writing
 from unitscope.executors.jobs import Job, Queue, Work
 from unitscope.executors.worker import portable
-from unitscope.files import name_unfinished
+from unitscope.files import name_unfinished, put_first
 
 _OBJECTS = 100 << 20
 """Bytes for objects, of a cluster that is started here; files of workers without the folder pass there."""
@@ -206,13 +206,12 @@ def _take(path: Path, content: bytes | None) -> None:
     """Puts a file that was sent, or waits until one that was made elsewhere is seen here."""
     if content is not None:
         unfinished = name_unfinished(path)
-        try:
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror or error}; free some space") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with writing(path, "free some space"):
+            try:
+                unfinished.write_bytes(content)
+                put_first(unfinished, path)
+            finally:
+                unfinished.unlink(missing_ok=True)
     until = time.monotonic() + _PATIENCE
     while not path.exists():
         if time.monotonic() > until:
@@ -224,7 +223,8 @@ def _take(path: Path, content: bytes | None) -> None:
 def _marked(folder: Path) -> Iterator[str]:
     """The name of a file that is in the folder as long as the block lasts: who sees it sees the folder."""
     mark = name_unfinished(folder / "seen")
-    mark.touch()
+    with writing(mark, "free some space"):
+        mark.touch()
     try:
         yield mark.name
     finally:

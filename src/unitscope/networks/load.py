@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from torch import nn
 
@@ -66,9 +67,9 @@ def load_network(
     network = replace(network, module=_ready(network.module, spec), name=spec)
     if pair is not None:
         network = replace(network, preprocessing=replace(network.preprocessing, size=pair))
-    made, structure = (network.module, network.forward), describe_structure(network.module)
-    named = None if weights is None else str(weights)
-    return replace(network, opened=Opened(spec, named, random, download, pair, structure, made))
+    told = None if weights is None else str(weights), random, download, pair
+    made = describe_structure(network.module), ref(network.module), network.forward
+    return replace(network, opened=Opened(spec, *told, *made))
 
 
 def _open(spec: str, options: dict[str, Any]) -> Network:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ref
 
 from torch import nn
 
@@ -12,8 +13,8 @@ from torch import nn
 class Opened:
     """What `load_network` was asked for, as texts and numbers, and what it made of it.
 
-    `made` is the module and its way to be run; `structure` describes it as it was then. Neither is sent to
-    other processes.
+    `structure` describes the module as it was then. The module itself and its way to be run, by which `made`
+    tells another one, are not sent to other processes.
     """
 
     spec: str
@@ -22,7 +23,13 @@ class Opened:
     download: bool = False
     size: tuple[int, int] | None = None
     structure: str = ""
-    made: tuple[Any, Any] | None = field(default=None, compare=False, repr=False)
+    module: "ref[nn.Module] | None" = field(default=None, compare=False, repr=False)
+    forward: Any = field(default=None, compare=False, repr=False)
+
+    def made(self, module: nn.Module, forward: object) -> bool:
+        """Whether that is what was opened, and not changed since but for its weights."""
+        same = self.module is not None and self.module() is module and self.forward is forward
+        return same and describe_structure(module) == self.structure
 
     def __reduce__(self) -> tuple[Any, ...]:
         asked = self.spec, self.weights, self.random, self.download, self.size, self.structure
@@ -37,7 +44,10 @@ def describe_structure(module: nn.Module) -> str:
     """
     lines = []
     for name, part in module.named_modules():
-        hooks = [len(part._forward_hooks), len(part._forward_pre_hooks)]
-        told = re.sub(r" at 0x[0-9a-f]+", "", part.extra_repr())
+        hooks = [len(getattr(part, f"_forward_{kind}", ())) for kind in ("hooks", "pre_hooks")]
+        try:
+            told = re.sub(r" at 0x[0-9a-f]+", "", part.extra_repr())
+        except Exception:  # what somebody's module says of itself may fail
+            told = ""
         lines.append(f"{name} {type(part).__qualname__} {told} {part.training} {hooks}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -12,6 +12,7 @@ import made
 import unitscope as us
 from commands import write_folder
 from unitscope.dissection.dissect import Confidences, Options
+from unitscope.dissection.workers import ScanJob
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.executors import processes
 from unitscope.executors.processes import Processes
@@ -132,6 +133,18 @@ def open_job(place, network, **changes):
             run(place, "pnas", None, Machine(threads=1, workers=2), network)
         patch.chdir(place)  # and back
         replace(kept[0], **changes).open("cpu")
+
+
+def test_a_worker_of_another_kind_says_so(place, monkeypatch):
+    open_here = ScanJob.open
+
+    def open_elsewhere(job, device):
+        monkeypatch.setattr("unitscope.dissection.dissect.record_processor", lambda device: "a 6502")
+        return open_here(job, device)
+
+    monkeypatch.setattr(ScanJob, "open", open_elsewhere)
+    with pytest.raises(RunError, match=r"a worker on .* has a 6502, 1 thread, where .* or --mix-machines"):
+        open_job(place, us.load_network("net.py:small"))
 
 
 def test_a_worker_that_opens_something_else_says_so(place):

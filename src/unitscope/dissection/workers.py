@@ -102,6 +102,11 @@ class ScanJob:
         if recipe.source != wanted.source:
             raise SourceError(f"{wanted.source.spec}: other images {_here()} than where the run was begun")
         _compare(replace(recipe, shard_size=wanted.shard_size), wanted, self.digest)
+        if recipe.machine != wanted.machine and not options.mix_machines:
+            raise RunError(
+                f"a worker {_here()} has {recipe.machine}, where the run was begun it is {wanted.machine}: "
+                "activations may differ in their last digits; take machines of one kind, or --mix-machines"
+            )
         plan = replace(outline.plan, shard_size=wanted.shard_size or outline.plan.shard_size)
         framed = source
         if options.cache is not None:

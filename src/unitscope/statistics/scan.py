@@ -74,10 +74,10 @@ class Machine:
     Nothing is counted otherwise for it, but activations may differ in their last bits. `memory` is the
     budget in bytes for what is held besides the network and the labels.
 
-    `workers` are processes that share the images; or `ray` names a cluster that does: "auto" for the one that
-    this machine belongs to, "local" for one that is started here, or an address; of that, `workers` are at
-    most so many. `threads` and `memory` are then those of each: by default the cores divided by the workers,
-    on a cluster one thread. With the device "cuda" each worker takes a device of its own.
+    `workers` are processes that share the images of a dissection; or `ray` names a cluster that does: "auto"
+    for the one that this machine belongs to, "local" for one that is started here, or an address; of that,
+    `workers` are at most so many. `threads` and `memory` are then those of each: by default the cores divided
+    by the workers, on a cluster one thread. With the device "cuda" each worker takes a device of its own.
     """
 
     device: str = "cpu"

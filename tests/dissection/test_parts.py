@@ -11,7 +11,7 @@ import pytest
 
 import made
 import unitscope as us
-from unitscope.dissection import dissect_part, merge_run
+from unitscope.dissection import dissect_part, merge_run, storage
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.parts import Part, read_part
 from unitscope.dissection.recipe import Recipe
@@ -120,6 +120,22 @@ def test_a_part_whose_run_was_finished_meanwhile_is_done(network, source, tmp_pa
     assert {path.name for path in out.iterdir()} == {"run.json", *FILES}
     with pytest.raises(RunError, match="holds a finished run"):
         dissect_part(network, source, ["maps"], "2/2", out=out, **options())
+
+
+def test_a_part_that_another_is_just_beginning_joins(network, source, tmp_path, monkeypatch):
+    out, is_free = tmp_path / "parts", storage._is_free
+
+    def begin_meanwhile(folder):
+        if not (folder / "shards" / "recipe.json").exists():
+            with monkeypatch.context() as patch:
+                patch.setattr(storage, "_is_free", is_free)
+                dissect_part(network, source, ["maps"], "1/2", out=folder, **options())
+        return is_free(folder)
+
+    out.mkdir()
+    monkeypatch.setattr(storage, "_is_free", begin_meanwhile)
+    dissect_part(network, source, ["maps"], "2/2", out=out, **options())
+    assert merge_run(out)["maps"].images == IMAGES
 
 
 def test_who_waits_merges_once_the_last_part_is_there(network, source, tmp_path):

@@ -11,10 +11,12 @@ from torch import nn
 import made
 import unitscope as us
 from commands import write_folder
+from unitscope.dissection import workers
 from unitscope.dissection.dissect import Confidences, Options
-from unitscope.dissection.workers import ScanJob
+from unitscope.dissection.workers import ScanJob, find_executor
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.executors import processes
+from unitscope.executors.cluster import Cluster
 from unitscope.executors.processes import Processes
 from unitscope.statistics.scan import Machine
 from unitscope.statistics.store import Store
@@ -164,3 +166,25 @@ def test_a_worker_that_opens_something_else_says_so(place):
         network.module[0].weight += 1
     with pytest.raises(NetworkError, match=r"net.py:small has other weights on .* were they changed"):
         open_job(place, network, home=str(place))
+
+
+def test_who_shares_the_images_and_with_how_many_threads(monkeypatch):
+    monkeypatch.setattr(workers, "count_cores", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    here = Machine(threads=3)
+    assert (find_executor(here), find_executor(replace(here, workers=1))) == (None, None)
+    assert workers.find_scan_threads(here) == torch.get_num_threads()
+    for machine, executor, scanning, naming in (
+        (Machine(workers=3), Processes(3), 2, 6),
+        (Machine(workers=16), Processes(16), 1, 8),
+        (Machine(workers=2, threads=3), Processes(2), 3, 6),
+        (Machine("cuda", workers=2), Processes(2), 4, 8),
+        (Machine("cuda:1", workers=4), Processes(4), 2, 8),
+        (Machine(ray="auto"), Cluster("auto"), 1, 8),
+        (Machine(ray="local", workers=2, threads=4), Cluster("local", 2), 4, 8),
+    ):
+        assert find_executor(machine) == executor
+        assert workers.find_scan_threads(machine) == scanning
+        assert workers.find_naming_threads(machine) == naming
+    with pytest.raises(UsageError, match="3 workers are asked for, and there are 2 devices"):
+        find_executor(Machine("cuda", workers=3))

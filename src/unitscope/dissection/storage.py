@@ -69,7 +69,7 @@ def check_folder(folder: Path, resume: bool) -> None:
     if Workspace(folder).recipe.exists():
         if not resume:
             raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
-    elif folder.exists() and not _is_free(folder):
+    elif folder.exists() and not _is_free(folder) and not Workspace(folder).recipe.exists():
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 

@@ -66,9 +66,10 @@ class Cluster:
             try:
                 while queue.waiting or crew.busy:
                     crew.fit(min(most, len(queue.waiting) + len(crew.busy)))
-                    while crew.idle and queue.waiting:
-                        crew.ask(queue.waiting.popleft(), pickle.dumps(told()))
-                    yield from crew.hear(queue)
+                    crew.ask(queue, told)
+                    for number in crew.hear(queue):
+                        yield number
+                        crew.ask(queue, told)
             finally:
                 crew.end()
 
@@ -131,7 +132,7 @@ class _Crew:
         here = len(self.placed) + len(self.idle) + len(self.busy)
         if not room and not here:
             some = " and ".join(f"{count} {name}" for name, count in self.needs.items())
-            advice = "no machine of the cluster has that; give fewer --threads"
+            advice = "no machine of the cluster has that now; give fewer --threads"
             raise UsageError(f"a worker needs {some}, and {advice}")
         needs = {"num_cpus": self.needs["CPU"], "num_gpus": self.needs.get("GPU", 0)}
         for _ in range(min(room, wanted) - here):
@@ -144,14 +145,18 @@ class _Crew:
         """How many actors a machine has room for."""
         return int(min(resources.get(name, 0) // need for name, need in self.needs.items()))
 
-    def ask(self, number: int, told: bytes) -> None:
-        """Gives a number to an actor that waits."""
-        actor = self.idle.pop()
-        self.busy[actor.make.remote(number, told)] = actor, number
+    def ask(self, queue: Queue, told: Callable[[], object]) -> None:
+        """Gives a number to every actor that waits, as long as there are any."""
+        while self.idle and queue.waiting:
+            actor, number = self.idle.pop(), queue.waiting.popleft()
+            self.busy[actor.make.remote(number, pickle.dumps(told()))] = actor, number
 
     def hear(self, queue: Queue) -> Iterator[int]:
         """The numbers that are done, once something has happened or a second has passed."""
         waiting = [*self.placed, *self.busy]
+        if not waiting:  # the machines have just gone
+            time.sleep(1.0)
+            return
         ready, _ = self.ray.wait(waiting, timeout=1.0)
         for answer in ready:
             if answer in self.placed:

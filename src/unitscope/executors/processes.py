@@ -26,11 +26,12 @@ class _Worker:
     place: int
     number: int | None = None
 
-    def ask(self, number: int, told: object) -> None:
-        """Gives it a number; where it is dead, `hear` will tell."""
-        self.number = number
-        with suppress(OSError):
-            self.connection.send((number, told))
+    def ask(self, queue: Queue, told: Callable[[], object]) -> None:
+        """Gives it a number, if any waits; where it is dead, `hear` will tell."""
+        if queue.waiting:
+            self.number = queue.waiting.popleft()
+            with suppress(OSError):
+                self.connection.send((self.number, told()))
 
     def hear(self) -> bool:
         """Whether the file is made, False where the worker has died. Raises what the work raised."""
@@ -59,23 +60,19 @@ class Processes:
         queue, workers = Queue(job, numbers), []
         try:
             for place in range(min(self.workers, len(numbers))):
-                workers.append(_start(job, place))  # noqa: PERF401 - those that were started must be ended
-            while queue.waiting or any(worker.number is not None for worker in workers):
-                for worker in workers:
-                    if worker.number is None and queue.waiting:
-                        worker.ask(queue.waiting.popleft(), told())
-                busy = {worker.connection: worker for worker in workers if worker.number is not None}
+                workers.append(_start(job, place))
+                workers[place].ask(queue, told)
+            while busy := {one.connection: one for one in workers if one.number is not None}:
                 for connection in wait(list(busy)):
                     worker = busy[connection]  # type: ignore[index]
                     number, worker.number = worker.number, None
                     assert number is not None
-                    if worker.hear():
-                        yield number
-                    else:
+                    if not (alive := worker.hear()):
                         queue.lose(number, f"exit status {worker.end()}")
-                        workers[worker.place] = _start(job, worker.place)
-                        if job.path(number).exists():
-                            yield number
+                        worker = workers[worker.place] = _start(job, worker.place)
+                    if alive or job.path(number).exists():
+                        yield number
+                    worker.ask(queue, told)
         finally:
             for worker in workers:
                 worker.end()
@@ -89,5 +86,6 @@ def _start(job: Job, place: int) -> _Worker:
         words, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()], start_new_session=True
     )
     there.close()
-    here.send((job, name_device(job.device, place)))
+    with suppress(OSError):  # it has died already, which is found out when it is asked
+        here.send((job, name_device(job.device, place)))
     return _Worker(process, here, place)

@@ -145,7 +145,7 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
     )
-    run = found if part is None else sharing.finish(part, found, out, mix_machines)
+    run = found if part is None else sharing.finish(part, found, out, machine, mix_machines)
     if run is None:
         return
     print(show_dissection(run, limit=10))

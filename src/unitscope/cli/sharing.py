@@ -61,12 +61,14 @@ class Sharing:
             print(f"unitscope: part {part} of the run, by RANK and WORLD_SIZE", file=sys.stderr)
         return part
 
-    def finish(self, part: "Part", shards: tuple[int, ...], out: Path, mix: bool) -> "us.Dissection | None":
+    def finish(
+        self, part: "Part", shards: tuple[int, ...], out: Path, machine: "us.Machine", mix_machines: bool
+    ) -> "us.Dissection | None":
         """What follows once a part is scanned: the first process of torchrun waits and names the units."""
         from unitscope.dissection import merge_run
 
         if self.is_told and part.number == 1:
-            return merge_run(out, mix_machines=mix, wait=True)
+            return merge_run(out, machine=machine, mix_machines=mix_machines, wait=True)
         print(f"part {part}: {len(shards)} shards are in {out}; when all parts are: unitscope merge {out}")
         return None
 

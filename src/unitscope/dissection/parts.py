@@ -18,7 +18,7 @@ from unitscope.dissection.result import Dissection
 from unitscope.dissection.run_files import read_json
 from unitscope.dissection.storage import SPACE, Workspace, find_shard_size, join_workspace, lock_workspace
 from unitscope.dissection.workers import count_sharers, scan_missing, share_shards
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import RunError, UsageError, writing
 from unitscope.networks.network import Network
 from unitscope.statistics.scan import Machine
 from unitscope.statistics.shards import Origin, shard_path
@@ -115,12 +115,13 @@ def dissect_part(
     workspace = join_workspace(Path(out), recipe, asked.mix_machines)
     try:
         workspace.keep_outline(outline.record())
-        (workspace.shards / f"parts-{part.count}").touch()
+        with writing(workspace.shards, SPACE):
+            (workspace.shards / f"parts-{part.count}").touch()
         origin = Origin(recipe.digest, recipe.machine)
         store = Store(workspace.shards, outline.plan, origin, SPACE, asked.machine.memory, asked.mix_machines)
         chosen = part.choose(outline.plan.shards)
         scan_missing(network, source, recipe, store, asked, chosen)
-    except (OSError, RunError):
+    except RunError:
         if not (workspace.folder / "run.json").exists():
             raise
         # All was there before this part had seen so, and another job has finished the run.

@@ -177,7 +177,8 @@ def scan_missing(
 def _make_job(network: Network, recipe: Recipe, options: Options, store: Store) -> ScanJob:
     assert network.opened is not None
     thresholds = {layer: np.array(row, np.float32) for layer, row in (recipe.thresholds or {}).items()}
-    options = replace(options, thresholds=thresholds or None, out=None, resume=False)
+    batch = recipe.batch_size or options.batch_size
+    options = replace(options, thresholds=thresholds or None, batch_size=batch, out=None, resume=False)
     spelled = json.dumps(recipe.record())
     prepared, home, folder = network.preprocessing, os.getcwd(), store.folder.resolve()
     return ScanJob(

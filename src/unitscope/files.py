@@ -1,6 +1,7 @@
 """Files are written whole: under another name first, so that no reader finds half of one."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,7 @@ def create_whole(path: Path, content: str) -> bool:
     (True, False, 'mine')
     """
     with writing(path):
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+        unfinished = name_unfinished(path)
         try:
             unfinished.write_bytes(content.encode("utf-8"))
             try:
@@ -66,3 +67,22 @@ def create_whole(path: Path, content: str) -> bool:
         finally:
             unfinished.unlink(missing_ok=True)
     return True
+
+
+def put_first(unfinished: Path, path: Path) -> None:
+    """Gives a finished file its name where no file has it; one that is there stays. Its first name may stay.
+
+    Whoever reads the file never finds another one in its place. Raises `OSError`.
+    """
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        return
+    except OSError:  # no links on this file system
+        if not path.exists():
+            os.replace(unfinished, path)
+
+
+def name_unfinished(path: Path) -> Path:
+    """A name for a file in the making that no other process has, on no other machine either."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(6)}.part")

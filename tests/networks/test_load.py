@@ -20,6 +20,7 @@ from torch import nn
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
+from unitscope.networks.opened import Opened, describe_structure
 from unitscope.networks.receptive_fields import Field, find_fields
 from unitscope.networks.trace import list_layers, tap
 from unitscope.networks.unit_maps import read_units
@@ -473,3 +474,44 @@ def test_a_folder_with_weights_of_flax_alone(vit: Path) -> None:
     (vit / "model.safetensors").rename(vit / "flax_model.msgpack")
     with pytest.raises(NetworkError, match=r"no PyTorch weights: flax_model.msgpack is Flax \(JAX\) weights"):
         load_network(f"hf:{vit}")
+
+
+def test_a_network_knows_how_it_was_opened_and_whether_it_is_still_that(code: str, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(
+        {key: value + 1 for key, value in load_network(f"{code}:bare").module.state_dict().items()}, weights
+    )
+    opened = load_network(f"{code}:full", weights=weights, size=9).opened
+    assert opened is not None
+    assert opened == Opened(f"{code}:full", str(weights), None, False, (9, 9), opened.structure)
+    again = pickle.loads(pickle.dumps(opened))
+    assert (again, again.module) == (opened, None)
+    network = load_network(f"{code}:bare", random=3)
+    assert network.opened is not None
+    assert network.opened.random == 3
+    assert network.opened.structure == load_network(f"{code}:bare").opened.structure
+    assert network.opened.made(network.module, None)
+    with torch.no_grad():
+        network.module.weight.zero_()
+    assert network.opened.made(network.module, None)  # the digest tells weights
+    assert not network.opened.made(network.module, lambda module, batch: module(batch))
+    assert not network.opened.made(load_network(f"{code}:bare").module, None)
+    network.module.stride = (2, 2)
+    assert not network.opened.made(network.module, None)
+    assert Network(nn.ReLU()).opened is None
+
+
+class Mute(nn.Module):
+    def extra_repr(self) -> str:
+        raise RuntimeError("says nothing")
+
+
+def test_what_a_module_fails_to_say_of_itself_is_passed_over() -> None:
+    module = nn.Sequential(Mute(), nn.ReLU())
+    told = describe_structure(module)
+    module.train(False)
+    assert describe_structure(module) != told
+    module.train(True)
+    with module.register_forward_hook(print):
+        assert describe_structure(module) != told
+    assert describe_structure(module) == told

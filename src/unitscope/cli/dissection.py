@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.sharing import Sharing
 from unitscope.cli.words import (
     Again,
     Convention,
@@ -94,6 +95,7 @@ def dissect(
     pictures: Pictures = Pictures(),
     measures: Measures = Measures(),
     running: Running = Running(),
+    sharing: Sharing = Sharing(),
 ) -> None:
     """Name every unit of some layers by the concept its active region overlaps best.
 
@@ -108,21 +110,26 @@ def dissect(
         report: write the report as well.
     """
     from unitscope.concepts.derived import find_left_out
+    from unitscope.dissection import dissect_part
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
     from unitscope.views.terminal import show_dissection
 
-    check_folder(out, resume)  # before anything is opened
+    part = sharing.find_part()
+    check_folder(out, resume or part is not None)  # before anything is opened
     check_out(out)
-    machine = running.start()
+    machine = sharing.start(running)
     loaded = opening.load(network)
     loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
     for line in map(str, find_left_out(source)):
         print(line, file=sys.stderr)
     loaded.module.to(machine.device)
-    source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
-    run = dissect_layers(
+    method = us.dissect if part is None else partial(dissect_part, part=part)
+    source, dissect_layers = _choose_method(
+        partial(method, loaded), pictures.take(source), layers, measures, pictures
+    )
+    found = dissect_layers(
         convention=measures.convention,
         quantile=measures.quantile,
         fit=pictures.fit,
@@ -138,6 +145,9 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
     )
+    run = found if part is None else sharing.finish(part, found, out, machine, mix_machines)
+    if run is None:
+        return
     print(show_dissection(run, limit=10))
     print(f"run: {out}")
     if report:
@@ -145,26 +155,31 @@ def dissect(
 
 
 def _choose_method(
-    network: "us.Network",
+    method: "partial[Any]",
     source: "us.ConceptSource",
     layers: Sequence[str],
     measures: Measures,
     pictures: Pictures,
-) -> "tuple[us.ConceptSource, partial[us.Dissection]]":
-    """The images that are counted, and the function that dissects layers over them, as thresholds ask."""
+) -> "tuple[us.ConceptSource, partial[Any]]":
+    """The images that are counted, and the function that dissects layers over them, as thresholds ask.
+
+    `method` is `dissect`, or what scans a part, of the network.
+    """
     from unitscope.dissection.adaptive import dissect_by_quality
     from unitscope.dissection.storage import read_thresholds
     from unitscope.networks.network_sources import hold_out
 
     if measures.thresholds is None:
-        return source, partial(us.dissect, network, source, layers)
+        return source, partial(method, source, layers)
     if measures.thresholds == "iqr":
+        if method.func is not us.dissect:
+            raise UsageError("thresholds iqr are chosen by one process; do without --shards and torchrun")
         source, others = hold_out(source, measures.held_out)
-        return source, partial(dissect_by_quality, network, source, pictures.shuffle(others), layers)
+        return source, partial(dissect_by_quality, method.args[0], source, pictures.shuffle(others), layers)
     given = read_thresholds(measures.thresholds)
     asked = {layer: values for layer, values in given.items() if layer in layers}
     # Another run's table may have more layers.
-    return source, partial(us.dissect, network, source, layers, thresholds=asked or given)
+    return source, partial(method, source, layers, thresholds=asked or given)
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:

@@ -1,3 +1,6 @@
 from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality
 from unitscope.dissection.levels import measure_levels as measure_levels
+from unitscope.dissection.parts import Part as Part
+from unitscope.dissection.parts import dissect_part as dissect_part
+from unitscope.dissection.parts import merge_run as merge_run
 from unitscope.dissection.reopening import reopen_source as reopen_source

@@ -13,14 +13,22 @@ import torch
 
 from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.frames import Frame
-from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
 from unitscope.dissection.conventions import Convention, find_convention
-from unitscope.dissection.naming import name_layers
+from unitscope.dissection.naming import name_run
+from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import Workspace, find_shard_size, open_workspace
+from unitscope.dissection.storage import SPACE, Workspace, find_shard_size, open_workspace
+from unitscope.dissection.workers import (
+    check_workers,
+    count_sharers,
+    find_naming_threads,
+    find_scan_threads,
+    scan_missing,
+    share_shards,
+)
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
@@ -34,11 +42,10 @@ from unitscope.networks.unit_maps import read_units
 from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
 from unitscope.statistics.grids import Grid, make_grid
 from unitscope.statistics.quantiles import TailPlan
-from unitscope.statistics.resampling import FEWEST, Null, draw_resampling
-from unitscope.statistics.scan import Machine, Scan, ScanPlan, scan_shards
+from unitscope.statistics.resampling import FEWEST, Null
+from unitscope.statistics.scan import Machine, ScanPlan
 from unitscope.statistics.shards import Origin
 from unitscope.statistics.store import Store
-from unitscope.statistics.threads import open_threads
 from unitscope.version import __version__
 
 _PACKED = 24
@@ -146,7 +153,8 @@ def dissect(
 
     How the work is done, which changes no count:
 
-    - `machine`: device, precision, threads and memory.
+    - `machine`: device, precision, threads and memory; and how many processes, or which cluster, share the
+      images. These open network and images themselves, by what `load_network` and `open_source` were given.
     - `batch_size`: images that the network is given at once.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
@@ -207,8 +215,36 @@ def dissect_with(
     `pairs`, by layer, name the units instead of what is counted, and `quality` records how they came about:
     `unitscope.dissection.adaptive`.
     """
+    outline, recipe = prepare(network, source, layers, rules, options, quality)
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        workspace, store = _open_store(stack, outline, recipe, options)
+        scan_missing(network, source, recipe, store, options)
+        release_memory()
+        scan = store.collect()
+        if store.machines != (recipe.machine,):
+            recipe = replace(recipe, machines=store.machines)
+        scanned = time.perf_counter()
+        run = name_run(scan, outline, recipe, find_naming_threads(options.machine), pairs or {})
+        times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
+        run = replace(run, times=times)
+        if workspace is not None:
+            workspace.finish(run)
+    return run
+
+
+def prepare(
+    network: Network,
+    source: ConceptSource,
+    layers: Sequence[str],
+    rules: Convention,
+    options: Options,
+    quality: Mapping[str, object] | None = None,
+) -> tuple[Outline, Recipe]:
+    """What will be done, and what units will be named by. Raises what `dissect` raises before work."""
     check_source(network, source)
     check_concepts(source)
+    check_workers(network, source, options.machine)
     plan, warnings, places = plan_scan(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
@@ -216,37 +252,8 @@ def dissect_with(
     ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
     plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
-    started = time.perf_counter()
-    with ExitStack() as stack:
-        workspace, store = _open_store(stack, plan, recipe, options)
-        framed = source
-        if options.cache is not None:
-            framed = pack_source(source, plan.frame, Path(options.cache), limit=options.cache_limit)
-        scan = _scan(network, framed, plan, options.machine, store)
-        if store.machines != (recipe.machine,):
-            recipe = replace(recipe, machines=store.machines)
-        scanned = time.perf_counter()
-        draws, spent = None, options.confidences
-        if len(source) > 1 and spent.shifts > 0:
-            draws = draw_resampling(len(source), options.seed, **asdict(spent))
-        named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
-        found = {
-            name: replace(
-                layer,
-                warnings=(*warnings.get(name, ()), *layer.warnings),
-                recipe=recipe,
-                place=places.get(name),
-                heads=count_heads(network, name),
-            )
-            for name, layer in named.items()
-        }
-        shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
-        keys = {image: scan.keys[image] for image in shown.tolist() if image >= 0}
-        times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
-        run = Dissection(found, source.vocabulary, rules, recipe, keys, times)
-        if workspace is not None:
-            workspace.finish(run)
-    return run
+    heads = {layer: count_heads(network, layer) for layer in plan.tails}
+    return Outline(plan, source.vocabulary, warnings, places, heads), recipe
 
 
 def _make_recipe(
@@ -267,7 +274,7 @@ def _make_recipe(
         ranks=plan.ranks,
         device=options.machine.device,
         mixed_precision=options.machine.mixed_precision,
-        threads=torch.get_num_threads(),
+        threads=find_scan_threads(options.machine),
         processor=record_processor(options.machine.device),
         version=__version__,
         torch=torch.__version__,
@@ -338,7 +345,7 @@ def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Fie
 
 
 def _open_store(
-    stack: ExitStack, plan: ScanPlan, recipe: Recipe, options: Options
+    stack: ExitStack, outline: Outline, recipe: Recipe, options: Options
 ) -> tuple[Workspace | None, Store]:
     """Where shards are kept: in the run's own folder, or in one that goes with the stack."""
     origin, workspace = Origin(recipe.digest, recipe.machine), None
@@ -349,24 +356,16 @@ def _open_store(
         workspace = stack.enter_context(
             open_workspace(Path(options.out), recipe, options.resume, options.mix_machines)
         )
-        folder, hint = workspace.shards, "free some space and go on with --resume"
-    return workspace, Store(folder, plan, origin, hint, options.machine.memory, options.mix_machines)
-
-
-def _scan(network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, store: Store) -> Scan:
-    with open_threads(machine.threads) as threads:
-        store.find(threads)
-        for number, shard in scan_shards(network, source, plan, machine, store.missing, lambda: store.bounds):
-            store.write(number, shard)
-            store.add(number, threads)
-    release_memory()
-    return store.collect()
+        if recipe.quality is None:  # or units would be named by more than the shards
+            workspace.keep_outline(outline.record())
+        folder, hint = workspace.shards, SPACE
+    return workspace, Store(folder, outline.plan, origin, hint, options.machine.memory, options.mix_machines)
 
 
 def _fit_shards(plan: ScanPlan, options: Options) -> int:
     """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
 
-    A run that goes on keeps those that it has.
+    Where workers share the images, there are several for each. A run that goes on keeps those that it has.
     """
     begun = find_shard_size(Path(options.out)) if options.out is not None and options.resume else None
     if begun is not None and begun <= options.shard_size:
@@ -376,4 +375,6 @@ def _fit_shards(plan: ScanPlan, options: Options) -> int:
         for tail in plan.tails.values()
     )
     fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
-    return min(options.shard_size, max(fitting, options.batch_size))
+    images = next(iter(plan.tails.values())).images
+    shared = share_shards(images, count_sharers(options.machine), options.batch_size)
+    return min(options.shard_size, max(fitting, options.batch_size), shared)

@@ -8,14 +8,40 @@ import numpy as np
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import name_pairs
-from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
+from unitscope.dissection.outline import Outline
+from unitscope.dissection.recipe import Recipe
+from unitscope.dissection.result import Dissection, Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.overlap import Overlap, measure_overlap
-from unitscope.statistics.resampling import Resampling
+from unitscope.statistics.resampling import Resampling, draw_resampling
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import open_threads
+
+
+def name_run(
+    scan: Scan, outline: Outline, recipe: Recipe, threads: int | None, pairs: Mapping[str, Pairs]
+) -> Dissection:
+    """The dissection that a scan of all images makes; see `name_layers`."""
+    draws, spent, images = None, recipe.confidence or {}, len(scan.annotations)
+    if images > 1 and spent.get("shifts") and recipe.seed is not None:
+        draws = draw_resampling(images, recipe.seed, **spent)  # type: ignore[arg-type]
+    rules = recipe.convention
+    named = name_layers(scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs)
+    found = {
+        name: replace(
+            layer,
+            warnings=(*outline.warnings.get(name, ()), *layer.warnings),
+            recipe=recipe,
+            place=outline.places.get(name),
+            heads=outline.heads[name],
+        )
+        for name, layer in named.items()
+    }
+    shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
+    keys = {image: scan.keys[image] for image in shown.tolist() if image >= 0}
+    return Dissection(found, outline.vocabulary, rules, recipe, keys)
 
 
 def name_layers(

@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ _DAMAGES = (
     UnitscopeError, ValueError,
 )  # fmt: skip
 
+SPACE = "free some space and go on with --resume"
+"""What to do where there is no room."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -42,6 +45,15 @@ class Workspace:
         """The file that says what the parts are made by."""
         return self.shards / "recipe.json"
 
+    @property
+    def outline(self) -> Path:
+        """The file that says what units are named by, besides the recipe: `Outline`."""
+        return self.shards / "outline.json"
+
+    def keep_outline(self, record: Mapping[str, Any]) -> None:
+        """Keeps what units will be named by. Raises `RunError` where it cannot be written."""
+        create_whole(self.outline, spell_json(record) + "\n")
+
     def finish(self, run: Dissection) -> None:
         """Save the whole run and drop its parts."""
         run.save(self.folder)
@@ -57,7 +69,7 @@ def check_folder(folder: Path, resume: bool) -> None:
     if Workspace(folder).recipe.exists():
         if not resume:
             raise RunError(f"{folder} holds an unfinished run; go on with --resume, or delete it")
-    elif folder.exists() and not _is_free(folder):
+    elif folder.exists() and not _is_free(folder) and not Workspace(folder).recipe.exists():
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 
@@ -84,22 +96,54 @@ def open_workspace(folder: Path, recipe: Recipe, resume: bool, mixed: bool = Fal
     `mixed` allows parts that other machines made. Raises `RunError` where the folder holds something else, a
     finished run, or the beginnings of a run with another recipe, or where another process is at work in it.
     """
-    workspace = Workspace(folder)
     check_folder(folder, resume)
-    text = spell_json(recipe.record())
+    workspace = _make_workspace(folder)
+    with lock_workspace(workspace):
+        check_folder(folder, resume)  # again: the other process may have begun or finished meanwhile
+        _begin(workspace, recipe, mixed)
+        yield workspace
+
+
+@contextmanager
+def lock_workspace(workspace: Workspace) -> Iterator[None]:
+    """Keeps others from naming the units of a run, or from going on with all of it, as long as it lasts.
+
+    Parts (`join_workspace`) may still come in: they only add files. Raises `RunError` where another process
+    is at work.
+    """
     with ExitStack() as stack:
-        with writing_run(folder):
-            workspace.shards.mkdir(parents=True, exist_ok=True)
+        with writing_run(workspace.folder):
             try:
                 # It ends with the process that holds it, however that ends.
                 stack.enter_context(FileLock(workspace.shards / "lock", timeout=0))
             except Timeout as error:
                 advice = "wait until it has ended, or name another --out"
-                raise RunError(f"another process is at work in {folder}; {advice}") from error
-        check_folder(folder, resume)  # again: the other process may have begun or finished meanwhile
-        if not create_whole(workspace.recipe, text + "\n"):
-            _compare_recipes(workspace, json.loads(text), mixed)
-        yield workspace
+                raise RunError(f"another process is at work in {workspace.folder}; {advice}") from error
+        yield
+
+
+def join_workspace(folder: Path, recipe: Recipe, mixed: bool = False) -> Workspace:
+    """The folder of a run that others may be at work in too, with the same recipe; the first begins it.
+
+    Raises as `open_workspace`, but for others at work.
+    """
+    check_folder(folder, resume=True)
+    workspace = _make_workspace(folder)
+    _begin(workspace, recipe, mixed)
+    return workspace
+
+
+def _make_workspace(folder: Path) -> Workspace:
+    workspace = Workspace(folder)
+    with writing_run(folder):
+        workspace.shards.mkdir(parents=True, exist_ok=True)
+    return workspace
+
+
+def _begin(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
+    text = spell_json(recipe.record())
+    if not create_whole(workspace.recipe, text + "\n"):
+        _compare_recipes(workspace, json.loads(text), mixed)
 
 
 def _compare_recipes(workspace: Workspace, new: dict[str, Any], mixed: bool) -> None:

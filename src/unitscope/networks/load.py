@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from torch import nn
 
@@ -14,6 +15,7 @@ from unitscope.factories import call_function
 from unitscope.networks import KINDS
 from unitscope.networks.foreign import name_format
 from unitscope.networks.network import Network
+from unitscope.networks.opened import Opened, describe_structure
 from unitscope.networks.weights import ADVICE, one_line, put_weights, random_weights
 from unitscope.plugins import NETWORKS, find_kind, say_kinds
 
@@ -65,7 +67,9 @@ def load_network(
     network = replace(network, module=_ready(network.module, spec), name=spec)
     if pair is not None:
         network = replace(network, preprocessing=replace(network.preprocessing, size=pair))
-    return network
+    told = None if weights is None else str(weights), random, download, pair
+    made = describe_structure(network.module), ref(network.module), network.forward
+    return replace(network, opened=Opened(spec, *told, *made))
 
 
 def _open(spec: str, options: dict[str, Any]) -> Network:

@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from unitscope.axes import LARGEST, Pictures
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.channel_order import input_size
+from unitscope.networks.opened import Opened
 from unitscope.networks.patches import count_class_tokens, find_orders, find_patches
 from unitscope.networks.tokens import Layout, Size, Tokens
 
@@ -194,8 +195,8 @@ _Digested = tuple[dict[str, object], dict[str, Tensor | bytes], str]
 class Network:
     """What is dissected: any `nn.Module` with its preprocessing and class names.
 
-    `name` is what opened it. `tokens` is what is known of how a transformer's tokens lie in the picture; the
-    rest is worked out from the size of the input.
+    `name` is what opened it, and `opened` how, where `load_network` did. `tokens` is what is known of how a
+    transformer's tokens lie in the picture; the rest is worked out from the size of the input.
 
     `forward(module, batch)` runs the module where that takes more than `module(images)`: a text besides, a
     second input, a list of images. `batch` is what `feed` makes: images, float32[image, channel, y, x] on the
@@ -214,6 +215,7 @@ class Network:
     name: str = "network"
     tokens: Tokens = Tokens()  # noqa: RUF009 - frozen
     forward: Forward | None = None
+    opened: Opened | None = field(default=None, repr=False, kw_only=True)
     _digested: list[_Digested] = field(default_factory=list, init=False, repr=False)
     _layouts: dict[Size, Layout] = field(default_factory=dict, init=False, repr=False)
     _watchers: list[Callable[[tuple[Any, ...]], None]] = field(default_factory=list, init=False, repr=False)

@@ -18,7 +18,7 @@ from unitscope.axes import Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import ActivationError, NetworkError
+from unitscope.errors import ActivationError, NetworkError, UsageError
 from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.network import Input, Network, numbers_of, split_images
 from unitscope.networks.randomness import seeded
@@ -73,12 +73,23 @@ class Machine:
 
     Nothing is counted otherwise for it, but activations may differ in their last bits. `memory` is the
     budget in bytes for what is held besides the network and the labels.
+
+    `workers` are processes that share the images of a dissection; or `ray` names a cluster that does: "auto"
+    for the one that this machine belongs to, "local" for one that is started here, or an address; of that,
+    `workers` are at most so many. `threads` and `memory` are then those of each: by default the cores divided
+    by the workers, on a cluster one thread. With the device "cuda" each worker takes a device of its own.
     """
 
     device: str = "cpu"
     mixed_precision: bool = False
     threads: int | None = None
     memory: int = 4 << 30
+    workers: int | None = None
+    ray: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}; it must be at least 1")
 
 
 @dataclass(frozen=True, eq=False)

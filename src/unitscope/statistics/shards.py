@@ -6,7 +6,6 @@ without the others.
 """
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from unitscope.errors import RunError, writing
+from unitscope.files import name_unfinished, put_first
 from unitscope.statistics.annotations import FIELDS, Annotations
 from unitscope.statistics.cells import Cells
 from unitscope.statistics.exemplars import TopImages
@@ -40,7 +40,7 @@ class Origin:
 
 
 def write_shard(folder: Path, number: int, shard: Scan, origin: Origin, hint: str) -> None:
-    """Write one shard; a file of that name is there as a whole or not at all.
+    """Write one shard; a file of that name is there as a whole or not at all, and one that is there stays.
 
     Raises `RunError` where it cannot be written, such as on a full disk; `hint` says what to do.
     """
@@ -61,12 +61,12 @@ def write_shard(folder: Path, number: int, shard: Scan, origin: Origin, hint: st
     spelled = json.dumps({**about, "digest": origin.digest, "machine": origin.machine, "sums": sums})
     path = shard_path(folder, number)
     # Another process may write the same shard: each under a name of its own.
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    unfinished = name_unfinished(path)
     with writing(path, hint):
         try:
             # One entry, for several would stand in the file in any order.
             save_file(arrays, unfinished, {"unitscope": spelled})
-            os.replace(unfinished, path)
+            put_first(unfinished, path)
         except SafetensorError as error:
             raise OSError(str(error)) from error
         finally:

@@ -123,9 +123,9 @@ class Store:
         kept = f"{len(self.files)} shards are kept: " if self.files else ""
         write_shard(self.folder, number, shard, self.origin, kept + self.hint)
 
-    def find(self, threads: Threads) -> None:
-        """Takes up all shards that lie in the folder, once they are found whole. Raises as `add`."""
-        for number in self.missing:
+    def find(self, threads: Threads, numbers: Sequence[int] | None = None) -> None:
+        """Takes up all shards that lie in the folder, or some, once they are found whole. Raises as `add`."""
+        for number in self.missing if numbers is None else numbers:
             if self._take(number):
                 self.files[number].check()
         self._certify(threads)

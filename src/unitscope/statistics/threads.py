@@ -1,10 +1,12 @@
 """A few threads that share the units of a layer; the compiled loops release the interpreter lock."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Event
 from typing import TypeVar
 
 import torch
@@ -32,3 +34,27 @@ def open_threads(count: int | None = None) -> Iterator[Threads]:
     number = max(1, count or torch.get_num_threads())
     with ThreadPoolExecutor(number) as pool:
         yield Threads(number, pool)
+
+
+def run_ahead(jobs: Iterable[Callable[[], T]], stopped: Event) -> Generator[T, None, None]:
+    """What some jobs give, in their order, from one thread: it does the next one while the last is looked at.
+
+    `stopped` is set once no more is wanted, also after an error, and the job that is running then is waited
+    for: it should look at it.
+
+    >>> list(run_ahead([lambda: 1, lambda: 2], Event()))
+    [1, 2]
+    """
+    with ThreadPoolExecutor(1) as driver:
+        begun: deque[Future[T]] = deque()
+        try:
+            for job in jobs:
+                begun.append(driver.submit(job))
+                if len(begun) > 1:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            stopped.set()
+            for waiting in begun:
+                waiting.cancel()

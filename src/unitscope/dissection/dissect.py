@@ -229,7 +229,7 @@ def dissect_with(
         draws, spent = None, options.confidences
         if len(source) > 1 and spent.shifts > 0:
             draws = draw_resampling(len(source), options.seed, **asdict(spent))
-        named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine.threads, pairs or {})
+        named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine, pairs or {})
         found = {
             name: replace(
                 layer,

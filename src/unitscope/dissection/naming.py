@@ -12,9 +12,10 @@ from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
+from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.overlap import Overlap, measure_overlap
 from unitscope.statistics.resampling import Resampling
-from unitscope.statistics.scan import Scan, ScanPlan
+from unitscope.statistics.scan import Machine, Scan, ScanPlan
 from unitscope.statistics.threads import open_threads
 
 
@@ -24,7 +25,7 @@ def name_layers(
     plan: ScanPlan,
     rules: Convention,
     draws: Resampling | None,
-    threads: int | None,
+    machine: Machine,
     pairs: Mapping[str, Pairs],
 ) -> dict[str, LayerDissection]:
     """Every unit of every layer with its label, and with `draws` its confidence.
@@ -40,12 +41,22 @@ def name_layers(
         raise SourceError(f"{seen} of the {len(vocabulary)} concepts: {advice}")
     index = LabelIndex(scan.annotations, vocabulary)
     named = {}
-    with open_threads(threads) as pool:
+    on_device = None if machine.compiled else DeviceLabels(index, machine.device)
+    with open_threads(machine.threads) as pool:
         for layer, tail in plan.tails.items():
             tops, paired = scan.tops[layer], pairs.get(layer)
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
             overlap, evidence = measure_overlap(
-                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size
+                scan.tails[layer],
+                tops,
+                index,
+                rules.union,
+                areas,
+                draws,
+                pool,
+                names,
+                tail.raw_size,
+                on_device,
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
             result = LayerDissection(

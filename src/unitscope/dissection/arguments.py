@@ -34,13 +34,18 @@ def check_least(least: int, **values: int) -> None:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
 
 
-def check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
-    """The layers, each once."""
+def check_network(network: object) -> None:
+    """Raises `UsageError` for what is no `Network`."""
     if not isinstance(network, Network):
         raise UsageError(
             f"the network is a {type(network).__name__}, which does not say how its input is prepared; give "
             "unitscope.Network(module, unitscope.Preprocessing(...))"
         )
+
+
+def check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
+    """The layers, each once."""
+    check_network(network)
     if isinstance(layers, str):
         raise UsageError(f"layers is the text {layers!r}; give a list, such as [{layers!r}]")
     if not layers:

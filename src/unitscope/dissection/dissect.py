@@ -15,14 +15,23 @@ from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
+from unitscope.dissection.arguments import (
+    Fit,
+    check_asked,
+    check_concepts,
+    check_least,
+    check_network,
+    check_thresholds,
+)
+from unitscope.dissection.batches import choose_batch, choose_shard
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import Workspace, find_shard_size, open_workspace
+from unitscope.dissection.storage import Workspace, find_size, open_workspace
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
+from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source
 from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
@@ -40,9 +49,6 @@ from unitscope.statistics.shards import Origin
 from unitscope.statistics.store import Store
 from unitscope.statistics.threads import open_threads
 from unitscope.version import __version__
-
-_PACKED = 24
-"""Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Options:
     fit: Fit = "stretch"
     seed: int = 0
     ranks: int = 10
-    batch_size: int = 8
-    shard_size: int = 128
+    batch_size: int | None = None
+    shard_size: int | None = None
     confidences: Confidences = Confidences()
     machine: Machine = Machine()  # noqa: RUF009 - frozen
     cache: str | Path | None = None
@@ -85,7 +91,8 @@ class Options:
             raise UsageError(
                 "resume goes on with a run in a folder, and none was named; give the folder as out"
             )
-        check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
+        sizes = {"batch_size": self.batch_size, "shard_size": self.shard_size}
+        check_least(1, ranks=self.ranks, **{name: size for name, size in sizes.items() if size is not None})
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
         check_least(FEWEST, null_images=self.confidences.null_images)
@@ -105,8 +112,8 @@ def dissect(
     fit: Fit = "stretch",
     seed: int = 0,
     ranks: int = 10,
-    batch_size: int = 8,
-    shard_size: int = 128,
+    batch_size: int | None = None,
+    shard_size: int | None = None,
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
@@ -146,14 +153,17 @@ def dissect(
 
     How the work is done, which changes no count:
 
-    - `machine`: device, precision, threads and memory.
-    - `batch_size`: images that the network is given at once.
+    - `machine`: device, precision, threads and memory. The network is on that device meanwhile, and
+      afterwards, also after an error, where it was.
+    - `batch_size`: images that the network is given at once; by default 8, on a GPU as many as its memory
+      holds, a power of two up to 256.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it. With another number of
       threads, processor or device activations may differ in their last digits: that is refused, unless
       `mix_machines=True`.
-    - `shard_size`: images between two points that it can continue from.
+    - `shard_size`: images between two points that it can continue from; by default 128, on a GPU at least
+      four batches, fewer where memory is short.
 
     Returns a `Dissection`: `run[layer][unit]` is a `Unit`, `run.to_frame()` a row a unit.
 
@@ -207,14 +217,28 @@ def dissect_with(
     `pairs`, by layer, name the units instead of what is counted, and `quality` records how they came about:
     `unitscope.dissection.adaptive`.
     """
+    check_network(network)
     check_source(network, source)
     check_concepts(source)
+    with placed(network, options.machine.device):
+        return _dissect(network, source, layers, rules, options, pairs or {}, quality)
+
+
+def _dissect(
+    network: Network,
+    source: ConceptSource,
+    layers: Sequence[str],
+    rules: Convention,
+    options: Options,
+    pairs: Mapping[str, Pairs],
+    quality: Mapping[str, object] | None,
+) -> Dissection:
     plan, warnings, places = plan_scan(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
     check_places(network.name, places, options.trust_layout)
-    ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
-    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
+    batch_size, shard_size = _settle_sizes(network, plan, options)
+    plan = replace(plan, ranks=min(options.ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -229,7 +253,7 @@ def dissect_with(
         draws, spent = None, options.confidences
         if len(source) > 1 and spent.shifts > 0:
             draws = draw_resampling(len(source), options.seed, **asdict(spent))
-        named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine, pairs or {})
+        named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine, pairs)
         found = {
             name: replace(
                 layer,
@@ -363,17 +387,13 @@ def _scan(network: Network, source: ConceptSource, plan: ScanPlan, machine: Mach
     return store.collect()
 
 
-def _fit_shards(plan: ScanPlan, options: Options) -> int:
-    """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
-
-    A run that goes on keeps those that it has.
-    """
-    begun = find_shard_size(Path(options.out)) if options.out is not None and options.resume else None
-    if begun is not None and begun <= options.shard_size:
-        return begun
-    cells = sum(
-        tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
-        for tail in plan.tails.values()
-    )
-    fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
-    return min(options.shard_size, max(fitting, options.batch_size))
+def _settle_sizes(network: Network, plan: ScanPlan, options: Options) -> tuple[int, int]:
+    """Images a batch and a shard, as asked for or chosen; a run that goes on keeps those that it has."""
+    begun: dict[str, int | None] = {}
+    if options.out is not None and options.resume:
+        begun = {name: find_size(Path(options.out), name) for name in ("batch_size", "shard_size")}
+    batch = options.batch_size or begun.get("batch_size") or choose_batch(network, plan, options.machine)
+    shard = begun.get("shard_size")
+    if shard is None or (options.shard_size is not None and shard > options.shard_size):
+        shard = choose_shard(plan, options.machine, batch, options.shard_size)
+    return batch, shard

@@ -11,6 +11,7 @@ from unitscope.dissection.labels import name_pairs
 from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
+from unitscope.networks.borrowing import settle_device
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.overlap import Overlap, measure_overlap
@@ -41,7 +42,7 @@ def name_layers(
         raise SourceError(f"{seen} of the {len(vocabulary)} concepts: {advice}")
     index = LabelIndex(scan.annotations, vocabulary)
     named = {}
-    on_device = None if machine.compiled else DeviceLabels(index, machine.device)
+    on_device = None if machine.compiled else DeviceLabels(index, settle_device(machine.device))
     with open_threads(machine.threads) as pool:
         for layer, tail in plan.tails.items():
             tops, paired = scan.tops[layer], pairs.get(layer)

@@ -61,10 +61,10 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 
-def find_shard_size(folder: Path) -> int | None:
-    """The size of the shards of the run that was begun in a folder, None where that cannot be told."""
+def find_size(folder: Path, name: str) -> int | None:
+    """The `shard_size` or `batch_size` of the run begun in a folder, None where that cannot be told."""
     try:
-        found = read_json(Workspace(folder).recipe).get("shard_size")
+        found = read_json(Workspace(folder).recipe).get(name)
     except (AttributeError, OSError, ValueError):
         return None
     return found if isinstance(found, int) else None

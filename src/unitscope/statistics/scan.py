@@ -20,6 +20,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError
+from unitscope.networks.borrowing import settle_device
 from unitscope.networks.failures import tell_not_finite
 from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.fitting import telling_memory
@@ -88,6 +89,11 @@ class Machine:
         return torch.device(self.device).type == "cpu"
 
 
+def settle_machine(machine: Machine) -> Machine:
+    """The machine with the number of its device, which other threads could take for another one."""
+    return replace(machine, device=settle_device(machine.device))
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """Statistics of some images of a source, of a shard or of all."""
@@ -124,6 +130,7 @@ def scan_shards(
     """
     if not numbers:
         return
+    machine = settle_machine(machine)
     done = len(source) - sum(len(plan.span(number)) for number in numbers)
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
@@ -197,7 +204,7 @@ def _scan_span(
     )
     keys: dict[int, str] = {}
     labels: list[Annotations] = []
-    for batch, fed in _feed_ahead(network, batches, plan, machine):
+    for batch, fed in feed_ahead(network, batches, plan, machine):
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
         for layer, maps in read_fed(network, read, plan, batch, fed, machine):
@@ -206,7 +213,7 @@ def _scan_span(
     return _Span(keys, labels, gatherer, known.keys())
 
 
-def _feed_ahead(
+def feed_ahead(
     network: Network, batches: Iterator[Batch], plan: ScanPlan, machine: Machine
 ) -> Iterator[tuple[Batch, Input]]:
     """Every batch with what the network is called with for it; on a device the next one is there already."""

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from torch import nn
 import made
 from unitscope.concepts.frames import Frame
 from unitscope.errors import ActivationError
-from unitscope.networks.network import Network, Preprocessing
-from unitscope.statistics import devices
+from unitscope.networks.network import Network, Preprocessing, numbers_of
+from unitscope.statistics import devices, scan
 from unitscope.statistics.devices import DeviceTails, pack_on_device
 from unitscope.statistics.gathering import CompiledTails
 from unitscope.statistics.grids import make_grid
 from unitscope.statistics.kernels import bounds
 from unitscope.statistics.kernels.packing import pack_cells
+from unitscope.statistics.lanes import Lane
 from unitscope.statistics.quantiles import TailPlan, empty_tail
 from unitscope.statistics.scan import Machine, ScanPlan, scan_shards
 from unitscope.statistics.shards import Origin, write_shard
@@ -213,6 +215,74 @@ def test_the_next_shard_is_scanned_while_one_is_looked_at_and_none_after_the_las
     assert 2 <= len(scanning) <= 4
     assert len(set(scanning)) == 1
     assert threading.active_count() == threads
+
+
+@dataclass(frozen=True, eq=False)
+class Late(Lane):
+    """A lane on which nothing has been done before somebody waits for it, as it may be on a GPU."""
+
+    log: list = field(default_factory=list)
+    coming: list = field(default_factory=list)
+
+    def cross(self, tensor):
+        empty = torch.full_like(tensor, 77)
+        self.coming.append((empty, tensor.clone()))
+        return empty
+
+    def finish(self):
+        self.log.append("crossed")
+        for empty, tensor in self.coming:
+            empty.copy_(tensor)
+        self.coming.clear()
+
+
+def test_what_crosses_is_looked_at_only_once_it_is_there_and_a_pass_is_queued_before(monkeypatch):
+    maps = make_maps("normal", 12, 4, 5, 3)
+    plan = TailPlan(4, 12, (5, 5), make_grid((5, 5), (20, 20), "half-pixel"), "cells", 0.1)
+    lane = Late(None)
+    log = lane.log
+    monkeypatch.setattr(devices, "open_lane", lambda _: lane)
+    monkeypatch.setattr(devices, "cross", lane.cross)
+    monkeypatch.setattr(devices, "_TOGETHER", 4)
+    monkeypatch.setattr(devices, "mark_place", lambda _: log.append("queued"))
+    mine, best = gather(DeviceTails({"maps": empty_tail(plan)}, 3, "cpu"), maps, 2)
+    with open_threads(1) as threads:
+        wanted, tops = gather(CompiledTails({"maps": empty_tail(plan)}, 3, threads), maps, 2)
+    assert tail_results(mine) == tail_results(wanted)
+    np.testing.assert_array_equal(best.peaks, tops.peaks)
+    # Three blocks of two batches, each of which is waited for once, and in the end the bound.
+    assert log == ["queued", "queued", "crossed", "queued", "crossed", "crossed", "crossed"]
+
+
+def test_a_batch_is_on_its_way_before_the_pass_before_it_and_waited_for_by_its_own(monkeypatch):
+    source = made.make_source(23, mask_size=(12, 12), size=(24, 24), seed=3)
+    plan = make_plan(source, "cells", 12, False, ranks=2, batch_size=4, shard_size=10)
+    log, coming = [], {}
+
+    class Later(Network):
+        def feed(self, images, first, device="cpu"):
+            fed = super().feed(images, first, device)
+            log.append(("fed", first))
+            coming[id(fed)] = fed.clone()
+            return fed.fill_(7)
+
+    def take_over(fed, mark):
+        log.append(("taken", numbers_of(fed)[0]))
+        fed.copy_(coming.pop(id(fed)))
+
+    monkeypatch.setattr(scan, "take_over", take_over)
+    found = []
+    for kind, network in ((Machine, Network), (TorchMachine, Later)):
+        opened = network(Reused(), Preprocessing())
+        shards = scan_shards(opened, source, plan, kind(threads=1), plan.shards, dict)
+        found.append([{layer: tail_rows(tail) for layer, tail in part.tails.items()} for _, part in shards])
+    assert found[0] == found[1]
+    assert log[:5] == [("fed", 0), ("fed", 4), ("taken", 0), ("fed", 8), ("taken", 4)]
+    assert not coming
+
+
+def tail_rows(tail):
+    return [part.tolist() for chunk in tail.chunks for part in chunk.arrays]
 
 
 def test_an_error_of_a_job_comes_in_its_turn_and_ends_the_thread():

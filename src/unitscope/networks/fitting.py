@@ -55,7 +55,7 @@ def _reserve(device: str) -> Tensor | None:
     if torch.device(device).type != "cuda":
         return None
     free, whole = torch.cuda.mem_get_info(torch.device(device))
-    return torch.empty(min(free, int(_SPARE * whole)), dtype=torch.uint8, device=device)
+    return torch.empty(min(free // 2, int(_SPARE * whole)), dtype=torch.uint8, device=device)
 
 
 def _give_back(device: str) -> None:

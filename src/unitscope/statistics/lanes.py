@@ -66,4 +66,4 @@ def take_over(tensor: Tensor, mark: Mark) -> None:
 
 def cross(tensor: Tensor) -> Tensor:
     """The tensor on its way to the CPU, into pinned memory: whole once its lane is finished."""
-    return tensor.to("cpu", non_blocking=True)
+    return tensor.to("cpu", non_blocking=tensor.is_cuda)

@@ -134,7 +134,7 @@ def scan_shards(
     done = len(source) - sum(len(plan.span(number)) for number in numbers)
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
-    ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
+    ahead = 0 if find_packed(source, plan) and machine.compiled else 2 * plan.batch_size
     stopped = Event()
     with (
         tap(network, tuple(plan.tails), checked=True) as read,

@@ -1,5 +1,5 @@
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from torch import nn
 
 import made
 from unitscope.concepts.frames import Frame
-from unitscope.errors import ActivationError
+from unitscope.errors import ActivationError, SourceError
 from unitscope.networks.network import Network, Preprocessing, numbers_of
 from unitscope.statistics import devices, scan
 from unitscope.statistics.devices import DeviceTails, pack_on_device
@@ -283,6 +283,19 @@ def test_a_batch_is_on_its_way_before_the_pass_before_it_and_waited_for_by_its_o
 
 def tail_rows(tail):
     return [part.tolist() for chunk in tail.chunks for part in chunk.arrays]
+
+
+@pytest.mark.parametrize("kind", [Machine, TorchMachine])
+@pytest.mark.parametrize("bad", [8, 10])
+def test_shards_before_an_image_that_cannot_be_read_are_given_first(kind, bad):
+    source = made.make_source(20, mask_size=(12, 12), size=(24, 24), seed=3)
+    source.examples[bad] = replace(source.examples[bad], planes=np.full((1, 12, 12), 99, np.uint16))
+    plan = make_plan(source, "cells", 12, False, ranks=2, batch_size=2, shard_size=4)
+    network = Network(Reused(), Preprocessing())
+    shards = scan_shards(network, source, plan, kind(threads=1), plan.shards, dict)
+    assert [next(shards)[0] for _ in range(2)] == [0, 1]
+    with pytest.raises(SourceError, match=f"i{bad}: label 99"):
+        next(shards)
 
 
 def test_an_error_of_a_job_comes_in_its_turn_and_ends_the_thread():

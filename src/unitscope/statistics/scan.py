@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain, islice, takewhile
+from itertools import islice, takewhile
 from threading import Event
 from typing import NoReturn
 
@@ -34,7 +34,7 @@ from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.gathering import ENOUGH, CompiledTails, Gatherer
 from unitscope.statistics.lanes import Mark, mark_place, open_lane, take_over
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail
-from unitscope.statistics.threads import Threads, open_threads, run_ahead
+from unitscope.statistics.threads import Threads, begin_early, open_threads, run_ahead
 
 Bounds = Mapping[str, Thresholds]
 """By layer a bound of every unit's threshold, certified by images of the same scan."""
@@ -147,7 +147,7 @@ def scan_shards(
         def begin(number: int) -> Callable[[], _Seen]:
             batches, certified = load_batches(source, plan, plan.span(number), loaders, ahead), dict(bounds())
             if not machine.compiled:  # the first of them are decoded while the shard before is scanned
-                batches = takewhile(lambda _: not stopped.is_set(), chain([*islice(batches, 1)], batches))
+                batches = takewhile(lambda _: not stopped.is_set(), begin_early(batches))
 
             def scan() -> _Seen:
                 return number, _scan_span(network, batches, plan, machine, threads, read, certified, bar)

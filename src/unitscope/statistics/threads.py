@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from threading import Event
 from typing import TypeVar
 
@@ -34,6 +34,25 @@ def open_threads(count: int | None = None) -> Iterator[Threads]:
     number = max(1, count or torch.get_num_threads())
     with ThreadPoolExecutor(number) as pool:
         yield Threads(number, pool)
+
+
+def begin_early(items: Iterator[T]) -> Iterator[T]:
+    """The same items, the first of which is made now; if that fails, it is told where the item is asked for.
+
+    >>> list(begin_early(iter("ab")))
+    ['a', 'b']
+    """
+    first: Future[list[T]] = Future()
+    try:
+        first.set_result(list(islice(items, 1)))
+    except Exception as error:
+        first.set_exception(error)
+
+    def give() -> Iterator[T]:
+        yield from first.result()
+        yield from items
+
+    return give()
 
 
 def run_ahead(jobs: Iterable[Callable[[], T]], stopped: Event) -> Generator[T, None, None]:

@@ -58,7 +58,7 @@ def mark_place(device: str) -> Mark:
 
 def take_over(tensor: Tensor, mark: Mark) -> None:
     """The current stream waits for the mark; the tensor's memory is kept until that stream has used it."""
-    if mark is not None:
+    if mark is not None and tensor.is_cuda:
         stream = torch.cuda.current_stream(tensor.device)
         stream.wait_event(mark)
         tensor.record_stream(stream)

@@ -20,7 +20,7 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError
-from unitscope.networks.borrowing import settle_device
+from unitscope.networks.borrowing import placed, settle_device
 from unitscope.networks.failures import tell_not_finite
 from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.fitting import telling_memory
@@ -137,6 +137,7 @@ def scan_shards(
     ahead = 0 if find_packed(source, plan) and machine.compiled else 2 * plan.batch_size
     stopped = Event()
     with (
+        placed(network, machine.device),
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,

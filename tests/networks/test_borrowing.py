@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from unitscope.dissection.activations import read_activations
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.errors import NetworkError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.borrowing import placed
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
@@ -80,3 +81,17 @@ def test_one_that_is_there_or_was_spread_by_a_library_is_left_alone():
     module.hf_device_map = {"": "cpu"}
     with placed(Network(module), "meta"):
         assert next(module.parameters()).device.type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_device_that_is_not_there_is_told_in_one_line(monkeypatch, device):
+    def find():
+        raise RuntimeError("Found no NVIDIA driver on your system.\nPlease check")
+
+    monkeypatch.setattr(torch.cuda, "current_device", find)
+    network, machine = Network(make_module()), Machine(device)
+    said = f"^torch cannot use a device '{device}' here; use the cpu$"
+    with pytest.raises(UsageError, match=said):
+        dissect(network, made.make_source(2), ["2"], machine=machine)
+    with pytest.raises(UsageError, match=said):
+        read_activations(network, made.make_source(2), ["2"], machine=machine)

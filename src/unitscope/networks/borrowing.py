@@ -7,18 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitscope.errors import NetworkError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.network import Network
 
 
 def settle_device(device: str) -> str:
     """The device with its number, where cuda alone says the current one: that is another in every thread.
 
+    Raises `UsageError` where torch knows no such device, or none is there.
+
     >>> settle_device("cpu"), settle_device("cuda:1")
     ('cpu', 'cuda:1')
     """
-    kind = torch.device(device)
-    return f"cuda:{torch.cuda.current_device()}" if kind.type == "cuda" and kind.index is None else device
+    try:
+        kind = torch.device(device)
+        return f"cuda:{torch.cuda.current_device()}" if kind.type == "cuda" and kind.index is None else device
+    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
+        raise UsageError(f"torch cannot use a device {device!r} here; use the cpu") from error
 
 
 @contextmanager
@@ -27,7 +32,7 @@ def placed(network: Network, device: str) -> Iterator[None]:
 
     Its tensors are then the very ones that they were before, and nothing is copied back. A module that is
     there already, or that a library has spread over several devices, is left as it is. Raises `NetworkError`
-    where it cannot be moved.
+    where it cannot be moved, and what `settle_device` raises.
 
     >>> network = Network(nn.Linear(2, 2))
     >>> with placed(network, "meta"):

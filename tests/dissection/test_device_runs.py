@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import made
-from unitscope.dissection import batches
+from unitscope.dissection.batches import choose_batch
 from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.dissect import Confidences, dissect, plan_scan
 from unitscope.dissection.storage import load
 from unitscope.errors import ActivationError, NetworkError
@@ -115,13 +116,13 @@ def test_memory_and_what_was_asked_for_decide_the_sizes():
     plan, *_ = plan_scan(build(), source, ["2"], CONVENTIONS["netdissect"], {}, None, "stretch")
     cells = plan.tails["2"].units * int(np.prod(plan.tails["2"].stored_grid.map_size))
     little = TorchMachine(memory=48 * cells * 10)
-    assert batches.choose_batch(build(), plan, little) == 8
-    assert batches.choose_batch(build(), plan, TorchMachine(memory=1)) == 1
-    assert batches.choose_shard(plan, little, 4, None) == 8
-    assert batches.choose_shard(plan, TorchMachine(), 256, None) == 1024
+    assert choose_batch(build(), plan, little) == 8
+    assert choose_batch(build(), plan, TorchMachine(memory=1)) == 1
+    assert choose_shard(replace(plan, batch_size=4), little, None) == 8
+    assert choose_shard(replace(plan, batch_size=256), TorchMachine(), None) == 1024
     for machine in (Machine(), TorchMachine()):
-        assert batches.choose_shard(plan, machine, 8, None) == 128
-    assert batches.choose_shard(plan, TorchMachine(), 8, 16) == 16
+        assert choose_shard(plan, machine, None) == 128
+    assert choose_shard(plan, TorchMachine(), 16) == 16
 
 
 def test_a_device_that_fills_up_in_the_middle_says_what_to_give_and_a_resumed_run_keeps_its_batch(tmp_path):
@@ -152,4 +153,4 @@ def test_a_try_whose_made_pictures_give_no_finite_values_is_no_error():
             return x if len(x) < 16 else x / 0
 
     plan, *_ = plan_scan(build([Odd()]), source, ["2"], CONVENTIONS["netdissect"], {}, None, "stretch")
-    assert batches.choose_batch(build([Odd()]), plan, TorchMachine()) == 32
+    assert choose_batch(build([Odd()]), plan, TorchMachine()) == 32

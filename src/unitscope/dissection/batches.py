@@ -1,73 +1,15 @@
-"""How many images a network is given at once, and how many make a shard, where nobody has said so."""
+"""How many images a network is given at once, where nobody has said so."""
 
-from contextlib import suppress
-from dataclasses import replace
-
-import numpy as np
-
-from unitscope.errors import ActivationError
-from unitscope.networks.fitting import MOST, fit_batch
+from unitscope.dissection.device_batches import fit_on_device
 from unitscope.networks.network import Network
-from unitscope.networks.probe import draw_inputs
-from unitscope.networks.trace import tap
-from unitscope.statistics.annotations import Annotations
-from unitscope.statistics.devices import DeviceTails
-from unitscope.statistics.quantiles import Tail
-from unitscope.statistics.scan import Batch, Machine, ScanPlan, feed_ahead, read_fed
+from unitscope.statistics.scan import Machine, ScanPlan
 
-_PACKED = 24
-"""Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
-
-_USUAL, _SHARD = 8, 128
-"""Images a batch and a shard on a CPU."""
-
-_BATCHES = 4
-"""Batches that make a shard on a device: fewer would leave it idle in between."""
+_USUAL = 8
 
 
 def choose_batch(network: Network, plan: ScanPlan, machine: Machine) -> int:
-    """Images that the network is given at once: on a device as many as its memory holds, up to 256.
+    """Images that the network is given at once: 8 on a CPU, on a device as many as its memory holds.
 
-    That is tried with made pictures, the next batch and the tails beside it; no more than the source has, and
-    than may be packed in the memory of the machine. Raises `NetworkError` where one image is too much.
+    Of a random network, whose images pass one by one, 8 as well. Raises what `fit_on_device` raises.
     """
-    if machine.compiled or plan.random:
-        return _USUAL
-    images = next(iter(plan.tails.values())).images
-    most = min(MOST, 1 << (images - 1).bit_length(), max(1, count_fitting(plan, machine)))
-    return fit_batch(lambda size: _rehearse(network, plan, machine, size), machine.device, most)
-
-
-def choose_shard(plan: ScanPlan, machine: Machine, batch: int, asked: int | None) -> int:
-    """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
-
-    Where nobody asked 128, and on a device at least four batches.
-    """
-    usual = _SHARD if machine.compiled else max(_SHARD, _BATCHES * batch)
-    return min(asked or usual, max(count_fitting(plan, machine) // batch * batch, batch))
-
-
-def count_fitting(plan: ScanPlan, machine: Machine) -> int:
-    """Images all of whose cells fit into memory; beside a device two shards are held at a time."""
-    cells = sum(
-        tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
-        for tail in plan.tails.values()
-    )
-    return machine.memory // (_PACKED * cells * (1 if machine.compiled else 2))
-
-
-def _rehearse(network: Network, plan: ScanPlan, machine: Machine, size: int) -> None:
-    """Two batches of a scan, of which everything is kept."""
-    made = draw_inputs(network, plan.frame.size)
-    images = made[np.arange(size) % len(made)]
-    none, keys = Annotations(plan.frame.mask_size, ()), ("a made picture",) * size
-    plan = replace(plan, batch_size=size)
-    lowest = {layer: np.full(tail.units, -np.inf, np.float32) for layer, tail in plan.tails.items()}
-    tails = {layer: Tail(tail, lowest[layer]) for layer, tail in plan.tails.items()}
-    gatherer = DeviceTails(tails, 1, machine.device)
-    batches = (Batch(k * size, keys, images, none, True) for k in range(2))
-    with tap(network, tuple(plan.tails), checked=True) as read, suppress(ActivationError):
-        for batch, fed in feed_ahead(network, batches, plan, machine):
-            for layer, maps in read_fed(network, read, plan, batch, fed, machine):
-                gatherer.add(layer, maps, batch.first, keys, True)
-        gatherer.finish()
+    return _USUAL if machine.compiled or plan.random else fit_on_device(network, plan, machine)

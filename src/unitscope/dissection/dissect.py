@@ -23,12 +23,13 @@ from unitscope.dissection.arguments import (
     check_network,
     check_thresholds,
 )
-from unitscope.dissection.batches import choose_batch, choose_shard
+from unitscope.dissection.batches import choose_batch
 from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_layers
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import Workspace, find_size, open_workspace
+from unitscope.dissection.storage import Workspace, find_begun, open_workspace
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.borrowing import placed
@@ -153,17 +154,14 @@ def dissect(
 
     How the work is done, which changes no count:
 
-    - `machine`: device, precision, threads and memory. The network is on that device meanwhile, and
-      afterwards, also after an error, where it was.
-    - `batch_size`: images that the network is given at once; by default 8, on a GPU as many as its memory
-      holds, a power of two up to 256.
+    - `machine`: device, precision, threads and memory. Afterwards the network is on the device where it was.
+    - `batch_size`: images that the network is given at once; by default 8, on a GPU what its memory holds.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it. With another number of
       threads, processor or device activations may differ in their last digits: that is refused, unless
       `mix_machines=True`.
-    - `shard_size`: images between two points that it can continue from; by default 128, on a GPU at least
-      four batches, fewer where memory is short.
+    - `shard_size`: images between two points that it can continue from; 128, on a GPU four batches.
 
     Returns a `Dissection`: `run[layer][unit]` is a `Unit`, `run.to_frame()` a row a unit.
 
@@ -237,8 +235,8 @@ def _dissect(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
     check_places(network.name, places, options.trust_layout)
-    batch_size, shard_size = _settle_sizes(network, plan, options)
-    plan = replace(plan, ranks=min(options.ranks, len(source)), batch_size=batch_size, shard_size=shard_size)
+    plan = _settle_passes(network, plan, options)
+    plan = replace(plan, ranks=min(options.ranks, len(source)), shard_size=_fit_shards(plan, options))
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -387,13 +385,15 @@ def _scan(network: Network, source: ConceptSource, plan: ScanPlan, machine: Mach
     return store.collect()
 
 
-def _settle_sizes(network: Network, plan: ScanPlan, options: Options) -> tuple[int, int]:
-    """Images a batch and a shard, as asked for or chosen; a run that goes on keeps those that it has."""
-    begun: dict[str, int | None] = {}
-    if options.out is not None and options.resume:
-        begun = {name: find_size(Path(options.out), name) for name in ("batch_size", "shard_size")}
-    batch = options.batch_size or begun.get("batch_size") or choose_batch(network, plan, options.machine)
-    shard = begun.get("shard_size")
-    if shard is None or (options.shard_size is not None and shard > options.shard_size):
-        shard = choose_shard(plan, options.machine, batch, options.shard_size)
-    return batch, shard
+def _settle_passes(network: Network, plan: ScanPlan, options: Options) -> ScanPlan:
+    """The plan with how images pass: as asked for, as in the run that goes on, or as the network suggests."""
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
+    asked = options.batch_size or (begun and begun.batch_size)
+    return replace(plan, batch_size=asked or choose_batch(network, plan, options.machine))
+
+
+def _fit_shards(plan: ScanPlan, options: Options) -> int:
+    """Images a shard: as `choose_shard` has it; a run that goes on keeps those that it has."""
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
+    kept, asked = begun and begun.shard_size, options.shard_size
+    return kept if kept and kept <= (asked or kept) else choose_shard(plan, options.machine, asked)

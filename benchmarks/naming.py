@@ -25,7 +25,7 @@ from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
 from unitscope.statistics.quantiles import TailPlan, empty_tail, update_tail
 from unitscope.statistics.resampling import draw_resampling
-from unitscope.statistics.scan import Machine, Scan, ScanPlan
+from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import open_threads
 
 CONCEPTS, SIDE, CELLS, BATCH = 1197, 112, 7, 64
@@ -92,7 +92,7 @@ def main() -> None:
         for units in ([8] if images == warm else []) + args.units:
             scan, plan = make_scan(images, units, annotations, args.threads)
             wall, cpu = time.perf_counter(), time.process_time()
-            named = name_layers(scan, WORDS, plan, RULES, draws, Machine(threads=args.threads), {})["made"]
+            named = name_layers(scan, WORDS, plan, RULES, draws, args.threads, {})["made"]
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if units >= least:
                 apiece = 1000 * cpu / args.threads / images

@@ -35,7 +35,7 @@ def count(masks, half, index, rule):
 
 def check_same(masks, half, index):
     for rule in RULES.values():
-        found = DeviceLabels(index, "cpu").tally(masks, half, rule)
+        found = DeviceLabels(index.annotations, index.vocabulary, "cpu").tally(masks, half, rule)
         for mine, wanted in zip(found, count(masks, half, index, rule), strict=True):
             np.testing.assert_array_equal(mine, wanted)
             assert (mine.dtype, mine.shape) == (wanted.dtype, wanted.shape)
@@ -111,8 +111,8 @@ def test_a_layer_is_measured_alike_also_where_the_device_has_no_memory_left(monk
         tail, maps = make_tail(12, (12, 12), "half-pixel", threads, 3)
         tops = empty_tops(5, 2).add(maps.amax((2, 3)).numpy(), 0)
         both = [
-            measure_overlap(tail, tops, index, "touched", areas, None, threads, on_device=labels)[0]
-            for labels in (None, DeviceLabels(index, "cpu"))
+            measure_overlap(tail, tops, labels, "touched", areas, None, threads)[0]
+            for labels in (index, DeviceLabels(index.annotations, index.vocabulary, "cpu"))
         ]
     assert sum(asked) == 5
     for name, value in vars(both[0]).items():

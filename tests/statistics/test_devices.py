@@ -20,10 +20,11 @@ from unitscope.statistics.grids import make_grid
 from unitscope.statistics.kernels import bounds
 from unitscope.statistics.kernels.packing import pack_cells
 from unitscope.statistics.lanes import Lane
+from unitscope.statistics.pipelines import run_ahead
 from unitscope.statistics.quantiles import TailPlan, empty_tail
 from unitscope.statistics.scan import Machine, ScanPlan, scan_shards
 from unitscope.statistics.shards import Origin, write_shard
-from unitscope.statistics.threads import open_threads, run_ahead
+from unitscope.statistics.threads import open_threads
 
 
 class TorchMachine(Machine):

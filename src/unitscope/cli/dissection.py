@@ -120,6 +120,7 @@ def dissect(
     loaded, source = pair_generator(loaded, us.open_source(concepts, loaded))
     for line in map(str, find_left_out(source)):
         print(line, file=sys.stderr)
+    loaded.module.to(machine.device)
     source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
     run = dissect_layers(
         convention=measures.convention,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.arguments import Fit, check_network
+from unitscope.dissection.arguments import Fit, check_asked
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import plan_scan
 from unitscope.errors import UsageError
@@ -101,9 +101,9 @@ def read_activations(
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; it must be 1 or more")
-    check_network(network)
     source = gather_pictures(images)
     check_source(network, source)
+    check_asked(network, source, layers, fit)
     # Masks are not drawn: any convention will do, and one without receptive fields is quick.
     with placed(network, machine.device):
         plan, _, places = plan_scan(network, source, layers, CONVENTIONS["pnas"], {}, size, fit)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
-from unitscope.dissection.arguments import Fit, check_concepts, check_network
+from unitscope.dissection.arguments import Fit, check_asked, check_concepts
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.dissect import Options, dissect_with, plan_scan, settle_convention
 from unitscope.dissection.labels import information_quality, name_pairs
@@ -123,9 +123,9 @@ def dissect_by_quality(
     union depends on the mask (`touched`), and what `dissect` raises.
     """
     rules = settle_convention(convention, quantile)
-    check_network(network)
     check_source(network, source)
     check_concepts(source)
+    check_asked(network, source, layers, fit)
     if rules.union == "touched":
         raise UsageError(
             f"the union of {rules.name} depends on each mask, so pairs cannot be counted by levels; "

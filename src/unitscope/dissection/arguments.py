@@ -28,24 +28,19 @@ def check_concepts(source: ConceptSource) -> None:
         )
 
 
-def check_least(least: int, **values: int) -> None:
+def check_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
-        if value < least:
+        if value is not None and value < least:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
 
 
-def check_network(network: object) -> None:
-    """Raises `UsageError` for what is no `Network`."""
+def check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
+    """The layers, each once."""
     if not isinstance(network, Network):
         raise UsageError(
             f"the network is a {type(network).__name__}, which does not say how its input is prepared; give "
             "unitscope.Network(module, unitscope.Preprocessing(...))"
         )
-
-
-def check_asked(network: object, source: ConceptSource, layers: Sequence[str], fit: str) -> tuple[str, ...]:
-    """The layers, each once."""
-    check_network(network)
     if isinstance(layers, str):
         raise UsageError(f"layers is the text {layers!r}; give a list, such as [{layers!r}]")
     if not layers:

@@ -15,14 +15,7 @@ from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.arguments import (
-    Fit,
-    check_asked,
-    check_concepts,
-    check_least,
-    check_network,
-    check_thresholds,
-)
+from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
 from unitscope.dissection.batches import choose_batch
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.device_batches import choose_shard
@@ -32,7 +25,7 @@ from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import Workspace, find_begun, open_workspace
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
-from unitscope.networks.borrowing import placed
+from unitscope.networks.borrowing import placed, settle_device
 from unitscope.networks.generators import check_source
 from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
@@ -92,8 +85,7 @@ class Options:
             raise UsageError(
                 "resume goes on with a run in a folder, and none was named; give the folder as out"
             )
-        sizes = {"batch_size": self.batch_size, "shard_size": self.shard_size}
-        check_least(1, ranks=self.ranks, **{name: size for name, size in sizes.items() if size is not None})
+        check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
         check_least(FEWEST, null_images=self.confidences.null_images)
@@ -215,9 +207,9 @@ def dissect_with(
     `pairs`, by layer, name the units instead of what is counted, and `quality` records how they came about:
     `unitscope.dissection.adaptive`.
     """
-    check_network(network)
     check_source(network, source)
     check_concepts(source)
+    check_asked(network, source, layers, options.fit)
     with placed(network, options.machine.device):
         return _dissect(network, source, layers, rules, options, pairs or {}, quality)
 
@@ -251,7 +243,9 @@ def _dissect(
         draws, spent = None, options.confidences
         if len(source) > 1 and spent.shifts > 0:
             draws = draw_resampling(len(source), options.seed, **asdict(spent))
-        named = name_layers(scan, source.vocabulary, plan, rules, draws, options.machine, pairs)
+        machine = options.machine
+        device = None if machine.compiled else settle_device(machine.device)
+        named = name_layers(scan, source.vocabulary, plan, rules, draws, machine.threads, pairs, device)
         found = {
             name: replace(
                 layer,

@@ -11,12 +11,11 @@ from unitscope.dissection.labels import name_pairs
 from unitscope.dissection.result import Exemplars, LayerDissection, Pairs
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
-from unitscope.networks.borrowing import settle_device
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.overlap import Overlap, measure_overlap
 from unitscope.statistics.resampling import Resampling
-from unitscope.statistics.scan import Machine, Scan, ScanPlan
+from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import open_threads
 
 
@@ -26,13 +25,14 @@ def name_layers(
     plan: ScanPlan,
     rules: Convention,
     draws: Resampling | None,
-    machine: Machine,
+    threads: int | None,
     pairs: Mapping[str, Pairs],
+    device: str | None = None,
 ) -> dict[str, LayerDissection]:
     """Every unit of every layer with its label, and with `draws` its confidence.
 
-    `pairs` name the units of their layers instead, where they are given. Raises `SourceError` where no image
-    has a label.
+    `pairs` name the units of their layers instead, where they are given; masks meet labels on a `device`, or
+    in compiled loops. Raises `SourceError` where no image has a label.
     """
     areas = scan.annotations.concept_pixels(vocabulary.size)
     if not areas.any():
@@ -41,23 +41,15 @@ def name_layers(
         advice = "all is void or unlabelled; look into it with `unitscope concepts check`"
         raise SourceError(f"{seen} of the {len(vocabulary)} concepts: {advice}")
     index = LabelIndex(scan.annotations, vocabulary)
+    if device is not None:
+        index = DeviceLabels(scan.annotations, vocabulary, device)
     named = {}
-    on_device = None if machine.compiled else DeviceLabels(index, settle_device(machine.device))
-    with open_threads(machine.threads) as pool:
+    with open_threads(threads) as pool:
         for layer, tail in plan.tails.items():
             tops, paired = scan.tops[layer], pairs.get(layer)
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
             overlap, evidence = measure_overlap(
-                scan.tails[layer],
-                tops,
-                index,
-                rules.union,
-                areas,
-                draws,
-                pool,
-                names,
-                tail.raw_size,
-                on_device,
+                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
             result = LayerDissection(

@@ -18,10 +18,9 @@ from unitscope.statistics.quantiles import Masks
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceLabels:
-    """The labels of all images on a device."""
+class DeviceLabels(LabelIndex):
+    """Annotations that lie on a device as well."""
 
-    index: LabelIndex
     device: str
 
     def tally(self, masks: Masks, half: np.ndarray, rule: int) -> Tally:
@@ -31,7 +30,7 @@ class DeviceLabels:
         image, runs = self._send(masks.image), self._send(masks.runs)
         pixels = torch.zeros(len(image), dtype=torch.int64, device=self.device)
         pixels.index_add_(0, of_run, runs[:, 2] - runs[:, 1])
-        words = self.index.vocabulary
+        words = self.vocabulary
         many, kinds = words.size + 1, len(words.categories)
         slot = unit * 2 + self._send(half)[image]
         counts = torch.zeros(len(masks.counts) * 2 * many, dtype=torch.int64, device=self.device)
@@ -59,7 +58,7 @@ class DeviceLabels:
 
     def _meet(self, runs: Tensor, of_run: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For every run and segment that share pixels: the mask, the segment's id, and how many."""
-        height, width = self.index.annotations.mask_size
+        height, width = self.annotations.mask_size
         first, stop = self._planes[image[of_run]], self._planes[image[of_run] + 1]
         pair, step = _count_up(stop - first)
         start = ((first[pair] + step) * height + runs[pair, 0]) * width
@@ -80,7 +79,7 @@ class DeviceLabels:
 
     def _join_bits(self, of_mask: Tensor, identity: Tensor, masks: int) -> Tensor:
         """By mask the bits of all ids that it meets."""
-        kinds = len(self.index.vocabulary.categories)
+        kinds = len(self.vocabulary.categories)
         met = torch.zeros((masks, kinds), dtype=torch.bool, device=self.device)
         named = self._id_bits[identity] != 0
         met[of_mask[named], self._id_places[identity[named]]] = True
@@ -92,40 +91,40 @@ class DeviceLabels:
 
     @cached_property
     def _planes(self) -> Tensor:
-        return self._send(np.asarray(self.index.arrays[0]))
+        return self._send(np.asarray(self.arrays[0]))
 
     @cached_property
     def _ends(self) -> Tensor:
         """Where segments end, counted along all rows of all planes."""
-        starts, ends = (np.asarray(self.index.arrays[k]) for k in (1, 2))
+        starts, ends = (np.asarray(self.arrays[k]) for k in (1, 2))
         row = torch.repeat_interleave(self._send(np.diff(starts.astype(np.int64), append=len(ends))))
-        return self._send(ends).add_(row.mul_(self.index.annotations.mask_size[1]))
+        return self._send(ends).add_(row.mul_(self.annotations.mask_size[1]))
 
     @cached_property
     def _ids(self) -> Tensor:
         # In four bytes, which there are many of.
-        ids = np.asarray(self.index.arrays[3]).astype(np.int32)
+        ids = np.asarray(self.arrays[3]).astype(np.int32)
         return torch.from_numpy(ids).to(self.device)
 
     @cached_property
     def _scalar_starts(self) -> Tensor:
-        return self._send(np.asarray(self.index.arrays[4]))
+        return self._send(np.asarray(self.arrays[4]))
 
     @cached_property
     def _scalars(self) -> Tensor:
-        return self._send(np.asarray(self.index.arrays[5]))
+        return self._send(np.asarray(self.arrays[5]))
 
     @cached_property
     def _image_bits(self) -> Tensor:
-        return self._send(np.asarray(self.index.arrays[6]).view(np.int64))
+        return self._send(np.asarray(self.arrays[6]).view(np.int64))
 
     @cached_property
     def _id_bits(self) -> Tensor:
-        return self._send(np.asarray(self.index.arrays[7]).view(np.int64))
+        return self._send(np.asarray(self.arrays[7]).view(np.int64))
 
     @cached_property
     def _id_places(self) -> Tensor:
-        return self._send(np.append(np.asarray(self.index.arrays[8]), 0))
+        return self._send(np.append(np.asarray(self.arrays[8]), 0))
 
 
 def _count_up(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -201,6 +201,7 @@ class DeviceTail:
             bound = cross(self._bound)
         self.lane.finish()
         self.tail = replace(self.tail, bound=bound.numpy().copy(), largest=None)
+        self._filling = self._spare = _Room()
 
 
 class DeviceTails:

@@ -33,8 +33,9 @@ from unitscope.statistics.devices import DeviceTails
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.gathering import ENOUGH, CompiledTails, Gatherer
 from unitscope.statistics.lanes import Mark, mark_place, open_lane, take_over
+from unitscope.statistics.pipelines import begin_early, run_ahead
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail
-from unitscope.statistics.threads import Threads, begin_early, open_threads, run_ahead
+from unitscope.statistics.threads import Threads, open_threads
 
 Bounds = Mapping[str, Thresholds]
 """By layer a bound of every unit's threshold, certified by images of the same scan."""
@@ -159,7 +160,9 @@ def scan_shards(
         seen = (job() for job in jobs) if machine.compiled else run_ahead(jobs, stopped)
         with closing(seen):
             for number, part in seen:
-                yield number, part.finish(threads)
+                finished = [part.finish(threads)]
+                del part  # it holds what was ruled out, and rooms on the device
+                yield number, finished.pop()
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,8 +59,8 @@ def _reserve(device: str) -> Tensor | None:
 
 
 def _give_back(device: str) -> None:
-    gc.collect()
     if torch.device(device).type == "cuda":
+        gc.collect()
         with torch.cuda.device(torch.device(device)):
             torch.cuda.empty_cache()
 

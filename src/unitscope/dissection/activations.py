@@ -10,10 +10,11 @@ from torch import Tensor
 
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.arguments import Fit
+from unitscope.dissection.arguments import Fit, check_asked
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import plan_scan
 from unitscope.errors import UsageError
+from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
@@ -102,8 +103,10 @@ def read_activations(
         raise UsageError(f"batch_size is {batch_size}; it must be 1 or more")
     source = gather_pictures(images)
     check_source(network, source)
+    check_asked(network, source, layers, fit)
     # Masks are not drawn: any convention will do, and one without receptive fields is quick.
-    plan, _, places = plan_scan(network, source, layers, CONVENTIONS["pnas"], {}, size, fit)
+    with placed(network, machine.device):
+        plan, _, places = plan_scan(network, source, layers, CONVENTIONS["pnas"], {}, size, fit)
     check_places(network.name, places, trust_layout)
     return Activations(network, source, replace(plan, batch_size=batch_size), machine)
 
@@ -114,6 +117,7 @@ def read_batches(
     """The batches of a scan, in the same order and of the same size, with the maps of every layer."""
     images = len(source)
     with (
+        placed(network, machine.device),
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,

@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
-from unitscope.dissection.arguments import Fit, check_concepts
+from unitscope.dissection.arguments import Fit, check_asked, check_concepts
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.dissect import Options, dissect_with, plan_scan, settle_convention
 from unitscope.dissection.labels import information_quality, name_pairs
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import UsageError
+from unitscope.networks.borrowing import placed
 from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
@@ -124,6 +125,7 @@ def dissect_by_quality(
     rules = settle_convention(convention, quantile)
     check_source(network, source)
     check_concepts(source)
+    check_asked(network, source, layers, fit)
     if rules.union == "touched":
         raise UsageError(
             f"the union of {rules.name} depends on each mask, so pairs cannot be counted by levels; "
@@ -137,11 +139,12 @@ def dissect_by_quality(
             "thresholds would be chosen on the images that are counted; hold other images out, such as "
             "half=train for half=test"
         )
-    plan, _, places = plan_scan(network, source, layers, rules, {}, None, fit)
-    check_places(network.name, places, options.get("trust_layout", False))
-    reader, _ = pair_generator(network, heldout)
-    choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
-    pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
+    with placed(network, machine.device):
+        plan, _, places = plan_scan(network, source, layers, rules, {}, None, fit)
+        check_places(network.name, places, options.get("trust_layout", False))
+        reader, _ = pair_generator(network, heldout)
+        choices = choose_thresholds(reader, heldout, plan, rules, rule, machine)
+        pairs, areas = count_pairs(network, source, plan, rules, choices, machine)
     given = {}
     for layer, found in pairs.items():
         names = name_pairs(found.intersections, found.active, areas)

@@ -28,9 +28,9 @@ def check_concepts(source: ConceptSource) -> None:
         )
 
 
-def check_least(least: int, **values: int) -> None:
+def check_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
-        if value < least:
+        if value is not None and value < least:
             raise UsageError(f"{name} is {value}; it must be {least} or more")
 
 

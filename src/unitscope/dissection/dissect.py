@@ -15,15 +15,18 @@ from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
+from unitscope.dissection.batches import choose_batch
 from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import SPACE, Workspace, find_shard_size, open_workspace
+from unitscope.dissection.storage import SPACE, Workspace, find_begun, open_workspace
 from unitscope.dissection.workers import (
     check_workers,
     count_sharers,
+    find_naming_device,
     find_naming_threads,
     find_scan_threads,
     scan_missing,
@@ -31,6 +34,7 @@ from unitscope.dissection.workers import (
 )
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
+from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source
 from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
@@ -47,9 +51,6 @@ from unitscope.statistics.scan import Machine, ScanPlan
 from unitscope.statistics.shards import Origin
 from unitscope.statistics.store import Store
 from unitscope.version import __version__
-
-_PACKED = 24
-"""Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Options:
     fit: Fit = "stretch"
     seed: int = 0
     ranks: int = 10
-    batch_size: int = 8
-    shard_size: int = 128
+    batch_size: int | None = None
+    shard_size: int | None = None
     confidences: Confidences = Confidences()
     machine: Machine = Machine()  # noqa: RUF009 - frozen
     cache: str | Path | None = None
@@ -112,8 +113,8 @@ def dissect(
     fit: Fit = "stretch",
     seed: int = 0,
     ranks: int = 10,
-    batch_size: int = 8,
-    shard_size: int = 128,
+    batch_size: int | None = None,
+    shard_size: int | None = None,
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
     cache: str | Path | None = None,
@@ -155,13 +156,14 @@ def dissect(
 
     - `machine`: device, precision, threads and memory; and how many processes, or which cluster, share the
       images. These open network and images themselves, by what `load_network` and `open_source` were given.
-    - `batch_size`: images that the network is given at once.
+      Afterwards the network is on the device where it was.
+    - `batch_size`: images that the network is given at once; by default 8, on a GPU what its memory holds.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it. With another number of
       threads, processor or device activations may differ in their last digits: that is refused, unless
       `mix_machines=True`.
-    - `shard_size`: images between two points that it can continue from.
+    - `shard_size`: images between two points that it can continue from; 128, on a GPU four batches.
 
     Returns a `Dissection`: `run[layer][unit]` is a `Unit`, `run.to_frame()` a row a unit.
 
@@ -225,7 +227,8 @@ def dissect_with(
         if store.machines != (recipe.machine,):
             recipe = replace(recipe, machines=store.machines)
         scanned = time.perf_counter()
-        run = name_run(scan, outline, recipe, find_naming_threads(options.machine), pairs or {})
+        threads, device = find_naming_threads(options.machine), find_naming_device(options.machine)
+        run = name_run(scan, outline, recipe, threads, pairs or {}, device)
         times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
         run = replace(run, times=times)
         if workspace is not None:
@@ -240,17 +243,24 @@ def prepare(
     rules: Convention,
     options: Options,
     quality: Mapping[str, object] | None = None,
+    parts: int = 1,
 ) -> tuple[Outline, Recipe]:
-    """What will be done, and what units will be named by. Raises what `dissect` raises before work."""
+    """What will be done, and what units will be named by; `parts` are those that the run is cut into.
+
+    Raises what `dissect` raises before work.
+    """
     check_source(network, source)
     check_concepts(source)
     check_workers(network, source, options.machine)
-    plan, warnings, places = plan_scan(
-        network, source, layers, rules, options.thresholds or {}, options.size, options.fit
-    )
-    check_places(network.name, places, options.trust_layout)
-    ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
-    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
+    check_asked(network, source, layers, options.fit)
+    with placed(network, options.machine.device):
+        plan, warnings, places = plan_scan(
+            network, source, layers, rules, options.thresholds or {}, options.size, options.fit
+        )
+        check_places(network.name, places, options.trust_layout)
+        plan = _settle_passes(network, plan, options)
+    size = _fit_shards(plan, options, parts)
+    plan = replace(plan, ranks=min(options.ranks, len(source)), shard_size=size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     heads = {layer: count_heads(network, layer) for layer in plan.tails}
     return Outline(plan, source.vocabulary, warnings, places, heads), recipe
@@ -362,19 +372,22 @@ def _open_store(
     return workspace, Store(folder, outline.plan, origin, hint, options.machine.memory, options.mix_machines)
 
 
-def _fit_shards(plan: ScanPlan, options: Options) -> int:
-    """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
+def _settle_passes(network: Network, plan: ScanPlan, options: Options) -> ScanPlan:
+    """The plan with how images pass: as asked for, as in the run that goes on, or as the network suggests."""
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
+    asked = options.batch_size or (begun and begun.batch_size)
+    return replace(plan, batch_size=asked or choose_batch(network, plan, options.machine))
 
-    Where workers share the images, there are several for each. A run that goes on keeps those that it has.
+
+def _fit_shards(plan: ScanPlan, options: Options, parts: int) -> int:
+    """Images a shard: as `choose_shard` has it, or fewer, so that there are several for each who shares them.
+
+    A run that goes on keeps those that it has.
     """
-    begun = find_shard_size(Path(options.out)) if options.out is not None and options.resume else None
-    if begun is not None and begun <= options.shard_size:
-        return begun
-    cells = sum(
-        tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
-        for tail in plan.tails.values()
-    )
-    fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
+    kept, asked = begun and begun.shard_size, options.shard_size
+    if kept and kept <= (asked or kept):
+        return kept
     images = next(iter(plan.tails.values())).images
-    shared = share_shards(images, count_sharers(options.machine), options.batch_size)
-    return min(options.shard_size, max(fitting, options.batch_size), shared)
+    shared = share_shards(images, parts * count_sharers(options.machine), plan.batch_size)
+    return min(choose_shard(plan, options.machine, asked), shared)

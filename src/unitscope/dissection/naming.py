@@ -14,6 +14,7 @@ from unitscope.dissection.result import Dissection, Exemplars, LayerDissection, 
 from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
+from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.overlap import Overlap, measure_overlap
 from unitscope.statistics.resampling import Resampling, draw_resampling
 from unitscope.statistics.scan import Scan, ScanPlan
@@ -21,14 +22,19 @@ from unitscope.statistics.threads import open_threads
 
 
 def name_run(
-    scan: Scan, outline: Outline, recipe: Recipe, threads: int | None, pairs: Mapping[str, Pairs]
+    scan: Scan,
+    outline: Outline,
+    recipe: Recipe,
+    threads: int | None,
+    pairs: Mapping[str, Pairs],
+    device: str | None = None,
 ) -> Dissection:
     """The dissection that a scan of all images makes; see `name_layers`."""
     draws, spent, images = None, recipe.confidence or {}, len(scan.annotations)
     if images > 1 and spent.get("shifts") and recipe.seed is not None:
         draws = draw_resampling(images, recipe.seed, **spent)  # type: ignore[arg-type]
     rules = recipe.convention
-    named = name_layers(scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs)
+    named = name_layers(scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs, device)
     found = {
         name: replace(
             layer,
@@ -52,11 +58,12 @@ def name_layers(
     draws: Resampling | None,
     threads: int | None,
     pairs: Mapping[str, Pairs],
+    device: str | None = None,
 ) -> dict[str, LayerDissection]:
     """Every unit of every layer with its label, and with `draws` its confidence.
 
-    `pairs` name the units of their layers instead, where they are given. Raises `SourceError` where no image
-    has a label.
+    `pairs` name the units of their layers instead, where they are given; masks meet labels on a `device`, or
+    in compiled loops. Raises `SourceError` where no image has a label.
     """
     areas = scan.annotations.concept_pixels(vocabulary.size)
     if not areas.any():
@@ -65,6 +72,8 @@ def name_layers(
         advice = "all is void or unlabelled; look into it with `unitscope concepts check`"
         raise SourceError(f"{seen} of the {len(vocabulary)} concepts: {advice}")
     index = LabelIndex(scan.annotations, vocabulary)
+    if device is not None:
+        index = DeviceLabels(scan.annotations, vocabulary, device)
     named = {}
     with open_threads(threads) as pool:
         for layer, tail in plan.tails.items():

@@ -16,8 +16,8 @@ from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.result import Dissection
 from unitscope.dissection.run_files import read_json
-from unitscope.dissection.storage import SPACE, Workspace, find_shard_size, join_workspace, lock_workspace
-from unitscope.dissection.workers import count_sharers, scan_missing, share_shards
+from unitscope.dissection.storage import SPACE, Workspace, join_workspace, lock_workspace
+from unitscope.dissection.workers import find_naming_device, scan_missing
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.networks.network import Network
 from unitscope.statistics.scan import Machine
@@ -108,10 +108,9 @@ def dissect_part(
     """
     part = read_part(part) if isinstance(part, str) else part
     asked = Options(out=out, **{**options, "resume": True})
-    if find_shard_size(Path(out)) is None:  # else the part that began the run has said so
-        shared = share_shards(len(source), part.count * count_sharers(asked.machine), asked.batch_size)
-        asked = replace(asked, shard_size=min(asked.shard_size, shared))
-    outline, recipe = prepare(network, source, layers, settle_convention(convention, quantile), asked)
+    outline, recipe = prepare(
+        network, source, layers, settle_convention(convention, quantile), asked, parts=part.count
+    )
     workspace = join_workspace(Path(out), recipe, asked.mix_machines)
     try:
         workspace.keep_outline(outline.record())
@@ -156,7 +155,8 @@ def merge_run(
             store.find(threads)
         if store.machines != (recipe.machine,):
             recipe = replace(recipe, machines=store.machines)
-        run = name_run(store.collect(), outline, recipe, machine.threads, {})
+        device = find_naming_device(machine)
+        run = name_run(store.collect(), outline, recipe, machine.threads, {}, device)
         run = replace(run, times={"relate": time.perf_counter() - started})
         workspace.finish(run)
     return run

@@ -21,13 +21,15 @@ from unitscope.errors import NetworkError, RunError, SourceError, UsageError
 from unitscope.executors.cluster import Cluster
 from unitscope.executors.jobs import Executor, count_cores
 from unitscope.executors.processes import Processes
+from unitscope.networks.borrowing import settle_device
 from unitscope.networks.generators import pair_generator
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.open_source import open_source
 from unitscope.networks.opened import Opened
 from unitscope.networks.tokens import Tokens
-from unitscope.statistics.scan import ENOUGH, Bounds, Machine, scan_shards
+from unitscope.statistics.gathering import ENOUGH
+from unitscope.statistics.scan import Bounds, Machine, scan_shards
 from unitscope.statistics.shards import Origin, shard_path, write_shard
 from unitscope.statistics.store import Store
 from unitscope.statistics.threads import open_threads
@@ -249,6 +251,11 @@ def find_naming_threads(machine: Machine) -> int | None:
     if (machine.workers or 1) > 1:
         return min(count_cores(), find_scan_threads(machine) * (machine.workers or 1))
     return machine.threads
+
+
+def find_naming_device(machine: Machine) -> str | None:
+    """Where masks meet labels, None for compiled loops on the CPU."""
+    return None if machine.compiled else settle_device(machine.device)
 
 
 def _compare(found: Recipe, wanted: Recipe, digest: str) -> None:

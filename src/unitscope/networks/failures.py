@@ -1,8 +1,12 @@
 """What is said of a forward pass that failed, and what to do about it."""
 
 import re
+from collections.abc import Sequence
 
-from unitscope.errors import NetworkError
+import torch
+from torch import Tensor
+
+from unitscope.errors import ActivationError, NetworkError
 from unitscope.networks.network import Input
 from unitscope.networks.structures import describe
 from unitscope.networks.weights import one_line
@@ -20,6 +24,16 @@ def tell_failure(name: str, batch: Input, error: Exception) -> NetworkError:
     size = " x ".join(map(str, batch.shape[-2:]))
     said = f"{name} failed on an input of {size} pixels: {one_line(error)}"
     return NetworkError(f"{said}{_advise(str(error), batch.shape[1])}")
+
+
+def tell_not_finite(maps: Tensor, layer: str, keys: Sequence[str]) -> ActivationError:
+    """The error of the first map[image, unit, y, x] of a layer that has a value that is not finite."""
+    image, unit = (int(i) for i in (~torch.isfinite(maps)).flatten(2).any(2).nonzero()[0])
+    bad = maps[image, unit][~torch.isfinite(maps[image, unit])][0].item()
+    return ActivationError(
+        f"unit {unit} of layer {layer} gave {bad} on image {keys[image]}; "
+        "check the weights and the preprocessing of the network"
+    )
 
 
 def _advise(said: str, channels: int) -> str:

@@ -34,7 +34,8 @@ def read_units(
         if placed.plain:
             patches = tensor[:, placed.start : placed.start + len(placed.places)]
         else:
-            patches = tensor[:, placed.places.to(tensor.device)]
+            # Not waited for: a GPU's stream may be a whole pass behind.
+            patches = tensor[:, placed.places.to(tensor.device, non_blocking=True)]
         maps = patches.transpose(1, 2).reshape(len(patches), -1, *placed.grid)
     elif tensor.ndim == 2:
         maps = tensor[:, :, None, None]

@@ -1,19 +1,22 @@
 """Where masks meet labels: exact counts for every unit and concept, and what chance would give."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, Thresholds, UnitIds
 from unitscope.statistics.annotations import LabelIndex
+from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.evidence import Evidence, Tally, Truth, find_truth, measure_evidence
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.kernels import tallies
-from unitscope.statistics.quantiles import Tail
+from unitscope.statistics.quantiles import Masks, Tail
 from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.threads import Threads
 
@@ -91,16 +94,24 @@ def _measure_block(
     masks = part.masks(thresholds)
     pixels = tallies.mask_pixels(masks.size, masks.runs)
     half = np.zeros(len(index.annotations), np.int8) if truth is None else truth.resampling.half
-    words = index.vocabulary
-    tally = Tally(
-        *tallies.tally_units(
-            masks.counts, masks.size, masks.runs, pixels, masks.image, half,
-            index.arrays, rule, words.size, len(words.categories),
-        )
-    )  # fmt: skip
+    tally = _tally_masks(masks, pixels, half, index, rule)
     edges = np.concatenate([[0], np.cumsum(tally.valid)])[np.concatenate([[0], np.cumsum(masks.counts)])]
     top_sizes, top_runs = tallies.pick_masks(*masks, tops.images[start:stop])
     overlap = Overlap(
         thresholds, np.diff(edges), tally.active.sum(1), tally.counts.sum(1)[:, :-1], top_sizes, top_runs
     )
     return overlap, None if truth is None else measure_evidence(masks, pixels, tally, truth, start)
+
+
+def _tally_masks(masks: Masks, pixels: np.ndarray, half: np.ndarray, index: LabelIndex, rule: int) -> Tally:
+    """The counts of some units' masks, by the device where it has the labels, and memory for it."""
+    if isinstance(index, DeviceLabels):
+        with suppress(torch.OutOfMemoryError):
+            return index.tally(masks, half, rule)
+    words = index.vocabulary
+    return Tally(
+        *tallies.tally_units(
+            masks.counts, masks.size, masks.runs, pixels, masks.image, half,
+            index.arrays, rule, words.size, len(words.categories),
+        )
+    )  # fmt: skip

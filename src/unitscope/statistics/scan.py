@@ -1,11 +1,12 @@
 """The one pass: images -> activations -> statistics, in shards."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
+from threading import Event
 from typing import NoReturn
 
 import numpy as np
@@ -18,20 +19,23 @@ from unitscope.axes import Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.errors import ActivationError, NetworkError, UsageError
+from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.borrowing import placed, settle_device
+from unitscope.networks.failures import tell_not_finite
 from unitscope.networks.feeding import check_native, stack_images
-from unitscope.networks.network import Input, Network, numbers_of, split_images
+from unitscope.networks.fitting import telling_memory
+from unitscope.networks.network import Input, Network, numbers_of, split_images, spread
 from unitscope.networks.randomness import seeded
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
-from unitscope.statistics.devices import update_on_device
-from unitscope.statistics.exemplars import TopImages, empty_tops
-from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
+from unitscope.statistics.devices import DeviceTails
+from unitscope.statistics.exemplars import TopImages
+from unitscope.statistics.gathering import ENOUGH, CompiledTails, Gatherer
+from unitscope.statistics.lanes import Mark, mark_place, open_lane, take_over
+from unitscope.statistics.pipelines import begin_early, run_ahead
+from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail
 from unitscope.statistics.threads import Threads, open_threads
-
-ENOUGH = 32
-"""Maps of this many images are packed at once, however small the batches, and packed images read together."""
 
 Bounds = Mapping[str, Thresholds]
 """By layer a bound of every unit's threshold, certified by images of the same scan."""
@@ -91,6 +95,16 @@ class Machine:
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers is {self.workers}; it must be at least 1")
 
+    @property
+    def compiled(self) -> bool:
+        """Whether maps are gathered by compiled loops, as on the CPU, or by torch on the device."""
+        return torch.device(self.device).type == "cpu"
+
+
+def settle_machine(machine: Machine) -> Machine:
+    """The machine with the number of its device, which other threads could take for another one."""
+    return replace(machine, device=settle_device(machine.device))
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -113,29 +127,6 @@ class Batch:
     last: bool
 
 
-@dataclass
-class _Pile:
-    """Maps of a layer that wait until there are enough."""
-
-    room: Tensor | None = None
-    fill: int = 0
-
-    def add(self, maps: Tensor, last: bool) -> Tensor | None:
-        """All that have waited, and these, once they are enough or the last; valid until more are added."""
-        before, self.fill = self.fill, self.fill + len(maps)
-        enough = last or self.fill >= ENOUGH
-        if before or not enough:
-            # A copy: some networks (captured graphs) write every pass into the same memory.
-            if self.room is None:
-                self.room = maps.new_empty((ENOUGH + len(maps), *maps.shape[1:]))
-            self.room[before : self.fill] = maps
-            maps = self.room[: self.fill]
-        if not enough:
-            return None
-        self.fill = 0
-        return maps
-
-
 def scan_shards(
     network: Network,
     source: ConceptSource,
@@ -151,19 +142,61 @@ def scan_shards(
     """
     if not numbers:
         return
+    machine = settle_machine(machine)
     done = len(source) - sum(len(plan.span(number)) for number in numbers)
     # What is packed is loaded in no time; threads that do so beside a network on the CPU only slow it down,
     # and in its pauses they wait for each other.
-    ahead = 0 if find_packed(source, plan) and machine.device == "cpu" else 2 * plan.batch_size
+    ahead = 0 if find_packed(source, plan) and machine.compiled else 2 * plan.batch_size
+    stopped = Event()
     with (
+        placed(network, machine.device),
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         ThreadPoolExecutor(threads.count) as loaders,
         tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar,
+        telling_memory(network.name, plan.batch_size),
     ):
-        for number in numbers:
-            batches = load_batches(source, plan, plan.span(number), loaders, ahead)
-            yield number, _scan_span(network, batches, plan, machine, threads, read, bounds(), bar)
+
+        def begin(number: int) -> Callable[[], _Seen]:
+            batches, certified = load_batches(source, plan, plan.span(number), loaders, ahead), dict(bounds())
+            if not machine.compiled:  # the first of them are decoded while the shard before is scanned
+                batches = takewhile(lambda _: not stopped.is_set(), begin_early(batches))
+
+            def scan() -> _Seen:
+                return number, _scan_span(network, batches, plan, machine, threads, read, certified, bar)
+
+            return scan
+
+        jobs = map(begin, numbers)
+        seen = (job() for job in jobs) if machine.compiled else run_ahead(jobs, stopped)
+        with closing(seen):
+            for number, part in seen:
+                finished = [part.finish(threads)]
+                del part  # it holds what was ruled out, and rooms on the device
+                yield number, finished.pop()
+
+
+@dataclass(frozen=True, eq=False)
+class _Span:
+    """Images that have passed the network: `known` are the layers that started from a bound."""
+
+    keys: Mapping[int, str]
+    labels: Sequence[Annotations]
+    gatherer: Gatherer
+    known: Collection[str]
+
+    def finish(self, threads: Threads) -> Scan:
+        """Their statistics, without what their bounds rule out."""
+        tails, tops = self.gatherer.finish()
+        for layer, tail in tails.items():
+            # What started without a bound holds much that its own images show to be too low.
+            bound = tail.bound if layer in self.known else tail.certify(threads)
+            tails[layer] = replace(tail, bound=bound).prune(threads)
+        return Scan(self.keys, merge_annotations(self.labels).join(), tails, tops)
+
+
+_Seen = tuple[int, _Span]
+"""The number of a shard, and its images."""
 
 
 def _scan_span(
@@ -175,59 +208,95 @@ def _scan_span(
     read: Reader,
     certified: Bounds,
     bar: "tqdm[NoReturn]",
-) -> Scan:
-    """The statistics of one shard, whose tails start from bounds certified elsewhere."""
+) -> _Span:
+    """Passes the images of one shard, whose tails start from bounds certified elsewhere."""
     known, size = {**certified, **plan.thresholds}, plan.shard_size
     tails = {layer: empty_tail(tail, known.get(layer), size) for layer, tail in plan.tails.items()}
-    tops: dict[str, TopImages] = {}
+    gatherer: Gatherer = (
+        CompiledTails(tails, plan.ranks, threads)
+        if machine.compiled
+        else DeviceTails(tails, plan.ranks, machine.device)
+    )
     keys: dict[int, str] = {}
     labels: list[Annotations] = []
-    piles = {layer: _Pile() for layer in plan.tails}
-    for batch in batches:
+    for batch, fed in feed_ahead(network, batches, plan, machine):
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
-        for layer, maps in read_maps(network, read, plan, batch, machine):
-            # Sums and peaks at once, while the maps are still near: to fetch them takes longer than to add.
-            before = tops[layer] if layer in tops else empty_tops(maps.shape[1], plan.ranks)
-            tops[layer] = before.add(maps.amax((2, 3)).cpu().numpy(), batch.first)
-            together = piles[layer].add(maps, batch.last)
-            if together is not None:
-                first = batch.first + len(batch.keys) - len(together)
-                if together.device.type == "cpu":
-                    tails[layer] = update_tail(tails[layer], together, first, threads)
-                else:
-                    tails[layer] = update_on_device(tails[layer], together, first)
+        for layer, maps in read_fed(network, read, plan, batch, fed, machine):
+            gatherer.add(layer, maps, batch.first, batch.keys, batch.last)
         bar.update(len(batch.keys))
-    for layer, tail in tails.items():
-        # What started without a bound holds much that its own images show to be too low.
-        bound = tail.bound if layer in known else tail.certify(threads)
-        tails[layer] = replace(tail, bound=bound).prune(threads)
-    return Scan(keys, merge_annotations(labels).join(), tails, tops)
+    return _Span(keys, labels, gatherer, known.keys())
+
+
+def feed_ahead(
+    network: Network, batches: Iterator[Batch], plan: ScanPlan, machine: Machine
+) -> Iterator[tuple[Batch, Input]]:
+    """Every batch with what the network is called with for it; on a device the next one is there already."""
+    if machine.compiled:
+        for batch in batches:
+            yield batch, feed_batch(network, plan, batch, machine)
+        return
+    lane = open_lane(machine.device)
+    waiting: deque[tuple[Batch, Input, Mark]] = deque()
+
+    def hand_over() -> tuple[Batch, Input]:
+        batch, fed, mark = waiting.popleft()
+        for part in spread(fed):
+            take_over(part, mark)
+        return batch, fed
+
+    for batch in batches:
+        with lane.after():
+            fed = feed_batch(network, plan, batch, machine)
+            waiting.append((batch, fed, mark_place(machine.device)))
+        if len(waiting) > 1:
+            yield hand_over()
+    while waiting:
+        yield hand_over()
+
+
+def feed_batch(network: Network, plan: ScanPlan, batch: Batch, machine: Machine) -> Input:
+    """What the network is called with for a batch, on the machine's device.
+
+    A batch with fewer images than planned is filled up with its last one: libraries round otherwise in
+    batches of another size, and what an image gives must not depend on how many are read with it.
+    """
+    images = batch.images
+    if len(images) < plan.batch_size and not plan.random:
+        images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
+    return network.feed(images, batch.first, machine.device)
+
+
+def read_fed(
+    network: Network, read: Reader, plan: ScanPlan, batch: Batch, fed: Input, machine: Machine
+) -> Iterator[tuple[str, Float32[Tensor, "image unit cell_y cell_x"]]]:
+    """The maps of every layer on what was fed of a batch, in the precision of the machine; not looked at.
+
+    A random network is passed image by image, with the random numbers of each. Raises `NetworkError` for maps
+    of another shape than planned.
+    """
+    kind = torch.device(machine.device).type
+    precision: torch.autocast | nullcontext[None]
+    precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
+    with precision:
+        outputs = _read_singly(network, read, fed) if plan.random else read(fed)
+    for layer, output in outputs.items():
+        maps = read_units(output, network.layout(fed), layer)[: len(batch.images)]
+        _check_shape(maps, plan.tails[layer], layer, batch)
+        yield layer, maps
 
 
 def read_maps(
     network: Network, read: Reader, plan: ScanPlan, batch: Batch, machine: Machine
 ) -> Iterator[tuple[str, Float32[Tensor, "image unit cell_y cell_x"]]]:
-    """The maps of every layer on a batch, one layer after the other, in the precision of the machine.
+    """The maps of every layer on a batch, one layer after the other.
 
-    A batch with fewer images than planned is filled up with its last one: libraries round otherwise in
-    batches of another size, and what an image gives must not depend on how many are read with it. A random
-    network is passed image by image, with the random numbers of each.
-
-    Raises `NetworkError` for maps of another shape than planned, `ActivationError` for values that are not
-    finite.
+    Raises what `read_fed` raises, and `ActivationError` for values that are not finite.
     """
-    kind, images = torch.device(machine.device).type, batch.images
-    if len(images) < plan.batch_size and not plan.random:
-        images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
-    precision: torch.autocast | nullcontext[None]
-    precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
-    fed = network.feed(images, batch.first, machine.device)
-    with precision:
-        outputs = _read_singly(network, read, fed) if plan.random else read(fed)
-    for layer, output in outputs.items():
-        maps = read_units(output, network.layout(fed), layer)[: len(batch.images)]
-        _check_maps(maps, plan.tails[layer], layer, batch)
+    fed = feed_batch(network, plan, batch, machine)
+    for layer, maps in read_fed(network, read, plan, batch, fed, machine):
+        if not torch.isfinite(maps.sum()) and not torch.isfinite(maps).all():
+            raise tell_not_finite(maps, layer, batch.keys)
         yield layer, maps
 
 
@@ -288,17 +357,10 @@ def find_packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
     return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
 
 
-def _check_maps(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:
+def _check_shape(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:
     shape, planned = tuple(maps.shape[1:]), (plan.units, *plan.raw_size)
     if shape != planned:
         raise NetworkError(
             f"layer {layer} gave maps of shape {shape} at image {batch.keys[0]}, {planned} before; "
             "unitscope needs one shape for all images"
-        )
-    if not torch.isfinite(maps.sum()) and not torch.isfinite(maps).all():
-        image, unit = (int(i) for i in (~torch.isfinite(maps)).flatten(2).any(2).nonzero()[0])
-        bad = maps[image, unit][~torch.isfinite(maps[image, unit])][0].item()
-        raise ActivationError(
-            f"unit {unit} of layer {layer} gave {bad} on image {batch.keys[image]}; "
-            "check the weights and the preprocessing of the network"
         )

@@ -1,6 +1,7 @@
 """Shards as files: in any order, with any certified bound and any memory they give what one tail gives."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -16,7 +17,7 @@ from unitscope.statistics.exemplars import empty_tops
 from unitscope.statistics.grids import make_grid
 from unitscope.statistics.quantiles import TailPlan
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.shards import Origin, shard_path
+from unitscope.statistics.shards import Origin, shard_path, write_shard
 from unitscope.statistics.store import Store
 from unitscope.statistics.threads import open_threads
 
@@ -167,3 +168,20 @@ def test_a_scan_needs_all_shards_and_names_the_first_that_is_missing(tmp_path):
         with pytest.raises(RunError, match="shard 2 is not in"):
             store.add(2, threads)
     assert store.missing == (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_file_that_is_there_stays_whoever_writes_it_again(linked, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise OSError(1, "Operation not permitted")
+
+    if not linked:
+        monkeypatch.setattr(os, "link", refuse)
+    plan = make_plan()
+    with open_threads(1) as threads:
+        shard = make_shard(plan, make_layers(plan), 2, threads)
+    write_shard(tmp_path, 2, shard, ORIGIN, "")
+    first = shard_path(tmp_path, 2).read_bytes()
+    write_shard(tmp_path, 2, shard, Origin("another", ORIGIN.machine), "")
+    assert shard_path(tmp_path, 2).read_bytes() == first
+    assert [path.name for path in tmp_path.iterdir()] == ["000002.safetensors"]

@@ -256,10 +256,8 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         ray.init(**asked)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"no Ray cluster at {address}: {_last_line(error)}; "
-            "start one with ray start --head, or give local"
-        ) from error
+        seen, advice = _last_line(error).partition(". ")[0], "start one with ray start --head, or give local"
+        raise UsageError(f"no Ray cluster at {address}: {seen}; {advice}") from error
     try:
         if main and before is not None:
             signal.signal(signal.SIGTERM, before)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.interruption import offer
 from unitscope.cli.words import (
     Again,
     Convention,
@@ -114,6 +115,7 @@ def dissect(
     from unitscope.views.terminal import show_dissection
 
     check_folder(out, resume)  # before anything is opened
+    offer(partial(_go_on, out, report))
     check_out(out)
     machine = running.start()
     loaded = opening.load(network)
@@ -142,6 +144,17 @@ def dissect(
     print(f"run: {out}")
     if report:
         print(f"report: {us.write_report(run, source, out / 'report')}")
+
+
+def _go_on(out: Path, report: bool, words: Sequence[str]) -> Sequence[str] | None:
+    """What goes on with a dissection into a folder that was interrupted, None where there is nothing yet."""
+    from unitscope.dissection.storage import Workspace
+
+    if (out / "run.json").exists():
+        return ["report", str(out)] if report else None
+    if not Workspace(out).recipe.exists():
+        return None
+    return words if "--resume" in words else [*words, "--resume"]
 
 
 def _choose_method(

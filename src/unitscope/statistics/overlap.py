@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int64
-from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, Thresholds, UnitIds
+from unitscope.progress import follow
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.evidence import Evidence, Tally, Truth, find_truth, measure_evidence
 from unitscope.statistics.exemplars import TopImages
@@ -69,10 +69,10 @@ def measure_overlap(
     def measure(block: tuple[int, int]) -> tuple[Overlap, Evidence | None]:
         return _measure_block(tail, tops, index, RULES[union], truth, *block)
 
-    with tqdm(total=units, desc="overlap", unit=" units", disable=None) as bar:
+    with follow(units, "naming", "units") as work:
         for part in threads.pool.map(measure, blocks):
             measured.append(part)
-            bar.update(len(part[0].thresholds))
+            work.update(len(part[0].thresholds))
     evidence = [found for _, found in measured if found is not None]
     return _join([overlap for overlap, _ in measured]), _join(evidence) if evidence else None
 

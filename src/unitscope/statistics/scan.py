@@ -6,13 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import NoReturn
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.axes import Thresholds
 from unitscope.concepts.frames import Frame
@@ -24,11 +22,12 @@ from unitscope.networks.network import Input, Network, numbers_of, split_images
 from unitscope.networks.randomness import seeded
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import Follower, follow
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
 from unitscope.statistics.devices import update_on_device
 from unitscope.statistics.exemplars import TopImages, empty_tops
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail, update_tail
-from unitscope.statistics.threads import Threads, open_threads
+from unitscope.statistics.threads import Threads, open_pool, open_threads
 
 ENOUGH = 32
 """Maps of this many images are packed at once, however small the batches, and packed images read together."""
@@ -147,12 +146,12 @@ def scan_shards(
     with (
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
-        ThreadPoolExecutor(threads.count) as loaders,
-        tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar,
+        open_pool(threads.count) as loaders,
+        follow(len(source), "scan", done=done) as work,
     ):
         for number in numbers:
             batches = load_batches(source, plan, plan.span(number), loaders, ahead)
-            yield number, _scan_span(network, batches, plan, machine, threads, read, bounds(), bar)
+            yield number, _scan_span(network, batches, plan, machine, threads, read, bounds(), work)
 
 
 def _scan_span(
@@ -163,7 +162,7 @@ def _scan_span(
     threads: Threads,
     read: Reader,
     certified: Bounds,
-    bar: "tqdm[NoReturn]",
+    work: Follower,
 ) -> Scan:
     """The statistics of one shard, whose tails start from bounds certified elsewhere."""
     known, size = {**certified, **plan.thresholds}, plan.shard_size
@@ -186,7 +185,7 @@ def _scan_span(
                     tails[layer] = update_tail(tails[layer], together, first, threads)
                 else:
                     tails[layer] = update_on_device(tails[layer], together, first)
-        bar.update(len(batch.keys))
+        work.update(len(batch.keys))
     for layer, tail in tails.items():
         # What started without a bound holds much that its own images show to be too low.
         bound = tail.bound if layer in known else tail.certify(threads)

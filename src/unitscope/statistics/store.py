@@ -14,6 +14,7 @@ import numpy as np
 
 from unitscope.axes import Thresholds
 from unitscope.errors import RunError, writing
+from unitscope.progress import follow_each
 from unitscope.statistics.annotations import map_annotations
 from unitscope.statistics.cells import Cells, join_cells, stack_cells
 from unitscope.statistics.exemplars import TopImages
@@ -123,7 +124,7 @@ class Store:
 
     def find(self, threads: Threads) -> None:
         """Takes up all shards that lie in the folder, once they are found whole. Raises as `add`."""
-        for number in self.missing:
+        for number in follow_each(self.missing, "looking for shards", "shards"):
             if self._take(number):
                 self.files[number].check()
         self._certify(threads)
@@ -192,6 +193,7 @@ class Store:
         size, folder = self.plan.frame.mask_size, self.folder / "labels"
         shutil.rmtree(folder, ignore_errors=True)
         with writing(folder, self.hint):
-            labels = map_annotations(size, (file.annotations(size) for file in files), folder)
+            told = follow_each(files, "collecting labels", "shards")
+            labels = map_annotations(size, (file.annotations(size) for file in told), folder)
         keys: Mapping[int, str] = {image: key for file in files for image, key in file.keys().items()}
         return Scan(keys, labels, {layer: self.tail(layer) for layer in self.plan.tails}, self.tops)

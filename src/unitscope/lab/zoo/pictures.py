@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from tqdm import tqdm
 
 from unitscope.files import write_whole
 from unitscope.lab.world.names import FIRST_ID
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import read_labels, render
 from unitscope.lab.world.source import EDITION
+from unitscope.progress import follow_each
 
 PLANES = ("object", "part", "material")
 _CHUNK = 250
@@ -80,7 +80,7 @@ def _paint_into(wanted: PictureSet, home: Path, workers: int) -> None:
     many = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(chunks) > 1 else nullcontext()
     with many as pool:
         done = map(paint_chunk, chunks) if pool is None else pool.map(paint_chunk, chunks)
-        bar = tqdm(done, "painting", len(chunks), unit="chunk")
+        bar = follow_each(done, "painting", "chunks", len(chunks))
         for places, (some, named) in zip(chunks, bar, strict=True):
             images[places.start : places.stop], labels[places.start : places.stop] = some, named
     images.flush()

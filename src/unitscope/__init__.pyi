@@ -24,8 +24,6 @@ from unitscope.networks.open_source import open_source as open_source
 from unitscope.networks.tokens import Tokens as Tokens
 from unitscope.networks.trace import list_layers as list_layers
 from unitscope.networks.trace import tap as tap
-from unitscope.progress import Progress as Progress
-from unitscope.progress import on_progress as on_progress
 from unitscope.statistics.scan import Machine as Machine
 from unitscope.version import __version__ as __version__
 from unitscope.views.comparison import compare_runs as compare_runs

@@ -77,7 +77,7 @@ def before(place, name, where, computing):
         return inner(*given, **named)
     setattr(place, name, call)
 
-before(overlap, "_measure_block", "naming", True)
+before(overlap, "measure_block", "naming", True)
 before(pictures, "shrink", "report", False)
 for line in sys.stdin:
     where, *words = line.split()

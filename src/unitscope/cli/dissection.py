@@ -90,6 +90,7 @@ def dissect(
     resume: Flag = False,
     mix_machines: Flag = False,
     trust_layout: Flag = False,
+    dry_run: Flag = False,
     report: bool = True,
     opening: Opening = Opening(),
     pictures: Pictures = Pictures(),
@@ -106,14 +107,19 @@ def dissect(
         resume: go on with a run that was interrupted.
         mix_machines: go on also with another number of threads, processor or device than before.
         trust_layout: take a layer whose map answers at other places than those where the input changes.
+        dry_run: print what it will take, by a trial on a few images, and stop; nothing is written.
         report: write the report as well.
     """
     from unitscope.concepts.derived import find_left_out
+    from unitscope.dissection.costs import Estimate
     from unitscope.dissection.dissect import Confidences
+    from unitscope.dissection.estimate import estimate_run
     from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
     from unitscope.views.terminal import show_dissection
 
+    if dry_run and measures.thresholds == "iqr":
+        raise UsageError("--dry-run tells nothing of --thresholds iqr; leave one of them out")
     check_folder(out, resume)  # before anything is opened
     offer(partial(_go_on, out, report))
     check_out(out)
@@ -123,7 +129,10 @@ def dissect(
     for line in map(str, find_left_out(source)):
         print(line, file=sys.stderr)
     loaded.module.to(machine.device)
+    dissect_layers: "partial[us.Dissection | Estimate]"
     source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
+    if dry_run:
+        dissect_layers = partial(estimate_run, *dissect_layers.args, **dissect_layers.keywords)
     run = dissect_layers(
         convention=measures.convention,
         quantile=measures.quantile,
@@ -140,6 +149,9 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
     )
+    if isinstance(run, Estimate):
+        print(run)
+        return
     print(show_dissection(run, limit=10))
     print(f"run: {out}")
     if report:

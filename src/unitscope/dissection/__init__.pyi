@@ -1,3 +1,4 @@
 from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality
+from unitscope.dissection.estimate import estimate_run as estimate_run
 from unitscope.dissection.levels import measure_levels as measure_levels
 from unitscope.dissection.reopening import reopen_source as reopen_source

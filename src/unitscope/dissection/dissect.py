@@ -17,6 +17,7 @@ from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
 from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.costs import PACKED, Asked, announce
 from unitscope.dissection.naming import name_layers
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
@@ -40,9 +41,6 @@ from unitscope.statistics.shards import Origin
 from unitscope.statistics.store import Store
 from unitscope.statistics.threads import open_threads
 from unitscope.version import __version__
-
-_PACKED = 24
-"""Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
 
 
 @dataclass(frozen=True)
@@ -207,18 +205,13 @@ def dissect_with(
     `pairs`, by layer, name the units instead of what is counted, and `quality` records how they came about:
     `unitscope.dissection.adaptive`.
     """
-    check_source(network, source)
-    check_concepts(source)
-    plan, warnings, places = plan_scan(
-        network, source, layers, rules, options.thresholds or {}, options.size, options.fit
-    )
-    check_places(network.name, places, options.trust_layout)
-    ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
-    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
+    plan, warnings, places = plan_dissection(network, source, layers, rules, options)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
         workspace, store = _open_store(stack, plan, recipe, options)
+        asked = Asked(asdict(options.confidences), options.cache, store.waiting, seconds=1.0)
+        announce(network, source, plan, rules, options.machine, asked)
         framed = source
         if options.cache is not None:
             framed = pack_source(source, plan.frame, Path(options.cache), limit=options.cache_limit)
@@ -247,6 +240,21 @@ def dissect_with(
         if workspace is not None:
             workspace.finish(run)
     return run
+
+
+def plan_dissection(
+    network: Network, source: ConceptSource, layers: Sequence[str], rules: Convention, options: Options
+) -> tuple[ScanPlan, dict[str, tuple[str, ...]], dict[str, Place]]:
+    """What will be scanned, and by layer warnings and where cells look. Raises what `dissect` raises then."""
+    check_source(network, source)
+    check_concepts(source)
+    plan, warnings, places = plan_scan(
+        network, source, layers, rules, options.thresholds or {}, options.size, options.fit
+    )
+    check_places(network.name, places, options.trust_layout)
+    ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
+    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
+    return plan, warnings, places
 
 
 def _make_recipe(
@@ -375,5 +383,5 @@ def _fit_shards(plan: ScanPlan, options: Options) -> int:
         tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
         for tail in plan.tails.values()
     )
-    fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
+    fitting = options.machine.memory // (PACKED * cells) // options.batch_size * options.batch_size
     return min(options.shard_size, max(fitting, options.batch_size))

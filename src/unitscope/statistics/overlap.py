@@ -67,7 +67,7 @@ def measure_overlap(
     measured = []
 
     def measure(block: tuple[int, int]) -> tuple[Overlap, Evidence | None]:
-        return _measure_block(tail, tops, index, RULES[union], truth, *block)
+        return measure_block(tail, tops, index, RULES[union], truth, *block)
 
     with follow(units, "naming", "units") as work:
         for part in threads.pool.map(measure, blocks):
@@ -83,9 +83,10 @@ def _join(blocks: Sequence[T]) -> T:
     return type(blocks[0])(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
 
 
-def _measure_block(
+def measure_block(
     tail: Tail, tops: TopImages, index: LabelIndex, rule: int, truth: Truth | None, start: int, stop: int
 ) -> tuple[Overlap, Evidence | None]:
+    """The counts of some units against all concepts, and against `truth` their evidence."""
     part = tail.part(start, stop)
     thresholds = part.thresholds()
     masks = part.masks(thresholds)

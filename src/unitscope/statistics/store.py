@@ -4,7 +4,7 @@ Nothing packed stays in memory: units are read in blocks, straight from the file
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,9 @@ from unitscope.progress import follow_each
 from unitscope.statistics.annotations import map_annotations
 from unitscope.statistics.cells import Cells, join_cells, stack_cells
 from unitscope.statistics.exemplars import TopImages
-from unitscope.statistics.quantiles import Tail
+from unitscope.statistics.quantiles import Tail, TailPlan
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.shards import Origin, ShardFile, open_shard, write_shard
+from unitscope.statistics.shards import Origin, ShardFile, open_shard, shard_path, write_shard
 from unitscope.statistics.threads import Threads
 
 _GROWTH = 2
@@ -83,6 +83,22 @@ class StoredCells:
         )
 
 
+def foresee_bounds(plan: TailPlan, shard_size: int) -> Iterator[tuple[int, float]]:
+    """By shard its images, and which fraction of a unit's values exceeds the bound that it is computed with.
+
+    The fraction is 1 where no bound is known yet.
+    """
+    fraction, certified, seen = 1.0, 0, 0
+    for start in range(0, plan.images, shard_size):
+        images = min(shard_size, plan.images - start)
+        if not seen and plan.reaches(images):
+            fraction = plan.rank / (images * plan.count_each)
+        yield images, fraction
+        seen += images
+        if seen >= _GROWTH * (certified or shard_size) and plan.reaches(seen):
+            certified, fraction = seen, plan.rank / (seen * plan.count_each)
+
+
 @dataclass(eq=False)
 class Store:
     """Shards of one scan in a folder.
@@ -106,6 +122,12 @@ class Store:
     def missing(self) -> tuple[int, ...]:
         """The numbers of shards that are not there yet."""
         return tuple(number for number in self.plan.shards if number not in self.files)
+
+    @property
+    def waiting(self) -> int:
+        """How many images have no file yet."""
+        numbers = (number for number in self.plan.shards if not shard_path(self.folder, number).exists())
+        return sum(len(self.plan.span(number)) for number in numbers)
 
     @property
     def seen(self) -> int:

@@ -1,0 +1,368 @@
+"""What a dissection will take: measured on a few of its images, through the path that all of them go.
+
+A trial scans some images without a bound of the thresholds, which shows how many cells are kept at any bound,
+and again with one, which is timed. Units are named over these images repeated until they are many. From both
+follows what all images take, by how bounds rise from shard to shard and how naming grows with the images.
+"""
+
+import logging
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unitscope.concepts.packed import PackedSource, cache_name, open_packed, pack_source
+from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
+from unitscope.dissection.conventions import Convention
+from unitscope.errors import SourceError
+from unitscope.networks.network import Network
+from unitscope.progress import BYTES, LINES, LOGGER, silence, spell_amount, spell_seconds
+from unitscope.statistics.annotations import Annotations, LabelIndex
+from unitscope.statistics.cells import Cells, Chunk
+from unitscope.statistics.evidence import find_truth
+from unitscope.statistics.overlap import RULES, measure_block
+from unitscope.statistics.quantiles import Tail, TailPlan
+from unitscope.statistics.resampling import draw_resampling
+from unitscope.statistics.scan import Bounds, Machine, Scan, ScanPlan, scan_shards
+from unitscope.statistics.shards import measure_cells
+from unitscope.statistics.store import foresee_bounds
+from unitscope.statistics.threads import Threads, open_threads
+
+PACKED = 24
+"""Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
+
+_IMAGES, _UNITS, _NAMED, _MANY = 64, 64, 16, 2048
+"""Images of a trial; its units whose cells are counted, and those that are named, over so many images."""
+
+_LONG = 1000
+"""What the scan of so many images takes is told before."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a trial needs to know besides the plan of the scan.
+
+    `confidence` has the numbers of `Confidences`, `images` are those that are not scanned yet, and the
+    network may run for about so many `seconds`.
+    """
+
+    confidence: Mapping[str, Any]
+    cache: str | Path | None
+    images: int
+    seconds: float = 3.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a dissection will take, about; printed, it is a small table.
+
+    `images` are to be scanned, `done` were before; `units` by layer. `packing`, `scanning` and `naming` are
+    seconds. In bytes: `memory` is the peak of the process, with libraries and the network; `shards` and `run`
+    are what lies in the folder of the run, at most and in the end, and `cache` what is packed.
+
+    >>> print(Estimate(16_000, 0, {"layer4": 512}, 0.0, 400.0, 8.0, 2 * 10**9, 10**9, 10**8, 0))
+    images   16,000
+    units    512 of layer4
+    time     6:48: scan 6:40, naming 8 s
+    memory   2.0 GB
+    disk     1.0 GB while it works, 100 MB in the end
+    """
+
+    images: int
+    done: int
+    units: Mapping[str, int]
+    packing: float
+    scanning: float
+    naming: float
+    memory: int
+    shards: int
+    run: int
+    cache: int
+
+    @property
+    def seconds(self) -> float:
+        """All of the time."""
+        return self.packing + self.scanning + self.naming
+
+    @property
+    def disk(self) -> int:
+        """The most bytes on disk, with the cache where it is not there yet."""
+        return max(self.shards, self.run) + self.cache
+
+    @property
+    def line(self) -> str:
+        """The same in a line."""
+        units, layers = sum(self.units.values()), len(self.units)
+        return (
+            f"{self.images:,} images, {units:,} units of {layers} {'layer' if layers == 1 else 'layers'}: "
+            f"about {spell_seconds(self.seconds)}, {spell_amount(self.memory, BYTES)} of memory, "
+            f"{spell_amount(self.disk, BYTES)} on disk"
+        )
+
+    def __str__(self) -> str:
+        parts = {"packing": self.packing, "scan": self.scanning, "naming": self.naming}
+        times = ", ".join(f"{name} {spell_seconds(part)}" for name, part in parts.items() if part)
+        most, end = (spell_amount(size, BYTES) for size in (max(self.shards, self.run), self.run))
+        cache = f", {spell_amount(self.cache, BYTES)} of cache" if self.cache else ""
+        done = f", {self.done:,} more are done" if self.done else ""
+        units = ", ".join(f"{count:,} of {layer}" for layer, count in self.units.items())
+        rows = {
+            "images": f"{self.images:,}{done}",
+            "units": units,
+            "time": f"{spell_seconds(self.seconds)}: {times}",
+            "memory": spell_amount(self.memory, BYTES),
+            "disk": f"{most} while it works, {end} in the end{cache}",
+        }
+        return "\n".join(f"{name:<8} {text}" for name, text in rows.items())
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Some images of a source, evenly spread."""
+
+    source: ConceptSource
+    places: np.ndarray
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.source.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int, /) -> Example:
+        return self.source[int(self.places[index])]
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """Images for a trial as the scan will have them, and what packing them takes each: seconds and bytes."""
+
+    source: ConceptSource
+    seconds: float = 0.0
+    bytes: float = 0.0
+
+
+def foretell(
+    network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, machine: Machine, asked: Asked
+) -> Estimate:
+    """What a planned dissection will take.
+
+    Nothing is written but to a temporary folder. Raises what a scan of these images raises.
+    """
+    every, images = len(source), asked.images
+    with (
+        silence(),
+        open_threads(machine.threads) as threads,
+        _open_sample(source, plan, asked.cache) as opened,
+    ):
+        few = _plan_few(plan, min(len(opened.source), plan.batch_size))
+        spent = _time_batch(network, opened.source, few, machine)
+        count = _fit(asked.seconds / 2 / spent, plan.batch_size, min(len(opened.source), plan.shard_size))
+        whole, _ = _run(network, opened.source, _plan_few(plan, count, 1.0), machine, {})
+        tails = {
+            layer: replace(tail, plan=replace(tail.plan, quantile=plan.tails[layer].quantile))
+            for layer, tail in whole.tails.items()
+        }
+        bounds = {layer: tail.certify(threads) for layer, tail in tails.items()}
+        tails = {layer: replace(tail, bound=bounds[layer]) for layer, tail in tails.items()}
+        _, spent = _run(network, opened.source, _plan_few(plan, count), machine, bounds)
+        naming = _Naming(replace(whole, tails=tails), source.vocabulary, rules, asked, threads).foretell(plan)
+    labels = sum(array.nbytes for array in whole.annotations.arrays.values()) / count
+    cells = sum(
+        _foresee_cells(tail, plan.tails[layer], plan.shard_size) for layer, tail in whole.tails.items()
+    )
+    units = {layer: tail.units for layer, tail in plan.tails.items()}
+    run = sum(units.values()) * (8 * len(source.vocabulary) + 250 * plan.ranks + 200)
+    return Estimate(
+        images,
+        every - images,
+        units,
+        opened.seconds * every,
+        spent / count * images,
+        naming,
+        _measure_process() + min(machine.memory, _fill_memory(plan)),
+        int(cells + 2 * labels * every),
+        run,
+        int(opened.bytes * every),
+    )
+
+
+def announce(
+    network: Network, source: ConceptSource, plan: ScanPlan, rules: Convention, machine: Machine, asked: Asked
+) -> None:
+    """Tells what a long dissection will take, where somebody listens; of such a one the trial is little."""
+    if not LOGGER.isEnabledFor(logging.INFO) or asked.images < _LONG:
+        return
+    with silence():
+        few = _plan_few(plan, min(len(source), plan.batch_size))
+        spent = _time_batch(network, source, few, machine)
+    if spent / plan.batch_size * asked.images >= LINES:
+        LOGGER.info(foretell(network, source, plan, rules, machine, asked).line)
+
+
+@contextmanager
+def _open_sample(source: ConceptSource, plan: ScanPlan, folder: str | Path | None) -> Iterator[_Opened]:
+    """Images for a trial: of the cache where it is there, packed for it where it will be."""
+    places = np.unique(np.linspace(0, len(source) - 1, min(_IMAGES, len(source))).astype(np.int64))
+    sample = _Sample(source, places)
+    if folder is None or isinstance(source, PackedSource):
+        yield _Opened(source if isinstance(source, PackedSource) else sample)
+        return
+    with suppress(SourceError):
+        yield _Opened(open_packed(Path(folder) / cache_name(source, plan.frame)))
+        return
+    with TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        started = time.perf_counter()
+        packed = pack_source(sample, plan.frame, place)
+        seconds = time.perf_counter() - started
+        size = packed.images.nbytes + packed.labels.nbytes
+        yield _Opened(packed, seconds / len(places), size / len(places))
+
+
+def _plan_few(plan: ScanPlan, images: int, quantile: float | None = None) -> ScanPlan:
+    """The plan for so many images in one shard."""
+    tails = {
+        layer: replace(tail, images=images, quantile=quantile or tail.quantile)
+        for layer, tail in plan.tails.items()
+    }
+    return replace(plan, tails=tails, shard_size=images, ranks=min(plan.ranks, images))
+
+
+def _time_batch(network: Network, source: ConceptSource, few: ScanPlan, machine: Machine) -> float:
+    """Seconds for the only batch of a plan, once what is compiled is compiled, and memory is found."""
+    _run(network, source, few, machine, {})
+    return _run(network, source, few, machine, {})[1]
+
+
+def _run(
+    network: Network, source: ConceptSource, plan: ScanPlan, machine: Machine, bounds: Bounds
+) -> tuple[Scan, float]:
+    """The scan of a plan with one shard, and the seconds that it took."""
+    started = time.perf_counter()
+    ((_, scan),) = scan_shards(network, source, plan, machine, [0], lambda: bounds)
+    return scan, time.perf_counter() - started
+
+
+def _fit(batches: float, size: int, most: int) -> int:
+    """Images in about so many batches, whole ones where that can be."""
+    wanted = max(1, int(min(batches, _IMAGES))) * size
+    return min(wanted, max(_IMAGES, size), max(most // size * size, min(most, size)))
+
+
+def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> float:
+    """Bytes of a layer's cells in all shards: of each by the bound that was certified as it was computed."""
+    units, count = min(_UNITS, plan.units), tail.seen
+    every = plan.units * (int(np.prod(plan.stored_grid.map_size)) + plan.apart * int(np.prod(plan.raw_size)))
+    known: dict[float, float] = {}
+
+    def keep(fraction: float) -> float:
+        """Bytes an image, above a bound that this fraction of values exceeds."""
+        if fraction not in known:
+            part = replace(tail, plan=replace(tail.plan, quantile=fraction)).part(0, units)
+            part = replace(part, bound=part.rank_values()).part(0, units, True)
+            chunks = [chunk.part(0, units) for chunk in (*part.chunks, *part.raw)]
+            known[fraction] = sum(measure_cells(chunk, plan) for chunk in chunks) * plan.units / units / count
+        return known[fraction]
+
+    if plan.population == "given":
+        return keep(1.0) * plan.images
+    return sum(
+        images * (keep(fraction) if fraction < 1 else every * 8.0)
+        for images, fraction in foresee_bounds(plan, shard_size)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Naming:
+    """Some images, whose units are named for a trial."""
+
+    scan: Scan
+    words: Vocabulary
+    rules: Convention
+    asked: Asked
+    threads: Threads
+
+    def foretell(self, plan: ScanPlan) -> float:
+        """Seconds for all units of all layers: how naming grows from half of many images to all of these."""
+        confidence, total = self.asked.confidence, 0.0
+        for layer, tail in plan.tails.items():
+            images, capped = tail.images, tail.images
+            if confidence["null"] == "blocks":  # null draws are over no more than these
+                capped = min(images, confidence["null_images"])
+            most = min(images, _MANY)
+            self.measure(layer, tail.units, 1)  # compiles
+            half, more = (self.measure(layer, tail.units, count) for count in (most // 2, most))
+            slope = max(more.sure - half.sure, 0) / max(most - most // 2, 1)
+            each = more.sure + slope * (capped - most) + more.plain / most * (images - capped)
+            total += more.shared / most * images + each * tail.units / min(_NAMED, tail.units)
+        return total
+
+    def measure(self, layer: str, units: int, count: int) -> "_Spent":
+        """What naming some of a layer's units takes over these images, repeated until they are `count`."""
+        tail, index = self.repeat(layer, count)
+        some, tops, rule, truth = tail.plan.units, self.scan.tops[layer], RULES[self.rules.union], None
+        tops = replace(tops, images=tops.images[:some], peaks=tops.peaks[:some])
+        started = time.perf_counter()
+        areas = index.annotations.concept_pixels(self.words.size)
+        if self.asked.confidence["shifts"] and tail.seen > 1:
+            draws = draw_resampling(tail.seen, 0, **self.asked.confidence)
+            truth = find_truth(index, rule, areas, draws, None, tail.plan.raw_size, units)
+        measure_block(tail, tops, index, rule, truth, 0, 1)
+        moments = [started, time.perf_counter()]
+        for known in (truth, None):
+            work = partial(measure_block, tail, tops, index, rule, known)
+            self.threads.map_blocks(lambda block, work=work: work(*block), some)  # type: ignore[misc]
+            moments.append(time.perf_counter())
+        return _Spent(*np.diff(moments).tolist())
+
+    def repeat(self, layer: str, count: int) -> tuple[Tail, LabelIndex]:
+        """The tail of some of a layer's units, and labels, over these images again and again."""
+        labels = self.scan.annotations
+        seen, times = len(labels), max(1, count // len(labels))
+        part = self.scan.tails[layer].part(0, min(_NAMED, self.scan.tails[layer].plan.units), True)
+        tiled = {name: np.tile(array, times) for name, array in labels.arrays.items()}
+
+        def again(chunks: tuple[Chunk, ...]) -> tuple[Cells, ...]:
+            cells = [chunk.part(0, part.plan.units) for chunk in chunks]
+            return tuple(
+                Cells(one.counts, one.image + np.int32(seen * number), one.size, one.cells, one.values)
+                for one in cells
+                for number in range(times)
+            )
+
+        plan = replace(part.plan, images=seen * times)
+        tail = Tail(plan, part.bound, again(part.chunks), again(part.raw), seen * times)
+        return tail, LabelIndex(Annotations(labels.mask_size, ((0, tiled),)), self.words)
+
+
+class _Spent(NamedTuple):
+    """Seconds for what all units share, for some of them with confidence, and for these without."""
+
+    shared: float
+    sure: float
+    plain: float
+
+
+def _fill_memory(plan: ScanPlan) -> int:
+    """Bytes of a shard's cells where all are kept, with what is pruned and what is left."""
+    cells = sum(
+        tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
+        for tail in plan.tails.values()
+    )
+    return PACKED * cells * plan.shard_size
+
+
+def _measure_process() -> int:
+    """Bytes that this process holds now, or held at most where only that is known."""
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

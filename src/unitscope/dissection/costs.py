@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -21,25 +20,21 @@ import numpy as np
 from unitscope.concepts.packed import PackedSource, cache_name, open_packed, pack_source
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.dissection.conventions import Convention
+from unitscope.dissection.naming_trial import NamingTrial
 from unitscope.errors import SourceError
 from unitscope.networks.network import Network
 from unitscope.progress import BYTES, LINES, LOGGER, silence, spell_amount, spell_seconds
-from unitscope.statistics.annotations import Annotations, LabelIndex
-from unitscope.statistics.cells import Cells, Chunk
-from unitscope.statistics.evidence import find_truth
-from unitscope.statistics.overlap import RULES, measure_block
 from unitscope.statistics.quantiles import Tail, TailPlan
-from unitscope.statistics.resampling import draw_resampling
 from unitscope.statistics.scan import Bounds, Machine, Scan, ScanPlan, scan_shards
-from unitscope.statistics.shards import measure_cells
+from unitscope.statistics.shards import Origin, measure_cells, open_shard, shard_path, write_shard
 from unitscope.statistics.store import foresee_bounds
 from unitscope.statistics.threads import Threads, open_threads
 
 PACKED = 24
 """Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
 
-_IMAGES, _UNITS, _NAMED, _MANY = 64, 64, 16, 2048
-"""Images of a trial; its units whose cells are counted, and those that are named, over so many images."""
+_IMAGES, _UNITS = 64, 64
+"""Images of a trial, and units whose cells are counted."""
 
 _LONG = 1000
 """What the scan of so many images takes is told before."""
@@ -166,19 +161,23 @@ def foretell(
         few = _plan_few(plan, min(len(opened.source), plan.batch_size))
         spent = _time_batch(network, opened.source, few, machine)
         count = _fit(asked.seconds / 2 / spent, plan.batch_size, min(len(opened.source), plan.shard_size))
-        whole, _ = _run(network, opened.source, _plan_few(plan, count, 1.0), machine, {})
-        tails = {
-            layer: replace(tail, plan=replace(tail.plan, quantile=plan.tails[layer].quantile))
-            for layer, tail in whole.tails.items()
-        }
-        bounds = {layer: tail.certify(threads) for layer, tail in tails.items()}
-        tails = {layer: replace(tail, bound=bounds[layer]) for layer, tail in tails.items()}
-        _, spent = _run(network, opened.source, _plan_few(plan, count), machine, bounds)
-        naming = _Naming(replace(whole, tails=tails), source.vocabulary, rules, asked, threads).foretell(plan)
+        some = _plan_few(plan, count)
+        none = {layer: np.full(tail.units, -np.inf, np.float32) for layer, tail in plan.tails.items()}
+        whole, longest = _run(network, opened.source, some, machine, none)
+        bounds = {layer: tail.certify(threads) for layer, tail in whole.tails.items()}
+        tails = {layer: replace(tail, bound=bounds[layer]) for layer, tail in whole.tails.items()}
+        _, spent = _run(network, opened.source, some, machine, bounds)
+        writing, reading = _time_files(replace(whole, tails=tails))
+        ranking = [_time_ranking(tail, threads) / count for tail in tails.values()]
+        trial = NamingTrial(replace(whole, tails=tails), source.vocabulary, rules, asked.confidence, threads)
+        naming = trial.foretell(plan)
     labels = sum(array.nbytes for array in whole.annotations.arrays.values()) / count
-    cells = sum(
-        _foresee_cells(tail, plan.tails[layer], plan.shard_size) for layer, tail in whole.tails.items()
-    )
+    each = [_foresee_cells(whole.tails[n], tail, plan.shard_size) for n, tail in plan.tails.items()]
+    cells = _Cells(*np.sum(each, 0))
+    loose = (cells.written - cells.least) / max(cells.most - cells.least, 1)
+    scanning = every / count * (spent + max(longest - spent, 0) * loose)
+    scanning += (cells.written + labels * every) * writing + cells.read * reading
+    scanning += sum(one.ranked * spent for one, spent in zip(each, ranking, strict=True))
     units = {layer: tail.units for layer, tail in plan.tails.items()}
     run = sum(units.values()) * (8 * len(source.vocabulary) + 250 * plan.ranks + 200)
     return Estimate(
@@ -186,10 +185,10 @@ def foretell(
         every - images,
         units,
         opened.seconds * every,
-        spent / count * images,
-        naming,
+        scanning * images / every,
+        naming + cells.written * reading,
         _measure_process() + min(machine.memory, _fill_memory(plan)),
-        int(cells + 2 * labels * every),
+        int(cells.written + 2 * labels * every),
         run,
         int(opened.bytes * every),
     )
@@ -216,8 +215,11 @@ def _open_sample(source: ConceptSource, plan: ScanPlan, folder: str | Path | Non
     if folder is None or isinstance(source, PackedSource):
         yield _Opened(source if isinstance(source, PackedSource) else sample)
         return
+    there = None
     with suppress(SourceError):
-        yield _Opened(open_packed(Path(folder) / cache_name(source, plan.frame)))
+        there = open_packed(Path(folder) / cache_name(source, plan.frame))
+    if there is not None:
+        yield _Opened(there)
         return
     with TemporaryDirectory(ignore_cleanup_errors=True) as place:
         started = time.perf_counter()
@@ -227,12 +229,9 @@ def _open_sample(source: ConceptSource, plan: ScanPlan, folder: str | Path | Non
         yield _Opened(packed, seconds / len(places), size / len(places))
 
 
-def _plan_few(plan: ScanPlan, images: int, quantile: float | None = None) -> ScanPlan:
+def _plan_few(plan: ScanPlan, images: int) -> ScanPlan:
     """The plan for so many images in one shard."""
-    tails = {
-        layer: replace(tail, images=images, quantile=quantile or tail.quantile)
-        for layer, tail in plan.tails.items()
-    }
+    tails = {layer: replace(tail, images=images) for layer, tail in plan.tails.items()}
     return replace(plan, tails=tails, shard_size=images, ranks=min(plan.ranks, images))
 
 
@@ -257,8 +256,48 @@ def _fit(batches: float, size: int, most: int) -> int:
     return min(wanted, max(_IMAGES, size), max(most // size * size, min(most, size)))
 
 
-def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> float:
-    """Bytes of a layer's cells in all shards: of each by the bound that was certified as it was computed."""
+def _time_files(scan: Scan) -> tuple[float, float]:
+    """Seconds a byte for cells that are written as a shard, and for those that are read and pruned."""
+    seconds, size = 0.0, 1
+    with TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        started = time.perf_counter()
+        write_shard(Path(place), 0, scan, Origin("", ""), "free some space")
+        writing = (time.perf_counter() - started) / shard_path(Path(place), 0).stat().st_size
+        file = open_shard(Path(place), 0)
+        for number, tail in enumerate(scan.tails.values() if file else ()):
+            units, grid = min(_UNITS, tail.plan.units), tail.plan.stored_grid
+            started = time.perf_counter()
+            cells = file.cells(f"{number}/cells", 0, units)
+            cells.prune(tail.bound[:units], tail.plan.reach, grid.map_size)
+            seconds += time.perf_counter() - started
+            size += measure_cells(cells, tail.plan)
+    return writing, seconds / size
+
+
+def _time_ranking(tail: Tail, threads: Threads) -> float:
+    """Seconds to raise a bound when twice the images have been seen."""
+    looser = replace(tail, plan=replace(tail.plan, quantile=min(2 * tail.plan.quantile, 1.0)))
+    held = replace(tail, bound=looser.certify(threads)).prune(threads)
+    started = time.perf_counter()
+    held.certify(threads)
+    return time.perf_counter() - started
+
+
+class _Cells(NamedTuple):
+    """Bytes of cells: in all shards, read again to raise bounds, with the tightest bound, and without any.
+
+    `ranked` images are among those, counted as often.
+    """
+
+    written: float
+    read: float
+    ranked: float
+    least: float
+    most: float
+
+
+def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> _Cells:
+    """The cells of a layer: a shard has those above the bound that was certified when it was computed."""
     units, count = min(_UNITS, plan.units), tail.seen
     every = plan.units * (int(np.prod(plan.stored_grid.map_size)) + plan.apart * int(np.prod(plan.raw_size)))
     known: dict[float, float] = {}
@@ -273,82 +312,15 @@ def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> float:
         return known[fraction]
 
     if plan.population == "given":
-        return keep(1.0) * plan.images
-    return sum(
-        images * (keep(fraction) if fraction < 1 else every * 8.0)
-        for images, fraction in foresee_bounds(plan, shard_size)
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Naming:
-    """Some images, whose units are named for a trial."""
-
-    scan: Scan
-    words: Vocabulary
-    rules: Convention
-    asked: Asked
-    threads: Threads
-
-    def foretell(self, plan: ScanPlan) -> float:
-        """Seconds for all units of all layers: how naming grows from half of many images to all of these."""
-        confidence, total = self.asked.confidence, 0.0
-        for layer, tail in plan.tails.items():
-            images, capped = tail.images, tail.images
-            if confidence["null"] == "blocks":  # null draws are over no more than these
-                capped = min(images, confidence["null_images"])
-            most = min(images, _MANY)
-            self.measure(layer, tail.units, 1)  # compiles
-            half, more = (self.measure(layer, tail.units, count) for count in (most // 2, most))
-            slope = max(more.sure - half.sure, 0) / max(most - most // 2, 1)
-            each = more.sure + slope * (capped - most) + more.plain / most * (images - capped)
-            total += more.shared / most * images + each * tail.units / min(_NAMED, tail.units)
-        return total
-
-    def measure(self, layer: str, units: int, count: int) -> "_Spent":
-        """What naming some of a layer's units takes over these images, repeated until they are `count`."""
-        tail, index = self.repeat(layer, count)
-        some, tops, rule, truth = tail.plan.units, self.scan.tops[layer], RULES[self.rules.union], None
-        tops = replace(tops, images=tops.images[:some], peaks=tops.peaks[:some])
-        started = time.perf_counter()
-        areas = index.annotations.concept_pixels(self.words.size)
-        if self.asked.confidence["shifts"] and tail.seen > 1:
-            draws = draw_resampling(tail.seen, 0, **self.asked.confidence)
-            truth = find_truth(index, rule, areas, draws, None, tail.plan.raw_size, units)
-        measure_block(tail, tops, index, rule, truth, 0, 1)
-        moments = [started, time.perf_counter()]
-        for known in (truth, None):
-            work = partial(measure_block, tail, tops, index, rule, known)
-            self.threads.map_blocks(lambda block, work=work: work(*block), some)  # type: ignore[misc]
-            moments.append(time.perf_counter())
-        return _Spent(*np.diff(moments).tolist())
-
-    def repeat(self, layer: str, count: int) -> tuple[Tail, LabelIndex]:
-        """The tail of some of a layer's units, and labels, over these images again and again."""
-        labels = self.scan.annotations
-        seen, times = len(labels), max(1, count // len(labels))
-        part = self.scan.tails[layer].part(0, min(_NAMED, self.scan.tails[layer].plan.units), True)
-        tiled = {name: np.tile(array, times) for name, array in labels.arrays.items()}
-
-        def again(chunks: tuple[Chunk, ...]) -> tuple[Cells, ...]:
-            cells = [chunk.part(0, part.plan.units) for chunk in chunks]
-            return tuple(
-                Cells(one.counts, one.image + np.int32(seen * number), one.size, one.cells, one.values)
-                for one in cells
-                for number in range(times)
-            )
-
-        plan = replace(part.plan, images=seen * times)
-        tail = Tail(plan, part.bound, again(part.chunks), again(part.raw), seen * times)
-        return tail, LabelIndex(Annotations(labels.mask_size, ((0, tiled),)), self.words)
-
-
-class _Spent(NamedTuple):
-    """Seconds for what all units share, for some of them with confidence, and for these without."""
-
-    shared: float
-    sure: float
-    plain: float
+        return _Cells(keep(1.0) * plan.images, 0.0, 0.0, keep(1.0) * plan.images, every * 6.0 * plan.images)
+    written, read, ranked, seen, before = 0.0, 0.0, 0, 0, 1.0
+    for images, fraction in foresee_bounds(plan, shard_size):
+        if fraction != before:
+            read, ranked = read + written, ranked + seen
+        seen += images
+        written += images * (keep(fraction) if fraction < 1 else every * 6.0)
+        before = fraction
+    return _Cells(written, read, ranked, keep(plan.quantile) * plan.images, every * 6.0 * plan.images)
 
 
 def _fill_memory(plan: ScanPlan) -> int:

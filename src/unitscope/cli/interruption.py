@@ -6,14 +6,13 @@ disk then is as after a kill at that moment, which every file that unitscope wri
 """
 
 import atexit
-import multiprocessing
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
@@ -25,6 +24,8 @@ _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 Words = Sequence[str]
 GoOn = Callable[[Words], Words | None]
 """From the words of a command those of the command that goes on with it, None where nothing can."""
+
+Handler = Callable[[int, FrameType | None], None]
 
 _offered: list[GoOn] = []
 
@@ -103,7 +104,13 @@ def _leave(status: int) -> NoReturn:
 
 @contextmanager
 def _watch(ending: Ending) -> Iterator[None]:
-    """Signals end what is done in the block, and the process where it does not end."""
+    """Signals end what is done in the block, and the process where it does not end.
+
+    Python lets only the main thread say what a signal does.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if not ending.number:  # a second one would break into what the first one ends
@@ -125,21 +132,23 @@ def _watch(ending: Ending) -> Iterator[None]:
             signal.signal(number, old)
 
     os.register_at_fork(after_in_child=let_go)  # what is sent to a child is not meant for this process
-    Thread(target=_force, args=(reader, set(caught), ending), name="interruption", daemon=True).start()
+    Thread(target=_force, args=(reader, interrupt, ending), name="interruption", daemon=True).start()
     yield
     if not ending.number:  # else Python ends, and is watched as it does so
         ending.over.set()
         let_go()
 
 
-def _force(reader: int, caught: set[signal.Signals], ending: Ending) -> None:
-    """Ends the process a while after a signal has come."""
+def _force(reader: int, interrupt: Handler, ending: Ending) -> None:
+    """Ends the process a while after a signal has come, unless others handle it, as a server does."""
     while numbers := os.read(reader, 64):
-        if told := [number for number in numbers if number in caught]:
+        if told := [number for number in numbers if signal.getsignal(number) is interrupt]:
             break
     if not ending.over.wait(GRACE):
         ending.number = ending.number or told[0]
         ending.say(forced=True)
-        for child in multiprocessing.active_children():
-            child.kill()
+        # Those that began others have imported it.
+        if processes := sys.modules.get("multiprocessing"):
+            for child in processes.active_children():
+                child.kill()
         os._exit(ending.status)

@@ -4,9 +4,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +22,7 @@ from unitscope.lab.world.source import EDITION
 from unitscope.lab.zoo import self_supervised, tasks
 from unitscope.lab.zoo.augmentation import vary
 from unitscope.lab.zoo.pictures import Pictures, paint_pictures
+from unitscope.lab.zoo.processes import open_processes
 from unitscope.lab.zoo.recipes import Course
 from unitscope.lab.zoo.styles import STYLES, UNITS, Make
 from unitscope.lab.zoo.tasks import Figures, Task
@@ -189,7 +189,7 @@ def train_models(models: Sequence[StudyModel], folder: Path, *, jobs: int = 1) -
 
 
 def _train_together(models: Sequence[StudyModel], folder: Path, jobs: int) -> None:
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with open_processes(jobs) as pool:
         waiting = [pool.submit(train_model, one, folder, quiet=True) for one in models]
         for done in follow_each(as_completed(waiting), "training", "networks", len(waiting)):
             done.result()

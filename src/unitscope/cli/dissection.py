@@ -1,7 +1,7 @@
 """Commands that make dissections and show them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -129,11 +129,10 @@ def dissect(
     for line in map(str, find_left_out(source)):
         print(line, file=sys.stderr)
     loaded.module.to(machine.device)
-    dissect_layers: "partial[us.Dissection | Estimate]"
     source, dissect_layers = _choose_method(loaded, pictures.take(source), layers, measures, pictures)
-    if dry_run:
-        dissect_layers = partial(estimate_run, *dissect_layers.args, **dissect_layers.keywords)
-    run = dissect_layers(
+    dry = partial(estimate_run, *dissect_layers.args, **dissect_layers.keywords)
+    work: Callable[..., us.Dissection | Estimate] = dry if dry_run else dissect_layers
+    run = work(
         convention=measures.convention,
         quantile=measures.quantile,
         fit=pictures.fit,

@@ -173,7 +173,7 @@ def foretell(
         naming = trial.foretell(plan)
     labels = sum(array.nbytes for array in whole.annotations.arrays.values()) / count
     each = [_foresee_cells(whole.tails[n], tail, plan.shard_size) for n, tail in plan.tails.items()]
-    cells = _Cells(*np.sum(each, 0))
+    cells = _Cells(*np.sum(each, 0).tolist())
     loose = (cells.written - cells.least) / max(cells.most - cells.least, 1)
     scanning = every / count * (spent + max(longest - spent, 0) * loose)
     scanning += (cells.written + labels * every) * writing + cells.read * reading
@@ -264,7 +264,8 @@ def _time_files(scan: Scan) -> tuple[float, float]:
         write_shard(Path(place), 0, scan, Origin("", ""), "free some space")
         writing = (time.perf_counter() - started) / shard_path(Path(place), 0).stat().st_size
         file = open_shard(Path(place), 0)
-        for number, tail in enumerate(scan.tails.values() if file else ()):
+        assert file is not None  # it has just been written
+        for number, tail in enumerate(scan.tails.values()):
             units, grid = min(_UNITS, tail.plan.units), tail.plan.stored_grid
             started = time.perf_counter()
             cells = file.cells(f"{number}/cells", 0, units)

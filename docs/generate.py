@@ -33,7 +33,8 @@ HEAD = """\
   with `,phrases=tree|old house`), `FILE.onnx,names=FILE[,input=imagenet|unit|centered]`, or `file.py:factory`
   ([more](how-to/segmenters.md)). A generator's own images need no source:
   `segmenter:NAME[,count=..,seed=..]`.
-- Exit status: 0 done, 1 failed, 2 wrong usage. An error is one line.
+- Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by `kill`. An error is one
+  line.
 """
 
 

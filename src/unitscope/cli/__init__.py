@@ -1,15 +1,19 @@
 """The command line: finds the command, parses its words, runs it."""
 
+import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TextIO
 
 from unitscope import plugins
+from unitscope.cli.interruption import end_at_once
 from unitscope.errors import UnitscopeError, UsageError, say_near
 from unitscope.plugins import Command, find_function, find_plugin, find_plugins, list_names
+from unitscope.progress import LOGGER
 from unitscope.version import __version__
 
 LOOK, UNITS = "Look at a network", "What units do"
@@ -49,15 +53,20 @@ _HELP = ("-h", "--help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 done, 1 failed, 2 wrong usage.
+    """Run one command; the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
     >>> main(["show", "no/such/run"])
     1
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:  # a process of its own
+    words, own = list(sys.argv[1:] if arguments is None else arguments), arguments is None
+    if own:
         warnings.showwarning = _show_warning
         warnings.filterwarnings("ignore", module="PIL")  # what is wrong with a picture is told by unitscope
+    with _showing_log():
+        return end_at_once(words, partial(_run, words), own)
+
+
+def _run(words: list[str]) -> int:
     try:
         status = _dispatch(words)
         sys.stdout.flush()
@@ -76,9 +85,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with suppress(OSError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        print("unitscope: interrupted; what is done is kept, go on with --resume", file=sys.stderr)
-        return 130
+
+
+class _Lines(logging.Handler):
+    """Lines of the log, as all that unitscope says beside its results."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"unitscope: {self.format(record)}", file=sys.stderr)
+
+
+@contextmanager
+def _showing_log() -> Iterator[None]:
+    lines, before = _Lines(), LOGGER.level
+    LOGGER.addHandler(lines)
+    LOGGER.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(lines)
+        LOGGER.setLevel(before)
 
 
 def _show_warning(

@@ -7,6 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.interruption import offer
 from unitscope.cli.words import Flag, Json, print_json
 
 
@@ -99,4 +100,5 @@ def fetch(
     """
     from unitscope.concepts.formats.broden.fetching import fetch_dataset
 
+    offer(lambda words: words)
     print(fetch_dataset(name, out, url=url, sha256=sha256))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.interruption import offer
 from unitscope.cli.sharing import Sharing
 from unitscope.cli.words import (
     Again,
@@ -90,6 +91,7 @@ def dissect(
     resume: Flag = False,
     mix_machines: Flag = False,
     trust_layout: Flag = False,
+    dry_run: Flag = False,
     report: bool = True,
     opening: Opening = Opening(),
     pictures: Pictures = Pictures(),
@@ -107,17 +109,25 @@ def dissect(
         resume: go on with a run that was interrupted.
         mix_machines: go on also with another number of threads, processor or device than before.
         trust_layout: take a layer whose map answers at other places than those where the input changes.
+        dry_run: print what it will take, by a trial on a few images, and stop; nothing is written.
         report: write the report as well.
     """
     from unitscope.concepts.derived import find_left_out
     from unitscope.dissection import dissect_part
+    from unitscope.dissection.costs import Estimate
     from unitscope.dissection.dissect import Confidences
+    from unitscope.dissection.estimate import estimate_run
     from unitscope.dissection.storage import check_folder
     from unitscope.networks.generators import pair_generator
     from unitscope.views.terminal import show_dissection
 
     part = sharing.find_part()
+    if dry_run and measures.thresholds == "iqr":
+        raise UsageError("--dry-run tells nothing of --thresholds iqr; leave one of them out")
+    if dry_run and part is not None:
+        raise UsageError("--dry-run tells what a whole run takes; leave --shards out")
     check_folder(out, resume or part is not None)  # before anything is opened
+    offer(partial(_go_on, out, report and part is None))
     check_out(out)
     machine = sharing.start(running)
     loaded = opening.load(network)
@@ -129,7 +139,8 @@ def dissect(
     source, dissect_layers = _choose_method(
         partial(method, loaded), pictures.take(source), layers, measures, pictures
     )
-    found = dissect_layers(
+    dry = partial(estimate_run, *dissect_layers.args, **dissect_layers.keywords)
+    found = (dry if dry_run else dissect_layers)(
         convention=measures.convention,
         quantile=measures.quantile,
         fit=pictures.fit,
@@ -145,6 +156,9 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
     )
+    if isinstance(found, Estimate):
+        print(found)
+        return
     run = found if part is None else sharing.finish(part, found, out, machine, mix_machines)
     if run is None:
         return
@@ -152,6 +166,18 @@ def dissect(
     print(f"run: {out}")
     if report:
         print(f"report: {us.write_report(run, source, out / 'report')}")
+
+
+def _go_on(out: Path, report: bool, words: Sequence[str]) -> Sequence[str] | None:
+    """What goes on with a dissection into a folder that was interrupted, None where there is nothing yet."""
+    from unitscope.dissection.storage import Workspace
+
+    if (out / "run.json").exists():
+        return ["report", str(out)] if report else None
+    if not Workspace(out).recipe.exists():
+        return None
+    told = any(word.partition("=")[0] in ("--resume", "--shards") for word in words)
+    return words if told else [*words, "--resume"]
 
 
 def _choose_method(

@@ -12,6 +12,7 @@ import numpy as np
 from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
 from unitscope.errors import UsageError
+from unitscope.progress import follow_each
 
 HALVES = ("train", "test")
 
@@ -284,7 +285,7 @@ class _Half(DerivedSource):
 
 def _draw_train(source: ConceptSource, share: float, seed: int) -> np.ndarray:
     groups: dict[tuple[int, ...], list[tuple[str, int]]] = {}
-    for index in range(len(source)):
+    for index in follow_each(range(len(source)), "reading labels"):
         key, ids = peek(source, index)
         lot = hashlib.sha256(f"{seed} {key}".encode("utf-8", "surrogateescape")).hexdigest()
         groups.setdefault(tuple(sorted(ids)), []).append((lot, index))

@@ -5,13 +5,13 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from unitscope.concepts.derived import find_left_out, find_notes, source_digest, source_spec
 from unitscope.concepts.left_out import LeftOut, cut_name
 from unitscope.concepts.sources import open_concepts
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import UnitscopeError
+from unitscope.progress import follow_each
 from unitscope.results import Result
 from unitscope.tables import Table, clean
 
@@ -126,7 +126,7 @@ def check_source(source: ConceptSource | str) -> Report:
     """
     opened = open_concepts(source) if isinstance(source, str) else source
     counts, keys, problems = _Counts(opened.vocabulary), getattr(opened, "keys", None), []
-    for index in tqdm(range(len(opened)), desc="checking", unit="image", disable=None):
+    for index in follow_each(range(len(opened)), "checking"):
         try:
             example: object = opened[index]
         except UnitscopeError as error:

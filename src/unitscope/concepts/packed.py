@@ -30,13 +30,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock
-from tqdm import tqdm
 
 from unitscope.concepts.cache_room import LIMIT, make_room, note_use, remove_partial
 from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError, writing
+from unitscope.progress import follow
 
 VERSION = 3
 _LEVEL = 1
@@ -249,7 +249,7 @@ def _write(source: ConceptSource, frame: Frame, folder: Path, threads: int) -> N
     with (
         (folder / "images.bin").open("wb") as images,
         (folder / "labels.bin").open("wb") as labels,
-        tqdm(total=len(source), desc="packing", unit="image", disable=None) as progress,
+        follow(len(source), "packing") as work,
     ):
         for example, data in run_ahead(make, len(source), threads):
             here = example.image.dtype.name, example.image.shape[2]
@@ -262,7 +262,7 @@ def _write(source: ConceptSource, frame: Frame, folder: Path, threads: int) -> N
             count, has_void = len(example.planes), example.void is not None
             entries.append(Entry(example.key, example.ids, count, has_void, labels.tell(), len(data)))
             labels.write(data)
-            progress.update()
+            work.update()
         _flush(images)
         _flush(labels)
     index_data = {

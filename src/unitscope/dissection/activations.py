@@ -1,7 +1,6 @@
 """What layers give for pictures, exactly as a dissection sees it."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +18,9 @@ from unitscope.networks.generators import check_source
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.networks.verdicts import check_places
+from unitscope.progress import follow
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, load_batches, read_maps
-from unitscope.statistics.threads import open_threads
+from unitscope.statistics.threads import open_pool, open_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +120,11 @@ def read_batches(
         placed(network, machine.device),
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
-        ThreadPoolExecutor(threads.count) as loaders,
+        open_pool(threads.count) as loaders,
+        follow(images, "read") as work,
     ):
         for start in range(0, images, plan.shard_size):
             span = range(start, min(start + plan.shard_size, images))
             for batch in load_batches(source, plan, span, loaders, 2 * plan.batch_size):
                 yield batch, dict(read_maps(network, read, plan, batch, machine))
+                work.update(len(batch.keys))

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt16
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
@@ -29,6 +28,7 @@ from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.networks.verdicts import check_places
+from unitscope.progress import follow
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, find_packed, read_maps
@@ -282,7 +282,7 @@ def read_parts(
     words, frame, packed = source.vocabulary, plan.frame, find_packed(source, plan)
     with (
         tap(network, tuple(plan.tails), checked=True) as read,
-        tqdm(total=len(source), desc=title, unit=" images", disable=None) as bar,
+        follow(len(source), title) as work,
     ):
         for start in range(0, len(source), _BATCH):
             examples = []
@@ -303,4 +303,4 @@ def read_parts(
             labeled = [areas[:, words.category_index == place].any(1) for place in places]
             entering = np.stack(labeled, 1) | (rules.union == "all")
             yield Part(maps, [one for one, _ in laid], valid, entering, areas.sum(0))
-            bar.update(len(examples))
+            work.update(len(examples))

@@ -15,7 +15,7 @@ from unitscope.statistics.devices import DeviceTails
 from unitscope.statistics.quantiles import Tail
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, feed_ahead, read_fed
 
-_PACKED = 24
+PACKED = 24
 """Bytes that a cell takes where all are kept: 8, and as many again for what is pruned, and what is left."""
 
 _SHARD = 128
@@ -48,11 +48,8 @@ def choose_shard(plan: ScanPlan, machine: Machine, asked: int | None) -> int:
 
 def count_fitting(plan: ScanPlan, machine: Machine) -> int:
     """Images all of whose cells fit into memory; beside a device two shards are held at a time."""
-    cells = sum(
-        tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
-        for tail in plan.tails.values()
-    )
-    return machine.memory // (_PACKED * cells * (1 if machine.compiled else 2))
+    cells = sum(tail.cells for tail in plan.tails.values())
+    return machine.memory // (PACKED * cells * (1 if machine.compiled else 2))
 
 
 def _rehearse(network: Network, plan: ScanPlan, machine: Machine, size: int) -> None:

@@ -17,6 +17,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
 from unitscope.dissection.batches import choose_batch
 from unitscope.dissection.conventions import Convention, find_convention
+from unitscope.dissection.costs import Asked, announce
 from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
@@ -221,6 +222,8 @@ def dissect_with(
     started = time.perf_counter()
     with ExitStack() as stack:
         workspace, store = _open_store(stack, outline, recipe, options)
+        asked = Asked(asdict(options.confidences), options.cache, store.waiting, seconds=1.0)
+        announce(network, source, outline.plan, rules, options.machine, asked)
         scan_missing(network, source, recipe, store, options)
         release_memory()
         scan = store.collect()

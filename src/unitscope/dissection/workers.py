@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from unitscope.concepts.derived import is_named, source_spec
 from unitscope.concepts.packed import pack_source
@@ -28,6 +27,7 @@ from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.open_source import open_source
 from unitscope.networks.opened import Opened
 from unitscope.networks.tokens import Tokens
+from unitscope.progress import follow
 from unitscope.statistics.gathering import ENOUGH
 from unitscope.statistics.scan import Bounds, Machine, scan_shards
 from unitscope.statistics.shards import Origin, shard_path, write_shard
@@ -168,12 +168,12 @@ def scan_missing(
         job, done = _make_job(network, recipe, options, store), len(source)
         done -= sum(len(plan.span(number)) for number in numbers)
         with (
-            tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar,
+            follow(len(source), "scan", done=done) as work,
             closing(executor.run(job, numbers, lambda: store.bounds)) as finished,
         ):
             for number in finished:
                 store.add(number, threads)
-                bar.update(len(plan.span(number)))
+                work.update(len(plan.span(number)))
 
 
 def _make_job(network: Network, recipe: Recipe, options: Options, store: Store) -> ScanJob:

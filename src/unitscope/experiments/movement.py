@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
-from tqdm import tqdm
 
 from unitscope.axes import LARGEST, Picture
 from unitscope.concepts.frames import Frame
@@ -39,6 +38,7 @@ from unitscope.networks.addresses import count_heads
 from unitscope.networks.network import Network, number_images
 from unitscope.networks.trace import evaluation, tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import follow_each
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval
 from unitscope.tables import Table
@@ -267,7 +267,7 @@ def choose_aims(
     found: dict[int, list[Aim]] = {target: [] for target in targets}
     order = np.random.default_rng(seed).permutation(len(trial)).tolist()
     with evaluation(network), torch.no_grad():
-        for place in tqdm(order, "choosing images", unit="image", disable=None):
+        for place in follow_each(order, "choosing images"):
             if all(len(aims) == count for aims in found.values()):
                 break
             example = trial.source[int(trial.images[place])]
@@ -295,8 +295,8 @@ def measure_peaks(
     peaks = []
     device = network.device
     with tap(network, [layer]) as read:
-        bar = tqdm(images, f"reading {layer}", unit="image", disable=None)
-        for image, number in zip(bar, drawn, strict=True):
+        followed = follow_each(images, f"reading {layer}")
+        for image, number in zip(followed, drawn, strict=True):
             batch = number_images(network.preprocessing.normalize(image[None].to(device)), [number])
             maps = read_units(read(batch)[layer], network.layout(batch), layer)
             peaks.append(maps.amax((2, 3))[0].double().cpu().numpy())

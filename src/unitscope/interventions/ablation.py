@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
@@ -21,6 +20,7 @@ from unitscope.networks.feeding import stack_images
 from unitscope.networks.network import Input, Network, number_images
 from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import evaluation
+from unitscope.progress import follow, follow_each
 
 Method = Literal["fastest", "closed", "replay", "plain"]
 Masks = Bool[np.ndarray, "removal unit"]
@@ -63,7 +63,7 @@ def find_targets(network: Network, source: ConceptSource, *, least: int = 2) -> 
         raise UsageError(f"{network.name} has no class names; give some with Network(..., classes=(...))")
     classes = match_classes(network, source.vocabulary)
     images, targets = [], []
-    for index in tqdm(range(len(source)), desc="finding the classes", unit="image", disable=None):
+    for index in follow_each(range(len(source)), "finding the classes"):
         found = {classes[one] for one in source[index].ids if one in classes}
         if len(found) == 1:
             images.append(index)
@@ -131,12 +131,12 @@ def score_removals(
     else:
         runs = _run_replay(network, layer, trial, masks, tokens)
     scores: list[ClassScores] = []
-    with tqdm(total=len(trial), desc=f"removing units of {layer}", unit="image", disable=None) as bar:
+    with follow(len(trial), f"removing units of {layer}") as work:
         for target, whole, without in runs:
             scores = scores or [empty_scores(count, len(whole)) for count in (1, len(masks))]
             add_logits(scores[0], whole[None], target)
             add_logits(scores[1], without, target)
-            bar.update()
+            work.update()
     return scores[0], scores[1]
 
 

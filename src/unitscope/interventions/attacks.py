@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.linear_head import read_logits
 from unitscope.networks.network import Network, number_images
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line
+from unitscope.progress import follow_each
 from unitscope.statistics.threads import open_threads
 
 Pixels = Float32[Tensor, "band y x"]
@@ -162,7 +162,7 @@ def attack_images(
         after.callback(torch.set_num_threads, count)
         torch.set_num_threads(1)
         found = threads.pool.map(partial(_attack_image, network, attack), names, images, targets, drawn)
-        return list(tqdm(found, "attacking", len(names), unit="image", disable=None))
+        return list(follow_each(found, "attacking", total=len(names)))
 
 
 def classify_pixels(network: Network, image: Pixels, number: int = 0) -> Logits:

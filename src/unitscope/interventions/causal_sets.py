@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import SourceError, UsageError
@@ -19,6 +18,7 @@ from unitscope.interventions.unit_values import Levels, cover_cells
 from unitscope.networks.network import number_images
 from unitscope.networks.segmentation.network_segmenter import Scorer
 from unitscope.networks.trace import evaluation
+from unitscope.progress import follow_each
 
 Term = Literal["both", "removal", "insertion"]
 _BATCH = 16
@@ -95,7 +95,7 @@ def find_places(
     count = min(images, studio.ranked)
     ids = [concept.id for concept in concepts]
     found = []
-    for start in tqdm(range(0, count, _BATCH), desc="finding places", unit="batch", disable=None):
+    for start in follow_each(range(0, count, _BATCH), "finding places", "batches"):
         pictures = studio.generator.generate(start, min(_BATCH, count - start))
         found.append(cover_cells(studio.segmenter(pictures), ids, cells))
     cover = torch.cat(found)
@@ -136,7 +136,7 @@ def optimize_units(
         before = work.judge(alpha, fixed)
         objective = []
         title = f"optimizing units for {places.concept.label}"
-        for _ in tqdm(range(recipe.steps), desc=title, unit="step", disable=None):
+        for _ in follow_each(range(recipe.steps), title, "steps"):
             loss = work.loss(alpha, work.draw(rng))
             (alpha.grad,) = torch.autograd.grad(loss, [alpha])
             adam.step()

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float64
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, UsageError, check_seed
@@ -29,6 +28,7 @@ from unitscope.interventions.replay import replay
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import follow_each
 from unitscope.results import Result
 from unitscope.statistics.intervals import Interval, count_draws, draw_again, take_middle
 from unitscope.tables import Table, align
@@ -167,7 +167,7 @@ def measure_deletion(
     runs = _replay(network, layer, source) if head is None else _solve(network, layer, everything, head)
     drops = np.zeros((3, len(source), len(KINDS), len(counts)))
     sums = True
-    progress = tqdm(runs, f"deleting units of {layer}", len(source), unit="image", disable=None)
+    progress = follow_each(runs, f"deleting units of {layer}", total=len(source))
     with closing(runs):
         for index, run in enumerate(progress):
             sums &= run.exact

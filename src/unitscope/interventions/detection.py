@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary, find_named
 from unitscope.dissection.matching import find_detectors, find_layer
@@ -28,6 +27,7 @@ from unitscope.networks.generators import check_source, find_generated, pair_gen
 from unitscope.networks.network import Network
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import follow_each
 from unitscope.results import Result
 from unitscope.tables import Table, align, clean
 
@@ -205,8 +205,7 @@ def draw_sample(
     check_seed(seed)
     codes = _code_labels(source.vocabulary, concepts)
     found: list[bool | None] = [
-        _judge(source[index], codes, share)
-        for index in tqdm(range(len(source)), desc="labels", unit=" images", disable=None)
+        _judge(source[index], codes, share) for index in follow_each(range(len(source)), "labels")
     ]
     kinds = [np.array([i for i, one in enumerate(found) if one is kind], np.int64) for kind in (True, False)]
     name = " or ".join(concept.label for concept in concepts)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from unitscope.axes import Picture
 from unitscope.concepts.formats.stored.decoding import UPRIGHT
@@ -22,6 +21,7 @@ from unitscope.interventions.deletion import DeletionTest, measure_deletion
 from unitscope.interventions.explanation import Explanation, explain_image, find_last_layer, fix_size
 from unitscope.networks.network import Network
 from unitscope.networks.open_source import open_source
+from unitscope.progress import follow_each
 from unitscope.results import Result
 from unitscope.tables import Table, align, clean, plain
 
@@ -229,7 +229,7 @@ def explain(
     layer, labels = _choose_layer(network, layer, run, opened[0][1] if opened else None)
     chosen = None if target is None else find_class(network, str(target))
     explained = []
-    for key, pixels, truth, place in tqdm(opened, "explaining", unit="image", disable=None):
+    for key, pixels, truth, place in follow_each(opened, "explaining"):
         found = explain_image(network, layer, pixels, target=chosen, exact=exact, number=place)
         explained.append(ExplainedImage(key, pixels, found, labels, truth, units))
     if deletion is None:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.errors import NetworkError
 from unitscope.interventions.ablation import Method, Trial, read_images, score_removals, single_units
@@ -18,6 +17,7 @@ from unitscope.networks.network import Network
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import follow
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
 
 By = Literal["contrast", "margin", "accuracy"]
@@ -217,14 +217,14 @@ def correlate_peaks(network: Network, layer: str, trial: Trial) -> Float64[np.nd
         evaluation(network),
         hook_layer(network, layer, note),
         torch.no_grad(),
-        tqdm(total=len(trial), desc=f"peaks of {layer}", unit="image", disable=None) as bar,
+        follow(len(trial), f"peaks of {layer}") as work,
     ):
         for targets, batch in read_images(network, trial, _BATCH):
             logits = read_logits(network.run(batch))
             peaks, likely = seen.pop().cpu().numpy(), logits.double().softmax(1).cpu().numpy()
             sums = sums or _Sums(likely[0], peaks[0])
             sums.update(likely, peaks)
-            bar.update(len(targets))
+            work.update(len(targets))
     if sums is None:
         raise NetworkError("there are no images to correlate over; give a source with images")
     return sums.correlation()

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64, UInt8, UInt16
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.concepts.segmented import Segmenter
 from unitscope.interventions.edits import Edit, Maps, Others
 from unitscope.interventions.replay import replay
 from unitscope.networks.generators import Generator, to_pixels
 from unitscope.networks.tokens import Layout
+from unitscope.progress import follow
 from unitscope.statistics.intervals import Interval
 
 BATCH = 16
@@ -72,9 +72,7 @@ def repaint_pixels(
     """The pictures that `repaint` looks at: of every image the unedited one, then one an edit."""
     with (
         replay(generator, layer) as rest,
-        tqdm(
-            total=len(numbers), desc=title or f"painting without {layer}", unit="image", disable=None
-        ) as bar,
+        follow(len(numbers), title or f"painting without {layer}") as work,
     ):
         for number in numbers:
             maps, _ = rest.start(generator.inputs(number))
@@ -84,7 +82,7 @@ def repaint_pixels(
                 for part, others in _versions(maps, edit, batch, rest.others, rest.layout)
             ]
             yield number, np.concatenate([to_pixels(one, generator.low, generator.high) for one in painted])
-            bar.update()
+            work.update()
 
 
 def _versions(

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from unitscope.concepts.segmented import Segmenter
 from unitscope.dissection.result import LayerDissection
@@ -21,6 +20,7 @@ from unitscope.networks.randomness import limit_batch
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import follow
 from unitscope.statistics.quantiles import tail_rank
 
 _BATCH = 16
@@ -106,7 +106,7 @@ def measure_layers(
     with (
         evaluation(generator),
         ExitStack() as hooks,
-        tqdm(total=images, desc=f"levels of {', '.join(layers)}", unit="image", disable=None) as bar,
+        follow(images, f"levels of {', '.join(layers)}") as work,
     ):
         for layer in layers:
             hooks.enter_context(hook_layer(generator, layer, partial(note, layer)))
@@ -117,7 +117,7 @@ def measure_layers(
             for layer, tally in tallies.items():
                 maps = seen.pop(layer)
                 tally.add(maps, cover_cells(planes, concepts, (maps.shape[2], maps.shape[3])))
-            bar.update(count)
+            work.update(count)
     return {layer: tally.levels(layer, concepts) for layer, tally in tallies.items()}
 
 

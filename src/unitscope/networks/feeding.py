@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float32
-from tqdm import tqdm
 
 from unitscope.axes import Picture, Pictures
 from unitscope.concepts.frames import Frame
@@ -15,6 +14,7 @@ from unitscope.networks.network import Input, Network, number_images, spread
 from unitscope.networks.randomness import limit_batch
 from unitscope.networks.trace import tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import follow
 
 
 def feed_images(
@@ -33,7 +33,7 @@ def feed_images(
     height, width = wanted or source[int(images[0])].image.shape[:2]
     frame = Frame((height, width), (height, width))
     device, size = network.device, limit_batch(network, size)
-    with tqdm(total=len(images), desc=title, unit=" images", disable=None) as bar:
+    with follow(len(images), title) as work:
         for start in range(0, len(images), size):
             parts = []
             for index in images[start : start + size]:
@@ -45,7 +45,7 @@ def feed_images(
             columns = tuple(torch.cat(column) for column in zip(*map(spread, parts), strict=True))
             batch = columns if isinstance(parts[0], tuple) else columns[0]
             yield number_images(batch, [int(index) for index in images[start : start + size]])
-            bar.update(len(parts))
+            work.update(len(parts))
 
 
 def stack_images(images: Sequence[Picture], keys: Sequence[str]) -> Pictures:

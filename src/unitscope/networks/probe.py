@@ -42,6 +42,7 @@ from unitscope.networks.structures import pick
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.trace import evaluation, list_layers, tap
 from unitscope.networks.unit_maps import check_batch, read_units
+from unitscope.progress import follow_each
 
 _TOGETHER = 16
 _IF_SHUFFLED = (
@@ -150,7 +151,7 @@ def _find_places(network: Network, layers: Sequence[str], size: Size) -> dict[st
     found: dict[str, str] = {}
     batch = network.feed(draw_inputs(network, size), 0, network.device)
     shuffles = Shuffles(network, batch, are_moving)
-    for start in range(0, len(layers), _TOGETHER):
+    for start in follow_each(range(0, len(layers), _TOGETHER), "looking at layers", "parts"):
         some, wrong = _probe(network, layers[start : start + _TOGETHER], size, shuffles)
         found |= {layer: place.where for layer, place in some.places.items()}
         found |= dict.fromkeys(wrong, "elsewhere")

@@ -8,9 +8,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 from jaxtyping import Int64
-from tqdm import tqdm
 
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, Thresholds, UnitIds
+from unitscope.progress import follow
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.evidence import Evidence, Tally, Truth, find_truth, measure_evidence
@@ -70,12 +70,12 @@ def measure_overlap(
     measured = []
 
     def measure(block: tuple[int, int]) -> tuple[Overlap, Evidence | None]:
-        return _measure_block(tail, tops, index, RULES[union], truth, *block)
+        return measure_block(tail, tops, index, RULES[union], truth, *block)
 
-    with tqdm(total=units, desc="overlap", unit=" units", disable=None) as bar:
+    with follow(units, "naming", "units") as work:
         for part in threads.pool.map(measure, blocks):
             measured.append(part)
-            bar.update(len(part[0].thresholds))
+            work.update(len(part[0].thresholds))
     evidence = [found for _, found in measured if found is not None]
     return _join([overlap for overlap, _ in measured]), _join(evidence) if evidence else None
 
@@ -86,9 +86,10 @@ def _join(blocks: Sequence[T]) -> T:
     return type(blocks[0])(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
 
 
-def _measure_block(
+def measure_block(
     tail: Tail, tops: TopImages, index: LabelIndex, rule: int, truth: Truth | None, start: int, stop: int
 ) -> tuple[Overlap, Evidence | None]:
+    """The counts of some units against all concepts, and against `truth` their evidence."""
     part = tail.part(start, stop)
     thresholds = part.thresholds()
     masks = part.masks(thresholds)

@@ -86,6 +86,12 @@ class TailPlan:
             return 0
         return math.ceil(self.rank / self.grid.pixels_per_part) if self.parted else self.rank
 
+    @cached_property
+    def cells(self) -> int:
+        """How many cells an image has in all units, where all are kept."""
+        apart = int(np.prod(self.raw_size)) if self.apart else 0
+        return self.units * (int(np.prod(self.stored_grid.map_size)) + apart)
+
     def reaches(self, images: int) -> bool:
         """Whether so many images certify a bound: where one is sought, and they have values enough."""
         return self.population != "given" and images * self.count_each >= self.rank

@@ -7,13 +7,11 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
 from threading import Event
-from typing import NoReturn
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
-from tqdm import tqdm
 
 from unitscope.axes import Thresholds
 from unitscope.concepts.frames import Frame
@@ -28,6 +26,7 @@ from unitscope.networks.network import Input, Network, numbers_of, split_images,
 from unitscope.networks.randomness import seeded
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
+from unitscope.progress import Follower, follow
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
 from unitscope.statistics.devices import DeviceTails
 from unitscope.statistics.exemplars import TopImages
@@ -35,7 +34,7 @@ from unitscope.statistics.gathering import ENOUGH, CompiledTails, Gatherer
 from unitscope.statistics.lanes import Mark, mark_place, open_lane, take_over
 from unitscope.statistics.pipelines import begin_early, run_ahead
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail
-from unitscope.statistics.threads import Threads, open_threads
+from unitscope.statistics.threads import Threads, open_pool, open_threads
 
 Bounds = Mapping[str, Thresholds]
 """By layer a bound of every unit's threshold, certified by images of the same scan."""
@@ -152,8 +151,8 @@ def scan_shards(
         placed(network, machine.device),
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
-        ThreadPoolExecutor(threads.count) as loaders,
-        tqdm(total=len(source), initial=done, desc="scan", unit=" images", disable=None) as bar,
+        open_pool(threads.count) as loaders,
+        follow(len(source), "scan", done=done) as work,
         telling_memory(network.name, plan.batch_size),
     ):
 
@@ -163,7 +162,7 @@ def scan_shards(
                 batches = takewhile(lambda _: not stopped.is_set(), begin_early(batches))
 
             def scan() -> _Seen:
-                return number, _scan_span(network, batches, plan, machine, threads, read, certified, bar)
+                return number, _scan_span(network, batches, plan, machine, threads, read, certified, work)
 
             return scan
 
@@ -207,7 +206,7 @@ def _scan_span(
     threads: Threads,
     read: Reader,
     certified: Bounds,
-    bar: "tqdm[NoReturn]",
+    work: Follower,
 ) -> _Span:
     """Passes the images of one shard, whose tails start from bounds certified elsewhere."""
     known, size = {**certified, **plan.thresholds}, plan.shard_size
@@ -224,7 +223,7 @@ def _scan_span(
         labels.append(batch.annotations)
         for layer, maps in read_fed(network, read, plan, batch, fed, machine):
             gatherer.add(layer, maps, batch.first, batch.keys, batch.last)
-        bar.update(len(batch.keys))
+        work.update(len(batch.keys))
     return _Span(keys, labels, gatherer, known.keys())
 
 

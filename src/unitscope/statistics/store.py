@@ -4,7 +4,7 @@ Nothing packed stays in memory: units are read in blocks, straight from the file
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,13 @@ import numpy as np
 
 from unitscope.axes import Thresholds
 from unitscope.errors import RunError, writing
+from unitscope.progress import follow_each
 from unitscope.statistics.annotations import map_annotations
 from unitscope.statistics.cells import Cells, join_cells, stack_cells
 from unitscope.statistics.exemplars import TopImages
-from unitscope.statistics.quantiles import Tail
+from unitscope.statistics.quantiles import Tail, TailPlan
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.shards import Origin, ShardFile, open_shard, write_shard
+from unitscope.statistics.shards import Origin, ShardFile, open_shard, shard_path, write_shard
 from unitscope.statistics.threads import Threads
 
 _GROWTH = 2
@@ -84,6 +85,22 @@ class StoredCells:
         )
 
 
+def foresee_bounds(plan: TailPlan, shard_size: int) -> Iterator[tuple[int, float]]:
+    """By shard its images, and which fraction of a unit's values exceeds the bound that it is computed with.
+
+    The fraction is 1 where no bound is known yet.
+    """
+    fraction, certified, seen = 1.0, 0, 0
+    for start in range(0, plan.images, shard_size):
+        images = min(shard_size, plan.images - start)
+        if not seen and plan.reaches(images):
+            fraction = plan.rank / (images * plan.count_each)
+        yield images, fraction
+        seen += images
+        if seen >= _GROWTH * (certified or shard_size) and plan.reaches(seen):
+            certified, fraction = seen, plan.rank / (seen * plan.count_each)
+
+
 @dataclass(eq=False)
 class Store:
     """Shards of one scan in a folder.
@@ -109,6 +126,12 @@ class Store:
         return tuple(number for number in self.plan.shards if number not in self.files)
 
     @property
+    def waiting(self) -> int:
+        """How many images have no file yet."""
+        numbers = (number for number in self.plan.shards if not shard_path(self.folder, number).exists())
+        return sum(len(self.plan.span(number)) for number in numbers)
+
+    @property
     def seen(self) -> int:
         """How many images have been seen."""
         return sum(file.images for file in self.files.values())
@@ -125,7 +148,8 @@ class Store:
 
     def find(self, threads: Threads, numbers: Sequence[int] | None = None) -> None:
         """Takes up all shards that lie in the folder, or some, once they are found whole. Raises as `add`."""
-        for number in self.missing if numbers is None else numbers:
+        wanted = self.missing if numbers is None else numbers
+        for number in follow_each(wanted, "looking for shards", "shards"):
             if self._take(number):
                 self.files[number].check()
         self._certify(threads)
@@ -194,6 +218,7 @@ class Store:
         size, folder = self.plan.frame.mask_size, self.folder / "labels"
         shutil.rmtree(folder, ignore_errors=True)
         with writing(folder, self.hint):
-            labels = map_annotations(size, (file.annotations(size) for file in files), folder)
+            told = follow_each(files, "collecting labels", "shards")
+            labels = map_annotations(size, (file.annotations(size) for file in told), folder)
         keys: Mapping[int, str] = {image: key for file in files for image, key in file.keys().items()}
         return Scan(keys, labels, {layer: self.tail(layer) for layer in self.plan.tails}, self.tops)

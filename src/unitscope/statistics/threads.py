@@ -30,5 +30,16 @@ class Threads:
 def open_threads(count: int | None = None) -> Iterator[Threads]:
     """Threads for the length of a `with`, as many as torch uses by default."""
     number = max(1, count or torch.get_num_threads())
-    with ThreadPoolExecutor(number) as pool:
+    with open_pool(number) as pool:
         yield Threads(number, pool)
+
+
+@contextmanager
+def open_pool(count: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads; where an error ends the block, also Ctrl-C, what has not begun is not begun."""
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -6,12 +6,12 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from tqdm import tqdm
 
 from unitscope.errors import writing
 from unitscope.experiments.removal_result import Labelling, Pictures, Removal
 from unitscope.interventions.importance import TOP, shared_units
 from unitscope.interventions.sweeps import Kind
+from unitscope.progress import follow_each
 from unitscope.views.drawing import draw_strip
 from unitscope.views.figures import INKS, MUTED, TEXT, TICKS, load_matplotlib, open_figure
 from unitscope.views.pages import page_environment, write_page
@@ -52,7 +52,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     shared = shared_units(study.ranked)
     anchors = {target: f"class-{target}" for target in study.targets.tolist()}
     units = sorted({*study.ranked.order[study.targets, :TOP].ravel().tolist(), *list(shared)[:SHARED]})
-    drawn = tqdm(units, desc="drawing the units", unit="unit", disable=None)
+    drawn = follow_each(units, "drawing the units", "units")
     cards = {unit: _draw_card(study, unit, folder, pictures) for unit in drawn}
     labelling = study.labelling
     draw_sweep(study, None, folder / "figures" / "mean.svg")
@@ -60,7 +60,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
     draw_correlations(study, folder / "figures" / "correlations.svg")
     if labelling is not None:
         draw_labelling(study, labelling, folder / "figures")
-    targets = tqdm(study.targets.tolist(), desc="drawing the classes", unit="class", disable=None)
+    targets = follow_each(study.targets.tolist(), "drawing the classes", "classes")
     page = page_environment().get_template("removal.html")
     text = page.render(
         study=study,

@@ -17,10 +17,9 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from tqdm import tqdm
 
 Index = Mapping[str, np.ndarray]
 """Arrays by name. Texts are two of them (`join_texts`)."""
@@ -30,7 +29,6 @@ LIMIT = 2 << 30
 """How many bytes all indexes may take together."""
 
 _STALE_SECONDS = 3600.0
-_SHOWN_SECONDS = 2.0
 _ALIGNED = 64
 _PADDING = 0xD935
 """The number of the field in a ZIP header that is there to align what follows."""
@@ -126,13 +124,6 @@ def split_texts(index: Index, name: str) -> list[str]:
     return [
         data[start:end].decode("utf-8", "surrogatepass") for start, end in zip(starts, ends, strict=False)
     ]
-
-
-def follow_indexing(what: str, total: int, unit: str = "B") -> "tqdm[Any]":
-    """A bar for a `build` that takes more than two seconds; `total` bytes, or other units, are to come."""
-    return tqdm(
-        total=total, desc=f"indexing {what}", unit=unit, unit_scale=True, delay=_SHOWN_SECONDS, disable=None
-    )
 
 
 def _stamp(kind: str, files: Iterable[Path]) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from unitscope.axes import Pixels
 from unitscope.concepts.derived import walk
@@ -31,6 +30,7 @@ from unitscope.concepts.union.recoding import Recoding, Spool, Stored, check_cat
 from unitscope.concepts.union.synonyms import open_thesaurus
 from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.errors import RunError, SourceError, UnitscopeError, UsageError, writing
+from unitscope.progress import follow, follow_each
 from unitscope.results import Result
 from unitscope.tables import Table
 
@@ -236,7 +236,7 @@ def _gather(
     """Stores the images, counts their labels, and puts the planes aside."""
     stems = StemNames({category for recoding in recodings for category in recoding.categories} | {"color"})
     rows: list[_Row] = []
-    with tqdm(total=sum(map(len, sources)), desc="uniting", unit="image", disable=None) as progress:
+    with follow(sum(map(len, sources)), "uniting") as work:
         for source, recoding in zip(sources, recodings, strict=True):
             for example in _read_examples(source, recoding.name):
                 height, width = example.image.shape[:2] if size is None else (size, size)
@@ -253,7 +253,7 @@ def _gather(
                 whole = {name: ids for name, (_, ids) in labels.items() if ids}
                 void = example.void is not None and bool(example.void.any())
                 rows.append(_Row(image, stem, frame.size, frame.mask_size, planes, whole, void))
-                progress.update()
+                work.update()
     return rows
 
 
@@ -306,7 +306,7 @@ def _write_masks(
     lines: list[tuple[tuple[str | int, ...], dict[str, str]]] = []
     splits: Counter[str] = Counter()
     images: Counter[str] = Counter()
-    for row in tqdm(rows, desc="labelling", unit="image", disable=None):
+    for row in follow_each(rows, "labelling"):
         split = "train" if int(_hash(row.image, seed), 16) < TRAIN_SHARE * 2**128 else "val"
         cells = _write_cells(row, numbers, spool, folder / "images")
         splits[split] += 1

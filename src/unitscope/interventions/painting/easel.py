@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float32, UInt8, UInt16
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -20,6 +19,7 @@ from unitscope.interventions.painting.strokes import Painting, Shape, merge_stro
 from unitscope.interventions.unit_values import Levels, measure_layers, rank_by_iou
 from unitscope.networks.generators import BLOCK, Generator, to_pixels
 from unitscope.networks.trace import evaluation, list_layers
+from unitscope.progress import follow_each
 
 UNITS = 20
 """How many units a concept is painted with at most (paper B, fig. 6)."""
@@ -174,7 +174,7 @@ def try_paints(easel: Easel, paints: Sequence[Paint], images: int = TRIED, shown
     tried = []
     trials = [(paint, layer) for paint in paints for layer in paint.units]
     reach: dict[tuple[int, str], float] = {}
-    for paint, layer in tqdm(trials, desc="trying paints", unit="paint", disable=None):
+    for paint, layer in follow_each(trials, "trying paints", "paints"):
         here = torch.from_numpy((planes == paint.concept.id).any(1)).float()
         places = _find_places(here, images)
         after = easel.segmenter(_draw(easel, paint, layer, places))

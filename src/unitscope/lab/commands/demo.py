@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from unitscope.cli.interruption import offer
 from unitscope.cli.words import Flag
 
 
@@ -17,4 +18,5 @@ def demo(out: Path = Path("runs/demo"), count: int = 400, resume: Flag = False) 
     """
     from unitscope.lab.demo import run_demo
 
+    offer(lambda words: words if resume or not out.exists() else [*words, "--resume"])
     print(f"page: {run_demo(out, count=count, resume=resume)}")

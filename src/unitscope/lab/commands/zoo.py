@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from unitscope.cli.interruption import offer
 from unitscope.cli.words import Flag, Network, Source, print_json
 from unitscope.errors import UsageError
 
@@ -44,6 +45,7 @@ def train(
         split: share of your pictures to train on; by default as in splits.json, or else 0.75.
         json: print the figures of your segmenter as JSON.
     """
+    offer(lambda words: words)
     if images is None:
         if masks is not None or split is not None or json:
             raise UsageError("--masks, --split and --json go with --images: pictures of your own")

@@ -27,6 +27,7 @@ from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import OBJECT_IDS
 from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, open_student, train_models
 from unitscope.networks.network import Network
+from unitscope.progress import follow_each
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
 from unitscope.tables import Table
 
@@ -84,7 +85,7 @@ def read_features(network: Network, pictures: PackedSource) -> Float64[np.ndarra
     assert isinstance(student, Student)
     means = []
     with torch.no_grad():
-        for start in range(0, len(pictures), 64):
+        for start in follow_each(range(0, len(pictures), 64), "reading", "batches"):
             images = np.ascontiguousarray(pictures.images[start : start + 64])
             means.append(student.features(network.preprocessing.tensor(images)).mean((2, 3)).numpy())
     return np.concatenate(means).astype(np.float64)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
@@ -26,6 +25,7 @@ from unitscope.lab.studies.planting import (
 )
 from unitscope.lab.studies.study import StudyResult
 from unitscope.lab.world import open_drawn
+from unitscope.progress import follow
 from unitscope.tables import Table
 from unitscope.views.figures import Panel, draw_panels
 
@@ -148,15 +148,15 @@ def grade_conventions(source: ConceptSource, seeds: Sequence[int], *, null_units
     ways = list(list_degradations())
     planted: list[Grade] = []
     nulls: list[NullGrade] = []
-    with tqdm(total=len(seeds) * (len(ways) + 1), desc="grade", unit="plants", disable=None) as bar:
+    with follow(len(seeds) * (len(ways) + 1), "grade", "plants") as work:
         for seed in seeds:
             for way in ways:
                 maps = plant(truth, way, seed)
                 planted += [_grade(source, truth, maps, way, name, seed) for name in CONVENTIONS]
-                bar.update()
+                work.update()
             maps = plant_nothing(len(source), null_units, seed + 1000)
             nulls += [_grade_nothing(source, maps, name, seed) for name in CONVENTIONS]
-            bar.update()
+            work.update()
     return Grades(tuple(planted), tuple(nulls))
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.networks.network import Input, Network, Preprocessing
+from unitscope.progress import follow_each
 
 LAYER = "planted"
 JITTER = 0.02
@@ -85,7 +86,7 @@ def read_truth(source: ConceptSource, *, least: float = 0.002, most: float = 0.2
 
     The sides of the images must be divisible by 32.
     """
-    planes = [source[i].planes for i in range(len(source))]
+    planes = [source[i].planes for i in follow_each(range(len(source)), "reading labels")]
     counts = np.zeros(source.vocabulary.size, np.int64)
     holding = np.zeros(source.vocabulary.size, np.int64)
     for some in planes:

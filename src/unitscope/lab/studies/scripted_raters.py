@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError
 from unitscope.experiments.questionnaire import Question, Questionnaire
+from unitscope.progress import follow_each
 
 FILLED = 0.25
 """How much of a picture's active pixels a concept must fill to describe them."""
@@ -51,7 +51,7 @@ def consult_labels(
             if image >= 0:
                 seen[image].append((one, rank))
     fills: list[list[float]] = [[] for _ in questionnaire.questions]
-    for image in tqdm(wanted, "labels", unit="image", disable=None):
+    for image in follow_each(wanted, "labels"):
         example = _look_up(run, source, image)
         for one, rank in seen[image]:
             runs = run[one.layer].exemplars.mask_runs(one.unit, rank)

@@ -30,6 +30,7 @@ from unitscope.lab.zoo.trained_models import (
     train_models,
 )
 from unitscope.networks.network import Network
+from unitscope.progress import follow_each
 from unitscope.tables import Table
 
 
@@ -168,7 +169,7 @@ def measure_skill(network: Network, pictures: PackedSource) -> float:
     wanted = np.array([next(places[i] for i in entry.ids if i in places) for entry in pictures.entries])
     named = []
     with torch.no_grad():
-        for start in range(0, len(pictures), 64):
+        for start in follow_each(range(0, len(pictures), 64), "classifying", "batches"):
             images = np.ascontiguousarray(pictures.images[start : start + 64])
             named.append(network.run(network.preprocessing.tensor(images)).argmax(1).numpy())
     return float((np.concatenate(named) == wanted).mean())

@@ -25,6 +25,7 @@ from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line, random_weights
+from unitscope.progress import follow_each
 
 LEAST = 2
 """The fewest images of a class in each half."""
@@ -272,7 +273,8 @@ def _find_classes(source: ConceptSource, category: str | None) -> tuple[dict[int
     words = source.vocabulary
     if category is not None and category not in words.categories:
         raise UsageError(f"the source has no category {category!r}; it has {', '.join(words.categories)}")
-    labels = sorted({one for index in range(len(source)) for one in peek(source, index)[1]})
+    numbers = follow_each(range(len(source)), "reading labels")
+    labels = sorted({one for index in numbers for one in peek(source, index)[1]})
     found = {words[one].category for one in labels}
     if category is None and len(found) > 1:
         raise UsageError(f"images are labelled by {' and '.join(sorted(found))}; say which with --category")
@@ -296,7 +298,7 @@ def _find_targets(
     """Images with exactly one of the classes, and which: its place among them."""
     places = {one: place for place, one in enumerate(classes)}
     pairs = []
-    for index in range(len(source)):
+    for index in follow_each(range(len(source)), "finding the classes"):
         found = [places[one] for one in peek(source, index)[1] if one in places]
         if len(found) == 1:
             pairs.append((index, found[0]))

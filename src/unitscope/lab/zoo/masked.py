@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from unitscope.concepts.derived import split_source
 from unitscope.concepts.formats.annotated import AnnotatedSource
@@ -13,6 +12,7 @@ from unitscope.concepts.formats.folder.layouts import keep_split, list_splits
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.errors import SourceError
+from unitscope.progress import follow_each
 
 LEAST = 4
 """The fewest pictures that a segmenter is trained on."""
@@ -93,7 +93,7 @@ def read_masked(source: ConceptSource) -> MaskedPictures:
     images: list[np.ndarray] = []
     planes: list[np.ndarray] = []
     aspects: list[float] = []
-    for index in tqdm(range(len(source)), "reading", unit="picture", disable=None):
+    for index in follow_each(range(len(source)), "reading"):
         example = source[index]
         if not len(example.planes):
             continue

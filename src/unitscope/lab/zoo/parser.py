@@ -14,7 +14,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
@@ -29,6 +28,7 @@ from unitscope.lab.zoo.weights_files import save_weights
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
 from unitscope.networks.weights import put_weights, random_weights
+from unitscope.progress import follow_each
 from unitscope.results import Result
 from unitscope.tables import Table, align
 
@@ -161,7 +161,7 @@ def grade_parser(parser: Parser, source: ConceptSource) -> list[ClassScore]:
     size = max(source.vocabulary.size, parser.vocabulary.size)
     counts: Int64[np.ndarray, "kind concept"] = np.zeros((3, size), np.int64)
     seen = 0
-    for index in tqdm(range(len(source)), "measuring", unit="picture", disable=None):
+    for index in follow_each(range(len(source)), "measuring"):
         example = source[index]
         if len(example.planes) != len(parser.classes):
             continue

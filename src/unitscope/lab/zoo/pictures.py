@@ -3,22 +3,21 @@
 import hashlib
 import json
 import os
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from tqdm import tqdm
 
 from unitscope.files import write_whole
 from unitscope.lab.world.names import FIRST_ID
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import read_labels, render
 from unitscope.lab.world.source import EDITION
+from unitscope.lab.zoo.processes import open_processes
+from unitscope.progress import follow_each
 
 PLANES = ("object", "part", "material")
 _CHUNK = 250
@@ -77,11 +76,11 @@ def _paint_into(wanted: PictureSet, home: Path, workers: int) -> None:
     chunks = [range(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]
     paint_chunk = partial(_paint_chunk, wanted)
     # One chunk is painted here: starting another process takes longer than its pictures.
-    many = ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if len(chunks) > 1 else nullcontext()
+    many = open_processes(workers) if len(chunks) > 1 else nullcontext()
     with many as pool:
         done = map(paint_chunk, chunks) if pool is None else pool.map(paint_chunk, chunks)
-        bar = tqdm(done, "painting", len(chunks), unit="chunk")
-        for places, (some, named) in zip(chunks, bar, strict=True):
+        followed = follow_each(done, "painting", "chunks", len(chunks))
+        for places, (some, named) in zip(chunks, followed, strict=True):
             images[places.start : places.stop], labels[places.start : places.stop] = some, named
     images.flush()
     labels.flush()

@@ -4,9 +4,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +14,6 @@ import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.files import write_whole
@@ -24,6 +22,7 @@ from unitscope.lab.world.source import EDITION
 from unitscope.lab.zoo import self_supervised, tasks
 from unitscope.lab.zoo.augmentation import vary
 from unitscope.lab.zoo.pictures import Pictures, paint_pictures
+from unitscope.lab.zoo.processes import open_processes
 from unitscope.lab.zoo.recipes import Course
 from unitscope.lab.zoo.styles import STYLES, UNITS, Make
 from unitscope.lab.zoo.tasks import Figures, Task
@@ -32,6 +31,7 @@ from unitscope.lab.zoo.training_steps import Batch, NetworkTrainer, draw_batch, 
 from unitscope.lab.zoo.weights_files import INPUT, save_weights
 from unitscope.networks.network import Network
 from unitscope.networks.weights import random_weights
+from unitscope.progress import follow_each
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
 LAST = LAYERS[-1]
@@ -189,9 +189,9 @@ def train_models(models: Sequence[StudyModel], folder: Path, *, jobs: int = 1) -
 
 
 def _train_together(models: Sequence[StudyModel], folder: Path, jobs: int) -> None:
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with open_processes(jobs) as pool:
         waiting = [pool.submit(train_model, one, folder, quiet=True) for one in models]
-        for done in tqdm(as_completed(waiting), "training", len(waiting), unit="network"):
+        for done in follow_each(as_completed(waiting), "training", "networks", len(waiting)):
             done.result()
 
 

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils import deterministic
-from tqdm import tqdm
 
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.files import whole_file
@@ -22,6 +21,7 @@ from unitscope.lab.zoo.training_steps import TRAINERS, Trainer
 from unitscope.lab.zoo.weights_files import find_recipe, save_weights
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.weights import one_line
+from unitscope.progress import follow, silence
 
 CURVE = "curve.csv"
 CHECKPOINT = "checkpoint.pt"
@@ -130,12 +130,14 @@ def run_trainer(
         torch.manual_seed(seed)
         trainer = begin()
         start = _resume(trainer, out, identity)
-        steps, hidden = range(start, recipe.steps), True if quiet else None
-        with tqdm(steps, recipe.name, recipe.steps, initial=start, unit="step", disable=hidden) as bar:
-            for step in bar:
+        with (
+            silence() if quiet else nullcontext(),
+            follow(recipe.steps, recipe.name, "steps", start) as work,
+        ):
+            for step in range(start, recipe.steps):
                 losses = trainer.learn(step, find_rate(recipe, step))
                 if step % 25 == 0:
-                    bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
+                    work.note = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
                     _log(out / CURVE, step, losses)
                 if not all(math.isfinite(value) for value in losses.values()):
                     raise RunError(f"{recipe.name}: the losses at step {step} are {losses}; lower the rate")
@@ -143,6 +145,7 @@ def run_trainer(
                     _save(trainer, out / CHECKPOINT, identity, step + 1)
                 if step + 1 in keep:
                     save_weights(trainer.result(), out / f"step-{step + 1}.safetensors")
+                work.update()
     return Trained(trainer.result(), out)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept
@@ -20,6 +19,7 @@ from unitscope.interventions.painting.easel import LEVEL_IMAGES, Easel, Paint, o
 from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
 from unitscope.networks.generators import BLOCK as GENERATED
 from unitscope.networks.generators import Generator, with_seed
+from unitscope.progress import follow_each
 from unitscope.views.drawing import SILENT, draw_mask
 from unitscope.views.palette import category_color
 
@@ -164,7 +164,7 @@ def cut_icons(
     """
     best = dict.fromkeys((concept.id for concept in concepts), 0)
     icons = {number: np.full((side, side, 3), 128, np.uint8) for number in best}
-    for first in tqdm(range(0, images, GENERATED), desc="icons", unit="block", disable=None):
+    for first in follow_each(range(0, images, GENERATED), "icons", "blocks"):
         pictures = generator.generate(first, min(GENERATED, images - first))
         for picture, planes in zip(pictures, segmenter(pictures), strict=True):
             counts = np.bincount(planes.reshape(-1), minlength=max(best, default=0) + 1)

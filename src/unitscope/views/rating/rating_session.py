@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.experiments.ratings import Ledger, open_ledger
+from unitscope.progress import follow_each
 from unitscope.views.app.work_queue import RecentValues
 from unitscope.views.palette import category_color
 from unitscope.views.report.pictures import QUALITY, find_example, shrink
@@ -117,7 +116,7 @@ def open_session(
     pictures: dict[int, bytes] = {}
     sizes: dict[int, tuple[int, int]] = {}
     wanted = sorted({image for images in shown for _, image in images})
-    for index in tqdm(wanted, "pictures", unit="image", disable=None):
+    for index in follow_each(wanted, "pictures"):
         picture = shrink(find_example(source, index, run.keys.get(index)).image, run.frame)
         written = io.BytesIO()
         picture.save(written, "JPEG", quality=QUALITY)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from unitscope.dissection.result import Dissection, LayerDissection
+from unitscope.progress import follow_each
 from unitscope.views.palette import color_categories
 from unitscope.views.report.pictures import Picture
 
@@ -20,7 +21,7 @@ def write_data(
     run = describe_run(dissection, pictures)
     (folder / "run.js").write_text(f"unitscope.run = {encode(run)};\n", encoding="utf-8")
     names = ["run.js"]
-    for place, layer in enumerate(dissection.layers.values()):
+    for place, layer in enumerate(follow_each(dissection.layers.values(), "writing pages", "layers")):
         names.append(f"layer-{place}.js")
         text = f"unitscope.layers[{place}] = {encode(describe_layer(layer, ranks))};\n"
         (folder / names[-1]).write_text(text, encoding="utf-8")

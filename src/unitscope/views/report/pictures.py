@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from unitscope.concepts.frames import Frame, show_bands
 from unitscope.concepts.vocabulary import ConceptSource, Example
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError
+from unitscope.progress import follow_each
 
 LONGER_SIDE = 192
 QUALITY = 85
@@ -36,7 +36,7 @@ def save_pictures(
     shown = [layer.exemplars.images[:, :ranks].ravel() for layer in dissection.layers.values()]
     indices = np.unique(np.concatenate(shown)) if shown else np.zeros(0, np.int32)
     pictures = {}
-    for index in tqdm([int(i) for i in indices if i >= 0], "pictures", unit="image", disable=None):
+    for index in follow_each([int(i) for i in indices if i >= 0], "pictures"):
         example = find_example(source, index, dissection.keys.get(index))
         picture, name = shrink(example.image, frame), f"{index}.jpg"
         picture.save(folder / name, quality=QUALITY)

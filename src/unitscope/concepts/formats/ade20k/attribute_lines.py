@@ -39,11 +39,12 @@ from unitscope.concepts.formats.ade20k.files import (
 )
 from unitscope.concepts.formats.ade20k.synonyms import name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels
-from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
+from unitscope.concepts.formats.indexes import Index, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.concepts.left_out import name_some
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
+from unitscope.progress import follow
 
 _INDEX = "ade20k-lines-2"
 _LARGEST = 4 << 20
@@ -201,14 +202,14 @@ def _build(files: FullFiles) -> Index:
     used: tuple[set[int], set[int]] = (set(), set())
     levels: dict[str, dict[int, list[Pair]]] = {}
     texts = tuple(list_texts(files))
-    with follow_indexing("ADE20K", len(texts), "file") as bar:
+    with follow(len(texts), "indexing ADE20K", "files") as work:
         for text in texts:
             found = levels[text] = {}
             for number, level, name in _read_lines(files.root / text):
                 place = names.setdefault(name, len(names))
                 used[level > 0].add(place)
                 found.setdefault(level, []).append((number, place))
-            bar.update()
+            work.update()
     # Classes in the order of their names, whatever the order of the files.
     sorted_names = sorted(names)
     places = {names[name]: place for place, name in enumerate(sorted_names)}

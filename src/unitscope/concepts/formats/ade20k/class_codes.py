@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 
 from unitscope.concepts.formats.ade20k.codes import read_codes
-from unitscope.concepts.formats.indexes import follow_indexing
 from unitscope.concepts.formats.stored.opening import opened
 from unitscope.errors import SourceError
+from unitscope.progress import follow
 
 _THREADS, _BLOCK = 8, 1 << 22
 _LARGE = 1 << 24
@@ -119,13 +119,13 @@ def learn_codes(masks: Sequence[tuple[Path, Level]]) -> tuple[Counter[Pair], lis
     votes, uneven = Counter[Pair](), []
     pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
     try:
-        with follow_indexing("ADE20K's masks", len(masks), "mask") as bar:
+        with follow(len(masks), "indexing ADE20K's masks", "masks") as work:
             for place, found in enumerate(pool.map(_read_pairs, masks)):
                 if found is None:
                     uneven.append(place)
                 else:
                     votes.update(found)
-                bar.update()
+                work.update()
     finally:
         pool.shutdown(cancel_futures=True)
     return votes, uneven

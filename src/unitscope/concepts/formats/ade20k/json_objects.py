@@ -26,11 +26,12 @@ from unitscope.concepts.formats.ade20k.files import (
 )
 from unitscope.concepts.formats.ade20k.synonyms import first_synonym, name_apart
 from unitscope.concepts.formats.annotated import AnnotatedSource, Labels
-from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
+from unitscope.concepts.formats.indexes import Index, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.mask_values import MaskValues, name_values
 from unitscope.concepts.formats.plain_files import read_plain
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError
+from unitscope.progress import follow
 
 _INDEX = "ade20k-json-2"
 _LARGEST = 64 << 20
@@ -108,12 +109,12 @@ def _build(paths: Sequence[Path]) -> Index:
     """What files say: names and hypernyms by code, codes of objects and parts; scene and levels by file."""
     said = _Said({}, {}, set(), set(), {})
     scenes, levels = [], []
-    with follow_indexing("ADE20K", len(paths), "file") as bar:
+    with follow(len(paths), "indexing ADE20K", "files") as work:
         for path in paths:
             scene, seen = _read_annotation(path, said)
             scenes.append(scene)
             levels.append(sorted(seen))
-            bar.update()
+            work.update()
     found = {
         "names": said.names,
         "kinds": said.kinds,

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from unitscope.errors import DownloadError
+from unitscope.progress import follow_each
 
 _CHUNK = 1 << 20
 
@@ -120,7 +119,7 @@ def _safe_path(entry: zipfile.ZipInfo, source: Path) -> PurePosixPath:
 
 def _extract(opened: zipfile.ZipFile, paths: Sequence[PurePosixPath], folder: Path, left: int) -> None:
     pairs = list(zip(opened.infolist(), paths, strict=True))
-    for entry, path in tqdm(pairs, desc="unpacking", unit="file", disable=None):
+    for entry, path in follow_each(pairs, "unpacking", "files"):
         place = folder / path
         (place if entry.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
         if entry.is_dir():

@@ -22,10 +22,9 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from tqdm import tqdm
-
 from unitscope.concepts.formats.broden.archives import Bounds, unpack_archive
 from unitscope.errors import DownloadError, UsageError, say_near
+from unitscope.progress import BYTES, follow
 from unitscope.results import Result
 from unitscope.tables import Table
 from unitscope.version import __version__
@@ -241,7 +240,7 @@ class _Download:
 
     def _receive(self, response: Any, file: io.FileIO, start: int, total: int | None) -> int:
         end, largest, name = start, self.size or total or _LARGEST, self.part.stem
-        with tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+        with follow(total, name, BYTES, start) as work:
             while chunk := response.read1(_CHUNK):
                 end += len(chunk)
                 if end > largest:
@@ -250,7 +249,7 @@ class _Download:
                     raise DownloadError(f"{self.url}: sends more than the {largest} bytes expected; stopped")
                 with _storing(self.part):
                     file.write(chunk)
-                bar.update(len(chunk))
+                work.update(len(chunk))
         return end
 
     def _check_room(self, start: int, total: int) -> None:

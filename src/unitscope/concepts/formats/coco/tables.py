@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from unitscope.concepts.formats.coco.streamed_json import stream_json
-from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts
+from unitscope.concepts.formats.indexes import Index, join_texts
 from unitscope.concepts.formats.stored.opening import PIXEL_LIMIT
 from unitscope.errors import SourceError
+from unitscope.progress import BYTES, follow
 
 if TYPE_CHECKING:
     Integers: TypeAlias = array[int]
@@ -52,11 +53,11 @@ def read_tables(path: Path, make_builder: Callable[[], Builder]) -> Index:
         size = path.stat().st_size
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
-    with follow_indexing(path.name, size) as bar:
+    with follow(size, f"indexing {path.name}", BYTES) as work:
 
         def watch(data: bytes) -> None:
             digest.update(data)
-            bar.update(len(data))
+            work.update(len(data))
 
         for key, item in stream_json(path, watch):
             try:

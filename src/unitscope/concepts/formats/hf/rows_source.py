@@ -33,7 +33,7 @@ from unitscope.concepts.formats.hf.cells import CellMasks, CellPictures, Cells, 
 from unitscope.concepts.formats.hf.columns import Choice, Column, choose_columns, is_ade, read_columns
 from unitscope.concepts.formats.hf.row_blocks import BLOCK_BYTES, Rows, find_blocks, load_arrow
 from unitscope.concepts.formats.hf.tables import CARD, CLASSES_FILE, NO_ROWS, Tables, find_tables
-from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
+from unitscope.concepts.formats.indexes import Index, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.whole.labels import (
     NO_PICTURE,
@@ -48,6 +48,7 @@ from unitscope.concepts.formats.whole.labels import (
 )
 from unitscope.concepts.left_out import OTHER_SPLIT, count_left_out, note_bare, takes_bare
 from unitscope.errors import SourceError, UsageError
+from unitscope.progress import follow
 
 SCENES = "scene_category"
 
@@ -188,9 +189,9 @@ class _Opening:
             for number, column in enumerate(pictured):
                 found[f"present{number}"] = rows.find_present(column)
                 found |= _pack_named(f"named{number}", () if ade else rows.list_named(column))
-            with follow_indexing(self.tables.root.name, len(rows) * len(labels), "row") as bar:
+            with follow(len(rows) * len(labels), f"indexing {self.tables.root.name}", "rows") as work:
                 for number, column in enumerate(labels):
-                    cells = rows.list_cells(column, bar.update)
+                    cells = rows.list_cells(column, work.update)
                     found |= gather_labels(cells, f"{self.place}, column {column!r}").pack(f"label{number}")
             if ade:
                 found |= hf_ade.gather_classes(rows.scan(hf_ade.LEAVES), self.place).pack()

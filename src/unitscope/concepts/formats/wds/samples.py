@@ -31,7 +31,7 @@ from unitscope.concepts.formats.class_lists import (
     read_numbers,
     tell_values,
 )
-from unitscope.concepts.formats.indexes import Index, follow_indexing, keep_index
+from unitscope.concepts.formats.indexes import Index, keep_index
 from unitscope.concepts.formats.listings import list_folder
 from unitscope.concepts.formats.mask_values import MaskValues
 from unitscope.concepts.formats.stored.masks import decode_mask
@@ -50,6 +50,7 @@ from unitscope.concepts.formats.whole.labels import (
 from unitscope.concepts.left_out import EXAMPLES, LeftOut, count_left_out, note_bare, takes_bare
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import SourceError, UsageError
+from unitscope.progress import Follower, follow
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif", "jfif", "ppm", "pgm")
 PHOTOGRAPHS = ("jpg", "jpeg", "jfif")
@@ -325,8 +326,8 @@ def _read_labels(samples: Samples, label: str, place: str) -> LabelCells:
         raise UsageError(f"label={label}: a sample's JSON holds many things; say which, as in {label}.KEY")
 
     def build() -> Index:
-        with follow_indexing(f"labels {label}", len(samples.keys), "sample") as bar:
-            return gather_labels(_list_labels(samples, name, key, bar), f"{place}, {label}").pack("label")
+        with follow(len(samples.keys), f"indexing labels {label}", "samples") as work:
+            return gather_labels(_list_labels(samples, name, key, work), f"{place}, {label}").pack("label")
 
     digest = sha256(f"{name} {key}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
     cells = unpack_labels(keep_index(f"wds-label-1-{digest}", samples.shards, build), "label")
@@ -335,9 +336,9 @@ def _read_labels(samples: Samples, label: str, place: str) -> LabelCells:
     return cells
 
 
-def _list_labels(samples: Samples, name: str, key: str, bar: Any) -> Iterator[Any]:
+def _list_labels(samples: Samples, name: str, key: str, work: Follower) -> Iterator[Any]:
     for sample, member in enumerate(samples.find(name).tolist()):
-        bar.update()
+        work.update()
         if member < 0:
             yield None
             continue

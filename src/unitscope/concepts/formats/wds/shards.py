@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from unitscope.concepts.formats.indexes import Index, follow_indexing, join_texts, keep_index, split_texts
+from unitscope.concepts.formats.indexes import Index, join_texts, keep_index, split_texts
 from unitscope.concepts.formats.shard_names import find_absent, find_copies, find_gaps
 from unitscope.concepts.formats.wds.tar_members import Damage, list_members
 from unitscope.concepts.left_out import EXAMPLES, LeftOut
 from unitscope.errors import SourceError, UsageError
+from unitscope.progress import BYTES, follow
 from unitscope.tables import clean
 
 SHARD_LIMIT = 100_000
@@ -206,13 +207,13 @@ class _Scan:
 
 def _scan(shards: Sequence[Path]) -> Index:
     scan, damages = _Scan(), dict[int, str]()
-    with follow_indexing("shards", sum(path.stat().st_size for path in shards)) as bar:
+    with follow(sum(path.stat().st_size for path in shards), "indexing shards", BYTES) as work:
         for place, path in enumerate(shards):
             damage = Damage()
             _scan_shard(scan, path, place, damage)
             if damage.text:
                 damages[place] = damage.text
-            bar.update(path.stat().st_size)
+            work.update(path.stat().st_size)
     members = np.array(scan.members, np.int64).reshape(-1, 3)
     shown = [one for found in scan.examples.values() for one in (*found, *[""] * (EXAMPLES - len(found)))]
     return {

@@ -1,0 +1,187 @@
+"""A command that is told to end does so at once, wherever it is, and says how to go on."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from unitscope.cli.interruption import end_at_once, offer
+
+WORLD = """
+import hashlib, os, time
+from threading import Timer
+import numpy as np
+import torch
+from torch import nn
+from unitscope import Concept, Example, Vocabulary
+
+def stall(where, computing=False):
+    # Reached: whoever waits is told, and nothing more happens for a minute, computing or not.
+    if os.environ.get("STALL") != where:
+        return
+    os.environ["STALL"] = ""
+    Timer(0.1, lambda: os.write(int(os.environ["TOLD"]), b"reached\\n")).start()
+    if computing:  # as in a large network, Python does not come between
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
+    time.sleep(60)
+
+class Net(nn.Sequential):
+    passes = 0
+    def forward(self, x):
+        Net.passes += len(x)
+        if Net.passes > 40:
+            stall("network", computing=True)
+        return super().forward(x)
+
+def net():
+    torch.manual_seed(0)
+    return Net(nn.Conv2d(3, 4, 5, 4))
+
+class Source:
+    vocabulary = Vocabulary((Concept(1, "left", "object"), Concept(2, "right", "object")))
+    name, digest = "world", "0"
+    def __len__(self):
+        return 64
+    def __getitem__(self, index):
+        if index == 48:
+            stall("reading")
+        planes = np.ones((1, 32, 32), np.uint16)
+        planes[0, :, 16 + index % 8 :] = 2
+        pixels = np.random.default_rng(index).integers(0, 256, (32, 32, 3), np.uint8)
+        return Example(str(index), pixels, planes)
+
+def source():
+    stall("opening")
+    return Source()
+"""
+
+STARTER = """
+import os, sys
+sys.path.insert(0, ".")
+import world
+from unitscope.cli import main
+from unitscope.statistics import overlap
+from unitscope.views.report import pictures
+
+told = os.environ["TOLD"] = str(os.dup(1))
+os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+main(sys.argv[1:])  # what the first run imports all others have
+
+def before(place, name, where, computing):
+    inner = getattr(place, name)
+    def call(*given, **named):
+        world.stall(where, computing)
+        return inner(*given, **named)
+    setattr(place, name, call)
+
+before(overlap, "measure_block", "naming", True)
+before(pictures, "shrink", "report", False)
+for line in sys.stdin:
+    where, *words = line.split()
+    if not (child := os.fork()):
+        os.environ["STALL"] = where
+        sys.argv[1:] = words
+        os.dup2(os.open("said", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
+        sys.exit(main())
+    os.write(int(told), f"{child}\\n".encode())
+    os.write(int(told), f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\\n".encode())
+"""
+"""Runs every line it reads, a place to stall at and a command, in a process of its own.
+
+Prints its id, when it is there, and its status.
+"""
+
+DISSECT = "dissect world.py:net --layers 0 --size 32 --concepts world.py:source --shifts 5 --threads 1"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interrupted")
+    (folder / "world.py").write_text(WORLD)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def starter(place):
+    words = [sys.executable, "-c", STARTER, *f"{DISSECT} --out whole".split()]
+    with subprocess.Popen(words, cwd=place, text=True, stdin=-1, stdout=-1, bufsize=1) as running:
+        yield running
+        running.kill()
+
+
+def interrupt(starter, place, where, words, *signals) -> tuple[int, str]:
+    """The status of a command that gets signals when it is there, and what it says at its end."""
+    starter.stdin.write(f"{where} {words}\n")
+    running = int(starter.stdout.readline())
+    told = starter.stdout.readline()
+    if where != "nowhere":
+        assert told == "reached\n", (place / "said").read_text()
+        for one in signals:
+            os.kill(running, one)
+        told = starter.stdout.readline()
+    return int(told), (place / "said").read_text()
+
+
+@pytest.mark.parametrize(
+    ("where", "more"),
+    [("reading", ""), ("reading", "--cache cache"), ("network", ""), ("naming", "")],
+    ids=["scan", "packing", "network", "naming"],
+)
+def test_what_was_begun_goes_on(starter, place, where, more):
+    words = f"{DISSECT} --no-report {more} --out".split()
+    out = f"{where}{more.partition(' ')[2]} in part"
+    status, said = interrupt(starter, place, where, f"{shlex.join(words)} {out.split()[0]}", signal.SIGINT)
+    going_on = shlex.join(["unitscope", *words, out.split()[0], "--resume"])
+    assert said == f"unitscope: interrupted; what is done is kept, go on with: {going_on}\n"
+    assert status == 130
+    packed = list(place.glob("cache/[!.]*"))  # what is half packed is not taken for whole
+    assert not packed or not more
+    if where == "reading":
+        status, said = interrupt(starter, place, "nowhere", going_on.removeprefix("unitscope "))
+        assert (status, said) == (0, "")
+        wanted = (place / "whole" / "units.csv").read_bytes()
+        assert (place / out.split()[0] / "units.csv").read_bytes() == wanted
+
+
+def test_before_anything_is_done_nothing_goes_on(starter, place):
+    words = f"{DISSECT} --out not-begun"
+    assert interrupt(starter, place, "opening", words, signal.SIGINT) == (130, "unitscope: interrupted\n")
+    assert not (place / "not-begun").exists()
+
+
+def test_a_report_is_written_by_its_own_command(starter, place):
+    status, said = interrupt(starter, place, "report", f"{DISSECT} --out reported", signal.SIGINT)
+    going_on = "unitscope report reported"
+    assert said == f"unitscope: interrupted; what is done is kept, go on with: {going_on}\n"
+    assert status == 130
+
+
+def test_more_signals_change_nothing_and_kill_is_told_as_such(starter, place):
+    words = f"{DISSECT} --no-report --out killed"
+    signals = signal.SIGTERM, signal.SIGINT, signal.SIGINT, signal.SIGTERM
+    status, said = interrupt(starter, place, "reading", words, *signals)
+    assert said.startswith("unitscope: terminated; what is done is kept, go on with: unitscope dissect ")
+    assert said.count("\n") == 1
+    assert status == 143
+
+
+def test_words_are_told_as_they_must_be_typed(capsys):
+    def run():
+        offer(lambda words: [*words, "--resume"])
+        raise KeyboardInterrupt
+
+    assert end_at_once(["dissect", "folder:my set"], run, own=False) == 130
+    assert capsys.readouterr().err.endswith("go on with: unitscope dissect 'folder:my set' --resume\n")
+
+
+def test_an_error_is_no_interruption(capsys):
+    def fail():
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        end_at_once([], fail, own=False)
+    assert end_at_once([], lambda: 2, own=False) == 2
+    assert capsys.readouterr().err == ""

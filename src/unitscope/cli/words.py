@@ -92,14 +92,14 @@ class Running:
     Args:
         device: cpu, cuda, cuda:1, ...
         mixed_precision: run the network in the device's reduced precision.
-        batch_size: images a batch; small ones are quicker on a CPU, large ones on a GPU.
+        batch_size: images a batch; by default as the network suggests, 8 to 32 on a CPU.
         memory: gigabytes to hold at most, besides libraries, network and labels.
         threads: threads to use, all cores by default.
     """
 
     device: str = "cpu"
     mixed_precision: Flag = False
-    batch_size: int = 8
+    batch_size: int | None = None
     memory: float = 4.0
     threads: int | None = None
 

@@ -16,11 +16,12 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import pack_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
+from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.naming import name_layers
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
-from unitscope.dissection.storage import Workspace, find_shard_size, open_workspace
+from unitscope.dissection.storage import Workspace, find_begun, open_workspace
 from unitscope.errors import UsageError
 from unitscope.networks.addresses import count_heads
 from unitscope.networks.generators import check_source
@@ -69,7 +70,7 @@ class Options:
     fit: Fit = "stretch"
     seed: int = 0
     ranks: int = 10
-    batch_size: int = 8
+    batch_size: int | None = None
     shard_size: int = 128
     confidences: Confidences = Confidences()
     machine: Machine = Machine()  # noqa: RUF009 - frozen
@@ -85,7 +86,8 @@ class Options:
             raise UsageError(
                 "resume goes on with a run in a folder, and none was named; give the folder as out"
             )
-        check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
+        check_least(1, ranks=self.ranks, shard_size=self.shard_size)
+        check_least(1, **({} if self.batch_size is None else {"batch_size": self.batch_size}))
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
         check_least(FEWEST, null_images=self.confidences.null_images)
@@ -105,7 +107,7 @@ def dissect(
     fit: Fit = "stretch",
     seed: int = 0,
     ranks: int = 10,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     shard_size: int = 128,
     confidences: Confidences = Confidences(),
     machine: Machine = Machine(),  # noqa: B008 - frozen
@@ -147,7 +149,8 @@ def dissect(
     How the work is done, which changes no count:
 
     - `machine`: device, precision, threads and memory.
-    - `batch_size`: images that the network is given at once.
+    - `batch_size`: images that the network is given at once; by default as its layers' sizes suggest, 8 to 32
+      on a CPU.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it. With another number of
@@ -213,8 +216,8 @@ def dissect_with(
         network, source, layers, rules, options.thresholds or {}, options.size, options.fit
     )
     check_places(network.name, places, options.trust_layout)
-    ranks, shard_size = min(options.ranks, len(source)), _fit_shards(plan, options)
-    plan = replace(plan, ranks=ranks, batch_size=options.batch_size, shard_size=shard_size)
+    plan = _settle_passes(network, plan, options)
+    plan = replace(plan, ranks=min(options.ranks, len(source)), shard_size=_fit_shards(plan, options))
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -272,6 +275,7 @@ def _make_recipe(
         version=__version__,
         torch=torch.__version__,
         random=plan.random or None,
+        channels_last=plan.channels_last or None,
     )
 
 
@@ -363,17 +367,28 @@ def _scan(network: Network, source: ConceptSource, plan: ScanPlan, machine: Mach
     return store.collect()
 
 
+def _settle_passes(network: Network, plan: ScanPlan, options: Options) -> ScanPlan:
+    """The plan with how images pass: as asked for, as in the run that goes on, or as the network suggests."""
+    machine, batch_size = options.machine, options.batch_size
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
+    if begun is not None:
+        batch_size = batch_size or begun.batch_size
+        last = bool(begun.channels_last) if machine.channels_last is None else machine.channels_last
+        machine = replace(machine, channels_last=last)
+    return settle_passes(network, plan, machine, batch_size)
+
+
 def _fit_shards(plan: ScanPlan, options: Options) -> int:
     """Images a shard: as many as asked for, or fewer where all cells of so many would not fit into memory.
 
     A run that goes on keeps those that it has.
     """
-    begun = find_shard_size(Path(options.out)) if options.out is not None and options.resume else None
-    if begun is not None and begun <= options.shard_size:
-        return begun
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
+    if begun is not None and begun.shard_size is not None and begun.shard_size <= options.shard_size:
+        return begun.shard_size
     cells = sum(
         tail.units * (int(np.prod(tail.stored_grid.map_size)) + tail.apart * int(np.prod(tail.raw_size)))
         for tail in plan.tails.values()
     )
-    fitting = options.machine.memory // (_PACKED * cells) // options.batch_size * options.batch_size
-    return min(options.shard_size, max(fitting, options.batch_size))
+    fitting = options.machine.memory // (_PACKED * cells) // plan.batch_size * plan.batch_size
+    return min(options.shard_size, max(fitting, plan.batch_size))

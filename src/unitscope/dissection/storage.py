@@ -61,13 +61,12 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 
-def find_shard_size(folder: Path) -> int | None:
-    """The size of the shards of the run that was begun in a folder, None where that cannot be told."""
+def find_begun(folder: Path) -> Recipe | None:
+    """The recipe of the run that was begun in a folder, None where that cannot be told."""
     try:
-        found = read_json(Workspace(folder).recipe).get("shard_size")
-    except (AttributeError, OSError, ValueError):
+        return Recipe.parse(read_json(Workspace(folder).recipe))
+    except _DAMAGES:
         return None
-    return found if isinstance(found, int) else None
 
 
 def _is_free(folder: Path) -> bool:

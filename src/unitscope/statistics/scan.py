@@ -14,13 +14,13 @@ from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
-from unitscope.axes import Thresholds
+from unitscope.axes import Pictures, Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import ActivationError, NetworkError
 from unitscope.networks.feeding import check_native, stack_images
-from unitscope.networks.network import Input, Network, numbers_of, split_images
+from unitscope.networks.network import Input, Network, number_images, numbers_of, split_images
 from unitscope.networks.randomness import seeded
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
@@ -43,7 +43,7 @@ class ScanPlan:
 
     `thresholds` are given per layer or found; `batch_size` and `shard_size` are in images;
     `native` says that images must have the frame's size as they are stored, `random` that the network draws
-    random numbers, so that it is passed image by image.
+    random numbers, so that it is passed image by image, `channels_last` that pictures lie so in memory.
     """
 
     frame: Frame
@@ -55,6 +55,7 @@ class ScanPlan:
     shard_size: int = 128
     native: bool = False
     random: bool = False
+    channels_last: bool = False
 
     def span(self, number: int) -> range:
         """The images of a shard."""
@@ -72,13 +73,15 @@ class Machine:
     """Where and how a scan runs.
 
     Nothing is counted otherwise for it, but activations may differ in their last bits. `memory` is the
-    budget in bytes for what is held besides the network and the labels.
+    budget in bytes for what is held besides the network and the labels. `channels_last` says whether pictures
+    lie with their channels last in memory; if it is not given, they do where that is found to be as well.
     """
 
     device: str = "cpu"
     mixed_precision: bool = False
     threads: int | None = None
     memory: int = 4 << 30
+    channels_last: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,13 +214,21 @@ def read_maps(
         images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
-    fed = network.feed(images, batch.first, machine.device)
+    fed = feed_pictures(network, images, batch.first, machine.device, plan.channels_last)
     with precision:
         outputs = _read_singly(network, read, fed) if plan.random else read(fed)
     for layer, output in outputs.items():
         maps = read_units(output, network.layout(fed), layer)[: len(batch.images)]
         _check_maps(maps, plan.tails[layer], layer, batch)
         yield layer, maps
+
+
+def feed_pictures(network: Network, images: Pictures, first: int, device: str, channels_last: bool) -> Input:
+    """What the network is called with for images, the first of them number `first`, laid so in memory."""
+    if not channels_last:
+        return network.feed(images, first, device)
+    batch = network.preprocessing.tensor(images, device, channels_last=True).to(network.dtype)
+    return number_images(batch, range(first, first + len(images)))
 
 
 def _read_singly(network: Network, read: Reader, fed: Input) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ def settle_passes(network: Network, plan: ScanPlan, machine: Machine, batch_size
         return replace(plan, batch_size=batch_size or usual, channels_last=bool(last))
     if batch_size is None or last is None:
         trial = _try(network, plan, machine, False)
-        batch_size = batch_size or fit_batch(trial.bytes)
+        batch_size = batch_size or size_batch(trial.bytes)
         last = _lies_last(network, plan, machine, trial) if last is None else last
     return replace(plan, batch_size=batch_size, channels_last=last)
 
@@ -58,10 +58,10 @@ def choose_batch(network: Network, plan: ScanPlan, machine: Machine) -> int:
     return settle_passes(network, plan, replace(machine, channels_last=False), None).batch_size
 
 
-def fit_batch(size: int) -> int:
+def size_batch(size: int) -> int:
     """How many images pass at once on a CPU where the outputs for one take so many bytes.
 
-    >>> fit_batch(8_000_000), fit_batch(60_000_000), fit_batch(240_000_000)
+    >>> size_batch(8_000_000), size_batch(60_000_000), size_batch(240_000_000)
     (32, 16, 8)
     """
     fitting = _MOST

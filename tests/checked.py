@@ -5,6 +5,7 @@ million. Where a signature names no array it adds nothing to what beartype check
 which axes of one name have one length is enough, unless a shape is worked out from an argument ("{count}").
 """
 
+import dataclasses
 import functools
 import inspect
 import typing
@@ -32,7 +33,17 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
     if given or typechecker is None:
         return jaxtyped(*given, typechecker=typechecker)
     wholly = jaxtyped(typechecker=typechecker)
-    return lambda it: check(it, wholly) if inspect.isfunction(it) else wholly(it)
+
+    def check_any(it: Any) -> Any:
+        if inspect.isfunction(it):
+            return check(it, wholly)
+        made = vars(it).get("__init__") if dataclasses.is_dataclass(it) else None
+        if inspect.isfunction(made) and not hasattr(it, "__no_type_check__"):
+            it.__init__ = check(made, wholly)  # as jaxtyping does, but lightly: some are made by the million
+            return it
+        return wholly(it)
+
+    return check_any
 
 
 def check(function: FunctionType, wholly: Decorator) -> Callable[..., Any]:

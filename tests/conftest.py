@@ -18,7 +18,8 @@ LONG = (
 )
 """What takes long, for each of two processes to begin with, so that only short tests are left at the end.
 
-The first soon calls the compiled loops, the second later: they are compiled once, and not by both.
+The first soon calls the compiled loops, the second later: where `scripts/test` has not compiled them before,
+that happens once, and not in both.
 """
 
 

@@ -1,5 +1,7 @@
 """Types are checked at run time in every test: what is not as its signature says is an error."""
 
+import dataclasses
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -28,6 +30,31 @@ def test_axes_of_one_name_have_one_length_in_a_call():
     for y in (np.ones(2), np.ones((3, 1)), np.ones(3, np.float32), np.zeros(3), [1.0, 1.0, 1.0]):
         with pytest.raises(Exception, match="violates type hint"):
             project(np.ones((4, 3)), y)
+
+
+@check
+@dataclasses.dataclass(frozen=True)
+class Line:
+    name: str
+    values: Float64[np.ndarray, "n"]
+    weights: Float64[np.ndarray, "n"] | None = None
+
+
+@check
+@dataclasses.dataclass(frozen=True)
+class Dashed(Line):
+    dash: int = 1
+
+
+def test_what_a_dataclass_holds_is_checked_as_it_is_made():
+    assert Line("a", np.ones(2), np.ones(2)).values.tolist() == [1, 1]
+    assert Dashed("a", np.ones(2), dash=2).dash == 2
+    for kind in (Line, Dashed):
+        for wrong in ((1, np.ones(2)), ("a", np.ones((2, 2))), ("a", np.ones(2), np.ones(3)), ("a", [1.0])):
+            with pytest.raises(Exception, match="violates type hint"):
+                kind(*wrong)
+    with pytest.raises(Exception, match="violates type hint"):
+        Dashed("a", np.ones(2), dash=0.5)
 
 
 def test_every_function_made_inside_another_is_checked():

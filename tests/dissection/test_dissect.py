@@ -70,9 +70,11 @@ def test_the_same_layer_through_every_convention_equals_its_twin(name):
     module = nn.Sequential(nn.Conv2d(3, 5, 5, 3), nn.ReLU(), nn.Conv2d(5, 6, 3, padding=1)).eval()
     source = made.make_source(8, mask_size=(24, 24), size=(48, 48), seed=6)
     network = Network(module, Preprocessing())
-    run = dissect(network, source, ["2"], convention=name, quantile=0.03, confidences=QUIET)
+    run = dissect(network, source, ["2"], convention=name, quantile=0.03, confidences=QUIET, batch_size=8)
+    assert run.recipe.channels_last
     with torch.no_grad():
-        maps = module(network.preprocessing.tensor(np.stack([source[i].image for i in range(8)]))).numpy()
+        images = np.stack([source[i].image for i in range(8)])
+        maps = module(network.preprocessing.tensor(images, channels_last=True)).numpy()
     field = find_fields(network, ["2"], (48, 48))["2"]
     assert field.step == (3.0, 3.0)
     masks = (48 // run.convention.reduction,) * 2

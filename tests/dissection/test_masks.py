@@ -65,10 +65,11 @@ def draw_plainly(run, layer, network, pictures):
         upsampling = "half-pixel"
     where = field and (field.center, field.step)
     for picture in pictures:
-        # As often as the run has images in a batch, since torch rounds otherwise in smaller ones.
+        # Laid out as in the run, as often as it has images in a batch: torch rounds otherwise in others.
         batch = np.stack([run.frame.fit_image(picture)] * run.recipe.batch_size)
+        last = bool(run.recipe.channels_last)
         with torch.no_grad():
-            maps = network.module(network.preprocessing.tensor(batch))[0].numpy()
+            maps = network.module(network.preprocessing.tensor(batch, channels_last=last))[0].numpy()
         if maps.ndim == 1:
             maps = maps[:, None, None]
         elif maps.ndim == 2:

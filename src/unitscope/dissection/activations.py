@@ -1,7 +1,7 @@
 """What layers give for pictures, exactly as a dissection sees it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,6 +10,7 @@ from torch import Tensor
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked
+from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import plan_scan
 from unitscope.errors import UsageError
@@ -77,7 +78,7 @@ def read_activations(
     *,
     size: int | tuple[int, int] | None = None,
     fit: Fit = "stretch",
-    batch_size: int = 8,
+    batch_size: int | None = None,
     machine: Machine = Machine(),  # noqa: B008 - frozen
     trust_layout: bool = False,
 ) -> Activations:
@@ -99,7 +100,7 @@ def read_activations(
     >>> [part["0"].max().item() for part in found], found.arrays()["0"].dtype
     ([1.0], dtype('float32'))
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; it must be 1 or more")
     source = gather_pictures(images)
     check_source(network, source)
@@ -108,7 +109,7 @@ def read_activations(
     with placed(network, machine.device):
         plan, _, places = plan_scan(network, source, layers, CONVENTIONS["pnas"], {}, size, fit)
     check_places(network.name, places, trust_layout)
-    return Activations(network, source, replace(plan, batch_size=batch_size), machine)
+    return Activations(network, source, settle_passes(network, plan, machine, batch_size), machine)
 
 
 def read_batches(

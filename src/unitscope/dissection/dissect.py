@@ -15,7 +15,7 @@ from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
-from unitscope.dissection.batches import choose_batch
+from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.costs import Asked, announce
 from unitscope.dissection.device_batches import choose_shard
@@ -94,7 +94,8 @@ class Options:
             raise UsageError(
                 "resume goes on with a run in a folder, and none was named; give the folder as out"
             )
-        check_least(1, ranks=self.ranks, batch_size=self.batch_size, shard_size=self.shard_size)
+        check_least(1, ranks=self.ranks, shard_size=self.shard_size)
+        check_least(1, **({} if self.batch_size is None else {"batch_size": self.batch_size}))
         check_least(1, replicates=self.confidences.replicates)
         check_least(0, seed=self.seed, shifts=self.confidences.shifts)
         check_least(FEWEST, null_images=self.confidences.null_images)
@@ -158,7 +159,8 @@ def dissect(
     - `machine`: device, precision, threads and memory; and how many processes, or which cluster, share the
       images. These open network and images themselves, by what `load_network` and `open_source` were given.
       Afterwards the network is on the device where it was.
-    - `batch_size`: images that the network is given at once; by default 8, on a GPU what its memory holds.
+    - `batch_size`: images that the network is given at once; by default as its layers' sizes suggest, 8 to 32
+      on a CPU, and on a GPU what its memory holds.
     - `cache`: a folder where decoded images and labels are packed, and taken from by later runs;
       `cache_limit`: how many bytes it may hold.
     - `out`: a folder where the run is saved; after a kill, `resume=True` continues it. With another number of
@@ -292,6 +294,7 @@ def _make_recipe(
         version=__version__,
         torch=torch.__version__,
         random=plan.random or None,
+        channels_last=plan.channels_last or None,
     )
 
 
@@ -377,9 +380,13 @@ def _open_store(
 
 def _settle_passes(network: Network, plan: ScanPlan, options: Options) -> ScanPlan:
     """The plan with how images pass: as asked for, as in the run that goes on, or as the network suggests."""
+    machine, batch_size = options.machine, options.batch_size
     begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
-    asked = options.batch_size or (begun and begun.batch_size)
-    return replace(plan, batch_size=asked or choose_batch(network, plan, options.machine))
+    if begun is not None:
+        batch_size = batch_size or begun.batch_size
+        last = bool(begun.channels_last) if machine.channels_last is None else machine.channels_last
+        machine = replace(machine, channels_last=last)
+    return settle_passes(network, plan, machine, batch_size)
 
 
 def _fit_shards(plan: ScanPlan, options: Options, parts: int) -> int:

@@ -76,6 +76,7 @@ def _plan(recipe: Recipe, network: Network, source: ConceptSource, layer: str) -
         # As the run had them: libraries round otherwise in batches of another size.
         batch_size=recipe.batch_size or plan.batch_size,
         shard_size=recipe.shard_size or plan.shard_size,
+        channels_last=bool(recipe.channels_last),
     )
 
 

@@ -65,7 +65,8 @@ class Recipe:
     `replicates`, which `null` was drawn, and over how many images at most (`null_images`); `ranks` is the
     number of top images a unit; `version` and `torch` are those of the libraries; `quality` says how
     thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True where the network draws
-    random numbers, which were those of each image's number. `threads` are torch's, and `processor` is the
+    random numbers, which were those of each image's number; `channels_last` is True where pictures lay so in
+    memory. `threads` are torch's, and `processor` is the
     kind of what the network ran on; `machines` are all that took part, where there were several kinds. None
     is what was not recorded. `more` keeps what another version recorded besides.
     """
@@ -90,6 +91,7 @@ class Recipe:
     threads: int | None = None
     processor: str | None = None
     machines: tuple[str, ...] | None = None
+    channels_last: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property

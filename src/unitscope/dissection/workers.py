@@ -98,7 +98,8 @@ class ScanJob:
         source = open_source(wanted.source.spec, network)
         network, source = pair_generator(network, source)
         network.module.to(device)
-        machine = Machine(device, bool(wanted.mixed_precision), threads, self.options.machine.memory)
+        memory, last = self.options.machine.memory, bool(wanted.channels_last)
+        machine = Machine(device, bool(wanted.mixed_precision), threads, memory, channels_last=last)
         options = replace(self.options, machine=machine)
         outline, recipe = prepare(network, source, wanted.layers, wanted.convention, options, wanted.quality)
         if recipe.source != wanted.source:

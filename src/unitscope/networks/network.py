@@ -128,8 +128,10 @@ class Preprocessing:
             return _ORDERS[self.channels]
         return tuple(map(_find_band, self.channels))
 
-    def tensor(self, images: Pictures, device: str = "cpu") -> Float32[Tensor, "image channel y x"]:
-        """The batch that the network reads, normalized, channels first.
+    def tensor(
+        self, images: Pictures, device: str = "cpu", channels_last: bool = False
+    ) -> Float32[Tensor, "image channel y x"]:
+        """The batch that the network reads, normalized, channels first; `channels_last`: in memory.
 
         >>> Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3).tensor(np.zeros((1, 2, 2, 3), np.uint8)).min()
         tensor(-1.)
@@ -147,7 +149,8 @@ class Preprocessing:
             red, green, blue = pixels.to(torch.int32).unbind(-1)
             # In 65536ths, rounded, as Pillow counts.
             pixels = (red * 19595 + green * 38470 + blue * 7471 + 32768)[..., None] >> 16
-        batch = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        form = torch.channels_last if channels_last else torch.contiguous_format
+        batch = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=form)
         scale = torch.tensor([1.0 / (largest * s) for s in self.std], device=device)
         shift = torch.tensor([m / s for m, s in zip(self.mean, self.std, strict=True)], device=device)
         return batch.mul_(scale[:, None, None]).sub_(shift[:, None, None])

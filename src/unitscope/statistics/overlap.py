@@ -22,8 +22,8 @@ from unitscope.statistics.threads import Threads
 
 T = TypeVar("T", "Overlap", "Evidence")
 
-_BLOCK = 8192
-"""Units are measured in blocks of this many maps, to bound what their masks take."""
+_BLOCK, _LEAST = 1 << 15, 4
+"""Units are measured in blocks of this many maps, to bound what their masks take, but of so many units."""
 
 
 RULES = {"all": tallies.ALL, "category": tallies.CATEGORY, "touched": tallies.TOUCHED}
@@ -65,7 +65,7 @@ def measure_overlap(
     truth = None
     if resampling is not None:
         truth = find_truth(index, RULES[union], areas, resampling, names, map_size, units)
-    many = max(1, min(16, _BLOCK // len(index.annotations)))
+    many = max(_LEAST, min(16, _BLOCK // len(index.annotations)))
     blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
     measured = []
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from unitscope.axes import Thresholds
+from unitscope.axes import Pictures, Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
@@ -22,7 +22,7 @@ from unitscope.networks.borrowing import placed, settle_device
 from unitscope.networks.failures import tell_not_finite
 from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.fitting import telling_memory
-from unitscope.networks.network import Input, Network, numbers_of, split_images, spread
+from unitscope.networks.network import Input, Network, number_images, numbers_of, split_images, spread
 from unitscope.networks.randomness import seeded
 from unitscope.networks.trace import Reader, tap
 from unitscope.networks.unit_maps import read_units
@@ -46,7 +46,7 @@ class ScanPlan:
 
     `thresholds` are given per layer or found; `batch_size` and `shard_size` are in images;
     `native` says that images must have the frame's size as they are stored, `random` that the network draws
-    random numbers, so that it is passed image by image.
+    random numbers, so that it is passed image by image, `channels_last` that pictures lie so in memory.
     """
 
     frame: Frame
@@ -58,6 +58,7 @@ class ScanPlan:
     shard_size: int = 128
     native: bool = False
     random: bool = False
+    channels_last: bool = False
 
     def span(self, number: int) -> range:
         """The images of a shard."""
@@ -75,7 +76,8 @@ class Machine:
     """Where and how a scan runs.
 
     Nothing is counted otherwise for it, but activations may differ in their last bits. `memory` is the
-    budget in bytes for what is held besides the network and the labels.
+    budget in bytes for what is held besides the network and the labels. `channels_last` says whether pictures
+    lie with their channels last in memory; if it is not given, they do where that is found to be as well.
 
     `workers` are processes that share the images of a dissection; or `ray` names a cluster that does: "auto"
     for the one that this machine belongs to, "local" for one that is started here, or an address; of that,
@@ -89,6 +91,7 @@ class Machine:
     memory: int = 4 << 30
     workers: int | None = None
     ray: str | None = None
+    channels_last: bool | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -263,7 +266,7 @@ def feed_batch(network: Network, plan: ScanPlan, batch: Batch, machine: Machine)
     images = batch.images
     if len(images) < plan.batch_size and not plan.random:
         images = np.concatenate([images, np.repeat(images[-1:], plan.batch_size - len(images), 0)])
-    return network.feed(images, batch.first, machine.device)
+    return feed_pictures(network, images, batch.first, machine.device, plan.channels_last)
 
 
 def read_fed(
@@ -297,6 +300,14 @@ def read_maps(
         if not torch.isfinite(maps.sum()) and not torch.isfinite(maps).all():
             raise tell_not_finite(maps, layer, batch.keys)
         yield layer, maps
+
+
+def feed_pictures(network: Network, images: Pictures, first: int, device: str, channels_last: bool) -> Input:
+    """What the network is called with for images, the first of them number `first`, laid so in memory."""
+    if not channels_last:
+        return network.feed(images, first, device)
+    batch = network.preprocessing.tensor(images, device, channels_last=True).to(network.dtype)
+    return number_images(batch, range(first, first + len(images)))
 
 
 def _read_singly(network: Network, read: Reader, fed: Input) -> dict[str, Tensor]:

@@ -13,6 +13,9 @@ from unitscope.statistics.kernels.compiled import between, compiled
 ALL, CATEGORY, TOUCHED = 0, 1, 2
 """Which images' active pixels enter a union: see `Convention.union`."""
 
+_NEAR = 32
+"""Images whose labels all units of a block meet before those of others: a processor's cache holds as much."""
+
 
 @compiled
 def meet_plane(runs, start, stop, labels, plane, counts):
@@ -94,22 +97,31 @@ def tally_units(mask_counts, mask_size, runs, pixels, image, half, labels, rule,
 
     Returns counts[unit, half, id], active[unit, half, category] and of every mask its pixels that are not
     void and the bits of the categories into whose union they enter.
+
+    The labels of some images are near while all units meet them; each unit's masks come in their own order.
     """
     counts = np.zeros((len(mask_counts), 2, concepts + 1), np.int64)
     active = np.zeros((len(mask_counts), 2, categories), np.int64)
     valid, bits = np.zeros(len(mask_size), np.int64), np.zeros(len(mask_size), np.uint64)
-    last, k = 0, np.int64(0)
-    for u in range(len(mask_counts)):
-        first, last = last, last + mask_counts[u]
-        for m in range(first, last):
-            stop, h = k + mask_size[m], half[image[m]]
-            valid[m], bits[m] = meet_image(runs, k, stop, pixels[m], labels, image[m], counts[u, h])
-            if rule != TOUCHED:
-                bits[m] = labels[6][image[m]] if rule == CATEGORY else ~np.uint64(0)
-            for c in range(categories):
-                if (bits[m] >> np.uint64(c)) & np.uint64(1):
-                    active[u, h, c] += valid[m]
-            k = stop
+    masks, begins = np.zeros(len(mask_counts), np.int64), np.zeros(len(mask_counts), np.int64)
+    ends = np.cumsum(mask_counts)
+    for u in range(1, len(mask_counts)):
+        masks[u] = ends[u - 1]
+        begins[u] = begins[u - 1] + mask_size[masks[u - 1] : masks[u]].sum()
+    for behind in range(_NEAR, len(half) + _NEAR, _NEAR):
+        for u in range(len(mask_counts)):
+            m, k = masks[u], begins[u]
+            while m < ends[u] and image[m] < behind:
+                stop, h = k + mask_size[m], half[image[m]]
+                valid[m], bits[m] = meet_image(runs, k, stop, pixels[m], labels, image[m], counts[u, h])
+                if rule != TOUCHED:
+                    bits[m] = labels[6][image[m]] if rule == CATEGORY else ~np.uint64(0)
+                for c in range(categories):
+                    if (bits[m] >> np.uint64(c)) & np.uint64(1):
+                        active[u, h, c] += valid[m]
+                m += 1
+                k = stop
+            masks[u], begins[u] = m, k
     counts[:, :, 0] = 0
     counts[:, :, -1] = 0
     return counts, active, valid, bits

@@ -117,6 +117,11 @@ def _watch(ending: Ending) -> Iterator[None]:
             ending.number = number
             raise KeyboardInterrupt
 
+    def hide(lost: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):  # lost in a callback: the thread sees to it
+            sys.__unraisablehook__(lost)
+
+    sys.unraisablehook = hide
     # Those that are ignored, as in what a shell started with nohup or &, stay so.
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     caught = {number: old for number, old in usual.items() if signal.getsignal(number) is old}

@@ -265,10 +265,12 @@ def _time_files(scan: Scan) -> tuple[float, float]:
         assert file is not None  # it has just been written
         for number, tail in enumerate(scan.tails.values()):
             units, grid = min(_UNITS, tail.plan.units), tail.plan.stored_grid
-            started = time.perf_counter()
-            cells = file.cells(f"{number}/cells", 0, units)
-            cells.prune(tail.bound[:units], tail.plan.reach, grid.map_size)
-            seconds += time.perf_counter() - started
+            for _ in range(2):  # the first time it is compiled
+                started = time.perf_counter()
+                cells = file.cells(f"{number}/cells", 0, units)
+                cells.prune(tail.bound[:units], tail.plan.reach, grid.map_size)
+                spent = time.perf_counter() - started
+            seconds += spent
             size += measure_cells(cells, tail.plan)
     return writing, seconds / size
 

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -49,3 +51,19 @@ def test_a_full_device_in_the_middle_is_told_with_what_to_give(batch, advice):
     assert "\n" not in str(told.value)
     with pytest.raises(NetworkError, match="layer gone"), telling_memory("net", batch):
         raise NetworkError("layer gone")
+
+
+@pytest.mark.parametrize(("free", "kept"), [(900, 100), (120, 60)])
+def test_a_part_of_a_gpu_is_kept_free_meanwhile_and_what_did_not_fit_is_given_back(monkeypatch, free, kept):
+    log, ones = [], torch.ones(1)
+
+    def reserve(size, **options):
+        log.append((size, options["device"]))
+        return ones
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 1000))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext(log.append(str(device))))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: log.append("given back"))
+    monkeypatch.setattr(torch, "empty", reserve)
+    assert fit_batch(make_attempt(2, []), "cuda:1", 4) == 2
+    assert log == [(kept, "cuda:1"), "cuda:1", "given back", (kept, "cuda:1")]

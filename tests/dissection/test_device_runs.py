@@ -108,7 +108,7 @@ def test_the_batch_is_what_fits_and_stands_in_the_recipe(limit, found):
     source = made.make_source(20, mask_size=(12, 12), size=(24, 24), seed=4)
     run = dissect(build([Full(limit)]), source, ["3"], machine=TorchMachine(), confidences=QUIET)
     assert run.recipe.batch_size == found
-    assert dissect(build(), source, ["0"], confidences=QUIET).recipe.batch_size == 8
+    assert dissect(build(), source, ["0"], confidences=QUIET).recipe.batch_size == 32
 
 
 def test_memory_and_what_was_asked_for_decide_the_sizes():

@@ -61,7 +61,7 @@ def test_shards_take_what_was_told(tmp_path, monkeypatch, convention, quantile, 
     asked["out"] = tmp_path / "run"
     told = estimate_run(network, source, ["0", "1"], **asked)
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(dissecting, "name_layers", interrupt)
+    monkeypatch.setattr(dissecting, "name_run", interrupt)
     with pytest.raises(KeyboardInterrupt):
         dissect(network, source, ["0", "1"], **asked)
     files = [path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file()]

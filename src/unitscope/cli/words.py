@@ -92,8 +92,8 @@ class Running:
     Args:
         device: cpu, cuda, cuda:1, ...
         mixed_precision: run the network in the device's reduced precision.
-        batch_size: images a batch; by default as the network suggests, 8 to 32 on a CPU, and on a GPU as many as
-            its memory holds, up to 256.
+        batch_size: images a batch; by default as the network suggests, 8 to 32 on a CPU, and on a GPU as many
+            as its memory holds, up to 256.
         memory: gigabytes to hold at most, besides libraries, network and labels.
         threads: threads to use, all cores by default.
     """

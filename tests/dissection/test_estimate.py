@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from commands import DRAWN, write_networks
-from unitscope import Concept, Confidences, Example, Network, Preprocessing, Vocabulary, dissect
+from unitscope import Concept, Confidences, Example, Machine, Network, Preprocessing, Vocabulary, dissect
 from unitscope.cli import main
 from unitscope.dissection import costs, estimate_run
 from unitscope.dissection import dissect as dissecting
@@ -194,3 +194,17 @@ def test_an_interrupted_run_is_kept_and_the_network_is_as_before(tmp_path):
     dissect(network, source, ["0"], **asked, out=tmp_path / "whole")
     found = (tmp_path / "run" / "units.csv").read_bytes()
     assert found == (tmp_path / "whole" / "units.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("machine", "count"),
+    [
+        (Machine(), 1),
+        (Machine(workers=4), 1),  # the trial had all cores, which they share
+        (Machine(workers=4, threads=1), 4),
+        (Machine("cuda", workers=4), 4),
+        (Machine(ray="auto"), 1),
+    ],
+)
+def test_workers_share_the_scan(machine, count):
+    assert costs._count_sharers(machine) == count

@@ -183,7 +183,7 @@ def foretell(
         every - images,
         units,
         opened.seconds * every,
-        scanning * images / every,
+        scanning * images / every / _count_sharers(machine),
         naming + cells.written * reading,
         _measure_process() + min(machine.memory, _fill_memory(plan)),
         int(cells.written + 2 * labels * every),
@@ -323,6 +323,12 @@ def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> _Cells:
         written += images * (keep(fraction) if fraction < 1 else plan.cells * 6.0)
         before = fraction
     return _Cells(written, read, ranked, keep(plan.quantile) * plan.images, plan.cells * 6.0 * plan.images)
+
+
+def _count_sharers(machine: Machine) -> int:
+    """How many times as fast as the trial workers are together; of a cluster nobody knows, so 1."""
+    cores_are_split = machine.threads is None and machine.compiled
+    return 1 if machine.workers is None or cores_are_split else machine.workers
 
 
 def _fill_memory(plan: ScanPlan) -> int:

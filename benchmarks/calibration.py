@@ -23,7 +23,8 @@ from scipy import stats
 import unitscope as us
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import find_convention
-from unitscope.dissection.dissect import Confidences, plan_scan
+from unitscope.dissection.dissect import Confidences
+from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.significance import judge_units, q_values
 from unitscope.statistics.annotations import LabelIndex, merge_annotations
 from unitscope.statistics.exemplars import TopImages

@@ -31,7 +31,8 @@ from unitscope.concepts.frames import Frame
 from unitscope.concepts.packed import PackedSource, pack_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS, Convention
-from unitscope.dissection.dissect import Confidences, dissect, plan_scan
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.planning import plan_scan
 from unitscope.networks.load import load_network
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Network

@@ -10,7 +10,8 @@ from torch import nn
 import made
 from unitscope.dissection.batches import choose_batch, settle_passes
 from unitscope.dissection.conventions import CONVENTIONS
-from unitscope.dissection.dissect import Confidences, dissect, plan_scan
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.planning import plan_scan
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
 from unitscope.statistics.store import Store

@@ -12,7 +12,8 @@ import made
 from unitscope.dissection.batches import choose_batch
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.device_batches import choose_shard
-from unitscope.dissection.dissect import Confidences, dissect, plan_scan
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.storage import load
 from unitscope.errors import ActivationError, NetworkError
 from unitscope.networks.network import Network, Preprocessing

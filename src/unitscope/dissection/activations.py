@@ -12,7 +12,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked
 from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import CONVENTIONS
-from unitscope.dissection.dissect import plan_scan
+from unitscope.dissection.planning import plan_scan
 from unitscope.errors import UsageError
 from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source

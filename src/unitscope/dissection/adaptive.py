@@ -18,8 +18,9 @@ from unitscope.concepts.derived import source_digest, source_spec
 from unitscope.concepts.vocabulary import ConceptSource, Vocabulary
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.dissect import Options, dissect_with, plan_scan, settle_convention
+from unitscope.dissection.dissect import Options, dissect_with, settle_convention
 from unitscope.dissection.labels import information_quality, name_pairs
+from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.errors import UsageError
 from unitscope.networks.borrowing import placed

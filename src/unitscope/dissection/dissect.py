@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
-from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least, check_thresholds
+from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least
 from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.costs import Asked, announce
 from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
+from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import SPACE, Workspace, find_begun, open_workspace
@@ -39,14 +39,7 @@ from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source
 from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
-from unitscope.networks.places import Place
-from unitscope.networks.probe import probe_layers
-from unitscope.networks.randomness import DRAWS
-from unitscope.networks.receptive_fields import Field
-from unitscope.networks.unit_maps import read_units
-from unitscope.networks.verdicts import check_places, warn_of_batches, warn_of_places
-from unitscope.statistics.grids import Grid, make_grid
-from unitscope.statistics.quantiles import TailPlan
+from unitscope.networks.verdicts import check_places
 from unitscope.statistics.resampling import FEWEST, Null
 from unitscope.statistics.scan import Machine, ScanPlan
 from unitscope.statistics.shards import Origin
@@ -302,62 +295,6 @@ def settle_convention(convention: str | Convention, quantile: float | None = Non
     """The convention of that name, or itself, with another quantile if one is given."""
     rules = find_convention(convention) if isinstance(convention, str) else convention
     return rules if quantile is None else replace(rules, quantile=quantile)
-
-
-def plan_scan(
-    network: Network,
-    source: ConceptSource,
-    layers: Sequence[str],
-    rules: Convention,
-    thresholds: Mapping[str, np.ndarray],
-    size: int | tuple[int, int] | None,
-    fit: Fit,
-) -> tuple[ScanPlan, dict[str, tuple[str, ...]], dict[str, Place]]:
-    """What a scan will do, and by layer warnings and where cells look: found out with three images."""
-    layers = check_asked(network, source, layers, fit)
-    check_thresholds(layers, thresholds)
-    prepared = network.preprocessing
-    sides = (size, size) if isinstance(size, int) else size
-    if sides is not None and (len(sides) != 2 or min(sides) < 1):
-        raise UsageError(f"size is {size}; give the side of a square or (height, width), in pixels")
-    wanted = sides or prepared.size
-    frame_size = wanted or source[0].image.shape[:2]
-    mask_size = (max(1, frame_size[0] // rules.reduction), max(1, frame_size[1] // rules.reduction))
-    frame = Frame((frame_size[0], frame_size[1]), mask_size, fit, prepared.crop_fraction, prepared.resample)
-    tails: dict[str, TailPlan] = {}
-    probe = probe_layers(network, layers, frame.size)
-    told = warn_of_places(probe.places)
-    said = (*((DRAWS,) if probe.random else ()), *warn_of_batches(network.module, probe.company))
-    told = {layer: (*said, *told.get(layer, ())) for layer in layers}
-    for layer in layers:
-        maps = read_units(probe.outputs[layer], network.layout(frame.size), layer)
-        units, *cells = maps.shape[1:]
-        map_size = (cells[0], cells[1])
-        flat = map_size == (1, 1)
-        if layer in thresholds and len(thresholds[layer]) != units:
-            raise UsageError(
-                f"{len(thresholds[layer])} thresholds are given for layer {layer}, which has {units} units"
-            )
-        grid = _grid(map_size, frame, rules, None if flat else probe.fields.get(layer))
-        population = "given" if layer in thresholds else rules.population
-        tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile)
-        if rules.upsampling == "receptive-field" and layer not in probe.fields and not flat:
-            lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
-            told[layer] = (*told.get(layer, ()), lack)
-    given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
-    plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=probe.random)
-    return plan, told, dict(probe.places)
-
-
-def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Field | None) -> Grid:
-    if rules.upsampling != "receptive-field":
-        return make_grid(map_size, frame.mask_size, rules.upsampling)
-    if field is None:
-        return make_grid(map_size, frame.mask_size, "half-pixel")
-    size = frame.size
-    return make_grid(
-        map_size, frame.mask_size, rules.upsampling, centers=field.center, steps=field.step, input_size=size
-    )
 
 
 def _open_store(

@@ -12,7 +12,8 @@ from unitscope.concepts.vocabulary import Concept, ConceptSource, find_named
 from unitscope.dissection.adaptive import Part, read_parts
 from unitscope.dissection.arguments import Fit, check_concepts
 from unitscope.dissection.conventions import Convention
-from unitscope.dissection.dissect import plan_scan, settle_convention
+from unitscope.dissection.dissect import settle_convention
+from unitscope.dissection.planning import plan_scan
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.generators import check_source, pair_generator
 from unitscope.networks.network import Network

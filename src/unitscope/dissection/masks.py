@@ -11,8 +11,8 @@ from jaxtyping import Bool
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.activations import read_batches
-from unitscope.dissection.dissect import plan_scan
 from unitscope.dissection.matching import check_weights
+from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.recipe import NetworkRecord, Recipe, record_network
 from unitscope.errors import UnitscopeError, UsageError
 from unitscope.networks.generators import Generator, find_generated, pair_generator

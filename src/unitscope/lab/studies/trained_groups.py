@@ -13,7 +13,8 @@ from unitscope.concepts.packed import PackedSource, pack_source
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.counts import RULES, LayerCounts, count_concepts, count_layer
-from unitscope.dissection.dissect import Confidences, dissect, plan_scan
+from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import load, save
 from unitscope.errors import RunError, UsageError

@@ -91,7 +91,12 @@ def test_a_constant_unit_is_dead_also_where_interpolation_rounds_up(name):
     rules, values = CONVENTIONS[name], np.random.default_rng(0).random(7).astype(np.float32)
     maps = np.tile(values[None, :, None, None], (17, 1, 5, 5))
     maps[3, -1, 2, 2] = 2  # but for one cell
-    layer = dissect(made.wire(source, maps), source, ["maps"], convention=rules)["maps"]
+    network = made.wire(source, maps)
+    layer = dissect(network, source, ["maps"], convention=rules)["maps"]
+    drawn = np.stack([*layer.masks(source, network)])
+    assert not drawn[:, :-1].any()
+    assert drawn[3, -1].any()
+    assert not layer[1].mask(source[3].image, network).any()
     if rules.population == "cells":  # there is something to leave out
         side = (56 // rules.reduction,) * 2
         assert any((reference.upsample(np.full((5, 5), v), side, "half-pixel") > v).any() for v in values)

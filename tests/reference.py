@@ -84,6 +84,9 @@ def dissect(
             [threshold(population[:, unit], rules.quantile) for unit in range(units)], np.float32
         )
     masks = dense > thresholds[None, :, None, None]
+    # What only rounding lifts above every cell does not count.
+    highest = np.maximum(maps.max((0, 2, 3)), 0 if rules.upsampling == "zero-border" else -np.inf)
+    masks[:, highest <= thresholds] = False
     return count(masks, examples, vocabulary, rules, thresholds)
 
 

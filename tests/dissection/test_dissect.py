@@ -87,6 +87,28 @@ def test_the_same_layer_through_every_convention_equals_its_twin(name):
     np.testing.assert_array_equal(run["2"].labels.best, np.where(twin.iou.max(1) > 0, twin.iou.argmax(1), 0))
 
 
+@pytest.mark.parametrize("name", list(CONVENTIONS))
+def test_a_constant_unit_is_dead_also_where_interpolation_rounds_up(name):
+    source = made.make_source(17, mask_size=(28, 28), size=(56, 56), seed=1)
+    rules, values = CONVENTIONS[name], np.random.default_rng(0).random(7).astype(np.float32)
+    maps = np.tile(values[None, :, None, None], (17, 1, 5, 5))
+    maps[3, -1, 2, 2] = 2  # but for one cell
+    network = made.wire(source, maps)
+    layer = dissect(network, source, ["maps"], convention=rules)["maps"]
+    drawn = np.stack([*layer.masks(source, network)])
+    assert not drawn[:, :-1].any()
+    assert drawn[3, -1].any()
+    assert not layer[1].mask(source[3].image, network).any()
+    if rules.population == "cells":  # there is something to leave out
+        side = (56 // rules.reduction,) * 2
+        assert any((reference.upsample(np.full((5, 5), v), side, "half-pixel") > v).any() for v in values)
+    assert not layer.active[:-1].any()
+    assert layer.active[-1]
+    assert not any(unit.detector or unit.concept for unit in list(layer)[:-1])
+    assert (layer.confidence.p_value[:-1] == 1).all()
+    check_against_twin(layer, maps, source, rules)
+
+
 @given(
     population=st.sampled_from(["cells", "pixels"]),
     upsampling=st.sampled_from(["half-pixel", "zero-border"]),

@@ -1,6 +1,6 @@
 """The masks of units for any picture: those that a run counted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
 
@@ -30,11 +30,12 @@ def draw_masks(
     thresholds: Mapping[int, float],
     images: object,
     network: Network | None = None,
+    dead: Collection[int] = (),
 ) -> Iterator[Bool[np.ndarray, "unit row column"]]:
     """The masks of some units of a run's layer on pictures, one picture after the other.
 
-    `thresholds` are those of the units wanted. What is wrong with what was asked for is raised at once; see
-    `LayerDissection.masks`.
+    `thresholds` are those of the units wanted; of the `dead` ones the run counted nothing. What is wrong with
+    what was asked for is raised at once; see `LayerDissection.masks`.
     """
     if recipe is None:
         raise UsageError(
@@ -50,20 +51,28 @@ def draw_masks(
         )
     opened, source = pair_generator(opened, source)
     plan = _plan(recipe, opened, source, layer)
-    return _draw(recipe, opened, source, plan, thresholds)
+    return _draw(recipe, opened, source, plan, thresholds, dead)
 
 
 def _draw(
-    recipe: Recipe, network: Network, source: ConceptSource, plan: ScanPlan, thresholds: Mapping[int, float]
+    recipe: Recipe,
+    network: Network,
+    source: ConceptSource,
+    plan: ScanPlan,
+    thresholds: Mapping[int, float],
+    dead: Collection[int],
 ) -> Iterator[Bool[np.ndarray, "unit row column"]]:
     [(layer, tail)] = plan.tails.items()
     units = list(thresholds)
     bounds = torch.tensor(list(thresholds.values()), dtype=torch.float32)[:, None, None]
+    sleeping = torch.tensor([unit in dead for unit in units])[:, None, None]
     machine = Machine(network.device, bool(recipe.mixed_precision))
     for _, maps in read_batches(network, source, plan, machine):
         for image in maps[layer].cpu():
-            dense = tail.grid.upsample(tail.grid.surround(image[None, units]))[0]
-            yield (dense > bounds).numpy()
+            stored = tail.grid.surround(image[None, units])
+            # What was dead wakes where a cell is above its threshold, not where interpolation rounds up.
+            awake = ~sleeping | (stored[0].amax((1, 2), keepdim=True) > bounds)
+            yield ((tail.grid.upsample(stored)[0] > bounds) & awake).numpy()
 
 
 def _plan(recipe: Recipe, network: Network, source: ConceptSource, layer: str) -> ScanPlan:

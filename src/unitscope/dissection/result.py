@@ -218,7 +218,8 @@ class LayerDissection(Units):
         from unitscope.dissection.masks import draw_masks
 
         thresholds = dict(enumerate(self.thresholds.tolist()))
-        return draw_masks(self.recipe, self.layer, thresholds, images, network)
+        dead = np.flatnonzero(self.active == 0).tolist()
+        return draw_masks(self.recipe, self.layer, thresholds, images, network, dead)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays by the names that they have in the layer's file: docs/files.md."""

@@ -136,7 +136,8 @@ class Unit(Units):
         from unitscope.dissection.masks import draw_masks
 
         threshold = {self.unit: self.threshold}
-        found: np.ndarray = next(draw_masks(self.recipe, self.layer, threshold, [image], network))[0]
+        dead = () if self.active_pixels else (self.unit,)
+        found: np.ndarray = next(draw_masks(self.recipe, self.layer, threshold, [image], network, dead))[0]
         return found
 
     def text(self, **chosen: Any) -> str:

@@ -92,7 +92,9 @@ def measure_block(
     """The counts of some units against all concepts, and against `truth` their evidence."""
     part = tail.part(start, stop)
     thresholds = part.thresholds()
-    masks = part.masks(thresholds)
+    # No pixel is above all cells but by rounding: where no cell passes the threshold the unit is dead.
+    highest = np.maximum(tops.peaks[start:stop, 0], 0 if tail.plan.grid.border else -np.inf)
+    masks = part.masks(np.where(highest > thresholds, thresholds, np.float32(np.inf)))
     pixels = tallies.mask_pixels(masks.size, masks.runs)
     half = np.zeros(len(index.annotations), np.int8) if truth is None else truth.resampling.half
     tally = _tally_masks(masks, pixels, half, index, rule)

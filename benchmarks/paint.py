@@ -23,7 +23,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-COMMAND = [sys.executable, "-m", "unitscope.cli"]
+COMMAND = [sys.executable, "-m", "unitscope"]
 SOURCE = "segmenter:zoo:segmenter,images=generator:zoo:generator,count=256"
 CONCEPTS = ("tree", "road", "sky")
 WATCH = """

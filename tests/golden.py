@@ -50,7 +50,7 @@ def record(folder: Path, names: list[str]) -> None:
     """Runs the commands in the folder, one after the other; what they print is in NAME.txt."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names or COMMANDS:
-        words = [sys.executable, "-m", "unitscope.cli", *shlex.split(COMMANDS[name])]
+        words = [sys.executable, "-m", "unitscope", *shlex.split(COMMANDS[name])]
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         (folder / f"{name}.txt").write_text(done.stdout)
         print(

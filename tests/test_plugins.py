@@ -204,7 +204,7 @@ def test_a_command_that_cannot_be_loaded_is_one_line_and_breaks_nothing_else(
 
 def test_help_tells_what_packages_bring_and_passes_over_what_fails(packages: Packages) -> None:
     packages.add("nets", NETWORKS, plain="brought:PLAIN", lost="nowhere:NET")
-    asked = [sys.executable, "-m", "unitscope.cli", "layers", "--help"]
+    asked = [sys.executable, "-m", "unitscope", "layers", "--help"]
     environment = {"PYTHONPATH": ":".join(sys.path), "COLUMNS": "200"}
     printed = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment)
     assert "head:FILE, plain:NAME or zoo:NAME" in printed.stdout

@@ -287,7 +287,7 @@ def test_another_number_of_threads_is_refused_unless_it_is_allowed(capsys, monke
 
 
 def test_an_output_that_is_full_or_closed_is_no_traceback(original, place):
-    show = [sys.executable, "-m", "unitscope.cli", "show", str(original), "--json"]
+    show = [sys.executable, "-m", "unitscope", "show", str(original), "--json"]
     with open("/dev/full", "w") as device:
         done = subprocess.run(show, stdout=device, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1

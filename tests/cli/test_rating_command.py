@@ -37,7 +37,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line(run, capsys, monkeypatch):
 
 
 def test_a_killed_server_keeps_every_answer(run, tmp_path, capsys):
-    words = [sys.executable, "-m", "unitscope.cli", "rate", str(run), "--out", str(tmp_path), "--port", "0"]
+    words = [sys.executable, "-m", "unitscope", "rate", str(run), "--out", str(tmp_path), "--port", "0"]
     for place in range(2):
         server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert server.stdout is not None

@@ -156,15 +156,20 @@ def _compare_recipes(workspace: Workspace, new: dict[str, Any], mixed: bool) -> 
         recipe["device"] = str(recipe.get("device")).partition(":")[0]  # of several alike any may be taken
     differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     if others := [name for name in differing if name not in MACHINE]:
-        raise RunError(
-            f"{workspace.folder} was begun with another {', '.join(others)}; give the same, or another --out"
-        )
+        named = ", ".join(_spell_change(name, old.get(name), new.get(name)) for name in others)
+        raise RunError(f"{workspace.folder} was begun with another {named}; give the same, or another --out")
     told = [f"{name} {old[name]}, now {new.get(name)}" for name in differing if name in old]
     if told and not mixed:
         raise RunError(
             f"{workspace.folder} was begun with {'; '.join(told)}: activations may differ in their last "
             "digits; go on as it was begun, or give --mix-machines"
         )
+
+
+def _spell_change(name: str, old: object, new: object) -> str:
+    """What is another one, with both where they are short."""
+    short = all(isinstance(value, str | int | float | None) for value in (old, new))
+    return f"{name} ({old}, now {new})" if short else name
 
 
 def save(run: Dissection, folder: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Lets `python -m unitscope.cli` run a command."""
+"""Lets `python -m unitscope` run a command."""
 
 import sys
 

@@ -22,7 +22,7 @@ CHAPTERS = (LOOK, UNITS, GENERATORS, DATA, "Laboratory")
 
 COMMANDS: dict[str, Command] = {
     "dissect": Command("unitscope.cli.dissection:dissect", "name the units of some layers", LOOK),
-    "merge": Command("unitscope.cli.sharing:merge", "name the units of a run made in parts", LOOK),
+    "merge": Command("unitscope.cli.dissection:merge", "name the units of a run made in parts", LOOK),
     "layers": Command("unitscope.cli.dissection:layers", "list the layers that can be dissected", LOOK),
     "show": Command("unitscope.cli.dissection:show", "print what a run found", LOOK),
     "report": Command("unitscope.cli.dissection:report", "write the report of a run again", LOOK),

@@ -28,6 +28,8 @@ from unitscope.cli.words import (
 from unitscope.cli.words import show as print_result
 from unitscope.errors import MissingWeightsError, UsageError
 
+Begun = Annotated[Positional[Path], arg(help="the folder of the run", metavar="RUN")]
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -206,6 +208,33 @@ def _choose_method(
     asked = {layer: values for layer, values in given.items() if layer in layers}
     # Another run's table may have more layers.
     return source, partial(method, source, layers, thresholds=asked or given)
+
+
+def merge(
+    run: Begun,
+    mix_machines: Flag = False,
+    report: bool = True,
+    concepts: Again = None,
+    memory: float = 4.0,
+    threads: int | None = None,
+) -> None:
+    """Name the units of a run whose parts have been scanned, without its network.
+
+    Args:
+        run: the folder that every `unitscope dissect ... --shards` was given as --out.
+        mix_machines: also where parts were scanned with other numbers of threads, processors or devices.
+        report: write the report as well.
+        memory: gigabytes to hold at most, besides libraries and labels.
+        threads: threads to use, all cores by default.
+    """
+    from unitscope.dissection import merge_run, reopen_source
+
+    machine = Running(memory=memory, threads=threads).start()
+    found = merge_run(run, machine=machine, mix_machines=mix_machines)
+    print(found.text(limit=10))
+    print(f"run: {run}")
+    if report:
+        print(f"report: {us.write_report(found, reopen_source(found, concepts), run / 'report')}")
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:

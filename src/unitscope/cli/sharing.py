@@ -1,21 +1,17 @@
-"""A run that many processes or jobs share: the options that say so, and the command that ends it."""
+"""A run that many processes or jobs share: the options that say so."""
 
 import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from tyro.conf import Positional, arg
+from typing import TYPE_CHECKING
 
 import unitscope as us
-from unitscope.cli.words import Again, Flag, Running
+from unitscope.cli.words import Running
 from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
     from unitscope.dissection import Part
-
-Begun = Annotated[Positional[Path], arg(help="the folder of the run", metavar="RUN")]
 
 
 @dataclass(frozen=True)
@@ -71,30 +67,3 @@ class Sharing:
             return merge_run(out, machine=machine, mix_machines=mix_machines, wait=True)
         print(f"part {part}: {len(shards)} shards are in {out}; when all parts are: unitscope merge {out}")
         return None
-
-
-def merge(
-    run: Begun,
-    mix_machines: Flag = False,
-    report: bool = True,
-    concepts: Again = None,
-    memory: float = 4.0,
-    threads: int | None = None,
-) -> None:
-    """Name the units of a run whose parts have been scanned, without its network.
-
-    Args:
-        run: the folder that every `unitscope dissect ... --shards` was given as --out.
-        mix_machines: also where parts were scanned with other numbers of threads, processors or devices.
-        report: write the report as well.
-        memory: gigabytes to hold at most, besides libraries and labels.
-        threads: threads to use, all cores by default.
-    """
-    from unitscope.dissection import merge_run, reopen_source
-
-    machine = Running(memory=memory, threads=threads).start()
-    found = merge_run(run, machine=machine, mix_machines=mix_machines)
-    print(found.text(limit=10))
-    print(f"run: {run}")
-    if report:
-        print(f"report: {us.write_report(found, reopen_source(found, concepts), run / 'report')}")

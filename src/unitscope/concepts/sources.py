@@ -239,3 +239,6 @@ _DERIVED: Mapping[str, Callable[[ConceptSource, str], ConceptSource]] = {
     "half": _open_half,
     "quadrants": split_quadrants,
 }
+
+APPLIED = tuple(_DERIVED)
+"""Options that any source has."""

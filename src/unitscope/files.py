@@ -41,17 +41,19 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def create_whole(path: Path, content: str) -> bool:
+def create_whole(path: Path, content: str, hint: str = "name another folder") -> bool:
     """Writes a file as UTF-8 where there is none; whether it did. Of several processes one does.
 
-    The folder must be there. Raises `RunError` where it cannot be written.
+    The folder must be there. Raises `RunError` where there is none and it cannot be written.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "recipe.json"
     >>> create_whole(place, "mine"), create_whole(place, "yours"), place.read_text()
     (True, False, 'mine')
     """
-    with writing(path):
+    if path.exists():  # which is found out also on a disk that is full or read-only
+        return False
+    with writing(path, hint):
         unfinished = name_unfinished(path)
         try:
             unfinished.write_bytes(content.encode("utf-8"))

@@ -88,9 +88,42 @@ def test_strangers_are_refused(network, source, tmp_path):
         merge_run(tmp_path / "a")
     with pytest.raises(RunError, match="holds no run in the making; give the folder that"):
         merge_run(tmp_path / "nowhere")
-    (tmp_path / "b" / "shards" / "outline.json").write_text("{}")
+    (tmp_path / "b" / "shards" / "recipe.json").write_text("{}")
     with pytest.raises(RunError, match=r"the run in .*b is damaged"):
         merge_run(tmp_path / "b")
+
+
+def test_a_damaged_outline_is_seen_and_any_part_mends_it(network, source, tmp_path):
+    us.dissect(network, source, ["maps"], out=tmp_path / "whole", **options())
+    dissect_part(network, source, ["maps"], "1/1", out=tmp_path / "parts", **options())
+    outline = tmp_path / "parts" / "shards" / "outline.json"
+    text = outline.read_text()
+    for damaged in ("", "[]", "{}", text[:200], text.replace('"units": 5', '"units": 4')):
+        outline.write_text(damaged)
+        with pytest.raises(
+            RunError, match=r"outline\.json is damaged: .*; run any part again, which mends it"
+        ):
+            merge_run(tmp_path / "parts")
+    outline.unlink()
+    with pytest.raises(RunError, match=r"outline\.json is missing; run any part again, which writes it"):
+        merge_run(tmp_path / "parts")
+    outline.write_text(damaged)
+    dissect_part(network, source, ["maps"], "1/1", out=tmp_path / "parts", **options())
+    assert outline.read_text() == text
+    merge_run(tmp_path / "parts")
+    assert read(tmp_path / "parts") == read(tmp_path / "whole")
+
+
+def test_what_is_all_there_needs_no_room(network, source, tmp_path, monkeypatch):
+    dissect_part(network, source, ["maps"], "1/2", out=tmp_path, **options())
+
+    def fail(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert dissect_part(network, source, ["maps"], "1/2", out=tmp_path, **options())[:2] == (0, 2)
+    with pytest.raises(RunError, match=r"0\.json: No space left on device; free some space and go on"):
+        storage.create_whole(tmp_path / "0.json", "{}", storage.SPACE)
 
 
 def test_parts_of_other_machines_are_refused_unless_that_is_allowed(network, source, tmp_path, monkeypatch):
@@ -159,7 +192,7 @@ def test_shards_are_as_small_as_many_parts_need(network, tmp_path):
 
 def test_an_outline_comes_back_as_it_was(network, source, tmp_path):
     dissect_part(network, source, ["maps"], "1/1", out=tmp_path, **options("netdissect"))
-    record = json.loads((tmp_path / "shards" / "outline.json").read_text())
+    record = storage.Workspace(tmp_path).read_outline()
     recipe = Recipe.parse(json.loads((tmp_path / "shards" / "recipe.json").read_text()))
     outline = Outline.parse(record, recipe)
     assert outline.record() == record

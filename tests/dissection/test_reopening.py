@@ -136,3 +136,12 @@ def test_images_of_a_run_are_given_with_the_run(place: Path, capsys) -> None:
     Image.new("RGB", (8, 8)).save(place / "a.png")
     words = "ablate sets.py:net --layer 0 --images folder:. --concepts folder:."
     assert_refused(main(words.split()), capsys, "name it too, with --run", wanted=2)
+
+
+def test_what_was_applied_to_a_segmenters_labels_is_applied_again(recwarn):
+    labelled = us.open_source("segmenter:zoo:segmenter,images=drawn:count=9,size=64")
+    source = us.shuffle_labels(us.limit(labelled, 4), 3)
+    network = us.Network(nn.Sequential(nn.Conv2d(3, 2, 8, 8)))
+    run = us.dissect(network, source, ["0"], confidences=us.Confidences(shifts=0))
+    assert reopen_source(run).digest == source.digest
+    assert [str(one.message) for one in recwarn if "has changed" in str(one.message)] == []

@@ -11,6 +11,7 @@ from torch import nn
 import made
 import unitscope as us
 from commands import write_folder
+from unitscope.concepts.sources import derive, unravel
 from unitscope.dissection import workers
 from unitscope.dissection.dissect import Confidences, Options
 from unitscope.dissection.workers import ScanJob, find_executor
@@ -188,3 +189,13 @@ def test_who_shares_the_images_and_with_how_many_threads(monkeypatch):
         assert workers.find_naming_threads(machine) == naming
     with pytest.raises(UsageError, match="3 workers are asked for, and there are 2 devices"):
         find_executor(Machine("cuda", workers=3))
+
+
+def test_what_is_applied_to_a_segmenters_labels_is_applied_by_workers_too(tmp_path):
+    labelled = us.open_source("segmenter:zoo:segmenter,images=drawn:count=9,size=64")
+    source = us.shuffle_labels(us.limit(labelled, 7), 3)
+    spec, applied = unravel(source)
+    assert (spec, applied) == (labelled.spec, [("limit", "7"), ("shuffle", "3")])
+    again = derive(us.open_source(spec), applied)
+    assert again.spec == source.spec
+    assert again.digest == source.digest != us.open_source(source.spec).digest

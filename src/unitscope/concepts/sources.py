@@ -3,7 +3,14 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from unitscope.concepts.derived import HALVES, limit, shuffle_labels, split_source
+from unitscope.concepts.derived import (
+    HALVES,
+    DerivedSource,
+    limit,
+    shuffle_labels,
+    source_spec,
+    split_source,
+)
 from unitscope.concepts.formats.broden.published import open_broden
 from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.formats.whole.listed import open_listed
@@ -62,6 +69,24 @@ def derive(source: ConceptSource, options: Options) -> ConceptSource:
         if key in _DERIVED:
             source = _DERIVED[key](source, value)
     return source
+
+
+def unravel(source: ConceptSource) -> tuple[str, Options]:
+    """What a source's options were applied to, as its text, and these, which `derive` applies again.
+
+    The text of the whole may open another one: a segmenter takes a limit at its end for that of its images.
+    """
+    options: list[tuple[str, str]] = []
+    while isinstance(source, DerivedSource):
+        try:
+            key, _, value = source.option.partition("=")
+        except NotImplementedError:  # it has a text of its own
+            break
+        if key not in _DERIVED:
+            break
+        options.insert(0, (key, value))
+        source = source.source
+    return source_spec(source), options
 
 
 def _open_half(source: ConceptSource, value: str) -> ConceptSource:
@@ -214,3 +239,6 @@ _DERIVED: Mapping[str, Callable[[ConceptSource, str], ConceptSource]] = {
     "half": _open_half,
     "quadrants": split_quadrants,
 }
+
+APPLIED = tuple(_DERIVED)
+"""Options that any source has."""

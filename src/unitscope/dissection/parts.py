@@ -172,12 +172,24 @@ def _read_outline(workspace: Workspace) -> tuple[Recipe, Outline]:
             raise RunError(
                 f"the thresholds in {folder} were chosen pair by pair; go on with dissect --resume"
             )
-        return recipe, Outline.parse(read_json(workspace.outline), recipe)
+        return recipe, _parse_outline(workspace, recipe)
     except FileNotFoundError as error:
         hint = "give the folder that unitscope dissect --shards was given as --out"
         raise RunError(f"{folder} holds no run in the making; {hint}") from error
     except _DAMAGES as error:
         raise RunError(f"the run in {folder} is damaged: {error}; dissect again") from error
+
+
+def _parse_outline(workspace: Workspace, recipe: Recipe) -> Outline:
+    try:
+        return Outline.parse(workspace.read_outline(), recipe)
+    except FileNotFoundError as error:
+        seen = f"{workspace.outline} is missing"
+        raise RunError(f"{seen}; run any part again, which writes it") from error
+    except _DAMAGES as error:
+        raise RunError(
+            f"{workspace.outline} is damaged: {error}; run any part again, which mends it"
+        ) from error
 
 
 def _find_missing(workspace: Workspace, outline: Outline) -> list[int]:

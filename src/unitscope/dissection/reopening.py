@@ -3,11 +3,13 @@
 import warnings
 
 from unitscope.concepts.derived import is_named, peek, source_digest, source_spec
+from unitscope.concepts.sources import APPLIED, derive
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.open_source import open_source
+from unitscope.options import split_options
 
 _ADVICE = (
     "give its images with --concepts SOURCE, such as FILE.py:FACTORY, to report, rate or ablate, "
@@ -32,7 +34,7 @@ def reopen_source(
         raise UsageError(f"the run is over {spec}, an object of Python that no text opens; {_ADVICE}")
     if source is None:
         try:
-            opened = open_source(spec, network)
+            opened = _open_recorded(run, network)
         except UsageError as error:
             raise UsageError(
                 f"the run is over {spec}, which cannot be opened again: {error}; {_ADVICE}"
@@ -41,6 +43,17 @@ def reopen_source(
         opened = open_source(source, network) if isinstance(source, str) else source
     _compare(run, opened, given=source is not None)
     return opened
+
+
+def _open_recorded(run: Dissection, network: Network | None) -> ConceptSource:
+    made = run.recipe.source
+    opened = open_source(made.spec, network)
+    text, applied = split_options(made.spec, APPLIED)
+    if made.digest in (None, source_digest(opened)) or not applied:
+        return opened
+    # A segmenter takes options at its end for those of its images; here they may be of its labels.
+    again = derive(open_source(text, network), applied)
+    return again if source_digest(again) == made.digest else opened
 
 
 def _compare(run: Dissection, opened: ConceptSource, given: bool) -> None:

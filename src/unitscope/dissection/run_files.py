@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,26 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file of a run. Raises `OSError`, `ValueError`."""
     # Infinite thresholds were once written as a bare Infinity, which is not JSON; now they are that text.
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=str)
+
+
+def seal(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with a sum over it, by which damage is seen.
+
+    >>> unseal(seal({"units": 12}))
+    {'units': 12}
+    >>> unseal({**seal({"units": 12}), "units": 11})
+    Traceback (most recent call last):
+    ValueError: it is not what was written
+    """
+    return {**record, "sum": zlib.crc32(json.dumps(record, sort_keys=True).encode())}
+
+
+def unseal(sealed: Any) -> dict[str, Any]:
+    """The record that was sealed. Raises `TypeError` or `ValueError` where it is another one."""
+    record = {name: value for name, value in {**sealed}.items() if name != "sum"}
+    if seal(record) != sealed:
+        raise ValueError("it is not what was written")
+    return record
 
 
 def spell_json(value: object) -> str:

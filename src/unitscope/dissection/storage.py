@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.recipe import MACHINE, Recipe
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.dissection.run_files import FORMAT, read_json, spell_json, writing_run
+from unitscope.dissection.run_files import FORMAT, read_json, seal, spell_json, unseal, writing_run
 from unitscope.errors import RunError, UnitscopeError
-from unitscope.files import create_whole
+from unitscope.files import create_whole, write_whole
 
 _DAMAGES = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, SafetensorError, TypeError,
@@ -51,8 +51,21 @@ class Workspace:
         return self.shards / "outline.json"
 
     def keep_outline(self, record: Mapping[str, Any]) -> None:
-        """Keeps what units will be named by. Raises `RunError` where it cannot be written."""
-        create_whole(self.outline, spell_json(record) + "\n")
+        """Keeps what units will be named by, unless that is there whole already.
+
+        Raises `RunError` where it cannot be written.
+        """
+        text = spell_json(seal(record)) + "\n"
+        if create_whole(self.outline, text, SPACE):
+            return
+        try:
+            unseal(read_json(self.outline))
+        except _DAMAGES:
+            write_whole(self.outline, text)
+
+    def read_outline(self) -> Mapping[str, Any]:
+        """What `keep_outline` kept. Raises `OSError`, `TypeError` or `ValueError` where that is not whole."""
+        return unseal(read_json(self.outline))
 
     def finish(self, run: Dissection) -> None:
         """Save the whole run and drop its parts."""
@@ -141,7 +154,7 @@ def _make_workspace(folder: Path) -> Workspace:
 
 def _begin(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
     text = spell_json(recipe.record())
-    if not create_whole(workspace.recipe, text + "\n"):
+    if not create_whole(workspace.recipe, text + "\n", SPACE):
         _compare_recipes(workspace, json.loads(text), mixed)
 
 

@@ -14,6 +14,7 @@ import torch
 
 from unitscope.concepts.derived import is_named, source_spec
 from unitscope.concepts.packed import pack_source
+from unitscope.concepts.sources import derive, unravel
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.recipe import Recipe
 from unitscope.errors import NetworkError, RunError, SourceError, UsageError
@@ -51,12 +52,14 @@ class ScanJob:
     """The shards of one scan, as a `Job`: all that a worker opens, as texts and numbers.
 
     `recipe` is that of the run as JSON, which `digest` is of; what the worker opens must give the same.
-    `home` is the folder that relative paths start from.
+    `images` are the text of a source and what is applied to it; `home` is the folder that relative paths
+    start from.
     """
 
     recipe: str
     digest: str
     opened: Opened
+    images: tuple[str, list[tuple[str, str]]]
     preprocessing: Preprocessing
     tokens: Tokens
     options: Options
@@ -95,7 +98,8 @@ class ScanJob:
             os.chdir(self.home)
         wanted = Recipe.parse(json.loads(self.recipe))
         network = self._open_network(wanted)
-        source = open_source(wanted.source.spec, network)
+        spec, applied = self.images
+        source = derive(open_source(spec, network), applied)
         network, source = pair_generator(network, source)
         network.module.to(device)
         memory, last = self.options.machine.memory, bool(wanted.channels_last)
@@ -166,7 +170,7 @@ def scan_missing(
                 store.write(number, shard)
                 store.add(number, threads)
             return
-        job, done = _make_job(network, recipe, options, store), len(source)
+        job, done = _make_job(network, source, recipe, options, store), len(source)
         done -= sum(len(plan.span(number)) for number in numbers)
         with (
             follow(len(source), "scan", done=done) as work,
@@ -177,7 +181,9 @@ def scan_missing(
                 work.update(len(plan.span(number)))
 
 
-def _make_job(network: Network, recipe: Recipe, options: Options, store: Store) -> ScanJob:
+def _make_job(
+    network: Network, source: ConceptSource, recipe: Recipe, options: Options, store: Store
+) -> ScanJob:
     assert network.opened is not None
     thresholds = {layer: np.array(row, np.float32) for layer, row in (recipe.thresholds or {}).items()}
     batch = recipe.batch_size or options.batch_size
@@ -185,7 +191,8 @@ def _make_job(network: Network, recipe: Recipe, options: Options, store: Store) 
     spelled = json.dumps(recipe.record())
     prepared, home, folder = network.preprocessing, os.getcwd(), store.folder.resolve()
     return ScanJob(
-        spelled, recipe.digest, network.opened, prepared, network.tokens, options, home, folder, store.hint
+        *(spelled, recipe.digest, network.opened, unravel(source), prepared, network.tokens),
+        *(options, home, folder, store.hint),
     )
 
 

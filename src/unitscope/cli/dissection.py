@@ -177,7 +177,8 @@ def _go_on(out: Path, report: bool, words: Sequence[str]) -> Sequence[str] | Non
     if not Workspace(out).recipe.exists():
         return None
     told = any(word.partition("=")[0] in ("--resume", "--shards") for word in words)
-    return words if told else [*words, "--resume"]
+    first = words.index("--") if "--" in words else len(words)  # after it no options stand
+    return words if told else [*words[:first], "--resume", *words[first:]]
 
 
 def _choose_method(

@@ -3,12 +3,14 @@
 import os
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.interruption import Words, offer
 from unitscope.cli.words import Again, Flag, Running
 from unitscope.errors import UsageError
 
@@ -93,8 +95,17 @@ def merge(
     from unitscope.dissection import merge_run, reopen_source
 
     machine = Running(memory=memory, threads=threads).start()
+    offer(partial(_go_on, run, report, concepts))
     found = merge_run(run, machine=machine, mix_machines=mix_machines)
     print(found.text(limit=10))
     print(f"run: {run}")
     if report:
         print(f"report: {us.write_report(found, reopen_source(found, concepts), run / 'report')}")
+
+
+def _go_on(run: Path, report: bool, concepts: str | None, words: Words) -> Words | None:
+    """What goes on with a merge that was interrupted: itself, or, where units are named, the report."""
+    if not (run / "run.json").exists():
+        return words
+    again = [] if concepts is None else ["--concepts", concepts]
+    return ["report", str(run), *again] if report else None

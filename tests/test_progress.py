@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 import sys
 from dataclasses import FrozenInstanceError
@@ -80,6 +81,20 @@ def test_on_a_terminal_there_is_a_bar_and_no_line(clock, caplog, monkeypatch):
     shown = sys.stderr.getvalue()
     assert re.search(r"scan: 100%.*4/4 .* images/s, loss 0.5", shown)
     assert not caplog.records
+
+
+def test_a_terminal_that_does_not_know_its_size_shows_a_bar(monkeypatch):
+    reader, writer = os.openpty()  # as `docker run --tty` and `script` may open one
+    assert os.get_terminal_size(writer).columns == 0
+    with os.fdopen(writer, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        patch.setattr(progress, "BARS", 0)
+        with follow(4, "scan") as work:
+            work.update(4)
+    seen = os.read(reader, 4096).decode()
+    os.close(reader)
+    assert "scan: 100%" in seen
+    assert "4/4" in seen
 
 
 def test_a_bar_that_would_only_flash_is_not_shown(monkeypatch):

@@ -5,6 +5,7 @@ Every loop that may take more than some seconds is followed here, and nowhere el
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -231,4 +232,14 @@ def _open_bar(total: int | None, what: str, unit: str, done: int) -> Any:
     from tqdm import tqdm
 
     scaled: dict[str, Any] = {"unit": "B", "unit_scale": True} if unit == BYTES else {"unit": f" {unit}"}
+    if not _count_columns():  # as where one was opened without a size: tqdm would draw nothing
+        scaled |= {"ncols": 80, "nrows": 24}
     return tqdm(total=total, desc=what, initial=done, delay=BARS, **scaled)
+
+
+def _count_columns() -> int:
+    """The width of the terminal, 0 where that is not known."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return 0

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from unitscope.cli.interruption import end_at_once, offer
+from unitscope.cli.dissection import _go_on
+from unitscope.cli.interruption import end_at_once, offer, spell_command
 
 WORLD = """
 import hashlib, os, time
@@ -159,6 +160,16 @@ def test_a_report_is_written_by_its_own_command(starter, place):
     assert status == 130
 
 
+def test_a_merge_goes_on_by_itself(starter, place):
+    assert interrupt(starter, place, "nowhere", f"{DISSECT} --out parts --shards 1/1")[0] == 0
+    status, said = interrupt(starter, place, "naming", "merge parts --threads 1", signal.SIGINT)
+    going_on = "unitscope merge parts --threads 1"
+    assert said == f"unitscope: interrupted; what is done is kept, go on with: {going_on}\n"
+    assert status == 130
+    assert interrupt(starter, place, "nowhere", "merge parts --threads 1 --no-report") == (0, "")
+    assert (place / "parts" / "units.csv").read_bytes() == (place / "whole" / "units.csv").read_bytes()
+
+
 def test_more_signals_change_nothing_and_kill_is_told_as_such(starter, place):
     words = f"{DISSECT} --no-report --out killed"
     status, said = interrupt(starter, place, "reading", words, *[signal.SIGTERM] * 3)
@@ -182,6 +193,19 @@ def test_words_are_told_as_they_must_be_typed(capsys):
 
     assert end_at_once(["dissect", "folder:my set"], run, own=False) == 130
     assert capsys.readouterr().err.endswith("go on with: unitscope dissect 'folder:my set' --resume\n")
+
+
+def test_where_options_end_nothing_is_told_behind(tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "recipe.json").touch()
+    words = ["dissect", "--layers", "0", "--", "world.py:net"]
+    assert _go_on(tmp_path, True, words) == ["dissect", "--layers", "0", "--resume", "--", "world.py:net"]
+
+
+def test_any_bytes_are_told_as_a_shell_reads_them():
+    words = ["a b", "two\nlines", "é", "", "$x `'", os.fsdecode(b"\xff9 '\\' end")]
+    read = subprocess.run(["bash", "-c", f"printf '%s\\0' {spell_command(words)}"], stdout=-1, check=True)
+    assert os.fsdecode(read.stdout).split("\0")[:-1] == words
 
 
 def test_an_error_is_no_interruption(capsys):

@@ -12,7 +12,7 @@ from unitscope import Concept, Confidences, Example, Machine, Network, Preproces
 from unitscope.cli import main
 from unitscope.dissection import costs, estimate_run
 from unitscope.dissection import dissect as dissecting
-from unitscope.errors import UsageError
+from unitscope.errors import RunError, UsageError
 from unitscope.statistics.store import foresee_bounds
 
 SIDE = 32
@@ -190,6 +190,10 @@ def test_an_interrupted_run_is_kept_and_the_network_is_as_before(tmp_path):
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.module.modules())
     assert len(list((tmp_path / "run" / "shards").glob("0*.safetensors"))) == 4
     source.stop = False
+    told = estimate_run(network, source, ["0"], **asked, out=tmp_path / "run", resume=True)
+    assert (told.images, told.done) == (len(source) - 64, 64)
+    with pytest.raises(RunError, match="was begun with another seed"):  # as the run itself would be
+        estimate_run(network, source, ["0"], **asked, out=tmp_path / "run", resume=True, seed=1)
     dissect(network, source, ["0"], **asked, out=tmp_path / "run", resume=True)
     dissect(network, source, ["0"], **asked, out=tmp_path / "whole")
     found = (tmp_path / "run" / "units.csv").read_bytes()

@@ -288,7 +288,7 @@ def test_an_unfinished_run_of_an_earlier_version_is_refused_in_a_line(tmp_path, 
     again = begin(tmp_path / "a", monkeypatch)
     shards = tmp_path / "a" / "shards"
     about = json.loads((shards / "recipe.json").read_text())
-    del about["threads"], about["processor"]
+    del about["threads"], about["processor"], about["confidence"]["null"]
     (shards / "recipe.json").write_text(json.dumps(about))
     save_file({"keys": np.zeros(3, np.uint8)}, shards / "000000.safetensors", {"first": "0", "keys": "[]"})
     with pytest.raises(RunError, match=r"by another version of unitscope.*; delete .*shards and begin again"):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
-from unitscope.cli.interruption import offer
+from unitscope.cli.interruption import Words, offer
 from unitscope.cli.sharing import Sharing
 from unitscope.cli.words import (
     Again,
@@ -179,7 +179,8 @@ def _go_on(out: Path, report: bool, words: Sequence[str]) -> Sequence[str] | Non
     if not Workspace(out).recipe.exists():
         return None
     told = any(word.partition("=")[0] in ("--resume", "--shards") for word in words)
-    return words if told else [*words, "--resume"]
+    first = words.index("--") if "--" in words else len(words)  # after it no options stand
+    return words if told else [*words[:first], "--resume", *words[first:]]
 
 
 def _choose_method(
@@ -230,11 +231,20 @@ def merge(
     from unitscope.dissection import merge_run, reopen_source
 
     machine = Running(memory=memory, threads=threads).start()
+    offer(partial(_go_on_merging, run, report, concepts))
     found = merge_run(run, machine=machine, mix_machines=mix_machines)
     print(found.text(limit=10))
     print(f"run: {run}")
     if report:
         print(f"report: {us.write_report(found, reopen_source(found, concepts), run / 'report')}")
+
+
+def _go_on_merging(run: Path, report: bool, concepts: str | None, words: Words) -> Words | None:
+    """What goes on with a merge that was interrupted: itself, or, where units are named, the report."""
+    if not (run / "run.json").exists():
+        return words
+    again = [] if concepts is None else ["--concepts", concepts]
+    return ["report", str(run), *again] if report else None
 
 
 def layers(network: Network, opening: Opening = Opening(), json: Json = False) -> None:

@@ -53,7 +53,7 @@ class Ending:
         following = _offered[0](self.words) if _offered else None
         if following is None:
             return line
-        return f"{line}; what is done is kept, go on with: {shlex.join(['unitscope', *following])}"
+        return f"{line}; what is done is kept, go on with: {spell_command(['unitscope', *following])}"
 
     def say(self, forced: bool = False) -> None:
         """Prints that line, once."""
@@ -66,6 +66,21 @@ class Ending:
                 os.write(2, f"{before}{self.spell()}\n".encode())
             else:
                 print(self.spell(), file=sys.stderr)
+
+
+def spell_command(words: Words) -> str:
+    """A command as it must be typed, whatever bytes its words have.
+
+    >>> print(spell_command(["show", "my run", os.fsdecode(b"it's \\xff")]))
+    show 'my run' $'it\\'s \\xff'
+    """
+    return " ".join(shlex.quote(word) if word.isprintable() else _escape(word) for word in words)
+
+
+def _escape(word: str) -> str:
+    """A word with what cannot be printed, as shells of today read it."""
+    spelled = (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in os.fsencode(word))
+    return "$'" + "".join(f"\\{one}" if one in ("'", "\\") else one for one in spelled) + "'"
 
 
 def end_at_once(words: Words, run: Callable[[], int], own: bool) -> int:

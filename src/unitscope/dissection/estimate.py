@@ -9,7 +9,7 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.costs import Asked, Estimate, foretell
 from unitscope.dissection.dissect import Options, prepare, settle_convention
-from unitscope.dissection.storage import Workspace, check_folder
+from unitscope.dissection.storage import Workspace, check_folder, compare_recipes
 from unitscope.networks.network import Network
 from unitscope.statistics.shards import shard_path
 
@@ -39,12 +39,15 @@ def estimate_run(
     """
     asked = Options(**options)
     rules = settle_convention(convention, quantile)
-    plan = prepare(network, source, layers, rules, asked)[0].plan
+    outline, recipe = prepare(network, source, layers, rules, asked)
+    plan = outline.plan
     images = len(source)
     if asked.out is not None:
         folder = Path(asked.out)
         check_folder(folder, asked.resume)
-        shards = Workspace(folder).shards
-        images -= sum(len(plan.span(n)) for n in plan.shards if shard_path(shards, n).exists())
+        begun = Workspace(folder)
+        if begun.recipe.exists():
+            compare_recipes(begun, recipe, asked.mix_machines)
+        images -= sum(len(plan.span(n)) for n in plan.shards if shard_path(begun.shards, n).exists())
     trial = Asked(asdict(asked.confidences), asked.cache, images)
     return foretell(network, source, plan, rules, asked.machine, trial)

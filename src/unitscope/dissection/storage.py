@@ -153,13 +153,13 @@ def _make_workspace(folder: Path) -> Workspace:
 
 
 def _begin(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
-    text = spell_json(recipe.record())
-    if not create_whole(workspace.recipe, text + "\n", SPACE):
-        _compare_recipes(workspace, json.loads(text), mixed)
+    if not create_whole(workspace.recipe, spell_json(recipe.record()) + "\n", SPACE):
+        compare_recipes(workspace, recipe, mixed)
 
 
-def _compare_recipes(workspace: Workspace, new: dict[str, Any], mixed: bool) -> None:
+def compare_recipes(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
     """Raises `RunError` where the run was begun with another recipe, or, unless `mixed`, machine."""
+    new: dict[str, Any] = json.loads(spell_json(recipe.record()))
     try:
         old = dict(read_json(workspace.recipe))
     except (OSError, TypeError, ValueError) as error:
@@ -168,6 +168,11 @@ def _compare_recipes(workspace: Workspace, new: dict[str, Any], mixed: bool) -> 
     for recipe in (old, new):
         recipe["device"] = str(recipe.get("device")).partition(":")[0]  # of several alike any may be taken
     differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    if "version" in differing or "processor" not in old:
+        raise RunError(
+            f"{workspace.folder} was begun by another version of unitscope; "
+            f"delete {workspace.shards} and begin again"
+        )
     if others := [name for name in differing if name not in MACHINE]:
         named = ", ".join(_spell_change(name, old.get(name), new.get(name)) for name in others)
         raise RunError(f"{workspace.folder} was begun with another {named}; give the same, or another --out")

@@ -158,6 +158,9 @@ def dissect(
     )
     if isinstance(found, Estimate):
         print(found)
+        if machine.workers or machine.ray:
+            shared = "workers share the scan, each with memory of its own"
+            print(f"unitscope: this is what one process takes; {shared}", file=sys.stderr)
         return
     run = found if part is None else sharing.finish(part, found, out, machine, mix_machines)
     if run is None:

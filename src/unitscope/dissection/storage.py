@@ -152,8 +152,8 @@ def compare_recipes(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
     except (OSError, TypeError, ValueError) as error:
         hint = f"delete {workspace.shards} and begin again"
         raise RunError(f"cannot read {workspace.recipe}: {error}; {hint}") from error
-    for recipe in (old, new):
-        recipe["device"] = str(recipe.get("device")).partition(":")[0]  # of several alike any may be taken
+    for record in (old, new):
+        record["device"] = str(record.get("device")).partition(":")[0]  # of several alike any may be taken
     differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     if "version" in differing or "processor" not in old:
         raise RunError(

@@ -12,7 +12,8 @@ from unitscope.cli.dissection import _go_on
 from unitscope.cli.interruption import end_at_once, offer, spell_command
 
 WORLD = """
-import hashlib, os, time
+import hashlib, os, signal, time
+from contextlib import suppress
 from threading import Timer
 import numpy as np
 import torch
@@ -27,7 +28,20 @@ def stall(where, computing=False):
     Timer(0.1, lambda: os.write(int(os.environ["TOLD"]), b"reached\\n")).start()
     if computing:  # as in a large network, Python does not come between
         hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
+    if where == "losing":
+        lose_signal()
     time.sleep(60)
+
+def lose_signal():
+    # As Ray does: the signal is handed on later, and the error that comes of it is lost.
+    told, inner = [], signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda number, frame: told.append(number))
+    while not told:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    signal.signal(signal.SIGINT, inner)
+    with suppress(KeyboardInterrupt):
+        inner(told[0], None)
 
 class Net(nn.Sequential):
     passes = 0
@@ -56,6 +70,7 @@ class Source:
 
 def source():
     stall("opening")
+    stall("losing")
     return Source()
 """
 
@@ -151,6 +166,11 @@ def test_before_anything_is_done_nothing_goes_on(starter, place):
     words = f"{DISSECT} --out not-begun"
     assert interrupt(starter, place, "opening", words, signal.SIGINT) == (130, "unitscope: interrupted\n")
     assert not (place / "not-begun").exists()
+
+
+def test_a_signal_that_a_library_loses_ends_the_command_nevertheless(starter, place):
+    words = f"{DISSECT} --out not-begun"
+    assert interrupt(starter, place, "losing", words, signal.SIGINT) == (130, "unitscope: interrupted\n")
 
 
 def test_a_report_is_written_by_its_own_command(starter, place):

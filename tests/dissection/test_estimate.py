@@ -168,6 +168,8 @@ def test_dry_run(tmp_path, monkeypatch, capsys):
     assert [line.split()[0] for line in said.out.splitlines()] == HEADS
     assert said.err == ""
     assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["net.py"]
+    assert main([*words.split(), "--threads", "1", "--workers", "2"]) == 0
+    assert capsys.readouterr().err.startswith("unitscope: memory is that of one worker")
     assert main([*words.split(), "--thresholds", "iqr"]) == 2
     assert "iqr" in capsys.readouterr().err
 

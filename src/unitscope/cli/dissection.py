@@ -160,6 +160,9 @@ def dissect(
     )
     if isinstance(found, Estimate):
         print(found)
+        if machine.workers or machine.ray:
+            what = "time and memory are those" if machine.ray else "memory is that"
+            print(f"unitscope: {what} of one worker", file=sys.stderr)
         return
     run = found if part is None else sharing.finish(part, found, out, machine, mix_machines)
     if run is None:

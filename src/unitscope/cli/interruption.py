@@ -130,6 +130,8 @@ def _watch(ending: Ending) -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         if not ending.number:  # a second one would break into what the first one ends
             ending.number = number
+            with suppress(OSError):  # whoever deferred the signal, as Ray does, may also lose the error
+                os.write(writer, bytes([number]))
             raise KeyboardInterrupt
 
     def hide(lost: "sys.UnraisableHookArgs") -> None:
@@ -162,7 +164,8 @@ def _watch(ending: Ending) -> Iterator[None]:
 def _force(reader: int, interrupt: Handler, ending: Ending) -> None:
     """Ends the process a while after a signal has come, unless others handle it, as a server does."""
     while numbers := os.read(reader, 64):
-        if told := [number for number in numbers if signal.getsignal(number) is interrupt]:
+        told = [number for number in numbers if signal.getsignal(number) is interrupt]
+        if ending.number or told:
             break
     if not ending.over.wait(GRACE):
         ending.number = ending.number or told[0]

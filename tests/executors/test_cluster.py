@@ -65,6 +65,21 @@ def test_a_file_that_is_not_seen_here_is_waited_for_and_then_told(tmp_path, monk
         _take(tmp_path / "none" / "1.txt", b"content")
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1: .*; start one with ray start --head"),
+        ("ray://127.0.0.1:1", "no Ray cluster answers at ray://127.0.0.1:1: "),
+        ("127.0.0.1:99999", "no Ray cluster answers"),
+        ("127.0.0.1", "'127.0.0.1' is no address of a Ray cluster; give HOST:PORT, auto or local"),
+        ("locl", "'locl' is no address"),
+    ],
+)
+def test_an_address_where_nothing_answers_is_refused_at_once(address, said):
+    with pytest.raises(UsageError, match=said):
+        Cluster(address)
+
+
 def test_without_a_cluster_or_without_ray_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="ray, which spreads work over machines, is not installed"):

@@ -10,6 +10,7 @@ import pickle
 import re
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -34,6 +35,11 @@ _PATIENCE = 60.0
 _FAILURES = 10
 """So many workers in a row that could not be started are no accident, such as a machine that has gone."""
 
+_ANSWER = 5.0
+"""Seconds in which the address of a cluster must answer."""
+
+_ADVICE = "start one with ray start --head, or give local"
+
 _LEAVING = 5.0
 """Seconds that workers have to remove what they keep."""
 
@@ -44,7 +50,7 @@ class Cluster:
 
     `address` is "auto" for the cluster that this machine belongs to, "local" for one that is started and
     ended here, or that of a cluster; `most` bounds the number of actors. Raises `UsageError` where Ray is not
-    installed.
+    installed, or nothing answers at the address.
     """
 
     address: str
@@ -53,6 +59,7 @@ class Cluster:
     def __post_init__(self) -> None:
         if find_spec("ray") is None:
             raise missing_extra("ray", "spreads work over machines", "ray")
+        _check_address(self.address)
 
     def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Generator[int, None, None]:
         """Yields the numbers as their files are whole; see `Executor`."""
@@ -201,6 +208,19 @@ class _Crew:
             self.ray.kill(actor)
 
 
+def _check_address(address: str) -> None:
+    """Raises `UsageError` where nothing answers at an address: Ray itself would wait for it without end."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"{address!r} is no address of a Ray cluster; give HOST:PORT, auto or local")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise UsageError(f"no Ray cluster answers at {address}: {error}; {_ADVICE}") from error
+
+
 def _last_line(error: Exception) -> str:
     """What an error of Ray says at its end, where the cause stands, without colors."""
     lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines()]
@@ -256,8 +276,8 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         ray.init(**asked)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        seen, advice = _last_line(error).partition(". ")[0], "start one with ray start --head, or give local"
-        raise UsageError(f"no Ray cluster at {address}: {seen}; {advice}") from error
+        seen = _last_line(error).partition(". ")[0]
+        raise UsageError(f"no Ray cluster at {address}: {seen}; {_ADVICE}") from error
     try:
         if main and before is not None:
             signal.signal(signal.SIGTERM, before)

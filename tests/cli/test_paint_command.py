@@ -75,7 +75,7 @@ def test_a_server_comes_and_goes(run):
     words = [
         sys.executable,
         "-m",
-        "unitscope.cli",
+        "unitscope",
         "paint",
         f"{run}/planted.py:generator",
         "--run",

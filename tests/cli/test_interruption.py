@@ -75,13 +75,16 @@ def source():
 """
 
 STARTER = """
-import os, sys
+import os, signal, sys
 sys.path.insert(0, ".")
 import world
 from unitscope.cli import main
 from unitscope.statistics import overlap
 from unitscope.views.report import pictures
 
+# What was begun in the background of a shell ignores Ctrl-C, and so do all that it begins.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 told = os.environ["TOLD"] = str(os.dup(1))
 os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 main(sys.argv[1:])  # what the first run imports all others have

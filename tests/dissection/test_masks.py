@@ -131,7 +131,9 @@ def test_masks_of_any_run_add_up(name, reduction, size, fit, images, batch, shar
     source.examples[0] = replace(source.examples[0], ids=(9,))  # without any label there is no run
     network, layer = build("maps", size, seed)
     rules = replace(CONVENTIONS[name], reduction=reduction, quantile=quantile)
-    run = dissect_quietly(network, source, layer, rules, fit=fit, batch_size=batch, shard_size=shard)
+    run = dissect_quietly(
+        network, source, layer, rules, fit=fit, batch_size=batch, shard_size=shard, trust_layout=True
+    )
     pictures = [example.image for example in source.examples]
     masks = np.stack(list(run[layer].masks(pictures, network)))
     assert masks.dtype == bool

@@ -160,7 +160,7 @@ def test_a_worker_that_opens_something_else_says_so(place):
     (place / "other" / "net.py").write_text(NETWORK)
     with pytest.raises(SourceError, match=r"folder:pictures: other images on .* than where the run"):
         open_job(place, network, home=str(place / "other"))
-    (place / "other" / "net.py").write_text(NETWORK.replace("ReLU", "GELU"))
+    (place / "other" / "net.py").write_text(NETWORK.replace("ReLU", "Sigmoid"))
     with pytest.raises(NetworkError, match=r"net.py:small is another network on .* than"):
         open_job(place, network, home=str(place / "other"))
     with torch.no_grad():

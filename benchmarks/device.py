@@ -27,7 +27,7 @@ from torch import nn
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
-from unitscope.dissection.batches import choose_batch
+from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import CONVENTIONS, Convention
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.planning import plan_scan
@@ -221,7 +221,7 @@ def measure(
     frame = Frame((SIDE, SIDE), (MASK, MASK), "stretch")
     with placed(network, machine.device):
         plan, *_ = plan_scan(network, source, [layer], rules[0], {}, frame.size, "stretch")
-        batch = choose_batch(network, plan, machine)
+        batch = settle_passes(network, plan, machine, None).batch_size
         bare = time_bare(network, source, batch, machine, watch)
         asked = {"size": SIDE, "confidences": Confidences(0), "machine": machine, "batch_size": batch}
         few = MadePictures(min(len(source), 2 * batch))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import made
-from unitscope.dissection.batches import choose_batch, settle_passes
+from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.planning import plan_scan
@@ -50,7 +50,7 @@ def test_what_all_layers_give_on_the_way_decides_how_many_images_pass(channels, 
         outputs = [part(torch.zeros(1, 3, 162, 162)) for part in (first[0], first, module[:2], module[:3])]
     whole = sum(output.numel() * 4 for output in outputs)
     assert [size for size in (8, 16, 32) if size == 8 or size * whole <= 1 << 30][-1] == wanted
-    assert choose_batch(network, planned, Machine()) == wanted
+    assert settle_passes(network, planned, Machine(), None).batch_size == wanted
     assert not any(part._forward_hooks for part in module.modules())
 
 

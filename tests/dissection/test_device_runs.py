@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import made
-from unitscope.dissection.batches import choose_batch
+from unitscope.dissection.batches import settle_passes
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.dissect import Confidences, dissect
@@ -117,8 +117,8 @@ def test_memory_and_what_was_asked_for_decide_the_sizes():
     plan, *_ = plan_scan(build(), source, ["2"], CONVENTIONS["netdissect"], {}, None, "stretch")
     cells = plan.tails["2"].units * int(np.prod(plan.tails["2"].stored_grid.map_size))
     little = TorchMachine(memory=48 * cells * 10)
-    assert choose_batch(build(), plan, little) == 8
-    assert choose_batch(build(), plan, TorchMachine(memory=1)) == 1
+    assert settle_passes(build(), plan, little, None).batch_size == 8
+    assert settle_passes(build(), plan, TorchMachine(memory=1), None).batch_size == 1
     assert choose_shard(replace(plan, batch_size=4), little, None) == 8
     assert choose_shard(replace(plan, batch_size=256), TorchMachine(), None) == 1024
     for machine in (Machine(), TorchMachine()):
@@ -154,4 +154,4 @@ def test_a_try_whose_made_pictures_give_no_finite_values_is_no_error():
             return x if len(x) < 16 else x / 0
 
     plan, *_ = plan_scan(build([Odd()]), source, ["2"], CONVENTIONS["netdissect"], {}, None, "stretch")
-    assert choose_batch(build([Odd()]), plan, TorchMachine()) == 32
+    assert settle_passes(build([Odd()]), plan, TorchMachine(), None).batch_size == 32

@@ -56,11 +56,6 @@ def settle_passes(network: Network, plan: ScanPlan, machine: Machine, batch_size
     return replace(plan, batch_size=batch_size, channels_last=last)
 
 
-def choose_batch(network: Network, plan: ScanPlan, machine: Machine) -> int:
-    """How many images pass at once where that is not given; see `settle_passes`."""
-    return settle_passes(network, plan, replace(machine, channels_last=False), None).batch_size
-
-
 def size_batch(size: int) -> int:
     """How many images pass at once on a CPU where the outputs for one take so many bytes.
 

@@ -251,13 +251,14 @@ def prepare(
     check_concepts(source)
     check_workers(network, source, options.machine)
     check_asked(network, source, layers, options.fit)
+    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
     with placed(network, options.machine.device):
         plan, warnings, places = plan_scan(
             network, source, layers, rules, options.thresholds or {}, options.size, options.fit
         )
         check_places(network.name, places, options.trust_layout)
-        plan = _settle_passes(network, plan, options)
-    size = _fit_shards(plan, options, parts)
+        plan = _settle_passes(network, plan, options, begun)
+    size = _fit_shards(plan, options, begun, parts)
     plan = replace(plan, ranks=min(options.ranks, len(source)), shard_size=size)
     recipe = replace(_make_recipe(network, source, plan, rules, options), quality=quality)
     heads = {layer: count_heads(network, layer) for layer in plan.tails}
@@ -315,10 +316,9 @@ def _open_store(
     return workspace, Store(folder, outline.plan, origin, hint, options.machine.memory, options.mix_machines)
 
 
-def _settle_passes(network: Network, plan: ScanPlan, options: Options) -> ScanPlan:
+def _settle_passes(network: Network, plan: ScanPlan, options: Options, begun: Recipe | None) -> ScanPlan:
     """The plan with how images pass: as asked for, as in the run that goes on, or as the network suggests."""
     machine, batch_size = options.machine, options.batch_size
-    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
     if begun is not None:
         batch_size = batch_size or begun.batch_size
         last = bool(begun.channels_last) if machine.channels_last is None else machine.channels_last
@@ -326,12 +326,11 @@ def _settle_passes(network: Network, plan: ScanPlan, options: Options) -> ScanPl
     return settle_passes(network, plan, machine, batch_size)
 
 
-def _fit_shards(plan: ScanPlan, options: Options, parts: int) -> int:
+def _fit_shards(plan: ScanPlan, options: Options, begun: Recipe | None, parts: int) -> int:
     """Images a shard: as `choose_shard` has it, or fewer, so that there are several for each who shares them.
 
     A run that goes on keeps those that it has.
     """
-    begun = find_begun(Path(options.out)) if options.out is not None and options.resume else None
     kept, asked = begun and begun.shard_size, options.shard_size
     if kept and kept <= (asked or kept):
         return kept

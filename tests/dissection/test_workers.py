@@ -174,7 +174,8 @@ def test_who_shares_the_images_and_with_how_many_threads(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     here = Machine(threads=3)
     assert (find_executor(here), find_executor(replace(here, workers=1))) == (None, None)
-    assert workers.find_scan_threads(here) == torch.get_num_threads()
+    assert workers.find_scan_threads(here) == 3
+    assert workers.find_scan_threads(Machine()) == torch.get_num_threads()
     for machine, executor, scanning, naming in (
         (Machine(workers=3), Processes(3), 2, 6),
         (Machine(workers=16), Processes(16), 1, 8),

@@ -186,6 +186,8 @@ def compare_recipes(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
 
 def _spell_change(name: str, old: object, new: object) -> str:
     """What is another one, with both where they are short."""
+    if name == "directions":
+        return "file of directions"
     short = all(isinstance(value, str | int | float | None) for value in (old, new))
     return f"{name} ({old}, now {new})" if short else name
 

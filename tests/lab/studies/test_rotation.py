@@ -18,7 +18,6 @@ from unitscope.errors import UsageError
 from unitscope.lab.studies.random_rotations import (
     Bases,
     draw_bases,
-    draw_rotations,
     rotated_and_back,
     take_part,
 )
@@ -37,6 +36,7 @@ from unitscope.lab.studies.rotation import (
 )
 from unitscope.lab.studies.rotation_finding import compare_ratios, judge_axis, judge_ratio, spell_ratio
 from unitscope.lab.world import open_drawn
+from unitscope.networks.directions.drawn import draw_rotations
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.trace import tap
 

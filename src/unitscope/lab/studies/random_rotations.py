@@ -11,27 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unitscope.errors import UsageError, missing_extra
+from unitscope.networks.directions.drawn import draw_rotations
 
 Basis = Float64[np.ndarray, "unit unit"]
-
-
-def draw_rotations(units: int, count: int, seed: int) -> Float64[np.ndarray, "basis unit unit"]:
-    """Rotations drawn uniformly from SO(units), as in paper A, section 3.4.
-
-    >>> one = draw_rotations(5, 1, seed=0)[0]
-    >>> bool(np.allclose(one @ one.T, np.eye(5))), round(float(np.linalg.det(one)), 6)
-    (True, 1.0)
-    """
-    rng = np.random.default_rng(seed)
-    bases = []
-    for _ in range(count):
-        # The QR decomposition of normal numbers is uniform on O(n) once the signs of R's diagonal are fixed
-        # (Mezzadri, Notices of the AMS 54, 2007); one mirrored axis then makes it a rotation.
-        q, r = np.linalg.qr(rng.standard_normal((units, units)))
-        q *= np.sign(np.diagonal(r))
-        q[:, 0] *= np.sign(np.linalg.det(q))
-        bases.append(q)
-    return np.stack(bases)
 
 
 def draw_bases(units: int, rotations: int, seed: int) -> Float64[np.ndarray, "basis unit unit"]:

@@ -20,10 +20,10 @@ from unitscope.errors import UsageError
 from unitscope.lab.studies.random_rotations import (
     Bases,
     draw_bases,
-    draw_rotations,
     rotated_and_back,
     take_part,
 )
+from unitscope.networks.directions.drawn import draw_rotations
 from unitscope.networks.network import Input, Network
 from unitscope.networks.trace import evaluation, list_layers
 

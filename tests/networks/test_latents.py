@@ -1,4 +1,4 @@
-"""Layers in directions: latents as worked out cell by cell, edits that leave alone what they do not change."""
+"""Layers in directions: latents as worked out cell by cell, edits that leave alone what they do not move."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -168,7 +168,7 @@ def test_every_cell_is_read_by_itself_as_the_definition_has_it(tmp_path, layer, 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layer", LAYERS)
-def test_an_edit_adds_what_the_decoder_makes_of_the_change_and_leaves_other_cells_alone(tmp_path, layer, kind):
+def test_an_edit_adds_what_the_decoder_makes_of_it_and_leaves_other_cells_alone(tmp_path, layer, kind):
     network, axis = build(layer), LAYERS[layer][1]
     raw = read(network, layer)[layer]
     made = KINDS[kind](raw.shape[axis])
@@ -219,7 +219,7 @@ def test_a_name_that_holds_the_sign_wins():
 
 @pytest.mark.parametrize(
     "text",
-    ["a+rotation:0", "a@in1.b[x+y]#2+sae:/a+b/c.d[0]#3@in?k=2", "a[+]+x", "a.b+FILE.safetensors", "a+C:\\x y.pt"],
+    ["a+rotation:0", "a@in1.b[x+y]#2+sae:/a+b/c.d[0]#3@in?k=2", "a[+]+x", "a.b+F.safetensors", "a+C:\\x y"],
 )
 def test_what_stands_behind_the_first_plus_is_the_spec(text):
     address = Address.parse(text, ["a"])
@@ -305,7 +305,8 @@ def test_latents_are_counted_where_units_are(tmp_path):
     assert count_units(network, spelled) == 24
     rows = find_shapes(network, ["mix#2", spelled, "nothing"])
     assert {name: row.shape for name, row in rows.items()} == {"mix#2": (6, 4, 4), spelled: (24, 4, 4)}
-    assert {layer: one.latents for layer, one in open_lenses(network, ["mix#2", spelled]).items()} == {spelled: 24}
+    opened = open_lenses(network, ["mix#2", spelled])
+    assert {layer: one.latents for layer, one in opened.items()} == {spelled: 24}
     assert open_lenses(network, ["mix#2"]) == {}
 
 

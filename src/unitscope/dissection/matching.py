@@ -29,7 +29,7 @@ def check_weights(made: NetworkRecord, network: Network) -> None:
 
 def check_directions(recipe: Recipe | None, network: Network, layer: str) -> None:
     """Raises `UsageError` where the directions of a run's layer are others now: their file was changed."""
-    made = (recipe and recipe.directions or {}).get(layer)
+    made = ((recipe and recipe.directions) or {}).get(layer)
     if made is None:
         return
     spec = find_addresses(network, [layer]).asked[layer].directions

@@ -167,7 +167,7 @@ def record_network(network: Network) -> NetworkRecord:
 
 
 def record_directions(directions: Mapping[str, Directions]) -> dict[str, dict[str, Any]] | None:
-    """What a run records of the directions that its layers are read in, by layer; None where there are none."""
+    """What a run records of the directions of its layers, by layer; None where there are none."""
     return {
         layer: {"kind": one.kind, "units": one.units, "latents": one.latents, "digest": one.digest}
         for layer, one in directions.items()

@@ -102,8 +102,8 @@ def spell_json(value: object) -> str:
 def name_files(layers: Iterable[str]) -> list[str]:
     """A file name for every layer, safe on any file system and unique in the run.
 
-    >>> name_files(["layer1.conv", "a/b", "a-b", "fc+sae:/home/me/sae.pt?k=32"])
-    ['layer1.conv.safetensors', 'a-b.safetensors', 'a-b-2.safetensors', 'fc-sae--home-me-sae.pt-k-32.safetensors']
+    >>> name_files(["layer1.conv", "a/b", "a-b", "fc+sae:runs/sae.pt?k=32"])
+    ['layer1.conv.safetensors', 'a-b.safetensors', 'a-b-2.safetensors', 'fc-sae-runs-sae.pt-k-32.safetensors']
     """
     names: list[str] = []
     for layer in layers:

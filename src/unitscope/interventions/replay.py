@@ -3,8 +3,8 @@
 What ran before the layer is not run again: the outermost modules that had finished when the layer
 was reached answer with what they gave the first time. What the network does between modules (adding
 a shortcut, say) is done again, on those answers. Where the layer is one of several calls of its module, its
-calls before that answer in the same way, and those after it run. Maps of a layer in directions are latents, and what
-changes in them is added to the layer.
+calls before that answer in the same way, and those after it run. Maps of a layer in directions are latents,
+and what changes in them is added to the layer.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Addresses of layers: which module, what of it (output, an input, heads), where inside, in which directions."""
+"""Addresses of layers: which module, what of it (output, an input, heads), where inside, in what directions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Address:
 
         The longest name of a module that `text` begins with is the module, whatever signs it holds; so an
         exact name always wins. A key that is also the name of a part is written in brackets: `fpn[pool]`,
-        with ] doubled. All behind the first + after that, and after side, path and call, are directions. Raises
+        with ] doubled. All behind the first + after module, side, path and call are directions. Raises
         `UsageError` where there is none, with near names.
 
         >>> Address.parse("encoder.hidden_states[4]#2", ["encoder"])

@@ -60,7 +60,7 @@ def _open(spec: str, units: int, _files: _Stamp) -> Directions:
 
 
 def _stamp(spec: str) -> _Stamp:
-    """Differs once a file that a text names is another one: it, what is said of it beside it, what is in it."""
+    """Differs once a file that a text names, what is in that or what is said beside it is another one."""
     bare = spec.partition("?")[0]
     named = [Path(name) for name in (spec, bare, bare.partition(":")[2]) if name and os.path.exists(name)]
     stamps: list[tuple[str, int, int, int]] = []
@@ -126,4 +126,3 @@ def _write(directions: Directions, raw: Tensor, before: Tensor, after: Tensor) -
 def _last(tensor: Tensor) -> Tensor:
     """A view with the units last."""
     return tensor.movedim(1, -1) if tensor.ndim == 4 else tensor
-

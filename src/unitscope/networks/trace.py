@@ -53,7 +53,7 @@ def tap(
     `name@in` its first input, `name@in1` its second, `name@heads` what the heads of an attention give before
     its output projection, `name.key` or `name[0]` a part of an output that holds several, and `name#2` (or
     `name@in#2`) the second call where one forward pass calls it several times. `+SPEC` behind any of these
-    reads the layer in directions (`open_directions`): latents take the place of units, in all cells or tokens.
+    reads the layer in directions (`open_directions`): latents take the place of units.
 
     `read` runs in evaluation mode without gradients. With `stop` the forward pass ends right after the last
     layer asked for. What is returned is what the layer gave at that moment (4-D with the channels first):

@@ -37,7 +37,7 @@ class Studio:
         return find_named(self.vocabulary, [name])[0]
 
     def layer(self, name: str) -> LayerDissection:
-        """A layer of the run. Raises `UsageError` for one that it does not have, or has in other directions."""
+        """A layer of the run. Raises `UsageError` for one that it does not have, or in other directions."""
         return find_layer(self.run, self.generator, name)
 
     def rank(self, concept: Concept, layer: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Addresses of layers: which module, what of it (output, an input, heads), where inside, in what directions."""
+"""Addresses of layers: which module, what of it (output, an input, heads), where inside, which directions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -179,10 +179,8 @@ def probe_layers(network: Network, layers: Sequence[str], size: Size) -> Probe:
         raw = outputs[layer] = found.outputs[plain[layer]]
         if address.directions:
             outputs[layer] = read_latents(lenses.find(layer, address.directions, raw), raw)
-    fields, places = (
-        {layer: told[name] for layer, name in plain.items() if name in told}
-        for told in (found.fields, found.places)
-    )
+    fields = {layer: found.fields[name] for layer, name in plain.items() if name in found.fields}
+    places = {layer: found.places[name] for layer, name in plain.items() if name in found.places}
     return replace(found, outputs=outputs, fields=fields, places=places)
 
 

@@ -192,16 +192,8 @@ def _spell_change(name: str, old: object, new: object) -> str:
     return f"{name} ({old}, now {new})" if short else name
 
 
-def save(run: Dissection, folder: str | Path) -> None:
-    """Writes a run into a folder, as `run.save(folder)` does; see there.
-
-    Raises `RunError` where it cannot be written.
-    """
-    run.save(folder)
-
-
 def load(folder: str | Path) -> Dissection:
-    """The run that `save` wrote into a folder.
+    """The run that `Dissection.save` wrote into a folder.
 
     Raises `RunError` where the folder holds none, or a damaged one. An unfinished run has no run.json; go on
     with it with `unitscope dissect ... --resume`.

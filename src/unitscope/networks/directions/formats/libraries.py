@@ -78,11 +78,9 @@ def _standardize(made: Directions, given: Given) -> Directions:
     lacking = about.pop(SCALED_OUTSIDE, "")
     if "mean" not in given and "scale" not in given:
         if lacking:
-            warnings.warn(
-                f"{given.path}: its training normalized cells ({lacking}) by numbers that are not in it; latents "
-                "are those of cells as they are: give ?mean=FILE&scale=S after its name for (x - mean) / scale",
-                stacklevel=4,
-            )
+            said = f"{given.path}: its training normalized cells ({lacking}) by numbers that are not in it"
+            advice = "give them after its name, ?mean=FILE&scale=S, for (x - mean) / scale"
+            warnings.warn(f"{said}; latents are of cells as they are: {advice}", stacklevel=4)
         return made
     if not isinstance(made.normalization, Unchanged):
         return made  # which leaves both unasked for

@@ -131,7 +131,7 @@ def _find_dictionary(contents: Contents, layer: Mapping[str, Any]) -> Rows:
         )
         mix = mix.relu() / (mix.relu().sum(1, keepdim=True) + _TINY)
         delta = layer.get("delta", 1.0)
-        reach = relaxed.norm(dim=1, keepdim=True)
+        reach: Tensor = relaxed.norm(dim=1, keepdim=True)
         return (mix @ points + relaxed * (float(delta) / reach).clamp(max=1)) * scale
     length = getattr(layer.get("normalization"), "name", "normalize_l2").rpartition(".")[2]
     if length not in _LENGTHS:

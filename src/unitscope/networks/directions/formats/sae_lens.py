@@ -85,7 +85,7 @@ def _fold_finetuning(contents: Contents, weights: Weights) -> Weights:
         return weights
     if not contents.config.get("finetuning_scaling_factor"):
         raise NetworkError(
-            f"{contents.path} has a scaling_factor that cfg.json does not use: is finetuning_scaling_factor missing?"
+            f"{contents.path} has a scaling_factor, but no finetuning_scaling_factor in cfg.json"
         )
     return replace(weights, decoder=weights.decoder * factor.float()[:, None])
 

@@ -61,7 +61,7 @@ def _open(spec: str, units: int, _files: _Stamp) -> Directions:
 
 
 def _stamp(spec: str) -> _Stamp:
-    """Differs once a file has changed that a text names, also in its options, or that lies in or beside it."""
+    """Differs once a file has changed that a text names, or one that lies in it or beside it."""
     texts = [part for text in (spec, spec.partition(":")[2]) for part in (text, *re.split("[?&=]", text))]
     named = [Path(text) for text in dict.fromkeys(texts) if text and os.path.exists(text)]
     stamps: list[tuple[str, int, int, int]] = []

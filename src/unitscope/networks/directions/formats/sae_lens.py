@@ -44,7 +44,7 @@ def read_sae_lens(contents: Contents, given: Given) -> Directions:
         weights = weights.with_unit_decoder()
     activation: Activation
     if architecture == "gated":
-        activation = take_gate(contents, "b_gate", "b_mag")
+        activation = take_gate(contents, len(weights.bias), "b_gate", "b_mag")
     elif architecture == "jumprelu":
         activation = keep_above(contents.take("threshold")[0].float(), len(weights.bias))
     elif architecture == "topk":

@@ -2,7 +2,6 @@
 
 import pickle
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from unitscope.networks.inert_pickles import Inert, make_array, read_inert
+from unitscope.networks.inert_pickles import Inert, check_packed, make_array, read_inert
 
 _DEEPEST, _MOST = 100, 200_000
 _OF_MODULES = ("_parameters", "_buffers", "_modules")
-_PACKED = 20  # torch packs nothing; others who do get no more than a few times out of weights
-_SMALL = 2**24
 
 
 def read_checkpoint(path: Path) -> tuple[object, tuple[str, ...]]:
@@ -29,7 +26,7 @@ def read_checkpoint(path: Path) -> tuple[object, tuple[str, ...]]:
     """
     if _is_safetensors(path):
         return load_file(path), ()
-    _check_size(path)
+    check_packed(path)
     try:
         with warnings.catch_warnings():  # about pickle protocols
             warnings.simplefilter("ignore", UserWarning)
@@ -102,13 +99,3 @@ def _is_safetensors(path: Path) -> bool:
     if start[8:] == b"{" and length <= path.stat().st_size:
         return True
     return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))
-
-
-def _check_size(path: Path) -> None:
-    """Raises `pickle.UnpicklingError` for an archive that would grow to many times its size."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        size = sum(record.file_size for record in archive.infolist())
-    if size > max(_SMALL, _PACKED * path.stat().st_size):
-        raise pickle.UnpicklingError(f"would unpack to {size} bytes, of {path.stat().st_size}")

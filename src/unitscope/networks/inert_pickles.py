@@ -10,7 +10,7 @@ import io
 import math
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_PACKED = 20  # torch packs nothing; others who do get no more than a few times out of weights
+_SMALL = 2**24
+_KEY_PARTS = 100
 _DICTS = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
 _LISTS = {"torch.Size", "builtins.set", "__builtin__.set"}  # the last as protocol 2 calls it
 _TENSORS = {f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3")}
@@ -92,19 +95,67 @@ class _Unused:
     name: str
 
 
-def read_inert(path: Path) -> tuple[object, tuple[str, ...]]:
-    """What a file of `torch.save` holds, on the CPU, and the names of all that only stand-ins were made of.
+def read_inert(source: Path | bytes) -> tuple[object, tuple[str, ...]]:
+    """What a file of `torch.save` or `pickle.dump` holds, and the names of all that is only stand-ins.
 
-    Tensors are dense ones of the types that networks have; those of other kinds are stand-ins.
+    Tensors are dense ones of the types that networks have, on the CPU; those of other kinds are stand-ins.
+    `source` is the file's path, or what it holds.
 
     Raises `pickle.UnpicklingError`, or whatever a damaged file makes its readers raise.
     """
     names: dict[str, None] = {}
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return _read_zip(archive, names), tuple(names)
-    with path.open("rb") as file:
-        return _read_stream(file, path.stat().st_size, names), tuple(names)
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return _read_zip(archive, names), tuple(names)
+        length = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        return _read_stream(file, length, names), tuple(names)
+
+
+def check_packed(source: Path | bytes) -> None:
+    """Raises `pickle.UnpicklingError` for an archive that would grow to many times its size."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            return
+        with zipfile.ZipFile(file) as archive:
+            size = sum(record.file_size for record in archive.infolist())
+        length = file.seek(0, io.SEEK_END)
+    if size > bound_unpacked(length):
+        raise pickle.UnpicklingError(f"would unpack to {size} bytes, of {length}")
+
+
+def bound_unpacked(size: int) -> int:
+    """How many bytes may come of so many that are compressed, in a file of weights.
+
+    >>> bound_unpacked(100), bound_unpacked(2**30) == 20 * 2**30
+    (16777216, True)
+    """
+    return max(_SMALL, _PACKED * size)
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Raises `pickle.UnpicklingError` for a tuple too deep or too large to be hashed: Python would crash."""
+    for key in keys:
+        waiting = [key]
+        for _ in range(_KEY_PARTS):
+            if not waiting:
+                break
+            part = waiting.pop()
+            waiting += part if isinstance(part, tuple) else ()
+        if waiting:
+            raise pickle.UnpicklingError("calls something by endless names")
+
+
+def _keyed(opcode: bytes, step: int) -> Callable[[Any], None]:
+    """An instruction of Python's, once what it hashes, every `step`-th of the stack, is known to be plain."""
+    usual = pickle._Unpickler.dispatch[opcode[0]]
+
+    def checked(reader: Any) -> None:
+        _check_keys((reader.stack[-2:] if opcode == pickle.SETITEM else reader.stack)[::step])
+        usual(reader)
+
+    return checked
 
 
 class _Unpickler(pickle._Unpickler):
@@ -162,7 +213,9 @@ class _Unpickler(pickle._Unpickler):
         args = tuple(args)
         if isinstance(made, _Unused):
             if name in _DICTS:
-                return dict(args[0]) if args and isinstance(args[0], list | dict) else {}
+                pairs = args[0] if args and isinstance(args[0], list | dict) else []
+                _check_keys(pairs if isinstance(pairs, dict) else (pair[0] for pair in pairs))
+                return dict(pairs)
             if name in _TENSORS and isinstance(args[0], _Storage):
                 return _make_tensor(*args[:4], *(args[6:7] if name.endswith("v3") else ()))
             if name in _PARAMETERS and isinstance(args[0], Tensor):
@@ -187,6 +240,11 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch: ClassVar[dict[int, Any]] = {
         **pickle._Unpickler.dispatch,
+        pickle.SETITEM[0]: _keyed(pickle.SETITEM, 2),
+        pickle.SETITEMS[0]: _keyed(pickle.SETITEMS, 2),
+        pickle.DICT[0]: _keyed(pickle.DICT, 2),
+        pickle.ADDITEMS[0]: _keyed(pickle.ADDITEMS, 1),
+        pickle.FROZENSET[0]: _keyed(pickle.FROZENSET, 1),
         pickle.REDUCE[0]: _reduce,
         pickle.NEWOBJ[0]: _reduce,
         pickle.NEWOBJ_EX[0]: _new,

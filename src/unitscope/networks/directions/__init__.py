@@ -1,0 +1,1 @@
+"""Directions of a layer's space as units: sparse autoencoders, rotations, components, probes."""

@@ -1,0 +1,233 @@
+"""Directions of a layer's space: what reads latents from its cells, and what the latents stand for."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+from torch.nn import functional
+
+from unitscope.errors import UsageError
+from unitscope.networks.directions.activations import Activation, Linear
+from unitscope.networks.directions.normalizations import OF_CELLS, Normalization, Unchanged
+from unitscope.networks.directions.parts import AXES, move, take_apart
+
+TENSORS = ("encoder", "bias", "decoder", "offset", "subtracted")
+BLOCK = 2**23
+"""How many latents are worked out at once, of all cells together: 32 MB, and as much again in between."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Directions:
+    """Directions in the space of a layer's units, read from its cells (places of a map, tokens) as latents.
+
+    A cell x of d units has n latents z, and is rebuilt from them as x^:
+
+        y  = normalized x - subtracted
+        z  = activation(y encoder + bias)
+        x^ = undone (z decoder + offset)
+
+    `kind` is a word such as "topk-sae" or "rotation"; `about` what a file said, which decides no number.
+    `make_directions` makes one of the parts that differ from nothing.
+    """
+
+    encoder: Float32[Tensor, "unit latent"]
+    bias: Float32[Tensor, "latent"]
+    decoder: Float32[Tensor, "latent unit"]
+    offset: Float32[Tensor, "unit"]
+    subtracted: Float32[Tensor, "unit"]
+    normalization: Normalization
+    activation: Activation
+    kind: str
+    about: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"{self.kind}: {self.latents} latents of {self.units} units"
+
+    @property
+    def units(self) -> int:
+        """How many units a cell has."""
+        return self.encoder.shape[0]
+
+    @property
+    def latents(self) -> int:
+        """How many latents are read from a cell."""
+        return self.encoder.shape[1]
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether `decode` wants the cells, whose own norm it undoes."""
+        return isinstance(self.normalization, OF_CELLS)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of everything that decides numbers, the same on every device."""
+        found = hashlib.sha256()
+        tensors, facts = unpack(self)
+        for name, tensor in sorted(tensors.items()):
+            found.update(f"{name}{tuple(tensor.shape)}".encode())
+            found.update(tensor.numpy().tobytes())
+        found.update(repr(sorted(facts.items())).encode())
+        return found.hexdigest()
+
+    def encode(self, cells: Float[Tensor, "n unit"]) -> Float32[Tensor, "n latent"]:
+        """The latents of cells, on their device, worked out in blocks of cells.
+
+        Raises `UsageError` for cells of another width.
+
+        >>> make_directions(torch.tensor([[1.0], [-2.0]])).encode(torch.tensor([[3.0, 1.0]]))
+        tensor([[1.]])
+        """
+        self._check(cells.shape[1])
+        here = self.to(cells.device)
+        side = max(1, BLOCK // self.latents)
+        if len(cells) <= side:
+            return here._encode_block(cells)
+        latents = torch.empty(len(cells), self.latents, device=cells.device)
+        for start in range(0, len(cells), side):
+            latents[start : start + side] = here._encode_block(cells[start : start + side])
+        return latents
+
+    def encode_maps(self, maps: Float[Tensor, "n unit y x"]) -> Float32[Tensor, "n latent y x"]:
+        """The latents of maps, place by place, as maps.
+
+        Where latents are a product alone it is a convolution by one cell on a CPU; the units themselves, as
+        directions, are given as they are, to the bit. Raises `UsageError` for maps of another width.
+        """
+        self._check(maps.shape[1])
+        here = self.to(maps.device)
+        if self._is_product and self._is_identity:
+            return maps.float().clone()
+        if self._is_product and maps.device.type == "cpu":  # others round what enters a convolution
+            return functional.conv2d(maps.float(), here.encoder.T.contiguous()[:, :, None, None]).contiguous()
+        n, _, height, width = maps.shape
+        latents = torch.empty(n, self.latents, height, width, device=maps.device)
+        side = max(1, BLOCK // max(1, self.latents * height * width))
+        for start in range(0, n, side):
+            part = maps[start : start + side]
+            cells = part.permute(0, 2, 3, 1).reshape(-1, self.units)
+            found = here.encode(cells).reshape(len(part), height, width, self.latents)
+            latents[start : start + side] = found.permute(0, 3, 1, 2)
+        return latents
+
+    def decode(
+        self, latents: Float[Tensor, "n latent"], cells: Float[Tensor, "n unit"] | None = None
+    ) -> Float32[Tensor, "n unit"]:
+        """The cells that latents stand for. `cells` are those they were read from, whose norm is undone.
+
+        Raises `UsageError` for latents of another number, or without `cells` where their norm is wanted.
+
+        >>> made = make_directions(torch.eye(2), offset=torch.tensor([1.0, 0.0]))
+        >>> made.decode(torch.tensor([[3.0, 1.0]]))
+        tensor([[4., 1.]])
+        """
+        if latents.shape[1] != self.latents:
+            raise UsageError(f"{latents.shape[1]} latents were given, these directions have {self.latents}")
+        if cells is None and self.needs_cells:
+            raise UsageError("these directions undo the norm of each cell: decode(latents, cells)")
+        here = self.to(latents.device)
+        decoded = torch.addmm(here.offset, latents.float(), here.decoder)
+        return here.normalization.undo(decoded, None if cells is None else cells.float())
+
+    def to(self, device: torch.device | str) -> "Directions":
+        """The same with all tensors on a device; itself where they are there."""
+        if self.encoder.device == torch.device(device):
+            return self
+        moved = {name: getattr(self, name).to(device) for name in TENSORS}
+        rules = {name: move(getattr(self, name), device) for name in ("normalization", "activation")}
+        return replace(self, **moved, **rules)
+
+    def _encode_block(self, cells: Float[Tensor, "n unit"]) -> Float32[Tensor, "n latent"]:
+        if self._is_product and self._is_identity:
+            return cells.float().clone()
+        cells = self.normalization.apply(cells.float())
+        return self.activation(torch.addmm(self.bias, cells - self.subtracted, self.encoder))
+
+    def _check(self, units: int) -> None:
+        if units != self.units:
+            raise UsageError(f"the cells have {units} units, these directions read {self.units}")
+
+    @cached_property
+    def _is_product(self) -> bool:
+        plain = isinstance(self.activation, Linear) and isinstance(self.normalization, Unchanged)
+        return plain and not self.bias.any() and not self.subtracted.any()
+
+    @cached_property
+    def _is_identity(self) -> bool:
+        return self.units == self.latents and torch.equal(self.encoder.cpu(), torch.eye(self.units))
+
+
+def make_directions(
+    encoder: Tensor,
+    decoder: Tensor | None = None,
+    *,
+    bias: Tensor | None = None,
+    offset: Tensor | None = None,
+    subtracted: Tensor | None = None,
+    normalization: Normalization | None = None,
+    activation: Activation | None = None,
+    kind: str = "linear",
+    about: Mapping[str, str] | None = None,
+) -> Directions:
+    """Directions of the parts that are given; the others do nothing, and the decoder is the encoder turned.
+
+    Raises `UsageError` where parts are not of the shapes that `Directions` has, or not finite.
+
+    >>> make_directions(torch.eye(3)[:, :2], kind="probe")
+    probe: 2 latents of 3 units
+    """
+    if encoder.ndim != 2 or not encoder.numel():
+        raise UsageError(f"the directions' encoder is {_say_shape(encoder)}; wanted units x latents")
+    units, latents = encoder.shape
+    given = {
+        "encoder": encoder,
+        "bias": torch.zeros(latents) if bias is None else bias,
+        "decoder": encoder.T if decoder is None else decoder,
+        "offset": torch.zeros(units) if offset is None else offset,
+        "subtracted": torch.zeros(units) if subtracted is None else subtracted,
+    }
+    parts = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in given.items()}
+    normalization, activation = normalization or Unchanged(), activation or Linear()
+    rules = dict(take_apart("normalization", normalization)) | dict(take_apart("activation", activation))
+    _check_values({**parts, **rules}, {"unit": units, "latent": latents})
+    return Directions(
+        **parts, normalization=normalization, activation=activation, kind=kind, about=dict(about or {})
+    )
+
+
+def _check_values(values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Raises `UsageError` where something has another shape than it must have, or is not finite."""
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            wanted = tuple(sizes[axis] for axis in AXES[name])
+            if tuple(value.shape) != wanted:
+                due = " x ".join(map(str, wanted))
+                raise UsageError(f"the directions' {name} is {_say_shape(value)}; wanted {due}")
+            if not torch.isfinite(value).all():
+                raise UsageError(f"the directions' {name} has numbers that are not finite; check the file")
+        elif name.endswith(".k") and not 1 <= value <= sizes["latent"]:
+            most = sizes["latent"]
+            raise UsageError(f"k is {value}; of {most} latents 1 to {most} can be kept")
+
+
+def _say_shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "one number"
+
+
+def unpack(made: Directions) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors, on the CPU, and all other facts that decide numbers, each by its name.
+
+    >>> tensors, facts = unpack(make_directions(torch.eye(2)))
+    >>> list(tensors), facts["activation"]
+    (['encoder', 'bias', 'decoder', 'offset', 'subtracted'], 'linear')
+    """
+    found = {name: getattr(made, name) for name in TENSORS}
+    found |= dict(take_apart("normalization", made.normalization))
+    found |= dict(take_apart("activation", made.activation))
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    facts = {name: value for name, value in found.items() if name not in tensors}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, facts

@@ -1,0 +1,1 @@
+"""Files of libraries of sparse autoencoders, read without those libraries."""

@@ -1,12 +1,12 @@
 """Work that is cut into numbers, by this process or by workers that open networks and images themselves."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from unitscope.errors import RunError
+from unitscope.errors import RunError, UsageError
 from unitscope.executors.calls import Arrays, Work, call_workers
 from unitscope.executors.jobs import Executor
 from unitscope.networks.network import Network
@@ -46,8 +46,7 @@ def share(
             yield work(number)
         return
     specified = dict(specify())
-    networks = [one for name, one in given.items() if name in specified and isinstance(one, Network)]
-    device = networks[0].device if networks else "cpu"
+    device = _find_device(given[name] for name in specified)
     arguments = {
         "machine": record_machine(device),
         "prepare": f"{prepare.__module__}:{prepare.__qualname__}",
@@ -75,8 +74,8 @@ def open_work(
         raise RunError(f"a worker {say_here()} has {here}, where the run was begun it is {machine}; {_ALIKE}")
     opened = {name: one.open() for name, one in specified.items()}
     for one in opened.values():
-        if isinstance(one, Network):
-            one.module.to(device)
+        if (network := _find_network(one)) is not None:
+            network.module.to(device)
     work: Work = find_function(prepare)(**opened, **given)
     return work
 
@@ -84,3 +83,18 @@ def open_work(
 def record_machine(device: str) -> str:
     """What numbers may differ by between workers, in words: what a network runs on, and versions."""
     return f"{record_processor(device)}, unitscope {__version__}, torch {torch.__version__}"
+
+
+def _find_network(value: object) -> Network | None:
+    """What is given, where that is a network, or the one in it, such as that of a segmenter."""
+    found = value if isinstance(value, Network) else getattr(value, "network", None)
+    return found if isinstance(found, Network) else None
+
+
+def _find_device(values: Iterable[object]) -> str:
+    networks = [network for network in map(_find_network, values) if network is not None]
+    devices = {network.device: network.name for network in networks}
+    if len(devices) > 1:
+        told = " and ".join(f"{name} on {device}" for device, name in devices.items())
+        raise UsageError(f"workers have one device each, and {told}; put them on one")
+    return next(iter(devices), "cpu")

@@ -21,6 +21,7 @@ class Numbered:
     device: str = "cpu"
     threads: int = 1
     driver: int = 0
+    advice: str = "go on with --resume"
 
     @property
     def folder(self):

@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import unitscope as us
 from commands import assert_refused
+from machines import SentAway
 from unitscope.cli import main
 from unitscope.experiments import study_removal
 from unitscope.lab.world.scenes import paint
@@ -101,8 +103,10 @@ def test_the_important_units_are_needed_where_random_ones_are_not(done):
     assert balanced["most"] < balanced["least"] - 0.1
 
 
-def test_again_gives_the_same_bytes_and_json_the_same_figures(done, capsys):
-    again = [*FEW, "--run", "run", "--counts", "40", "3", "--out", "two", "--json"]
+def test_workers_give_the_same_bytes_and_json_the_same_figures(done, capsys, monkeypatch):
+    monkeypatch.setattr("unitscope.dissection.workers.Processes", SentAway)
+    shared = ["--workers", "2", "--threads", str(torch.get_num_threads())]
+    again = [*FEW, "--run", "run", "--counts", "40", "3", "--out", "two", "--json", *shared]
     assert main(again) == 0
     found = json.loads(capsys.readouterr().out)
     files = [path.relative_to(done) for path in done.rglob("*") if path.is_file()]
@@ -143,6 +147,9 @@ def test_two_sources_and_no_run_do_too(place, capsys):
         (["--counts", "0"], ["has 160 units", "[0]"], 2),
         (["--draws", "1"], ["1 random draws", "10 or more"], 2),
         (["--seed", "-1"], ["--seed is -1"], 2),
+        (["--workers", "0"], ["--workers is 0; it must be at least 1"], 2),
+        (["--threads", "0"], ["--threads is 0; it must be at least 1"], 2),
+        (["--ray", "nowhere:x"], ["no address of a Ray cluster"], 2),
         (["--run", "gone"], ["gone"], 1),
         (["--run", "run", "--layer", "layer4"], ["no layer 'layer4'", "near names: layer5"], 2),
         (["--images", "folder:gone"], ["gone"], 2),

@@ -7,10 +7,12 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 import pytest
+import torch
 from PIL import Image
 
 import unitscope as us
 from commands import assert_refused
+from machines import SentAway
 from unitscope.cli import main
 from unitscope.experiments import study_erasure, study_placement
 from unitscope.interventions import open_studio
@@ -33,6 +35,8 @@ INSERT = (
     "insert net.py:generator --run run --concepts ball@maps --images 40 --places 3 --units 2 --least 5 "
     "--out inserted"
 )
+
+SHARED = ["--workers", "2", "--threads", str(torch.get_num_threads())]
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +96,9 @@ def test_units_are_erased_and_the_layer_is_found(place, erased):
         assert sheet.width == 8 * 130 - 2
 
 
-def test_again_gives_the_same_bytes_and_json_the_same_figures(place, erased, capsys):
-    assert main([*ERASE.replace("erased", "again").split(), "--json"]) == 0
+def test_workers_give_the_same_bytes_and_json_the_same_figures(place, erased, capsys, monkeypatch):
+    monkeypatch.setattr("unitscope.dissection.workers.Processes", SentAway)
+    assert main([*ERASE.replace("erased", "again").split(), "--json", *SHARED]) == 0
     told = json.loads(capsys.readouterr().out)
     files = [path.relative_to(place / "again") for path in (place / "again").rglob("*") if path.is_file()]
     for path in files:
@@ -136,6 +141,7 @@ def test_units_are_inserted_by_context(place, capsys):
         (" ball", " ball object/ball", ["named twice"], 2),
         ("--images", "--first 60 --images", ["overlap those that ranked", "start from 64"], 2),
         ("--images", "--seed -1 --images", ["--seed is -1"], 2),
+        ("--images", "--workers 0 --images", ["--workers is 0; it must be at least 1"], 2),
         ("net.py:generator", "net.py:other", ["other weights", "the run of this network"], 2),
         ("net.py:generator", "zoo:segmenter", ["makes no images", "zoo:generator"], 2),
         ("--run run", "--run gone", ["gone"], 1),
@@ -165,7 +171,8 @@ def test_numbers_out_of_range_and_missing_gradients_are_told(place, capsys):
     assert_refused(main(across.split()), capsys, "0 cells across were asked for", wanted=2)
 
 
-def test_python_gives_what_the_commands_print_and_write(place, capsys):
+def test_python_gives_what_the_commands_with_workers_print_and_write(place, capsys, monkeypatch):
+    monkeypatch.setattr("unitscope.dissection.workers.Processes", SentAway)
     studio = open_studio(us.load_network("net.py:generator"), us.load("run"))
     few = {"images": 12, "draws": 2, "seed": 3}
     studies = {
@@ -176,7 +183,7 @@ def test_python_gives_what_the_commands_print_and_write(place, capsys):
     options = {"erase": "--counts 2", "insert": "--units 2 --places 2 --least 2"}
     for command, study in studies.items():
         words = f"{command} net.py:generator {more}-{command} {options[command]}"
-        assert main(words.split()) == 0
+        assert main([*words.split(), *SHARED]) == 0
         assert capsys.readouterr().out.startswith(f"{study}\n\ntables: command-{command}/")
         study.save(command)
         study.page(command)

@@ -69,8 +69,8 @@ def assert_same(place, convention, out):
 def test_two_workers_one_of_which_is_killed_write_the_same_bytes_as_one_process(place, monkeypatch):
     start, killed = processes._start, []
 
-    def start_and_kill(job, position):
-        worker = start(job, position)
+    def start_and_kill(*given):
+        worker = start(*given)
         if not killed:
             killed.append(worker)
         return worker
@@ -177,11 +177,11 @@ def test_who_shares_the_images_and_with_how_many_threads(monkeypatch):
     assert workers.find_scan_threads(here) == 3
     assert workers.find_scan_threads(Machine()) == torch.get_num_threads()
     for machine, executor, scanning, naming in (
-        (Machine(workers=3), Processes(3), 2, 6),
-        (Machine(workers=16), Processes(16), 1, 8),
-        (Machine(workers=2, threads=3), Processes(2), 3, 6),
-        (Machine("cuda", workers=2), Processes(2), 4, 8),
-        (Machine("cuda:1", workers=4), Processes(4), 2, 8),
+        (Machine(workers=3), Processes(3, "cpu"), 2, 6),
+        (Machine(workers=16), Processes(16, "cpu"), 1, 8),
+        (Machine(workers=2, threads=3), Processes(2, "cpu"), 3, 6),
+        (Machine("cuda", workers=2), Processes(2, "cuda"), 4, 8),
+        (Machine("cuda:1", workers=4), Processes(4, "cuda:1"), 2, 8),
         (Machine(ray="auto"), Cluster("auto"), 1, 8),
         (Machine(ray="local", workers=2, threads=4), Cluster("local", 2), 4, 8),
     ):

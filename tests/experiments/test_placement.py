@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generated import PAINTS, UNITS, WORDS, planted_studio, segment_alone
+from machines import SentAway
 from unitscope.errors import RunError, UsageError
+from unitscope.experiments.erasure import study_erasure
 from unitscope.experiments.erasure_result import Target
 from unitscope.experiments.placement import study_placement
 from unitscope.interventions.edits import set_units
@@ -179,3 +181,10 @@ def test_what_cannot_be_is_told(studio, levels):
         study_placement(studio, [], levels=levels)
     with pytest.raises(UsageError, match="start from 64"):
         study_placement(studio, TARGETS, levels=levels, count=1, first=3)
+
+
+def test_a_generator_or_segmenter_that_workers_cannot_open_is_refused(studio, levels):
+    with pytest.raises(UsageError, match=r"is an object of Python; .*FILE\.py:FACTORY"):
+        study_placement(studio, TARGETS, levels=levels, executor=SentAway())
+    with pytest.raises(UsageError, match=r"is an object of Python; .*FILE\.py:FACTORY"):
+        study_erasure(replace(studio, opened="net.py:segmenter"), TARGETS, executor=SentAway())

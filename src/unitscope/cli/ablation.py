@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.sharing import Workers
 from unitscope.cli.words import (
     Again,
     Device,
@@ -39,6 +40,7 @@ def ablate(
     classes: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = (),
     tokens: Literal["all", "patches", "class"] = "all",
     device: Device = "cpu",
+    sharing: Workers = Workers(),
     drawing: Draws = Draws(),
     opening: Opening = Opening(),
     output: Output = Output(Path("runs/ablate")),
@@ -71,6 +73,7 @@ def ablate(
         found = us.load(run)
         pictures = Pictures(found, reopen_source(found, concepts, loaded), run)
     loaded.module.to(find_device(device))
+    executor = sharing.start(device)
     study = study_removal(
         loaded,
         layer,
@@ -81,6 +84,7 @@ def ablate(
         by=by,
         tokens=tokens,
         run=None if pictures is None else pictures.run,
+        executor=executor,
         **vars(drawing),
     )
     publish(study, output, pictures=pictures)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.sharing import Workers
 from unitscope.cli.words import Address, Draws, Flag, Network, Opening, Output, publish
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def erase(
     measured: Measured = Measured(),
     drawing: Draws = Draws(),
     optimizing: Optimizing = Optimizing(),
+    sharing: Workers = Workers(),
     opening: Opening = Opening(),
     output: Output = Output(Path("runs/erase")),
 ) -> None:
@@ -77,13 +79,14 @@ def erase(
     """
     from unitscope.experiments import study_erasure
 
-    studio = _open_studio(network, run, opening, output)
+    studio, executor = _open_studio(network, run, opening, output), sharing.start("cpu")
     study = study_erasure(
         studio,
         concepts,
         layer=layer,
         counts=counts,
         optimize=optimizing.steps if optimizing.optimize else 0,
+        executor=executor,
         **vars(measured),
         **vars(drawing),
     )
@@ -103,6 +106,7 @@ def insert(
     least: int = 100,
     drawing: Draws = Draws(),
     optimizing: Optimizing = Optimizing(),
+    sharing: Workers = Workers(),
     opening: Opening = Opening(),
     output: Output = Output(Path("runs/insert")),
 ) -> None:
@@ -123,7 +127,7 @@ def insert(
     """
     from unitscope.experiments import study_placement
 
-    studio = _open_studio(network, run, opening, output)
+    studio, executor = _open_studio(network, run, opening, output), sharing.start("cpu")
     study = study_placement(
         studio,
         concepts,
@@ -134,6 +138,7 @@ def insert(
         rule=level,
         least=least,
         optimize=optimizing.steps if optimizing.optimize else 0,
+        executor=executor,
         **vars(measured),
         **vars(drawing),
     )

@@ -12,28 +12,70 @@ from unitscope.errors import UsageError
 
 if TYPE_CHECKING:
     from unitscope.dissection import Part
+    from unitscope.executors.jobs import Executor
 
 
 @dataclass(frozen=True)
-class Sharing:
+class Crew:
     """Who shares the work; docs/how-to/many-machines.md.
 
     Args:
-        workers: processes that share the images, each with --threads and --memory of its own.
+        workers: processes that share the images, each with --threads of its own, and --memory where that is.
         ray: a Ray cluster that does: auto for the one that this machine belongs to, local to start one here,
             or an address.
-        shards: scan one part of the run only, such as 3/16, and stop; auto: as torchrun or a Slurm array
-            says. When all parts are there: unitscope merge RUN.
     """
 
     workers: int | None = None
     ray: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers is {self.workers}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Workers(Crew):
+    """Who shares the work; docs/how-to/many-machines.md.
+
+    Args:
+        threads: threads of each worker; by default the cores divided by the workers, on a cluster one.
+    """
+
+    threads: int | None = None
+
+    def start(self, device: str) -> "Executor | None":
+        """Sets the number of threads; who has the workers, None where this process does it all.
+
+        Raises `UsageError` for more workers than devices, and where there is no such cluster.
+        """
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
+        import torch
+
+        from unitscope.dissection.workers import find_executor, find_scan_threads
+        from unitscope.statistics.scan import Machine
+
+        machine = Machine(device, threads=self.threads, workers=self.workers, ray=self.ray)
+        executor = find_executor(machine)
+        # Workers take as many as this process has.
+        if executor is not None or self.threads is not None:
+            torch.set_num_threads(find_scan_threads(machine) if executor else self.threads or 1)
+        return executor
+
+
+@dataclass(frozen=True)
+class Sharing(Crew):
+    """Who shares the work; docs/how-to/many-machines.md.
+
+    Args:
+        shards: scan one part of the run only, such as 3/16, and stop; auto: as torchrun or a Slurm array
+            says. When all parts are there: unitscope merge RUN.
+    """
+
     shards: str | None = None
 
     def start(self, running: Running) -> "us.Machine":
         """The machine that `unitscope.dissect` takes. Raises as `Running.start`."""
-        if self.workers is not None and self.workers < 1:
-            raise UsageError(f"--workers is {self.workers}; it must be at least 1")
         local = os.environ.get("LOCAL_RANK", "")
         if self.is_told and running.device == "cuda" and local.isdecimal():
             running = replace(running, device=f"cuda:{local}")

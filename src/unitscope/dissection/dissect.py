@@ -21,13 +21,7 @@ from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.planning import plan_scan
-from unitscope.dissection.recipe import (
-    Recipe,
-    record_directions,
-    record_network,
-    record_processor,
-    record_source,
-)
+from unitscope.dissection.recipe import Recipe, record_directions, record_network, record_source
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import SPACE, Workspace, find_begun, open_workspace
 from unitscope.dissection.workers import (
@@ -45,6 +39,7 @@ from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source
 from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
+from unitscope.networks.processors import record_processor
 from unitscope.networks.trace import open_lenses
 from unitscope.networks.verdicts import check_places
 from unitscope.statistics.resampling import FEWEST, Null

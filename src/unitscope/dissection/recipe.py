@@ -2,15 +2,10 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
-from pathlib import Path
 from typing import Any, TypeVar
-
-import torch
 
 from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.frames import Frame
@@ -180,17 +175,3 @@ def record_source(source: ConceptSource) -> SourceRecord:
         one.reason: {"files": one.files, "examples": [*one.examples]} for one in find_left_out(source)
     }
     return SourceRecord(source_spec(source), source_digest(source), len(source), left_out or None)
-
-
-def record_processor(device: str) -> str:
-    """The kind of the processor, or of the device, that a network runs on."""
-    kind = torch.device(device)
-    if kind.type == "cuda":
-        return torch.cuda.get_device_name(kind)
-    if kind.type != "cpu":
-        return kind.type
-    name = platform.processor() or platform.machine()
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -12,22 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from unitscope.concepts.derived import is_named, source_spec
 from unitscope.concepts.packed import pack_source
-from unitscope.concepts.sources import derive, unravel
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.recipe import Recipe
-from unitscope.errors import NetworkError, RunError, SourceError, UsageError
+from unitscope.errors import NetworkError, RunError, UsageError
 from unitscope.executors.cluster import Cluster
 from unitscope.executors.jobs import Executor, count_cores
 from unitscope.executors.processes import Processes
 from unitscope.networks.borrowing import settle_device
 from unitscope.networks.generators import pair_generator
-from unitscope.networks.load import load_network
-from unitscope.networks.network import Network, Preprocessing
-from unitscope.networks.open_source import open_source
-from unitscope.networks.opened import Opened
-from unitscope.networks.tokens import Tokens
+from unitscope.networks.network import Network
+from unitscope.networks.specifications import (
+    NetworkSpecification,
+    SourceSpecification,
+    say_here,
+    specify_network,
+    specify_source,
+)
 from unitscope.progress import follow
 from unitscope.statistics.gathering import ENOUGH
 from unitscope.statistics.scan import Bounds, Machine, scan_shards
@@ -52,16 +52,13 @@ class ScanJob:
     """The shards of one scan, as a `Job`: all that a worker opens, as texts and numbers.
 
     `recipe` is that of the run as JSON, which `digest` is of; what the worker opens must give the same.
-    `images` are the text of a source and what is applied to it; `home` is the folder that relative paths
-    start from.
+    `home` is the folder that relative paths start from.
     """
 
     recipe: str
     digest: str
-    opened: Opened
-    images: tuple[str, list[tuple[str, str]]]
-    preprocessing: Preprocessing
-    tokens: Tokens
+    network: NetworkSpecification
+    images: SourceSpecification
     options: Options
     home: str
     folder: Path
@@ -76,6 +73,11 @@ class ScanJob:
     def threads(self) -> int:
         """How many threads a worker takes."""
         return find_scan_threads(self.options.machine)
+
+    @property
+    def advice(self) -> str:
+        """What to do once workers have died."""
+        return "what is done is kept, go on with --resume"
 
     def path(self, number: int) -> Path:
         """The file of a shard."""
@@ -97,24 +99,21 @@ class ScanJob:
         with suppress(OSError):
             os.chdir(self.home)
         wanted = Recipe.parse(json.loads(self.recipe))
-        network = self._open_network(wanted)
-        spec, applied = self.images
-        source = derive(open_source(spec, network), applied)
-        network, source = pair_generator(network, source)
+        network = self.network.open()
+        network, source = pair_generator(network, self.images.open(network))
         network.module.to(device)
         memory, last = self.options.machine.memory, bool(wanted.channels_last)
         machine = Machine(device, bool(wanted.mixed_precision), threads, memory, channels_last=last)
         options = replace(self.options, machine=machine)
         outline, recipe = prepare(network, source, wanted.layers, wanted.convention, options, wanted.quality)
-        if recipe.source != wanted.source:
-            raise SourceError(f"{wanted.source.spec}: other images {_here()} than where the run was begun")
         if recipe.directions != wanted.directions:
             layers = ", ".join(wanted.directions or ())
-            raise NetworkError(f"{layers}: other directions {_here()} than where the run was begun")
+            raise NetworkError(f"{layers}: other directions {say_here()} than where the run was begun")
         _compare(replace(recipe, shard_size=wanted.shard_size), wanted, self.digest)
         if recipe.machine != wanted.machine and not options.mix_machines:
+            here, there = recipe.machine, wanted.machine
             raise RunError(
-                f"a worker {_here()} has {recipe.machine}, where the run was begun it is {wanted.machine}: "
+                f"a worker {say_here()} has {here}, where the run was begun it is {there}: "
                 "activations may differ in their last digits; take machines of one kind, or --mix-machines"
             )
         plan = replace(outline.plan, shard_size=wanted.shard_size or outline.plan.shard_size)
@@ -128,24 +127,6 @@ class ScanJob:
                 write_shard(self.folder, number, shard, origin, self.hint)
 
         return work
-
-    def _open_network(self, wanted: Recipe) -> Network:
-        asked = self.opened
-        network = load_network(
-            asked.spec,
-            weights=asked.weights,
-            random=asked.random,
-            download=asked.download,
-            size=asked.size,
-        )
-        if network.digest != wanted.network.digest:
-            raise NetworkError(
-                f"{asked.spec} has other weights {_here()} than where the run was begun; "
-                "were they changed since it was opened? save them, and open them with weights="
-            )
-        if network.opened is None or network.opened.structure != asked.structure:
-            raise NetworkError(f"{asked.spec} is another network {_here()} than where the run was begun")
-        return replace(network, preprocessing=self.preprocessing, tokens=self.tokens)
 
 
 def scan_missing(
@@ -187,16 +168,12 @@ def scan_missing(
 def _make_job(
     network: Network, source: ConceptSource, recipe: Recipe, options: Options, store: Store
 ) -> ScanJob:
-    assert network.opened is not None
     thresholds = {layer: np.array(row, np.float32) for layer, row in (recipe.thresholds or {}).items()}
     batch = recipe.batch_size or options.batch_size
     options = replace(options, thresholds=thresholds or None, batch_size=batch, out=None, resume=False)
     spelled = json.dumps(recipe.record())
-    prepared, home, folder = network.preprocessing, os.getcwd(), store.folder.resolve()
-    return ScanJob(
-        *(spelled, recipe.digest, network.opened, unravel(source), prepared, network.tokens),
-        *(options, home, folder, store.hint),
-    )
+    opened = specify_network(network), specify_source(source)
+    return ScanJob(spelled, recipe.digest, *opened, options, os.getcwd(), store.folder.resolve(), store.hint)
 
 
 def check_workers(network: Network, source: ConceptSource, machine: Machine) -> None:
@@ -204,17 +181,9 @@ def check_workers(network: Network, source: ConceptSource, machine: Machine) -> 
 
     Nothing is asked where this process does it all.
     """
-    if find_executor(machine) is None:
-        return
-    advice = "write a function that returns it into a file and open FILE.py:FACTORY, or do without workers"
-    opened, workers = network.opened, "workers open network and images themselves"
-    if opened is None:
-        raise UsageError(f"{workers}, and {network.name} is an object of Python; {advice}")
-    if not opened.made(network.module, network.forward):
-        raise UsageError(f"{workers}, and {opened.spec} was changed since it was opened; {advice}")
-    spec = source_spec(source)
-    if not isinstance(getattr(source, "spec", None), str) or not is_named(spec):
-        raise UsageError(f"{workers}, and {spec} is an object of Python; {advice}")
+    if find_executor(machine) is not None:
+        specify_network(network)
+        specify_source(source)
 
 
 def find_executor(machine: Machine) -> Executor | None:
@@ -226,7 +195,7 @@ def find_executor(machine: Machine) -> Executor | None:
     if machine.device == "cuda" and (machine.workers or 1) > torch.cuda.device_count():
         seen = f"{machine.workers} workers are asked for, and there are {torch.cuda.device_count()} devices"
         raise UsageError(f"{seen}; give as many workers as devices, or name one with device cuda:0")
-    return Processes(machine.workers or 1)
+    return Processes(machine.workers or 1, machine.device)
 
 
 def count_sharers(machine: Machine) -> int:
@@ -274,8 +243,4 @@ def _compare(found: Recipe, wanted: Recipe, digest: str) -> None:
         return
     here, there = found.record(), wanted.record()
     differing = [name for name in sorted({*here, *there}) if here.get(name) != there.get(name)]
-    raise RunError(f"a worker {_here()} finds another {', '.join(differing)}; is the same version there?")
-
-
-def _here() -> str:
-    return f"on {socket.gethostname()}"
+    raise RunError(f"a worker {say_here()} finds another {', '.join(differing)}; is the same version there?")

@@ -39,6 +39,10 @@ class Job(Protocol):
     def threads(self) -> int:
         """How many threads a worker takes."""
 
+    @property
+    def advice(self) -> str:
+        """What to do once three workers have died over a number, as the end of a message."""
+
     def path(self, number: int) -> Path:
         """The file of a number."""
 
@@ -80,7 +84,7 @@ class Queue:
             return
         self.deaths[number] += 1
         if self.deaths[number] == TRIES:
-            advice = "is there memory enough for so many workers? what is done is kept, go on with --resume"
+            advice = f"is there memory enough for so many workers? {self.job.advice}"
             raise RunError(f"{TRIES} workers died over {self.job.path(number)} ({how}); {advice}")
         self.waiting.appendleft(number)
 

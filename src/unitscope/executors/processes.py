@@ -51,16 +51,21 @@ class _Worker:
 
 @dataclass(frozen=True)
 class Processes:
-    """An `Executor` of so many processes of this machine; worker i takes the i-th device."""
+    """An `Executor` of so many processes of this machine.
+
+    `device` is what they run on instead of what the job names: with "cuda" worker i takes the i-th one.
+    """
 
     workers: int
+    device: str | None = None
 
     def run(self, job: Job, numbers: Sequence[int], told: Callable[[], object]) -> Generator[int, None, None]:
         """Yields the numbers as their files are whole; see `Executor`."""
         queue, workers = Queue(job, numbers), []
+        device = self.device or job.device
         try:
             for place in range(min(self.workers, len(numbers))):
-                workers.append(_start(job, place))
+                workers.append(_start(job, name_device(device, place), place))
                 workers[place].ask(queue, told)
             while busy := {one.connection: one for one in workers if one.number is not None}:
                 for connection in wait(list(busy)):
@@ -69,7 +74,8 @@ class Processes:
                     assert number is not None
                     if not (alive := worker.hear()):
                         queue.lose(number, f"exit status {worker.end()}")
-                        worker = workers[worker.place] = _start(job, worker.place)
+                        place = worker.place
+                        worker = workers[place] = _start(job, name_device(device, place), place)
                     if alive or job.path(number).exists():
                         yield number
                     worker.ask(queue, told)
@@ -78,7 +84,7 @@ class Processes:
                 worker.end()
 
 
-def _start(job: Job, place: int) -> _Worker:
+def _start(job: Job, device: str, place: int) -> _Worker:
     here, there = Pipe()
     words = [sys.executable, "-c", _PROGRAM, str(there.fileno()), json.dumps(sys.path)]
     # In a session of its own, so that Ctrl-C reaches the caller alone, who ends it.
@@ -87,5 +93,5 @@ def _start(job: Job, place: int) -> _Worker:
     )
     there.close()
     with suppress(OSError):  # it has died already, which is found out when it is asked
-        here.send((job, name_device(job.device, place)))
+        here.send((job, device))
     return _Worker(process, here, place)

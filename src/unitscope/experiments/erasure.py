@@ -5,18 +5,25 @@ from dataclasses import replace
 
 import numpy as np
 
+from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import UsageError, check_seed
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.experiments.erasure_result import MANY, By, Erasure, LayerErasure, Rankings, Target
+from unitscope.interventions.ablation import Masks
 from unitscope.interventions.causal_sets import Recipe, check_scorer, find_places, optimize_units
 from unitscope.interventions.edits import Edit, check_counts
-from unitscope.interventions.generator_run import Studio
+from unitscope.interventions.generator_run import Studio, take_part
 from unitscope.interventions.linear_head import remove_units
-from unitscope.interventions.repainting import Areas, repaint
+from unitscope.interventions.repainting import Areas, read_areas, repaint
 from unitscope.interventions.unit_values import Levels
+from unitscope.networks.generators import Generator
+from unitscope.progress import silence
 
 COUNTS = (1, 2, 4, 8, 12, 20, 30)
 LEAST_DRAWS = 10
+_RANKED = "ranked"
 
 
 def study_erasure(
@@ -31,6 +38,7 @@ def study_erasure(
     optimize: int = 0,
     effects: Mapping[int, Sequence[int]] | None = None,
     seed: int = 0,
+    executor: Executor | None = None,
 ) -> Erasure:
     """Removes more and more units of a generator: how much of each concept goes, and what else?
 
@@ -38,10 +46,12 @@ def study_erasure(
     all others. Units are set to 0 everywhere: those that the studio's run ranks highest by IoU, and random
     ones, `draws` times; with `optimize` also those that so many steps of `optimize_units` rank highest, or
     those of `effects`, orders of units by concept id. Measured on `images` images from number `first` on,
-    which have not ranked them. Raises `UsageError` for counts, draws, images or layers that cannot be, or a
-    concept that no unit has to do with.
+    which have not ranked them. `executor` has workers that share the images. Raises `UsageError` for counts,
+    draws, images or layers that cannot be, a concept that no unit has to do with, or what workers cannot
+    open.
     """
     check_seed(seed)
+    studio = share_studio(studio, executor)
     numbers = studio.fresh(images, first)
     targets = choose_targets(studio, concepts, layer)
     if not 2 <= draws <= images:
@@ -58,6 +68,14 @@ def study_erasure(
         here = [one for one in targets if one.layer == name]
         layers[name] = _erase_layer(studio, name, here, rankings, steps, draws, seed, numbers)
     return Erasure(studio, targets, numbers, draws, seed, rankings, steps, layers)
+
+
+def share_studio(studio: Studio, executor: Executor | None) -> Studio:
+    """The studio whose images these workers share; raises `UsageError` for what they cannot open."""
+    if executor is None:
+        return studio
+    studio.specify()
+    return replace(studio, executor=executor)
 
 
 def choose_targets(
@@ -192,19 +210,56 @@ def _erase_layer(
     orders = [rng.permutation(units).tolist() for _ in range(draws)]
     drawn = tuple(tuple(tuple(order[:count]) for count in counts) for order in orders)
     masks = ([np.isin(np.arange(units), taken) for taken in (*ranked, *lot)] for lot in drawn or ((),))
-    plans = [remove_units(layer, np.stack(mask)) for mask in masks]
-    areas, lots = Areas(len(versions), size), tuple(Areas(len(counts), size) for _ in drawn)
+    given = {"layer": layer, "masks": [np.stack(mask) for mask in masks], "ranked": len(ranked), "size": size}
+    areas, lots = Areas(len(versions), size), [Areas(len(counts), size) for _ in drawn]
+    for part in studio.look(prepare_erasure, given, numbers, f"removing units of {layer}"):
+        for place, found in _read_parts(part).items():
+            if place == _RANKED:
+                areas = areas.merge(found)
+            else:
+                lots[int(place)] = lots[int(place)].merge(found)
+    return LayerErasure(units, tuple(counts), versions, areas, drawn, tuple(lots))
+
+
+def prepare_erasure(
+    generator: Generator,
+    segmenter: Segmenter,
+    numbers: Sequence[int],
+    *,
+    layer: str,
+    masks: Sequence[Masks],
+    ranked: int,
+    size: int,
+) -> Work:
+    """What sums areas over parts of images: under `ranked` of the `ranked` first versions, by draw of others.
+
+    Every image has the masks of its draw, the ranked units of all draws first.
+    """
+    plans = [remove_units(layer, mask) for mask in masks]
 
     def plan(number: int, _: object) -> Edit:
         return plans[share_out(number, numbers, len(plans))]
 
-    title, made, segmenter = f"removing units of {layer}", studio.generator, studio.segmenter
-    for image in repaint(made, layer, segmenter, plan, numbers, title=title):
-        areas.add(replace(image, after=image.after[: len(versions)]))
-        if lots:
-            lot = lots[share_out(image.number, numbers, draws)]
-            lot.add(replace(image, after=image.after[len(versions) :]))
-    return LayerErasure(units, tuple(counts), versions, areas, drawn, lots)
+    def work(number: int) -> Arrays:
+        found: dict[str, Areas] = {}
+        with silence():
+            for image in repaint(generator, layer, segmenter, plan, take_part(numbers, number)):
+                draw = str(share_out(image.number, numbers, len(plans)))
+                parts = {_RANKED: image.after[:ranked], draw: image.after[ranked:]}
+                for name, after in parts.items():
+                    if len(after):
+                        found.setdefault(name, Areas(len(after), size)).add(replace(image, after=after))
+        return {f"{name}/{key}": one for name, areas in found.items() for key, one in areas.arrays.items()}
+
+    return work
+
+
+def _read_parts(arrays: Arrays) -> dict[str, Areas]:
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        place, _, key = name.partition("/")
+        parts.setdefault(place, {})[key] = array
+    return {place: read_areas(part) for place, part in parts.items()}
 
 
 def share_out(number: int, numbers: Sequence[int], draws: int) -> int:

@@ -6,23 +6,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
+from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept
 from unitscope.errors import UsageError, check_seed
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.experiments.erasure import (
     LEAST_DRAWS,
     choose_targets,
     optimize_orders,
     rank_targets,
     share_out,
+    share_studio,
 )
 from unitscope.experiments.erasure_result import MANY, WORDS, By, GeneratorStudy, Target, list_units
 from unitscope.interventions.causal_sets import Recipe
 from unitscope.interventions.edits import Edit
-from unitscope.interventions.generator_run import Studio
+from unitscope.interventions.generator_run import Studio, take_part
 from unitscope.interventions.insertion import Trials, choose_grid, draw_cells, read_trials, set_at
 from unitscope.interventions.repainting import repaint, stack_edits
 from unitscope.interventions.unit_values import Levels, Rule, measure_layers
+from unitscope.networks.generators import Generator
+from unitscope.progress import silence
 from unitscope.tables import Table, align, plain
 
 LEAST = 100
@@ -163,6 +170,7 @@ def study_placement(
     optimize: int = 0,
     effects: Mapping[int, Sequence[int]] | None = None,
     seed: int = 0,
+    executor: Executor | None = None,
 ) -> Placement:
     """Sets units of a generator at one place: does a concept appear, and does what stood there matter?
 
@@ -171,10 +179,12 @@ def study_placement(
     have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws` times,
     and with `optimize` those that so many steps of `optimize_units` rank highest, or those of `effects`.
     `levels` by layer are measured on the pictures that ranked the units unless given. Contexts with fewer
-    than `least` trials are not shown. Raises `UsageError` for counts, places, draws, images or layers that
-    cannot be, a concept that no unit has to do with, or one without a level.
+    than `least` trials are not shown. `executor` has workers that share the images. Raises `UsageError` for
+    counts, places, draws, images or layers that cannot be, a concept that no unit has to do with, one without
+    a level, or what workers cannot open.
     """
     check_seed(seed)
+    studio = share_studio(studio, executor)
     numbers = studio.fresh(images, first)
     targets = choose_targets(studio, concepts, layer)
     for what, number in (("places", places), ("draws", draws), ("cells across", across)):
@@ -205,31 +215,70 @@ def _try_layer(study: Placement, layer: str) -> dict[tuple[int, By], Trials]:
     lots = [rng.permutation(units)[: study.count].tolist() for _ in range(study.draws)]
     here = [one.concept.id for one in study.targets if one.layer == layer]
     sets = [(one, by, ranked[by][one] if by in ranked else ()) for one in here for by in study.kinds]
-    set_to = {one: levels.value(one, range(units), study.rule) for one in here}
-
-    def plan(number: int, _: object) -> Edit:
-        """For every set the places with its units inserted, then the places with them removed."""
-        cells, edits = draw_cells(grid, study.places, number, study.seed), []
-        for concept, _, chosen in sets:
-            strength = torch.zeros(units)
-            strength[list(chosen or lots[share_out(number, numbers, len(lots))])] = 1
-            for value in (set_to[concept], torch.zeros(units)):
-                one = set_at(layer, strength, value, cells, grid, found.map_size)
-                # A set's value is its versions' alone.
-                edits.append(Edit(layer, one.strength, one.value.expand(len(cells), -1, -1, -1), one.tokens))
-        return stack_edits(edits)
-
-    rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in sets]
-    shown = np.zeros(len(sets), np.int64)
-    made, segmenter = study.studio.generator, study.studio.segmenter
-    for image in repaint(made, layer, segmenter, plan, numbers, title=f"inserting into {layer}"):
-        cells = draw_cells(grid, study.places, image.number, study.seed)
-        for place, (concept, _, _) in enumerate(sets):
-            rows[place] += read_trials(image, concept, cells, grid, 2 * place * len(cells))
-            shown[place] += int((image.before == concept).any(0).sum())
+    given = {
+        "layer": layer,
+        "sets": [(one, tuple(chosen)) for one, _, chosen in sets],
+        "lots": lots,
+        "values": {one: levels.value(one, range(units), study.rule).numpy() for one in here},
+        "cells": found.map_size,
+        "grid": grid,
+        "places": study.places,
+        "seed": study.seed,
+    }
+    parts = list(study.studio.look(prepare_placement, given, numbers, f"inserting into {layer}"))
+    rows = np.concatenate([part["rows"] for part in parts], 1)
+    shown = np.sum([part["shown"] for part in parts], 0)
     trials = {}
     for place, (concept, by, _) in enumerate(sets):
-        figures = np.array(rows[place], np.float64).T
+        figures = rows[place].T
         columns = (*figures[:3].astype(np.int64), *figures[3:])
         trials[concept, by] = Trials(float(shown[place] / len(numbers)), *columns)
     return trials
+
+
+def prepare_placement(
+    generator: Generator,
+    segmenter: Segmenter,
+    numbers: Sequence[int],
+    *,
+    layer: str,
+    sets: Sequence[tuple[int, Sequence[int]]],
+    lots: Sequence[Sequence[int]],
+    values: Mapping[int, Float32[np.ndarray, "unit"]],
+    cells: tuple[int, int],
+    grid: tuple[int, int],
+    places: int,
+    seed: int,
+) -> Work:
+    """What tries parts of images: by set the `rows` of all trials, and the pixels `shown` before.
+
+    A set is a concept and its units, those of a lot where it names none; `values` are what all units are set
+    to for a concept.
+    """
+    set_to = {concept: torch.from_numpy(value) for concept, value in values.items()}
+    units = len(next(iter(values.values())))
+
+    def plan(number: int, _: object) -> Edit:
+        """For every set the places with its units inserted, then the places with them removed."""
+        tried, edits = draw_cells(grid, places, number, seed), []
+        for concept, chosen in sets:
+            strength = torch.zeros(units)
+            strength[list(chosen or lots[share_out(number, numbers, len(lots))])] = 1
+            for value in (set_to[concept], torch.zeros(units)):
+                one = set_at(layer, strength, value, tried, grid, cells)
+                # A set's value is its versions' alone.
+                edits.append(Edit(layer, one.strength, one.value.expand(len(tried), -1, -1, -1), one.tokens))
+        return stack_edits(edits)
+
+    def work(number: int) -> Arrays:
+        rows: list[list[tuple[int, int, int, float, float, float]]] = [[] for _ in sets]
+        shown = np.zeros(len(sets), np.int64)
+        with silence():
+            for image in repaint(generator, layer, segmenter, plan, take_part(numbers, number)):
+                tried = draw_cells(grid, places, image.number, seed)
+                for place, (concept, _) in enumerate(sets):
+                    rows[place] += read_trials(image, concept, tried, grid, 2 * place * len(tried))
+                    shown[place] += int((image.before == concept).any(0).sum())
+        return {"rows": np.array(rows, np.float64), "shown": shown}
+
+    return work

@@ -1,6 +1,7 @@
 """What the classes of a network stand on: importance, removal, correlation and labels of a layer's units."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.matching import find_layer
 from unitscope.dissection.result import Dissection
 from unitscope.errors import SourceError, UsageError, check_seed
+from unitscope.executors.jobs import Executor
 from unitscope.experiments.removal_result import MANY, SPOKEN, Removal, table_counts
-from unitscope.interventions.ablation import Method, Trial, open_trial, read_images
+from unitscope.interventions.ablation import Method, Trial, open_trial, read_images, specify_trial
 from unitscope.interventions.classes import find_class
 from unitscope.interventions.edits import (
     Reach,
@@ -47,6 +49,7 @@ def study_removal(
     run: Dissection | None = None,
     method: Method = "fastest",
     tokens: Reach = "all",
+    executor: Executor | None = None,
 ) -> Removal:
     """Which units of a layer does each class need, and what is left without them (paper B, fig. 2)?
 
@@ -57,8 +60,9 @@ def study_removal(
     but the most important, and of random ones (`draws` times), and the correlation of peaks with
     probabilities. `classes` are the names of those to study, all if empty; the images of the others still
     count. `run` is a dissection of the layer, for the labels of its units. `tokens` are those of a sequence
-    that units are removed from: class tokens, registers and patches ("all"), "patches", or "class". Raises
-    `UsageError` for a layer, a class, counts, draws or tokens that cannot be, or a run of another network,
+    that units are removed from: class tokens, registers and patches ("all"), "patches", or "class".
+    `executor` has workers that share the images of each removal. Raises `UsageError` for a layer, a class,
+    counts, draws or tokens that cannot be, a run of another network, or what workers cannot open,
     `SourceError` for a class of too few images.
     """
     check_seed(seed)
@@ -66,6 +70,9 @@ def study_removal(
     named = None if run is None else find_layer(run, network, layer)
     trial = open_trial(network, images)
     ranking, testing = trial.split() if test is None else (trial, open_trial(network, test))
+    if executor is not None:
+        for one in (ranking, testing):
+            specify_trial(network, one)  # raises where workers cannot open them
     units = check_layer(network, layer, testing, tokens)
     if counts:
         check_counts(layer, units, counts)
@@ -73,13 +80,11 @@ def study_removal(
         raise UsageError(f"{draws} random draws have no interval; take {LEAST_DRAWS} or more")
     targets = find_classes(network, classes, (ranking, testing))
     steps = tuple(sorted({*(counts or choose_counts(units)), *table_counts(units)}))
+    how: Any = {"method": method, "tokens": tokens, "executor": executor}
     ranked, tested = (
-        measure_importance(network, layer, half, by=by, method=method, tokens=tokens).keep(targets)
-        for half in (ranking, testing)
+        measure_importance(network, layer, half, by=by, **how).keep(targets) for half in (ranking, testing)
     )
-    sweeps = sweep_removals(
-        network, layer, testing, ranked, steps, draws=draws, seed=seed, method=method, tokens=tokens
-    )
+    sweeps = sweep_removals(network, layer, testing, ranked, steps, draws=draws, seed=seed, **how)
     correlation = correlate_peaks(network, layer, testing)
     sources = (source_spec(ranking.source), len(ranking), source_spec(testing.source), len(testing))
     about = (network.name, layer, network.classes, steps, draws, seed, *sources)

@@ -1,7 +1,8 @@
 """A classifier without some of its units: what it still names right."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import NetworkError, SourceError, UsageError
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.interventions.classes import ClassScores, add_logits, empty_scores, match_classes
 from unitscope.interventions.edits import Reach, check_reach, count_units, edited
 from unitscope.interventions.linear_head import LinearHead, find_head, read_head, read_numbers, remove_units
@@ -19,6 +22,8 @@ from unitscope.interventions.replay import Replay, can_replay, replay
 from unitscope.networks.feeding import stack_images
 from unitscope.networks.network import Input, Network, number_images
 from unitscope.networks.randomness import limit_batch
+from unitscope.networks.shared_work import Specification, share
+from unitscope.networks.specifications import specify_network, specify_source
 from unitscope.networks.trace import evaluation
 from unitscope.progress import follow, follow_each
 
@@ -26,6 +31,8 @@ Method = Literal["fastest", "closed", "replay", "plain"]
 Masks = Bool[np.ndarray, "removal unit"]
 _BATCH = 16
 _TRIED = 4
+_PART = 512
+"""So many versions of images are replayed at least before what came of them is handed on."""
 _VERSIONS = 32
 """More versions a batch do not fit the processor's cache: twice as slow at 112 as at 32."""
 
@@ -96,6 +103,7 @@ def score_removals(
     *,
     method: Method = "fastest",
     tokens: Reach = "all",
+    executor: Executor | None = None,
 ) -> tuple[ClassScores, ClassScores]:
     """How the network names the images of a trial: with all units, and with those of each mask set to 0.
 
@@ -108,10 +116,12 @@ def score_removals(
     - "fastest": "closed" where it holds, else "replay", or "plain" where the layer is not a module's output.
 
     `tokens` are those of a sequence that units are removed from: class tokens, registers and patches ("all"),
-    "patches", or "class".
+    "patches", or "class". `executor` has workers that share the images: the scores are the same to the last
+    bit (`unitscope.networks.shared_work.share`).
 
     Raises `UsageError` for an unknown layer, masks of another number of units, or tokens that the layer does
-    not have, `NetworkError` where `method` cannot serve this network.
+    not have, and for a network or images that workers cannot open; `NetworkError` where `method` cannot serve
+    this network.
     """
     check_reach(tokens)
     units = count_units(network, layer)
@@ -119,25 +129,89 @@ def score_removals(
         raise UsageError(f"the masks are for {masks.shape[1]} units; {layer} has {units}")
     if not len(trial):
         raise UsageError("there are no images to score; give a source with images of the network's classes")
+    method, head = _settle_method(network, layer, trial, method, tokens)
+    size = max(1, min(_BATCH, _PART // max(len(masks), 1))) if method == "replay" else _BATCH
+    given = {
+        "network": network,
+        "source": trial.source,
+        "images": trial.images,
+        "targets": trial.targets,
+        "layer": layer,
+        "masks": masks,
+        "method": method,
+        "head": head,
+        "tokens": tokens,
+        "size": size,
+    }
+    count = -(-len(trial) // size)
+    parts = share(prepare_removals, given, count, executor, lambda: specify_trial(network, trial))
+    scores: tuple[ClassScores, ClassScores] | None = None
+    with follow(len(trial), f"removing units of {layer}") as work, closing(parts):
+        for part in parts:
+            found = _read_scores(part, "whole"), _read_scores(part, "without")
+            scores = found if scores is None else (scores[0].merge(found[0]), scores[1].merge(found[1]))
+            work.update(int(found[0].images.sum()))
+    assert scores is not None
+    return scores
+
+
+def _settle_method(
+    network: Network, layer: str, trial: Trial, method: Method, tokens: Reach
+) -> tuple[Method, LinearHead | None]:
     head = None
     if method in ("fastest", "closed"):
         head = find_head(network, layer, next(read_images(network, trial, _TRIED))[1], tokens)
     if method == "closed" and head is None:
         raise NetworkError(f"the units of {layer} do not reach a last linear layer one by one; use replay")
     if head is not None:
-        runs = _run_closed(network, layer, trial, masks, head, tokens)
-    elif method == "plain" or (method == "fastest" and not can_replay(network, layer)):
-        runs = _run_plain(network, layer, trial, masks, tokens)
-    else:
-        runs = _run_replay(network, layer, trial, masks, tokens)
-    scores: list[ClassScores] = []
-    with follow(len(trial), f"removing units of {layer}") as work:
+        return "closed", head
+    if method == "fastest":
+        return ("replay" if can_replay(network, layer) else "plain"), None
+    return method, None
+
+
+def specify_trial(network: Network, trial: Trial) -> Mapping[str, Specification]:
+    """A network and the images of a trial as workers open them; raises `UsageError` where they cannot."""
+    return {"network": specify_network(network), "source": specify_source(trial.source)}
+
+
+def prepare_removals(
+    network: Network,
+    source: ConceptSource,
+    images: Int64[np.ndarray, "n"],
+    targets: Int64[np.ndarray, "n"],
+    *,
+    layer: str,
+    masks: Masks,
+    method: Method,
+    head: LinearHead | None,
+    tokens: Reach,
+    size: int,
+) -> Work:
+    """What scores part after part of a trial, of `size` images each, as `score_removals` does."""
+    trial = Trial(source, images, targets)
+
+    def work(number: int) -> Arrays:
+        part = trial.keep(np.arange(len(trial)) // size == number)
+        if head is not None:
+            runs = _run_closed(network, layer, part, masks, head, tokens)
+        elif method == "plain":
+            runs = _run_plain(network, layer, part, masks, tokens)
+        else:
+            runs = _run_replay(network, layer, part, masks, tokens)
+        scores: list[ClassScores] = []
         for target, whole, without in runs:
             scores = scores or [empty_scores(count, len(whole)) for count in (1, len(masks))]
             add_logits(scores[0], whole[None], target)
             add_logits(scores[1], without, target)
-            work.update()
-    return scores[0], scores[1]
+        kinds = zip(("whole", "without"), scores, strict=True)
+        return {f"{kind}/{name}": array for kind, one in kinds for name, array in vars(one).items()}
+
+    return work
+
+
+def _read_scores(arrays: Arrays, kind: str) -> ClassScores:
+    return ClassScores(*(arrays[f"{kind}/{one.name}"] for one in fields(ClassScores)))
 
 
 Runs = Iterator[tuple[int, Float64[np.ndarray, "classes"], Float64[np.ndarray, "removal classes"]]]

@@ -1,6 +1,9 @@
 """A generator with the run that named its units and the segmenter that looked at its pictures."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 from unitscope.concepts.derived import find_inside
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
@@ -9,9 +12,17 @@ from unitscope.dissection.matching import check_network, find_layer
 from unitscope.dissection.reopening import reopen_source
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.interventions.unit_values import rank_by_iou
 from unitscope.networks.generators import Generator, find_generated, with_seed
 from unitscope.networks.network import Network
+from unitscope.networks.shared_work import Specification, share
+from unitscope.networks.specifications import specify_network, specify_segmenter
+from unitscope.progress import follow
+
+PART = 4
+"""So many images are looked at before what was seen is handed on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +30,16 @@ class Studio:
     """What the effects of units are measured with.
 
     The run ranked the units on the generator's images number 0 to `ranked` - 1: whatever is measured takes
-    other ones.
+    other ones. `opened` is the text that opened the segmenter, empty where none did; `executor` has workers
+    that share the images, None where this process looks at them all.
     """
 
     generator: Generator
     run: Dissection
     segmenter: Segmenter
     ranked: int
+    opened: str = ""
+    executor: Executor | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -72,6 +86,35 @@ class Studio:
             )
         return range(start, start + images)
 
+    def specify(self) -> Mapping[str, Specification]:
+        """Generator and segmenter as workers open them; raises `UsageError` where they cannot."""
+        segmenter = specify_segmenter(self.segmenter, self.opened)
+        return {"generator": specify_network(self.generator), "segmenter": segmenter}
+
+    def look(
+        self, prepare: Callable[..., Work], given: Mapping[str, Any], numbers: Sequence[int], title: str
+    ) -> Iterator[Arrays]:
+        """What `prepare` gives for one part of the images of these numbers after the other (`share`).
+
+        It is called with `generator`, `segmenter`, `numbers` and what is given; the work of part k looks at
+        `take_part(numbers, k)`.
+        """
+        given = {"generator": self.generator, "segmenter": self.segmenter, "numbers": numbers, **given}
+        parts = share(prepare, given, -(-len(numbers) // PART), self.executor, self.specify)
+        with follow(len(numbers), title) as work, closing(parts):
+            for place, part in enumerate(parts):
+                yield part
+                work.update(len(take_part(numbers, place)))
+
+
+def take_part(numbers: Sequence[int], place: int) -> Sequence[int]:
+    """The numbers of a part.
+
+    >>> take_part(range(10, 17), 1)
+    range(14, 17)
+    """
+    return numbers[place * PART : (place + 1) * PART]
+
 
 def open_studio(network: Network, run: Dissection, source: ConceptSource | None = None) -> Studio:
     """The studio of a generator and its run; `source` is what the run was made over, opened from it if None.
@@ -90,4 +133,5 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
             "dissect with --concepts segmenter:NAME"
         )
     seeded = with_seed(network, images.generator.seed)
-    return Studio(seeded, run, labels.segmenter, run.recipe.source.images or images.count)
+    ranked = run.recipe.source.images or images.count
+    return Studio(seeded, run, labels.segmenter, ranked, labels.opened)

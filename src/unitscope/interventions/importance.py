@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from unitscope.errors import NetworkError
+from unitscope.executors.jobs import Executor
 from unitscope.interventions.ablation import Method, Trial, read_images, score_removals, single_units
 from unitscope.interventions.edits import Reach, count_units
 from unitscope.interventions.linear_head import read_logits
@@ -81,13 +82,17 @@ def measure_importance(
     by: By = "contrast",
     method: Method = "fastest",
     tokens: Reach = "all",
+    executor: Executor | None = None,
 ) -> Importance:
     """Removes every unit of a layer by itself, and takes the drop of every class (paper B, Methods).
 
-    `tokens` are those that units are removed from; raises what `score_removals` raises.
+    `tokens` are those that units are removed from, `executor` has workers that share the images; raises what
+    `score_removals` raises.
     """
-    units = count_units(network, layer)
-    base, single = score_removals(network, layer, trial, single_units(units), method=method, tokens=tokens)
+    masks = single_units(count_units(network, layer))
+    base, single = score_removals(
+        network, layer, trial, masks, method=method, tokens=tokens, executor=executor
+    )
     names = ("balanced_accuracy", "mean_margin", "contrast")
     accuracy, margin, contrast = ((getattr(base, name) - getattr(single, name)).T for name in names)
     return Importance(accuracy, margin, contrast, by, base.images > 0)

@@ -1,6 +1,6 @@
 """A generator's pictures painted again with edited units, and the areas a segmenter sees in them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ BATCH = 16
 
 SURE = 2.5758293035489004
 """Half the width of a normal 99 % interval, in standard errors."""
+
+_SHAPE = ("versions", "size")
 
 Planes = UInt16[np.ndarray, "version plane y x"]
 Plan = Callable[[int, Float32[Tensor, "1 unit cell_y cell_x"]], Edit]
@@ -216,10 +218,23 @@ class Areas:
     def merge(self, other: "Areas") -> "Areas":
         """The sums over the images of both, for the same number of versions."""
         merged = Areas(self.versions, self.size)
-        for name in vars(self).keys() - {"versions", "size"}:
+        for name in vars(self).keys() - {*_SHAPE}:
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         return merged
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All sums by name, as `read_areas` takes them."""
+        return {name: np.atleast_1d(one) for name, one in vars(self).items() if name not in _SHAPE}
 
     def growth(self, version: int) -> Float64[np.ndarray, "concept"]:
         """The change of every concept's pixels as a share of all pixels."""
         return np.asarray((self.after[version] - self.before) / max(self.pixels, 1))
+
+
+def read_areas(arrays: Mapping[str, np.ndarray]) -> Areas:
+    """The areas whose sums these are (`Areas.arrays`)."""
+    areas = Areas(*arrays["after"].shape)
+    for name, array in arrays.items():
+        setattr(areas, name, array.item() if name in ("images", "pixels") else array)
+    return areas

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from unitscope.executors.jobs import Executor
 from unitscope.interventions.ablation import Masks, Method, Trial, score_removals
 from unitscope.interventions.classes import ClassScores
 from unitscope.interventions.edits import Reach, check_counts
@@ -47,11 +48,13 @@ def sweep_removals(
     seed: int = 0,
     method: Method = "fastest",
     tokens: Reach = "all",
+    executor: Executor | None = None,
 ) -> list[Sweep]:
     """Removes more and more units, class by class: the important, all others, the unimportant, random ones.
 
     The classes are those of `importance` that the trial has images of. A draw is one random order of the
-    units, of which the first are taken, for all counts and classes. Units are removed from these `tokens`.
+    units, of which the first are taken, for all counts and classes. Units are removed from these `tokens`;
+    `executor` has workers that share the images.
     Rank with other images than these of `trial`, or luck counts as importance. Raises `UsageError` for counts
     that the layer does not have units for.
     """
@@ -70,7 +73,9 @@ def sweep_removals(
             plans.append((target, "only", count, 0, np.isin(every, order[count:])))
             plans.append((target, "least", count, 0, np.isin(every, order[units - count :])))
     masks: Masks = np.stack([plan[4] for plan in plans])
-    base, scores = score_removals(network, layer, trial, masks, method=method, tokens=tokens)
+    base, scores = score_removals(
+        network, layer, trial, masks, method=method, tokens=tokens, executor=executor
+    )
     rows = [_row(base, 0, target, "none", 0, 0) for target in present]
     for place, (target, kind, count, draw, _) in enumerate(plans):
         targets = present if target < 0 else [target]

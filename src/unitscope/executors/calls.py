@@ -1,0 +1,117 @@
+"""A job for anything that gives arrays by number: a function of the package, called in every worker.
+
+How work is cut into numbers is the caller's, and never depends on who makes them; what they give is handed
+back in their order. So whatever is merged from it is the same, bit for bit, whoever made what.
+"""
+
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from unitscope.errors import RunError, writing
+from unitscope.executors.jobs import Executor
+from unitscope.files import name_unfinished, put_first
+from unitscope.plugins import find_function
+
+Arrays = Mapping[str, np.ndarray]
+Work = Callable[[int], Arrays]
+"""`work(number)` gives the arrays of that number."""
+
+_HINT = "free some space, or name another folder for temporary files with TMPDIR"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A `Job` that calls a function, `"module:function"`, with a device and these arguments.
+
+    The function opens what is needed and returns a `Work`; the arguments are texts, numbers, arrays of
+    numbers, and frozen dataclasses of such. `home` is the folder that relative paths start from.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+    device: str
+    threads: int
+    home: str
+    folder: Path
+
+    @property
+    def advice(self) -> str:
+        """What to do once workers have died."""
+        return "try again with fewer workers"
+
+    def path(self, number: int) -> Path:
+        """The file of a number."""
+        return self.folder / f"{number:06d}.safetensors"
+
+    def move(self, folder: Path) -> "Call":
+        """The same job with its files in another folder."""
+        return replace(self, folder=folder)
+
+    def open(self, device: str) -> Callable[[int, object], None]:
+        """Calls the function; what writes the file of a number. Raises what the function raises."""
+        import torch
+
+        torch.set_num_threads(self.threads)
+        with suppress(OSError):
+            os.chdir(self.home)
+        work: Work = find_function(self.function)(device, **self.arguments)
+        return lambda number, _told: write_arrays(self.path(number), work(number))
+
+
+def call_workers(
+    executor: Executor, function: str, arguments: Mapping[str, Any], count: int, device: str, threads: int
+) -> Generator[Arrays, None, None]:
+    """The arrays of the numbers 0 to `count` - 1 in their order, from workers, through a folder of their own.
+
+    Raises what the function raises, and `RunError` as `Executor.run` does.
+    """
+    with TemporaryDirectory(prefix="unitscope-", ignore_cleanup_errors=True) as folder:
+        call = Call(function, arguments, device, threads, os.getcwd(), Path(folder))
+        made: set[int] = set()
+        following = 0
+        with closing(executor.run(call, range(count), lambda: None)) as numbers:
+            for number in numbers:
+                made.add(number)
+                while following in made:
+                    path = call.path(following)
+                    yield read_arrays(path)
+                    path.unlink()
+                    following += 1
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Writes arrays as one safetensors file, whole or not at all; one that is there stays.
+
+    Raises `RunError` where it cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    unfinished = name_unfinished(path)
+    with writing(path, _HINT):
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished)
+            put_first(unfinished, path)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The arrays of a file that `write_arrays` wrote. Raises `RunError` where they cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        found: Arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot read {path}, which a worker wrote: {error}; try again") from error
+    return found

@@ -65,24 +65,17 @@ def score(executor, method="fastest", layer="2", opened=None):
 
 
 def test_two_workers_one_of_which_is_killed_give_the_same_bits_as_one_process(place, monkeypatch):
-    start, workers = processes._start, []
+    ask, asked = processes._Worker.ask, []
 
-    def start_and_note(*given):
-        workers.append(start(*given))
-        return workers[-1]
+    def ask_and_kill(worker, *given):
+        asked.append(worker)
+        ask(worker, *given)
+        if len(asked) == 1:  # it has a part to score, and has not even opened the network
+            worker.process.kill()
 
-    read = shared_work.call_workers
-
-    def read_and_kill(*given):
-        for arrays in read(*given):
-            if len(workers) == 2:
-                workers[0].process.kill()
-            yield arrays
-
-    monkeypatch.setattr(processes, "_start", start_and_note)
-    monkeypatch.setattr(shared_work, "call_workers", read_and_kill)
+    monkeypatch.setattr(processes._Worker, "ask", ask_and_kill)
     assert score(Processes(2)) == score(None)
-    assert len(workers) == 3
+    assert len(set(asked)) == 3
 
 
 @pytest.mark.parametrize(("method", "layer"), [("closed", "2"), ("replay", "0"), ("plain", "0")])

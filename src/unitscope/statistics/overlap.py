@@ -22,7 +22,7 @@ from unitscope.statistics.threads import Threads
 
 T = TypeVar("T", "Overlap", "Evidence")
 
-_BLOCK, _LEAST, _MOST = 1 << 19, 4, 64
+_BLOCK, _LEAST, _MOST = 1 << 20, 4, 64
 """Units are measured in blocks of this many maps, to bound what their masks take, but of so many units."""
 
 _BLOCKS = 8

@@ -20,7 +20,7 @@ class Crew:
     """Who shares the work; docs/how-to/many-machines.md.
 
     Args:
-        workers: processes that share the images, each with --threads of its own, and --memory where that is.
+        workers: processes that share the work, each with --threads of its own, in a dissection also --memory.
         ray: a Ray cluster that does: auto for the one that this machine belongs to, local to start one here,
             or an address.
     """
@@ -58,8 +58,9 @@ class Workers(Crew):
         machine = Machine(device, threads=self.threads, workers=self.workers, ray=self.ray)
         executor = find_executor(machine)
         # Workers take as many as this process has.
-        if executor is not None or self.threads is not None:
-            torch.set_num_threads(find_scan_threads(machine) if executor else self.threads or 1)
+        threads = self.threads if executor is None else find_scan_threads(machine)
+        if threads is not None:
+            torch.set_num_threads(threads)
         return executor
 
 

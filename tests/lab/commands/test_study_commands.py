@@ -69,6 +69,7 @@ def test_a_quick_study_says_so_and_leaves_its_results(name, kept, capsys):
 
 @pytest.mark.parametrize("name", ["width", "transfer", "layers"])
 def test_workers_find_what_one_process_finds(name, kept, tmp_path, capsys, monkeypatch):
+    assert main(["study", name, "--quick", "--jobs", "1", "--kept", str(kept)]) == 0
     monkeypatch.setattr("unitscope.dissection.workers.Processes", SentAway)
     shutil.copytree(kept / "networks-quick", tmp_path / "networks-quick")
     shutil.copytree(kept / "packed", tmp_path / "packed")

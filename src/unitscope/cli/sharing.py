@@ -20,7 +20,7 @@ class Crew:
     """Who shares the work; docs/how-to/many-machines.md.
 
     Args:
-        workers: processes that share the work, each with --threads of its own, in a dissection also --memory.
+        workers: processes that share the work, each with --threads of its own, and in dissect --memory.
         ray: a Ray cluster that does: auto for the one that this machine belongs to, local to start one here,
             or an address.
     """
@@ -43,13 +43,16 @@ class Workers(Crew):
 
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
+
     def start(self, device: str) -> "Executor | None":
         """Sets the number of threads; who has the workers, None where this process does it all.
 
         Raises `UsageError` for more workers than devices, and where there is no such cluster.
         """
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
         import torch
 
         from unitscope.dissection.workers import find_executor, find_scan_threads

@@ -26,12 +26,12 @@ Work = Callable[[int], Arrays]
 _HINT = "free some space, or name another folder for temporary files with TMPDIR"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Call:
     """A `Job` that calls a function, `"module:function"`, with a device and these arguments.
 
     The function opens what is needed and returns a `Work`; the arguments are texts, numbers, arrays of
-    numbers, and frozen dataclasses of such. `home` is the folder that relative paths start from.
+    numbers, which may be read-only in the worker, and frozen dataclasses of such. `home` is the folder that relative paths start from.
     """
 
     function: str

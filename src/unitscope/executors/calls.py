@@ -31,7 +31,8 @@ class Call:
     """A `Job` that calls a function, `"module:function"`, with a device and these arguments.
 
     The function opens what is needed and returns a `Work`; the arguments are texts, numbers, arrays of
-    numbers, which may be read-only in the worker, and frozen dataclasses of such. `home` is the folder that relative paths start from.
+    numbers, which may be read-only in the worker, and frozen dataclasses of such. `home` is the folder that
+    relative paths start from.
     """
 
     function: str

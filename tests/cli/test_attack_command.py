@@ -4,10 +4,12 @@ import csv
 import json
 
 import pytest
+import torch
 from PIL import Image
 
 import unitscope as us
 from commands import assert_refused
+from machines import SentAway
 from unitscope.cli import main
 from unitscope.experiments import study_attacks
 from unitscope.interventions import ProjectedGradient
@@ -86,6 +88,7 @@ def test_an_attack_that_never_succeeds_says_so_and_writes_what_it_has(place, cap
         ("--targets kitchen --method pgd-l2 --eps -1", ("eps", "above 0"), 2),
         ("--targets kitchen --method cv", ("cv",), 2),
         ("--targets kitchen --seed -1", ("--seed is -1",), 2),
+        ("--targets kitchen --workers 0", ("--workers is 0; it must be at least 1",), 2),
         ("--targets kitchen --out file", ("file is a file",), 2),
         ("--targets kitchen --run run --layer layer4", ("no layer 'layer4'", "layer5"), 2),
         ("--targets kitchen --run nowhere", ("nowhere",), 1),
@@ -115,13 +118,14 @@ def test_a_run_of_other_weights_is_told(place, capsys):
     assert_refused(status, capsys, "the run is of zoo:scene-classifier with other weights", wanted=2)
 
 
-def test_python_gives_what_the_command_prints_and_writes(place, capsys):
-    words = "--targets kitchen --count 1 --method pgd-l2 --steps 6 --draws 2 --out command"
-    assert run(*words.split()) == 0
+def test_python_gives_what_the_command_with_workers_prints_and_writes(place, capsys, monkeypatch):
+    monkeypatch.setattr("unitscope.dissection.workers.Processes", SentAway)
+    words = "--targets kitchen --count 5 --method pgd-l2 --steps 6 --draws 2 --out command --workers 2"
+    assert run(*words.split(), "--threads", str(torch.get_num_threads())) == 0
     printed = capsys.readouterr().out
     network, scenes = us.load_network("zoo:scene-classifier"), us.open_source("drawn:count=48,size=64,seed=3")
     attack = ProjectedGradient("l2", steps=6)
-    study = study_attacks(network, "layer5", scenes, ["kitchen"], attack, count=1, draws=2)
+    study = study_attacks(network, "layer5", scenes, ["kitchen"], attack, count=5, draws=2)
     assert printed.startswith(f"{study}\n\ntables: command\n")
     study.save("python")
     study.page("python")

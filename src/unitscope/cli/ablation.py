@@ -101,6 +101,7 @@ def attack(
     eps: float | None = None,
     random_start: Flag = False,
     run: Annotated[Path | None, arg(metavar="RUN")] = None,
+    sharing: Workers = Workers(),
     drawing: Draws = Draws(),
     opening: Opening = Opening(),
     output: Output = Output(Path("runs/attack")),
@@ -130,7 +131,8 @@ def attack(
     loaded = opening.load(network)
     named = None if run is None else us.load(run)
     source = us.open_source(images)
-    study = study_attacks(loaded, layer, source, targets, attack, count=count, run=named, **vars(drawing))
+    shared = {"executor": sharing.start("cpu"), **vars(drawing)}
+    study = study_attacks(loaded, layer, source, targets, attack, count=count, run=named, **shared)
     study.save(output.out)
     study.page(output.out)
     names = zip(("pictures", "figure"), study.pictures, strict=False)

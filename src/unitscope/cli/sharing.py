@@ -20,7 +20,7 @@ class Crew:
     """Who shares the work; docs/how-to/many-machines.md.
 
     Args:
-        workers: processes that share the images, each with --threads of its own, and --memory where that is.
+        workers: processes that share the work, each with --threads of its own, and in dissect --memory.
         ray: a Ray cluster that does: auto for the one that this machine belongs to, local to start one here,
             or an address.
     """
@@ -43,13 +43,16 @@ class Workers(Crew):
 
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
+
     def start(self, device: str) -> "Executor | None":
         """Sets the number of threads; who has the workers, None where this process does it all.
 
         Raises `UsageError` for more workers than devices, and where there is no such cluster.
         """
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
         import torch
 
         from unitscope.dissection.workers import find_executor, find_scan_threads
@@ -58,8 +61,9 @@ class Workers(Crew):
         machine = Machine(device, threads=self.threads, workers=self.workers, ray=self.ray)
         executor = find_executor(machine)
         # Workers take as many as this process has.
-        if executor is not None or self.threads is not None:
-            torch.set_num_threads(find_scan_threads(machine) if executor else self.threads or 1)
+        threads = self.threads if executor is None else find_scan_threads(machine)
+        if threads is not None:
+            torch.set_num_threads(threads)
         return executor
 
 

@@ -6,7 +6,7 @@ back in their order. So whatever is merged from it is the same, bit for bit, who
 
 import os
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,12 +26,13 @@ Work = Callable[[int], Arrays]
 _HINT = "free some space, or name another folder for temporary files with TMPDIR"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Call:
     """A `Job` that calls a function, `"module:function"`, with a device and these arguments.
 
     The function opens what is needed and returns a `Work`; the arguments are texts, numbers, arrays of
-    numbers, and frozen dataclasses of such. `home` is the folder that relative paths start from.
+    numbers, which may be read-only in the worker, and frozen dataclasses of such. `home` is the folder that
+    relative paths start from.
     """
 
     function: str
@@ -72,18 +73,20 @@ def call_workers(
 
     Raises what the function raises, and `RunError` as `Executor.run` does.
     """
-    with TemporaryDirectory(prefix="unitscope-", ignore_cleanup_errors=True) as folder:
-        call = Call(function, arguments, device, threads, os.getcwd(), Path(folder))
+    with ExitStack() as stack:
+        with writing("temporary files", _HINT):
+            folder = TemporaryDirectory(prefix="unitscope-", ignore_cleanup_errors=True)
+        place = Path(stack.enter_context(folder))
+        call = Call(function, arguments, device, threads, os.getcwd(), place)
         made: set[int] = set()
         following = 0
-        with closing(executor.run(call, range(count), lambda: None)) as numbers:
-            for number in numbers:
-                made.add(number)
-                while following in made:
-                    path = call.path(following)
-                    yield read_arrays(path)
-                    path.unlink()
-                    following += 1
+        for number in stack.enter_context(closing(executor.run(call, range(count), lambda: None))):
+            made.add(number)
+            while following in made:
+                path = call.path(following)
+                yield read_arrays(path)
+                path.unlink()
+                following += 1
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

@@ -20,7 +20,8 @@ from unitscope.dissection.matching import find_detectors, find_layer
 from unitscope.dissection.result import Dissection
 from unitscope.dissection.units import name_unit
 from unitscope.errors import SourceError, UsageError, check_seed
-from unitscope.interventions.ablation import Trial, open_trial
+from unitscope.executors.jobs import Executor
+from unitscope.interventions.ablation import Trial, open_trial, specify_trial
 from unitscope.interventions.attacks import (
     Attack,
     Attacked,
@@ -204,6 +205,7 @@ def study_attacks(
     draws: int = 10,
     seed: int = 0,
     run: Dissection | None = None,
+    executor: Executor | None = None,
 ) -> AttackStudy:
     """Changes images a little until a classifier takes them for another class: which units of a layer moved?
 
@@ -211,9 +213,10 @@ def study_attacks(
     other half `count` images a target are attacked, drawn by `seed`: those whose label is not the target and
     that the network does not take for it (as in paper B, fig. 5). `targets` are names or numbers of classes,
     `attack` is by default `CarliniWagner()`; random units are drawn `draws` times. `run` is a dissection of
-    the layer, for the labels of its units. Raises `UsageError` for a class that is unknown, a layer that is
-    unknown, too small, or the logits themselves, or a run of another network, `SourceError` where too few
-    images can be attacked or a target has none to rank its units with.
+    the layer, for the labels of its units. `executor` has workers that share the images. Raises `UsageError`
+    for a class that is unknown, a layer that is unknown, too small, or the logits themselves, a run of
+    another network, or what workers cannot open, `SourceError` where too few images can be attacked or a
+    target has none to rank its units with.
     """
     check_seed(seed)
     if count < 1 or draws < 2:
@@ -222,6 +225,8 @@ def study_attacks(
     chosen = list(dict.fromkeys(find_class(network, str(target)) for target in targets))
     trial = open_trial(network, images)
     ranking, testing = trial.split()
+    if executor is not None:
+        specify_trial(network, trial)  # raises where workers cannot open them
     ranked = set(ranking.targets.tolist())
     if missing := [network.classes[target] for target in chosen if target not in ranked]:
         raise SourceError(f"no image of class {missing[0]!r} is there to rank its units with; add at least 2")
@@ -231,13 +236,15 @@ def study_attacks(
     if (units := count_units(network, layer)) <= 2 * MOST:
         raise UsageError(f"layer {layer} has {units} units; wanted more than {2 * MOST}, or no rest is left")
     aims = choose_aims(network, testing, chosen, ranked, count, seed)
-    importance = measure_importance(network, layer, ranking)
+    importance = measure_importance(network, layer, ranking, executor=executor)
     if not importance.margin[sorted(ranked)].any():
         raise UsageError(f"the logits of {network.name} do not depend on {layer}; take another layer")
     classes, keys = [aim.target for aim in aims], [aim.key for aim in aims]
     pictures, numbers = [aim.image for aim in aims], [aim.number for aim in aims]
     attack = attack or CarliniWagner()
-    attacked = tuple(attack_images(network, pictures, classes, attack, keys=keys, numbers=numbers))
+    attacked = tuple(
+        attack_images(network, pictures, classes, attack, keys=keys, numbers=numbers, executor=executor)
+    )
     before = measure_peaks(network, layer, [one.original for one in attacked], numbers)
     after = measure_peaks(network, layer, [one.image for one in attacked], numbers)
     order = importance.order

@@ -255,7 +255,7 @@ def prepare_placement(
     A set is a concept and its units, those of a lot where it names none; `values` are what all units are set
     to for a concept.
     """
-    set_to = {concept: torch.from_numpy(value) for concept, value in values.items()}
+    set_to = {concept: torch.tensor(value) for concept, value in values.items()}
     units = len(next(iter(values.values())))
 
     def plan(number: int, _: object) -> Edit:

@@ -8,7 +8,7 @@ convolution's last bits depend on how many images it is given, and an attack mak
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,11 +19,15 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.interventions.linear_head import read_logits
 from unitscope.networks.network import Network, number_images
+from unitscope.networks.shared_work import share
+from unitscope.networks.specifications import specify_network
 from unitscope.networks.trace import evaluation
 from unitscope.networks.weights import one_line
-from unitscope.progress import follow_each
+from unitscope.progress import follow, follow_each, silence
 from unitscope.statistics.threads import open_threads
 
 Pixels = Float32[Tensor, "band y x"]
@@ -34,6 +38,8 @@ _INSIDE = 0.999999
 _CHECKS = 10
 _PATIENCE = 10
 _PROGRESS = 0.9999
+_PART = 4
+"""So many images are attacked before what came of them is handed on, where workers share them."""
 
 
 @dataclass(frozen=True)
@@ -133,16 +139,18 @@ def attack_images(
     *,
     keys: Sequence[str] | None = None,
     numbers: Sequence[int] | None = None,
+    executor: Executor | None = None,
 ) -> list[Attacked]:
     """Attacks every image by itself; what comes out does not depend on what else is attacked.
 
     `keys` name the images (by default their places) and seed random starts; `numbers`, those of the images in
     their source (by default all 0), are what a random network draws by. As many images as torch has threads
     are attacked at a time, each on one thread, so results do not depend on their number either; the
-    module's `forward` must not keep anything from one call to the next. Parameters, their gradients and the
-    module's mode are as before afterwards, also after an error. Raises `UsageError` for a class that the
-    network does not have or pixels outside [0, 1], `NetworkError` where the network gives no logits, or no
-    gradient of its pixels.
+    module's `forward` must not keep anything from one call to the next. `executor` has workers that share
+    the images, which changes nothing either. Parameters, their gradients and the module's mode are as before
+    afterwards, also after an error. Raises `UsageError` for a class that the network does not have, pixels
+    outside [0, 1] or a network that workers cannot open, `NetworkError` where the network gives no logits, or
+    no gradient of its pixels.
 
     >>> from torch import nn
     >>> net = Network(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False)))
@@ -157,12 +165,73 @@ def attack_images(
     if not len(images) == len(targets) == len(names) == len(drawn):
         counts = f"{len(images)} images, {len(targets)} targets, {len(names)} keys, {len(drawn)} numbers"
         raise UsageError(f"{counts}; wanted equally many")
+    if executor is not None:
+        return _share_images(network, images, targets, attack, names, drawn, executor)
     count = torch.get_num_threads()
     with ExitStack() as after, evaluation(network), open_threads(count) as threads:
         after.callback(torch.set_num_threads, count)
         torch.set_num_threads(1)
         found = threads.pool.map(partial(_attack_image, network, attack), names, images, targets, drawn)
         return list(follow_each(found, "attacking", total=len(names)))
+
+
+def _share_images(
+    network: Network,
+    images: Sequence[Pixels],
+    targets: Sequence[int],
+    attack: Attack,
+    keys: Sequence[str],
+    numbers: Sequence[int],
+    executor: Executor,
+) -> list[Attacked]:
+    originals = [image.detach().float().cpu() for image in images]
+    given = {
+        "network": network,
+        "images": [image.numpy() for image in originals],
+        "targets": list(targets),
+        "attack": attack,
+        "keys": keys,
+        "numbers": numbers,
+    }
+    count = -(-len(images) // _PART)
+    parts = share(prepare_attacks, given, count, executor, lambda: {"network": specify_network(network)})
+    found: list[Attacked] = []
+    with follow(len(images), "attacking") as work, closing(parts):
+        for part in parts:
+            before = len(found)
+            for place, (source, success) in enumerate(part["ends"].tolist(), before):
+                image = torch.from_numpy(part[f"image/{place}"].copy())  # what is read may be read-only
+                about = keys[place], source, targets[place], bool(success)
+                found.append(Attacked(*about, originals[place], image))
+            work.update(len(found) - before)
+    return found
+
+
+def prepare_attacks(
+    network: Network,
+    images: Sequence[Float32[np.ndarray, "band y x"]],
+    targets: Sequence[int],
+    attack: Attack,
+    keys: Sequence[str],
+    numbers: Sequence[int],
+) -> Work:
+    """What attacks one part of the images after the other: of each how it ends, and the image then."""
+
+    def work(number: int) -> Arrays:
+        first = number * _PART
+        part = slice(first, first + _PART)
+        pixels = [torch.from_numpy(image.copy()) for image in images[part]]
+        with silence():
+            found = attack_images(
+                network, pixels, targets[part], attack, keys=keys[part], numbers=numbers[part]
+            )
+        ends = np.array([(one.source, one.success) for one in found], np.int64)
+        return {
+            "ends": ends,
+            **{f"image/{place}": one.image.numpy() for place, one in enumerate(found, first)},
+        }
+
+    return work
 
 
 def classify_pixels(network: Network, image: Pixels, number: int = 0) -> Logits:

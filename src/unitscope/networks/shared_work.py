@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from unitscope.errors import RunError, UsageError
+from unitscope.errors import NetworkError, RunError, UsageError
 from unitscope.executors.calls import Arrays, Work, call_workers
 from unitscope.executors.jobs import Executor
 from unitscope.networks.network import Network
@@ -75,9 +75,17 @@ def open_work(
     opened = {name: one.open() for name, one in specified.items()}
     for one in opened.values():
         if (network := _find_network(one)) is not None:
-            network.module.to(device)
+            _move(network, device)
     work: Work = find_function(prepare)(**opened, **given)
     return work
+
+
+def _move(network: Network, device: str) -> None:
+    try:
+        network.module.to(device)
+    except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
+        advice = "take no more workers than there are devices"
+        raise NetworkError(f"{network.name} cannot be moved to {device} {say_here()}; {advice}") from error
 
 
 def record_machine(device: str) -> str:

@@ -3,11 +3,14 @@
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch
 
+from machines import SentAway
 from painted import paint_here
 from unitscope.cli import main
 from unitscope.lab.plugins import STUDY
@@ -64,6 +67,18 @@ def test_a_quick_study_says_so_and_leaves_its_results(name, kept, capsys):
     assert (kept / name / "finding.md").read_text() in printed
 
 
+@pytest.mark.parametrize("name", ["width", "transfer", "layers"])
+def test_workers_find_what_one_process_finds(name, kept, tmp_path, capsys, monkeypatch):
+    assert main(["study", name, "--quick", "--jobs", "1", "--kept", str(kept)]) == 0
+    monkeypatch.setattr("unitscope.dissection.workers.Processes", SentAway)
+    shutil.copytree(kept / "networks-quick", tmp_path / "networks-quick")
+    shutil.copytree(kept / "packed", tmp_path / "packed")
+    shared = ["--workers", "2", "--threads", str(torch.get_num_threads())]
+    assert main(["study", name, "--quick", "--jobs", "1", "--kept", str(tmp_path), *shared]) == 0
+    for path in (kept / name).glob("*.*"):
+        assert path.suffix == ".svg" or (tmp_path / name / path.name).read_bytes() == path.read_bytes(), path
+
+
 def test_json_holds_the_claims(kept, capsys):
     assert main(["study", "width", "--quick", "--jobs", "1", "--kept", str(kept), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -80,6 +95,8 @@ def test_options_that_go_together_are_named(kept, capsys):
         (["training", "--checkpoints", "a.pt"], "name it with --network"),
         (["layers", "--network", "zoo:scene-classifier"], "no layer was named"),
         (["width", "--seeds", "0"], "wanted 1 or more"),
+        (["width", "--workers", "0"], "--workers is 0; it must be at least 1"),
+        (["axis", "--network", "zoo:scene-classifier", "--workers", "2"], "is read by one process"),
     ):
         assert main(["study", *words]) == 2
         assert text in capsys.readouterr().err

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from machines import SentAway
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.errors import RunError
 from unitscope.lab.studies import grade as study
@@ -43,6 +44,14 @@ def grades(source):
         patch.setattr(study, "list_degradations", lambda: iter(few))
         patch.setattr(study, "SHIFTS", 100)
         yield grade_conventions(source, [0], null_units=60)
+
+
+def test_workers_give_the_same_grades(source, grades, monkeypatch):
+    monkeypatch.setattr(study, "list_degradations", lambda: iter([Degradation("noise", 0.0)]))
+    monkeypatch.setattr(study, "SHIFTS", 100)
+    found = grade_conventions(source, [0], null_units=60, executor=SentAway())
+    assert found.planted == grades.planted[: len(CONVENTIONS)]
+    assert found.nulls == grades.nulls
 
 
 def test_truth_is_the_share_of_every_cell(source, truth):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import OmitArgPrefixes, arg
 
+from unitscope.cli.sharing import Workers
 from unitscope.cli.words import Convention, Flag, Network, Output, Source, print_json
 from unitscope.errors import UsageError
 
@@ -28,6 +29,7 @@ def grade(
     images: int = 300,
     seeds: int = 3,
     quick: Flag = False,
+    sharing: Annotated[Workers, OmitArgPrefixes] = Workers(),
     output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/grade")),
 ) -> None:
     """Grade dissection itself: plant units of known meaning, and see what every convention calls them.
@@ -41,7 +43,7 @@ def grade(
     """
     from unitscope.lab.studies.grade import study_grade
 
-    finish(study_grade(images, seeds, quick=quick), output)
+    finish(study_grade(images, seeds, quick=quick, executor=sharing.start("cpu")), output)
 
 
 def labels(

@@ -4,7 +4,7 @@ What works is imported where a command runs: the command line stays quick.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from glob import glob
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
+from unitscope.cli.sharing import Workers
 from unitscope.cli.words import Convention, Flag, Json, Output, Source
 from unitscope.errors import UsageError
 
@@ -38,6 +39,7 @@ class Students:
     quick: Annotated[
         Flag, arg(help="a small version for a first look: 16 steps of teaching, 100 images, one seed")
     ] = False
+    sharing: Workers = field(default_factory=Workers)
 
     def set(self, seeds: int | None = None) -> "Setting":
         """The setting of a study.
@@ -51,7 +53,8 @@ class Students:
             if value is not None and value < 1:
                 raise UsageError(f"--{option} is {value}; wanted 1 or more")
         load_matplotlib()  # where it is missing, that is reported before the work, not after it
-        return Setting(self.kept, self.images, seeds, self.jobs, self.quick, self.convention)
+        executor = self.sharing.start("cpu")
+        return Setting(self.kept, self.images, seeds, self.jobs, self.quick, self.convention, executor)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def layers(
                 "--layers and --weights go with --network; the students have layers of their own"
             )
         return report.give(study_layers(setting), setting)
+    _check_alone(setting)
     source = _open_source(concepts, setting.quick)
     pairs = _open_pairs(network, weights)
     return report.give(compare_trained_layers(pairs, layers, source, setting, name=network), setting)
@@ -175,6 +179,7 @@ def axis(
                 "--layers, --before and --weights go with --network; the students have their own"
             )
         return report.give(study_axis(setting), setting)
+    _check_alone(setting)
     source = _open_source(concepts, setting.quick)
     finding = study_rotations(
         *(_open_pairs(network, weights), layers, source, setting),
@@ -217,6 +222,7 @@ def training(
         raise UsageError(
             "--checkpoints are weights of a network: name it with --network, its layer with --layer"
         )
+    _check_alone(setting)
     source = _open_source(concepts, setting.quick)
     steps = order_checkpoints(_expand(checkpoints))
     loaders = {step: partial(us.load_network, network, weights=file) for step, file in steps.items()}
@@ -245,6 +251,14 @@ def everything(seeds: Seeds = None, students: Students = Students()) -> None:
     output = Output(setting.folder / "raters")
     raters(convention=students.convention, quick=setting.quick, output=output)
     print(f"\n{spell_summary(findings)}\nsummary: {summary}")
+
+
+def _check_alone(setting: "Setting") -> None:
+    if setting.executor is not None:
+        raise UsageError(
+            "--workers and --ray share students; a network of your own is read by one process: "
+            "leave them out, or share its dissection with unitscope dissect --workers"
+        )
 
 
 def _open_source(concepts: str, quick: bool) -> "ConceptSource":

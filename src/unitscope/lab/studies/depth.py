@@ -24,11 +24,13 @@ from unitscope.lab.studies.study import Finding, StudyResult
 from unitscope.lab.studies.trained_groups import (
     Representation,
     Setting,
+    Snapshot,
     check_layers,
     cohort_table,
     describe_layer,
     dissect_kept,
     group_rows,
+    keep_dissections,
     spell_cohort,
 )
 from unitscope.lab.studies.training import HIGH, LOW
@@ -36,7 +38,6 @@ from unitscope.lab.zoo.trained_models import (
     COURSE,
     LAYERS,
     StudyModel,
-    open_student,
     seconds_of,
     train_models,
 )
@@ -142,17 +143,21 @@ def study_layers(setting: Setting) -> Finding:
     """All five layers of the baseline, and of the same network with random weights."""
     models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     train_models(models, setting.networks, jobs=setting.jobs)
-    source = setting.source()
     cohorts: dict[str, list[Representation]] = {TRAINED: [], RANDOM: []}
-    for model in models:
-        for name, folder in ((TRAINED, setting.networks), (RANDOM, None)):
-            network = open_student(model, folder)
-            kind = name.replace(" ", "-").lower()
-            found = dissect_kept(network, LAYERS, source, setting, f"layers-{kind}-{model.seed}")
-            for layer in LAYERS:
-                last = folder is not None and layer == LAYERS[-1]
-                seconds = seconds_of(model, setting.networks) if last else 0.0
-                cohorts[name].append(describe_layer(found[layer], layer, model.seed, seconds=seconds))
+    wanted = [
+        (name, (Snapshot(model, taught=name == TRAINED), LAYERS, f"layers-{kind}-{model.seed}"))
+        for model in models
+        for name in cohorts
+        for kind in [name.replace(" ", "-").lower()]
+    ]
+    keep_dissections([one for _, one in wanted], setting)
+    source = setting.source()
+    for name, (student, layers, kept) in wanted:
+        model, found = student.model, dissect_kept(student.open(setting), layers, source, setting, kept)
+        for layer in layers:
+            last = student.taught and layer == LAYERS[-1]
+            seconds = seconds_of(model, setting.networks) if last else 0.0
+            cohorts[name].append(describe_layer(found[layer], layer, model.seed, seconds=seconds))
     return judge_layers(cohorts, setting.quick)
 
 

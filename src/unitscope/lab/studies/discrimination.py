@@ -1,7 +1,7 @@
 """Do representations with more object detectors serve another task better? (paper A, fig. 12)"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,14 +18,15 @@ from unitscope.lab.studies.trained_groups import (
     Groups,
     Representation,
     Setting,
+    Snapshot,
     cohort_table,
-    describe_network,
+    describe_students,
     models_of,
     pack_pictures,
 )
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import OBJECT_IDS
-from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, open_student, train_models
+from unitscope.lab.zoo.trained_models import COURSE, Student, StudyModel, train_models
 from unitscope.networks.network import Network
 from unitscope.progress import follow_each
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
@@ -128,19 +129,19 @@ def probe_all(setting: Setting) -> list[ProbeResult]:
             members.setdefault(model, (family, "vgg" if model.course.name == COURSE.name else group))
     train_models(list(members), setting.networks, jobs=setting.jobs)
     base = [model for model in members if model.course.name == COURSE.name]
-    opened = [(RANDOM, RANDOM, model.seed, open_student(model, None)) for model in base]
-    opened += [
-        (*names, model.seed, open_student(model, setting.networks)) for model, names in members.items()
-    ]
+    shown = [(RANDOM, RANDOM, Snapshot(model, taught=False)) for model in base]
+    shown += [(*names, Snapshot(model)) for model, names in members.items()]
+    rows = describe_students([(group, one, int(one.taught)) for _, group, one in shown], setting)
     count = 240 if setting.quick else 3000
     train, test = (
-        find_largest(pack_pictures(open_drawn(number, seed, 64), opened[0][-1], setting))
+        find_largest(pack_pictures(open_drawn(number, seed, 64), shown[0][2].open(setting), setting))
         for number, seed in ((count, 3000), (count // 2, 3001))
     )
-    source, results = setting.source(), []
-    for family, group, seed, network in opened:
-        row = describe_network(network, source, setting, group, seed, step=int(family != RANDOM))
-        results.append(ProbeResult(family, row, probe_features(network, train, test)))
+    results = []
+    for (family, _, one), row in zip(shown, rows, strict=True):
+        # What teaching took belongs to the studies that taught.
+        accuracy = probe_features(one.open(setting), train, test)
+        results.append(ProbeResult(family, replace(row, seconds=0.0), accuracy))
     return results
 
 

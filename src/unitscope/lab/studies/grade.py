@@ -1,6 +1,7 @@
 """Grades dissection itself: how many units whose meaning is known get the right name?"""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.lab.studies.planting import (
     LAYER,
     Degradation,
@@ -23,9 +26,12 @@ from unitscope.lab.studies.planting import (
     plant_nothing,
     read_truth,
 )
+from unitscope.lab.studies.records import pack_records, read_records
 from unitscope.lab.studies.study import StudyResult
 from unitscope.lab.world import open_drawn
-from unitscope.progress import follow
+from unitscope.networks.shared_work import share
+from unitscope.networks.specifications import specify_source
+from unitscope.progress import follow_each
 from unitscope.tables import Table
 from unitscope.views.figures import Panel, draw_panels
 
@@ -128,36 +134,61 @@ class Grades(StudyResult):
         return draw_panels(panels, path, y="named right")
 
 
-def study_grade(images: int = 300, seeds: int = 3, *, quick: bool = False) -> Grades:
+def study_grade(
+    images: int = 300, seeds: int = 3, *, quick: bool = False, executor: Executor | None = None
+) -> Grades:
     """Grades every convention over so many drawn scenes, everything repeated with other noise.
 
-    `quick` takes 60 scenes and one seed, a first look.
+    `quick` takes 60 scenes and one seed, a first look; `executor` has workers that share the plants.
     """
     images, seeds = (60, 1) if quick else (images, seeds)
     source = open_drawn(count=images, seed=11, size=64)
-    found = grade_conventions(source, range(seeds), null_units=60 if quick else NULL_UNITS)
+    units = 60 if quick else NULL_UNITS
+    found = grade_conventions(source, range(seeds), null_units=units, executor=executor)
     return replace(found, quick=quick)
 
 
-def grade_conventions(source: ConceptSource, seeds: Sequence[int], *, null_units: int = NULL_UNITS) -> Grades:
+def grade_conventions(
+    source: ConceptSource,
+    seeds: Sequence[int],
+    *,
+    null_units: int = NULL_UNITS,
+    executor: Executor | None = None,
+) -> Grades:
     """Plants units of every concept of the source in every way, and grades every convention.
 
-    The sides of the images must be divisible by 32, as the drawn world's at 64 pixels are.
+    The sides of the images must be divisible by 32, as the drawn world's at 64 pixels are. `executor` has
+    workers that share the plants. Raises `UsageError` where they cannot open the source.
     """
-    truth = read_truth(source)
-    ways = list(list_degradations())
+    given = {"source": source, "seeds": list(seeds), "null_units": null_units}
+    count = len(seeds) * (len(list(list_degradations())) + 1)
     planted: list[Grade] = []
     nulls: list[NullGrade] = []
-    with follow(len(seeds) * (len(ways) + 1), "grade", "plants") as work:
-        for seed in seeds:
-            for way in ways:
-                maps = plant(truth, way, seed)
-                planted += [_grade(source, truth, maps, way, name, seed) for name in CONVENTIONS]
-                work.update()
-            maps = plant_nothing(len(source), null_units, seed + 1000)
-            nulls += [_grade_nothing(source, maps, name, seed) for name in CONVENTIONS]
-            work.update()
+    with closing(
+        share(prepare_grades, given, count, executor, lambda: {"source": specify_source(source)})
+    ) as parts:
+        for part in follow_each(parts, "grade", "plants", count):
+            planted += [Grade(**record) for record in read_records(part["planted"])]
+            nulls += [NullGrade(**record) for record in read_records(part["nulls"])]
     return Grades(tuple(planted), tuple(nulls))
+
+
+def prepare_grades(source: ConceptSource, seeds: Sequence[int], null_units: int) -> Work:
+    """What plants units in one way after the other, for every seed, and grades every convention."""
+    truth, ways = read_truth(source), list(list_degradations())
+
+    def work(number: int) -> Arrays:
+        place, which = divmod(number, len(ways) + 1)
+        seed, planted, nulls = seeds[place], list[Grade](), list[NullGrade]()
+        if which < len(ways):
+            maps = plant(truth, ways[which], seed)
+            planted = [_grade(source, truth, maps, ways[which], name, seed) for name in CONVENTIONS]
+        else:
+            maps = plant_nothing(len(source), null_units, seed + 1000)
+            nulls = [_grade_nothing(source, maps, name, seed) for name in CONVENTIONS]
+        return {"planted": pack_records(planted), "nulls": pack_records(nulls)}
+
+    return work
 
 
 def _dissect(source: ConceptSource, maps: Maps, convention: str, shifts: int) -> LayerDissection:

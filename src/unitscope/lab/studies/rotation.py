@@ -1,6 +1,6 @@
 """A layer's units against rotations of them, under many conditions (paper A, section 3.4 and fig. 4)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -132,15 +132,39 @@ class Rotations:
 def rotate_all(
     subjects: Iterable[tuple[Subject, PackedSource]], *, rotations: int = 5, convention: str = "netdissect"
 ) -> Rotations:
-    """Rotates every subject over its pictures: under all conditions, in parts, and back again."""
+    """Rotates every subject over its pictures (`rotate_subject`)."""
+    how: Any = {"rotations": rotations, "convention": convention}
+    return join_rotations(rotate_subject(*one, **how) for one in subjects)
+
+
+def rotate_subject(
+    subject: Subject, pictures: PackedSource, *, rotations: int = 5, convention: str = "netdissect"
+) -> Rotations:
+    """Rotates a subject over its pictures: under all conditions, in parts, and back again."""
+    how: Any = {"rotations": rotations, "convention": convention}
+    results = tuple(sweep_conditions(subject, pictures, **how))
+    return Rotations(
+        results, tuple(rotate_partly(subject, pictures, **how)), measure_undoing(subject, pictures)
+    )
+
+
+def join_rotations(some: Iterable[Rotations]) -> Rotations:
+    """All that was measured of some subjects."""
+    joined = Rotations((), (), 0.0)
+    for one in some:
+        undone = max(joined.undone, one.undone)
+        joined = Rotations(joined.results + one.results, joined.parts + one.parts, undone)
+    return joined
+
+
+def read_rotations(record: Mapping[str, Any]) -> Rotations:
+    """The rotations whose fields these are, lists in place of tuples."""
     results: list[RotationResult] = []
-    parts: list[PartialRotation] = []
-    undone = 0.0
-    for subject, pictures in subjects:
-        results += sweep_conditions(subject, pictures, rotations=rotations, convention=convention)
-        parts += rotate_partly(subject, pictures, rotations=rotations, convention=convention)
-        undone = max(undone, measure_undoing(subject, pictures))
-    return Rotations(tuple(results), tuple(parts), undone)
+    for row in record["results"]:
+        fields: Any = {name: tuple(one) if isinstance(one, list) else one for name, one in row.items()}
+        results.append(RotationResult(**fields))
+    parts = (PartialRotation(**row) for row in record["parts"])
+    return Rotations(tuple(results), tuple(parts), record["undone"])
 
 
 def dissect_bases(

@@ -1,6 +1,6 @@
 """What rotations do to unique detectors, of students and of any network: claims, tables, verdicts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -9,16 +9,21 @@ import numpy as np
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError, missing_extra
+from unitscope.executors.calls import Arrays, Work
 from unitscope.lab.studies import width
 from unitscope.lab.studies.claims import Claim, Verdict, judge_fact, judge_order, spread
 from unitscope.lab.studies.figures.axis_figure import draw_axis
+from unitscope.lab.studies.records import pack_records, read_records
 from unitscope.lab.studies.rotation import (
     PartialRotation,
     RotationResult,
     Rotations,
     Subject,
     count_units,
+    join_rotations,
+    read_rotations,
     rotate_all,
+    rotate_subject,
 )
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Setting, check_layers, pack_pictures
@@ -281,8 +286,10 @@ def study_axis(setting: Setting) -> Finding:
     models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     wide = [other for model in models for other in _list_widths(model, setting)]
     train_models([*models, *wide], setting.networks, jobs=setting.jobs)
-    subjects = _open_subjects(models, setting)
-    found = rotate_all(subjects, rotations=2 if setting.quick else 5, convention=setting.convention)
+    parts = setting.share(
+        prepare_rotations, len(models), "rotating", models=models, rotations=2 if setting.quick else 5
+    )
+    found = join_rotations(read_rotations(one) for part in parts for one in read_records(part["found"]))
     seconds = sum(seconds_of(model, setting.networks) for model in models)
     return judge_axis(found, seconds=seconds, quick=setting.quick)
 
@@ -291,18 +298,26 @@ def _list_widths(model: StudyModel, setting: Setting) -> list[StudyModel]:
     return [StudyModel(setting.course(course), model.seed) for course in width.GROUPS.values()]
 
 
-def _open_subjects(models: Sequence[StudyModel], setting: Setting) -> Iterator[tuple[Subject, PackedSource]]:
-    """Every student, beside the same layer of others: random weights, early in training, other widths."""
-    for model in models:
-        kept = [step for step in (16, 64, 256) if step in model.course.keep and step < model.course.steps]
-        others = [("training", "random weights", open_student(model, None))]
-        others += [
-            ("training", f"{step} steps", open_student(model, setting.networks, step)) for step in kept
-        ]
-        for other in _list_widths(model, setting):
-            if other != model:
-                network = open_student(other, setting.networks)
-                others.append(("width", f"{count_units(network, LAST)} units", network))
-        network = open_student(model, setting.networks)
-        subject = Subject(network, LAST, NAME, model.seed, BEFORE, LAYERS[:-1], tuple(others))
-        yield subject, pack_pictures(setting.source(), network, setting)
+def prepare_rotations(setting: Setting, models: Sequence[StudyModel], rotations: int) -> Work:
+    """What rotates one student after the other."""
+
+    def work(number: int) -> Arrays:
+        subject, pictures = _open_subject(models[number], setting)
+        found = rotate_subject(subject, pictures, rotations=rotations, convention=setting.convention)
+        return {"found": pack_records([found])}
+
+    return work
+
+
+def _open_subject(model: StudyModel, setting: Setting) -> tuple[Subject, PackedSource]:
+    """A student, beside the same layer of others: random weights, early in training, other widths."""
+    kept = [step for step in (16, 64, 256) if step in model.course.keep and step < model.course.steps]
+    others = [("training", "random weights", open_student(model, None))]
+    others += [("training", f"{step} steps", open_student(model, setting.networks, step)) for step in kept]
+    for other in _list_widths(model, setting):
+        if other != model:
+            network = open_student(other, setting.networks)
+            others.append(("width", f"{count_units(network, LAST)} units", network))
+    network = open_student(model, setting.networks)
+    subject = Subject(network, LAST, NAME, model.seed, BEFORE, LAYERS[:-1], tuple(others))
+    return subject, pack_pictures(setting.source(), network, setting)

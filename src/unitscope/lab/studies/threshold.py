@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,15 @@ from unitscope.dissection.conventions import UniqueRule
 from unitscope.dissection.counts import RULES
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import missing_extra
+from unitscope.executors.calls import Arrays, Work
 from unitscope.lab.studies import architectures, supervision
 from unitscope.lab.studies.claims import Claim, Verdict
 from unitscope.lab.studies.figures.study_figures import draw_threshold
+from unitscope.lab.studies.records import pack_records, read_records
 from unitscope.lab.studies.rotation import count_by_iou
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import Groups, Setting, models_of
-from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, open_student, train_models
+from unitscope.lab.studies.trained_groups import Groups, Setting, Snapshot, models_of
+from unitscope.lab.zoo.trained_models import COURSE, LAST, StudyModel, train_models
 from unitscope.networks.network import Network
 from unitscope.tables import Table
 from unitscope.views.figures import Panel
@@ -173,19 +176,29 @@ def _spell_cutoffs(cutoffs: Sequence[float]) -> list[str]:
     return [f"IoU > {cutoff:g}" for cutoff in cutoffs]
 
 
+def prepare_counts(setting: Setting, networks: Sequence[tuple[str, Snapshot]]) -> Work:
+    """What counts one network of a group after the other, at all cut-offs and quantiles."""
+    source, cache = setting.source(), setting.folder / "packed"
+
+    def work(number: int) -> Arrays:
+        group, one = networks[number]
+        about: Any = {"group": group, "seed": one.model.seed, "convention": setting.convention}
+        return {"counts": pack_records(count_network(one.open(setting), LAST, source, cache=cache, **about))}
+
+    return work
+
+
 def study_threshold(setting: Setting) -> Finding:
     """Counts the networks of two cohorts at all cut-offs and quantiles (paper A, section 3.2)."""
     members = models_of(GROUPS, setting)
     train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
     seeds = list(dict.fromkeys(model.seed for _, model in members))
-    networks = [(group, model.seed, open_student(model, setting.networks)) for group, model in members]
-    for seed in seeds:
-        fresh = open_student(StudyModel(setting.course(COURSE), seed), None)
-        networks.append(("random weights", seed, fresh))
-    source, counts = setting.source(), list[Count]()
-    count = partial(count_network, convention=setting.convention, cache=setting.folder / "packed")
-    for group, seed, network in networks:
-        counts += count(network, LAST, source, group=group, seed=seed)
+    networks = [(group, Snapshot(model)) for group, model in members]
+    fresh = [StudyModel(setting.course(COURSE), seed) for seed in seeds]
+    networks += [("random weights", Snapshot(model, taught=False)) for model in fresh]
+    counts: list[Count] = []
+    for part in setting.share(prepare_counts, len(networks), "counting", networks=networks):
+        counts += [Count(**record) for record in read_records(part["counts"])]
     orders = compare_orders(counts)
     parts = [table_groups(counts).markdown(), "Kendall's tau between the order there and the usual one:"]
     parts += [table_orders(orders, rule).markdown() for rule in RULES]

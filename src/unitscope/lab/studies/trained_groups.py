@@ -1,9 +1,10 @@
 """A cohort: students that differ in one thing, dissected alike, their detectors counted."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.dissection.storage import load
 from unitscope.errors import RunError, UsageError
+from unitscope.executors.calls import Arrays, Work
+from unitscope.executors.jobs import Executor
 from unitscope.lab.studies.claims import spread
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.names import SCENE_IDS, SCENES
@@ -31,6 +34,7 @@ from unitscope.lab.zoo.trained_models import (
     train_models,
 )
 from unitscope.networks.network import Network
+from unitscope.networks.shared_work import share
 from unitscope.progress import follow_each
 from unitscope.tables import Table
 
@@ -40,7 +44,8 @@ class Setting:
     """How a study is run: over which pictures, in which folder, how many seeds, how many cores.
 
     Without `seeds` a study takes as many as it is used to: 3, or 5 where its networks are few.
-    `quick` shrinks pictures, training and seeds to a first look, which is no result.
+    `quick` shrinks pictures, training and seeds to a first look, which is no result. `executor` has workers
+    that share what is read from the networks.
     """
 
     folder: Path
@@ -49,6 +54,13 @@ class Setting:
     jobs: int = 2
     quick: bool = False
     convention: str = "netdissect"
+    executor: Executor | None = None
+
+    def share(self, prepare: Callable[..., Work], count: int, title: str, **given: Any) -> Iterator[Arrays]:
+        """What `prepare(setting, **given)` gives for the numbers below `count`, in their order (`share`)."""
+        given = {"setting": replace(self, executor=None), **given}
+        with closing(share(prepare, given, count, self.executor, dict)) as parts:
+            yield from follow_each(parts, title, "networks", count)
 
     def repetitions(self, usual: int = 3) -> range:
         """The seeds of a study that usually has so many."""
@@ -153,6 +165,45 @@ def dissect_kept(
     return run
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A student as it is opened: taught, as it was after a step, or with random weights (not `taught`)."""
+
+    model: StudyModel
+    step: int | None = None
+    taught: bool = True
+
+    def open(self, setting: Setting) -> Network:
+        """The network. Raises `NetworkError` where its weights are missing."""
+        return open_student(self.model, setting.networks if self.taught else None, self.step)
+
+
+Wanted = tuple[Snapshot, Sequence[str], str]
+"""A dissection that is wanted: of which network, which layers, and the name under which it is kept."""
+
+
+def keep_dissections(wanted: Sequence[Wanted], setting: Setting) -> None:
+    """Has workers make what `dissect_kept` then finds; without workers that makes it itself."""
+    if setting.executor is None or not wanted:
+        return
+    snapshot, layers, _ = wanted[0]
+    pack_pictures(setting.source(), snapshot.open(setting), setting, layers[0])  # once, before all want it
+    for _ in setting.share(prepare_dissections, len(wanted), "dissecting", wanted=wanted):
+        pass
+
+
+def prepare_dissections(setting: Setting, wanted: Sequence[Wanted]) -> Work:
+    """What makes and keeps one dissection after the other."""
+    source = setting.source()
+
+    def work(number: int) -> Arrays:
+        snapshot, layers, name = wanted[number]
+        dissect_kept(snapshot.open(setting), layers, source, setting, name)
+        return {"kept": np.array([number])}
+
+    return work
+
+
 def pack_pictures(
     source: ConceptSource, network: Network, setting: Setting, layer: str = LAST
 ) -> PackedSource:
@@ -199,21 +250,30 @@ def compare_cohort(groups: Groups, setting: Setting, *, untrained: str = "") -> 
     """Trains every group and dissects its last layer; `untrained` names a group of random weights."""
     members = models_of(groups, setting)
     train_models([model for _, model in members], setting.networks, jobs=setting.jobs)
-    source = setting.source()
-    rows = []
-    if untrained:
-        for seed in dict.fromkeys(model.seed for _, model in members):
-            fresh = open_student(StudyModel(setting.course(COURSE), seed), None)
-            rows.append(describe_network(fresh, source, setting, untrained, seed))
-    for group, model in members:
-        taught = open_student(model, setting.networks)
-        seconds = seconds_of(model, setting.networks)
-        rows.append(
-            describe_network(
-                taught, source, setting, group, model.seed, step=model.course.steps, seconds=seconds
-            )
-        )
+    seeds = dict.fromkeys(model.seed for _, model in members)
+    fresh = [StudyModel(setting.course(COURSE), seed) for seed in seeds] if untrained else []
+    shown = [(untrained, Snapshot(model, taught=False), 0) for model in fresh]
+    shown += [(group, Snapshot(model), model.course.steps) for group, model in members]
+    return describe_students(shown, setting)
+
+
+def describe_students(
+    students: Sequence[tuple[str, Snapshot, int]], setting: Setting
+) -> list[Representation]:
+    """Dissects the last layer of students, each with its group and its step."""
+    keep_dissections(
+        [(one, (LAST,), _name_run(group, one.model.seed, step)) for group, one, step in students], setting
+    )
+    source, rows = setting.source(), []
+    for group, one, step in students:
+        seconds = seconds_of(one.model, setting.networks) if one.taught else 0.0
+        told: Any = {"step": step, "seconds": seconds}
+        rows.append(describe_network(one.open(setting), source, setting, group, one.model.seed, **told))
     return rows
+
+
+def _name_run(group: str, seed: int, step: int) -> str:
+    return f"{group}-{seed}-{step}".replace(" ", "-").replace("/", "-")
 
 
 def describe_network(
@@ -227,8 +287,7 @@ def describe_network(
     seconds: float = 0.0,
 ) -> Representation:
     """Dissects the last layer of a student and measures its skill."""
-    name = f"{group}-{seed}-{step}".replace(" ", "-").replace("/", "-")
-    found = dissect_kept(network, [LAST], source, setting, name)
+    found = dissect_kept(network, [LAST], source, setting, _name_run(group, seed, step))
     skill = measure_skill(network, pack_pictures(source, network, setting))
     return describe_layer(found[LAST], group, seed, step=step, skill=skill, seconds=seconds)
 

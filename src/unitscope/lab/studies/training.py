@@ -14,7 +14,7 @@ from unitscope.errors import UsageError
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.lab.studies.figures.study_figures import draw_training
 from unitscope.lab.studies.study import Finding
-from unitscope.lab.studies.trained_groups import Setting, cohort_table
+from unitscope.lab.studies.trained_groups import Setting, cohort_table, keep_dissections
 from unitscope.lab.studies.unit_trajectories import (
     NONE,
     Training,
@@ -22,6 +22,7 @@ from unitscope.lab.studies.unit_trajectories import (
     find_births,
     find_pasts,
     follow_student,
+    list_steps,
     make_training,
     table_steps,
     table_tracks,
@@ -175,6 +176,7 @@ def study_training(setting: Setting) -> Finding:
     """Trains the baseline from five seeds and judges its checkpoints (paper A, fig. 10)."""
     models = [StudyModel(setting.course(COURSE), seed) for seed in setting.repetitions(SEEDS)]
     train_models(models, setting.networks, jobs=setting.jobs)
+    keep_dissections([one for model in models for one in list_steps(model, "training").values()], setting)
     source = setting.source()
     trainings = [follow_student(model, setting, source, "baseline", "training") for model in models]
     return judge_training(trainings, setting.quick)

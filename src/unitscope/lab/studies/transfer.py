@@ -13,6 +13,7 @@ from unitscope.lab.studies.supervision import GROUPS as TASKS
 from unitscope.lab.studies.trained_groups import (
     Setting,
     cohort_table,
+    keep_dissections,
     measure_skill,
     models_of,
     pack_pictures,
@@ -23,6 +24,7 @@ from unitscope.lab.studies.unit_trajectories import (
     find_movers,
     follow_student,
     keep_share,
+    list_steps,
     table_steps,
     table_tracks,
 )
@@ -136,6 +138,8 @@ def study_transfer(setting: Setting) -> Finding:
     models = [model for _, model in members]
     base = [StudyModel(setting.course(COURSE), seed) for seed in dict.fromkeys(one.seed for one in models)]
     train_models([*models, *base], setting.networks, jobs=setting.jobs)
+    steps = [list_steps(model, group.replace(" ", "-")) for group, model in members]
+    keep_dissections([one for some in steps for one in some.values()], setting)
     source = setting.source()
     trainings: dict[str, list[Training]] = {}
     for group, model in members:

@@ -15,12 +15,14 @@ from unitscope.lab.studies.claims import spread
 from unitscope.lab.studies.trained_groups import (
     Representation,
     Setting,
+    Snapshot,
+    Wanted,
     describe_layer,
     dissect_kept,
     measure_skill,
     pack_pictures,
 )
-from unitscope.lab.zoo.trained_models import LAST, StudyModel, open_student, seconds_of
+from unitscope.lab.zoo.trained_models import LAST, StudyModel, seconds_of
 from unitscope.tables import Table
 
 NONE = "none"
@@ -117,13 +119,18 @@ def follow_student(
     That is the network of its first course, or random weights. `name` is that of its kept dissections.
     """
     layers, skills = {}, {}
-    network = open_student(model.start or model, setting.networks if model.start else None)
-    for step in (0, *model.course.keep):
-        network = open_student(model, setting.networks, step) if step else network
-        kept = dissect_kept(network, [LAST], source, setting, f"{name}-{model.seed}-{step}")
-        layers[step] = kept[LAST]
+    for step, (student, names, kept) in list_steps(model, name).items():
+        network = student.open(setting)
+        layers[step] = dissect_kept(network, names, source, setting, kept)[LAST]
         skills[step] = measure_skill(network, pack_pictures(source, network, setting))
     return make_training(layers, group, model.seed, skills, seconds_of(model, setting.networks))
+
+
+def list_steps(model: StudyModel, name: str) -> dict[int, Wanted]:
+    """The dissections that `follow_student` takes, by step."""
+    start = Snapshot(model.start) if model.start else Snapshot(model, taught=False)
+    students = {0: start, **{step: Snapshot(model, step) for step in model.course.keep}}
+    return {step: (one, (LAST,), f"{name}-{model.seed}-{step}") for step, one in students.items()}
 
 
 def count_changes(tracks: Tracks) -> Counter[tuple[str, str]]:

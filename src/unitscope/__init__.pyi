@@ -13,9 +13,9 @@ from unitscope.dissection.dissect import dissect as dissect
 from unitscope.dissection.result import Dissection as Dissection
 from unitscope.dissection.result import LayerDissection as LayerDissection
 from unitscope.dissection.storage import load as load
-from unitscope.dissection.storage import save as save
 from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
+from unitscope.networks.directions.open_directions import open_directions as open_directions
 from unitscope.networks.generators import Generator as Generator
 from unitscope.networks.load import load_network as load_network
 from unitscope.networks.network import Network as Network

@@ -18,7 +18,7 @@ from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.adaptive import QualityRule, dissect_by_quality
 from unitscope.dissection.conventions import find_convention
 from unitscope.dissection.dissect import Confidences
-from unitscope.dissection.storage import load, save
+from unitscope.dissection.storage import load
 from unitscope.errors import UsageError
 from unitscope.networks.generators import find_generated
 from unitscope.networks.load import load_network
@@ -215,7 +215,7 @@ def test_a_run_keeps_its_pairs(tmp_path):
         np.testing.assert_array_equal(getattr(again["maps"].pairs, name), getattr(run["maps"].pairs, name))
     assert again["maps"].labels.best.tolist() == run["maps"].labels.best.tolist()
     assert again.recipe.quality["images"] == 10
-    save(again, tmp_path / "copy")
+    again.save(tmp_path / "copy")
     for name in ("units.csv", "maps.safetensors"):
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 

@@ -8,13 +8,13 @@ import pytest
 from made_dissection import made_dissection
 
 from unitscope.dissection.recipe import Recipe
-from unitscope.dissection.storage import load, save
+from unitscope.dissection.storage import load
 from unitscope.errors import RunError
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    save(made_dissection(8, ("a",)), tmp_path)
+    made_dissection(8, ("a",)).save(tmp_path)
     return tmp_path / "run.json"
 
 

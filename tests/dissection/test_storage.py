@@ -20,7 +20,7 @@ import made
 from commands import write_folder
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.dissection.storage import load, read_thresholds, save
+from unitscope.dissection.storage import load, read_thresholds
 from unitscope.dissection.units import COLUMNS
 from unitscope.errors import RunError
 from unitscope.statistics.scan import Machine
@@ -54,7 +54,7 @@ def run():
 
 
 def test_a_run_survives_a_file(run, tmp_path):
-    save(run, tmp_path)
+    run.save(tmp_path)
     again = load(tmp_path)
     assert list(again) == list(run)
     layer, back = run["maps"], again["maps"]
@@ -73,7 +73,7 @@ def vars_of(unit):
 
 
 def test_units_csv_has_the_columns_it_promises_and_no_formula(run, tmp_path):
-    save(run, tmp_path)
+    run.save(tmp_path)
     with open(tmp_path / "units.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -85,7 +85,7 @@ def test_units_csv_has_the_columns_it_promises_and_no_formula(run, tmp_path):
 
 
 def test_a_run_says_which_null_was_drawn_and_older_ones_drew_shifts(run, tmp_path):
-    save(run, tmp_path)
+    run.save(tmp_path)
     sure = load(tmp_path)["maps"].confidence
     assert (sure.null, sure.null_images, sure.shifts) == ("shifts", 12, 11)  # too few images for blocks
     about = json.loads((tmp_path / "run.json").read_text())
@@ -98,7 +98,7 @@ def test_a_run_says_which_null_was_drawn_and_older_ones_drew_shifts(run, tmp_pat
 
 
 def test_the_thresholds_of_a_run_give_the_same_run_again(run, tmp_path):
-    save(run, tmp_path)
+    run.save(tmp_path)
     thresholds = read_thresholds(tmp_path / "units.csv")
     np.testing.assert_array_equal(thresholds["maps"], run["maps"].thresholds)
 
@@ -321,7 +321,7 @@ def test_infinite_thresholds_as_once_written_still_load_and_resume(tmp_path):
     file = tmp_path / "a" / "run.json"
     new = file.read_text()
     file.write_text(new.replace('"Infinity"', "Infinity"))
-    save(load(tmp_path / "a"), tmp_path / "b")
+    load(tmp_path / "a").save(tmp_path / "b")
     assert (tmp_path / "b" / "run.json").read_text() == new
     (tmp_path / "c" / "shards").mkdir(parents=True)
     recipe = json.dumps(run.recipe.record()).replace('"Infinity"', "Infinity")
@@ -331,7 +331,7 @@ def test_infinite_thresholds_as_once_written_still_load_and_resume(tmp_path):
 
 def test_a_run_saved_over_another_leaves_nothing_of_it(run, tmp_path, monkeypatch):
     other = replace(run, layers={"first": run["maps"], "maps": run["maps"]})
-    save(other, tmp_path)
+    other.save(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"mine")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
@@ -341,9 +341,9 @@ def test_a_run_saved_over_another_leaves_nothing_of_it(run, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr("unitscope.dissection.run_files.save_file", fill_up)
         with pytest.raises(RunError, match="No space left"):
-            save(run, tmp_path)
+            run.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    save(run, tmp_path)
+    run.save(tmp_path)
     names = {"maps.safetensors", "run.json", "units.csv", "weights.safetensors"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert list(load(tmp_path)) == ["maps"]
@@ -361,7 +361,7 @@ def test_layers_are_not_seen_before_they_are_whole(run, tmp_path, monkeypatch):
         written.append(path.name in {one.name for one in tmp_path.iterdir()})
 
     monkeypatch.setattr(run_files, "save_file", note)
-    save(run, tmp_path)
+    run.save(tmp_path)
     assert written == [False, False]
     assert (tmp_path / "maps.safetensors").exists()
 

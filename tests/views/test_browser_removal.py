@@ -7,7 +7,6 @@ from made_dissection import MadeSource, made_dissection
 from made_removal import made_removal
 from test_browser import browser, watch
 
-from unitscope.dissection.storage import save
 from unitscope.experiments import Pictures
 from unitscope.views.report import write_report
 
@@ -18,7 +17,7 @@ __all__ = ["browser"]
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("removal")
     run, source = made_dissection(layers=("_conv_head",)), MadeSource()
-    save(run, folder / "run")
+    run.save(folder / "run")
     write_report(run, source, folder / "run" / "report")
     study = made_removal(run["_conv_head"])
     study.page(folder / "out", pictures=Pictures(run, source, folder / "run"))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unitscope.dissection.device_batches import fit_on_device
+from unitscope.networks.addresses import leave_directions
 from unitscope.networks.network import Network
 from unitscope.networks.probe import draw_inputs
 from unitscope.networks.trace import tap
@@ -27,7 +28,7 @@ _ROUNDING = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """What the layers give for one made image, and the bytes of all outputs on the way to them."""
+    """What the layers themselves give for one made image, and the bytes of all outputs on the way to them."""
 
     maps: Mapping[str, Tensor]
     bytes: int
@@ -89,7 +90,9 @@ def _try(network: Network, plan: ScanPlan, machine: Machine, last: bool) -> _Tri
         if isinstance(output, Tensor):
             sizes.append(output.numel() * output.element_size())
 
-    with tap(network, tuple(plan.tails), checked=True) as read, ExitStack() as hooks:
+    # Latents may differ by much where a layer is another one by rounding alone.
+    layers = list(dict.fromkeys(leave_directions(network, tuple(plan.tails)).values()))
+    with tap(network, layers, checked=True) as read, ExitStack() as hooks:
         for part in network.module.modules():
             if not [*part.children()] and not isinstance(part, torch.jit.ScriptModule):
                 hooks.callback(part.register_forward_hook(note).remove)

@@ -21,7 +21,13 @@ from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.planning import plan_scan
-from unitscope.dissection.recipe import Recipe, record_network, record_processor, record_source
+from unitscope.dissection.recipe import (
+    Recipe,
+    record_directions,
+    record_network,
+    record_processor,
+    record_source,
+)
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.storage import SPACE, Workspace, find_begun, open_workspace
 from unitscope.dissection.workers import (
@@ -39,6 +45,7 @@ from unitscope.networks.borrowing import placed
 from unitscope.networks.generators import check_source
 from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
+from unitscope.networks.trace import open_lenses
 from unitscope.networks.verdicts import check_places
 from unitscope.statistics.resampling import FEWEST, Null
 from unitscope.statistics.scan import Machine, ScanPlan
@@ -130,7 +137,8 @@ def dissect(
 
     - `network`: as `load_network` opens it, or your own: `Network(module, Preprocessing(...))`.
     - `source`: pictures with labeled pixels, as `open_source` opens them, or any `ConceptSource`.
-    - `layers`: their names, as `list_layers` gives them; `NAME@in` is what a layer takes.
+    - `layers`: their names, as `list_layers` gives them; `NAME@in` is what a layer takes, `NAME+SPEC` what it
+      gives in directions (`open_directions`): its units are then latents.
     - `trust_layout`: takes a layer whose map answers at other places than those where the input changes.
 
     By which arithmetic:
@@ -289,6 +297,7 @@ def _make_recipe(
         torch=torch.__version__,
         random=plan.random or None,
         channels_last=plan.channels_last or None,
+        directions=record_directions(open_lenses(network, tuple(plan.tails), plan.frame.size)),
     )
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.activations import read_batches
-from unitscope.dissection.matching import check_weights
+from unitscope.dissection.matching import check_directions, check_weights
 from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.recipe import NetworkRecord, Recipe, record_network
 from unitscope.errors import UnitscopeError, UsageError
@@ -43,6 +43,7 @@ def draw_masks(
         )
     opened = _reopen(recipe.network) if network is None else network
     _check_same(recipe.network, opened)
+    check_directions(recipe, opened, layer)
     source = gather_pictures(images)
     if isinstance(opened, Generator) and find_generated(source) is None:
         raise UsageError(

@@ -1,9 +1,11 @@
 """A run held against the network it is used with: units of other weights are other units."""
 
 from unitscope.concepts.vocabulary import Concept
-from unitscope.dissection.recipe import NetworkRecord
+from unitscope.dissection.recipe import NetworkRecord, Recipe
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError, say_near
+from unitscope.networks.addresses import find_addresses
+from unitscope.networks.latents import open_for
 from unitscope.networks.network import Network
 
 
@@ -25,6 +27,19 @@ def check_weights(made: NetworkRecord, network: Network) -> None:
         )
 
 
+def check_directions(recipe: Recipe | None, network: Network, layer: str) -> None:
+    """Raises `UsageError` where the directions of a run's layer are others now: their file was changed."""
+    made = ((recipe and recipe.directions) or {}).get(layer)
+    if made is None:
+        return
+    spec = find_addresses(network, [layer]).asked[layer].directions
+    if open_for(network.name, layer, spec, made["units"]).digest != made["digest"]:
+        raise UsageError(
+            f"the directions of {layer} are others than when the run was made, so its units are others; give "
+            "the file of that run, or dissect again"
+        )
+
+
 def pick_layer(run: Dissection, layer: str) -> LayerDissection:
     """A layer of a run. Raises `UsageError` for one that it does not have, with near names and all names."""
     if layer not in run.layers:
@@ -34,9 +49,14 @@ def pick_layer(run: Dissection, layer: str) -> LayerDissection:
 
 
 def find_layer(run: Dissection, network: Network, layer: str) -> LayerDissection:
-    """That layer of that network in a run. Raises what `check_network` and `pick_layer` raise."""
+    """That layer of that network in a run.
+
+    Raises what `check_network`, `pick_layer` and `check_directions` raise.
+    """
     check_network(run, network)
-    return pick_layer(run, layer)
+    found = pick_layer(run, layer)
+    check_directions(run.recipe, network, layer)
+    return found
 
 
 def find_detectors(layer: LayerDissection) -> dict[int, Concept]:

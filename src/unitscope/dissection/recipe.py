@@ -16,6 +16,7 @@ from unitscope.concepts.derived import find_left_out, source_digest, source_spec
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.conventions import Convention
+from unitscope.networks.directions.directions import Directions
 from unitscope.networks.network import Network
 from unitscope.tables import plain
 
@@ -67,8 +68,9 @@ class Recipe:
     thresholds were chosen pair by pair (`dissect_by_quality`); `random` is True where the network draws
     random numbers, which were those of each image's number; `channels_last` is True where pictures lay so in
     memory. `threads` are torch's, and `processor` is the
-    kind of what the network ran on; `machines` are all that took part, where there were several kinds. None
-    is what was not recorded. `more` keeps what another version recorded besides.
+    kind of what the network ran on; `machines` are all that took part, where there were several kinds.
+    `directions` has, by layer, those it was read in: kind, units, latents and digest. None is what was not
+    recorded. `more` keeps what another version recorded besides.
     """
 
     network: NetworkRecord
@@ -92,6 +94,7 @@ class Recipe:
     processor: str | None = None
     machines: tuple[str, ...] | None = None
     channels_last: bool | None = None
+    directions: Mapping[str, Mapping[str, Any]] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -161,6 +164,14 @@ def record_network(network: Network) -> NetworkRecord:
     stated: Any = {name: value for name, value in asdict(tokens).items() if name != "first" and value}
     made_with: dict[str, Any] = plain(asdict(network.preprocessing))
     return NetworkRecord(network.name, network.digest, tokens.first, made_with, plain(stated) or None)
+
+
+def record_directions(directions: Mapping[str, Directions]) -> dict[str, dict[str, Any]] | None:
+    """What a run records of the directions of its layers, by layer; None where there are none."""
+    return {
+        layer: {"kind": one.kind, "units": one.units, "latents": one.latents, "digest": one.digest}
+        for layer, one in directions.items()
+    } or None
 
 
 def record_source(source: ConceptSource) -> SourceRecord:

@@ -21,6 +21,10 @@ FORMAT = 1
 """The version of the files of a run; it rises when a reader of the old ones would go wrong."""
 
 
+_LONGEST = 150
+"""Letters of a layer's name in that of its file: file systems take 255, and directions may name a path."""
+
+
 def write_run(
     folder: Path,
     about: Mapping[str, Any],
@@ -98,12 +102,12 @@ def spell_json(value: object) -> str:
 def name_files(layers: Iterable[str]) -> list[str]:
     """A file name for every layer, safe on any file system and unique in the run.
 
-    >>> name_files(["layer1.conv", "a/b", "a-b"])
-    ['layer1.conv.safetensors', 'a-b.safetensors', 'a-b-2.safetensors']
+    >>> name_files(["layer1.conv", "a/b", "a-b", "fc+sae:runs/sae.pt?k=32"])
+    ['layer1.conv.safetensors', 'a-b.safetensors', 'a-b-2.safetensors', 'fc-sae-runs-sae.pt-k-32.safetensors']
     """
     names: list[str] = []
     for layer in layers:
-        stem = re.sub(r"[^A-Za-z0-9._-]", "-", layer).strip(".") or "layer"
+        stem = re.sub(r"[^A-Za-z0-9._-]", "-", layer).strip(".")[:_LONGEST] or "layer"
         taken = {name.lower() for name in names}
         number, name = 1, f"{stem}.safetensors"
         while name.lower() in taken:

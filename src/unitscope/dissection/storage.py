@@ -186,20 +186,14 @@ def compare_recipes(workspace: Workspace, recipe: Recipe, mixed: bool) -> None:
 
 def _spell_change(name: str, old: object, new: object) -> str:
     """What is another one, with both where they are short."""
+    if name == "directions":
+        return "file of directions"
     short = all(isinstance(value, str | int | float | None) for value in (old, new))
     return f"{name} ({old}, now {new})" if short else name
 
 
-def save(run: Dissection, folder: str | Path) -> None:
-    """Writes a run into a folder, as `run.save(folder)` does; see there.
-
-    Raises `RunError` where it cannot be written.
-    """
-    run.save(folder)
-
-
 def load(folder: str | Path) -> Dissection:
-    """The run that `save` wrote into a folder.
+    """The run that `Dissection.save` wrote into a folder.
 
     Raises `RunError` where the folder holds none, or a damaged one. An unfinished run has no run.json; go on
     with it with `unitscope dissect ... --resume`.

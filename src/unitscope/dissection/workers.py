@@ -108,6 +108,9 @@ class ScanJob:
         outline, recipe = prepare(network, source, wanted.layers, wanted.convention, options, wanted.quality)
         if recipe.source != wanted.source:
             raise SourceError(f"{wanted.source.spec}: other images {_here()} than where the run was begun")
+        if recipe.directions != wanted.directions:
+            layers = ", ".join(wanted.directions or ())
+            raise NetworkError(f"{layers}: other directions {_here()} than where the run was begun")
         _compare(replace(recipe, shard_size=wanted.shard_size), wanted, self.digest)
         if recipe.machine != wanted.machine and not options.mix_machines:
             raise RunError(

@@ -14,7 +14,7 @@ from unitscope.errors import UsageError
 from unitscope.networks.network import Input, Network
 from unitscope.networks.randomness import current_row
 from unitscope.networks.tokens import Layout
-from unitscope.networks.trace import evaluation, hook_layer, list_layers
+from unitscope.networks.trace import evaluation, find_shapes, hook_layer
 from unitscope.networks.unit_maps import read_others, read_units, write_units
 
 Maps = Float32[Tensor, "image unit cell_y cell_x"]
@@ -200,8 +200,8 @@ def find_tokens(network: Network, layer: str, batch: Input) -> tuple[int, int] |
 
 
 def count_units(network: Network, layer: str) -> int:
-    """How many units a layer has. Raises `UsageError` for one that cannot be edited."""
-    shapes = {row.name: row for row in list_layers(network)}
+    """How many units a layer has, or latents. Raises `UsageError` for one that cannot be edited."""
+    shapes = find_shapes(network, [layer])
     if layer not in shapes or (shape := shapes[layer].shape) is None:
         reason = shapes[layer].reason if layer in shapes else "see `unitscope layers`"
         raise UsageError(f"the units of layer {layer!r} of {network.name} cannot be edited: {reason}")

@@ -12,7 +12,7 @@ from unitscope.axes import Picture
 from unitscope.concepts.formats.stored.decoding import UPRIGHT
 from unitscope.concepts.formats.stored.pictures import read_image
 from unitscope.concepts.vocabulary import Concept, ConceptSource
-from unitscope.dissection.matching import check_network, find_detectors, pick_layer
+from unitscope.dissection.matching import check_network, find_detectors, find_layer
 from unitscope.dissection.result import Dissection
 from unitscope.errors import UsageError
 from unitscope.files import write_whole
@@ -269,7 +269,7 @@ def _choose_layer(
     check_network(run, network)
     if layer is None and len(run.layers) > 1:
         raise UsageError(f"the run holds the layers {', '.join(run)}; choose one with --layer")
-    found = pick_layer(run, layer or next(iter(run.layers)))
+    found = find_layer(run, network, layer or next(iter(run.layers)))
     return found.layer, find_detectors(found)
 
 

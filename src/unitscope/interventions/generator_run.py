@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from unitscope.concepts.derived import find_inside
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary, find_named
-from unitscope.dissection.matching import check_network, pick_layer
+from unitscope.dissection.matching import check_network, find_layer
 from unitscope.dissection.reopening import reopen_source
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
@@ -37,8 +37,8 @@ class Studio:
         return find_named(self.vocabulary, [name])[0]
 
     def layer(self, name: str) -> LayerDissection:
-        """A layer of the run. Raises `UsageError` for one that it does not have."""
-        return pick_layer(self.run, name)
+        """A layer of the run. Raises `UsageError` for one that it does not have, or in other directions."""
+        return find_layer(self.run, self.generator, name)
 
     def rank(self, concept: Concept, layer: str) -> list[int]:
         """The layer's units by their IoU with a concept, the highest first.

@@ -3,7 +3,8 @@
 What ran before the layer is not run again: the outermost modules that had finished when the layer
 was reached answer with what they gave the first time. What the network does between modules (adding
 a shortcut, say) is done again, on those answers. Where the layer is one of several calls of its module, its
-calls before that answer in the same way, and those after it run.
+calls before that answer in the same way, and those after it run. Maps of a layer in directions are latents,
+and what changes in them is added to the layer.
 """
 
 from collections import Counter
@@ -21,6 +22,8 @@ from torch.utils._pytree import tree_map
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.addresses import Address
 from unitscope.networks.channel_order import has_channels_last, input_size
+from unitscope.networks.directions.directions import Directions
+from unitscope.networks.latents import Lenses, read_latents, write_latents
 from unitscope.networks.network import Input, Network, number_images, numbers_of, spread
 from unitscope.networks.randomness import is_random
 from unitscope.networks.tokens import Layout
@@ -41,11 +44,14 @@ class Replay:
     address: Address
     outer: dict[str, nn.Module]
     """The outermost modules that do not hold the layer."""
+    lenses: Lenses
     given: dict[str, list[Any]] = field(default_factory=dict)
     before: list[Any] = field(default_factory=list)
     """What earlier calls of the layer's module gave."""
     reached: bool = False
     raw: Tensor | None = None
+    latents: Tensor | None = None
+    """What `raw` is in the layer's directions, where it has any."""
     last: bool = False
     """Whether the layer has its channels last; `raw` has them first all the same."""
     batch: Input = ()
@@ -56,7 +62,7 @@ class Replay:
     @property
     def others(self) -> Others:
         """What the units are in the class and register tokens of the image: [1, unit, token, 1]."""
-        return read_others(self._reached_maps(), self.layout, self.layer)
+        return read_others(self._read(), self.layout, self.layer)
 
     @property
     def layout(self) -> Layout:
@@ -83,7 +89,8 @@ class Replay:
         self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
         if self.last:
             self.raw = raw = raw.movedim(-1, 1)
-        maps = read_units(raw, self.layout, self.layer)
+        self.latents = read_latents(self._find_directions(), raw) if self.address.directions else None
+        maps = read_units(self._read(), self.layout, self.layer)
         again = self.finish(maps)
         if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
             far = float((again - output).abs().max())
@@ -95,7 +102,9 @@ class Replay:
 
     def finish(self, maps: Maps, others: Others | None = None) -> Tensor:
         """The network's outputs, one a version of the layer's maps, and of its other tokens where given."""
-        edited = write_units(self._reached_maps(), maps, self.layout, self.layer, others)
+        edited = write_units(self._read(), maps, self.layout, self.layer, others)
+        if self.latents is not None:
+            edited = write_latents(self._find_directions(), self._reached_maps(), self.latents, edited)
         edited = edited.movedim(1, -1) if self.last else edited
         if self.random:
             # What is drawn for each value depends on how they lie in memory.
@@ -115,6 +124,13 @@ class Replay:
         if self.raw is None:
             raise NetworkError(f"layer {self.layer} of {self.network.name} never ran; take another layer")
         return self.raw
+
+    def _find_directions(self) -> Directions:
+        return self.lenses.find(self.layer, self.address.directions, self._reached_maps())
+
+    def _read(self) -> Tensor:
+        """What units are read from."""
+        return self._reached_maps() if self.latents is None else self.latents
 
     @property
     def _target(self) -> nn.Module:
@@ -205,7 +221,7 @@ def _find_call(network: Network, layer: str) -> Address | None:
         address = Address.parse(layer, modules, network.name)
     except UsageError:
         return None
-    return address if address == Address(address.module, call=address.call) else None
+    return address if address.plain == Address(address.module, call=address.call) else None
 
 
 @contextmanager
@@ -246,7 +262,8 @@ def replay(network: Network, layer: str) -> Iterator[Replay]:
             running[name] = module
     with evaluation(network), torch.no_grad():
         random = is_random(network)
-        yield Replay(network, layer, address, {} if random else running, random=random)
+        outer = {} if random else running
+        yield Replay(network, layer, address, outer, Lenses(network.name), random=random)
 
 
 def _kept(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Addresses of layers: which module, what of it (output, an input, heads), where inside, which call."""
+"""Addresses of layers: which module, what of it (output, an input, heads), where inside, which directions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,22 +16,26 @@ SCRIPTED = "is TorchScript, whose layers cannot be read"
 CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 """Modules that hold others and never run themselves."""
 
-_STEP = r"\.[^.@#\[\]]+|\[(?:[^\]]|\]\])+\]"
-_AFTER = re.compile(rf"(?:@(in(?:[1-9]\d*)?|heads))?((?:{_STEP})*)(?:#([1-9]\d*))?")
+_STEP = r"\.[^.@#\[\]+]+|\[(?:[^\]]|\]\])+\]"
+_AFTER = re.compile(rf"(?:@(in(?:[1-9]\d*)?|heads))?((?:{_STEP})*)(?:#([1-9]\d*))?(?:\+(.+))?")
 _PLAIN = re.compile(r"[^\W\d]\w*")
-_FORMS = "NAME, NAME@in, NAME@in1, NAME@heads, NAME.key, NAME[0], or NAME#1 for the first of several calls"
+_FORMS = (
+    "NAME, NAME@in, NAME@in1, NAME@heads, NAME.key, NAME[0], or NAME#1 for the first of several calls, and "
+    "+SPEC behind any of these for directions, such as NAME+rotation:0"
+)
 
 Side = Literal["out", "in", "heads"]
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to read or edit: NAME[@in | @in1 | @heads][.key | [0] ...][#2].
+    """Where to read or edit: NAME[@in | @in1 | @heads][.key | [0] ...][#2][+SPEC].
 
     `module` is the module's name as in `named_modules()`; `side` what of it: "out", what it gives, "in", its
     input `number`, counted from 0 as it is called, or "heads", the outputs of an attention's heads. `path`
     leads to a tensor inside of that, as it is written: `.hidden_states[4]`. `call` says which of several
-    calls, counted from 1.
+    calls, counted from 1. `directions` are those in which units are read, as `open_directions` opens them:
+    units are then latents.
     """
 
     module: str
@@ -39,6 +43,7 @@ class Address:
     number: int = 0
     path: str = ""
     call: int | None = None
+    directions: str = ""
 
     @classmethod
     def parse(
@@ -48,10 +53,11 @@ class Address:
 
         The longest name of a module that `text` begins with is the module, whatever signs it holds; so an
         exact name always wins. A key that is also the name of a part is written in brackets: `fpn[pool]`,
-        with ] doubled. Raises `UsageError` where there is none, with near names.
+        with ] doubled. All behind the first + after module, side, path and call are directions. Raises
+        `UsageError` where there is none, with near names.
 
         >>> Address.parse("encoder.hidden_states[4]#2", ["encoder"])
-        Address(module='encoder', side='out', number=0, path='.hidden_states[4]', call=2)
+        Address(module='encoder', side='out', number=0, path='.hidden_states[4]', call=2, directions='')
         >>> Address.parse("a@in", ["a", "a@in"]).module
         'a@in'
         """
@@ -63,8 +69,8 @@ class Address:
                 continue
             side: Side = "heads" if said[1] == "heads" else "in" if said[1] else "out"
             number = int(said[1][2:] or 0) if side == "in" else 0
-            return cls(name, side, number, said[2], int(said[3]) if said[3] else None)
-        name = re.split(r"[@#\[]", text, maxsplit=1)[0]
+            return cls(name, side, number, said[2], int(said[3]) if said[3] else None, said[4] or "")
+        name = re.split(r"[@#\[+]", text, maxsplit=1)[0]
         if name in modules and not (isinstance(modules, Mapping) and _holds(modules[name])):
             raise UsageError(f"layer {text!r} is not {_FORMS}")
         known = list(filter(None, modules))
@@ -76,12 +82,18 @@ class Address:
         number = str(self.number or "") if self.side == "in" else ""
         side = "" if self.side == "out" else f"@{self.side}{number}"
         call = "" if self.call is None else f"#{self.call}"
-        return f"{self.module}{side}{self.path}{call}"
+        directions = f"+{self.directions}" if self.directions else ""
+        return f"{self.module}{side}{self.path}{call}{directions}"
 
     @property
     def site(self) -> "Address":
-        """The same without path and call: where a hook goes."""
-        return replace(self, path="", call=None)
+        """The same without path, call and directions: where a hook goes."""
+        return replace(self, path="", call=None, directions="")
+
+    @property
+    def plain(self) -> "Address":
+        """The same without directions: the layer whose units they lie between."""
+        return replace(self, directions="")
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -187,14 +199,26 @@ def find_addresses(network: Network | nn.Module, layers: Sequence[str]) -> Found
     return Found(network.module, network.name, parts, asked, sites)
 
 
+def leave_directions(network: Network | nn.Module, layers: Sequence[str]) -> dict[str, str]:
+    """By layer the address of the same without directions: where their places, and all before them, are told.
+
+    >>> leave_directions(nn.Sequential(nn.ReLU()), ["0+rotation:0", "0@in"])
+    {'0+rotation:0': '0', '0@in': '0@in'}
+    """
+    return {layer: str(address.plain) for layer, address in find_addresses(network, layers).asked.items()}
+
+
 def count_heads(network: Network | nn.Module, layer: str) -> int:
     """How many heads the units of a layer belong to, one after the other; 0 where they are not of heads.
+
+    Latents lie between the units of all heads, so that they are of none.
 
     >>> count_heads(nn.ModuleDict({"attn": nn.MultiheadAttention(8, 2)}), "attn@heads")
     2
     """
-    [site] = find_addresses(network, [layer]).sites.values()
-    return 0 if site.heads is None else site.heads.count
+    found = find_addresses(network, [layer])
+    [address], [site] = found.asked.values(), found.sites.values()
+    return 0 if site.heads is None or address.directions else site.heads.count
 
 
 def check_kind(module: nn.Module, name: str) -> None:

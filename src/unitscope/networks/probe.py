@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from unitscope.axes import Pictures
 from unitscope.errors import NetworkError, UsageError
-from unitscope.networks.addresses import Address, Site, find_addresses
+from unitscope.networks.addresses import Address, Site, find_addresses, leave_directions
 from unitscope.networks.channel_order import fits, turn_channels
+from unitscope.networks.latents import Lenses, read_latents
 from unitscope.networks.listing import LayerShape
 from unitscope.networks.network import Network, as_network
 from unitscope.networks.places import (
@@ -55,9 +56,10 @@ _IF_SHUFFLED = (
 class Probe:
     """What a few passes have told of some layers of a network; made by `probe_layers`.
 
-    `outputs` is what each gives for one image, raw; `fields` the receptive fields of those that have them;
-    `places` where they answer to changes; `random` whether the network draws random numbers; `company` the
-    layers that give an image other maps in a batch with other images.
+    `outputs` is what each gives for one image, raw, or its latents; `fields` the receptive fields of those
+    that have them; `places` where they answer to changes; `random` whether the network draws random numbers;
+    `company` the layers that give an image other maps in a batch with other images. A layer in directions has
+    all but its output from the layer itself.
     """
 
     outputs: Mapping[str, Tensor]
@@ -168,10 +170,18 @@ def probe_layers(network: Network, layers: Sequence[str], size: Size) -> Probe:
     Raises what `tap` raises, `NetworkError` where two passes of the same image differ without random numbers
     that could be set, or where places are random.
     """
-    found, wrong = _probe(network, layers, size)
+    plain = leave_directions(network, layers)
+    found, wrong = _probe(network, list(dict.fromkeys(plain.values())), size)
     for error in wrong.values():
         raise error
-    return found
+    lenses, outputs = Lenses(network.name), dict[str, Tensor]()
+    for layer, address in find_addresses(network, layers).asked.items():
+        raw = outputs[layer] = found.outputs[plain[layer]]
+        if address.directions:
+            outputs[layer] = read_latents(lenses.find(layer, address.directions, raw), raw)
+    fields = {layer: found.fields[name] for layer, name in plain.items() if name in found.fields}
+    places = {layer: found.places[name] for layer, name in plain.items() if name in found.places}
+    return replace(found, outputs=outputs, fields=fields, places=places)
 
 
 def _probe(

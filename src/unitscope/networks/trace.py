@@ -21,7 +21,9 @@ from unitscope.networks.addresses import (
     find_addresses,
 )
 from unitscope.networks.channel_order import input_size, turn_change, turn_channels
+from unitscope.networks.directions.directions import Directions
 from unitscope.networks.failures import tell_failure
+from unitscope.networks.latents import Lenses, open_for, read_latents, write_latents
 from unitscope.networks.listing import LayerShape, Listing
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, split_images, spread
@@ -50,7 +52,8 @@ def tap(
     A layer is addressed by its module's name as in `named_modules()`: `name` is the module's output,
     `name@in` its first input, `name@in1` its second, `name@heads` what the heads of an attention give before
     its output projection, `name.key` or `name[0]` a part of an output that holds several, and `name#2` (or
-    `name@in#2`) the second call where one forward pass calls it several times.
+    `name@in#2`) the second call where one forward pass calls it several times. `+SPEC` behind any of these
+    reads the layer in directions (`open_directions`): latents take the place of units.
 
     `read` runs in evaluation mode without gradients. With `stop` the forward pass ends right after the last
     layer asked for. What is returned is what the layer gave at that moment (4-D with the channels first):
@@ -64,7 +67,7 @@ def tap(
 
     Raises `UsageError` for an unknown layer (with near names) or one that runs several times; from `read`,
     `NetworkError` where a layer never runs, gives no tensor or another batch than that of the images, or
-    where the network fails on the input.
+    where the network fails on the input, and what `open_directions` raises.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
     >>> with tap(net, ["0", "1"]) as read:
@@ -77,6 +80,7 @@ def tap(
     kept = network if steady and isinstance(network, Network) else None
     network = as_network(network)
     found = find_addresses(network, layers)
+    lenses = Lenses(network.name)
     checked = checked or not stop
 
     def read(batch: Input) -> dict[str, Tensor]:
@@ -86,11 +90,11 @@ def tap(
             return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}
         if not checked:
             one = tuple(part[:1] for part in batch) if isinstance(batch, tuple) else batch[:1]
-            first = _Pass(network.run, found, stop=False, tolerant=True).run(one)
+            first = _Pass(network.run, found, lenses, stop=False, tolerant=True).run(one)
             checked = True
             if len(spread(batch)[0]) == 1:
                 return first
-        return _Pass(network.run, found, stop=stop).run(batch)
+        return _Pass(network.run, found, lenses, stop=stop).run(batch)
 
     with evaluation(kept or found.module):
         yield read
@@ -103,13 +107,16 @@ def hook_layer(
     """Inside the block, `change` replaces what the layer gives (or takes, `name@in`) by what it returns.
 
     `change` gets and gives 4-D tensors with the channels first, whatever the layer does; it is also given how
-    tokens lie in the picture.
+    tokens lie in the picture. Of a layer in directions, `name+SPEC`, it gets and gives latents, and what it
+    changes in them is added to the layer (`write_latents`): cells with the same latents stay as they are.
+
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
     `NetworkError` where it gives no tensor or another batch than that of the images, and at the end of the
     block where the network ran and the layer, or that call of it, never did: then nothing was changed.
     """
     network = as_network(network)
     found = find_addresses(network, [layer])
+    lenses = Lenses(network.name)
     [address], [site] = found.asked.values(), found.sites.values()
     calls = most = images = 0
     ran = changed = False
@@ -138,7 +145,15 @@ def hook_layer(
             check_batch(value, images, layer)
         changed = True
         layout = network.layout(size)
-        new = turn_change(lambda maps: change(maps, layout), value, site.part, found.module, size, layer)
+
+        def change_maps(maps: Tensor) -> Tensor:
+            if not address.directions:
+                return change(maps, layout)
+            directions = lenses.find(layer, address.directions, maps)
+            before = read_latents(directions, maps)
+            return write_latents(directions, maps, before, change(before, layout))
+
+        new = turn_change(change_maps, value, site.part, found.module, size, layer)
         return put(whole, address.steps, new)
 
     with ExitStack() as hooks:
@@ -157,6 +172,7 @@ class _Pass:
 
     call: Callable[[Input], object]
     found: Found
+    lenses: Lenses
     stop: bool
     tolerant: bool = False
     seen: dict[str, object] = field(default_factory=dict)
@@ -228,7 +244,11 @@ class _Pass:
         site = self.found.sites[address.site]
         site.check(value)
         check_batch(value, len(given[0]), text)
-        return turn_channels(value.detach(), site.part, self.found.module, input_size(given), text)
+        raw = turn_channels(value.detach(), site.part, self.found.module, input_size(given), text)
+        if not address.directions:
+            return raw
+        with torch.no_grad():
+            return read_latents(self.lenses.find(text, address.directions, raw), raw)
 
     def _suggest(self, address: Address, value: object) -> str:
         """Parts of a layer that gives no tensor, to be read instead."""
@@ -274,6 +294,44 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
             reason = SCRIPTED if part in closed else "never runs in a forward pass"
             layers.append(LayerShape(key, type(part).__name__, 0, None, "", reason))
     return layers
+
+
+def find_shapes(network: Network, layers: Sequence[str]) -> dict[str, LayerShape]:
+    """What `list_layers` tells of some layers, by their addresses; of one in directions, with its latents.
+
+    Those that are not listed are not in it. Raises what `list_layers` and `open_directions` raise,
+    `UsageError` for directions of an unknown layer.
+    """
+    listed = {row.name: row for row in list_layers(network)}
+    shapes = {layer: row for layer, row in listed.items() if layer in layers}
+    for layer in layers:
+        if layer in listed or "+" not in layer:
+            continue
+        address = find_addresses(network, [layer]).asked[layer]
+        row = listed.get(str(address.plain))
+        if row is None or not address.directions:
+            continue
+        if row.shape is not None:
+            latents = open_for(network.name, layer, address.directions, row.shape[0]).latents
+            row = replace(row, shape=(latents, *row.shape[1:]), heads=0)
+        shapes[layer] = replace(row, name=layer)
+    return shapes
+
+
+def open_lenses(network: Network, layers: Sequence[str], size: Size | None = None) -> dict[str, Directions]:
+    """The directions of those of some layers that are read in any, by address; nothing of the others.
+
+    One forward pass over a blank image where there are any. Raises what `tap` raises.
+    """
+    asked = find_addresses(network, layers).asked
+    spelled = {layer: address for layer, address in asked.items() if address.directions}
+    if not spelled:
+        return {}
+    plain = {layer: str(address.plain) for layer, address in spelled.items()}
+    with tap(network, list(dict.fromkeys(plain.values()))) as read:
+        raw = read(network.blank(size))
+    lenses = Lenses(network.name)
+    return {layer: lenses.find(layer, one.directions, raw[plain[layer]]) for layer, one in spelled.items()}
 
 
 @contextmanager

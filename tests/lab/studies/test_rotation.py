@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from unitscope.cli import main
 from unitscope.concepts.frames import Frame
@@ -15,12 +16,7 @@ from unitscope.concepts.packed import pack_source
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
-from unitscope.lab.studies.random_rotations import (
-    Bases,
-    draw_bases,
-    rotated_and_back,
-    take_part,
-)
+from unitscope.lab.studies.random_rotations import draw_bases, pool_layer, rotated_and_back, take_part
 from unitscope.lab.studies.rotation import (
     Chosen,
     RotationResult,
@@ -106,16 +102,51 @@ def test_only_rotations_are_turned(basis):
         take_part(basis, 0.5)
 
 
-def test_turned_maps_are_the_units_mixed_and_the_network_gives_the_same(network):
-    bases = draw_bases(6, 1, 0)
-    module = Bases(network.module, "0", bases)
-    batch = torch.rand(3, 3, 64, 64)
-    with tap(replace(network, module=module), ["module.0", "bases.0", "bases.1"]) as read:
+class Turned(nn.Module):
+    """A network that also turns its layer 1, in a layer of its own: the plain way to read a rotation."""
+
+    def __init__(self, module, basis, pool=1):
+        super().__init__()
+        self.module, self.turned, self.pool = module, nn.Identity(), pool
+        self.register_buffer("basis", torch.from_numpy(basis.astype(np.float32)))
+
+    def forward(self, x):
+        maps = self.module[:2](x)
+        maps = functional.avg_pool2d(maps, self.pool) if self.pool > 1 else maps
+        self.turned(functional.conv2d(maps, self.basis[:, :, None, None]).contiguous())
+        return self.module(x)
+
+
+def same(one, other):
+    arrays = ("thresholds", "intersections", "active")
+    assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    assert np.array_equal(one.exemplars.images, other.exemplars.images)
+    assert np.array_equal(one.exemplars.peaks, other.exemplars.peaks)
+
+
+def test_a_rotation_by_its_address_is_that_of_the_study_and_one_turned_by_hand(network, pictures):
+    [basis] = draw_rotations(6, 1, 0)
+    plain = replace(network, module=Turned(network.module, basis).eval())
+    by_hand = dissect(plain, pictures, ["turned"], confidences=Confidences(0, 20))["turned"]
+    found = dissect(network, pictures, ["1+rotation:0"], confidences=Confidences(0, 20))["1+rotation:0"]
+    same(found, by_hand)
+    same(dissect_bases(network, "1", pictures, draw_bases(6, 1, 0))[1], by_hand)
+
+
+def test_averaged_maps_are_turned_as_by_hand(network, pictures):
+    [basis] = draw_rotations(6, 1, 0)
+    plain = replace(network, module=Turned(network.module, basis, pool=3).eval())
+    by_hand = dissect(plain, pictures, ["turned"], confidences=Confidences(0, 20))["turned"]
+    same(dissect_bases(network, "1", pictures, basis[None], pool=3)[0], by_hand)
+
+
+def test_a_layer_averaged_beside_the_network_leaves_it_as_it_is(network):
+    pooled = pool_layer(network, "0", 3)
+    batch = torch.rand(2, 3, 64, 64)
+    with tap(pooled, ["network.0", "pooled"]) as read:
         maps = read(batch)
-    wanted = np.einsum("ij,njyx->niyx", bases[1], maps["module.0"].numpy())
-    assert np.allclose(maps["bases.1"].numpy(), wanted, atol=1e-5)
-    assert torch.equal(maps["bases.0"], maps["module.0"])
-    assert torch.equal(module(batch), network.module(batch))
+    assert torch.equal(maps["pooled"], functional.avg_pool2d(maps["network.0"], 3))
+    assert torch.equal(pooled.run(batch), network.module(batch))
     assert not network.module[0]._forward_hooks
 
 
@@ -125,7 +156,7 @@ def test_logits_are_the_same_where_a_rotation_is_undone(network, pictures):
     [rotation] = draw_rotations(6, 1, 0)
     with torch.no_grad():
         before = network.module(batch)
-        with rotated_and_back(network.module, "1", rotation):
+        with rotated_and_back(network, "1", rotation):
             during = network.module(batch)
     assert torch.allclose(before, during, atol=1e-4)
     assert not torch.equal(before, during)
@@ -141,23 +172,22 @@ def test_a_module_that_is_called_twice_is_turned_where_it_is_named():
         def forward(self, x):
             return self.act(self.second(self.act(self.first(x))))
 
-    module = Twice().eval()
-    wrapped = Bases(module, "act#2", draw_bases(5, 1, 0))
+    network = Network(Twice().eval())
+    [basis] = draw_rotations(5, 1, 0)
     batch = torch.rand(1, 3, 16, 16)
-    with tap(wrapped, ["module.act#2", "bases.0", "bases.1"]) as read:
+    with tap(network, ["act#2", "act#2+rotation:0"]) as read:
         maps = read(batch)
-    assert torch.equal(maps["bases.0"], maps["module.act#2"])
-    assert maps["bases.1"].shape == (1, 5, 12, 12)
-    with torch.no_grad(), rotated_and_back(module, "act#2", draw_rotations(5, 1, 0)[0]):
-        assert torch.allclose(module(batch), maps["module.act#2"], atol=1e-4)
+    wanted = np.einsum("ij,njyx->niyx", basis, maps["act#2"].numpy())
+    assert np.allclose(maps["act#2+rotation:0"].numpy(), wanted, atol=1e-5)
+    with torch.no_grad(), rotated_and_back(network, "act#2", basis):
+        assert torch.allclose(network.run(batch), maps["act#2"], atol=1e-4)
 
 
 def test_no_hook_stays_after_an_error(network):
-    module = Bases(network.module, "0", draw_rotations(6, 1, 0))
     with pytest.raises(RuntimeError):
-        module(torch.rand(1, 3, 8, 8))
-    with pytest.raises(RuntimeError), rotated_and_back(network.module, "0", np.eye(6)):
-        network.module(torch.rand(1, 3, 8, 8))
+        pool_layer(network, "0", 2).run(torch.rand(1, 3, 8, 8))
+    with pytest.raises(RuntimeError), rotated_and_back(network, "0", np.eye(6)):
+        network.run(torch.rand(1, 3, 8, 8))
     assert not network.module[0]._forward_hooks
 
 

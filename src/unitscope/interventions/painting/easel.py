@@ -18,7 +18,7 @@ from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.painting.strokes import Painting, Shape, merge_strokes
 from unitscope.interventions.unit_values import Levels, measure_layers, rank_by_iou
 from unitscope.networks.generators import BLOCK, Generator, to_pixels
-from unitscope.networks.trace import evaluation, list_layers
+from unitscope.networks.trace import evaluation, find_shapes
 from unitscope.progress import follow_each
 
 UNITS = 20
@@ -114,9 +114,8 @@ def open_easel(
     """
     names, run, generator = layers or list(studio.run), studio.run, studio.generator
     find_paints(run, layers)  # raises before the work
-    shapes = {
-        row.name: row.shape for row in list_layers(generator) if row.name in names and row.shape is not None
-    }
+    rows = find_shapes(generator, names)
+    shapes = {name: row.shape for name, row in rows.items() if row.shape is not None}
     if missing := [layer for layer in names if layer not in shapes]:
         raise UsageError(f"layer {missing[0]} of {generator.name} cannot be edited; see `unitscope layers`")
     levels = measure_layers(generator, list(shapes), studio.segmenter, images)

@@ -1,17 +1,21 @@
-"""Rotations of a layer's units: drawn uniformly, taken in part, and read beside the units in one pass."""
+"""Rotations of a layer's units: the bases that are compared, rotations in part, layers rotated and back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unitscope.errors import UsageError, missing_extra
-from unitscope.networks.directions.drawn import draw_rotations
+from unitscope.networks.directions.drawn import draw_rotations, use_basis
+from unitscope.networks.latents import read_latents
+from unitscope.networks.network import Input, Network
+from unitscope.networks.tokens import Layout
+from unitscope.networks.trace import hook_layer
 
 Basis = Float64[np.ndarray, "unit unit"]
 
@@ -63,83 +67,37 @@ def _rotate_plane(angle: float) -> Float64[np.ndarray, "2 2"]:
     return np.array([[cos, -sin], [sin, cos]])
 
 
-class Bases(nn.Module):
-    """A module whose layer can be read in other bases: `bases.K` gives its maps rotated by basis number K.
+def pool_layer(network: Network, layer: str, side: int) -> Network:
+    """The network with one layer more, `pooled`: another one averaged over `side` by `side` cells, beside it.
 
-    With `pool` above 1 the maps are first averaged over so many by so many cells. The layer itself is left as
-    it is: nothing downstream of it changes, and the module is hooked only while it runs.
+    Nothing downstream of that changes.
     """
+    # No module averages: its cells would be followed to receptive fields, which the layer itself may lack.
 
-    def __init__(
-        self, module: nn.Module, layer: str, bases: Float64[np.ndarray, "basis unit unit"], pool: int = 1
-    ) -> None:
-        super().__init__()
-        self.module, self.layer, self.pool = module, layer, pool
-        self.bases = nn.ModuleList(_Basis(basis) for basis in bases)
+    def run(both: nn.Module, batch: Input) -> Any:
+        inner = replace(network, module=both.get_submodule("network"))
 
-    def forward(self, *inputs: Any) -> Any:
-        """What the module gives."""
-        with self.reading():
-            return self.module(*inputs)
+        def average(maps: Tensor, _layout: Layout) -> Tensor:
+            both.get_submodule("pooled")(functional.avg_pool2d(maps, side))
+            return maps
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Inside the block, what the layer gives enters the bases."""
+        with hook_layer(inner, layer, average):
+            return inner.run(batch)
 
-        def read(output: Tensor) -> None:
-            maps = functional.avg_pool2d(output, self.pool) if self.pool > 1 else output
-            for basis in self.bases:
-                basis(maps)
-
-        with _hooked(self.module, self.layer, read):
-            yield
-
-
-class _Basis(nn.Module):
-    def __init__(self, basis: Basis) -> None:
-        super().__init__()
-        self.plain = bool(np.array_equal(basis, np.eye(len(basis))))
-        self.register_buffer("basis", torch.from_numpy(basis.astype(np.float32)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # The units themselves are read as they are, to the bit.
-        return x.clone() if self.plain else _rotate_maps(self.get_buffer("basis"), x)
-
-
-def _rotate_maps(
-    basis: Float[Tensor, "unit unit"], maps: Float[Tensor, "n unit y x"]
-) -> Float[Tensor, "n unit y x"]:
-    return functional.conv2d(maps, basis[:, :, None, None]).contiguous()
+    both = nn.ModuleDict({"network": network.module, "pooled": nn.Identity()})
+    return replace(network, module=both, forward=run)
 
 
 @contextmanager
-def rotated_and_back(module: nn.Module, layer: str, rotation: Basis) -> Iterator[None]:
+def rotated_and_back(network: Network, layer: str, rotation: Basis) -> Iterator[None]:
     """Within it, what leaves the layer has been rotated and rotated back: only rounding is left of it.
 
-    The module is as it was afterwards, also after an error.
+    The network is as it was afterwards, also after an error. Raises what `hook_layer` raises.
     """
-    basis = torch.from_numpy(rotation.astype(np.float32))
+    there, back = use_basis(rotation), use_basis(rotation.T)
 
-    def rotate(output: Tensor) -> Tensor:
-        return _rotate_maps(basis.T.contiguous(), _rotate_maps(basis, output))
+    def rotate(maps: Tensor, _layout: Layout) -> Tensor:
+        return read_latents(back, read_latents(there, maps))
 
-    with _hooked(module, layer, rotate):
+    with hook_layer(network, layer, rotate):
         yield
-
-
-@contextmanager
-def _hooked(module: nn.Module, layer: str, change: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
-    """Within it, `change` gets what leaves the layer, `NAME#2` the second time that NAME is called."""
-    name, _, number = layer.partition("#")
-    wanted, calls = int(number or 1), 0
-
-    def hook(_module: nn.Module, _args: object, output: Tensor) -> Tensor | None:
-        nonlocal calls
-        calls += 1
-        return change(output) if calls == wanted or not number else None
-
-    handle = module.get_submodule(name).register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

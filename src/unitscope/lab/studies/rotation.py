@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
-from torch import nn
 
 from unitscope.concepts.packed import PackedSource
 from unitscope.concepts.vocabulary import Example, Vocabulary
@@ -17,14 +18,10 @@ from unitscope.dissection.counts import RULES, LayerCounts, count_layer, recount
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
-from unitscope.lab.studies.random_rotations import (
-    Bases,
-    draw_bases,
-    rotated_and_back,
-    take_part,
-)
-from unitscope.networks.directions.drawn import draw_rotations
-from unitscope.networks.network import Input, Network
+from unitscope.lab.studies.random_rotations import draw_bases, pool_layer, rotated_and_back, take_part
+from unitscope.networks.directions.drawn import draw_rotations, use_basis
+from unitscope.networks.directions.files import save_directions
+from unitscope.networks.network import Network
 from unitscope.networks.trace import evaluation, list_layers
 
 PARTS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -159,18 +156,21 @@ def dissect_bases(
 ) -> list[LayerDissection]:
     """A layer in several bases, dissected in one pass; the first basis should be that of the units.
 
-    Raises `UsageError` for a layer that does not exist or whose maps cannot be rotated.
+    With `pool` above 1 the maps are first averaged over so many by so many cells. Raises `UsageError` for a
+    layer that does not exist or whose maps cannot be rotated.
     """
-    module = Bases(network.module, layer, bases, pool)
-
-    def run_read(_module: nn.Module, batch: Input) -> object:
-        with module.reading():
-            return network.run(batch)
-
-    wrapped = replace(network, module=module, forward=network.forward and run_read)
-    places = [f"bases.{number}" for number in range(len(bases))]
-    run = dissect(wrapped, source, places, convention=convention, quantile=quantile, confidences=confidences)
-    return [run[place] for place in run]
+    if pool > 1:
+        network, layer = pool_layer(network, layer, pool), "pooled"
+    with TemporaryDirectory() as folder:
+        files = [
+            save_directions(use_basis(basis), Path(folder) / f"{number}.safetensors")
+            for number, basis in enumerate(bases)
+        ]
+        places = [f"{layer}+{file}" for file in files]
+        run = dissect(
+            network, source, places, convention=convention, quantile=quantile, confidences=confidences
+        )
+    return [run[place] for place in places]
 
 
 def count_units(network: Network, layer: str) -> int:
@@ -325,6 +325,6 @@ def measure_undoing(subject: Subject, pictures: PackedSource, count: int = 16) -
     batch = network.preprocessing.tensor(np.ascontiguousarray(pictures.images[:count]))
     with evaluation(network), torch.no_grad():
         before = network.run(batch)
-        with rotated_and_back(network.module, subject.layer, draw_rotations(units, 1, subject.seed)[0]):
+        with rotated_and_back(network, subject.layer, draw_rotations(units, 1, subject.seed)[0]):
             after = network.run(batch)
     return float((before - after).abs().max())

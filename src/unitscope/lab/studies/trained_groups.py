@@ -16,7 +16,7 @@ from unitscope.dissection.counts import RULES, LayerCounts, count_concepts, coun
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.result import Dissection, LayerDissection
-from unitscope.dissection.storage import load, save
+from unitscope.dissection.storage import load
 from unitscope.errors import RunError, UsageError
 from unitscope.lab.studies.claims import spread
 from unitscope.lab.world import open_drawn
@@ -149,7 +149,7 @@ def dissect_kept(
         confidences=Confidences(100, 20),
         cache=setting.folder / "packed",
     )
-    save(run, setting.folder / "runs" / f"{name}-{known}")
+    run.save(setting.folder / "runs" / f"{name}-{known}")
     return run
 
 

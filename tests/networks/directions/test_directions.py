@@ -313,3 +313,11 @@ def test_files_that_hold_no_directions_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no")
     with pytest.raises(NetworkError, match="not a readable safetensors file"):
         load_directions(path)
+
+
+def test_directions_whose_tensors_are_one_in_memory_are_saved(tmp_path: Path) -> None:
+    one = draw(3, UNITS)
+    made = make_directions(torch.eye(UNITS), offset=one, subtracted=one)
+    again = load_directions(save_directions(made, tmp_path / "made.safetensors"))
+    assert torch.equal(again.offset, one)
+    assert again.digest == made.digest

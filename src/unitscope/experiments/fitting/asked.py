@@ -29,7 +29,7 @@ class Training:
     steps: int = 2000
     batch_cells: int = 4096
     rate: float = 1e-3
-    penalty: float = 0.02
+    penalty: float = 0.1
     cells: int | None = None
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class Training:
         if not 0 < self.rate < float("inf"):
             raise UsageError(f"rate is {self.rate}; give a number above 0, such as 0.001")
         if not 0 <= self.penalty < float("inf"):
-            raise UsageError(f"penalty is {self.penalty}; give a number of 0 or more, such as 0.02")
+            raise UsageError(f"penalty is {self.penalty}; give a number of 0 or more, such as 0.1")
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Cells:
     def load(self, turn: int) -> Float32[Tensor, "cell unit"]:
         """The cells of a turn, image after image.
 
-        Raises `SourceError`, `ActivationError` and `NetworkError` as a pass over images does, `RunError` where
+        Raises `SourceError`, `ActivationError` and `NetworkError` as a pass does, `RunError` where
         they cannot be kept.
         """
         turn = turn if self.rounds > 1 else 0

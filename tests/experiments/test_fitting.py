@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
 import unitscope as us
@@ -491,3 +492,16 @@ def test_cells_that_are_all_the_same_have_no_variance_to_explain() -> None:
     made = fit(pictures=[np.ones((8, 8, UNITS), np.float32)] * 4)
     assert "explained" not in made.about
     assert torch.isfinite(made.encode(torch.ones(1, UNITS))).all()
+
+
+def test_a_fit_that_cannot_be_leaves_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="below 0"):
+        fit("nmf", tmp_path / "nmf.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_process_at_work_is_not_disturbed(tmp_path: Path) -> None:
+    out = tmp_path / "sae.safetensors"
+    name_folder(out).mkdir()
+    with FileLock(name_folder(out) / "lock"), pytest.raises(RunError, match="another process is at work in"):
+        fit(out=out)

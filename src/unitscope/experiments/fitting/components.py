@@ -40,6 +40,7 @@ def fit_pca(cells: Cells, asked: Asked, begun: Unfinished) -> Fitted:
     }
     rows = None
     for turn in range(min(done, cells.rounds - 1), cells.rounds):
+        rows = None  # its memory is that of the next
         rows = cells.load(turn)
         if turn < done:  # summed before; its cells are wanted for their signs
             continue

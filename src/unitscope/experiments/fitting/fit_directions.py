@@ -77,8 +77,8 @@ def fit_directions(
     >>> network = Network(nn.Sequential(nn.AvgPool2d(2)))
     >>> pictures = [np.random.default_rng(i).integers(0, 255, (8, 8, 3), np.uint8) for i in range(4)]
     >>> found = fit_directions(network, "0", pictures, "topk-sae", 6, k=2, training=Training(steps=20))
-    >>> found, found.about["cells"], found.about["l0"]
-    (topk-sae: 6 latents of 3 units, '64', '2.000')
+    >>> found, found.about["cells"], found.about["k"]
+    (topk-sae: 6 latents of 3 units, '64', '2')
     """
     check_kind(kind, latents, k, seed)
     source = gather_pictures(images)

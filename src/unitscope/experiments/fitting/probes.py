@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int8, Int64
+from jaxtyping import Bool, Float32, Float64, Int8, Int64, UInt16
 from torch import Tensor
 
 from unitscope.concepts.derived import DerivedSource
@@ -37,7 +37,7 @@ class CellLabels(DerivedSource):
 
     frame: Frame
     grid: Size
-    noted: dict[int, tuple[Int64[np.ndarray, "plane cell"], tuple[int, ...]]] = field(default_factory=dict)
+    noted: dict[int, tuple[UInt16[np.ndarray, "plane cell"], tuple[int, ...]]] = field(default_factory=dict)
 
     @property
     def option(self) -> str:
@@ -46,7 +46,7 @@ class CellLabels(DerivedSource):
 
     def __getitem__(self, index: int, /) -> Example:
         example = self.source[index]
-        self.noted[index] = (label_cells(self._bring(example), self.grid), example.ids)
+        self.noted[index] = (label_cells(self._bring(example), self.grid).astype(np.uint16), example.ids)
         return example
 
     def find(self, image: int, concepts: Sequence[Concept]) -> Int8[np.ndarray, "cell concept"]:

@@ -43,6 +43,7 @@ def train_autoencoder(cells: Cells, asked: Asked, begun: Unfinished) -> Fitted:
             if stop <= done and stop < steps:  # the last turn's cells are measured at the end
                 continue
             if rows is None or cells.rounds > 1:
+                rows = None  # its memory is that of the next
                 rows = cells.load(turn)
             norm = norm or _standardize(rows)
             for step, batch in _draw(rows, asked, turn, range(start, stop)):

@@ -85,7 +85,11 @@ def open_unfinished(out: Path | None, recipe: Mapping[str, Any], resume: bool) -
         with FileLock(folder / "lock", timeout=0):
             check_out(out, resume)
             _begin(folder / _RECIPE, recipe)
-            yield Unfinished(folder)
+            try:
+                yield Unfinished(folder)
+            except UsageError:  # it will not go on: what was asked for cannot be
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
     except Timeout as error:
         raise RunError(f"another process is at work in {folder}; wait, or name another --out") from error
     shutil.rmtree(folder, ignore_errors=True)

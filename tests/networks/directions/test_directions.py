@@ -271,7 +271,7 @@ def test_cells_of_another_width_are_refused() -> None:
         ("random-sae:64:65:0", "k is 65; of 64 latents 1 to 64"),
         ("random-sae:0:1:0", "0 latents are asked for"),
         ("identity:1", "wanted identity"),
-        ("pca:64", "--kind pca --latents 64 --out FILE.safetensors; then name LAYER+FILE"),
+        ("pca:64", "--kind pca --latents 64 --out FILE.safetensors; then name LAYER"),
         ("nowhere.safetensors", "there is no file nowhere.safetensors"),
         ("rotations:1", "near names: rotation"),
     ],

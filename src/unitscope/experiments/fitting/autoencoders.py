@@ -18,8 +18,6 @@ REVIVAL = 1 / 32
 """What that loss weighs (Gao et al. 2024, appendix A.2)."""
 PREFIXES = (16, 8, 4, 2, 1)
 """The latents of a Matryoshka: a 16th of them, an 8th, ..., all."""
-MOMENTUM = 0.99
-"""How much of a threshold stays in a step."""
 _WARM, _COOL = 100, 0.3
 _LEAST = 1e-6
 
@@ -43,7 +41,7 @@ class Autoencoder:
 
     - topk-sae: the k largest h of a cell, if above 0 (Gao et al., Scaling and evaluating sparse
       autoencoders, 2024);
-    - batchtopk-sae: the k n largest of n cells; what the least of them was on average becomes the threshold
+    - batchtopk-sae: the k n largest of n cells; what the least of them was, on average, becomes the threshold
       (Bussmann et al., BatchTopK sparse autoencoders, 2024);
     - matryoshka-sae: the same, the loss being the mean over nested prefixes of the latents (Bussmann et al.,
       Learning multi-level features with Matryoshka sparse autoencoders, 2025);
@@ -66,7 +64,7 @@ class Autoencoder:
         }
         self.weights = {name: one.to(asked.device).requires_grad_() for name, one in start.items()}
         self.silent: Int64[Tensor, "latent"] = torch.zeros(asked.latents, dtype=torch.int64).to(asked.device)
-        self.threshold, self.done = 0.0, 0
+        self.edges, self.done = torch.zeros(asked.training.steps, dtype=torch.float64), 0
         self.optimizer = torch.optim.Adam([*self.weights.values()], lr=asked.training.rate)
 
     def learn(self, cells: Float32[Tensor, "cell unit"]) -> float:
@@ -84,10 +82,14 @@ class Autoencoder:
             decoder.copy_(functional.normalize(decoder, dim=1))
             fired = (code.latents > 0).any(0)
             self.silent = torch.where(fired, 0, self.silent + 1)
-        if code.edge:
-            self.threshold += (1 - MOMENTUM if self.done else 1.0) * (code.edge - self.threshold)
+        self.edges[self.done] = code.edge
         self.done += 1
         return float(missed)
+
+    @property
+    def threshold(self) -> float:
+        """What the least latent that was kept was on average, over the last tenth of the steps."""
+        return max(float(self.edges[self.done - max(1, self.done // 10) : self.done].mean()), _LEAST)
 
     def _find_rate(self) -> float:
         """Rises over the first steps, and falls to nothing over the last third."""
@@ -145,7 +147,7 @@ class Autoencoder:
         for name, one in self.weights.items():
             for key, value in self.optimizer.state[one].items():
                 found[f"{name}.{key}"] = value
-        return found | {"silent": self.silent, "threshold": torch.tensor(self.threshold, dtype=torch.float64)}
+        return found | {"silent": self.silent, "edges": self.edges}
 
     def unpack(self, found: dict[str, Tensor], done: int) -> None:
         """Goes on from what `pack` gave after so many steps. Raises `KeyError` where something is missing."""
@@ -159,14 +161,14 @@ class Autoencoder:
                     moved = {key: state[key].to(one.device) for key in keys[1:]}
                     self.optimizer.state[one] = {**state, **moved}
         self.silent = found["silent"].to(self.silent.device)
-        self.threshold, self.done = float(found["threshold"]), done
+        self.edges, self.done = found["edges"], done
 
     def finish(self, normalization: Standardized) -> Directions:
         """The directions that were learned."""
         weights, latents = self.weights, self.asked.latents
         activation: Activation = TopK(self.asked.k, relu=True) if self.asked.kind == "topk-sae" else Relu()
         if self.asked.kind in ("batchtopk-sae", "matryoshka-sae"):
-            activation = Threshold(torch.full((latents,), max(self.threshold, _LEAST)), strict=False)
+            activation = Threshold(torch.full((latents,), self.threshold), strict=False)
         return make_directions(
             weights["encoder"],
             weights["decoder"],

@@ -27,6 +27,11 @@ COMMANDS: dict[str, Command] = {
     "show": Command("unitscope.cli.dissection:show", "print what a run found", LOOK),
     "report": Command("unitscope.cli.dissection:report", "write the report of a run again", LOOK),
     "compare": Command("unitscope.cli.dissection:compare", "put runs side by side", LOOK),
+    "directions": Command(
+        {"fit": Command("unitscope.cli.directions:fit", "fit them to the cells of a layer")},
+        "fit autoencoders, components and probes",
+        LOOK,
+    ),
     "rate": Command("unitscope.cli.rating:rate", "ask people whether units are what their labels say", LOOK),
     "ratings": Command("unitscope.cli.rating:ratings", "print what people said", LOOK),
     "explain": Command("unitscope.cli.explanation:explain", "explain predictions by units", UNITS),

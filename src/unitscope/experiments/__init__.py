@@ -3,6 +3,7 @@
 Units are removed from a classifier (`study_removal`), erased from a generator's pictures (`study_erasure`)
 and put into them (`study_placement`), watched while images are attacked (`study_attacks`), and shown to
 people (`draw_questions`, `read_ratings`). A result has `text()`, `to_frame()`, `save()` and `page()`.
+`fit_directions` finds other directions than units in what a layer gives.
 """
 
 from unitscope.doors import open_door

@@ -1,4 +1,6 @@
 from unitscope.experiments.erasure import study_erasure as study_erasure
+from unitscope.experiments.fitting.asked import Training as Training
+from unitscope.experiments.fitting.fit_directions import fit_directions as fit_directions
 from unitscope.experiments.movement import study_attacks as study_attacks
 from unitscope.experiments.placement import study_placement as study_placement
 from unitscope.experiments.questionnaire import draw_questions as draw_questions

@@ -271,7 +271,7 @@ def test_cells_of_another_width_are_refused() -> None:
         ("random-sae:64:65:0", "k is 65; of 64 latents 1 to 64"),
         ("random-sae:0:1:0", "0 latents are asked for"),
         ("identity:1", "wanted identity"),
-        ("pca:64", "unitscope directions fit --kind pca"),
+        ("pca:64", "--kind pca --latents 64 --out FILE.safetensors; then name LAYER"),
         ("nowhere.safetensors", "there is no file nowhere.safetensors"),
         ("rotations:1", "near names: rotation"),
     ],
@@ -313,3 +313,11 @@ def test_files_that_hold_no_directions_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no")
     with pytest.raises(NetworkError, match="not a readable safetensors file"):
         load_directions(path)
+
+
+def test_directions_whose_tensors_are_one_in_memory_are_saved(tmp_path: Path) -> None:
+    one = draw(3, UNITS)
+    made = make_directions(torch.eye(UNITS), offset=one, subtracted=one)
+    again = load_directions(save_directions(made, tmp_path / "made.safetensors"))
+    assert torch.equal(again.offset, one)
+    assert again.digest == made.digest

@@ -1,6 +1,7 @@
 """Directions of a layer's space: what reads latents from its cells, and what the latents stand for."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -57,6 +58,11 @@ class Directions:
     def latents(self) -> int:
         """How many latents are read from a cell."""
         return self.encoder.shape[1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the latents are called, as those of probes by their concepts; none where nobody said it."""
+        return tuple(json.loads(self.about.get("names", "[]")))
 
     @property
     def needs_cells(self) -> bool:

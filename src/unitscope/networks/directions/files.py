@@ -28,7 +28,8 @@ def save_directions(made: Directions, path: str | Path) -> Path:
     said = {"format": _FORMAT, "kind": made.kind, "about": dict(made.about), "facts": facts}
     # One entry of metadata: safetensors writes several in an order that differs from time to time.
     metadata = {_KEY: json.dumps(said, sort_keys=True)}
-    return write_whole(Path(path), save(tensors, metadata))
+    apart = {name: tensor.clone() for name, tensor in tensors.items()}  # two may be one in memory
+    return write_whole(Path(path), save(apart, metadata))
 
 
 def load_directions(path: str | Path) -> Directions:

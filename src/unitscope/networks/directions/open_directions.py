@@ -41,8 +41,10 @@ def open_directions(spec: str, units: int | None = None, **given: Any) -> Direct
             raise UsageError(f"{spec} takes any number of units; say it: open_directions({spec!r}, units=N)")
         return _DRAWN[head](spec, rest, units)
     if head in _FITTED and not os.path.exists(spec):
+        fit = f"--images SOURCE --kind {head} --latents {rest or 'N'} --out FILE.safetensors"
         raise UsageError(
-            f"{spec} is fitted to cells of a layer: `unitscope directions fit --kind {head}` makes a FILE"
+            f"{spec} has to be fitted, once for all commands: unitscope directions fit NETWORK "
+            f"--layer LAYER {fit}; then name LAYER+FILE.safetensors"
         )
     place, options = _split(rest if head in ("sae", "probe") else spec, given)
     path = Path(place)

@@ -1,0 +1,1 @@
+"""Directions fitted to the cells of a layer: autoencoders, components, probes."""

@@ -45,7 +45,7 @@ def meet_plane(runs, start, stop, labels, plane, counts, noted):
 def meet_image(runs, start, stop, pixels, labels, image, counts, noted):
     """Add to counts[id] what one mask, which has `pixels` pixels, shares with one image's labels.
 
-    Returns the mask's pixels that are not void, and, where they are `noted`, the category bits met inside them.
+    Returns the mask's pixels that are not void, and the category bits met inside them, if these are `noted`.
     """
     void = len(counts) - 1
     before = counts[void]

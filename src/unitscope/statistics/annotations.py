@@ -89,8 +89,7 @@ class Annotations:
 
     def concept_pixels(self, size: int, images: np.ndarray | None = None) -> ConceptAreas:
         """Pixels of every concept id, over all images or those where `images` (bool) is true."""
-        owners = np.repeat(np.arange(len(self)), self.arrays["area_counts"])
-        chosen = slice(None) if images is None else images[owners]
+        chosen = slice(None) if images is None else np.repeat(images, self.arrays["area_counts"])
         areas = np.zeros(size, np.int64)
         np.add.at(areas, self.arrays["area_ids"][chosen], self.arrays["area_pixels"][chosen])
         return areas
@@ -98,11 +97,11 @@ class Annotations:
     @cached_property
     def by_concept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Images and pixels sorted by concept: starts[id], image indices, pixels."""
-        ids = self.arrays["area_ids"].astype(np.int64)
+        ids = self.arrays["area_ids"]
         order = np.argsort(ids, kind="stable")
-        owners = np.repeat(np.arange(len(self)), self.arrays["area_counts"])
-        starts = np.searchsorted(ids[order], np.arange(65_537))
-        return starts, owners[order], self.arrays["area_pixels"][order]
+        owners = np.repeat(np.arange(len(self), dtype=np.int32), self.arrays["area_counts"])
+        starts = _starts(np.bincount(ids, minlength=65_536))
+        return starts, owners[order], self.arrays["area_pixels"][order].astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ class LabelIndex:
         """uint64[image]: one bit for each category that has a label in the image."""
         arrays = self.annotations.arrays
         bits = np.zeros(len(self.annotations), np.uint64)
-        owners = np.repeat(np.arange(len(self.annotations)), arrays["area_counts"])
+        owners = np.repeat(np.arange(len(self.annotations), dtype=np.int32), arrays["area_counts"])
         np.bitwise_or.at(bits, owners, self.concept_bits[arrays["area_ids"]])
         return bits
 

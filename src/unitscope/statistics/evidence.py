@@ -97,6 +97,7 @@ def find_truth(
 ) -> Truth:  # fmt: skip
     """What the `units` of a layer are measured against, whose maps have that size."""
     first = index.annotations.concept_pixels(len(areas), draws.half == 0)
+    _ = index.annotations.by_concept  # once, and not by every thread
     coarse = None if draws.rings is None else draws.rings.coarsen(index, map_size)
     every = max(1, units // SAMPLED)
     return Truth(index, rule, areas, (first, areas - first), draws, coarse, names, every)

@@ -173,7 +173,7 @@ def _read_outline(workspace: Workspace) -> tuple[Recipe, Outline]:
                 f"the thresholds in {folder} were chosen pair by pair; go on with dissect --resume"
             )
         return recipe, _parse_outline(workspace, recipe)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         hint = "give the folder that unitscope dissect --shards was given as --out"
         raise RunError(f"{folder} holds no run in the making; {hint}") from error
     except _DAMAGES as error:

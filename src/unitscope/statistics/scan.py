@@ -34,7 +34,7 @@ from unitscope.statistics.gathering import ENOUGH, CompiledTails, Gatherer
 from unitscope.statistics.lanes import Mark, mark_place, open_lane, take_over
 from unitscope.statistics.pipelines import begin_early, run_ahead
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail
-from unitscope.statistics.threads import Threads, open_pool, open_threads
+from unitscope.statistics.threads import Threads, hold_threads, open_pool, open_threads
 
 Bounds = Mapping[str, Thresholds]
 """By layer a bound of every unit's threshold, certified by images of the same scan."""
@@ -152,6 +152,7 @@ def scan_shards(
     stopped = Event()
     with (
         placed(network, machine.device),
+        hold_threads(machine.threads),
         tap(network, tuple(plan.tails), checked=True) as read,
         open_threads(machine.threads) as threads,
         open_pool(threads.count) as loaders,

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitscope.errors import UsageError
-from unitscope.networks.directions.activations import Activation, Linear
+from unitscope.networks.directions.activations import Activation, Linear, TopK
 from unitscope.networks.directions.normalizations import OF_CELLS, Normalization, Unchanged
 from unitscope.networks.directions.parts import AXES, move, take_apart
 
@@ -57,6 +57,18 @@ class Directions:
     def latents(self) -> int:
         """How many latents are read from a cell."""
         return self.encoder.shape[1]
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a latent has a state of its own in which it is off, 0: all but products and ranks of all.
+
+        >>> rules = Linear(), TopK(1, relu=False)
+        >>> [make_directions(torch.eye(2), activation=rule).sparse for rule in rules]
+        [False, True]
+        """
+        rule = self.activation
+        keeps_all = isinstance(rule, TopK) and rule.k >= self.latents and not rule.relu
+        return not (keeps_all or isinstance(rule, Linear))
 
     @property
     def needs_cells(self) -> bool:

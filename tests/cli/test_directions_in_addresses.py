@@ -51,26 +51,19 @@ def test_a_run_is_written_shown_and_reported(place, capsys):
 
 def test_a_classifiers_latents_are_explained_removed_told_apart_and_attacked(place, capsys):
     assert main(f"explain zoo:scene-classifier {SCENES}#3 --layer {LAYER} --run run --out why".split()) == 0
-    assert (
-        main(f"ablate {CLASSIFIER} --classes campsite beach --run run --counts 3 20 --out gone".split()) == 0
-    )
+    assert main(f"ablate {CLASSIFIER} --classes campsite beach --run run --counts 3 20 --out gone".split()) == 0
     rows = read(place / "gone" / "importance.csv")
     assert len(rows) == 2 * 90
     assert any(row["concept"] for row in rows)
     assert main(f"detect {CLASSIFIER} --concept sky --share 0.05 --top 3 --out told".split()) == 0
     assert len(read(place / "told" / "detectors.csv")) == 90
-    assert (
-        main(f"attack {CLASSIFIER} --targets campsite --count 1 --steps 8 --run run --out fooled".split())
-        == 0
-    )
+    assert main(f"attack {CLASSIFIER} --targets campsite --count 1 --steps 8 --run run --out fooled".split()) == 0
     assert read(place / "fooled" / "movement.csv")
     capsys.readouterr()
 
 
 def test_a_generators_latents_are_erased_and_inserted(place):
-    words = (
-        f"erase net.py:generator --run painted --concepts ball@{RANDOM} --images 24 --draws 3 --counts 1 2"
-    )
+    words = f"erase net.py:generator --run painted --concepts ball@{RANDOM} --images 24 --draws 3 --counts 1 2"
     assert main([*words.split(), "--out", "erased"]) == 0
     assert {row["layer"] for row in read(place / "erased" / "erasure.csv")} == {RANDOM}
     words = f"insert net.py:generator --run painted --concepts ball@{RANDOM} --images 24 --places 3 --units 2"
@@ -80,8 +73,6 @@ def test_a_generators_latents_are_erased_and_inserted(place):
 
 def test_what_does_not_fit_is_told_in_a_line(place, capsys):
     save_directions(draw_sae(96, 20, 3, 0), place / "narrow.safetensors")
-    words = (
-        "dissect zoo:scene-classifier --layers layer5+narrow.safetensors --concepts drawn:count=4 --out none"
-    )
+    words = "dissect zoo:scene-classifier --layers layer5+narrow.safetensors --concepts drawn:count=4 --out none"
     assert_refused(main(words.split()), capsys, "narrow.safetensors reads 96 units", "160", wanted=2)
     assert not (place / "none").exists()

@@ -1,6 +1,7 @@
 """What a scan will do, found out before it: the frame of images, each layer's maps and grid, and warnings."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -59,8 +60,10 @@ def plan_scan(
             )
         grid = _grid(map_size, frame, rules, None if flat else probe.fields.get(layer))
         population = "given" if layer in thresholds else rules.population
-        sparse = rules.sparse_threshold if layer in lenses and lenses[layer].sparse else None
-        tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile, sparse)
+        plan_tail = partial(TailPlan, units, len(source), map_size, grid, population, rules.quantile)
+        if layer in lenses and lenses[layer].sparse:
+            plan_tail = partial(plan_tail, rules.sparse_threshold, lenses[layer].firing)
+        tails[layer] = plan_tail()
         if rules.upsampling == "receptive-field" and layer not in probe.fields and not flat:
             lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
             told[layer] = (*told.get(layer, ()), lack)

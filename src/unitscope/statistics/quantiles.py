@@ -60,7 +60,8 @@ class TailPlan:
 
     `population` says whose quantile is taken: raw `cells`, upsampled `pixels`, or none where the
     thresholds are `given`. `images` is the number of images of the whole scan. `sparse` is None for units,
-    and says for latents, which are 0 where they do not fire, what a threshold becomes that would be 0.
+    and says for latents, which are 0 where they do not fire, what a threshold becomes that would be 0;
+    `firing` of all are then not 0 in a cell at most, which bounds what is kept.
     """
 
     units: int
@@ -70,6 +71,7 @@ class TailPlan:
     population: Population
     quantile: float
     sparse: SparseThreshold | None = None
+    firing: int | None = None
 
     @cached_property
     def count_each(self) -> int:
@@ -91,9 +93,12 @@ class TailPlan:
 
     @cached_property
     def cells(self) -> int:
-        """How many cells an image has in all units, where all are kept."""
-        apart = int(np.prod(self.raw_size)) if self.apart else 0
-        return self.units * (int(np.prod(self.stored_grid.map_size)) + apart)
+        """How many cells of an image are kept in all units at most."""
+        firing = self.units if self.firing is None else min(self.firing, self.units)
+        # A latent that fires in a cell has neighbors kept, or is not 0 in pixels sampled around.
+        beside = min(self.units, firing * ((2 * self.reach + 1) ** 2 if self.reach else 4))
+        apart = firing * int(np.prod(self.raw_size)) if self.apart else 0
+        return beside * int(np.prod(self.stored_grid.map_size)) + apart
 
     def reaches(self, images: int) -> bool:
         """Whether so many images certify a bound: where one is sought, and they have values enough."""

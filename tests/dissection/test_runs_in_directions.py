@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from string import ascii_letters, digits
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import made
 import unitscope as us
 from commands import write_folder
 from unitscope.dissection import dissect_part, merge_run
+from unitscope.dissection.run_files import name_files
 from unitscope.dissection.workers import ScanJob
 from unitscope.errors import NetworkError, RunError, UsageError
 from unitscope.executors.processes import Processes
@@ -75,6 +77,13 @@ def test_a_run_holds_layers_and_latents_and_is_loaded_again(network, source, tmp
     assert "directions" not in us.dissect(network, source, ["1"]).recipe.record()
     for path in (tmp_path / "run").glob("*.safetensors"):
         assert path.name == path.name.translate({ord(sign): "-" for sign in "/:?#+"})
+
+
+def test_files_of_layers_have_names_that_file_systems_take():
+    long = "/".join(["somewhere"] * 40)
+    names = name_files([f"1+sae:{long}/a.pt?k=3", f"1+sae:{long}/b.pt?k=3"])
+    assert len(set(names)) == 2
+    assert all(len(name) < 200 and set(name) <= {*ascii_letters, *digits, *"._-"} for name in names)
 
 
 def test_masks_and_detection_read_the_latents_of_the_run(network, source, tmp_path):

@@ -261,7 +261,7 @@ def test_a_model_output_is_read_by_number_too_and_edited_in_both_its_forms() -> 
 
 
 keys = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=5)
-modules = st.text("ab@#[].0", min_size=1, max_size=6)
+modules = st.text("ab@#[].0+", min_size=1, max_size=6)
 
 
 @settings(max_examples=50, deadline=None)
@@ -270,11 +270,12 @@ modules = st.text("ab@#[].0", min_size=1, max_size=6)
     st.lists(keys | st.integers(0, 30), max_size=3),
     st.sampled_from([("out", 0), ("in", 0), ("in", 2), ("heads", 0)]),
     st.none() | st.integers(1, 20),
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=5),
 )
 def test_a_spelled_address_is_read_as_itself(
-    names: list[str], path: list[str | int], side: tuple[Any, int], call: int | None
+    names: list[str], path: list[str | int], side: tuple[Any, int], call: int | None, directions: str
 ) -> None:
-    address = Address(names[0], *side, call=call)
+    address = Address(names[0], *side, call=call, directions=directions)
     parts = {name: nn.Identity() for name in names}
     if Address.parse(str(address), parts) != address:  # then another module has that very name
         assert any(name != names[0] and str(address).startswith(name) for name in names)

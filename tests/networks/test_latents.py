@@ -236,6 +236,13 @@ def test_directions_without_a_spec_or_of_an_unknown_layer_are_refused():
         read(network, "7+rotation:0")
 
 
+def test_calls_and_parts_are_named_with_their_directions():
+    with pytest.raises(UsageError, match=r"say which: mix#1\+rotation:0 to mix#2\+rotation:0"):
+        read(build("mix#2"), "mix+rotation:0")
+    with pytest.raises(NetworkError, match=r"tensors in it: attention\[0\]\+rotation:0"):
+        read(build("mix#2"), "attention+rotation:0")
+
+
 def test_a_width_that_does_not_fit_is_told_in_one_line_with_both(tmp_path):
     network = build("0")
     spelled = spell(tmp_path, "0", "relu, layer norm", 112)

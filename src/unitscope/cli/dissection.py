@@ -108,7 +108,8 @@ def dissect(
 
     Args:
         network: what is dissected.
-        layers: layer names as `unitscope layers NETWORK` lists them; NAME@in reads a layer's input.
+        layers: layer names as `unitscope layers NETWORK` lists them; NAME@in reads a layer's input, NAME+SPEC
+            its latents in directions: NAME+rotation:SEED, NAME+random-sae:LATENTS:K:SEED, NAME+sae:FILE.
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.

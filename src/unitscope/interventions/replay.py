@@ -10,7 +10,7 @@ and what changes in them is added to the layer.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -189,7 +189,8 @@ class Replay:
                 self.before.append(tree_map(_kept, output))
             return output
         if self.reached:
-            which = f"say which: {self.layer}#1, {self.layer}#2, ..."
+            first, second = (replace(self.address, call=call) for call in (1, 2))
+            which = f"say which: {first}, {second}, ..."
             raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; {which}")
         if not isinstance(output, Tensor):
             raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")

@@ -17,7 +17,7 @@ CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 """Modules that hold others and never run themselves."""
 
 _STEP = r"\.[^.@#\[\]+]+|\[(?:[^\]]|\]\])+\]"
-_AFTER = re.compile(rf"(?:@(in(?:[1-9]\d*)?|heads))?((?:{_STEP})*)(?:#([1-9]\d*))?(?:\+(.+))?")
+_AFTER = re.compile(rf"(?:@(in(?:[1-9]\d*)?|heads))?((?:{_STEP})*)(?:#([1-9]\d*))?(?:\+(.+))?", re.DOTALL)
 _PLAIN = re.compile(r"[^\W\d]\w*")
 _FORMS = (
     "NAME, NAME@in, NAME@in1, NAME@heads, NAME.key, NAME[0], or NAME#1 for the first of several calls, and "

@@ -1,6 +1,7 @@
 """Layers in directions: the latents of what a layer gives, and what it gives with edited latents."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -60,9 +61,9 @@ def _open(spec: str, units: int, _files: _Stamp) -> Directions:
 
 
 def _stamp(spec: str) -> _Stamp:
-    """Differs once a file that a text names, what is in that or what is said beside it is another one."""
-    bare = spec.partition("?")[0]
-    named = [Path(name) for name in (spec, bare, bare.partition(":")[2]) if name and os.path.exists(name)]
+    """Differs once a file has changed that a text names, or one that lies in it or beside it."""
+    texts = [part for text in (spec, spec.partition(":")[2]) for part in (text, *re.split("[?&=]", text))]
+    named = [Path(text) for text in dict.fromkeys(texts) if text and os.path.exists(text)]
     stamps: list[tuple[str, int, int, int]] = []
     for path in named:
         inside = sorted(path.iterdir()) if path.is_dir() else [path, *sorted(path.parent.glob("*.json"))]

@@ -232,7 +232,7 @@ class _Pass:
         if text not in self.seen:
             raise NetworkError(f"layer {text} of {name} {_say_calls(calls)}; read another layer")
         if calls > 1 and address.call is None:
-            which = f"say which: {text}#1 to {text}#{calls}"
+            which = f"say which: {replace(address, call=1)} to {replace(address, call=calls)}"
             raise UsageError(f"layer {text} of {name} runs {calls} times in a forward pass; {which}")
         value = self.seen[text]
         if isinstance(value, UsageError):
@@ -367,5 +367,5 @@ def _pick(whole: object, address: Address, text: str, found: Found) -> object:
     except UsageError as error:
         inside = [str(replace(address, path="").lead(keys, found.parts)) for keys, _ in walk(whole)]
         near = say_near(text, [*filter(None, found.parts), *inside])
-        where = replace(address, path="", call=None)
+        where = replace(address.plain, path="", call=None)
         raise UsageError(f"{found.name} has no layer {text!r}: in {where} {error}{near}") from error

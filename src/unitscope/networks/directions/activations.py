@@ -5,6 +5,7 @@ All of them keep what is not a number, so that nobody takes it for a latent that
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
@@ -41,7 +42,6 @@ class TopK:
 
     Gao et al., Scaling and evaluating sparse autoencoders, 2024, section 2.3.
 
-    >>> import torch
     >>> TopK(2, relu=True)(torch.tensor([[3.0, 1.0, 3.0, 3.0], [-1.0, -2.0, 5.0, -3.0]]))
     tensor([[3., 0., 3., 0.],
             [0., 0., 5., 0.]])
@@ -53,27 +53,29 @@ class TopK:
     def __call__(self, h: Latents) -> Latents:
         if self.k >= h.shape[1]:
             return h.relu() if self.relu else h
-        least = h.topk(self.k, dim=1, sorted=True).values[:, -1:]
-        left_out = h < least
-        crowded = h.shape[1] - left_out.sum(1) > self.k
-        if crowded.any():  # several are as large as the smallest that is kept
-            left_out[crowded] |= _find_surplus(h[crowded], least[crowded], self.k)
-        kept = h.masked_fill(left_out, 0)
+        # One more than is kept, which tells where several are as large as the smallest that is kept.
+        largest, places = h.topk(self.k + 1, dim=1, sorted=True)
+        values, places = largest[:, : self.k], places[:, : self.k]
+        kept = torch.zeros_like(h).scatter_(1, places, values.relu() if self.relu else values)
+        crowded = largest[:, self.k - 1] == largest[:, self.k]
+        if self.relu:
+            crowded &= largest[:, self.k] > 0
+        if crowded.any():
+            kept[crowded] = self._keep_first(h[crowded], values[crowded, -1:])
+        return kept
+
+    def _keep_first(self, h: Latents, least: Float[Tensor, "cell 1"]) -> Latents:
+        """The same where several equal the least that is kept: the first of them are kept."""
+        equal = h == least
+        room = self.k - (h > least).sum(1, keepdim=True)
+        kept = h.masked_fill((h < least) | (equal & (equal.cumsum(1) > room)), 0)
         return kept.relu() if self.relu else kept
-
-
-def _find_surplus(h: Latents, least: Float[Tensor, "cell 1"], k: int) -> Tensor:
-    """Which of the values that equal the least are too many, the first being kept."""
-    equal = h == least
-    room = k - (h > least).sum(1, keepdim=True)
-    return equal & (equal.cumsum(1) > room)
 
 
 @dataclass(frozen=True, eq=False)
 class Threshold:
     """z = h where h > `values`, or h >= `values` where it is not `strict`; else 0.
 
-    >>> import torch
     >>> Threshold(torch.tensor([1.0, 1.0]), strict=True)(torch.tensor([[1.0, 1.5]]))
     tensor([[0.0000, 1.5000]])
     """

@@ -117,14 +117,14 @@ class Directions:
     def encode_maps(self, maps: Float[Tensor, "n unit y x"]) -> Float32[Tensor, "n latent y x"]:
         """The latents of maps, place by place, as maps.
 
-        Where latents are a product alone it is a convolution by one cell; the units themselves, as
+        Where latents are a product alone it is a convolution by one cell on a CPU; the units themselves, as
         directions, are given as they are, to the bit. Raises `UsageError` for maps of another width.
         """
         self._check(maps.shape[1])
         here = self.to(maps.device)
-        if self._is_product:
-            if self._is_identity:
-                return maps.float().clone()
+        if self._is_product and self._is_identity:
+            return maps.float().clone()
+        if self._is_product and maps.device.type == "cpu":  # others round what enters a convolution
             return functional.conv2d(maps.float(), here.encoder.T.contiguous()[:, :, None, None]).contiguous()
         n, _, height, width = maps.shape
         area = height * width

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float32
 from torch import Tensor
 
-from unitscope.errors import NetworkError
+from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.directions.activations import Activation, Gated, Relu, TanhRelu, Threshold, TopK
 from unitscope.networks.directions.directions import Directions, make_directions
 from unitscope.networks.directions.formats.contents import Contents
@@ -22,12 +22,12 @@ _SHORT = 200
 
 @dataclass(frozen=True)
 class Weights:
-    """An autoencoder's tensors, with decoder rows for latents."""
+    """An autoencoder's tensors as `Directions` has them, in the shapes that a file happens to have."""
 
-    encoder: Float[Tensor, "unit latent"]
-    bias: Float[Tensor, "latent"]
-    decoder: Float[Tensor, "latent unit"]
-    offset: Float[Tensor, "unit"]
+    encoder: Tensor
+    bias: Tensor
+    decoder: Tensor
+    offset: Tensor
 
     def with_unit_decoder(self) -> "Weights":
         """The same with decoder rows of length 1 and latents larger by what they lose."""
@@ -64,16 +64,26 @@ def take_weights(contents: Contents, bias: str | None = "b_enc") -> Weights:
     return Weights(encoder, first, decoder, offset)
 
 
-def take_gate(contents: Contents, gate: str, magnitude: str, then: Activation | None = None) -> Gated:
-    """The gate of an autoencoder with `r_mag`."""
-    opens, scale, shift = (tensor.float() for tensor in contents.take(gate, "r_mag", magnitude))
+def take_gate(
+    contents: Contents, latents: int, gate: str, magnitude: str, then: Activation | None = None
+) -> Gated:
+    """The gate of an autoencoder with `r_mag`. Raises `UsageError` where it is of another size."""
+    opens, scale, shift = (
+        _of_latents(one, latents, "gate") for one in contents.take(gate, "r_mag", magnitude)
+    )
     return Gated(opens, scale.exp(), shift, then or Relu())
 
 
 def keep_above(threshold: Tensor | float, latents: int, strict: bool = True) -> Threshold:
-    """What a rectifier and a threshold keep together."""
-    values = torch.as_tensor(threshold, dtype=torch.float32).clamp(min=0)
-    return Threshold(values.expand(latents).clone() if values.ndim == 0 else values, strict)
+    """What a rectifier and a threshold keep together. Raises `UsageError` for one of another size."""
+    values = _of_latents(torch.as_tensor(threshold), latents, "threshold")
+    return Threshold(values.clamp(min=0), strict)
+
+
+def _of_latents(values: Tensor, latents: int, what: str) -> Float32[Tensor, "latent"]:
+    if values.shape not in ((), (1,), (latents,)):
+        raise UsageError(f"its {what} is {' x '.join(map(str, values.shape))}; wanted {latents}")
+    return values.float().expand(latents).clone()
 
 
 def read_normalization(contents: Contents, word: object) -> tuple[Normalization, str]:

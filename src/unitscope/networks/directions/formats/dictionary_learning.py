@@ -44,7 +44,7 @@ def read_dictionary_learning(contents: Contents, given: Given) -> Directions:
     """
     trainer = find_part(contents.config, "trainer")
     kind = _find_class(contents, given)
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise NetworkError(f"{contents.path} is of the class {name(kind)}; {', '.join(_KINDS)} are read")
     about = {
         "library": "dictionary-learning",
@@ -57,8 +57,8 @@ def read_dictionary_learning(contents: Contents, given: Given) -> Directions:
         activation = keep_above(contents.take("threshold")[0].float(), len(weights.bias))
         return weights.build(activation, _KINDS[kind], about)
     if kind == "GatedAutoEncoder":
-        gate = take_gate(contents, "gate_bias", "mag_bias")
         weights = _take_layers(contents, None, "decoder_bias")
+        gate = take_gate(contents, len(weights.bias), "gate_bias", "mag_bias")
         return weights.build(gate, _KINDS[kind], about, subtract=True)
     if kind in ("AutoEncoder", "AutoEncoderNew"):
         return _read_relu(contents, given, kind, about)

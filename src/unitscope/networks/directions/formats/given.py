@@ -78,7 +78,7 @@ class Given:
         if value is None:
             return None
         if isinstance(value, str | Path):
-            value = _read_vector(value)
+            value = self._read(key, value)
         try:
             vector = torch.as_tensor(value, dtype=torch.float32).detach().cpu().squeeze()
         except (TypeError, ValueError, RuntimeError) as error:
@@ -102,6 +102,22 @@ class Given:
         if left:
             raise UsageError(f"{self.path} says {left[0]} itself, or has no use for it; leave it out")
 
+    def _read(self, key: str, place: str | Path) -> Any:
+        """What stands in a file, or the number that is written."""
+        path = Path(place)
+        try:
+            if not path.is_file():
+                return float(str(place))
+            if path.suffix == ".npy":
+                return np.load(path, allow_pickle=False)
+            [vector] = load_file(path).values()
+            return vector
+        except (ValueError, EOFError, SafetensorError, OSError) as error:
+            if path.is_file():
+                wanted = "a .npy file, or one of safetensors with one tensor"
+                raise NetworkError(f"{self.path}: {key}={place} holds no numbers; wanted {wanted}") from error
+            raise self._wrong(key, place, "a number, or a file of numbers") from error
+
     def _take(self, key: str) -> Any:
         self._asked.add(key)
         return self._values.get(key)
@@ -116,20 +132,3 @@ def _show(value: Any) -> str:
         if isinstance(value, str | int | float | bool | Path)
         else f"a {type(value).__name__}"
     )
-
-
-def _read_vector(place: str | Path) -> Any:
-    """What stands in a file, or the number that is written."""
-    path = Path(place)
-    try:
-        if not path.is_file():
-            return float(str(place))
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        [vector] = load_file(path).values()
-        return vector
-    except (ValueError, EOFError, SafetensorError, OSError) as error:
-        if path.is_file():
-            wanted = "a .npy file, or one of safetensors with one tensor"
-            raise NetworkError(f"{path} holds no numbers, one a unit; wanted {wanted}") from error
-        raise UsageError(f"{place} is neither a number nor a file of numbers") from error

@@ -24,7 +24,8 @@ def is_prisma(contents: Contents) -> bool:
     """Whether the file is of this library."""
     held = contents.held
     inside = isinstance(held, Mapping) and "cfg" in held and "state_dict" in held
-    return inside or ("W_enc" in contents.state and "layer_subtype" in contents.config)
+    beside = {"layer_subtype", "activation_fn_str"} & set(contents.config)
+    return inside or ("W_enc" in contents.state and bool(beside))
 
 
 def read_prisma(contents: Contents, given: Given) -> Directions:
@@ -41,11 +42,12 @@ def read_prisma(contents: Contents, given: Given) -> Directions:
             f"{contents.path} is of Prisma's architecture {name(architecture)}; standard and gated are read"
         )
     gated = architecture == "gated"
-    inner = _make_activation(contents, given, config)
-    activation = take_gate(contents, "b_gate", "b_mag", inner) if gated else inner
+    weights = take_weights(contents, None if gated else "b_enc")
+    activation = _make_activation(contents, given, config)
+    if gated:
+        activation = take_gate(contents, len(weights.bias), "b_gate", "b_mag", activation)
     # Its settings have had this default since the first published files.
     norm, _ = read_normalization(contents, config.get("normalize_activations", "layer_norm"))
-    weights = take_weights(contents, None if gated else "b_enc")
     return weights.build(activation, name_kind(activation), _describe(config), True, norm)
 
 

@@ -42,7 +42,7 @@ def read_saev(contents: Contents, given: Given) -> Directions:
         raise NetworkError(
             f"{contents.path} is of saev's schema {name(schema)}; 1 to 5 and files without one are read"
         )
-    if word not in _KINDS:
+    if not isinstance(word, str) or word not in _KINDS:
         raise NetworkError(
             f"{contents.path} has the activation {name(word)}; saev's {', '.join(_KINDS)} are read"
         )

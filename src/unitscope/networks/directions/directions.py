@@ -130,13 +130,10 @@ class Directions:
         area = height * width
         latents = torch.empty(n, self.latents, area, device=maps.device)
         images = max(1, BLOCK // max(1, self.latents * area))
-        side = max(1, BLOCK // self.latents) if images == 1 else area
         for start in range(0, n, images):
-            cells = maps[start : start + images].flatten(2).transpose(1, 2)
-            for first in range(0, area, side):  # written where they belong, without a copy of all
-                found = here._encode_block(cells[:, first : first + side].reshape(-1, self.units))
-                found = found.reshape(len(cells), -1, self.latents).transpose(1, 2)
-                latents[start : start + images, :, first : first + side] = found
+            cells = maps[start : start + images].flatten(2).transpose(1, 2).reshape(-1, self.units)
+            for image, found in enumerate(here.encode(cells).split(area), start):
+                latents[image].copy_(found.T)  # image by image: torch turns a matrix in tiles, and no more
         return latents.reshape(n, self.latents, height, width)
 
     def decode(

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,8 +37,8 @@ class _Trial:
 def settle_passes(network: Network, plan: ScanPlan, machine: Machine, batch_size: int | None) -> ScanPlan:
     """The plan with how images pass: as `batch_size` and the machine say, else as the network suggests.
 
-    On a CPU that is 8, 16 or 32 images at once, with which the outputs of all layers on the way, and sparse
-    latents, stay below 1 GB together, where that can be. Pictures lie with their channels last in memory, which convolutions on a
+    On a CPU that is 8, 16 or 32 images at once, with which the outputs of all layers on the way stay below
+    1 GB together, where that can be. Pictures lie with their channels last in memory, which convolutions on a
     CPU like better, where layers give maps and the result is the same but for rounding: some code takes it
     for granted that channels lie first. A random network, whose images pass one by one, is given them as
     always. On a GPU as many pass as its memory holds, channels first. Raises what `fit_on_device` raises.
@@ -53,9 +52,7 @@ def settle_passes(network: Network, plan: ScanPlan, machine: Machine, batch_size
         batch_size = fit_on_device(network, plan, machine)
     if batch_size is None or last is None:
         trial = _try(network, plan, machine, False)
-        sparse = [tail for tail in plan.tails.values() if tail.sparse is not None]
-        latents = sum(4 * tail.units * int(np.prod(tail.raw_size)) for tail in sparse)
-        batch_size = batch_size or size_batch(trial.bytes + latents)
+        batch_size = batch_size or size_batch(trial.bytes)
         last = _lies_last(network, plan, machine, trial) if last is None else last
     return replace(plan, batch_size=batch_size, channels_last=last)
 

@@ -45,7 +45,7 @@ def name_run(
         )
         for name, layer in named.items()
     }
-    shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
+    shown = np.unique(np.concatenate([layer.exemplars.images.ravel() for layer in found.values()]))
     keys = {image: scan.keys[image] for image in shown.tolist() if image >= 0}
     return Dissection(found, outline.vocabulary, rules, recipe, keys)
 

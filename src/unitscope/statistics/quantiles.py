@@ -29,6 +29,9 @@ SparseThreshold = Literal["half-median", "zero"]
 _RANKED, _PRUNED = 8192, 64
 """Maps that are ranked, and units that are pruned, at a time, to bound what is held besides their cells."""
 
+_JOINED = 32
+"""Chunks of latents that are made one: of each a place is kept for every latent, whether it fires or not."""
+
 
 def tail_rank(quantile: float, count: int) -> int:
     """The rank of the threshold among `count` values, 1 for the largest: floor(q N) + 1.
@@ -226,9 +229,8 @@ class Tail:
             )
             return found
 
-        return np.concatenate(
-            list(threads.pool.map(certify_block, self._blocks(max(1, min(16, _RANKED // self.seen)))))
-        )
+        many = max(1, min(16, _RANKED // self.seen)) if plan.sparse is None else _PRUNED
+        return np.concatenate(list(threads.pool.map(certify_block, self._blocks(many))))
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.
@@ -346,5 +348,11 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
 
 def add_cells(tail: Tail, blocks: list[Cells], raw: list[Cells], images: int) -> Tail:
     """The tail with the cells of some more images, in consecutive blocks of units."""
-    added = (*tail.raw, stack_cells(raw)) if raw else tail.raw
-    return replace(tail, chunks=(*tail.chunks, stack_cells(blocks)), raw=added, seen=tail.seen + images)
+    chunks: tuple[Chunk, ...] = (*tail.chunks, stack_cells(blocks))
+    added: tuple[Chunk, ...] = (*tail.raw, stack_cells(raw)) if raw else tail.raw
+    if tail.plan.sparse is not None and len(chunks) >= _JOINED:
+        chunks, added = (
+            (join_cells([chunk.part(0, tail.plan.units) for chunk in parts]),) if parts else ()
+            for parts in (chunks, added)
+        )
+    return replace(tail, chunks=chunks, raw=added, seen=tail.seen + images)

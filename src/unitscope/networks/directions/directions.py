@@ -96,6 +96,15 @@ class Directions:
         found.update(repr(sorted(facts.items())).encode())
         return found.hexdigest()
 
+    def count_together(self, cells: int) -> int:
+        """How many images of so many cells are worked out together, the same whoever asks for some of them.
+
+        >>> made = make_directions(torch.eye(4))
+        >>> made.count_together(2**17), made.count_together(2**30)
+        (4, 1)
+        """
+        return max(1, BLOCK // max(1, self.latents * cells))
+
     def encode(self, cells: Float[Tensor, "n unit"]) -> Float32[Tensor, "n latent"]:
         """The latents of cells, on their device, worked out in blocks of cells.
 
@@ -129,7 +138,7 @@ class Directions:
         n, _, height, width = maps.shape
         area = height * width
         latents = torch.empty(n, self.latents, area, device=maps.device)
-        images = max(1, BLOCK // max(1, self.latents * area))
+        images = self.count_together(area)
         for start in range(0, n, images):
             cells = maps[start : start + images].flatten(2).transpose(1, 2).reshape(-1, self.units)
             for image, found in enumerate(here.encode(cells).split(area), start):

@@ -154,7 +154,7 @@ def scan_shards(
     with (
         placed(network, machine.device),
         hold_threads(machine.threads),
-        open_reading(network, tuple(plan.tails), plan.frame.size) as reading,
+        open_reading(network, tuple(plan.tails)) as reading,
         open_threads(machine.threads) as threads,
         open_pool(threads.count) as loaders,
         follow(len(source), "scan", done=done) as work,

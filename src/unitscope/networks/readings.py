@@ -18,7 +18,7 @@ AT_ONCE = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What reads layers: `read` gives what all of them give before any directions, by their plain addresses."""
+    """What reads layers: `read` gives what they give before any directions, by plain addresses."""
 
     read: Reader
     asked: Mapping[str, Address]

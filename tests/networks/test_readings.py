@@ -54,9 +54,7 @@ def test_parts_are_the_latents_of_the_whole(network, monkeypatch, block, at_once
             assert [start for start, _ in parts] == [
                 sum(len(part) for _, part in parts[:place]) for place in range(len(parts))
             ]
-            torch.testing.assert_close(
-                torch.cat([part for _, part in parts]), wanted[layer], rtol=0, atol=0
-            )
+            torch.testing.assert_close(torch.cat([part for _, part in parts]), wanted[layer], rtol=0, atol=0)
             [(_, whole)] = reading.split(layer, outputs, whole=True)
             torch.testing.assert_close(whole, wanted[layer], rtol=0, atol=0)
 

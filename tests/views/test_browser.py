@@ -269,7 +269,9 @@ def test_sixteen_thousand_latents_open_by_held_out_iou(browser: Browser, tmp_pat
         start = time.perf_counter()
         watched.page.select_option("[name=sort]", order)
         print(f"by {order} after {time.perf_counter() - start:.2f} s")
-    assert watched.page.locator(".card .number").first.inner_text() == str(int(layer.labels.best_iou.argmax()))
+    assert watched.page.locator(".card .number").first.inner_text() == str(
+        int(layer.labels.best_iou.argmax())
+    )
     start = time.perf_counter()
     watched.page.fill("[name=query]", "car")
     assert set(watched.cards()) == {"car"}

@@ -104,7 +104,7 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
 def list_latents(layer: LayerDissection) -> dict[str, Any]:
     """What is shown of a layer of latents first: of every concept the best, as `rows`, and their `mean` IoU.
 
-    A row has concept, number, address on the page, IoU, and where the latent is named so its held-out IoU and q.
+    A row has concept, name, address on the page, IoU, and where the latent is named so held-out IoU and q.
     """
     sure, named = layer.confidence, layer.labels.best
     rows = []

@@ -16,10 +16,10 @@ from unitscope.networks.directions.activations import Activation, Linear
 from unitscope.networks.directions.normalizations import OF_CELLS, Normalization, Unchanged
 from unitscope.networks.directions.parts import AXES, move, take_apart
 
-TENSORS = ("encoder", "bias", "decoder", "offset", "subtracted")
 Reads = Literal["output", "change"]
 """What cells are of a layer: what it gives, or what it adds, its output less its input."""
 
+TENSORS = ("encoder", "bias", "decoder", "offset", "subtracted")
 BLOCK = 2**23
 """How many latents are worked out at once, of all cells together: 32 MB, and as much again in between."""
 

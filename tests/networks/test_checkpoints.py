@@ -350,3 +350,30 @@ def test_files_in_files_are_read_once_and_no_deeper(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(data)
     with pytest.raises(NetworkError):
         read_weights(tmp_path / "a.pkl")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_of_all_types_are_those_that_torch_reads(zipped: bool, tmp_path: Path) -> None:
+    kinds = [
+        *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128),
+        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
+    ]
+    # Of later types torch cannot read its own files of the older form.
+    later = [torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2]
+    kinds += later if zipped else []
+    values = torch.arange(12.0).reshape(3, 4)
+    saved: dict[str, object] = {str(kind): values.to(kind) for kind in kinds}
+    saved |= {"view": values[1:, ::2], "turned": values.T, "scalar": torch.tensor(2.0), "none": values[:0]}
+    quantized = torch.quantize_per_tensor(values, 0.1, 0, torch.quint8)
+    saved |= {"sparse": values.to_sparse(), "quantized": quantized, "size": values.shape}
+    saved |= {"parameter": torch.nn.Parameter(values), "buffer": torch.nn.Buffer(values)}
+    torch.save(saved, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    torchs = list_tensors(torch.load(tmp_path / "a.pth", weights_only=True))
+    ours = list_tensors(read_checkpoint(tmp_path / "a.pth")[0])
+    assert list(ours) == list(torchs)
+    for name, wanted in torchs.items():
+        found = ours[name]
+        assert (found.dtype, found.shape, found.stride()) == (wanted.dtype, wanted.shape, wanted.stride())
+        one, other = (tensor.detach().flatten().clone() for tensor in (found, wanted))
+        assert torch.equal(one.view(torch.uint8), other.view(torch.uint8))

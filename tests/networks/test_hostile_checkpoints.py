@@ -301,3 +301,33 @@ def test_every_damaged_file_is_read_or_told_in_one_line(tmp_path: Path) -> None:
                 data[place] = draw.integers(256)
             path.write_bytes(bytes(data))
             assert "\n" not in tell(path)
+
+
+DEEP = b"\x85" * 250_000
+ENDLESS = b")" + b"2\x86" * 60
+"""A tuple of two of the last tuple, and so on: small, and endless to whoever walks through it."""
+KEYS = {
+    "item": b"\x80\x02})" + DEEP + b"Ns.",
+    "items": b"\x80\x02}()" + DEEP + b"Nu.",
+    "endless-item": b"\x80\x02}" + ENDLESS + b"Ns.",
+    "pairs": b"\x80\x02ccollections\nOrderedDict\n(](](" + b")" + DEEP + b"NeetR.",
+    "state": b"\x80\x02ccollections\nOrderedDict\n)R})" + DEEP + b"Nsb.",
+    "called": b"\x80\x02" + ENDLESS + b")R.",
+    "storage": b"\x80\x02(U\x07storagectorch\nFloatStorage\n)" + DEEP + b"U\x03cpuK\x01tQ.",
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kind", KEYS)
+def test_endlessly_nested_keys_do_not_end_python(kind: str, zipped: bool, tmp_path: Path) -> None:
+    data = KEYS[kind]
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+            archive.writestr("a/data.pkl", data)
+            archive.writestr("a/version", "3\n")
+    else:
+        (tmp_path / "a.pth").write_bytes(data)
+    with pytest.raises(NetworkError, match=r"a\.pth .*(not a readable weights file|no tensors)") as refused:
+        read_weights(tmp_path / "a.pth")
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400

@@ -320,7 +320,7 @@ def test_latents_are_counted_where_units_are(tmp_path):
 def test_files_are_opened_once_and_again_once_they_change(tmp_path, monkeypatch):
     network, opened = build("0"), list[str]()
 
-    def open_noted(spec: str, units: int) -> Directions:
+    def open_noted(spec: str, units: int | None) -> Directions:
         opened.append(spec)
         return original(spec, units)
 

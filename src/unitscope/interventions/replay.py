@@ -23,7 +23,7 @@ from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.addresses import Address
 from unitscope.networks.channel_order import has_channels_last, input_size
 from unitscope.networks.directions.directions import Directions
-from unitscope.networks.latents import Lenses, read_latents, write_latents
+from unitscope.networks.latents import Lenses, find_change, read_latents, write_latents
 from unitscope.networks.network import Input, Network, number_images, numbers_of, spread
 from unitscope.networks.randomness import is_random
 from unitscope.networks.tokens import Layout
@@ -50,8 +50,12 @@ class Replay:
     """What earlier calls of the layer's module gave."""
     reached: bool = False
     raw: Tensor | None = None
+    taken: object = None
+    """What the layer took, where its latents are of the change that it makes."""
+    cells: Tensor | None = None
+    """What latents are read from: `raw`, or the change that the layer makes."""
     latents: Tensor | None = None
-    """What `raw` is in the layer's directions, where it has any."""
+    """What `cells` are in the layer's directions, where it has any."""
     last: bool = False
     """Whether the layer has its channels last; `raw` has them first all the same."""
     batch: Input = ()
@@ -85,11 +89,13 @@ class Replay:
             patches.enter_context(_patched(self._target, partial(self._reach, self._target.forward)))
             output = self._call(self.batch)
         raw = self._reached_maps()
+        cells = find_change(raw, self.taken, self.layer) if self._is_of_change else raw
         size = input_size(spread(self.batch))
         self.last = has_channels_last(raw, self._target, self.network.module, size, self.layer)
         if self.last:
-            self.raw = raw = raw.movedim(-1, 1)
-        self.latents = read_latents(self._find_directions(), raw) if self.address.directions else None
+            raw, cells = raw.movedim(-1, 1), cells.movedim(-1, 1)
+        self.raw, self.cells = raw, cells
+        self.latents = read_latents(self._find_directions(), cells) if self.address.directions else None
         maps = read_units(self._read(), self.layout, self.layer)
         again = self.finish(maps)
         if not torch.allclose(again, output, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
@@ -104,7 +110,10 @@ class Replay:
         """The network's outputs, one a version of the layer's maps, and of its other tokens where given."""
         edited = write_units(self._read(), maps, self.layout, self.layer, others)
         if self.latents is not None:
-            edited = write_latents(self._find_directions(), self._reached_maps(), self.latents, edited)
+            raw = self._reached_maps()
+            edited = write_latents(self._find_directions(), raw, self.latents, edited, self.cells)
+            if edited.data_ptr() == raw.data_ptr():  # what did not change; the network may write into it
+                edited = edited.clone()
         edited = edited.movedim(1, -1) if self.last else edited
         if self.random:
             # What is drawn for each value depends on how they lie in memory.
@@ -127,6 +136,10 @@ class Replay:
 
     def _find_directions(self) -> Directions:
         return self.lenses.find(self.layer, self.address.directions, self._reached_maps())
+
+    @property
+    def _is_of_change(self) -> bool:
+        return self.lenses.read_change(self.layer, self.address)
 
     def _read(self) -> Tensor:
         """What units are read from."""
@@ -183,6 +196,7 @@ class Replay:
         return output
 
     def _reach(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        first = _kept(next(iter((*args, *kwargs.values())), None)) if self._is_of_change else None
         output = original(*args, **kwargs)
         if self.address.call is not None and (self.reached or len(self.before) + 1 < self.address.call):
             if not self.reached:
@@ -194,7 +208,7 @@ class Replay:
             raise UsageError(f"layer {self.layer} of {self.network.name} runs several times; {which}")
         if not isinstance(output, Tensor):
             raise NetworkError(f"layer {self.layer} of {self.network.name} gives no tensor to edit")
-        self.reached, self.raw = True, output.detach().clone()
+        self.reached, self.raw, self.taken = True, output.detach().clone(), first
         return output
 
     def _call(self, batch: Input) -> Tensor:

@@ -199,6 +199,15 @@ def find_addresses(network: Network | nn.Module, layers: Sequence[str]) -> Found
     return Found(network.module, network.name, parts, asked, sites)
 
 
+def hook_entrance(found: Found, address: Address, see: Callable[[object], None]) -> Callable[[], None]:
+    """Shows `see` the first input of an address's module at every call, until what comes back is called.
+
+    It sees a copy, for the module may write into its input.
+    """
+    site = Site(found.parts[address.module], Address(address.module, "in"))
+    return site.hook(lambda first: see(first.clone() if isinstance(first, Tensor) else first))
+
+
 def leave_directions(network: Network | nn.Module, layers: Sequence[str]) -> dict[str, str]:
     """By layer the address of the same without directions: where their places, and all before them, are told.
 

@@ -1,7 +1,6 @@
 """Tensors from a file as people have them: state dicts at any depth, beside whatever a trainer left there."""
 
 import pickle
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,15 @@ _OF_MODULES = ("_parameters", "_buffers", "_modules")
 def read_checkpoint(path: Path) -> tuple[object, tuple[str, ...]]:
     """What a file of weights holds, and the names of the code for which there are only stand-ins (`Inert`).
 
-    Reads safetensors, and what `torch.save` writes: by torch's own reader that runs no code, and where
-    that finds something it does not know, by `read_inert`, which runs none either.
+    Reads safetensors, and by `read_inert`, which runs nothing, what `torch.save` writes. Torch's own reader
+    that runs no code is not asked: a key of endlessly nested tuples, which it hashes, ends Python.
 
     Raises `pickle.UnpicklingError` or whatever the readers raise where the file is damaged.
     """
     if _is_safetensors(path):
         return load_file(path), ()
     check_packed(path)
-    try:
-        with warnings.catch_warnings():  # about pickle protocols
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True), ()
-    except Exception:  # it raises whatever its readers raise
-        return read_inert(path)
+    return read_inert(path)
 
 
 def list_tensors(found: object) -> dict[str, Tensor]:

@@ -40,6 +40,12 @@ _TYPES = {
     "ComplexFloat": torch.complex64,
     "ComplexDouble": torch.complex128,
     "Untyped": torch.uint8,
+    # What quantized tensors are made of, which become stand-ins.
+    "QInt8": torch.int8,
+    "QUInt8": torch.uint8,
+    "QUInt4x2": torch.uint8,
+    "QUInt2x4": torch.uint8,
+    "QInt32": torch.int32,
 }
 
 

@@ -2,7 +2,9 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import torch
 from torch import Tensor
 
 from unitscope.errors import NetworkError, UsageError
+from unitscope.networks.addresses import Address
 from unitscope.networks.directions.directions import Directions
-from unitscope.networks.directions.open_directions import open_directions
+from unitscope.networks.directions.open_directions import check_units, is_drawn, open_directions
+from unitscope.networks.structures import describe
 
 _OPEN = 8
 """So many directions stay open, for one tap after the other."""
@@ -38,25 +42,73 @@ class Lenses:
             seen = f"an array of {raw.dtype} of shape {tuple(raw.shape)}"
             wanted = "maps (4-D), tokens (3-D) or features (2-D) of real numbers"
             raise NetworkError(f"layer {layer} gives {seen}; directions lie in {wanted}")
+        units = raw.shape[1 if raw.ndim == 4 else -1]
         if layer not in self.opened:
-            units = raw.shape[1 if raw.ndim == 4 else -1]
-            self.opened[layer] = open_for(self.network, layer, spec, units).to(raw.device)
+            self.opened[layer] = open_for(self.network, layer, spec, units)
+        with _naming(self.network, layer):
+            check_units(self.opened[layer], units, spec)
+        self.opened[layer] = self.opened[layer].to(raw.device)
         return self.opened[layer]
 
+    def read_change(self, layer: str, address: Address) -> bool:
+        """Whether a layer's latents are of the change that it makes, so that its input is wanted as well.
 
-def open_for(network: str, layer: str, spec: str, units: int) -> Directions:
-    """The directions that a text names, for a layer with so many units.
+        Raises `UsageError` for such directions of what is no module's output, and what `open_for` raises.
+        """
+        spec = address.directions
+        if not spec or is_drawn(spec):
+            return False
+        if layer not in self.opened:
+            self.opened[layer] = open_for(self.network, layer, spec)
+        if self.opened[layer].reads == "output":
+            return False
+        if address.side != "out":
+            seen = f"{spec} reads the change that a block makes, its output less its input"
+            advice = f"give the block itself: {replace(address, side='out', number=0)}"
+            raise UsageError(f"layer {layer} of {self.network}: {seen}; {advice}")
+        return True
+
+
+def open_for(network: str, layer: str, spec: str, units: int | None = None) -> Directions:
+    """The directions that a text names, for a layer with so many units, which those of files do not need.
 
     The last few stay open, until their files change. Raises what `open_directions` raises, naming the layer.
     """
+    with _naming(network, layer):
+        found = _open(spec, units if is_drawn(spec) else None, _stamp(spec))
+        check_units(found, units, spec)
+        return found
+
+
+@contextmanager
+def _naming(network: str, layer: str) -> Iterator[None]:
     try:
-        return _open(spec, units, _stamp(spec))
+        yield
     except (NetworkError, UsageError) as error:
         raise type(error)(f"layer {layer} of {network}: {error}") from error
 
 
+def find_change(given: Tensor, taken: object, layer: str) -> Tensor:
+    """What a block adds: its output less its first input, which may be anything.
+
+    float32, as what a network in half precision adds is a small difference of large numbers. Raises
+    `NetworkError` where there is no such input of the shape of the output.
+
+    >>> find_change(torch.ones(1, 2), torch.ones(1, 2), "block")
+    tensor([[0., 0.]])
+    """
+    if not isinstance(taken, Tensor) or taken.shape != given.shape:
+        shape = tuple(given.shape)
+        seen = f"a tensor of shape {tuple(taken.shape)}" if isinstance(taken, Tensor) else describe(taken)
+        why = "its directions read the change that it makes, its output less its input"
+        raise NetworkError(
+            f"layer {layer} gives a tensor of shape {shape} and takes {seen}; {why}: name a block that adds"
+        )
+    return given.float() - taken.float()
+
+
 @lru_cache(maxsize=_OPEN)
-def _open(spec: str, units: int, _files: _Stamp) -> Directions:
+def _open(spec: str, units: int | None, _files: _Stamp) -> Directions:
     return open_directions(spec, units)
 
 
@@ -96,12 +148,14 @@ def read_latents(directions: Directions, raw: Tensor) -> Tensor:
         return latents
 
 
-def write_latents(directions: Directions, raw: Tensor, before: Tensor, after: Tensor) -> Tensor:
+def write_latents(
+    directions: Directions, raw: Tensor, before: Tensor, after: Tensor, cells: Tensor | None = None
+) -> Tensor:
     """What a layer gives, x, with other latents z' than it had, z: x' = x + decode(z') - decode(z).
 
     What `decode` misses of x stays in it. A cell whose latents stay as they are stays, bit for bit; where all
-    do, `raw` itself comes back. `before` is what `read_latents` gives of `raw`; `after` may be several
-    versions of it, where `raw` is one image.
+    do, `raw` itself comes back. `before` is what `read_latents` gives of `cells`, which are `raw` if they are
+    not given; `after` may be several versions of it, where `raw` is one image.
 
     >>> turned, raw = open_directions("rotation:0", 4), torch.rand(1, 4, 2, 2)
     >>> latents = read_latents(turned, raw)
@@ -109,12 +163,11 @@ def write_latents(directions: Directions, raw: Tensor, before: Tensor, after: Te
     True
     """
     with torch.autocast(raw.device.type, enabled=False):
-        return _write(directions, raw, before, after)
+        read = raw if cells is None else cells
+        return raw if after is before else _write(directions, raw, before, after, read)
 
 
-def _write(directions: Directions, raw: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    if after is before:
-        return raw
+def _write(directions: Directions, raw: Tensor, before: Tensor, after: Tensor, read: Tensor) -> Tensor:
     versions = len(after)
     whole = raw if len(raw) == versions else raw.expand(versions, *raw.shape[1:])
     cells, new = _last(whole), _last(after)
@@ -126,10 +179,10 @@ def _write(directions: Directions, raw: Tensor, before: Tensor, after: Tensor) -
         chosen = (new != old).any(-1)
         if not chosen.any():
             return whole
-    at = cells[chosen].float()
+    at = _last(read).expand(cells.shape)[chosen].float()
     change = directions.decode(new[chosen], at) - directions.decode(old[chosen], at)
     written = whole.clone()
-    _last(written)[chosen] = (at + change).to(raw.dtype)
+    _last(written)[chosen] = (cells[chosen].float() + change).to(raw.dtype)
     return written
 
 

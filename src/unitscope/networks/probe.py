@@ -16,7 +16,7 @@ from unitscope.networks.addresses import Address, Site, find_addresses, leave_di
 from unitscope.networks.channel_order import fits, turn_channels
 from unitscope.networks.latents import Lenses, read_latents
 from unitscope.networks.listing import LayerShape
-from unitscope.networks.network import Network, as_network
+from unitscope.networks.network import Input, Network, as_network
 from unitscope.networks.places import (
     CHANGED,
     DIFFERS,
@@ -177,19 +177,28 @@ def probe_layers(network: Network, layers: Sequence[str], size: Size) -> Probe:
     lenses, outputs = Lenses(network.name), dict[str, Tensor]()
     for layer, address in find_addresses(network, layers).asked.items():
         raw = outputs[layer] = found.outputs[plain[layer]]
-        if address.directions:
+        if lenses.read_change(layer, address):  # of its input as well, which was not read
+            with tap(network, [layer]) as read:
+                batch = _draw_batch(network, size)
+                outputs[layer] = read(batch if isinstance(batch, tuple) else batch[:1])[layer]
+        elif address.directions:
             outputs[layer] = read_latents(lenses.find(layer, address.directions, raw), raw)
     fields = {layer: found.fields[name] for layer, name in plain.items() if name in found.fields}
     places = {layer: found.places[name] for layer, name in plain.items() if name in found.places}
     return replace(found, outputs=outputs, fields=fields, places=places)
 
 
+def _draw_batch(network: Network, size: Size) -> Input:
+    """What the network is called with for the images of `draw_changes`; a generator's first latent."""
+    blank = network.blank(size)
+    return blank if isinstance(blank, tuple) else network.feed(draw_inputs(network, size), 0, network.device)
+
+
 def _probe(
     network: Network, layers: Sequence[str], size: Size, shuffles: Shuffles | None = None
 ) -> tuple[Probe, dict[str, NetworkError]]:
     """What `probe_layers` finds, and what it says of layers whose places are random."""
-    blank, module = network.blank(size), network.module
-    batch = blank if isinstance(blank, tuple) else network.feed(draw_inputs(network, size), 0, network.device)
+    module, batch = network.module, _draw_batch(network, size)
     first = batch if isinstance(batch, tuple) else batch[:1]
     moved: tuple[str, ...] = ()
     with tap(network, layers, steady=False) as read:

@@ -19,11 +19,12 @@ from unitscope.networks.addresses import (
     Found,
     check_kind,
     find_addresses,
+    hook_entrance,
 )
 from unitscope.networks.channel_order import input_size, turn_change, turn_channels
 from unitscope.networks.directions.directions import Directions
 from unitscope.networks.failures import tell_failure
-from unitscope.networks.latents import Lenses, open_for, read_latents, write_latents
+from unitscope.networks.latents import Lenses, find_change, open_for, read_latents, write_latents
 from unitscope.networks.listing import LayerShape, Listing
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, split_images, spread
@@ -53,7 +54,8 @@ def tap(
     `name@in` its first input, `name@in1` its second, `name@heads` what the heads of an attention give before
     its output projection, `name.key` or `name[0]` a part of an output that holds several, and `name#2` (or
     `name@in#2`) the second call where one forward pass calls it several times. `+SPEC` behind any of these
-    reads the layer in directions (`open_directions`): latents take the place of units.
+    reads the layer in directions (`open_directions`): latents take the place of units; where the directions
+    are of the change that a block makes, they are read of that, its output less its first input.
 
     `read` runs in evaluation mode without gradients. With `stop` the forward pass ends right after the last
     layer asked for. What is returned is what the layer gave at that moment (4-D with the channels first):
@@ -108,7 +110,8 @@ def hook_layer(
 
     `change` gets and gives 4-D tensors with the channels first, whatever the layer does; it is also given how
     tokens lie in the picture. Of a layer in directions, `name+SPEC`, it gets and gives latents, and what it
-    changes in them is added to the layer (`write_latents`): cells with the same latents stay as they are.
+    changes in them is added to what the layer gives (`write_latents`), also where they are read of the change
+    that a block makes: cells with the same latents stay as they are.
 
     Afterwards, also after an error, the layer is as before. Raises `UsageError` for an unknown layer,
     `NetworkError` where it gives no tensor or another batch than that of the images, and at the end of the
@@ -118,14 +121,20 @@ def hook_layer(
     found = find_addresses(network, [layer])
     lenses = Lenses(network.name)
     [address], [site] = found.asked.values(), found.sites.values()
+    of_change = lenses.read_change(layer, address)
     calls = most = images = 0
     ran = changed = False
     size: Size | None = None
+    taken: object = None
 
     def start(given: tuple[Any, ...]) -> None:
         nonlocal calls, images, ran, size
         calls, ran, size = 0, True, input_size(given)
         images = len(given[0]) if given and isinstance(given[0], Tensor) and given[0].ndim else 0
+
+    def take(first: object) -> None:
+        nonlocal taken
+        taken = first
 
     def replace(whole: object) -> object:
         nonlocal calls, most, changed
@@ -149,9 +158,12 @@ def hook_layer(
         def change_maps(maps: Tensor) -> Tensor:
             if not address.directions:
                 return change(maps, layout)
-            directions = lenses.find(layer, address.directions, maps)
-            before = read_latents(directions, maps)
-            return write_latents(directions, maps, before, change(before, layout))
+            directions, cells = lenses.find(layer, address.directions, maps), maps
+            if of_change:
+                made = find_change(value, taken, layer)
+                cells = turn_channels(made, site.part, found.module, size, layer)
+            before = read_latents(directions, cells)
+            return write_latents(directions, maps, before, change(before, layout), cells)
 
         new = turn_change(change_maps, value, site.part, found.module, size, layer)
         return put(whole, address.steps, new)
@@ -159,6 +171,8 @@ def hook_layer(
     with ExitStack() as hooks:
         hooks.enter_context(_run_uncompiled())
         hooks.enter_context(network.watch(start))
+        if of_change:
+            hooks.callback(hook_entrance(found, address, take))
         hooks.callback(site.hook(replace))
         yield
     if ran and not changed:
@@ -176,12 +190,17 @@ class _Pass:
     stop: bool
     tolerant: bool = False
     seen: dict[str, object] = field(default_factory=dict)
+    taken: dict[str, object] = field(default_factory=dict)
+    """By layer the input of the call that is read, where latents are of the change that it makes."""
     calls: Counter[Address] = field(default_factory=Counter)
     tensors: list[str] = field(default_factory=list)
 
     def run(self, batch: Input) -> dict[str, Tensor]:
         asked = self.found.asked
         with ExitStack() as hooks, torch.no_grad():
+            for text, address in asked.items():
+                if self.lenses.read_change(text, address):
+                    hooks.callback(hook_entrance(self.found, address, partial(self._take, text)))
             for address, site in self.found.sites.items():
                 hooks.callback(site.hook(partial(self._see, address)))
             if not self.stop:
@@ -207,6 +226,11 @@ class _Pass:
     def _note(self, name: str, _module: nn.Module, _args: object, output: object) -> None:
         if isinstance(output, Tensor):
             self.tensors.append(name)
+
+    def _take(self, text: str, first: object) -> None:
+        address = self.found.asked[text]
+        if (address.call or 1) == self.calls[address.site] + 1:
+            self.taken[text] = first
 
     def _see(self, site: Address, whole: object) -> None:
         self.calls[site] += 1
@@ -244,7 +268,10 @@ class _Pass:
         site = self.found.sites[address.site]
         site.check(value)
         check_batch(value, len(given[0]), text)
-        raw = turn_channels(value.detach(), site.part, self.found.module, input_size(given), text)
+        raw = value.detach()
+        if text in self.taken:
+            raw = find_change(raw, self.taken[text], text)
+        raw = turn_channels(raw, site.part, self.found.module, input_size(given), text)
         if not address.directions:
             return raw
         with torch.no_grad():

@@ -51,7 +51,7 @@ def test_sdxl_unbox_reads_what_a_block_adds(tmp_path: Path) -> None:
     }
     write(tmp_path, {"k": 13, "d_model": UNITS}, {"state_dict": state}, "state_dict.pth")
     made = check(tmp_path, lambda x: relu(largest(project(x), 13)), decode, "topk-sae")
-    assert made.about["reads"] == "a block's output less its input"
+    assert made.reads == "change"
     (tmp_path / "config.json").unlink()
     with pytest.raises(UsageError, match=r"does not say k, how many .*\?k=K"):
         open_directions(str(tmp_path))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Float32
@@ -16,6 +16,9 @@ from unitscope.errors import UsageError
 from unitscope.networks.directions.activations import Activation, Linear, TopK
 from unitscope.networks.directions.normalizations import OF_CELLS, Normalization, Unchanged
 from unitscope.networks.directions.parts import AXES, move, take_apart
+
+Reads = Literal["output", "change"]
+"""What cells are of a layer: what it gives, or what it adds, its output less its input."""
 
 TENSORS = ("encoder", "bias", "decoder", "offset", "subtracted")
 BLOCK = 2**21
@@ -33,6 +36,7 @@ class Directions:
         z  = activation(y encoder + bias)
         x^ = undone (z decoder + offset)
 
+    `reads` says what x is of a layer: its "output", or the "change" that it makes, its output less its input.
     `kind` is a word such as "topk-sae" or "rotation"; `about` what a file said, which decides no number.
     `make_directions` makes one of the parts that differ from nothing.
     """
@@ -46,6 +50,7 @@ class Directions:
     activation: Activation
     kind: str
     about: Mapping[str, str]
+    reads: Reads = "output"
 
     def __repr__(self) -> str:
         return f"{self.kind}: {self.latents} latents of {self.units} units"
@@ -209,6 +214,7 @@ def make_directions(
     activation: Activation | None = None,
     kind: str = "linear",
     about: Mapping[str, str] | None = None,
+    reads: Reads = "output",
 ) -> Directions:
     """Directions of the parts that are given; the others do nothing, and the decoder is the encoder turned.
 
@@ -232,7 +238,12 @@ def make_directions(
     rules = dict(take_apart("normalization", normalization)) | dict(take_apart("activation", activation))
     _check_values({**parts, **rules}, {"unit": units, "latent": latents})
     return Directions(
-        **parts, normalization=normalization, activation=activation, kind=kind, about=dict(about or {})
+        **parts,
+        normalization=normalization,
+        activation=activation,
+        kind=kind,
+        about=dict(about or {}),
+        reads=reads,
     )
 
 
@@ -265,6 +276,7 @@ def unpack(made: Directions) -> tuple[dict[str, Tensor], dict[str, Any]]:
     found = {name: getattr(made, name) for name in TENSORS}
     found |= dict(take_apart("normalization", made.normalization))
     found |= dict(take_apart("activation", made.activation))
+    found |= {} if made.reads == "output" else {"reads": made.reads}
     tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     facts = {name: value for name, value in found.items() if name not in tensors}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, facts

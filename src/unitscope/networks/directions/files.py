@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import cast, get_args
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.files import write_whole
-from unitscope.networks.directions.directions import TENSORS, Directions, make_directions, unpack
+from unitscope.networks.directions.directions import TENSORS, Directions, Reads, make_directions, unpack
 from unitscope.networks.directions.parts import put_together
 
 _KEY, _FORMAT = "unitscope.directions", 1
@@ -59,11 +60,21 @@ def load_directions(path: str | Path) -> Directions:
             activation=put_together("activation", values),
             kind=str(note["kind"]),
             about={str(key): str(value) for key, value in note["about"].items()},
+            reads=_find_reads(note["facts"].get("reads", "output")),
         )
     except UsageError as error:
         raise NetworkError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         raise NetworkError(f"{path} is damaged: its metadata do not fit its tensors ({error!r})") from error
+
+
+def _find_reads(said: object) -> Reads:
+    for known in get_args(Reads):
+        if said == known:
+            return cast("Reads", known)
+    raise UsageError(
+        f"its cells are the {said!r} of a layer, which this version does not know; update unitscope"
+    )
 
 
 def read_note(path: Path) -> str | None:

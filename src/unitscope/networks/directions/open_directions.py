@@ -57,11 +57,25 @@ def open_directions(spec: str, units: int | None = None, **given: Any) -> Direct
     found = load_directions(path) if ours else read_autoencoder(path, options)
     if head == "probe" and found.kind != "probe":
         raise UsageError(f"{path} holds directions of kind {found.kind}, not probes; leave out probe:")
+    check_units(found, units, path)
+    return found
+
+
+def is_drawn(spec: str) -> bool:
+    """Whether directions are made for any number of units, and so of no file.
+
+    >>> is_drawn("rotation:0"), is_drawn("sae:sae.pt")
+    (True, False)
+    """
+    return spec.partition(":")[0] in _DRAWN
+
+
+def check_units(found: Directions, units: int | None, name: object) -> None:
+    """Raises `UsageError` where directions of that name are of another number of units."""
     if units not in (None, found.units):
         raise UsageError(
-            f"{path} reads {found.units} units, the layer has {units}; give the layer it was made for"
+            f"{name} reads {found.units} units, the layer has {units}; give the layer it was made for"
         )
-    return found
 
 
 def _split(text: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,5 +1,7 @@
 """sdxl-unbox, in the layout of OpenAI's autoencoders: a folder of `config.json` and `state_dict.pth`."""
 
+from dataclasses import replace
+
 from unitscope.networks.directions.activations import TopK
 from unitscope.networks.directions.directions import Directions
 from unitscope.networks.directions.formats.autoencoders import Weights, whole
@@ -15,7 +17,7 @@ def is_sdxl_unbox(contents: Contents) -> bool:
 def read_sdxl_unbox(contents: Contents, given: Given) -> Directions:
     """The k largest of (x - pre_bias) E' + latent_bias, of these what is > 0.
 
-    x is a block's output less its input.
+    x is the change that a block makes, its output less its input.
     Raises `UsageError` for a k that is not said.
     """
     encoder, bias, decoder, offset = contents.take(
@@ -25,6 +27,6 @@ def read_sdxl_unbox(contents: Contents, given: Given) -> Directions:
     k = given.whole("k") if found is None else whole(contents, found, "k")
     if k is None:
         raise given.ask("k, how many latents a cell keeps", "k=K")
-    about = {"library": "sdxl-unbox", "reads": "a block's output less its input"}
     weights = Weights(encoder.T, bias, decoder.T, offset)
-    return weights.build(TopK(k, relu=True), "topk-sae", about, subtract=True)
+    made = weights.build(TopK(k, relu=True), "topk-sae", {"library": "sdxl-unbox"}, subtract=True)
+    return replace(made, reads="change")

@@ -123,6 +123,15 @@ def test_images_that_change_before_workers_open_them_are_refused(place, monkeypa
         (place / "before").rename(place / "pictures")
 
 
+def test_a_device_that_is_not_there_is_told(place):
+    class Many(SentAway):
+        def run(self, job, numbers, told):
+            yield from super().run(replace(job, device="cuda:63"), numbers, told)
+
+    with pytest.raises(UsageError, match=r"cannot use a device 'cuda:63' on .* no more workers than there"):
+        score(Many())
+
+
 def test_a_worker_of_another_kind_is_refused(place, monkeypatch):
     class Elsewhere(SentAway):
         def run(self, job, numbers, told):

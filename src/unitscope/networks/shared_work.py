@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from unitscope.errors import NetworkError, RunError, UsageError
+from unitscope.errors import RunError, UsageError
 from unitscope.executors.calls import Arrays, Work, call_workers
 from unitscope.executors.jobs import Executor
 from unitscope.networks.network import Network
@@ -68,24 +68,26 @@ def open_work(
 ) -> Work:
     """What a worker does first: opens what is specified, and prepares its work.
 
-    Raises `RunError` where it is of another kind than the `machine` that the work was cut on.
+    Raises `UsageError` where there is no such device, `RunError` where it is of another kind than the
+    `machine` that the work was cut on.
     """
+    _check_device(device)
     if (here := record_machine(device)) != machine:
         raise RunError(f"a worker {say_here()} has {here}, where the run was begun it is {machine}; {_ALIKE}")
     opened = {name: one.open() for name, one in specified.items()}
     for one in opened.values():
         if (network := _find_network(one)) is not None:
-            _move(network, device)
+            network.module.to(device)
     work: Work = find_function(prepare)(**opened, **given)
     return work
 
 
-def _move(network: Network, device: str) -> None:
+def _check_device(device: str) -> None:
     try:
-        network.module.to(device)
+        torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # which of them depends on how torch was built
         advice = "take no more workers than there are devices"
-        raise NetworkError(f"{network.name} cannot be moved to {device} {say_here()}; {advice}") from error
+        raise UsageError(f"torch cannot use a device {device!r} {say_here()}; {advice}") from error
 
 
 def record_machine(device: str) -> str:

@@ -17,8 +17,10 @@ from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
 from unitscope.lab.studies.random_rotations import draw_bases, pool_layer, rotated_and_back, take_part
+from unitscope.lab.studies.records import pack_records, read_records
 from unitscope.lab.studies.rotation import (
     Chosen,
+    PartialRotation,
     RotationResult,
     Rotations,
     Subject,
@@ -26,6 +28,7 @@ from unitscope.lab.studies.rotation import (
     count_units,
     dissect_bases,
     measure_undoing,
+    read_rotations,
     rotate_partly,
     split_crowded,
     sweep_conditions,
@@ -329,3 +332,11 @@ def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):
     assert "go with --network" in capsys.readouterr().err
     assert main(["study", "axis", "--network", "zoo:scene-classifier"]) == 2
     assert "no layer was named" in capsys.readouterr().err
+
+
+def test_rotations_come_back_from_workers_as_they_were():
+    result = RotationResult("a", 1, "center", "layer5, 3 images", (4, 1), (3, 1), (5, 2))
+    part = PartialRotation("a", 1, 0, 0.2, 7, {"object": 2, "part": 0})
+    found = Rotations((result,), (part,), 0.1 + 0.2)
+    (record,) = read_records(pack_records([found]))
+    assert read_rotations(record) == found

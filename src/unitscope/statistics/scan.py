@@ -195,7 +195,8 @@ class _Span:
         for layer, tail in tails.items():
             # What started without a bound holds much that its own images show to be too low.
             bound = tail.bound if layer in self.known else tail.certify(threads)
-            tails[layer] = replace(tail, bound=bound).prune(threads)
+            tight = tail.plan.sparse is not None and np.array_equal(bound, tail.bound)
+            tails[layer] = tail.join() if tight else replace(tail, bound=bound).prune(threads)
         return Scan(self.keys, merge_annotations(self.labels).join(), tails, tops)
 
 
@@ -287,10 +288,8 @@ def read_fed(
 def read_parts(
     network: Network, reading: Reading, plan: ScanPlan, batch: Batch, fed: Input, machine: Machine
 ) -> Iterator[tuple[str, int, Float32[Tensor, "image unit cell_y cell_x"]]]:
-    """The same, with latents of some images after the others: the first of them has that place in the batch.
-
-    On a device all of a batch come at once.
-    """
+    """The same with the place of the first image in the batch: sparse latents come a few images at a time,
+    but on a device."""
     outputs = _pass(network, reading.read, plan, fed, machine)
     for layer in plan.tails:
         for start, output in reading.split(layer, outputs, whole=not machine.compiled):

@@ -1,11 +1,13 @@
 """Times and memory of a dissection as its data grow, with a network that costs nothing.
 
-    python benchmarks/scale.py [4000x512 16000x2048:pixels ...] [--memory 2] [--shifts 400] [--smooth]
+    python benchmarks/scale.py [4000x512 16000x2048:pixels ...] [--memory 2] [--shifts 400]
+                               [--smooth] [--resnet]
 
 Without sizes: 1,000, 4,000, 16,000 and 63,000 images with 512 and 2,048 units. Every size, IMAGESxUNITS with
 the population of the quantile behind it (cells by default), runs in a process of its own. Maps of 7x7 cells
 are made from an image's number: every cell its own value, which keeps the most, or with --smooth a few bumps,
-as of a trained network. Labels are 1,197 concepts in three planes of 112x112.
+as of a trained network. With --resnet they are those of layer4 of a ResNet-50 with random weights over
+pictures of noise: what naming takes beside a real pass. Labels are 1,197 concepts in three planes of 112x112.
 
 Printed are the seconds of each part, of the scan also those in which the maps were made (a network that costs
 nothing does not quite); naming, with confidence, also in milliseconds an image; the peak of anonymous memory
@@ -42,13 +44,16 @@ KINDS = {"cells": CONVENTIONS["netdissect-lite"], "pixels": replace(CONVENTIONS[
 
 
 class MadeSet:
-    """Images of 224 pixels, whose first pixel tells their number; labels are one of a few made ones."""
+    """Images of 224 pixels, whose first pixel tells their number; labels are one of a few made ones.
 
-    def __init__(self, images: int) -> None:
+    The other pixels are black, or with `noise` drawn.
+    """
+
+    def __init__(self, images: int, noise: bool = False) -> None:
         names = [
             Concept(i + 1, f"concept {i + 1}", ("object", "part", "color")[i % 3]) for i in range(CONCEPTS)
         ]
-        self.images, self.vocabulary = images, Vocabulary(tuple(names))
+        self.images, self.vocabulary, self.noise = images, Vocabulary(tuple(names)), noise
         self.drawn = [self.draw(np.random.default_rng(number)) for number in range(DRAWN)]
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
@@ -65,6 +70,9 @@ class MadeSet:
 
     def __getitem__(self, number: int) -> Example:
         pixels = np.zeros((2 * MASK, 2 * MASK, 3), np.uint8)
+        if self.noise:  # in patches, so that a network sees more than an even gray
+            coarse = np.random.default_rng(number).integers(0, 256, (14, 14, 3), np.uint8)
+            pixels = coarse.repeat(16, 0).repeat(16, 1)
         pixels[0, 0] = number % 256, number // 256 % 256, number // 65_536
         # Other concepts in every image, so that areas and pairs are as many as in a real set.
         planes = self.drawn[number % DRAWN]
@@ -96,6 +104,16 @@ class Maker(nn.Module):
         together = torch.cat(made)
         self.seconds += time.perf_counter() - started
         return self.maps(together).mean((2, 3))
+
+
+def make_resnet() -> nn.Module:
+    """A ResNet-50 with random weights."""
+    from torchvision.models import resnet50
+
+    torch.manual_seed(0)
+    network = resnet50(weights=None)
+    network.seconds = 0.0
+    return network
 
 
 def read_memory() -> dict[str, int]:
@@ -130,23 +148,23 @@ def watch_memory(folder: Path) -> Iterator[dict[str, int]]:
 
 
 def measure(
-    images: int, units: int, kind: str, memory: float, shifts: int, smooth: bool
+    images: int, units: int, kind: str, memory: float, shifts: int, smooth: bool, resnet: bool
 ) -> dict[str, object]:
     """One dissection: what it took."""
-    source, maker = MadeSet(images), Maker(units, smooth)
-    network = Network(maker, Preprocessing(), name="maker")
+    source, maker = MadeSet(images, resnet), make_resnet() if resnet else Maker(units, smooth)
+    network, layer = Network(maker, Preprocessing(), name="maker"), "layer4" if resnet else "maps"
     asked = {"convention": KINDS[kind], "machine": Machine(memory=int(memory * 2**30))}
     few = Confidences(min(shifts, 2))
-    dissect(network, MadeSet(16), ["maps"], confidences=few, **asked)  # loads the compiled loops
-    before, started, maker.seconds = read_memory(), (time.perf_counter(), time.process_time()), 0.0
+    dissect(network, MadeSet(16, resnet), [layer], confidences=few, **asked)  # loads the compiled loops
+    before, started, drawn = read_memory(), (time.perf_counter(), time.process_time()), maker.seconds
     with tempfile.TemporaryDirectory() as place, watch_memory(Path(place)) as peaks:
         out = Path(place) / "run"
-        run = dissect(network, source, ["maps"], confidences=Confidences(shifts), out=out, **asked)
+        run = dissect(network, source, [layer], confidences=Confidences(shifts), out=out, **asked)
     wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     grown = {name: peaks[name] - before[name] for name in ("RssAnon", "RssFile")}
     return {
         "images": images, "units": units, "population": kind,
-        "maps": round(maker.seconds, 2), "scan": round(run.times["scan"], 2),
+        "maps": round(maker.seconds - drawn, 2), "scan": round(run.times["scan"], 2),
         "naming": round(run.times["relate"], 2), "ms an image": round(1e3 * run.times["relate"] / images, 3),
         "wall": round(wall, 2), "cpu": round(cpu, 2), "libraries": before["RssAnon"],
         "anonymous": grown["RssAnon"], "mapped": grown["RssFile"], "disk": peaks.get("disk", 0),
@@ -160,14 +178,17 @@ def main() -> None:
     parser.add_argument("--memory", type=float, default=2.0)
     parser.add_argument("--shifts", type=int, default=400)
     parser.add_argument("--smooth", action="store_true")
+    parser.add_argument("--resnet", action="store_true")
     parser.add_argument("--json", action="store_true", help="one size, in this process, as JSON")
     asked = parser.parse_args()
     for text in asked.sizes:
         if not (found := re.fullmatch(r"(\d+)x(\d+)(?::(cells|pixels))?", text)):
             parser.error(f"{text}: wanted IMAGESxUNITS, such as 4000x512 or 4000x512:pixels")
+        if asked.resnet and found[2] != "2048":
+            parser.error(f"{text}: ResNet-50's layer4 has 2048 units; wanted IMAGESx2048")
         if asked.json:
             size = (int(found[1]), int(found[2]), found[3] or "cells")
-            print(json.dumps(measure(*size, asked.memory, asked.shifts, asked.smooth)))
+            print(json.dumps(measure(*size, asked.memory, asked.shifts, asked.smooth, asked.resnet)))
             continue
         words = [
             sys.executable,
@@ -177,7 +198,7 @@ def main() -> None:
             f"--memory={asked.memory}",
             f"--shifts={asked.shifts}",
         ]
-        words += ["--smooth"] * asked.smooth
+        words += ["--smooth"] * asked.smooth + ["--resnet"] * asked.resnet
         done = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout)
         sizes = {
             name: f"{done.pop(name) / 1e6:.0f} MB" for name in ("libraries", "anonymous", "mapped", "disk")

@@ -47,6 +47,16 @@ def threshold(values, quantile):
     return ordered[math.floor(Fraction(str(quantile)) * len(ordered))]
 
 
+def latent_threshold(cells, population, quantile):
+    """Of a latent: by the quantile; if that is not above 0, half of the median of the cells that are."""
+    ranked = threshold(population, quantile)
+    firing = sorted(value for value in np.asarray(cells).reshape(-1).tolist() if value > 0)
+    if ranked > 0 or not firing:
+        return max(ranked, 0.0)
+    middle = firing[(len(firing) - 1) // 2], firing[len(firing) // 2]
+    return np.float32(sum(middle) / 2 / 2)
+
+
 @dataclass
 class Counted:
     """What the definition gives for one layer."""

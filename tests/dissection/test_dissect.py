@@ -173,6 +173,18 @@ def test_shards_batches_and_threads_change_nothing(tmp_path):
         np.testing.assert_array_equal(run["maps"].exemplars.runs, runs[0]["maps"].exemplars.runs)
 
 
+def test_torch_computes_with_the_threads_asked_for_and_afterwards_as_before():
+    source = made.make_source(4, seed=4)
+    network, seen = made.wire(source, make_maps(4, 6, 4, 5)), []
+    note = lambda *_: seen.append(torch.get_num_threads())  # noqa: E731
+    hook = network.module.register_forward_pre_hook(note)
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        run = dissect(network, source, ["maps"], confidences=QUIET, machine=Machine(threads=threads))
+        assert (seen[-1], run.recipe.threads, torch.get_num_threads()) == (threads, threads, before)
+    hook.remove()
+
+
 def test_a_small_memory_budget_spills_and_changes_nothing():
     source = made.make_source(20, seed=4)
     maps = make_maps(20, 6, 4, 5)

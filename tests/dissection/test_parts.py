@@ -88,6 +88,9 @@ def test_strangers_are_refused(network, source, tmp_path):
         merge_run(tmp_path / "a")
     with pytest.raises(RunError, match="holds no run in the making; give the folder that"):
         merge_run(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file holds no run in the making; give the folder that"):
+        merge_run(tmp_path / "file")
     (tmp_path / "b" / "shards" / "recipe.json").write_text("{}")
     with pytest.raises(RunError, match=r"the run in .*b is damaged"):
         merge_run(tmp_path / "b")

@@ -9,13 +9,23 @@ from hypothesis import strategies as st
 
 import made
 from unitscope.dissection.conventions import CONVENTIONS
+from unitscope.statistics import rings
 from unitscope.statistics.annotations import LabelIndex, annotate, merge_annotations
 from unitscope.statistics.kernels import draws as counting
 from unitscope.statistics.kernels import tallies
 from unitscope.statistics.kernels.coarse import WHOLE
 from unitscope.statistics.overlap import RULES
 from unitscope.statistics.resampling import draw_resampling
-from unitscope.statistics.rings import FINEST, Room, coarsen, count_ways, pair_slot, plan_rings, rank_unit
+from unitscope.statistics.rings import (
+    FINEST,
+    PlacedMasks,
+    Room,
+    coarsen,
+    count_ways,
+    pair_slot,
+    plan_rings,
+    rank_units,
+)
 
 SIDE = 12
 
@@ -128,7 +138,8 @@ def test_draws_are_those_of_labels_moved_by_hand(name, cells):
     areas = index.annotations.concept_pixels(made.WORDS.size)
     labels = coarsen(index, order, (cells, cells))
     dense, (image, starts, runs, pixels) = draw_masks(images, 5)
-    ranks = rank_unit(plan, labels, RULES[rules.union], 12, place[image], starts, runs, pixels, Room())
+    placed = PlacedMasks(plan, place[image], starts, runs, pixels)
+    [ranks] = rank_units([placed], labels, RULES[rules.union], 12, Room())
     whole = [
         iou_of(pair(plan, rows, order), dense, examples, index, rules, cells, areas) for rows in plan.whole
     ]
@@ -163,9 +174,8 @@ def test_over_the_whole_group_the_p_value_is_exactly_uniform():
     for moved in group:
         labels = np.array([other for _, other in pair(plan, moved + plan.rows[:-1], order)])
         coarse = coarsen(index, labels, cells)
-        ranks = rank_unit(
-            plan, coarse, RULES["category"], len(group) - 1, place[image], starts, runs, pixels, Room()
-        )
+        placed = PlacedMasks(plan, place[image], starts, runs, pixels)
+        [ranks] = rank_units([placed], coarse, RULES["category"], len(group) - 1, Room())
         found.append(ranks.p[0] * len(group))
     # Equal values, where no mask meets another label, share the largest rank of theirs.
     found, ranked = np.round(found).astype(int), np.arange(1, len(group) + 1)
@@ -257,7 +267,8 @@ def test_whole_images_are_measured_as_in_pixels():
     starts = np.arange(len(image) + 1) * SIDE
     coarse = draws.rings.coarsen(index, (1, 1))
     plan = draws.rings.plan(len(image), len(coarse.areas))
-    ranks = rank_unit(plan, coarse, tallies.ALL, 20, draws.place[image], starts, runs, pixels, Room())
+    placed = PlacedMasks(plan, draws.place[image], starts, runs, pixels)
+    [ranks] = rank_units([placed], coarse, tallies.ALL, 20, Room())
     for slot, value in enumerate(ranks.best):
         target = pair_slot(plan, slot, draws.place[image], draws.order)
         counts, active = (
@@ -289,3 +300,23 @@ def test_of_fewer_than_16_images_whole_orders_are_shifted():
     assert enough.count == 400
     assert draw_resampling(5000, 0, 400, 5).rings.images == 4096
     assert draw_resampling(5000, 0, 400, 5, "shifts").count == 400
+
+
+def test_units_that_meet_labels_together_are_ranked_as_alone(monkeypatch):
+    rules = CONVENTIONS["netdissect"]
+    images, units = 60, 7
+    _, index = label(images, rules)
+    draws = draw_resampling(images, 3, 20, 5)
+    coarse = coarsen(index, draws.rings.order, (6, 6))
+    placed = []
+    for unit in range(units):  # the fewer masks, the more slots
+        _, (image, starts, runs, pixels) = draw_masks(images, unit, share=(unit + 1) / units)
+        plan = plan_rings(images, 8 + 8 * (unit % 2), 2 + unit % 3, 20, 3)
+        placed.append(PlacedMasks(plan, draws.place[image], starts, runs, pixels))
+    alone = [rank_units([one], coarse, RULES["category"], 20, Room())[0] for one in placed]
+    for many in (rings.TOGETHER, 3 * int(placed[1].plan.rows[-1]) * (len(coarse.areas) + 1), 1):
+        monkeypatch.setattr(rings, "TOGETHER", many)
+        together = rank_units(placed, coarse, RULES["category"], 20, Room())
+        for one, other in zip(alone, together, strict=True):
+            assert one.p.tobytes() == other.p.tobytes()
+            assert one.best.tobytes() == other.best.tobytes()

@@ -66,6 +66,8 @@ class Measures:
         quantile: fraction of values above a unit's threshold, instead of the convention's.
         thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
             every unit and concept on other images, by the information quality ratio.
+        sparse_threshold: of a latent that fires on less than the quantile, so that its threshold would be 0:
+            half of the median of its positive cells, or 0. Of no effect on other layers' units.
         held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
@@ -77,6 +79,7 @@ class Measures:
     convention: Convention = "netdissect"
     quantile: float | None = None
     thresholds: str | None = None
+    sparse_threshold: Literal["half-median", "zero"] = "half-median"
     held_out: int = 500
     shifts: int = 400
     null: Literal["blocks", "shifts"] = "blocks"
@@ -146,6 +149,7 @@ def dissect(
     found = (dry if dry_run else dissect_layers)(
         convention=measures.convention,
         quantile=measures.quantile,
+        sparse_threshold=measures.sparse_threshold,
         fit=pictures.fit,
         seed=measures.seed,
         ranks=measures.images_per_unit,

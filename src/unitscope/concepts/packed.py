@@ -36,6 +36,7 @@ from unitscope.concepts.derived import source_digest, source_spec, walk
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Example, Vocabulary
 from unitscope.errors import SourceError, UsageError, writing
+from unitscope.executors.jobs import count_cores
 from unitscope.progress import follow
 
 VERSION = 3
@@ -151,7 +152,7 @@ def pack_source(
             partial = root / f".{target.name}.{secrets.token_hex(4)}.partial"
             partial.mkdir()  # others may read it, where the folder lets them
             try:
-                _write(source, frame, partial, threads or len(os.sched_getaffinity(0)))
+                _write(source, frame, partial, threads or count_cores())
                 _put(partial, target)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)

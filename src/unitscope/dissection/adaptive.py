@@ -6,7 +6,7 @@ the IoU of u and c is then counted at t(u, c), and a unit is named by the best o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from unitscope.networks.verdicts import check_places
 from unitscope.progress import follow
 from unitscope.statistics.annotations import annotate
 from unitscope.statistics.level_counts import Ladder, climb, empty_ladder, find_levels, lay_labels
+from unitscope.statistics.quantiles import SparseThreshold
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, find_packed, read_maps
 
 _BATCH = 32
@@ -109,6 +110,7 @@ def dissect_by_quality(
     rule: QualityRule = QualityRule(),
     convention: str | Convention = "pnas",
     quantile: float | None = None,
+    sparse_threshold: SparseThreshold | None = None,
     fit: Fit = "stretch",
     machine: Machine = Machine(),  # noqa: B008 - frozen
     **options: Any,
@@ -123,7 +125,7 @@ def dissect_by_quality(
     Raises `UsageError` where the two sources name other concepts or are the same, or where the convention's
     union depends on the mask (`touched`), and what `dissect` raises.
     """
-    rules = settle_convention(convention, quantile)
+    rules = settle_convention(convention, quantile, sparse_threshold)
     check_source(network, source)
     check_concepts(source)
     check_asked(network, source, layers, fit)
@@ -192,6 +194,7 @@ def choose_thresholds(
     many = max(1, _AT_ONCE // int(seen.size))
     for layer, tail in plan.tails.items():
         found = []
+        tried = replace(rule, positive=rule.positive or tail.lifted)  # a threshold of 0 would not stay
         for start in range(0, tail.units, many):
             raw = maps[layer][:, start : start + many]
             dense = tail.grid.upsample(tail.grid.surround(raw))
@@ -199,7 +202,7 @@ def choose_thresholds(
             levels = find_levels(values, rule.fractions)
             ladder = empty_ladder(levels, common, len(words.categories))
             ladder = climb(ladder, dense, labels, seen, entering)
-            thresholds, quality = _pick_pairs(ladder, areas, pixels, words, rule)
+            thresholds, quality = _pick_pairs(ladder, areas, pixels, words, tried)
             found.append((thresholds, quality, find_levels(values, [rules.quantile])[:, 0]))
         choices[layer] = Choice(*(np.concatenate(column) for column in zip(*found, strict=True)))
     return choices

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from unitscope.errors import UsageError
 from unitscope.statistics.annotations import Doubles
 from unitscope.statistics.grids import Upsampling
+from unitscope.statistics.quantiles import SparseThreshold
 
 Population = Literal["cells", "pixels"]
 Union = Literal["category", "touched", "all"]
@@ -35,6 +36,9 @@ class Convention:
       ratio strictly above this one (0 asks for none).
     - `unique_rule`: the rule of the headline count of unique detectors (both are always reported):
       one label a unit, or one label a unit and category, summed.
+    - `sparse_threshold`: what replaces the threshold of a latent of sparse directions that fires (is above 0)
+      so rarely that its quantile is 0: half of the median of its positive cells, or nothing (`zero`). Units
+      of layers that are not read in such directions are left as they are.
     """
 
     name: str
@@ -47,10 +51,12 @@ class Convention:
     iou_cutoff: float = 0.04
     iqr_cutoff: float = 0.0
     unique_rule: UniqueRule = "label"
+    sparse_threshold: SparseThreshold = "half-median"
 
     def __post_init__(self) -> None:
         kinds = {"population": Population, "upsampling": Upsampling, "union": Union, "doubles": Doubles}
-        for name, kind in {**kinds, "unique_rule": UniqueRule}.items():
+        kinds |= {"unique_rule": UniqueRule, "sparse_threshold": SparseThreshold}
+        for name, kind in kinds.items():
             if getattr(self, name) not in get_args(kind):
                 wanted = ", ".join(get_args(kind))
                 raise UsageError(f"{name} is {getattr(self, name)!r}; it is one of {wanted}")

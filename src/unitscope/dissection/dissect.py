@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ from unitscope.networks.memory import release_memory
 from unitscope.networks.network import Network
 from unitscope.networks.trace import open_lenses
 from unitscope.networks.verdicts import check_places
+from unitscope.statistics.quantiles import SparseThreshold
 from unitscope.statistics.resampling import FEWEST, Null
 from unitscope.statistics.scan import Machine, ScanPlan
 from unitscope.statistics.shards import Origin
@@ -110,6 +111,7 @@ def dissect(
     *,
     convention: str | Convention = "netdissect",
     quantile: float | None = None,
+    sparse_threshold: SparseThreshold | None = None,
     thresholds: Mapping[str, np.ndarray] | None = None,
     size: int | tuple[int, int] | None = None,
     fit: Fit = "stretch",
@@ -145,6 +147,8 @@ def dissect(
 
     - `convention`: whose: the name of one in `CONVENTIONS`, or a `Convention`.
     - `quantile`: the fraction of a unit's values above its threshold, instead of the convention's.
+    - `sparse_threshold`: "half-median" or "zero", the threshold of latents that fire on less than that
+      fraction, instead of the convention's; of no effect on layers that are not read in sparse directions.
     - `thresholds`: instead of those found, by layer, float32[unit]; infinite for a unit that is never active.
     - `size`: the network's input in pixels, a side or (height, width); by default what its preprocessing
       states, else that of the images.
@@ -204,7 +208,8 @@ def dissect(
         mix_machines,
         trust_layout,
     )
-    return dissect_with(network, source, layers, settle_convention(convention, quantile), options)
+    rules = settle_convention(convention, quantile, sparse_threshold)
+    return dissect_with(network, source, layers, rules, options)
 
 
 def dissect_with(
@@ -301,10 +306,15 @@ def _make_recipe(
     )
 
 
-def settle_convention(convention: str | Convention, quantile: float | None = None) -> Convention:
-    """The convention of that name, or itself, with another quantile if one is given."""
+def settle_convention(
+    convention: str | Convention,
+    quantile: float | None = None,
+    sparse_threshold: SparseThreshold | None = None,
+) -> Convention:
+    """The convention of that name, or itself, with what is given instead of its own."""
     rules = find_convention(convention) if isinstance(convention, str) else convention
-    return rules if quantile is None else replace(rules, quantile=quantile)
+    given: Mapping[str, Any] = {"quantile": quantile, "sparse_threshold": sparse_threshold}
+    return replace(rules, **{name: value for name, value in given.items() if value is not None})
 
 
 def _open_store(

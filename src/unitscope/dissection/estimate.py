@@ -11,6 +11,7 @@ from unitscope.dissection.costs import Asked, Estimate, foretell
 from unitscope.dissection.dissect import Options, prepare, settle_convention
 from unitscope.dissection.storage import Workspace, check_folder, compare_recipes
 from unitscope.networks.network import Network
+from unitscope.statistics.quantiles import SparseThreshold
 from unitscope.statistics.shards import shard_path
 
 
@@ -21,6 +22,7 @@ def estimate_run(
     *,
     convention: str | Convention = "netdissect",
     quantile: float | None = None,
+    sparse_threshold: SparseThreshold | None = None,
     **options: Any,
 ) -> Estimate:
     """What `dissect` with the same arguments will take: images, units, time, memory, disk.
@@ -38,7 +40,7 @@ def estimate_run(
     (20, {'0': 3})
     """
     asked = Options(**options)
-    rules = settle_convention(convention, quantile)
+    rules = settle_convention(convention, quantile, sparse_threshold)
     outline, recipe = prepare(network, source, layers, rules, asked)
     plan = outline.plan
     images = len(source)

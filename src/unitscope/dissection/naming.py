@@ -45,7 +45,7 @@ def name_run(
         )
         for name, layer in named.items()
     }
-    shown = np.unique([image for layer in found.values() for image in layer.exemplars.images.flat])
+    shown = np.unique(np.concatenate([layer.exemplars.images.ravel() for layer in found.values()]))
     keys = {image: scan.keys[image] for image in shown.tolist() if image >= 0}
     return Dissection(found, outline.vocabulary, rules, recipe, keys)
 
@@ -78,6 +78,9 @@ def name_layers(
     with open_threads(threads) as pool:
         for layer, tail in plan.tails.items():
             tops, paired = scan.tops[layer], pairs.get(layer)
+            sparse = tail.sparse is not None
+            live = tops.peaks[:, 0] > 0 if sparse else np.ones(tail.units, bool)
+            tops = tops.above(0.0) if sparse else tops
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
             overlap, evidence = measure_overlap(
                 scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size
@@ -98,10 +101,11 @@ def name_layers(
                 intersections=overlap.intersections,
                 exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
                 pairs=paired,
+                sparse=sparse,
             )
             sure = None
             if evidence is not None and draws is not None:
-                sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws)
+                sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws, live=live)
             result = replace(result, confidence=sure)
             named[layer] = replace(result, warnings=tuple(_notes(result, overlap)))
     return named
@@ -119,7 +123,10 @@ def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
 
 def _notes(layer: LayerDissection, overlap: Overlap) -> list[str]:
     notes = []
-    dead = int((overlap.active == 0).sum())
+    silent = layer.never_fired
+    dead = int((overlap.active == 0).sum()) - silent
+    if silent:
+        notes.append(f"{silent:,} of {len(layer):,} latents are dead: never above 0; q-values leave them out")
     if dead:
         notes.append(
             f"{dead} of {len(layer)} units are never above their threshold outside void (dead or constant)"

@@ -40,6 +40,7 @@ class Outline:
                 "warnings": self.warnings.get(layer, ()),
                 "place": asdict(self.places[layer]) if layer in self.places else None,
                 "heads": self.heads[layer],
+                **({} if tail.sparse is None else {"sparse": tail.sparse}),
             }
             for layer, tail in self.plan.tails.items()
         }
@@ -61,7 +62,8 @@ class Outline:
             height, width = told["map_size"]
             population, quantile = told["population"], rules.quantile
             tails[layer] = TailPlan(
-                told["units"], record["images"], (height, width), grid, population, quantile
+                *(told["units"], record["images"], (height, width), grid, population, quantile),
+                told.get("sparse"),
             )
         thresholds = {layer: np.array(row, np.float32) for layer, row in (recipe.thresholds or {}).items()}
         ranks, batch_size, shard_size = recipe.ranks, recipe.batch_size, recipe.shard_size

@@ -20,6 +20,7 @@ from unitscope.dissection.storage import SPACE, Workspace, join_workspace, lock_
 from unitscope.dissection.workers import find_naming_device, scan_missing
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.networks.network import Network
+from unitscope.statistics.quantiles import SparseThreshold
 from unitscope.statistics.scan import Machine
 from unitscope.statistics.shards import Origin, shard_path
 from unitscope.statistics.store import Store
@@ -96,6 +97,7 @@ def dissect_part(
     out: str | Path,
     convention: str | Convention = "netdissect",
     quantile: float | None = None,
+    sparse_threshold: SparseThreshold | None = None,
     **options: Any,
 ) -> tuple[int, ...]:
     """Scans one part of a run, into its folder, and stops; `merge_run` names the units once all are there.
@@ -108,9 +110,8 @@ def dissect_part(
     """
     part = read_part(part) if isinstance(part, str) else part
     asked = Options(out=out, **{**options, "resume": True})
-    outline, recipe = prepare(
-        network, source, layers, settle_convention(convention, quantile), asked, parts=part.count
-    )
+    rules = settle_convention(convention, quantile, sparse_threshold)
+    outline, recipe = prepare(network, source, layers, rules, asked, parts=part.count)
     workspace = join_workspace(Path(out), recipe, asked.mix_machines)
     try:
         workspace.keep_outline(outline.record())
@@ -173,7 +174,7 @@ def _read_outline(workspace: Workspace) -> tuple[Recipe, Outline]:
                 f"the thresholds in {folder} were chosen pair by pair; go on with dissect --resume"
             )
         return recipe, _parse_outline(workspace, recipe)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         hint = "give the folder that unitscope dissect --shards was given as --out"
         raise RunError(f"{folder} holds no run in the making; {hint}") from error
     except _DAMAGES as error:

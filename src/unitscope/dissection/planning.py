@@ -1,6 +1,7 @@
 """What a scan will do, found out before it: the frame of images, each layer's maps and grid, and warnings."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from unitscope.networks.places import Place
 from unitscope.networks.probe import probe_layers
 from unitscope.networks.randomness import DRAWS
 from unitscope.networks.receptive_fields import Field
+from unitscope.networks.trace import open_lenses
 from unitscope.networks.unit_maps import read_units
 from unitscope.networks.verdicts import warn_of_batches, warn_of_places
 from unitscope.statistics.grids import Grid, make_grid
@@ -46,6 +48,7 @@ def plan_scan(
     told = warn_of_places(probe.places)
     said = (*((DRAWS,) if probe.random else ()), *warn_of_batches(network.module, probe.company))
     told = {layer: (*said, *told.get(layer, ())) for layer in layers}
+    lenses = open_lenses(network, layers, frame.size)
     for layer in layers:
         maps = read_units(probe.outputs[layer], network.layout(frame.size), layer)
         units, *cells = maps.shape[1:]
@@ -57,7 +60,10 @@ def plan_scan(
             )
         grid = _grid(map_size, frame, rules, None if flat else probe.fields.get(layer))
         population = "given" if layer in thresholds else rules.population
-        tails[layer] = TailPlan(units, len(source), map_size, grid, population, rules.quantile)
+        plan_tail = partial(TailPlan, units, len(source), map_size, grid, population, rules.quantile)
+        if layer in lenses and lenses[layer].sparse:
+            plan_tail = partial(plan_tail, rules.sparse_threshold, lenses[layer].firing)
+        tails[layer] = plan_tail()
         if rules.upsampling == "receptive-field" and layer not in probe.fields and not flat:
             lack = "the receptive fields of this layer could not be derived; half-pixel centers are used"
             told[layer] = (*told.get(layer, ()), lack)

@@ -69,7 +69,8 @@ class Recipe:
     random numbers, which were those of each image's number; `channels_last` is True where pictures lay so in
     memory. `threads` are torch's, and `processor` is the
     kind of what the network ran on; `machines` are all that took part, where there were several kinds.
-    `directions` has, by layer, those it was read in: kind, units, latents and digest. None is what was not
+    `directions` has, by layer, those it was read in: kind, units, latents and digest, and whether they are
+    sparse; only with sparse ones the convention's `sparse_threshold` is recorded. None is what was not
     recorded. `more` keeps what another version recorded besides.
     """
 
@@ -103,6 +104,11 @@ class Recipe:
         return f"{self.processor}, {self.threads} {'thread' if self.threads == 1 else 'threads'}"
 
     @property
+    def sparse(self) -> bool:
+        """Whether some of its layers were read in sparse directions."""
+        return any(one.get("sparse") for one in (self.directions or {}).values())
+
+    @property
     def digest(self) -> str:
         """A digest of all that decides what is counted, but the machine."""
         record = {name: value for name, value in self.record().items() if name not in MACHINE}
@@ -133,11 +139,14 @@ class Recipe:
             layer: [value if isfinite(value) else json.dumps(value) for value in row]
             for layer, row in (self.thresholds or {}).items()
         }
+        rules = asdict(self.convention)
+        if not self.sparse:  # it decides nothing then
+            del rules["sparse_threshold"]
         record = {
             **_record(self),
             "network": _record(self.network),
             "source": _record(self.source),
-            "convention": asdict(self.convention),
+            "convention": rules,
             "frame": asdict(self.frame),
             "thresholds": given or None,
         }
@@ -169,7 +178,13 @@ def record_network(network: Network) -> NetworkRecord:
 def record_directions(directions: Mapping[str, Directions]) -> dict[str, dict[str, Any]] | None:
     """What a run records of the directions of its layers, by layer; None where there are none."""
     return {
-        layer: {"kind": one.kind, "units": one.units, "latents": one.latents, "digest": one.digest}
+        layer: {
+            "kind": one.kind,
+            "units": one.units,
+            "latents": one.latents,
+            "digest": one.digest,
+            **({"sparse": True} if one.sparse else {}),
+        }
         for layer, one in directions.items()
     } or None
 

@@ -100,7 +100,8 @@ class LayerDissection(Units):
     With `pairs`, IoU, labels and detectors are those of the pairs at their thresholds; `thresholds` are
     then those of each unit with its label, and all else is counted there. `recipe` is that of the run,
     `place` where the layer's cells were found to look, None where that was not asked; `heads` is the number
-    of heads of attention that the units belong to, one after the other, 0 for none.
+    of heads of attention that the units belong to, one after the other, 0 for none. `sparse` says that the
+    units are latents of sparse directions, which are off at 0: exemplars are then images where one fires.
     """
 
     layer: str
@@ -122,6 +123,7 @@ class LayerDissection(Units):
     recipe: Recipe | None = None
     place: Place | None = None
     heads: int = 0
+    sparse: bool = False
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -139,6 +141,11 @@ class LayerDissection(Units):
     def iou(self) -> Float64[np.ndarray, "unit concept"]:
         """The IoU of every unit with every concept id."""
         return self.labels.iou
+
+    @property
+    def never_fired(self) -> int:
+        """How many latents of sparse directions are above 0 nowhere; 0 for other units."""
+        return int((self.exemplars.images[:, :1] < 0).sum()) if self.sparse else 0
 
     @property
     def detectors(self) -> int:
@@ -248,6 +255,7 @@ class LayerDissection(Units):
             "warnings": self.warnings,
             **({} if self.place is None else {"place": asdict(self.place)}),
             **({"heads": self.heads} if self.heads else {}),
+            **({"sparse": True, "never_fired": self.never_fired} if self.sparse else {}),
         }
 
     @classmethod
@@ -285,6 +293,7 @@ class LayerDissection(Units):
             recipe=recipe,
             place=Place.parse(record.get("place")),
             heads=int(record.get("heads", 0)),
+            sparse=bool(record.get("sparse", False)),
         )
 
 

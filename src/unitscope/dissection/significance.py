@@ -1,7 +1,7 @@
 """Is a label above chance? p-values from shifted labels, false discovery rate, controls."""
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from unitscope.axes import PerUnit
 from unitscope.dissection.result import Confidence
@@ -72,14 +72,31 @@ def q_values(p: PerUnit) -> PerUnit:
     return result
 
 
+def q_values_of(p: PerUnit, live: Bool[np.ndarray, "unit"]) -> PerUnit:
+    """The false discovery rates of the units that are live as if there were no others, whose rate is 1.
+
+    >>> q_values_of(np.array([0.01, 1.0, 0.04]), np.array([True, False, True])).round(3).tolist()
+    [0.02, 1.0, 0.04]
+    """
+    result = np.ones(len(p))
+    result[live] = q_values(p[live])
+    return result
+
+
 def judge_units(
-    best_iou: PerUnit, evidence: Evidence, cutoff: float, draws: Resampling, controls: int = 10
+    best_iou: PerUnit,
+    evidence: Evidence,
+    cutoff: float,
+    draws: Resampling,
+    controls: int = 10,
+    live: Bool[np.ndarray, "unit"] | None = None,
 ) -> Confidence:
     """The confidence of a layer's labels, with the shuffled-label controls.
 
     `cutoff` is the IoU above which a unit is a detector; `draws` gave the evidence. As controls some shifts,
     of whole orders or of all blocks by the same slot, are taken for the truth in turn and judged by the
-    draws.
+    draws. Where `live` is given, other units have no part in the rate of false discoveries: their p and q
+    are 1.
     """
     null = evidence.null
     fine = np.isfinite(evidence.fine)
@@ -93,11 +110,12 @@ def judge_units(
         judged = [p_values(best_iou, null)]
         judged += [p_values(null[:, draw], np.delete(null, draw, 1)) for draw in taken]
     p, *others = judged
-    found = [(q_values(other) < 0.05).mean() for other in others]
+    live = np.ones(len(p), bool) if live is None else live
+    found = [(q_values_of(other, live) < 0.05).mean() for other in others]
     above = (null > cutoff).sum(1) / np.maximum(np.isfinite(null).sum(1), 1)
     return Confidence(
-        p_value=p,
-        q_value=q_values(p),
+        p_value=np.where(live, p, 1.0),
+        q_value=q_values_of(p, live),
         low=evidence.low,
         high=evidence.high,
         heldout=evidence.heldout,

@@ -252,7 +252,7 @@ def find_scan_threads(machine: Machine) -> int:
         return machine.threads or 1
     if (machine.workers or 1) > 1:
         return machine.threads or max(1, count_cores() // (machine.workers or 1))
-    return torch.get_num_threads()
+    return machine.threads or torch.get_num_threads()
 
 
 def find_naming_threads(machine: Machine) -> int | None:

@@ -84,7 +84,16 @@ def read_latents(directions: Directions, raw: Tensor) -> Tensor:
     with torch.autocast(raw.device.type, enabled=False):
         if raw.ndim == 4:
             return directions.encode_maps(raw)
-        return directions.encode(raw.reshape(-1, raw.shape[-1])).reshape(*raw.shape[:-1], directions.latents)
+        if raw.ndim == 2:
+            return directions.encode(raw)
+        # As many images together as in maps: in a batch cut at other places numbers would round otherwise.
+        latents = torch.empty(*raw.shape[:-1], directions.latents, device=raw.device)
+        images = directions.count_together(raw.shape[1])
+        for start in range(0, len(raw), images):
+            part = raw[start : start + images]
+            found = directions.encode(part.reshape(-1, directions.units))
+            latents[start : start + images] = found.reshape(*part.shape[:-1], -1)
+        return latents
 
 
 def write_latents(directions: Directions, raw: Tensor, before: Tensor, after: Tensor) -> Tensor:

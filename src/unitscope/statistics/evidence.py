@@ -1,5 +1,7 @@
 """What chance would give each unit, and how its IoU varies with the images."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,11 +18,11 @@ from unitscope.statistics.rings import (
     JUDGED,
     WHOLE,
     CoarseLabels,
-    Ranks,
+    PlacedMasks,
     RingPlan,
     Room,
     pair_slot,
-    rank_unit,
+    rank_units,
 )
 
 SAMPLED = 128
@@ -103,29 +105,46 @@ def find_truth(
 def measure_evidence(masks: Masks, pixels: np.ndarray, tally: Tally, truth: Truth, start: int) -> Evidence:
     """The evidence for the units of a block, whose first is unit `start`."""
     places = np.concatenate([[0], np.cumsum(masks.counts)])
-    starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
-    units = len(masks.counts)
-    null, fine = np.full((units, truth.widest), np.nan), np.full(units, np.nan)
-    p = np.ones((units, 0 if truth.coarse is None else JUDGED + 1))
-    low, high, heldout = np.zeros(units), np.zeros(units), np.zeros(units)
-    for unit in range(units):
-        m, n = places[unit], places[unit + 1]
-        runs = masks.runs[starts[m] : starts[n]]
-        taken = UnitMasks(masks.image[m:n], masks.size[m:n], runs, pixels[m:n])
+    owned = _part_masks(masks, pixels, places)
+    null, fine, p = _draw_nulls(owned, truth, start)
+    low, high, heldout = (np.zeros(len(owned)) for _ in range(3))
+    for unit, taken in enumerate(owned):
+        mine = slice(places[unit], places[unit + 1])
         counts, active = tally.counts[unit, :, :-1], tally.active[unit]
-        if truth.coarse is None:
-            null[unit] = _shift_orders(taken, truth)
-        else:
-            plan, ranks = _shift_blocks(taken, truth, truth.coarse)
-            p[unit, : len(ranks.p)], null[unit, : len(ranks.best) - 1] = ranks.p, ranks.best[1:]
-            if (start + unit) % truth.every == 0:
-                fine[unit] = _measure_slot(taken, plan, truth, truth.coarse)
         best = _find_best(counts.sum(0), active.sum(0), truth.areas, truth)
         best = best if truth.names is None else int(truth.names[start + unit])
         if best:
-            low[unit], high[unit] = _bootstrap(taken, tally.valid[m:n], tally.bits[m:n], best, truth)
+            low[unit], high[unit] = _bootstrap(taken, tally.valid[mine], tally.bits[mine], best, truth)
         heldout[unit] = _score_heldout(counts, active, truth)
     return Evidence(null, fine, p, low, high, heldout)
+
+
+def _part_masks(masks: Masks, pixels: np.ndarray, places: np.ndarray) -> list[UnitMasks]:
+    starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
+    return [
+        UnitMasks(masks.image[m:n], masks.size[m:n], masks.runs[starts[m] : starts[n]], pixels[m:n])
+        for m, n in itertools.pairwise(places)
+    ]
+
+
+def _draw_nulls(
+    owned: Sequence[UnitMasks], truth: Truth, start: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`null`, `fine` and `p` of the evidence of some units, whose first is unit `start`."""
+    units, coarse = len(owned), truth.coarse
+    null, fine = np.full((units, truth.widest), np.nan), np.full(units, np.nan)
+    p = np.ones((units, 0 if coarse is None else JUDGED + 1))
+    if coarse is None:
+        for unit, masks in enumerate(owned):
+            null[unit] = _shift_orders(masks, truth)
+        return null, fine, p
+    placed = [_place_masks(masks, truth, coarse) for masks in owned]
+    ranks = rank_units(placed, coarse, truth.rule, truth.resampling.count, truth.room)
+    for unit, found in enumerate(ranks):
+        p[unit, : len(found.p)], null[unit, : len(found.best) - 1] = found.p, found.best[1:]
+        if (start + unit) % truth.every == 0:
+            fine[unit] = _measure_slot(owned[unit], placed[unit].plan, truth, coarse)
+    return null, fine, p
 
 
 def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
@@ -137,15 +156,13 @@ def _shift_orders(masks: UnitMasks, truth: Truth) -> np.ndarray:
     return found
 
 
-def _shift_blocks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels) -> tuple[RingPlan, Ranks]:
+def _place_masks(masks: UnitMasks, truth: Truth, coarse: CoarseLabels) -> PlacedMasks:
     rings = truth.resampling.rings
     assert rings is not None
     places = truth.resampling.place[masks.image]
     plan = rings.plan(int((places < rings.images).sum()), len(coarse.areas))
     starts = np.concatenate([[0], np.cumsum(masks.size, dtype=np.int64)])
-    return plan, rank_unit(
-        plan, coarse, truth.rule, rings.draws, places, starts, masks.runs, masks.pixels, truth.room
-    )
+    return PlacedMasks(plan, places, starts, masks.runs, masks.pixels)
 
 
 def _measure_slot(masks: UnitMasks, plan: RingPlan, truth: Truth, coarse: CoarseLabels) -> float:

@@ -30,6 +30,13 @@ class TopImages:
         _insert_peaks(peaks, first_image, images, best)
         return TopImages(images, best)
 
+    def above(self, least: float) -> "TopImages":
+        """The same without images whose peak is not above that: none stand there."""
+        shown = self.peaks > least
+        return TopImages(
+            np.where(shown, self.images, np.int32(-1)), np.where(shown, self.peaks, np.float32(-np.inf))
+        )
+
     def merge(self, other: "TopImages") -> "TopImages":
         """The top images of both."""
         images = np.concatenate([self.images, other.images], 1)

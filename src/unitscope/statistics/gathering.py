@@ -16,6 +16,9 @@ from unitscope.statistics.threads import Threads
 ENOUGH = 32
 """Maps of this many images are packed at once, however small the batches, and packed images read together."""
 
+_ROOM = 1 << 25
+"""So many bytes of maps are enough too: those of many latents need not wait for others."""
+
 
 @runtime_checkable
 class Gatherer(Protocol):
@@ -48,11 +51,15 @@ class _Pile:
     def add(self, maps: Tensor, last: bool) -> Tensor | None:
         """All that have waited, and these, once they are enough or the last; valid until more are added."""
         before, self.fill = self.fill, self.fill + len(maps)
-        enough = last or self.fill >= ENOUGH
+        most = max(1, min(ENOUGH, -(-_ROOM // maps[0].nbytes)))
+        enough = last or self.fill >= most
         if before or not enough:
             # A copy: some networks (captured graphs) write every pass into the same memory.
-            if self.room is None:
-                self.room = maps.new_empty((ENOUGH + len(maps), *maps.shape[1:]))
+            if self.room is None or len(self.room) < self.fill:
+                room = maps.new_empty((most + len(maps), *maps.shape[1:]))
+                if self.room is not None:
+                    room[:before] = self.room[:before]
+                self.room = room
             self.room[before : self.fill] = maps
             maps = self.room[: self.fill]
         if not enough:

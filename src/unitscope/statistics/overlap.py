@@ -22,8 +22,11 @@ from unitscope.statistics.threads import Threads
 
 T = TypeVar("T", "Overlap", "Evidence")
 
-_BLOCK, _LEAST = 1 << 15, 4
+_BLOCK, _LEAST, _MOST = 1 << 19, 4, 64
 """Units are measured in blocks of this many maps, to bound what their masks take, but of so many units."""
+
+_BLOCKS = 8
+"""At least so many blocks, for the threads to share; the larger they are, the nearer are the labels."""
 
 
 RULES = {"all": tallies.ALL, "category": tallies.CATEGORY, "touched": tallies.TOUCHED}
@@ -65,7 +68,7 @@ def measure_overlap(
     truth = None
     if resampling is not None:
         truth = find_truth(index, RULES[union], areas, resampling, names, map_size, units)
-    many = max(_LEAST, min(16, _BLOCK // len(index.annotations)))
+    many = max(_LEAST, min(_MOST, _BLOCK // len(index.annotations), -(-units // _BLOCKS)))
     blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
     measured = []
 

@@ -24,9 +24,13 @@ from unitscope.statistics.kernels import bounds, packing
 from unitscope.statistics.threads import Threads
 
 Population = Literal["cells", "pixels", "given"]
+SparseThreshold = Literal["half-median", "zero"]
 
 _RANKED, _PRUNED = 8192, 64
 """Maps that are ranked, and units that are pruned, at a time, to bound what is held besides their cells."""
+
+_JOINED = 32
+"""Chunks of latents that are made one: of each a place is kept for every latent, whether it fires or not."""
 
 
 def tail_rank(quantile: float, count: int) -> int:
@@ -58,7 +62,9 @@ class TailPlan:
     """What a tail needs to know beforehand.
 
     `population` says whose quantile is taken: raw `cells`, upsampled `pixels`, or none where the
-    thresholds are `given`. `images` is the number of images of the whole scan.
+    thresholds are `given`. `images` is the number of images of the whole scan. `sparse` is None for units,
+    and says for latents, which are 0 where they do not fire, what a threshold becomes that would be 0;
+    `firing` of all are then not 0 in a cell at most, which bounds what is kept.
     """
 
     units: int
@@ -67,6 +73,8 @@ class TailPlan:
     grid: Grid
     population: Population
     quantile: float
+    sparse: SparseThreshold | None = None
+    firing: int | None = None
 
     @cached_property
     def count_each(self) -> int:
@@ -88,9 +96,12 @@ class TailPlan:
 
     @cached_property
     def cells(self) -> int:
-        """How many cells an image has in all units, where all are kept."""
-        apart = int(np.prod(self.raw_size)) if self.apart else 0
-        return self.units * (int(np.prod(self.stored_grid.map_size)) + apart)
+        """How many cells of an image are kept in all units at most."""
+        firing = self.units if self.firing is None else min(self.firing, self.units)
+        # A latent that fires in a cell has neighbors kept, or is not 0 in pixels sampled around.
+        beside = min(self.units, firing * ((2 * self.reach + 1) ** 2 if self.reach else 4))
+        apart = firing * int(np.prod(self.raw_size)) if self.apart else 0
+        return beside * int(np.prod(self.stored_grid.map_size)) + apart
 
     def reaches(self, images: int) -> bool:
         """Whether so many images certify a bound: where one is sought, and they have values enough."""
@@ -103,8 +114,19 @@ class TailPlan:
 
     @property
     def apart(self) -> bool:
-        """Whether the population is not in what is stored for the masks, but raw cells besides."""
-        return self.population == "cells" and self.grid.sampled
+        """Whether raw cells are wanted that what is stored for the masks has not: they are kept besides."""
+        return self.grid.sampled and (self.population == "cells" or self.lifted)
+
+    @property
+    def lifted(self) -> bool:
+        """Whether a threshold of 0 is replaced by half of the median of the unit's positive cells."""
+        return self.sparse == "half-median"
+
+    @property
+    def floor(self) -> np.float32:
+        """What no threshold lies below: latents that are not above 0 are off."""
+        off = self.lifted or (self.sparse is not None and self.population != "given")
+        return np.float32(0 if off else -np.inf)
 
     @cached_property
     def stored_grid(self) -> Grid:
@@ -207,12 +229,14 @@ class Tail:
             )
             return found
 
-        return np.concatenate(
-            list(threads.pool.map(certify_block, self._blocks(max(1, min(16, _RANKED // self.seen)))))
-        )
+        many = max(1, min(16, _RANKED // self.seen)) if plan.sparse is None else _PRUNED
+        return np.concatenate(list(threads.pool.map(certify_block, self._blocks(many))))
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.
+
+        Of latents that fire on less, half of the median of the positive cells where the plan says so: these
+        are all there, for their bound is 0. One that never fires keeps 0.
 
         Raises `RunError` if not all images have been seen.
         """
@@ -220,7 +244,15 @@ class Tail:
             raise RunError(
                 f"{self.seen} of {self.plan.images} images have been seen; a threshold needs all of them"
             )
-        return self.rank_values()
+        found = self.rank_values()
+        return self._lift(found) if self.plan.lifted else found
+
+    def _lift(self, thresholds: Thresholds) -> Thresholds:
+        off = thresholds <= 0
+        if not off.any():
+            return thresholds
+        halves: Thresholds = bounds.halve_medians(*self._raw.arrays[:1], *self._raw.arrays[2:], off)
+        return np.where(off, halves, thresholds)
 
     def rank_values(self) -> Thresholds:
         """The floor(q N) + 1 -th largest of every unit's values so far, or the bound if fewer are above it.
@@ -234,9 +266,8 @@ class Tail:
             counts, _, size, cells, values = self._stored.arrays
             found = surfaces.rank_units(counts, size, cells, values, self.bound, plan.rank, *self._axes)
         else:
-            grid, packed = plan.stored_grid, self._stored
-            if plan.apart:
-                packed = join_cells([chunk.part(0, plan.units) for chunk in self.raw])
+            grid = plan.stored_grid
+            packed = self._raw if plan.population == "cells" else self._stored
             # Of a map with a ring of zeros around it the inner cells alone are values.
             ring = int(grid.border and plan.population == "cells")
             found = bounds.rank_cells(*packed.arrays, self.bound, plan.rank, ring, *grid.map_size)
@@ -252,6 +283,12 @@ class Tail:
         return join_cells([chunk.part(0, self.plan.units) for chunk in self.chunks])
 
     @property
+    def _raw(self) -> Cells:
+        """The cells of the maps themselves, in a ring of zeros where the grid has one."""
+        kept = self.raw if self.plan.apart else self.chunks
+        return join_cells([chunk.part(0, self.plan.units) for chunk in kept])
+
+    @property
     def _axes(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
         """The axes of what is stored, as the compiled loops read them."""
         grid = self.plan.stored_grid
@@ -264,11 +301,14 @@ class Tail:
 def empty_tail(plan: TailPlan, bound: Thresholds | None = None, images: int | None = None) -> Tail:
     """A tail that has seen nothing, and will see so many images, all of the scan by default.
 
-    `bound` is what other parts of the data have certified already; a part alone would hardly raise it.
+    `bound` is what other parts of the data have certified already; a part alone would hardly raise it. Of
+    latents only what fires is kept from the first image on: few do, so that their bounds can wait.
     """
     if bound is not None:
-        return Tail(plan, bound.astype(np.float32))
-    tail, coming = Tail(plan, np.full(plan.units, -np.inf, np.float32)), images or plan.images
+        return Tail(plan, np.maximum(bound.astype(np.float32), plan.floor))
+    tail, coming = Tail(plan, np.full(plan.units, plan.floor, np.float32)), images or plan.images
+    if plan.sparse is not None:
+        return tail
     (y0, y1), (x0, x1) = plan.grid.inner
     parts = (y1 - y0) * (x1 - x0) * (4 if plan.grid.quartered else 1)
     if plan.keep == 0 or 4 * plan.keep > coming * (parts if plan.parted else plan.count_each):
@@ -308,5 +348,11 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
 
 def add_cells(tail: Tail, blocks: list[Cells], raw: list[Cells], images: int) -> Tail:
     """The tail with the cells of some more images, in consecutive blocks of units."""
-    added = (*tail.raw, stack_cells(raw)) if raw else tail.raw
-    return replace(tail, chunks=(*tail.chunks, stack_cells(blocks)), raw=added, seen=tail.seen + images)
+    chunks: tuple[Chunk, ...] = (*tail.chunks, stack_cells(blocks))
+    added: tuple[Chunk, ...] = (*tail.raw, stack_cells(raw)) if raw else tail.raw
+    if tail.plan.sparse is not None and len(chunks) >= _JOINED:
+        chunks, added = (
+            (join_cells([chunk.part(0, tail.plan.units) for chunk in parts]),) if parts else ()
+            for parts in (chunks, added)
+        )
+    return replace(tail, chunks=chunks, raw=added, seen=tail.seen + images)

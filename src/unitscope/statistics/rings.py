@@ -9,7 +9,9 @@ cell that is labeled. See docs/theory.md.
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,9 @@ BLOCKS = 8
 
 ROOM = 1 << 19
 """The most pairs of a row and a concept that are held for a unit."""
+
+TOGETHER = 1 << 22
+"""The most pairs of a row and a concept that are held for units that meet labels together."""
 
 MORE = 25
 """Units whose draws hardly reach the truth get so many times more of them."""
@@ -159,6 +164,14 @@ class CoarseLabels:
     starts: Int64[np.ndarray, "category_and_one"]
     arrays: tuple[object, ...]
 
+    @cached_property
+    def cell_of(self) -> tuple[Int64[np.ndarray, "row"], Int64[np.ndarray, "column"]]:
+        """Which row of cells a row of pixels lies in, and which column a column."""
+        rows, columns = (
+            np.repeat(np.arange(len(edges) - 1), np.diff(edges)) for edges in (self.bands, self.bounds)
+        )
+        return rows, columns
+
 
 def coarsen(index: LabelIndex, order: Int64[np.ndarray, "place"], cells: tuple[int, int]) -> CoarseLabels:
     """The labels of the images of `order` on a grid of cells."""
@@ -219,6 +232,18 @@ class Room(threading.local):
         return self._held[:count]
 
 
+class PlacedMasks(NamedTuple):
+    """A unit's masks, and the `plan` of its draws: by mask its place in the order, its first run and its
+    pixels; all runs.
+    """
+
+    plan: RingPlan
+    places: Int64[np.ndarray, "mask"]
+    run_starts: Int64[np.ndarray, "mask_and_one"]
+    runs: np.ndarray
+    pixels: Int64[np.ndarray, "mask"]
+
+
 class Ranks(NamedTuple):
     """p of the truth and of whole slots taken for it; the best IoU of the truth and of all whole slots."""
 
@@ -226,33 +251,55 @@ class Ranks(NamedTuple):
     best: Float32[np.ndarray, "slot"]
 
 
-def rank_unit(
-    plan: RingPlan, labels: CoarseLabels, rule: int, first: int,
-    places: Int64[np.ndarray, "mask"], run_starts: Int64[np.ndarray, "mask_and_one"], runs: np.ndarray,
-    pixels: Int64[np.ndarray, "mask"], room: Room,
-) -> Ranks:  # fmt: skip
-    """Where the truth of a unit stands among its draws. `places` are those of its masks in the order.
+def rank_units(
+    units: Sequence[PlacedMasks], labels: CoarseLabels, rule: int, first: int, room: Room
+) -> list[Ranks]:
+    """Where the truth of every unit stands among its draws.
 
     Among `first` draws, or more where hardly one of them reaches it; and so for `JUDGED` whole slots.
     """
-    end = plan.first[-1] + plan.width[-1] * plan.ways[-1]
+    columns = len(labels.areas) + 1
+    sizes = np.array([int(unit.plan.rows[-1]) * columns for unit in units])
+    ranks: list[Ranks] = []
+    while len(ranks) < len(units):
+        start = len(ranks)
+        many = max(1, int(np.searchsorted(np.cumsum(sizes[start:]), TOGETHER, side="right")))
+        some = slice(start, start + many)
+        ends = np.cumsum(sizes[some]).tolist()
+        space = room.take(ends[-1] + int(sizes[some].max()))
+        shares = [part.reshape(-1, columns) for part in np.split(space, ends)[:-1]]
+        counts = _meet_blocks(units[some], labels, rule, shares)
+        for unit, shared, active in zip(units[some], shares, counts, strict=True):
+            judged = min(1 + JUDGED, len(unit.plan.whole))
+            p, best = counting.rank_draws(
+                shared, active, unit.plan.rows, labels.areas, labels.starts, unit.plan.draws,
+                unit.plan.whole, judged, first, space[ends[-1] :],
+            )  # fmt: skip
+            ranks.append(Ranks(p, best))
+    return ranks
+
+
+def _meet_blocks(
+    units: Sequence[PlacedMasks], labels: CoarseLabels, rule: int, shares: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Fills by unit what its masks share with the labels of all slots; what enters the unions comes back.
+
+    Block by block, so that the labels of one stay in the processor's cache while all units meet them.
+    """
+    masks = [_bring_to_cells(unit, labels) for unit in units]
+    counts = [np.empty((len(shared), len(labels.starts) - 1), np.float32) for shared in shares]
+    for b in range(max(len(unit.plan.first) for unit in units)):
+        for unit, found, shared, active in zip(units, masks, shares, counts, strict=True):
+            if b < len(unit.plan.first):
+                loops.meet_slots(b, *found, labels.arrays, rule, unit.plan[:4], shared, active)
+    return counts
+
+
+def _bring_to_cells(unit: PlacedMasks, labels: CoarseLabels) -> tuple[np.ndarray, ...]:
+    """The masks of a unit that take part, sorted by place: places, starts, cells, mass in them, pixels."""
+    plan, places = unit.plan, unit.places
     chosen = np.argsort(places, kind="stable")
-    chosen = chosen[: np.searchsorted(places[chosen], end)]
-    band_of, bound_of = (
-        np.repeat(np.arange(len(edges) - 1), np.diff(edges)) for edges in (labels.bands, labels.bounds)
-    )
-    starts, cells, mass = loops.coarsen_masks(run_starts, runs, chosen, band_of, bound_of, labels.bounds)
-    rows, columns = int(plan.rows[-1]), len(labels.areas) + 1
-    space = room.take(2 * rows * columns)
-    shared = space[: rows * columns].reshape(rows, columns)
-    active = np.empty((rows, len(labels.starts) - 1), np.float32)
-    loops.meet_slots(
-        places[chosen], starts, cells, mass, pixels[chosen].astype(np.float32), labels.arrays, rule,
-        plan.first, plan.width, plan.ways, plan.rows, shared, active,
-    )  # fmt: skip
-    judged = min(1 + JUDGED, len(plan.whole))
-    p, best = counting.rank_draws(
-        shared, active, plan.rows, labels.areas, labels.starts, plan.draws, plan.whole, judged, first,
-        space[rows * columns :],
-    )  # fmt: skip
-    return Ranks(p, best)
+    chosen = chosen[: np.searchsorted(places[chosen], plan.first[-1] + plan.width[-1] * plan.ways[-1])]
+    band_of, bound_of = labels.cell_of
+    cells = loops.coarsen_masks(unit.run_starts, unit.runs, chosen, band_of, bound_of, labels.bounds)
+    return places[chosen], *cells, unit.pixels[chosen].astype(np.float32)

@@ -24,7 +24,8 @@ from unitscope.networks.feeding import check_native, stack_images
 from unitscope.networks.fitting import telling_memory
 from unitscope.networks.network import Input, Network, number_images, numbers_of, split_images, spread
 from unitscope.networks.randomness import seeded
-from unitscope.networks.trace import Reader, tap
+from unitscope.networks.readings import Reading, open_reading
+from unitscope.networks.trace import Reader
 from unitscope.networks.unit_maps import read_units
 from unitscope.progress import Follower, follow
 from unitscope.statistics.annotations import Annotations, Doubles, annotate, merge_annotations
@@ -34,7 +35,7 @@ from unitscope.statistics.gathering import ENOUGH, CompiledTails, Gatherer
 from unitscope.statistics.lanes import Mark, mark_place, open_lane, take_over
 from unitscope.statistics.pipelines import begin_early, run_ahead
 from unitscope.statistics.quantiles import Tail, TailPlan, empty_tail
-from unitscope.statistics.threads import Threads, open_pool, open_threads
+from unitscope.statistics.threads import Threads, hold_threads, open_pool, open_threads
 
 Bounds = Mapping[str, Thresholds]
 """By layer a bound of every unit's threshold, certified by images of the same scan."""
@@ -152,7 +153,8 @@ def scan_shards(
     stopped = Event()
     with (
         placed(network, machine.device),
-        tap(network, tuple(plan.tails), checked=True) as read,
+        hold_threads(machine.threads),
+        open_reading(network, tuple(plan.tails), plan.frame.size) as reading,
         open_threads(machine.threads) as threads,
         open_pool(threads.count) as loaders,
         follow(len(source), "scan", done=done) as work,
@@ -165,7 +167,7 @@ def scan_shards(
                 batches = takewhile(lambda _: not stopped.is_set(), begin_early(batches))
 
             def scan() -> _Seen:
-                return number, _scan_span(network, batches, plan, machine, threads, read, certified, work)
+                return number, _scan_span(network, batches, plan, machine, threads, reading, certified, work)
 
             return scan
 
@@ -207,7 +209,7 @@ def _scan_span(
     plan: ScanPlan,
     machine: Machine,
     threads: Threads,
-    read: Reader,
+    reading: Reading,
     certified: Bounds,
     work: Follower,
 ) -> _Span:
@@ -224,8 +226,10 @@ def _scan_span(
     for batch, fed in feed_ahead(network, batches, plan, machine):
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
-        for layer, maps in read_fed(network, read, plan, batch, fed, machine):
-            gatherer.add(layer, maps, batch.first, batch.keys, batch.last)
+        for layer, start, maps in read_parts(network, reading, plan, batch, fed, machine):
+            stop = start + len(maps)
+            last = batch.last and stop == len(batch.keys)
+            gatherer.add(layer, maps, batch.first + start, batch.keys[start:stop], last)
         work.update(len(batch.keys))
     return _Span(keys, labels, gatherer, known.keys())
 
@@ -277,15 +281,41 @@ def read_fed(
     A random network is passed image by image, with the random numbers of each. Raises `NetworkError` for maps
     of another shape than planned.
     """
+    for layer, output in _pass(network, read, plan, fed, machine).items():
+        yield layer, _read_units(network, plan, batch, fed, layer, output)
+
+
+def read_parts(
+    network: Network, reading: Reading, plan: ScanPlan, batch: Batch, fed: Input, machine: Machine
+) -> Iterator[tuple[str, int, Float32[Tensor, "image unit cell_y cell_x"]]]:
+    """The same, with latents of some images after the others: the first of them has that place in the batch.
+
+    On a device all of a batch come at once.
+    """
+    outputs = _pass(network, reading.read, plan, fed, machine)
+    for layer in plan.tails:
+        for start, output in reading.split(layer, outputs, whole=not machine.compiled):
+            if start < len(batch.images):  # behind them is what fills the batch up
+                yield layer, start, _read_units(network, plan, batch, fed, layer, output, start)
+
+
+def _pass(
+    network: Network, read: Reader, plan: ScanPlan, fed: Input, machine: Machine
+) -> Mapping[str, Tensor]:
     kind = torch.device(machine.device).type
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
     with precision:
-        outputs = _read_singly(network, read, fed) if plan.random else read(fed)
-    for layer, output in outputs.items():
-        maps = read_units(output, network.layout(fed), layer)[: len(batch.images)]
-        _check_shape(maps, plan.tails[layer], layer, batch)
-        yield layer, maps
+        return _read_singly(network, read, fed) if plan.random else read(fed)
+
+
+def _read_units(
+    network: Network, plan: ScanPlan, batch: Batch, fed: Input, layer: str, output: Tensor, start: int = 0
+) -> Float32[Tensor, "image unit cell_y cell_x"]:
+    """The maps of the images of a batch from place `start` on, without those that fill it up."""
+    maps = read_units(output, network.layout(fed), layer)[: len(batch.images) - start]
+    _check_shape(maps, plan.tails[layer], layer, batch)
+    return maps
 
 
 def read_maps(

@@ -35,6 +35,18 @@ def open_threads(count: int | None = None) -> Iterator[Threads]:
 
 
 @contextmanager
+def hold_threads(count: int | None) -> Iterator[None]:
+    """Torch computes with so many threads for the length of a `with`; None leaves their number as it is."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def open_pool(count: int) -> Iterator[ThreadPoolExecutor]:
     """So many threads; where an error ends the block, also Ctrl-C, what has not begun is not begun."""
     with ThreadPoolExecutor(count) as pool:

@@ -25,6 +25,10 @@ DOUBLES = {
     "truth-twice": "a pixel labeled twice counts twice in truth, once in the intersection",
     "once": "a pixel labeled twice counts once",
 }
+SPARSE_THRESHOLDS = {
+    "half-median": "half of the median of the positive cells, where the threshold would be 0",
+    "zero": "as the quantile has it, also where that is 0",
+}
 UNIQUE_RULES = {
     "label": "one label a unit",
     "category": "one label a unit and category, summed",
@@ -73,6 +77,12 @@ def spell_recipe(dissection: Dissection) -> list[tuple[str, str]]:
         ("Cells look", ", ".join(
             f"{name} {layer.place.where}" for name, layer in dissection.layers.items() if layer.place
         )),
+        ("Latents", "; ".join(
+            f"{name} {one['latents']:,} of {one['units']:,} units, {one['kind']}"
+            for name, one in (recipe.directions or {}).items()
+        )),
+        ("Threshold of latents",
+         SPARSE_THRESHOLDS[recipe.convention.sparse_threshold] if recipe.sparse else None),
         ("Thresholds", "given" if recipe.thresholds else "found in this run"),
         ("Seed", recipe.seed),
         ("Confidence", recipe.confidence),

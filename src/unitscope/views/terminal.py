@@ -224,13 +224,14 @@ def describe_dissection(
             for found, count in count_concepts(one)
         ]
         listed = [describe_unit(one, row, full=unit is not None) for row in sorted(units, key=rank_unit)]
-        layers.append({**count_layer(one).record(), "concepts": concepts, "listed": listed})
+        counted = count_layer(one).record() | ({"never_fired": one.never_fired} if one.sparse else {})
+        layers.append({**counted, "concepts": concepts, "listed": listed})
     return {
         "schema": SCHEMA,
         "network": dissection.recipe.network.name,
         "source": dissection.source,
         "images": dissection.images,
-        "convention": asdict(dissection.convention),
+        "convention": dissection.recipe.record()["convention"],
         "warnings": collect_warnings(chosen),
         "layers": layers,
     }

@@ -117,6 +117,13 @@ def test_a_plain_model_rectifies(train: bool, tmp_path: Path) -> None:
     check(tmp_path, codes, decode, "relu-sae")
 
 
+def test_the_library_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, OURS["SAE"](DictionaryLayer()))
+    (tmp_path / "overcomplete.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    check(path, codes, decode, "relu-sae")
+
+
 def test_a_dictionary_is_what_was_fused_in_evaluation(tmp_path: Path) -> None:
     layer = DictionaryLayer()
     layer._fused_dictionary = draw(8, LATENTS, UNITS)

@@ -122,6 +122,10 @@ def test_before_version_6_a_k_makes_a_topk(word: object, tmp_path: Path) -> None
     check(tmp_path, lambda x: relu(largest(project(x), 4)), decode, "topk-sae")
     write(tmp_path, old=True, activation_fn_str="tanh-relu", **more)
     check(tmp_path, lambda x: np.tanh(relu(project(x))), decode, "tanh-relu-sae")
+    state = weights(threshold=draw(8, LATENTS))
+    write(tmp_path, state, old=True, architecture="jumprelu", activation_fn_str="tanh-relu", **more)
+    with pytest.raises(NetworkError, match="architecture jumprelu with tanh-relu; "):
+        open_directions(str(tmp_path))
 
 
 def test_a_k_that_is_missing_is_asked_for(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitscope.errors import UsageError
-from unitscope.networks.directions.activations import Activation, Linear
+from unitscope.networks.directions.activations import Activation, Linear, TopK
 from unitscope.networks.directions.normalizations import OF_CELLS, Normalization, Unchanged
 from unitscope.networks.directions.parts import AXES, move, take_apart
 
 TENSORS = ("encoder", "bias", "decoder", "offset", "subtracted")
-BLOCK = 2**23
-"""How many latents are worked out at once, of all cells together: 32 MB, and as much again in between."""
+BLOCK = 2**21
+"""How many latents are worked out at once, of all cells together: 8 MB, for larger blocks leave the
+processor's cache between one step and the next, and take twice the time."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +66,27 @@ class Directions:
         return tuple(json.loads(self.about.get("names", "[]")))
 
     @property
+    def sparse(self) -> bool:
+        """Whether a latent has a state of its own in which it is off, 0: all but products and ranks of all.
+
+        >>> rules = Linear(), TopK(1, relu=False)
+        >>> [make_directions(torch.eye(2), activation=rule).sparse for rule in rules]
+        [False, True]
+        """
+        rule = self.activation
+        keeps_all = isinstance(rule, TopK) and rule.k >= self.latents and not rule.relu
+        return not (keeps_all or isinstance(rule, Linear))
+
+    @property
+    def firing(self) -> int:
+        """How many latents of a cell are not 0 at most, as far as the activation alone tells.
+
+        >>> make_directions(torch.eye(3), activation=TopK(2, relu=True)).firing
+        2
+        """
+        return self.activation.k if isinstance(self.activation, TopK) else self.latents
+
+    @property
     def needs_cells(self) -> bool:
         """Whether `decode` wants the cells, whose own norm it undoes."""
         return isinstance(self.normalization, OF_CELLS)
@@ -79,6 +101,15 @@ class Directions:
             found.update(tensor.numpy().tobytes())
         found.update(repr(sorted(facts.items())).encode())
         return found.hexdigest()
+
+    def count_together(self, cells: int) -> int:
+        """How many images of so many cells are worked out together, the same whoever asks for some of them.
+
+        >>> made = make_directions(torch.eye(4))
+        >>> made.count_together(2**17), made.count_together(2**30)
+        (4, 1)
+        """
+        return max(1, BLOCK // max(1, self.latents * cells))
 
     def encode(self, cells: Float[Tensor, "n unit"]) -> Float32[Tensor, "n latent"]:
         """The latents of cells, on their device, worked out in blocks of cells.
@@ -101,24 +132,24 @@ class Directions:
     def encode_maps(self, maps: Float[Tensor, "n unit y x"]) -> Float32[Tensor, "n latent y x"]:
         """The latents of maps, place by place, as maps.
 
-        Where latents are a product alone it is a convolution by one cell; the units themselves, as
+        Where latents are a product alone it is a convolution by one cell on a CPU; the units themselves, as
         directions, are given as they are, to the bit. Raises `UsageError` for maps of another width.
         """
         self._check(maps.shape[1])
         here = self.to(maps.device)
-        if self._is_product:
-            if self._is_identity:
-                return maps.float().clone()
+        if self._is_product and self._is_identity:
+            return maps.float().clone()
+        if self._is_product and maps.device.type == "cpu":  # others round what enters a convolution
             return functional.conv2d(maps.float(), here.encoder.T.contiguous()[:, :, None, None]).contiguous()
         n, _, height, width = maps.shape
-        latents = torch.empty(n, self.latents, height, width, device=maps.device)
-        side = max(1, BLOCK // max(1, self.latents * height * width))
-        for start in range(0, n, side):
-            part = maps[start : start + side]
-            cells = part.permute(0, 2, 3, 1).reshape(-1, self.units)
-            found = here.encode(cells).reshape(len(part), height, width, self.latents)
-            latents[start : start + side] = found.permute(0, 3, 1, 2)
-        return latents
+        area = height * width
+        latents = torch.empty(n, self.latents, area, device=maps.device)
+        images = self.count_together(area)
+        for start in range(0, n, images):
+            cells = maps[start : start + images].flatten(2).transpose(1, 2).reshape(-1, self.units)
+            for image, found in enumerate(here.encode(cells).split(area), start):
+                latents[image].copy_(found.T)  # image by image: torch turns a matrix in tiles, and no more
+        return latents.reshape(n, self.latents, height, width)
 
     def decode(
         self, latents: Float[Tensor, "n latent"], cells: Float[Tensor, "n unit"] | None = None

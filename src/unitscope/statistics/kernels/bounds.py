@@ -158,6 +158,35 @@ def push_plateaus(maps, units, bound, values, fill, keep, inner, halved):
 
 
 @compiled
+def halve_medians(counts, size, cells, values, chosen):
+    """Half of the median of the positive values of every chosen unit, 0 of one that has none, and of others.
+
+    Of an even number of values it is the mean of the two in the middle, in float64.
+    """
+    halves = np.zeros(len(counts), np.float32)
+    positive = np.empty(1024, np.float32)
+    r, p = 0, 0
+    for u in range(len(counts)):
+        stop = p + size[r : r + counts[u]].sum()
+        r += counts[u]
+        if not chosen[u]:
+            p = stop
+            continue
+        if stop - p > len(positive):
+            positive = np.empty(2 * (stop - p), np.float32)
+        n = 0
+        for i in range(p, stop):
+            positive[n] = values[i]
+            n += values[i] > 0
+        p = stop
+        if n > 0:
+            above = np.float64(find_largest(positive, n, (n + 1) // 2))
+            below = np.float64(find_largest(positive, n, n // 2 + 1))
+            halves[u] = np.float32((above + below) / 4)
+    return halves
+
+
+@compiled
 def rank_cells(counts, image, size, cells, values, bound, rank, ring, height, width):
     """The rank-th largest value of every unit's records, or its bound if fewer are above that.
 

@@ -101,46 +101,42 @@ def coarsen_masks(run_starts, runs, chosen, band_of, bound_of, bounds):
 
 
 @compiled
-def meet_slots(places, starts, cells, mass, pixels, coarse, rule, first, width, ways, rows, shared, active):
+def meet_slots(b, places, starts, cells, mass, pixels, coarse, rule, plan, shared, active):
     """Fill shared[row, column], active[row, category] with what a unit's masks share with the labels of every
-    slot.
+    slot of block b.
 
-    A row is a slot of a block. Masks are sorted by place; a mask at q in its block, a ring of width * ways
-    places, meets in slot s the labels at q + s * width.
+    A row is a slot of a block; `plan` has by block first, width, ways and rows. Masks are sorted by place; a
+    mask at q in its block, a ring of width * ways places, meets in slot s the labels at q + s * width.
     """
     cell_starts, entries, scalar_starts, scalars, image_bits, bits_of, count = coarse
     void = len(bits_of) - 1
-    begin = 0
-    for b in range(len(first)):
-        span = width[b] * ways[b]
-        stop = begin
-        while stop < len(places) and places[stop] < first[b] + span:
-            stop += 1
-        for s in range(ways[b]):
-            row, enters = shared[rows[b] + s], active[rows[b] + s]
-            row[:] = 0
-            enters[:] = 0
-            for j in range(begin, stop):
-                place = places[j] + s * width[b]
-                if place >= first[b] + span:
-                    place -= span
-                met = np.uint64(0)
-                for h in range(starts[j], starts[j + 1]):
-                    f, cell = mass[h] / np.float32(WHOLE), place * count + cells[h]
+    first, width, ways, base = plan[0][b], plan[1][b], plan[2][b], plan[3][b]
+    end = first + width * ways
+    begin, stop = np.searchsorted(places, first), np.searchsorted(places, end)
+    for s in range(ways):
+        row, enters = shared[base + s], active[base + s]
+        row[:] = 0
+        enters[:] = 0
+        for j in range(begin, stop):
+            place = places[j] + s * width
+            if place >= end:
+                place -= end - first
+            met = np.uint64(0)
+            for h in range(starts[j], starts[j + 1]):
+                f, cell = mass[h] / np.float32(WHOLE), place * count + cells[h]
+                for k in between(cell_starts[cell], cell_starts[cell + 1]):
+                    entry = entries[k]
+                    row[np.uint64(entry & np.uint32(0xFFFF))] += f * np.float32(entry >> np.uint32(16))
+                if rule == TOUCHED:
                     for k in between(cell_starts[cell], cell_starts[cell + 1]):
-                        entry = entries[k]
-                        row[np.uint64(entry & np.uint32(0xFFFF))] += f * np.float32(entry >> np.uint32(16))
-                    if rule == TOUCHED:
-                        for k in between(cell_starts[cell], cell_starts[cell + 1]):
-                            met |= bits_of[entries[k] & 0xFFFF]
-                valid = max(pixels[j] - row[void], np.float32(0))
-                row[void] = 0
-                if valid > 0:
-                    for k in range(scalar_starts[place], scalar_starts[place + 1]):
-                        row[scalars[k]] += valid
-                        met |= bits_of[scalars[k]]
-                bits = image_bits[place] if rule == CATEGORY else met
-                for c in range(len(enters)):
-                    if rule == ALL or (bits >> np.uint64(c)) & np.uint64(1):
-                        enters[c] += valid
-        begin = stop
+                        met |= bits_of[entries[k] & 0xFFFF]
+            valid = max(pixels[j] - row[void], np.float32(0))
+            row[void] = 0
+            if valid > 0:
+                for k in range(scalar_starts[place], scalar_starts[place + 1]):
+                    row[scalars[k]] += valid
+                    met |= bits_of[scalars[k]]
+            bits = image_bits[place] if rule == CATEGORY else met
+            for c in range(len(enters)):
+                if rule == ALL or (bits >> np.uint64(c)) & np.uint64(1):
+                    enters[c] += valid

@@ -24,7 +24,8 @@ def is_prisma(contents: Contents) -> bool:
     """Whether the file is of this library."""
     held = contents.held
     inside = isinstance(held, Mapping) and "cfg" in held and "state_dict" in held
-    return inside or ("W_enc" in contents.state and "layer_subtype" in contents.config)
+    beside = {"layer_subtype", "activation_fn_str"} & set(contents.config)
+    return inside or ("W_enc" in contents.state and bool(beside))
 
 
 def read_prisma(contents: Contents, given: Given) -> Directions:

@@ -42,15 +42,17 @@ def read_sae_lens(contents: Contents, given: Given) -> Directions:
     weights = _fold_finetuning(contents, weights)
     if architecture == "topk" and config.get("rescale_acts_by_decoder_norm"):
         weights = weights.with_unit_decoder()
+    rectifiers: dict[str, Activation] = {"relu": Relu(), "tanh-relu": TanhRelu()}
+    rectifier = rectifiers.get(activation_word) if isinstance(activation_word, str) else None
     activation: Activation
-    if architecture == "gated":
-        activation = take_gate(contents, len(weights.bias), "b_gate", "b_mag")
-    elif architecture == "jumprelu":
-        activation = keep_above(contents.take("threshold")[0].float(), len(weights.bias))
-    elif architecture == "topk":
+    if architecture == "topk":
         activation = _make_topk(contents, given)
-    elif architecture == "standard" and activation_word in ("relu", "tanh-relu"):
-        activation = Relu() if activation_word == "relu" else TanhRelu()
+    elif architecture == "gated" and rectifier is not None:
+        activation = take_gate(contents, len(weights.bias), "b_gate", "b_mag", rectifier)
+    elif architecture == "jumprelu" and activation_word == "relu":
+        activation = keep_above(contents.take("threshold")[0].float(), len(weights.bias))
+    elif architecture == "standard" and rectifier is not None:
+        activation = rectifier
     else:
         raise NetworkError(
             f"{path} is of SAE Lens's architecture {name(architecture)} with {name(activation_word)}; "
@@ -64,10 +66,7 @@ def read_sae_lens(contents: Contents, given: Given) -> Directions:
 def _find_architecture(config: Mapping[str, Any]) -> tuple[object, object]:
     """The architecture, and the activation of files of before version 6: a k makes any of them a TopK."""
     word = config.get("activation_fn_str", config.get("activation_fn", "relu"))
-    architecture = config.get("architecture", "standard")
-    if word == "topk" and architecture == "standard":
-        architecture = "topk"
-    return architecture, word
+    return "topk" if word == "topk" else config.get("architecture", "standard"), word
 
 
 def _make_topk(contents: Contents, given: Given) -> TopK:

@@ -1,0 +1,73 @@
+"""`unitscope study directions`, quick: it says so, leaves its results, and goes on from what is there."""
+
+import csv
+import re
+from dataclasses import replace
+
+import pytest
+
+from unitscope.cli import main
+from unitscope.experiments.fitting.asked import Training
+from unitscope.lab.studies import directions, directions_finding, trained_groups
+from unitscope.lab.studies.direction_bases import QUICK
+from unitscope.lab.world import open_drawn
+
+
+@pytest.fixture(scope="module", autouse=True)
+def smaller():
+    """Fewer steps and pictures than even --quick takes: what is left is tested, not what is found."""
+    with pytest.MonkeyPatch.context() as patch:
+        tiny = replace(QUICK, training=Training(3, 128), factors=(1, 2), cells=400)
+        patch.setattr(directions_finding, "QUICK", tiny)
+        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=40, seed=2000, size=64))
+        patch.setattr(directions_finding, "open_drawn", lambda count, *_, **__: open_drawn(24, 11, 64))
+        yield
+
+
+def run(kept, *words):
+    return main(["study", "directions", "--quick", "--kept", str(kept), *words])
+
+
+def test_a_quick_study_says_so_and_goes_on_from_what_it_left(tmp_path, capsys, monkeypatch):
+    assert run(tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "*A quick look, not a result.*" in printed
+    assert "| the paper found | measured here | verdict |" in printed
+    assert "**replicates**" not in printed  # one seed
+    for layer in ("zoo:scene-classifier layer5", "zoo:scene-transformer blocks.3"):
+        assert f"## {layer}" in printed
+    home = tmp_path / "directions"
+    for table in ("bases.csv", "concepts.csv", "removals.csv"):
+        rows = list(csv.reader((home / table).read_text().splitlines()))
+        assert len(rows) > 10
+        assert len({len(row) for row in rows}) == 1
+    figure = (home / "figure.svg").read_text()
+    assert figure.startswith("<?xml")
+    assert not re.search(r"\bnan\b", figure)
+    assert (home / "finding.md").read_text() in printed
+
+    def never(*_):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(directions, "measure_bases", never)
+    assert run(tmp_path) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_a_layer_of_your_own(tmp_path, capsys):
+    words = ["--network", "zoo:scene-classifier", "--layers", "layer4"]
+    assert run(tmp_path, *words, "--concepts", "drawn:count=24,seed=5,size=64") == 0
+    printed = capsys.readouterr().out
+    assert "## zoo:scene-classifier layer4, drawn:count=24,seed=5,size=64" in printed
+    assert "transformer" not in printed
+
+
+def test_options_that_go_together_are_named(tmp_path, capsys):
+    for words, text in (
+        (["--layers", "layer5"], "go with --network"),
+        (["--network", "zoo:scene-classifier", "--layers", "layer5"], "which --layers of"),
+        (["--images", "drawn:count=4"], "--images goes with --network or --photographs"),
+        (["--seeds", "0"], "wanted 1 or more"),
+    ):
+        assert run(tmp_path, *words) == 2
+        assert text in capsys.readouterr().err

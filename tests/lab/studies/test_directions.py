@@ -15,7 +15,7 @@ from unitscope.errors import RunError, UsageError
 from unitscope.experiments.fitting.asked import Training
 from unitscope.interventions.ablation import Trial
 from unitscope.interventions.edits import edited, set_units
-from unitscope.lab.studies import direction_bases, directions
+from unitscope.lab.studies import direction_bases, direction_removal, directions
 from unitscope.lab.studies.direction_bases import (
     ICA,
     MATRYOSHKA,
@@ -285,6 +285,7 @@ def test_parts_of_a_layer_with_values_below_0_are_said_to_be_missing(network, so
 
 
 def test_what_was_measured_is_not_measured_again(network, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(direction_removal, "LEAST", 3)
     subject = Subject("small", network, LAYER, source)
     setting = Setting(tmp_path, seeds=2)
     found = measure_all([subject], setting, TINY)
@@ -297,6 +298,14 @@ def test_what_was_measured_is_not_measured_again(network, source, tmp_path, monk
     assert {one.labels for one in found.bases} == {"own", "shuffled"}
     assert all(one.sure != one.sure for one in found.bases if one.labels == "shuffled")
     assert len({one.best for one in found.bases if one.kind == NEURONS}) == 6  # no unit seldom fires
+
+    best = {(one.seed, one.kind, one.size, one.concept_id): one for one in found.best}
+    assert {one.kind for one in found.removals} == {NEURONS, UNTRAINED, TOPK, MATRYOSHKA}
+    for row in found.removals:
+        chosen = best[row.seed, row.kind, row.size, row.concept_id]
+        assert row.chosen in (BEST, RANDOM)
+        assert row.spec == chosen.spec
+        assert (row.unit == chosen.unit) or row.chosen == RANDOM
 
     def never(*args, **kwargs):
         raise AssertionError("done again")
@@ -311,16 +320,3 @@ def test_what_was_measured_is_not_measured_again(network, source, tmp_path, monk
     kept.write_text("{")
     with pytest.raises(RunError, match="is damaged"):
         measure_all([subject], setting, TINY)
-
-
-def test_removals_are_of_the_best_unit_and_of_one_by_lot(network, tmp_path):
-    source = open_drawn(count=60, seed=1, size=64)
-    found = measure_all([Subject("small", network, LAYER, source)], Setting(tmp_path, seeds=1), TINY)
-    assert {one.kind for one in found.removals} == {NEURONS, UNTRAINED, TOPK, MATRYOSHKA}
-    best = {(one.kind, one.size, one.concept_id): one for one in found.best}
-    for row in found.removals:
-        chosen = best[row.kind, row.size, row.concept_id]
-        assert (row.unit == chosen.unit) or row.chosen == RANDOM
-    pairs = {(one.kind, one.concept_id, one.chosen) for one in found.removals}
-    assert all((kind, concept, BEST) in pairs for kind, concept, _ in pairs)
-    assert all((kind, concept, RANDOM) in pairs for kind, concept, _ in pairs)

@@ -165,9 +165,9 @@ def study_directions(
 def list_zoo(setting: Setting) -> Iterator[Subject]:
     """A layer of the zoo's classifier and one of its transformer, over drawn scenes.
 
-    Directions are fitted to 4,000 other scenes, with `quick` to 100.
+    Directions are fitted to 4,000 other scenes, with `quick` to 50.
     """
-    images = open_drawn(count=100 if setting.quick else 4000, seed=11, size=64)
+    images = open_drawn(count=50 if setting.quick else 4000, seed=11, size=64)
     for name, layer in ZOO:
         network = load_zoo(name.removeprefix("zoo:"))
         yield Subject(f"{name} {layer}", network, layer, setting.source(), images)

@@ -8,8 +8,11 @@ import pytest
 
 from unitscope.cli import main
 from unitscope.experiments.fitting.asked import Training
-from unitscope.lab.studies import directions, directions_finding, trained_groups
+from unitscope.lab.studies import direction_removal, directions, directions_finding, trained_groups
 from unitscope.lab.studies.direction_bases import QUICK
+from unitscope.lab.studies.directions import Measured
+from unitscope.lab.studies.directions_finding import ZOO
+from unitscope.lab.studies.held_out import HeldOut
 from unitscope.lab.world import open_drawn
 
 
@@ -17,10 +20,11 @@ from unitscope.lab.world import open_drawn
 def smaller():
     """Fewer steps and pictures than even --quick takes: what is left is tested, not what is found."""
     with pytest.MonkeyPatch.context() as patch:
-        tiny = replace(QUICK, training=Training(3, 128), factors=(1, 2), cells=400)
+        tiny = replace(QUICK, training=Training(3, 128), factors=(1, 2), cells=200)
         patch.setattr(directions_finding, "QUICK", tiny)
-        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=40, seed=2000, size=64))
+        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=24, seed=2000, size=64))
         patch.setattr(directions_finding, "open_drawn", lambda count, *_, **__: open_drawn(24, 11, 64))
+        patch.setattr(direction_removal, "LEAST", 3)
         yield
 
 
@@ -54,12 +58,29 @@ def test_a_quick_study_says_so_and_goes_on_from_what_it_left(tmp_path, capsys, m
     assert capsys.readouterr().out == printed
 
 
-def test_a_layer_of_your_own(tmp_path, capsys):
-    words = ["--network", "zoo:scene-classifier", "--layers", "layer4"]
-    assert run(tmp_path, *words, "--concepts", "drawn:count=24,seed=5,size=64") == 0
-    printed = capsys.readouterr().out
-    assert "## zoo:scene-classifier layer4, drawn:count=24,seed=5,size=64" in printed
-    assert "transformer" not in printed
+def test_layers_of_your_own_are_studied_over_every_source(tmp_path, monkeypatch):
+    asked = []
+
+    def note(subjects, *_):
+        asked.extend(subjects)
+        return Measured(
+            (HeldOut("s", 0, "neurons", "layer", 3, 0.005, "zero", "own", *[0.5] * 2, 1, 1, 0.5, 1, 0),)
+        )
+
+    monkeypatch.setattr(directions_finding, "measure_all", note)
+    concepts = ["drawn:count=24,seed=5,size=64", "drawn:count=30,seed=6,size=64"]
+    words = ["--network", "zoo:scene-classifier", "--layers", "layer3", "layer4", "--concepts", *concepts]
+    assert run(tmp_path, *words, "--images", "drawn:count=200,seed=7,size=64") == 0
+    assert [one.name for one in asked] == [
+        f"zoo:scene-classifier {layer}, {text}" for text in concepts for layer in ("layer3", "layer4")
+    ]
+    assert [(len(one.source), len(one.images)) for one in asked] == [(24, 100)] * 2 + [(30, 100)] * 2
+    asked.clear()
+    monkeypatch.setattr(directions_finding, "PHOTOGRAPHS", ("zoo:segmenter", ("down1",)))
+    assert run(tmp_path, "--photographs", concepts[0]) == 0
+    names = [*(f"{network} {layer}" for network, layer in ZOO), f"zoo:segmenter down1, {concepts[0]}"]
+    assert [one.name for one in asked] == names
+    assert asked[-1].images is None
 
 
 def test_options_that_go_together_are_named(tmp_path, capsys):

@@ -25,7 +25,6 @@ from unitscope.lab.world import open_drawn as open_drawn
 from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
 from unitscope.lab.zoo.heads import fit_head as fit_head
 from unitscope.lab.zoo.heads import save_head as save_head
-from unitscope.lab.zoo.parser import FittedSegmenter as FittedSegmenter
 from unitscope.lab.zoo.parser import fit_segmenter as fit_segmenter
 from unitscope.lab.zoo.training import train_zoo as train_zoo
 from unitscope.lab.zoo.weights_files import load_zoo as load_zoo

@@ -79,12 +79,17 @@ ORDERS = (
     Order(BRICKEN, "the best latent of a concept fits it better than the best neuron", _LATENTS, (_NEURONS,)),
     Order(
         ELSEWHERE,
-        "and better than the best latent of as many untrained ones, and of as many rotated units",
+        "it fits better than the best of as many untrained latents, and of as many rotated units",
         _LATENTS,
         (_UNTRAINED, _ROTATIONS),
     ),
-    Order(SAEV, "and better than principal components", _LATENTS, (_PCA,)),
-    Order(SAEV, "nested (Matryoshka) latents fit slightly better still", _NESTED, (_LATENTS,)),
+    Order(
+        SAEV,
+        "the best latent of a concept fits it better than the best principal component",
+        _LATENTS,
+        (_PCA,),
+    ),
+    Order(SAEV, "nested (Matryoshka) latents fit slightly better than top-k ones", _NESTED, (_LATENTS,)),
     Order(ELSEWHERE, "nested latents fit better than untrained ones", _NESTED, (_UNTRAINED,)),
     Order(ELSEWHERE, "more latents fit better than fewer", _LATENTS, (Side(TOPK, "small"),)),
     Order(
@@ -208,7 +213,8 @@ def claim_removal(rows: Sequence[RemovalResult]) -> tuple[Claim, ...]:
         ),
         Claim(
             ELSEWHERE,
-            "and less else changes: more of the change is in pictures of the concept",
+            "more of what that changes is in pictures of the concept: less else changes than with the best "
+            "neuron",
             f"{spread(aimed)} and {spread(blunt)} %",
             judge_order(aimed, blunt),
         ),

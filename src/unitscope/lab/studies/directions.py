@@ -90,14 +90,16 @@ def measure_subject(
     own, center = Halves(naming, measuring, OWN), find_convention(setting.convention)
     passes = [("center", own, center, effort.confidences)]
     passes += [
-        (f"q{rules.quantile:g}-{rules.sparse_threshold}", own, rules, NO_SHIFTS)
+        (f"q{rules.quantile:g}-{rules.sparse_threshold}", own, rules, effort.confidences)
         for rules in vary_thresholds(center, effort.quantiles)
     ]
     passes.append((SHUFFLED, _shuffle(own, seed), center, NO_SHIFTS))
     found = Measured(notes=tuple(notes))
     for part, halves, rules, spent in passes:
         ask = partial(_measure_pass, subject, seed, bases, halves, rules, spent)
-        found += keeper.keep(part, [asdict(rules), asdict(spent)], ask)
+        kept = keeper.keep(part, [asdict(rules), asdict(spent)], ask)
+        # Each concept's best unit is shown, and removed, at the convention's own threshold.
+        found += kept if part == "center" else replace(kept, best=())
     removed = partial(_measure_removals, subject, seed, _choose_removed(bases, found.best), own, effort)
     return found + keeper.keep("removal", [asdict(center), effort.concepts], removed)
 
@@ -110,9 +112,9 @@ def _measure_pass(
     rules: Convention,
     confidences: Confidences,
 ) -> Measured:
-    """All bases by some rules; the best unit of each concept only where confidence is measured too."""
+    """All bases by some rules, with the best unit of each concept."""
     rows, best = measure_bases(subject, seed, bases, halves, rules, confidences)
-    return Measured(tuple(rows), tuple(best) if confidences.shifts else ())
+    return Measured(tuple(rows), tuple(best))
 
 
 def _measure_removals(

@@ -5,6 +5,8 @@ from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.lab.studies.claims import Claim, spread
 from unitscope.lab.studies.direction_bases import QUICK, Effort, Subject
@@ -35,6 +37,7 @@ RULE = (
     "halve the pictures, draw what is random and train; where a claim is about every threshold, or about "
     "several controls, the weakest verdict stands. *Not tested* is what a layer does not have."
 )
+UNIQUE = ("unique_04", "unique_10", "unique_sure")
 ZOO = (("zoo:scene-classifier", "layer5"), ("zoo:scene-transformer", "blocks.3"))
 """The layers of the zoo that are studied."""
 PHOTOGRAPHS = ("efficientnet-lite0", ("_blocks.10", "_conv_head"))
@@ -66,17 +69,20 @@ def _dash(values: Sequence[float], form: str) -> str:
 
 
 def table_thresholds(rows: Sequence[HeldOut]) -> Table:
-    """Best by concept and unique concepts above .10 of one subject at every threshold, for people."""
+    """Best by concept and unique concepts of one subject at every threshold, for people."""
     own = [one for one in rows if one.labels == OWN]
     rules = list(dict.fromkeys(map(rules_of, own)))
     lines = []
     for kind, size in dict.fromkeys((one.kind, one.size) for one in own):
         cells = []
         for some in ([one for one in own if rules_of(one) == rule] for rule in rules):
-            side = Side(kind, size)
-            cells.append(f"{spread(side.read(some, 'best'), '.3f')}; {spread(side.read(some, 'unique_10'))}")
+            best, *unique = (Side(kind, size).read(some, field) for field in ("best", *UNIQUE))
+            counts = ", ".join(f"{np.mean(one):.1f}" for one in unique)
+            cells.append(f"{spread(best, '.3f')}; {counts}")
         lines.append((Side(kind, size).name, *cells))
-    return Table(("best by concept; unique > .10", *(spell_rules(*one) for one in rules)), tuple(lines))
+    return Table(
+        ("best by concept; unique > .04, > .10, q < .05", *(spell_rules(*one) for one in rules)), tuple(lines)
+    )
 
 
 def table_removals(rows: Sequence[RemovalResult]) -> Table:

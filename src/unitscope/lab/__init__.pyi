@@ -5,6 +5,7 @@ from unitscope.lab.studies.conditions import study_conditions as study_condition
 from unitscope.lab.studies.depth import compare_layers as compare_layers
 from unitscope.lab.studies.depth import compare_trained_layers as compare_trained_layers
 from unitscope.lab.studies.depth import study_layers as study_layers
+from unitscope.lab.studies.directions_finding import study_directions as study_directions
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
 from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
@@ -24,7 +25,6 @@ from unitscope.lab.world import open_drawn as open_drawn
 from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
 from unitscope.lab.zoo.heads import fit_head as fit_head
 from unitscope.lab.zoo.heads import save_head as save_head
-from unitscope.lab.zoo.parser import FittedSegmenter as FittedSegmenter
 from unitscope.lab.zoo.parser import fit_segmenter as fit_segmenter
 from unitscope.lab.zoo.training import train_zoo as train_zoo
 from unitscope.lab.zoo.weights_files import load_zoo as load_zoo

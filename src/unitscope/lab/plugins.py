@@ -60,6 +60,7 @@ _STUDIES = {
         "threshold": "vary IoU cut-off, quantile and counting rule",
         "all": "run every study of paper A",
     },
+    "directions": {"directions": "compare units with autoencoders and other directions"},
 }
 STUDY = Command(
     {

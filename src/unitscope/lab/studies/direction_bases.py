@@ -47,7 +47,7 @@ class Effort:
 
     training: Training = Training()  # noqa: RUF009 - frozen
     factors: tuple[int, int] = (4, 8)
-    cells: int = 50_000
+    cells: int = 20_000
     confidences: Confidences = Confidences(200, 20)  # noqa: RUF009 - frozen
     quantiles: tuple[float, ...] = (0.02, 0.05)
     concepts: int = 20

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from test_quantiles import fill_tail, mask_runs, tail_results
 
 import reference
+from unitscope.statistics import gathering, quantiles
 from unitscope.statistics.devices import DeviceTails
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.gathering import CompiledTails
@@ -103,6 +104,38 @@ def test_of_latents_only_what_fires_is_kept_with_its_neighbors():
     assert chunk.part(0, 3).counts.tolist() == [0, 1, 0]
     assert len(chunk.part(0, 3).values) == 9
     assert empty_tail(plan).largest is None
+
+
+@pytest.mark.parametrize("room", [1, 700, 1 << 25])
+@pytest.mark.parametrize("parts", [(9,), (2, 3, 3, 1), (1, 5, 1, 2)])
+def test_latents_may_come_in_parts_of_any_size(parts, room, monkeypatch):
+    monkeypatch.setattr(gathering, "_ROOM", room)
+    monkeypatch.setattr(quantiles, "_JOINED", 2)
+    maps = make_latents("usual", 9, 4, 5, 3)
+    grid = make_grid((5, 5), (4, 4), "half-pixel")  # coarser than the map: raw cells are kept besides
+    plan = TailPlan(4, 9, (5, 5), grid, "pixels", 0.02, "half-median")
+    with open_threads(2) as threads:
+        whole = tail_results(fill_tail(plan, maps, [(0, 9)], threads))
+        gatherer, first = CompiledTails({"maps": empty_tail(plan)}, 3, threads), 0
+        for count in parts:
+            gatherer.add("maps", maps[first : first + count], first, "a" * count, first + count == 9)
+            first += count
+        tails, tops = gatherer.finish()
+    assert tail_results(tails["maps"]) == whole
+    assert len(tails["maps"].chunks) < 2
+    for unit in range(4):
+        peaks = maps[:, unit].amax((1, 2)).numpy()
+        assert tops["maps"].peaks[unit].tolist() == sorted(peaks.tolist(), reverse=True)[:3]
+
+
+def test_how_many_latents_fire_in_a_cell_bounds_what_is_kept():
+    grid = make_grid((8, 8), (16, 16), "half-pixel")
+    plan = TailPlan(100, 9, (8, 8), grid, "cells", 0.02)
+    assert plan.cells == 100 * 64
+    assert replace(plan, sparse="half-median").cells == 100 * 64
+    assert replace(plan, sparse="half-median", firing=3).cells == 9 * 3 * 64
+    coarse = replace(plan, grid=make_grid((8, 8), (4, 4), "half-pixel"), sparse="half-median", firing=3)
+    assert coarse.cells == 4 * 3 * 16 + 3 * 64
 
 
 @pytest.mark.parametrize("rule", ["half-median", "zero"])

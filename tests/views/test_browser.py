@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -250,5 +250,33 @@ def test_two_thousand_units_answer_at_once(browser: Browser, tmp_path: Path) -> 
     assert set(watched.cards()) == {"car"}
     print(f"found after {time.perf_counter() - start:.2f} s")
     assert watched.page.locator(".card").count() <= 300
+    assert watched.errors == []
+    watched.page.close()
+
+
+def test_sixteen_thousand_latents_open_by_held_out_iou(browser: Browser, tmp_path: Path) -> None:
+    made = made_dissection(16_384, ("layer4",))
+    layer = replace(made["layer4"], sparse=True)
+    report = write_report(replace(made, layers={"layer4": layer}), MadeSource(), tmp_path / "report")
+    start = time.perf_counter()
+    watched = watch(browser, report)
+    watched.page.locator(".card .picture img").first.wait_for()
+    print(f"first card after {time.perf_counter() - start:.2f} s")
+    assert layer.confidence is not None
+    best = int(layer.confidence.heldout.argmax())
+    assert watched.page.locator(".card .number").first.inner_text() == str(best)
+    for order in ("name", "q", "iou"):
+        start = time.perf_counter()
+        watched.page.select_option("[name=sort]", order)
+        print(f"by {order} after {time.perf_counter() - start:.2f} s")
+    assert watched.page.locator(".card .number").first.inner_text() == str(
+        int(layer.labels.best_iou.argmax())
+    )
+    start = time.perf_counter()
+    watched.page.fill("[name=query]", "car")
+    assert set(watched.cards()) == {"car"}
+    print(f"found after {time.perf_counter() - start:.2f} s")
+    watched.page.click("[data-view=concepts]")
+    watched.page.locator(".concepts tbody tr").first.wait_for()
     assert watched.errors == []
     watched.page.close()

@@ -9,7 +9,7 @@ from made_dissection import FRAME, HOSTILE, MadeSource, made_dissection
 from PIL import Image
 
 from unitscope.concepts.frames import Frame
-from unitscope.dissection.counts import count_concepts, count_layer
+from unitscope.dissection.counts import best_by_concept, count_concepts, count_layer
 from unitscope.errors import RunError
 from unitscope.views.report import write_report
 from unitscope.views.report.charts import draw_concepts, draw_layers, gridlines
@@ -168,3 +168,32 @@ def test_gridlines_are_few_and_round(largest: int) -> None:
     lines = gridlines(largest, 100.0, 100.0)
     assert 1 <= len(lines) <= 5
     assert all(value <= max(largest, 1) for _, value in lines)
+
+
+def test_of_latents_chance_and_the_best_by_concept_come_first(tmp_path: Path) -> None:
+    made = made_dissection(32, ("_blocks.10",))
+    name = "_blocks.10+sae:kept/sae.pt"
+    exemplars = made["_blocks.10"].exemplars
+    layer = replace(made["_blocks.10"], layer=name, sparse=True)
+    assert layer.never_fired == int((exemplars.images[:, 0] < 0).sum()) == 1
+    page = Page(
+        write_report(replace(made, layers={name: layer}), MadeSource(), tmp_path / "r").read_text("utf-8")
+    )
+    words = [word.strip() for word in page.words if word.strip()]
+    told = [words.index(word) for word in ("by chance", "detectors", "unique concepts", "best by concept")]
+    assert told == sorted(told)
+    assert "1 dead" in " ".join(words)
+    best = best_by_concept(layer)
+    assert [iou for _, _, iou in best] == sorted((iou for _, _, iou in best), reverse=True)
+    for concept, unit, iou in best:
+        assert iou == layer.iou[:, concept.id].max() == layer.iou[unit, concept.id]
+    addresses = [address for address in page.addresses() if address.startswith("#unit/")]
+    assert addresses == [f"#unit/_blocks.10%2Bsae%3Akept%2Fsae.pt/{unit}" for _, unit, _ in best]
+    chosen = [found["value"] for tag, found in page.tags if tag == "option" and "selected" in found]
+    assert chosen == ["heldout"]
+
+
+def test_of_units_nothing_is_chosen_and_no_best_is_listed(report: Path) -> None:
+    page = Page((report / "index.html").read_text(encoding="utf-8"))
+    assert not [found for tag, found in page.tags if tag == "option" and "selected" in found]
+    assert "best by concept" not in page.words

@@ -311,18 +311,18 @@ def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> _Cells:
             known[fraction] = sum(measure_cells(chunk, plan) for chunk in chunks) * plan.units / units / count
         return known[fraction]
 
+    # Of latents only what fires is kept, also where no bound is known.
+    everything = plan.cells * 6.0 if plan.sparse is None else keep(1.0)
     if plan.population == "given":
-        return _Cells(
-            keep(1.0) * plan.images, 0.0, 0.0, keep(1.0) * plan.images, plan.cells * 6.0 * plan.images
-        )
+        return _Cells(keep(1.0) * plan.images, 0.0, 0.0, keep(1.0) * plan.images, everything * plan.images)
     written, read, ranked, seen, before = 0.0, 0.0, 0, 0, 1.0
     for images, fraction in foresee_bounds(plan, shard_size):
         if fraction != before:
             read, ranked = read + written, ranked + seen
         seen += images
-        written += images * (keep(fraction) if fraction < 1 else plan.cells * 6.0)
+        written += images * (keep(fraction) if fraction < 1 else everything)
         before = fraction
-    return _Cells(written, read, ranked, keep(plan.quantile) * plan.images, plan.cells * 6.0 * plan.images)
+    return _Cells(written, read, ranked, keep(plan.quantile) * plan.images, everything * plan.images)
 
 
 def _count_sharers(machine: Machine) -> int:

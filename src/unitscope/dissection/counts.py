@@ -101,6 +101,17 @@ def count_concepts(layer: LayerDissection) -> list[tuple[Concept, int]]:
     return sorted(named, key=lambda pair: (order[pair[0].category], -pair[1], pair[0].label, pair[0].id))
 
 
+def best_by_concept(layer: LayerDissection) -> list[tuple[Concept, int, float]]:
+    """For every concept that any unit meets the unit with the largest IoU, named by it or not, and that IoU.
+
+    The largest first. Of many latents it says more than their number: how well each concept is told at all.
+    """
+    units = layer.iou.argmax(0)
+    best = layer.iou[units, np.arange(layer.vocabulary.size)]
+    found = [(one, int(units[one.id]), float(best[one.id])) for one in layer.vocabulary if best[one.id] > 0]
+    return sorted(found, key=lambda row: (-row[2], row[0].label, row[0].id))
+
+
 def recount(
     layer: LayerDissection,
     *,

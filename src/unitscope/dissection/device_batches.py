@@ -12,7 +12,7 @@ from unitscope.networks.probe import draw_inputs
 from unitscope.networks.trace import tap
 from unitscope.statistics.annotations import Annotations
 from unitscope.statistics.devices import DeviceTails
-from unitscope.statistics.quantiles import Tail
+from unitscope.statistics.quantiles import empty_tail
 from unitscope.statistics.scan import Batch, Machine, ScanPlan, feed_ahead, read_fed
 
 PACKED = 24
@@ -59,7 +59,7 @@ def _rehearse(network: Network, plan: ScanPlan, machine: Machine, size: int) -> 
     none, keys = Annotations(plan.frame.mask_size, ()), ("a made picture",) * size
     plan = replace(plan, batch_size=size)
     lowest = {layer: np.full(tail.units, -np.inf, np.float32) for layer, tail in plan.tails.items()}
-    tails = {layer: Tail(tail, lowest[layer]) for layer, tail in plan.tails.items()}
+    tails = {layer: empty_tail(tail, lowest[layer]) for layer, tail in plan.tails.items()}
     gatherer = DeviceTails(tails, 1, machine.device)
     batches = (Batch(k * size, keys, images, none, True) for k in range(2))
     with tap(network, tuple(plan.tails), checked=True) as read, suppress(ActivationError):

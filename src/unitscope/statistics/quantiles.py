@@ -196,17 +196,21 @@ class Tail:
         if not self.chunks:
             return self
         if np.isneginf(self.bound).all():  # nothing can be dropped: a copy less
-            packed = [
-                (join_cells([chunk.part(0, self.plan.units) for chunk in chunks]),) if chunks else ()
-                for chunks in (self.chunks, self.raw)
-            ]
-            return Tail(self.plan, self.bound, packed[0], packed[1], self.seen)
+            return self.join()
         blocks = list(
             threads.pool.map(lambda block: self.part(block[0], block[1], True), self._blocks(_PRUNED))
         )
         chunk = stack_cells([cells.part(0, part.plan.units) for part in blocks for cells in part.chunks])
         raw = [cells.part(0, part.plan.units) for part in blocks for cells in part.raw]
         return Tail(self.plan, self.bound, (chunk,), (stack_cells(raw),) if raw else (), self.seen)
+
+    def join(self) -> "Tail":
+        """The same tail in memory, in one chunk, with all that it has."""
+        chunks, raw = (
+            (join_cells([chunk.part(0, self.plan.units) for chunk in parts]),) if parts else ()
+            for parts in (self.chunks, self.raw)
+        )
+        return Tail(self.plan, self.bound, chunks, raw, self.seen)
 
     def _blocks(self, many: int) -> list[tuple[int, int]]:
         """Consecutive blocks of so many units that cover all of them."""
@@ -348,11 +352,6 @@ def update_tail(tail: Tail, maps: Tensor, first_image: int, threads: Threads) ->
 
 def add_cells(tail: Tail, blocks: list[Cells], raw: list[Cells], images: int) -> Tail:
     """The tail with the cells of some more images, in consecutive blocks of units."""
-    chunks: tuple[Chunk, ...] = (*tail.chunks, stack_cells(blocks))
-    added: tuple[Chunk, ...] = (*tail.raw, stack_cells(raw)) if raw else tail.raw
-    if tail.plan.sparse is not None and len(chunks) >= _JOINED:
-        chunks, added = (
-            (join_cells([chunk.part(0, tail.plan.units) for chunk in parts]),) if parts else ()
-            for parts in (chunks, added)
-        )
-    return replace(tail, chunks=chunks, raw=added, seen=tail.seen + images)
+    added = (*tail.raw, stack_cells(raw)) if raw else tail.raw
+    more = replace(tail, chunks=(*tail.chunks, stack_cells(blocks)), raw=added, seen=tail.seen + images)
+    return more.join() if more.plan.sparse is not None and len(more.chunks) >= _JOINED else more

@@ -154,7 +154,7 @@ def scan_shards(
     with (
         placed(network, machine.device),
         hold_threads(machine.threads),
-        open_reading(network, tuple(plan.tails), plan.frame.size) as reading,
+        open_reading(network, tuple(plan.tails)) as reading,
         open_threads(machine.threads) as threads,
         open_pool(threads.count) as loaders,
         follow(len(source), "scan", done=done) as work,
@@ -195,7 +195,8 @@ class _Span:
         for layer, tail in tails.items():
             # What started without a bound holds much that its own images show to be too low.
             bound = tail.bound if layer in self.known else tail.certify(threads)
-            tails[layer] = replace(tail, bound=bound).prune(threads)
+            tight = tail.plan.sparse is not None and np.array_equal(bound, tail.bound)
+            tails[layer] = tail.join() if tight else replace(tail, bound=bound).prune(threads)
         return Scan(self.keys, merge_annotations(self.labels).join(), tails, tops)
 
 
@@ -227,9 +228,8 @@ def _scan_span(
         keys.update(zip(range(batch.first, batch.first + len(batch.keys)), batch.keys, strict=True))
         labels.append(batch.annotations)
         for layer, start, maps in read_parts(network, reading, plan, batch, fed, machine):
-            stop = start + len(maps)
-            last = batch.last and stop == len(batch.keys)
-            gatherer.add(layer, maps, batch.first + start, batch.keys[start:stop], last)
+            last = batch.last and start + len(maps) == len(batch.keys)
+            gatherer.add(layer, maps, batch.first + start, batch.keys[start : start + len(maps)], last)
         work.update(len(batch.keys))
     return _Span(keys, labels, gatherer, known.keys())
 
@@ -288,10 +288,8 @@ def read_fed(
 def read_parts(
     network: Network, reading: Reading, plan: ScanPlan, batch: Batch, fed: Input, machine: Machine
 ) -> Iterator[tuple[str, int, Float32[Tensor, "image unit cell_y cell_x"]]]:
-    """The same, with latents of some images after the others: the first of them has that place in the batch.
-
-    On a device all of a batch come at once.
-    """
+    """The same with the place of the first image in the batch: sparse latents come a few images at a time,
+    but on a device."""
     outputs = _pass(network, reading.read, plan, fed, machine)
     for layer in plan.tails:
         for start, output in reading.split(layer, outputs, whole=not machine.compiled):
@@ -299,9 +297,7 @@ def read_parts(
                 yield layer, start, _read_units(network, plan, batch, fed, layer, output, start)
 
 
-def _pass(
-    network: Network, read: Reader, plan: ScanPlan, fed: Input, machine: Machine
-) -> Mapping[str, Tensor]:
+def _pass(network: Network, read: Reader, plan: ScanPlan, fed: Input, machine: Machine) -> dict[str, Tensor]:
     kind = torch.device(machine.device).type
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()
@@ -313,9 +309,14 @@ def _read_units(
     network: Network, plan: ScanPlan, batch: Batch, fed: Input, layer: str, output: Tensor, start: int = 0
 ) -> Float32[Tensor, "image unit cell_y cell_x"]:
     """The maps of the images of a batch from place `start` on, without those that fill it up."""
-    maps = read_units(output, network.layout(fed), layer)[: len(batch.images) - start]
-    _check_shape(maps, plan.tails[layer], layer, batch)
-    return maps
+    maps, tail = read_units(output, network.layout(fed), layer), plan.tails[layer]
+    shape, planned = tuple(maps.shape[1:]), (tail.units, *tail.raw_size)
+    if shape != planned:
+        raise NetworkError(
+            f"layer {layer} gave maps of shape {shape} at image {batch.keys[0]}, {planned} before; "
+            "unitscope needs one shape for all images"
+        )
+    return maps[: len(batch.images) - start]
 
 
 def read_maps(
@@ -395,12 +396,3 @@ def load_batches(
 def find_packed(source: ConceptSource, plan: ScanPlan) -> PackedSource | None:
     """The source where its examples have the plan's frame already."""
     return source if isinstance(source, PackedSource) and source.frame == plan.frame else None
-
-
-def _check_shape(maps: Tensor, plan: TailPlan, layer: str, batch: Batch) -> None:
-    shape, planned = tuple(maps.shape[1:]), (plan.units, *plan.raw_size)
-    if shape != planned:
-        raise NetworkError(
-            f"layer {layer} gave maps of shape {shape} at image {batch.keys[0]}, {planned} before; "
-            "unitscope needs one shape for all images"
-        )

@@ -147,7 +147,7 @@ class Directions:
         images = self.count_together(area)
         for start in range(0, n, images):
             cells = maps[start : start + images].flatten(2).transpose(1, 2).reshape(-1, self.units)
-            for image, found in enumerate(here.encode(cells).split(area), start):
+            for image, found in enumerate(here.encode(cells).reshape(-1, area, self.latents), start):
                 latents[image].copy_(found.T)  # image by image: torch turns a matrix in tiles, and no more
         return latents.reshape(n, self.latents, height, width)
 

@@ -4,12 +4,15 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import numpy as np
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.dissection.counts import count_concepts, count_layer
+from unitscope.dissection.counts import best_by_concept, count_concepts, count_layer
 from unitscope.dissection.reopening import reopen_source
-from unitscope.dissection.result import Dissection
+from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import writing
 from unitscope.views.pages import page_environment
 from unitscope.views.palette import color_categories
@@ -17,6 +20,7 @@ from unitscope.views.report.charts import draw_concepts, draw_layers
 from unitscope.views.report.data import write_data
 from unitscope.views.report.pictures import save_pictures, tile_aspect
 from unitscope.views.summary import collect_warnings, spell_convention, spell_recipe
+from unitscope.views.terminal import figure
 
 STYLES = ("look.css", "report.css", "units.css")
 SCRIPTS = ("report.js", "masks.js", "gallery.js", "concepts.js", "detail.js")
@@ -88,9 +92,27 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
         charts=[draw_concepts(layer) for layer in dissection.layers.values()],
         layers_chart=draw_layers(counted) if len(counted) > 1 else None,
         confident=any(one.confident for one in counted),
+        latents=[list_latents(layer) if layer.sparse else None for layer in dissection.layers.values()],
         aspect=aspect,
         styles=STYLES,
         scripts=SCRIPTS,
         data=data,
         downloads=downloads,
     )
+
+
+def list_latents(layer: LayerDissection) -> dict[str, Any]:
+    """What is shown of a layer of latents first: of every concept the best, as `rows`, and their `mean` IoU.
+
+    A row has concept, name, address on the page, IoU, and where the latent is named so held-out IoU and q.
+    """
+    sure, named = layer.confidence, layer.labels.best
+    rows = []
+    for concept, unit, iou in best_by_concept(layer):
+        judged = (float("nan"),) * 2
+        if sure is not None and named[unit] == concept.id:
+            judged = float(sure.heldout[unit]), float(sure.q_value[unit])
+        address = f"#unit/{quote(layer.layer, safe='')}/{unit}"
+        rows.append((concept, layer.name_unit(unit), address, iou, *map(figure, judged)))
+    mean = float(np.mean([row[3] for row in rows])) if rows else 0.0
+    return {"rows": rows, "mean": mean, "dead": layer.never_fired}

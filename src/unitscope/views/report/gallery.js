@@ -44,18 +44,28 @@
     threshold: [(layer, unit) => layer.threshold[unit], -1],
   };
 
-  /* Unknown values come last in both directions; equal ones by IoU, then layer and unit. */
-  function compare(left, right) {
+  const collator = new Intl.Collator();
+
+  /* Unknown values come last in both directions; equal ones by IoU, then layer and unit. Values are looked up
+     once: there may be many thousands of units. */
+  function sort(units) {
     const [value, direction] = orders[state.sort];
-    const [a, b] = [left, right].map(({ place, unit }) => value(unitscope.layers[place], unit));
-    if (a !== b) {
-      if (a === null) return 1;
-      if (b === null) return -1;
-      const order = typeof a === "string" ? a.localeCompare(b) : a - b;
-      if (order) return order * direction * (state.reversed ? -1 : 1);
-    }
-    const by = (unit) => unitscope.layers[unit.place].iou[unit.unit];
-    return (state.sort === "unit" ? 0 : by(right) - by(left)) || left.place - right.place || left.unit - right.unit;
+    const sign = direction * (state.reversed ? -1 : 1);
+    const keyed = units.map((found) => {
+      const layer = unitscope.layers[found.place];
+      return { found, key: value(layer, found.unit), iou: state.sort === "unit" ? 0 : layer.iou[found.unit] };
+    });
+    keyed.sort((left, right) => {
+      const [a, b] = [left.key, right.key];
+      if (a !== b) {
+        if (a === null) return 1;
+        if (b === null) return -1;
+        const order = typeof a === "string" ? collator.compare(a, b) : a - b;
+        if (order) return order * sign;
+      }
+      return right.iou - left.iou || left.found.place - right.found.place || left.found.unit - right.found.unit;
+    });
+    return keyed.map(({ found }) => found);
   }
 
   function describe(layer, unit) {
@@ -101,7 +111,7 @@
   }
 
   function showUnits() {
-    shown = allUnits().filter(matches).sort(compare);
+    shown = sort(allUnits().filter(matches));
     drawn = 0;
     find("[data-concepts]").hidden = true;
     find("[data-gallery]").replaceChildren();
@@ -128,8 +138,8 @@
   /* At the head of the page: the best unit of each of the concepts that are detected best. */
   function showBest() {
     const sure = ({ place, unit }) => (unitscope.layers[place].confidence?.q_value[unit] ?? 0) < 0.05;
-    const ranked = allUnits().filter(({ place, unit }) => unitscope.layers[place].detector[unit])
-      .sort((a, b) => sure(b) - sure(a) || compare(a, b));
+    const ranked = sort(allUnits().filter(({ place, unit }) => unitscope.layers[place].detector[unit]))
+      .sort((a, b) => sure(b) - sure(a));
     const best = new Map();
     for (const found of ranked) {
       const id = unitscope.layers[found.place].concept[found.unit];

@@ -76,7 +76,7 @@ def test_a_planted_dictionary_is_found_again() -> None:
     cells = (on * random.uniform(0.5, 1.5, on.shape)) @ planted + 0.01 * random.standard_normal((len(on), 24))
     pictures = list(cells.astype(np.float32).reshape(32, 16, 16, 24))
     made = fit_directions(
-        open_pixels(24), "0", pictures, "topk-sae", 96, k=3, training=Training(600, 512, rate=3e-3)
+        open_pixels(24), "0", pictures, "topk-sae", 96, k=3, training=Training(400, 512, rate=3e-3)
     )
     assert torch.allclose(made.decoder.norm(dim=1), torch.ones(96), atol=1e-5)
     cosines = (planted @ made.decoder.double().numpy().T).max(1)
@@ -85,7 +85,7 @@ def test_a_planted_dictionary_is_found_again() -> None:
     assert float(made.about["l0"]) <= 3
     curve = json.loads(made.about["loss_curve"])
     assert len(curve) == 40
-    assert curve[-1][0] == 600
+    assert curve[-1][0] == 400
     assert curve[-1][1] < 0.1 < 0.5 < curve[0][1]
 
 
@@ -278,6 +278,8 @@ def test_cells_that_do_not_fit_come_in_turns_each_once_a_round(monkeypatch: pyte
         seen = np.concatenate(turns)
         assert np.array_equal(np.sort(seen, 0), np.sort(whole.astype(np.float32), 0))
     assert cells.list_blocks(0) != cells.list_blocks(3)
+    few, many = (fit(training=Training(steps, 64)).about["cells_seen"] for steps in (30, 50))
+    assert (few, many) == (str(30 * 64), "2560")
 
 
 def test_some_cells_of_every_image_are_drawn_whatever_is_read_with_it() -> None:
@@ -505,3 +507,16 @@ def test_another_process_at_work_is_not_disturbed(tmp_path: Path) -> None:
     name_folder(out).mkdir()
     with FileLock(name_folder(out) / "lock"), pytest.raises(RunError, match="another process is at work in"):
         fit(out=out)
+
+
+def test_concepts_of_one_name_have_a_probe_each() -> None:
+    stored = make_labelled()
+    twice = us.Vocabulary((us.Concept(1, "cat", "object"), us.Concept(5, "cat", "object")))
+    examples = [
+        Example(one.key, one.image, np.where(np.isin(one.planes, [1, 5]), one.planes, 0).astype(np.uint16))
+        for one in stored.examples
+    ]
+    made = fit_directions(pool(), "0", Stored(examples, twice), "probe")
+    assert made.names == ("object/cat", "object/cat")
+    assert made.latents == len(json.loads(made.about["cells_with_each"])) == 2
+    assert made.about["not_converged"] == "0"

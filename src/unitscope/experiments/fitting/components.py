@@ -74,6 +74,10 @@ def fit_ica(cells: Cells, asked: Asked, begun: Unfinished) -> Fitted:
     )
     converged = _fit(model.fit, rows.numpy(), asked)
     unmixing, mixing, mean = (_take(one) for one in (model.components_, model.mixing_.T, model.mean_))
+    if not (unmixing.isfinite().all() and mixing.isfinite().all()):
+        raise UsageError(
+            f"the cells of {cells.layer} vary in fewer than {asked.latents} directions; ask for fewer latents"
+        )
     signs = find_signs((rows[:_PART] - mean) @ unmixing.T)[:, None]
     made = make_directions((unmixing * signs).T, mixing * signs, subtracted=mean, offset=mean, kind="ica")
     return Fitted(made, rows, {"converged": converged})

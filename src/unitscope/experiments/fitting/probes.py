@@ -4,7 +4,7 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from unitscope.networks.tokens import Size
 from unitscope.progress import LOGGER, follow
 
 LEAST = 20
-"""A concept on fewer cells, or missing on fewer, has no probe unless it was asked for by name."""
+"""A concept on fewer cells, or missing on fewer, has no probe; one that was named is refused."""
 PIXELS = 8
 """Rows and columns of labels that are looked at in a cell."""
 _UNKNOWN = 65_535
@@ -60,10 +60,9 @@ class CellLabels(DerivedSource):
         return np.where(unknown[:, None], -1, found).astype(np.int8)
 
     def _bring(self, example: Example) -> Example:
+        """The example with its labels at the size that `label_cells` takes."""
         rows, columns = self.grid
-        frame = self.frame
-        size = (rows * PIXELS, columns * PIXELS)
-        return Frame(frame.size, size, frame.fit_mode, frame.crop_fraction, frame.resample).fit(example)
+        return replace(self.frame, mask_size=(rows * PIXELS, columns * PIXELS)).fit(example)
 
 
 def label_cells(example: Example, grid: Size) -> Int64[np.ndarray, "plane cell"]:
@@ -115,12 +114,15 @@ def fit_probes(cells: Cells, names: Sequence[str], begun: Unfinished) -> Fitted:
     mean, spread = rows.double().mean(0), rows.double().std(0, correction=0)
     spread = torch.where(spread == 0, 1.0, spread)
     standard = ((rows - mean) / spread).float().numpy()
-    weights = _regress(standard, found[:, probed], begun)
+    weights, unfinished = _regress(standard, found[:, probed], begun)
     encoder = (weights[:, :-1] / spread).T
     bias = weights[:, -1] - mean @ encoder
     decoder = (encoder / encoder.square().sum(0).clamp_min(1e-30)).T
-    counts = {spell_concept(asked[one]): int(positive[one]) for one in probed}
-    about = {"names": json.dumps(list(counts)), "cells_with_each": json.dumps(list(counts.values()))}
+    about = {
+        "names": json.dumps([spell_concept(asked[one]) for one in probed]),
+        "cells_with_each": json.dumps(positive[probed].tolist()),
+        "not_converged": str(unfinished),
+    }
     return Fitted(make_directions(encoder, decoder, bias=bias, kind="probe"), rows, about)
 
 
@@ -144,23 +146,33 @@ def _choose(
 
 def _regress(
     cells: Float32[np.ndarray, "cell unit"], found: Bool[np.ndarray, "cell concept"], begun: Unfinished
-) -> Float64[Tensor, "concept weight"]:
-    """Weights of every unit and, last, an intercept, by concept; concepts that were done before are kept."""
+) -> tuple[Float64[Tensor, "concept weight"], int]:
+    """Weights of every unit and, last, an intercept, by concept, and how many have not converged.
+
+    Concepts that were done before are not done again.
+    """
     model, warning = import_regression()
     kept, done = begun.load()
     weights = kept.get("weights", torch.zeros(found.shape[1], cells.shape[1] + 1, dtype=torch.float64))
+    rounds = kept.get("rounds", torch.zeros(len(weights), dtype=torch.int64))
     kept_at = time.monotonic()
     with follow(len(weights), "probes", "concepts", done=done) as work:
         for place in range(done, len(weights)):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", warning)  # a round more would change the last digits
+                warnings.simplefilter("ignore", warning)  # counted below
                 fitted = model(C=1.0, max_iter=_MOST_ROUNDS).fit(cells, found[:, place])
             weights[place] = torch.from_numpy(np.append(fitted.coef_[0], fitted.intercept_[0]).astype(float))
+            rounds[place] = int(fitted.n_iter_[0])
             if time.monotonic() - kept_at >= EVERY:
-                begun.save({"weights": weights}, place + 1)
+                begun.save({"weights": weights, "rounds": rounds}, place + 1)
                 kept_at = time.monotonic()
             work.update()
-    return weights
+    unfinished = int((rounds >= _MOST_ROUNDS).sum())
+    if unfinished:
+        LOGGER.info(
+            "%d of %d probes had not converged after %d rounds", unfinished, len(rounds), _MOST_ROUNDS
+        )
+    return weights, unfinished
 
 
 def import_regression() -> tuple[type, type[Warning]]:

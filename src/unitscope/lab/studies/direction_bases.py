@@ -53,7 +53,7 @@ class Effort:
     concepts: int = 20
 
 
-QUICK = Effort(Training(10, 512), (1, 2), 500, Confidences(20, 5), (), 2)
+QUICK = Effort(Training(10, 256), (1, 2), 250, Confidences(20, 5), (), 2)
 
 
 @dataclass(frozen=True, eq=False)

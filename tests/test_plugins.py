@@ -174,7 +174,7 @@ def test_the_commands_of_a_package_run_and_are_listed(packages: Packages, capsys
     assert "usage: unitscope greet" in capsys.readouterr().out
     assert main(["--help"]) == 0
     printed = capsys.readouterr()
-    assert "\n\nManners:\n  greet     say hello\n\nMore:\n  pair      two\n" in printed.out
+    assert "\n\nManners:\n  greet       say hello\n\nMore:\n  pair        two\n" in printed.out
     assert not printed.err
     assert {"greet", "pair", "pair one"} <= set(list_commands())
     assert_refused(main(["gret"]), capsys, "no command 'gret'; near names: greet", wanted=2)

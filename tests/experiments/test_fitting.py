@@ -278,6 +278,8 @@ def test_cells_that_do_not_fit_come_in_turns_each_once_a_round(monkeypatch: pyte
         seen = np.concatenate(turns)
         assert np.array_equal(np.sort(seen, 0), np.sort(whole.astype(np.float32), 0))
     assert cells.list_blocks(0) != cells.list_blocks(3)
+    few, many = (fit(training=Training(steps, 64)).about["cells_seen"] for steps in (30, 50))
+    assert (few, many) == (str(30 * 64), "2560")
 
 
 def test_some_cells_of_every_image_are_drawn_whatever_is_read_with_it() -> None:

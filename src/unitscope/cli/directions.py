@@ -99,7 +99,8 @@ def fit(
         shape = {"kind": made.kind, "units": made.units, "latents": made.latents}
         print_json({**shape, **made.about})
     else:
-        print(f"{made}, fitted to {int(made.about['cells']):,} cells of {layer} of {made.about['network']}")
+        cells = int(made.about.get("cells_seen", made.about["cells"]))
+        print(f"{made}, fitted to {cells:,} cells of {layer} of {made.about['network']}")
         for line in _say_fit(made.about):
             print(line)
     print(*lines, sep="\n", file=sys.stderr if json else sys.stdout)

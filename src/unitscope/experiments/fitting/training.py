@@ -61,7 +61,8 @@ def train_autoencoder(cells: Cells, asked: Asked, begun: Unfinished) -> Fitted:
     assert rows is not None
     assert norm is not None
     _keep(begun, model, norm, losses)
-    about = {"loss_curve": json.dumps(_shorten(losses))}
+    seen = min(len(cells), steps * asked.training.batch_cells)
+    about = {"loss_curve": json.dumps(_shorten(losses)), "cells_seen": str(seen)}
     if asked.kind == "matryoshka-sae":
         about["prefixes"] = json.dumps(list_prefixes(asked))
     return Fitted(model.finish(norm), rows, about)

@@ -47,13 +47,13 @@ class Effort:
 
     training: Training = Training()  # noqa: RUF009 - frozen
     factors: tuple[int, int] = (4, 8)
-    cells: int = 50_000
+    cells: int = 20_000
     confidences: Confidences = Confidences(200, 20)  # noqa: RUF009 - frozen
     quantiles: tuple[float, ...] = (0.02, 0.05)
     concepts: int = 20
 
 
-QUICK = Effort(Training(10, 512), (1, 2), 500, Confidences(20, 5), (), 2)
+QUICK = Effort(Training(10, 256), (1, 2), 250, Confidences(20, 5), (), 2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,11 +18,8 @@ _NEAR = 32
 
 
 @compiled
-def meet_plane(runs, start, stop, labels, plane, counts, noted):
-    """Add to counts[id] the pixels that one mask shares with one plane.
-
-    Returns the category bits met, where they are to be `noted`.
-    """
+def meet_plane(runs, start, stop, labels, plane, counts):
+    """Add to counts[id] the pixels that one mask shares with one plane; returns the category bits met."""
     row_starts, ends, ids, bits_of, height = labels[1], labels[2], labels[3], labels[7], labels[9]
     met, one = np.uint64(0), np.uint64(1)  # in unsigned numbers: see `between`
     first = np.uint64(plane * height)
@@ -34,24 +31,23 @@ def meet_plane(runs, start, stop, labels, plane, counts, noted):
         while x < last:
             e = min(np.int64(ends[s]), last)
             counts[ids[s]] += e - x
-            if noted:
-                met |= bits_of[ids[s]]
+            met |= bits_of[ids[s]]
             x = e
             s += one
     return met
 
 
 @compiled
-def meet_image(runs, start, stop, pixels, labels, image, counts, noted):
+def meet_image(runs, start, stop, pixels, labels, image, counts):
     """Add to counts[id] what one mask, which has `pixels` pixels, shares with one image's labels.
 
-    Returns the mask's pixels that are not void, and the category bits met inside them, if these are `noted`.
+    Returns the mask's pixels that are not void, and the category bits met inside them.
     """
     void = len(counts) - 1
     before = counts[void]
     met = np.uint64(0)
     for plane in range(labels[0][image], labels[0][image + 1]):
-        met |= meet_plane(runs, start, stop, labels, plane, counts, noted)
+        met |= meet_plane(runs, start, stop, labels, plane, counts)
     valid = pixels - (counts[void] - before)
     if valid > 0:
         for k in range(labels[4][image], labels[4][image + 1]):
@@ -83,7 +79,7 @@ def tally_masks(mask_size, runs, pixels, target, labels, rule, counts, active):
         stop = k + mask_size[m]
         image = target[m]
         if image >= 0:
-            valid, met = meet_image(runs, k, stop, pixels[m], labels, image, counts, rule == TOUCHED)
+            valid, met = meet_image(runs, k, stop, pixels[m], labels, image, counts)
             total += valid
             bits = labels[6][image] if rule == CATEGORY else met
             for c in range(len(active)):
@@ -117,9 +113,7 @@ def tally_units(mask_counts, mask_size, runs, pixels, image, half, labels, rule,
             m, k = masks[u], begins[u]
             while m < ends[u] and image[m] < behind:
                 stop, h = k + mask_size[m], half[image[m]]
-                valid[m], bits[m] = meet_image(
-                    runs, k, stop, pixels[m], labels, image[m], counts[u, h], rule == TOUCHED
-                )
+                valid[m], bits[m] = meet_image(runs, k, stop, pixels[m], labels, image[m], counts[u, h])
                 if rule != TOUCHED:
                     bits[m] = labels[6][image[m]] if rule == CATEGORY else ~np.uint64(0)
                 for c in range(categories):
@@ -207,7 +201,7 @@ def bin_concept(image, size, runs, valid, bits, labels, concept, has, bin_of, su
         if has[i] and valid[m] > 0:
             counts[concept] = 0
             for plane in range(labels[0][i], labels[0][i + 1]):
-                meet_plane(runs, k, stop, labels, plane, counts, False)
+                meet_plane(runs, k, stop, labels, plane, counts)
             for s in range(labels[4][i], labels[4][i + 1]):
                 counts[concept] += valid[m] if labels[5][s] == concept else 0
             sums[0, bin_of[i]] += counts[concept]

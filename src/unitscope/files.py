@@ -2,9 +2,11 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from unitscope.errors import writing
 
@@ -69,6 +71,29 @@ def create_whole(path: Path, content: str, hint: str = "name another folder") ->
         finally:
             unfinished.unlink(missing_ok=True)
     return True
+
+
+def create_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], hint: str, about: Mapping[str, str] | None = None
+) -> None:
+    """Writes arrays as one safetensors file, whole or not at all; one that is there stays.
+
+    Several processes may write the same. `about` are texts beside the arrays. Raises `RunError` where it
+    cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    unfinished = name_unfinished(path)
+    with writing(path, hint):
+        try:
+            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            save_file(whole, unfinished, dict(about) if about else None)
+            put_first(unfinished, path)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def put_first(unfinished: Path, path: Path) -> None:

@@ -246,7 +246,7 @@ def full(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize(
     "writer",
-    ["unitscope.statistics.shards.save_file", "unitscope.dissection.run_files.save_file"],
+    ["safetensors.numpy.save_file", "unitscope.dissection.run_files.save_file"],
 )
 def test_a_full_disk_is_told_and_the_run_goes_on_later(writer, capsys, monkeypatch):
     with monkeypatch.context() as patch:

@@ -162,21 +162,21 @@ def test_a_run_stopped_by_an_error_goes_on_and_refuses_another_recipe(tmp_path):
 
 
 def test_a_full_disk_is_said_and_what_is_done_is_kept(tmp_path, monkeypatch):
-    from unitscope.statistics import shards
+    from safetensors import numpy as files
 
     source = made.make_source(10, seed=3)
     network = made.wire(source, np.random.default_rng(0).normal(size=(10, 2, 4, 4)))
-    write, written = shards.save_file, []
+    write, written = files.save_file, []
 
     def fill_up(*arguments):
         if len(written) == 2:
             raise OSError(28, "No space left on device")
         written.append(write(*arguments))
 
-    monkeypatch.setattr(shards, "save_file", fill_up)
+    monkeypatch.setattr(files, "save_file", fill_up)
     with pytest.raises(RunError, match="No space left on device; 2 shards are kept"):
         dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2)
-    monkeypatch.setattr(shards, "save_file", write)
+    monkeypatch.setattr(files, "save_file", write)
     run = dissect(network, source, ["maps"], out=tmp_path / "a", shard_size=2, batch_size=2, resume=True)
     assert run["maps"].images == 10
 

@@ -7,7 +7,8 @@ import pytest
 
 from machines import SentAway
 from unitscope.errors import RunError
-from unitscope.executors.calls import call_workers, read_arrays, write_arrays
+from unitscope.executors.calls import call_workers, read_arrays
+from unitscope.files import create_arrays
 
 
 def prepare(device, first):
@@ -31,12 +32,12 @@ def test_arrays_come_in_the_order_of_numbers_and_leave_no_file(tmp_path, monkeyp
 
 
 def test_a_file_is_there_as_a_whole_or_not_at_all(tmp_path):
-    write_arrays(tmp_path / "0", {"a": np.arange(6).reshape(2, 3).T})
+    create_arrays(tmp_path / "0", {"a": np.arange(6).reshape(2, 3).T}, "free some space")
     assert (read_arrays(tmp_path / "0")["a"] == np.arange(6).reshape(2, 3).T).all()
-    write_arrays(tmp_path / "0", {"a": np.zeros(3)})  # one that is there stays
+    create_arrays(tmp_path / "0", {"a": np.zeros(3)}, "free some space")  # one that is there stays
     assert read_arrays(tmp_path / "0")["a"].shape == (3, 2)
     with pytest.raises(RunError, match=r"cannot write .*gone/0: .*; free some space"):
-        write_arrays(tmp_path / "gone" / "0", {"a": np.zeros(3)})
+        create_arrays(tmp_path / "gone" / "0", {"a": np.zeros(3)}, "free some space")
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from unitscope.errors import RunError, writing
 from unitscope.executors.jobs import Executor
-from unitscope.files import name_unfinished, put_first
+from unitscope.files import create_arrays
 from unitscope.plugins import find_function
 
 Arrays = Mapping[str, np.ndarray]
@@ -63,7 +63,7 @@ class Call:
         with suppress(OSError):
             os.chdir(self.home)
         work: Work = find_function(self.function)(device, **self.arguments)
-        return lambda number, _told: write_arrays(self.path(number), work(number))
+        return lambda number, _told: create_arrays(self.path(number), work(number), _HINT)
 
 
 def call_workers(
@@ -89,27 +89,8 @@ def call_workers(
                 following += 1
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Writes arrays as one safetensors file, whole or not at all; one that is there stays.
-
-    Raises `RunError` where it cannot be written.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    unfinished = name_unfinished(path)
-    with writing(path, _HINT):
-        try:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, unfinished)
-            put_first(unfinished, path)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of a file that `write_arrays` wrote. Raises `RunError` where they cannot be read."""
+    """The arrays of a file that `create_arrays` wrote. Raises `RunError` where they cannot be read."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

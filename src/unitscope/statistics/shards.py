@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
-from unitscope.errors import RunError, writing
-from unitscope.files import name_unfinished, put_first
+from unitscope.errors import RunError
+from unitscope.files import create_arrays
 from unitscope.statistics.annotations import FIELDS, Annotations
 from unitscope.statistics.cells import Cells
 from unitscope.statistics.exemplars import TopImages
@@ -59,18 +57,8 @@ def write_shard(folder: Path, number: int, shard: Scan, origin: Origin, hint: st
     about = {"format": FORMAT, "number": number, "first": first, "images": len(shard.annotations)}
     sums = {name: zlib.crc32(array.data) for name, array in arrays.items()}
     spelled = json.dumps({**about, "digest": origin.digest, "machine": origin.machine, "sums": sums})
-    path = shard_path(folder, number)
-    # Another process may write the same shard: each under a name of its own.
-    unfinished = name_unfinished(path)
-    with writing(path, hint):
-        try:
-            # One entry, for several would stand in the file in any order.
-            save_file(arrays, unfinished, {"unitscope": spelled})
-            put_first(unfinished, path)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
+    # One entry, for several would stand in the file in any order.
+    create_arrays(shard_path(folder, number), arrays, hint, {"unitscope": spelled})
 
 
 def _name_arrays(place: str, chunk: Cells, plan: TailPlan) -> dict[str, np.ndarray]:

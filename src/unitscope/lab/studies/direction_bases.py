@@ -45,7 +45,7 @@ class Effort:
     quantile `quantiles` are tried. So many `concepts` beside the network's classes are removed.
     """
 
-    training: Training = Training()  # noqa: RUF009 - frozen
+    training: Training = Training(1000, 2048)  # noqa: RUF009 - frozen
     factors: tuple[int, int] = (4, 8)
     cells: int = 20_000
     confidences: Confidences = Confidences(200, 20)  # noqa: RUF009 - frozen

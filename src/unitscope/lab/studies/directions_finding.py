@@ -40,7 +40,7 @@ RULE = (
 UNIQUE = ("unique_04", "unique_10", "unique_sure")
 ZOO = (("zoo:scene-classifier", "layer5"), ("zoo:scene-transformer", "blocks.3"))
 """The layers of the zoo that are studied."""
-PHOTOGRAPHS = ("efficientnet-lite0", ("_blocks.10", "_conv_head"))
+PHOTOGRAPHS = ("efficientnet-lite0", ("_blocks.10",))
 """The network that is studied over photographs, and its layers."""
 
 

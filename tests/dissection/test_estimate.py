@@ -1,6 +1,8 @@
 """What a dissection will take is told before it, from a few images, and it comes about so."""
 
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +53,13 @@ def interrupt(*given, **named):
     raise KeyboardInterrupt
 
 
+def measure(folder):
+    """Bytes of the files in a folder, and of those that are open there without a name."""
+    named = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    opened = [path for path in Path("/proc/self/fd").iterdir() if str(folder) in os.path.realpath(path)]
+    return named + [path.stat().st_size for path in opened if not path.stat().st_nlink]
+
+
 @pytest.mark.parametrize(
     ("convention", "quantile", "shard_size"),
     [("netdissect", 0.02, 8), ("netdissect", 0.2, 32), ("pnas", 0.05, 8), ("dissect", 0.02, 32)],
@@ -61,10 +70,12 @@ def test_shards_take_what_was_told(tmp_path, monkeypatch, convention, quantile, 
     asked["out"] = tmp_path / "run"
     told = estimate_run(network, source, ["0", "1"], **asked)
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(dissecting, "name_run", interrupt)
+    files = []
+    monkeypatch.setattr(
+        dissecting, "name_run", lambda *given, **named: files.extend(measure(tmp_path)) or interrupt()
+    )
     with pytest.raises(KeyboardInterrupt):
         dissect(network, source, ["0", "1"], **asked)
-    files = [path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file()]
     heads = 4000 * -(-len(source) // shard_size)  # of files, with the index of units; nothing beside cells
     assert told.shards / 1.5 < sum(files) - heads < 1.5 * told.shards
     assert (told.images, told.done, told.units, told.cache) == (200, 0, {"0": 12, "1": 12}, 0)

@@ -184,9 +184,9 @@ def foretell(
         units,
         opened.seconds * every,
         scanning * images / every / _count_sharers(machine),
-        naming + cells.written * reading,
+        naming + cells.held * reading,
         _measure_process() + min(machine.memory, _fill_memory(plan)),
-        int(cells.written + 2 * labels * every),
+        int(cells.disk + 2 * labels * every),
         run,
         int(opened.bytes * every),
     )
@@ -287,12 +287,15 @@ def _time_ranking(tail: Tail, threads: Threads) -> float:
 class _Cells(NamedTuple):
     """Bytes of cells: in all shards, read again to raise bounds, with the tightest bound, and without any.
 
-    `ranked` images are among those, counted as often.
+    `ranked` images are among those, counted as often. `disk` is the most that lies there, with what is
+    condensed of shards, and `held` what is read to name units: that, and later shards.
     """
 
     written: float
     read: float
     ranked: float
+    disk: float
+    held: float
     least: float
     most: float
 
@@ -314,15 +317,22 @@ def _foresee_cells(tail: Tail, plan: TailPlan, shard_size: int) -> _Cells:
     # Of latents only what fires is kept, also where no bound is known.
     everything = plan.cells * 6.0 if plan.sparse is None else keep(1.0)
     if plan.population == "given":
-        return _Cells(keep(1.0) * plan.images, 0.0, 0.0, keep(1.0) * plan.images, everything * plan.images)
+        found = keep(1.0) * plan.images
+        return _Cells(found, 0.0, 0.0, found, found, found, everything * plan.images)
     written, read, ranked, seen, before = 0.0, 0.0, 0, 0, 1.0
+    held = disk = condensed = 0.0
     for images, fraction in foresee_bounds(plan, shard_size):
         if fraction != before:
-            read, ranked = read + written, ranked + seen
+            read, ranked = read + held, ranked + seen
+            if plan.sparse is None:  # the next file is written before the last one goes
+                held = keep(fraction) * seen
+                disk, condensed = max(disk, written + condensed + held), held
         seen += images
-        written += images * (keep(fraction) if fraction < 1 else everything)
-        before = fraction
-    return _Cells(written, read, ranked, keep(plan.quantile) * plan.images, everything * plan.images)
+        more = images * (keep(fraction) if fraction < 1 else everything)
+        written, held, before = written + more, held + more, fraction
+    tightest = keep(plan.quantile) * plan.images
+    disk = max(disk, written + condensed)
+    return _Cells(written, read, ranked, disk, held, tightest, everything * plan.images)
 
 
 def _count_sharers(machine: Machine) -> int:

@@ -49,6 +49,15 @@ class Cells:
             self.counts[start:stop], self.image[r:s], self.size[r:s], self.cells[p:q], self.values[p:q]
         )
 
+    def before(self, image: int) -> "Cells":
+        """Those of the images before one."""
+        kept = self.image < image
+        if kept.all():
+            return self
+        counts = np.diff(np.concatenate([[0], np.cumsum(kept)])[self.record_starts])
+        inside = np.repeat(kept, self.size)
+        return Cells(counts, self.image[kept], self.size[kept], self.cells[inside], self.values[inside])
+
     def prune(self, bound: Thresholds, reach: int, size: tuple[int, int]) -> "Cells":
         """Those above the bounds of their units, with neighbors up to `reach` away, in maps of that size."""
         return Cells(*packing.prune_cells(*self.arrays, bound, reach, *size))

@@ -6,6 +6,7 @@ seen and only rises; what lies above it is kept, packed. See docs/decisions/0001
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -217,24 +218,33 @@ class Tail:
         units = self.plan.units
         return [(start, min(start + many, units)) for start in range(0, units, many)]
 
-    def certify(self, threads: Threads) -> Thresholds:
-        """The bounds that the images seen so far certify: ranks of their values, or a little less."""
+    def certify(self, threads: Threads, keep: Callable[[int, "Tail"], None] | None = None) -> Thresholds:
+        """The bounds that the images seen so far certify: ranks of their values, or a little less.
+
+        `keep` is given the first unit of every block of units, and their tail as these bounds leave it.
+        """
         plan = self.plan
         if not plan.reaches(self.seen):
             return self.bound
 
         def certify_block(block: tuple[int, int]) -> Thresholds:
             part = self.part(*block)
-            if not plan.parted:
-                return part.rank_values()
-            counts, _, size, cells, values = part._stored.arrays
-            found: Thresholds = surfaces.certify_units(
-                counts, size, cells, values, part.bound, plan.rank, *self._axes
-            )
+            found = part._certify()
+            if keep is not None:
+                keep(block[0], replace(part, bound=found).part(0, len(found), True))
             return found
 
         many = max(1, min(16, _RANKED // self.seen)) if plan.sparse is None else _PRUNED
         return np.concatenate(list(threads.pool.map(certify_block, self._blocks(many))))
+
+    def _certify(self) -> Thresholds:
+        if not self.plan.parted:
+            return self.rank_values()
+        counts, _, size, cells, values = self._stored.arrays
+        found: Thresholds = surfaces.certify_units(
+            counts, size, cells, values, self.bound, self.plan.rank, *self._axes
+        )
+        return found
 
     def thresholds(self) -> Thresholds:
         """The exact threshold of every unit: the floor(q N) + 1 -th largest value.

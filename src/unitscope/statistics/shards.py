@@ -109,6 +109,10 @@ class ShardFile:
         except _DAMAGES as error:
             raise _damaged(self.path, error) from error
 
+    def count(self, name: str) -> int:
+        """How many cells it has under that name."""
+        return self.places[f"{name}/cells"][1][0]
+
     def cells(self, name: str, start: int, stop: int) -> Cells:
         """The cells of some units. Raises `RunError` where they cannot be read."""
         try:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -17,6 +18,7 @@ from unitscope.errors import RunError, writing
 from unitscope.progress import follow_each
 from unitscope.statistics.annotations import map_annotations
 from unitscope.statistics.cells import Cells, join_cells, stack_cells
+from unitscope.statistics.condensed import Condensed
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.quantiles import Tail, TailPlan
 from unitscope.statistics.scan import Scan, ScanPlan
@@ -44,7 +46,7 @@ class StoredCells:
     as it is read, `block` units at a time, one block ahead of those that are asked for.
     """
 
-    files: Sequence[tuple[ShardFile, bool]]
+    files: Sequence[tuple[ShardFile | Condensed, bool]]
     name: str
     bound: Thresholds
     reach: int
@@ -85,6 +87,13 @@ class StoredCells:
         )
 
 
+def _condense(condensed: Condensed, place: int, first: int, tail: Tail) -> None:
+    """Keeps the cells of some units of a layer, the first of them number `first`."""
+    for name, chunks in (("cells", tail.chunks), ("raw", tail.raw)):
+        for chunk in chunks:
+            condensed.write(f"{place}/{name}", first, chunk.part(0, tail.plan.units).before(condensed.end))
+
+
 def foresee_bounds(plan: TailPlan, shard_size: int) -> Iterator[tuple[int, float]]:
     """By shard its images, and which fraction of a unit's values exceeds the bound that it is computed with.
 
@@ -119,6 +128,7 @@ class Store:
     bounds: dict[str, Thresholds] = field(default_factory=dict)
     tops: dict[str, TopImages] = field(default_factory=dict)
     _certified: int = 0
+    _condensed: Condensed | None = None
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -188,20 +198,40 @@ class Store:
         enough = self.seen >= _GROWTH * (self._certified or self.plan.shard_size)
         if self.missing and enough and all(tail.reaches(self.seen) for tail in self.plan.tails.values()):
             self._certified = self.seen
-            for layer in self.plan.tails:
-                self.bounds[layer] = self.tail(layer).certify(threads)
+            condensed = self._open_condensed()
+            for place, (layer, plan) in enumerate(self.plan.tails.items()):
+                # Of latents little is dropped: what fires is kept.
+                kept = condensed if plan.sparse is None else None
+                keep = None if kept is None else partial(_condense, kept, place)
+                self.bounds[layer] = self.tail(layer).certify(threads, keep)
+                if kept is not None:
+                    kept.bounds[layer] = self.bounds[layer]
+            if condensed is not None and condensed.whole:
+                self._condensed = condensed
+
+    def _open_condensed(self) -> Condensed | None:
+        """A file for what is kept of the shards before the first that is missing; None without room."""
+        try:
+            return Condensed(self.folder, self.plan.span(self.missing[0]).start)
+        except OSError:
+            return None
 
     def tail(self, layer: str) -> Tail:
         """The tail of a layer over the shards that are there."""
         plan, place = self.plan.tails[layer], list(self.plan.tails).index(layer)
-        files, bound = [self.files[number] for number in sorted(self.files)], self.bounds[layer]
-        looser = [not np.array_equal(file.read(f"{place}/bound"), bound) for file in files]
+        bound, files = self.bounds[layer], list[tuple[ShardFile | Condensed, bool]]()
+        end = 0
+        if self._condensed is not None and layer in self._condensed.bounds:
+            files.append((self._condensed, not np.array_equal(self._condensed.bounds[layer], bound)))
+            end = self._condensed.end
+        for file in (self.files[number] for number in sorted(self.files)):
+            if file.first >= end:
+                files.append((file, not np.array_equal(file.read(f"{place}/bound"), bound)))
 
         def store(name: str, reach: int, size: tuple[int, int]) -> StoredCells:
-            shapes = [file.places[f"{place}/{name}/cells"][1][0] for file in files]
-            block = int(self.memory // _SHARE // max(1, 8 * sum(shapes) // plan.units))
-            told = list(zip(files, looser, strict=True))
-            return StoredCells(told, f"{place}/{name}", bound, reach, size, min(max(block, 1), _MOST))
+            held = sum(file.count(f"{place}/{name}") for file, _ in files)
+            block = int(self.memory // _SHARE // max(1, 8 * held // plan.units))
+            return StoredCells(files, f"{place}/{name}", bound, reach, size, min(max(block, 1), _MOST))
 
         raw = (store("raw", 0, plan.raw_size),) if plan.apart else ()
         chunks = (store("cells", plan.reach, plan.stored_grid.map_size),)

@@ -15,6 +15,7 @@ CHAPTERS = [
     "The drawn world",
     "A classifier, by truth and by a segmenter",
     "What its units do",
+    "Directions between units",
     "A generator",
     "Units that paint",
     "A network of this world",
@@ -38,6 +39,8 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(demo, "FEWEST", 96)
         patch.setattr(demo, "PAINTED", ("tree",))
         patch.setattr(demo, "CLASSIFIER_LAYERS", ("layer4", "layer5"))
+        patch.setattr(demo, "LATENTS", 64)
+        patch.setattr(demo, "FITTING_STEPS", 2)
         patch.setattr(demo, "GENERATOR_LAYERS", ("layer2", "layer3"))
         patch.setattr(demo, "PRETRAINED_LAYERS", ("_blocks.10", "_conv_head"))
         classes = ["garden", "classroom", "market"]  # of which there are enough
@@ -59,7 +62,7 @@ def test_a_visitor_walks_the_tour(browser, tour):
         page.locator("nav a", has_text=name).click()
         assert page.locator("h2", has_text=name).is_visible()
     links = page.eval_on_selector_all(".links a", "all => all.map(one => one.href)")
-    assert len(links) == 8
+    assert len(links) == 9
     see_pictures(page)
     for link in links:
         page.goto(link)

@@ -10,9 +10,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import unitscope as us
 from unitscope.dissection.agreement import measure_agreement
-from unitscope.experiments import Pictures, study_erasure, study_placement, study_removal
+from unitscope.experiments import (
+    Pictures,
+    Training,
+    fit_directions,
+    study_erasure,
+    study_placement,
+    study_removal,
+)
 from unitscope.interventions import explain, open_studio
 from unitscope.lab.tour import Chapter, Row, draw_rows, write_tour
 from unitscope.lab.world.names import OBJECT_IDS, SCENES
@@ -30,6 +39,7 @@ EXPLAINED = 3
 PAINTED = ("tree", "object/water")
 PAINTING_LAYER = "layer2"
 CLASSIFIER_LAYERS = ("layer3", "layer4", "layer5")
+LATENTS, FIRING, FITTING_STEPS = 320, 16, 100
 GENERATOR_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 PRETRAINED_LAYERS = ("_blocks.5", "_blocks.10", "_conv_head")
 
@@ -49,6 +59,7 @@ def run_demo(out: str | Path = "runs/demo", *, count: int = 400, resume: bool = 
         _show_world(demo),
         _dissect_classifier(demo),
         _remove_units(demo),
+        _dissect_directions(demo),
         _dissect_generator(demo),
         _paint_with_units(demo),
         _dissect_pretrained(demo),
@@ -163,6 +174,37 @@ def _remove_units(demo: Demo) -> Chapter:
     }
     figures = [(title, level.balanced.spell(".2f")) for title, level in levels.items()]
     return demo.write("removal", figures, images=images)
+
+
+def _dissect_directions(demo: Demo) -> Chapter:
+    """A layer of the scene classifier in the latents of an autoencoder, beside one that was never trained."""
+    demo.begin("directions", latents=LATENTS)
+    network, layer = us.load_network("zoo:scene-classifier"), CLASSIFIER_LAYERS[-1]
+    file, fitted = demo.out / "sae.safetensors", us.open_source(f"drawn:count={demo.count},seed=11,size=64")
+    if not (demo.resume and file.exists()):
+        fit_directions(
+            network, layer, fitted, "topk-sae", LATENTS, k=FIRING, training=Training(FITTING_STEPS), out=file
+        )
+    layers = {
+        "units": layer,
+        "latents": f"{layer}+{file}",
+        "latents, untrained": f"{layer}+random-sae:{LATENTS}:{FIRING}:0",
+    }
+    source = us.open_source(f"drawn:count={demo.count},seed=3,size=64")
+    run = demo.dissect("directions", network, source, list(layers.values()))
+    figures = [
+        (f"best IoU, {title}", f"{_find_best(run[name]).mean():.3f}") for title, name in layers.items()
+    ]
+    alive = run[layers["latents"]].active > 0
+    figures.append(("latents that fire", f"{int(alive.sum())} of {len(alive)}"))
+    rows = draw_rows(run, source, layers["latents"], demo.pictures, "latents", 8)
+    return demo.write("directions", figures, {"Latents": rows}, latents=LATENTS, firing=FIRING)
+
+
+def _find_best(layer: us.LayerDissection) -> np.ndarray:
+    """The IoU of the best unit of every concept that is there."""
+    best: np.ndarray = layer.iou[:, layer.concept_pixels > 0].max(0)
+    return best
 
 
 def _dissect_generator(demo: Demo) -> Chapter:

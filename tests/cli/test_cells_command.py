@@ -26,7 +26,9 @@ def test_measures_are_printed_and_written(tmp_path, capsys):
 
 
 def test_two_sources_and_json(capsys):
-    words = "--validation drawn:count=20,size=64,seed=5 --cells prefer-fg --unlabeled class --json --limit 16"
+    words = (
+        "--validation drawn:count=20,size=64,seed=5 --cells foreground --unlabeled class --json --limit 16"
+    )
     short = WORDS.replace(" layer5+random-sae:320:8:0", "")
     assert main([*short.split(), *words.split(), "--threads", "1"]) == 0
     found = json.loads(capsys.readouterr().out)

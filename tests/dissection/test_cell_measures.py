@@ -89,8 +89,8 @@ def test_what_is_planted_is_found_and_told_in_tables(tmp_path):
     for image in range(40):
         fitted = made.frame((24, 24), (24, 24)).fit(source[image])
         labels = annotate(fitted, (24, 24), "once", made.WORDS, 0)
-        maps[image, 3] = (label_cells(labels, grid, places, "prefer-fg")[0] == 1).reshape(4, 4)
-    found = measure_cells(made.wire(source, maps), source, ["maps"], cells="prefer-fg", category="object")
+        maps[image, 3] = (label_cells(labels, grid, places, "foreground")[0] == 1).reshape(4, 4)
+    found = measure_cells(made.wire(source, maps), source, ["maps"], cells="foreground", category="object")
     row = next(row for row in found.rows() if row["concept"] == "sky")
     assert (row["unit"], row["ap"], row["purity_of_class"]) == (3, 1.0, 1.0)
     never = next(row for row in found.rows() if row["concept"] == "never")

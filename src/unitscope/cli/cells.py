@@ -15,7 +15,7 @@ def cells(
     concepts: Source,
     validation: Annotated[str | None, arg(metavar="SOURCE")] = None,
     category: str | None = None,
-    cells: Literal["majority", "prefer-fg"] = "majority",
+    cells: Literal["majority", "foreground"] = "majority",
     unlabeled: Literal["negative", "class"] = "negative",
     fit: Literal["stretch", "crop"] = "stretch",
     limit: int | None = None,

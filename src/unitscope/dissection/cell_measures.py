@@ -168,7 +168,7 @@ def measure_cells(
       test (`half=train`), which share no image.
     - `category`: whose concepts are the classes; by default the vocabulary's first.
     - `cells`: a cell is of the commonest of all that its pixels are ("majority"), or of the commonest concept
-      if it has any ("prefer-fg"); of equally common ones no label comes first, then the lowest id.
+      if it has any ("foreground"); of equally common ones no label comes first, then the lowest id.
     - `unlabeled`: cells without a label are of no class ("negative"), or of one more ("class"), as ADE20K's
       151st. Cells of void alone are left out, void pixels are not counted.
     - `size`, `fit`, `batch_size`, `machine` and `trust_layout` are those of `dissect`.
@@ -271,7 +271,7 @@ class _Pass:
             if not half.cells[:-1].any():
                 raise SourceError(
                     f"no cell of the images to {name} on has a class; give more images, another category, or "
-                    "cells=prefer-fg"
+                    "cells=foreground"
                 )
         lost = self.lost.get(layer)
         nmse = float("nan") if lost is None else lost.nmse
@@ -373,7 +373,7 @@ def _say_rules(
     parts = {"negative": "cells of no class", "class": f"one more class, {NO_LABEL!r}"}
     commonest = {
         "majority": "the commonest of all that its pixels are; of equals no label, then the lowest id",
-        "prefer-fg": "the commonest concept in it where there is any; of equals the lowest id",
+        "foreground": "the commonest concept in it where there is any; of equals the lowest id",
     }
     spec = source_spec(source)
     split = (spec, source_spec(validation)) if validation is not None else (f"{spec},half=train", "half=test")

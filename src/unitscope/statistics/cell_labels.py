@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -37,7 +38,7 @@ class CellGrid:
         """How many cells there are."""
         return self.map_size[0] * self.map_size[1]
 
-    @property
+    @cached_property
     def places(self) -> Int64[np.ndarray, "row column"]:
         """The cell of every mask pixel."""
         rows, columns = (
@@ -51,7 +52,7 @@ class CellGrid:
         present: Int64[np.ndarray, "id"],
         kept: Bool[np.ndarray, "pixel"],
     ) -> Int64[np.ndarray, "cell id"]:
-        """How many pixels of every cell have each of the ids present, which ascend; of those that are kept."""
+        """How many kept pixels of every cell have each of the ids that are present, which ascend."""
         pairs = self.places.reshape(-1)[kept] * len(present) + np.searchsorted(present, ids[kept])
         found = np.bincount(pairs, minlength=self.cells * len(present))
         return found.reshape(self.cells, len(present))

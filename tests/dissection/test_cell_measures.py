@@ -10,7 +10,8 @@ from torch import nn
 import made
 from unitscope.concepts.derived import split_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
-from unitscope.dissection.cell_measures import CellMeasures, measure_cells
+from unitscope.dissection.cell_measures import CellMeasures
+from unitscope.dissection.cell_pass import measure_cells
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.directions.drawn import draw_sae
 from unitscope.networks.network import Network, Preprocessing
@@ -153,7 +154,7 @@ def test_what_cannot_be_is_one_line():
     blank = made.Stored([Example(f"{k}", np.zeros((24, 24, 3), np.uint8)) for k in range(8)])
     with pytest.raises(SourceError, match="no cell of the images to train on has a class"):
         measure_cells(made.wire(blank, np.ones((8, 2, 4, 4))), blank, ["maps"])
-    with pytest.raises(UsageError, match=r"layer maps has 4 x 4 cells, more than the pictures' 3 x 3 pixels"):
+    with pytest.raises(UsageError, match=r"layer maps has 4 x 4 cells, more than the labels' 3 x 3 pixels"):
         measure_cells(network, source, ["maps"], size=3)
     with pytest.raises(UsageError, match="there is no layer 'map'; there are maps"):
         measure_cells(network, source, ["maps"])["map"]

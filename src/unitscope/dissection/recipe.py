@@ -65,8 +65,9 @@ class Recipe:
     memory. `threads` are torch's, and `processor` is the
     kind of what the network ran on; `machines` are all that took part, where there were several kinds.
     `directions` has, by layer, those it was read in: kind, units, latents and digest, and whether they are
-    sparse; only with sparse ones the convention's `sparse_threshold` is recorded. None is what was not
-    recorded. `more` keeps what another version recorded besides.
+    sparse; only with sparse ones the convention's `sparse_threshold` is recorded. `cell_scores` has the
+    rules by which cells have classes (`CellRules`). None is what was not recorded. `more` keeps what another
+    version recorded besides.
     """
 
     network: NetworkRecord
@@ -91,6 +92,7 @@ class Recipe:
     machines: tuple[str, ...] | None = None
     channels_last: bool | None = None
     directions: Mapping[str, Mapping[str, Any]] | None = None
+    cell_scores: Mapping[str, Any] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -142,15 +142,15 @@ def _label(
 def _decode(labels: Annotations) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """By image the ids of its pixels, plane after plane, and those of the whole image."""
     arrays, (height, width) = labels.arrays, labels.mask_size
-    per_row = arrays["per_row"].astype(np.int64)
-    ends = arrays["ends"].astype(np.int64)
-    starts = np.concatenate([[0], ends[:-1]])
-    begins = np.cumsum(per_row) - per_row
-    starts[begins[per_row > 0]] = 0
-    of_rows = np.concatenate([begins, [len(ends)]])
     row = scalar = 0
     for planes, scalars in zip(arrays["planes"].tolist(), arrays["scalar_counts"].tolist(), strict=True):
-        part = slice(of_rows[row], of_rows[row + planes * height])
-        pixels = np.repeat(arrays["ids"][part], (ends - starts)[part])
+        begins = labels.row_starts[row : row + planes * height].astype(np.int64)
+        row += planes * height
+        stop = int(labels.row_starts[row]) if row < len(labels.row_starts) else len(arrays["ends"])
+        part = slice(int(begins[0]) if planes else stop, stop)
+        ends = arrays["ends"][part].astype(np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), ends])[: len(ends)]
+        starts[begins - part.start] = 0
+        pixels = np.repeat(arrays["ids"][part], ends - starts)
         yield pixels.reshape(planes, height * width), arrays["scalars"][scalar : scalar + scalars]
-        row, scalar = row + planes * height, scalar + scalars
+        scalar += scalars

@@ -196,8 +196,15 @@ class LayerDissection(Units):
             runner_up=self.vocabulary[second] if second else None,
             runner_up_iou=float(labels.runner_up_iou[unit]),
             head_unit=self.name_unit(unit) if self.heads else "",
+            probe=self.probes[unit] if self.probes else "",
             recipe=self.recipe,
         )
+
+    @cached_property
+    def probes(self) -> tuple[str, ...]:
+        """What the directions of its latents are called, as probes by their concepts; none where unknown."""
+        made = ((self.recipe and self.recipe.directions) or {}).get(self.layer, {})
+        return tuple(made.get("names", ()))
 
     def name_unit(self, unit: int) -> str:
         """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""

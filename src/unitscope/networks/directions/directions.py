@@ -67,8 +67,17 @@ class Directions:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the latents are called, as those of probes by their concepts; none where nobody said it."""
-        return tuple(json.loads(self.about.get("names", "[]")))
+        """What the latents are called, as those of probes by their concepts; none where nobody said it.
+
+        >>> make_directions(torch.eye(2), about={"names": '["object/cat", "object/dog"]'}).names
+        ('object/cat', 'object/dog')
+        """
+        try:
+            told = json.loads(self.about.get("names", "[]"))
+        except ValueError:
+            return ()
+        named = isinstance(told, list) and len(told) == self.latents
+        return tuple(map(str, told)) if named else ()
 
     @property
     def sparse(self) -> bool:

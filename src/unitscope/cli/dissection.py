@@ -71,7 +71,7 @@ class Measures:
         held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
         cell_scores: also how well sparse latents tell classes of cells, as `unitscope cells` does, without a
             pass of its own: a cell is what is commonest in it, or the commonest concept if it has any. The
-            classes are of the first category; `show --cells` prints it.
+            classes are of the first category; `show --cells` prints it, `--dry-run` leaves its time out.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.

@@ -93,6 +93,11 @@ def test_shards_that_were_condensed_are_not_read_again(tmp_path, monkeypatch):
         for layer, tail in plan.tails.items():
             whole = fill_tail(tail, maps[layer], [(0, IMAGES)], threads)
             assert tail_results(scan.tails[layer]) == tail_results(whole)
+    file = store._condensed._file
+    store.close()
+    store.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
     # Bounds were raised after the second shard and after the fourth.
     assert set(read) == {4, 5}
 

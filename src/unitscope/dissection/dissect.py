@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -338,7 +338,8 @@ def _open_store(
         if recipe.quality is None:  # or units would be named by more than the shards
             workspace.keep_outline(outline.record())
         folder, hint = workspace.shards, SPACE
-    return workspace, Store(folder, outline.plan, origin, hint, options.machine.memory, options.mix_machines)
+    store = Store(folder, outline.plan, origin, hint, options.machine.memory, options.mix_machines)
+    return workspace, stack.enter_context(closing(store))
 
 
 def _settle_passes(network: Network, plan: ScanPlan, options: Options, begun: Recipe | None) -> ScanPlan:

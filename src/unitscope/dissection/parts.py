@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,8 @@ def dissect_part(
         origin = Origin(recipe.digest, recipe.machine)
         store = Store(workspace.shards, outline.plan, origin, SPACE, asked.machine.memory, asked.mix_machines)
         chosen = part.choose(outline.plan.shards)
-        scan_missing(network, source, recipe, store, asked, chosen)
+        with closing(store):
+            scan_missing(network, source, recipe, store, asked, chosen)
     except RunError:
         if not (workspace.folder / "run.json").exists():
             raise
@@ -149,10 +151,10 @@ def merge_run(
         time.sleep(_POLL)
     if missing := _find_missing(workspace, outline):
         raise RunError(_say_missing(workspace, outline, missing))
-    with lock_workspace(workspace):
+    origin = Origin(recipe.digest, recipe.machine)
+    store = Store(workspace.shards, outline.plan, origin, SPACE, machine.memory, mix_machines)
+    with lock_workspace(workspace), closing(store):
         started = time.perf_counter()
-        origin = Origin(recipe.digest, recipe.machine)
-        store = Store(workspace.shards, outline.plan, origin, SPACE, machine.memory, mix_machines)
         with open_threads(machine.threads) as threads:
             store.find(threads)
         if store.machines != (recipe.machine,):

@@ -62,7 +62,7 @@ class Condensed:
         self._lock, self._size = Lock(), 0
         file = TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as this does
         self._file = file.fileno()
-        weakref.finalize(self, file.close)
+        self.close = weakref.finalize(self, file.close)
 
     def write(self, name: str, first: int, cells: Cells) -> None:
         """Adds the cells of some units, the first of them number `first`, where there is room."""

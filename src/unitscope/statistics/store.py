@@ -207,7 +207,14 @@ class Store:
                 if kept is not None:
                     kept.bounds[layer] = self.bounds[layer]
             if condensed is not None and condensed.whole:
+                self.close()
                 self._condensed = condensed
+
+    def close(self) -> None:
+        """Gives back the room that is taken beside the shards; what was collected cannot be read any more."""
+        if self._condensed is not None:
+            self._condensed.close()
+            self._condensed = None
 
     def _open_condensed(self) -> Condensed | None:
         """A file for what is kept of the shards before the first that is missing; None without room."""

@@ -98,6 +98,7 @@ ORDERS = (
         _ICA,
         (_NEURONS,),
     ),
+    Order(ELSEWHERE, "many latents fit better than the few independent components", _LATENTS, (_ICA,)),
     Order(
         ELSEWHERE,
         "what fits is no chance: with labels of other pictures it is less",

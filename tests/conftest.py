@@ -1,10 +1,11 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
@@ -26,6 +27,20 @@ LONG = (
     "dissection",
 )
 """What takes long, the longest first, for several processes to begin with: the end is left to short files."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Of several processes one compiles the tests first: the others find what it wrote, and need not."""
+    if not hasattr(session.config, "workerinput"):
+        return (yield)
+    home = Path(session.config.option.basetemp).parent
+    with FileLock(home / "collecting.lock") as first:
+        if (collected := home / "collected").exists():
+            first.release()
+        found = yield
+        collected.touch()
+    return found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

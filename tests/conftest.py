@@ -1,10 +1,11 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
@@ -13,34 +14,43 @@ from checked import check_lightly  # noqa: E402
 check_lightly()
 
 LONG = (
-    ("lab/commands/test_study_commands.py", "cli", "experiments"),
-    ("lab/zoo", "lab/world", "lab/test_browser_tour.py", "test_docs.py", "views", "dissection"),
+    "lab/commands/test_study_commands.py",
+    "test_docs.py",
+    "lab/test_browser_tour.py",
+    "views/test_browser_paint.py",
+    "executors/test_cluster.py",
+    "views/test_browser.py",
+    "lab",
+    "cli",
+    "views",
+    "interventions",
+    "dissection",
 )
-"""What takes long, for each of two processes to begin with, so that only short tests are left at the end.
+"""What takes long, the longest first, for several processes to begin with: the end is left to short files."""
 
-The first soon calls the compiled loops, the second later: where `scripts/test` has not compiled them before,
-that happens once, and not in both.
-"""
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Of several processes one compiles the tests first: the others find what it wrote, and need not."""
+    if not hasattr(session.config, "workerinput"):
+        return (yield)
+    home = Path(session.config.option.basetemp).parent
+    with FileLock(home / "collecting.lock") as first:
+        if (collected := home / "collected").exists():
+            first.release()
+        found = yield
+        collected.touch()
+    return found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sorts the tests for several processes; each takes its share, then some of another's end."""
+    """Sorts the tests for several processes, each of which takes the next file when it has done one."""
     if not hasattr(config, "workerinput"):
         return
-
-    def find(places: tuple[str, ...]) -> list[pytest.Item]:
-        folders = [Path(__file__).parent / place for place in places]
-        return [item for folder in folders for item in items if item.path.is_relative_to(folder)]
-
-    groups = list(map(find, LONG))
-    long = {item for group in groups for item in group}
-    short = [item for item in items if item not in long]
-    share = -(-len(items) // len(LONG))
-    for group in groups:
-        filling = max(0, share - len(group))
-        group += short[:filling]
-        del short[:filling]
-    items[:] = [item for group in groups for item in group] + short
+    places = [Path(__file__).parent / place for place in LONG]
+    items.sort(
+        key=lambda item: next((i for i, it in enumerate(places) if item.path.is_relative_to(it)), len(places))
+    )
 
 
 def pytest_collection_finish() -> None:

@@ -105,7 +105,7 @@ def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     # Every paint is tried; in how many pictures no page shows.
-    monkeypatch.setattr(easel, "try_paints", partial(easel.try_paints, images=2, shown=easel.BLOCK))
+    monkeypatch.setattr(easel, "try_paints", partial(easel.try_paints, images=1, shown=easel.BLOCK))
     names: dict[str, object] = {"__name__": "__main__"}
     page = path.read_text("utf-8").splitlines()
     for block in read_blocks(path):

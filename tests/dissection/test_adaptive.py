@@ -254,14 +254,14 @@ def test_other_latents_or_another_half_are_held_out():
 
 def test_the_command_line_chooses_thresholds(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = "dissect zoo:generator --layers layer2 layer5 --concepts segmenter:zoo:segmenter,count=24,seed=1"
-    words += " --convention pnas --thresholds iqr --held-out 20 --shifts 4 --no-report --out"
+    words = "dissect zoo:generator --layers layer2 layer5 --concepts segmenter:zoo:segmenter,count=12,seed=1"
+    words += " --convention pnas --thresholds iqr --held-out 10 --shifts 4 --no-report --out"
     assert main([*words.split(), "one"]) == 0
     assert main([*words.split(), "two"]) == 0
     capsys.readouterr()
     assert (tmp_path / "one" / "units.csv").read_bytes() == (tmp_path / "two" / "units.csv").read_bytes()
     recipe = json.loads((tmp_path / "one" / "run.json").read_text())["recipe"]
-    assert recipe["quality"]["source"].endswith("count=20,seed=2")
+    assert recipe["quality"]["source"].endswith("count=10,seed=2")
     with (tmp_path / "one" / "units.csv").open() as file:
         rows = list(csv.DictReader(file))
     run = load(tmp_path / "one")

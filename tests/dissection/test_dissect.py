@@ -272,22 +272,6 @@ def test_an_empty_source_and_no_layers_are_refused():
         dissect(network, source, ["maps"], convention="mine")
 
 
-def test_a_convention_of_unknown_rules_is_refused():
-    # In a process of its own: here the checks of the test run would refuse them first.
-    program = """
-from dataclasses import replace
-from unitscope.dissection.conventions import CONVENTIONS
-from unitscope.errors import UsageError
-for name in ("population", "upsampling", "union", "doubles", "unique_rule"):
-    try:
-        replace(CONVENTIONS["pnas"], **{name: "odd"})
-    except UsageError as error:
-        print(error)
-"""
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said.count("is 'odd'; it is one of") == 5
-
-
 def test_sources_without_concepts_or_with_too_many_categories_are_refused():
     source = made.make_source(2)
     network = made.wire(source, make_maps(2, 3, 4, 0))
@@ -342,11 +326,16 @@ def test_a_size_is_a_side_or_both():
         dissect(network, source, ["0"], size=0)
 
 
-def test_a_fit_and_a_module_that_cannot_be_used_are_told():
-    # In a process of its own: the tests' type checks would refuse them first.
-    program = """
+UNCHECKED = """
+from dataclasses import replace
 from torch import nn
 from unitscope import Network, UnitscopeError, dissect, open_source
+from unitscope.dissection.conventions import CONVENTIONS
+for name in ("population", "upsampling", "union", "doubles", "unique_rule"):
+    try:
+        replace(CONVENTIONS["pnas"], **{name: "odd"})
+    except UnitscopeError as error:
+        print(type(error).__name__, error)
 module = nn.Sequential(nn.Conv2d(3, 4, 3))
 for network, fit in ((Network(module), "bogus"), (module, "crop")):
     try:
@@ -354,8 +343,14 @@ for network, fit in ((Network(module), "bogus"), (module, "crop")):
     except UnitscopeError as error:
         print(type(error).__name__, error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    fit, module = done.stdout.splitlines()
+
+
+def test_rules_a_fit_and_a_module_that_cannot_be_used_are_told():
+    # In a process of its own: here the checks of types would refuse them first.
+    done = subprocess.run([sys.executable, "-c", UNCHECKED], capture_output=True, text=True, check=True)
+    *rules, fit, module = done.stdout.splitlines()
+    assert len(rules) == 5
+    assert all(one.startswith("UsageError ") and "is 'odd'; it is one of" in one for one in rules)
     assert fit == "UsageError fit is 'bogus'; it is one of stretch, crop"
     assert module.startswith("UsageError the network is a Sequential")
     assert "unitscope.Network(module, " in module

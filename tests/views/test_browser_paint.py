@@ -49,7 +49,7 @@ def address():
     quick = Confidences(shifts=0)
     run = us.dissect(generator, source, ["layer2"], convention="pnas", confidences=quick)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(easel, "try_paints", partial(easel.try_paints, images=2, shown=BLOCK))
+        patch.setattr(easel, "try_paints", partial(easel.try_paints, images=1, shown=BLOCK))
         project = open_project(open_studio(generator, run, source), images=64)
     with served(make_app(project)) as found:
         yield found

@@ -35,11 +35,13 @@ def smaller():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trained_groups, "QUICK_STEPS", 2)
         course = trained_groups.Setting.course
-        patch.setattr(trained_groups.Setting, "course", lambda *given: replace(course(*given), pictures=64))
-        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=24, seed=2000, size=64))
-        counted = partial(threshold.count_network, quantiles=(0.002, 0.005, 0.01))
+        patch.setattr(
+            trained_groups.Setting, "course", lambda *given: replace(course(*given), pictures=64, batch=8)
+        )
+        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=16, seed=2000, size=64))
+        counted = partial(threshold.count_network, quantiles=(0.005, 0.01))
         patch.setattr(threshold, "count_network", counted)
-        patch.setattr(discrimination, "open_drawn", lambda count, *more: open_drawn(count // 3, *more))
+        patch.setattr(discrimination, "open_drawn", lambda count, *more: open_drawn(count // 5, *more))
         patch.setattr(pictures, "_paint_into", paint_here)
         yield
 

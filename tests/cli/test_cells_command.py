@@ -26,7 +26,9 @@ def test_measures_are_printed_and_written(tmp_path, capsys):
 
 
 def test_two_sources_and_json(capsys):
-    words = "--validation drawn:count=20,size=64,seed=5 --cells prefer-fg --unlabeled class --json --limit 16"
+    words = (
+        "--validation drawn:count=20,size=64,seed=5 --cells foreground --unlabeled class --json --limit 16"
+    )
     short = WORDS.replace(" layer5+random-sae:320:8:0", "")
     assert main([*short.split(), *words.split(), "--threads", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -37,3 +39,25 @@ def test_two_sources_and_json(capsys):
 def test_bad_words_are_one_line(capsys):
     assert_refused(main([*WORDS.split(), "--category", "thing"]), capsys, "no category 'thing'", wanted=2)
     assert_refused(main([*WORDS.split(), "--cells", "median"]), capsys, "median", wanted=2)
+
+
+def test_a_dissection_tells_them_too(tmp_path, capsys):
+    asked = "zoo:scene-classifier --layers layer5+random-sae:320:8:0 --concepts drawn:count=40,size=64"
+    words = f"{asked} --threads 1 --shifts 0 --no-report --cell-scores foreground --out {tmp_path / 'run'}"
+    assert main(["dissect", *words.split()]) == 0
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "run"), "--cells"]) == 0
+    printed = capsys.readouterr().out
+    assert "a cell's class: the commonest concept" in printed
+    other = f"cells {asked} --threads 1 --cells foreground --reduction 2 --out {tmp_path / 'cells'}"
+    assert main(other.split()) == 0
+    tables = [(tmp_path / folder / "cells.csv").read_text() for folder in ("run", "cells")]
+    assert tables[0] == tables[1]
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "run"), "--cells", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["layers"][0]["units"] == 320
+    assert_refused(
+        main(["show", str(tmp_path / "run"), "--cells", "--unit", "3"]), capsys, "--cells shows all", wanted=2
+    )
+    plain = words.replace("layer5+random-sae:320:8:0", "layer5").replace("/run", "/plain")
+    assert_refused(main(["dissect", *plain.split()]), capsys, "only the highest cells are kept", wanted=2)

@@ -10,7 +10,8 @@ from torch import nn
 import made
 from unitscope.concepts.derived import split_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
-from unitscope.dissection.cell_measures import CellMeasures, measure_cells
+from unitscope.dissection.cell_measures import CellMeasures
+from unitscope.dissection.cell_pass import measure_cells
 from unitscope.errors import SourceError, UsageError
 from unitscope.networks.directions.drawn import draw_sae
 from unitscope.networks.network import Network, Preprocessing
@@ -89,8 +90,8 @@ def test_what_is_planted_is_found_and_told_in_tables(tmp_path):
     for image in range(40):
         fitted = made.frame((24, 24), (24, 24)).fit(source[image])
         labels = annotate(fitted, (24, 24), "once", made.WORDS, 0)
-        maps[image, 3] = (label_cells(labels, grid, places, "prefer-fg")[0] == 1).reshape(4, 4)
-    found = measure_cells(made.wire(source, maps), source, ["maps"], cells="prefer-fg", category="object")
+        maps[image, 3] = (label_cells(labels, grid, places, "foreground")[0] == 1).reshape(4, 4)
+    found = measure_cells(made.wire(source, maps), source, ["maps"], cells="foreground", category="object")
     row = next(row for row in found.rows() if row["concept"] == "sky")
     assert (row["unit"], row["ap"], row["purity_of_class"]) == (3, 1.0, 1.0)
     never = next(row for row in found.rows() if row["concept"] == "never")
@@ -153,7 +154,7 @@ def test_what_cannot_be_is_one_line():
     blank = made.Stored([Example(f"{k}", np.zeros((24, 24, 3), np.uint8)) for k in range(8)])
     with pytest.raises(SourceError, match="no cell of the images to train on has a class"):
         measure_cells(made.wire(blank, np.ones((8, 2, 4, 4))), blank, ["maps"])
-    with pytest.raises(UsageError, match=r"layer maps has 4 x 4 cells, more than the pictures' 3 x 3 pixels"):
+    with pytest.raises(UsageError, match=r"layer maps has 4 x 4 cells, more than the labels' 3 x 3 pixels"):
         measure_cells(network, source, ["maps"], size=3)
     with pytest.raises(UsageError, match="there is no layer 'map'; there are maps"):
         measure_cells(network, source, ["maps"])["map"]

@@ -18,10 +18,13 @@ from unitscope.dissection.workers import ScanJob
 from unitscope.errors import NetworkError, RunError, UsageError
 from unitscope.executors.processes import Processes
 from unitscope.interventions import detect
+from unitscope.networks.directions.directions import make_directions
 from unitscope.networks.directions.drawn import draw_rotation, draw_sae, keep_units
 from unitscope.networks.directions.files import save_directions
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
+from unitscope.views.report.data import describe_layer
+from unitscope.views.terminal import describe_dissection
 
 NETWORK = """
 import torch
@@ -167,3 +170,28 @@ def test_workers_open_directions_by_their_path_and_refuse_others(tmp_path, monke
     with pytest.raises(NetworkError, match=r"1\+made.safetensors.*: other directions on .* than where"):
         jobs[0].open("cpu")
     torch.set_num_threads(threads)
+
+
+def test_latents_of_probes_are_shown_with_their_concepts(network, source, tmp_path):
+    names = [f"object/{letter}" for letter in "abcdefgh"]
+    told = make_directions(torch.eye(8) + 0.1, kind="probe", about={"names": json.dumps(names)})
+    layer = f"1+probe:{save_directions(told, tmp_path / 'probe.safetensors')}"
+    run = us.dissect(network, source, [layer], out=tmp_path / "run", quantile=0.1)
+    loaded = us.load(tmp_path / "run")
+    assert [unit.probe for unit in loaded[layer]] == names
+    assert "object/c" in loaded.text(unit=2)
+    head = next(line for line in loaded.text(limit=0).splitlines() if line.startswith("unit "))
+    assert head.split()[:3] == ["unit", "probe", "concept"]
+    found = describe_dissection(loaded, unit=2)
+    assert found["layers"][0]["listed"][0]["probe"] == "object/c"
+    assert describe_layer(loaded[layer], None)["probes"] == names
+    assert run.recipe.record()["directions"][layer]["names"] == names
+    assert "probe" not in (tmp_path / "run" / "units.csv").read_text().partition("\n")[0]
+    plain = us.dissect(network, source, ["1"], quantile=0.1)
+    assert "probe" not in plain.text()
+    assert "probe" not in describe_dissection(plain, unit=2)["layers"][0]["listed"][0]
+
+
+@pytest.mark.parametrize("told", ["nonsense", '"text"', "[1]", "{}"])
+def test_names_that_do_not_fit_are_none(told):
+    assert make_directions(torch.eye(2), about={"names": told}).names == ()

@@ -24,6 +24,8 @@ from unitscope.experiments.fitting.unfinished import name_folder
 from unitscope.networks.directions.activations import Threshold
 from unitscope.networks.directions.directions import make_directions
 from unitscope.progress import on_progress
+from unitscope.statistics.cell_labels import CellGrid, label_planes
+from unitscope.statistics.labeled_cells import UNKNOWN
 
 UNITS = 6
 SHORT = Training(steps=30, batch_cells=64)
@@ -309,7 +311,7 @@ def test_class_tokens_are_left_out() -> None:
 
 
 def label_by_hand(example: Example, grid: tuple[int, int]) -> np.ndarray:
-    """Of every plane and cell what most pixels that are not void are; 65,535 where most are void."""
+    """Of every plane and cell what most pixels that are not void are; -2 where most are void."""
     found = np.zeros((len(example.planes), grid[0] * grid[1]), int)
     for plane, ids in enumerate(example.planes):
         tall, wide = ids.shape[0] // grid[0], ids.shape[1] // grid[1]
@@ -322,8 +324,8 @@ def label_by_hand(example: Example, grid: tuple[int, int]) -> np.ndarray:
                         void += 1
                     else:
                         votes[int(ids[y, x])] = votes.get(int(ids[y, x]), 0) + 1
-            most = min(votes, key=lambda one: (-votes[one], one)) if votes else 65_535
-            found[plane, cell] = 65_535 if 2 * void > tall * wide else most
+            most = min(votes, key=lambda one: (-votes[one], one)) if votes else UNKNOWN
+            found[plane, cell] = UNKNOWN if 2 * void > tall * wide else most
     return found
 
 
@@ -331,7 +333,8 @@ def test_labels_of_cells_are_those_of_most_of_their_pixels() -> None:
     random = np.random.default_rng(6)
     for number in range(30):
         example = label_image(random, (12, 12), str(number))
-        assert np.array_equal(probes.label_cells(example, (3, 2)), label_by_hand(example, (3, 2)))
+        found = label_planes(example, CellGrid((3, 2), (12, 12)))
+        assert np.array_equal(found, label_by_hand(example, (3, 2)))
 
 
 def make_labelled(count: int = 24) -> Stored:
@@ -360,7 +363,7 @@ def test_probes_are_logistic_regressions_on_cells_by_their_labels() -> None:
     for example in source.examples:
         cells += list(example.image.reshape(4, 4, 4, 4, UNITS).mean((1, 3)).reshape(16, UNITS))
         labels = label_by_hand(example, (4, 4))
-        unknown = (labels == 65_535).all(0) if len(labels) else np.zeros(16, bool)
+        unknown = (labels == UNKNOWN).all(0) if len(labels) else np.zeros(16, bool)
         has = (labels == 1).any(0) | (1 in example.ids)
         cat += np.where(unknown, -1, has).tolist()
     known = np.array(cat) >= 0

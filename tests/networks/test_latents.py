@@ -17,6 +17,7 @@ from unitscope.networks.directions.directions import Directions, make_directions
 from unitscope.networks.directions.drawn import draw_rotation, draw_sae, keep_units
 from unitscope.networks.directions.files import save_directions
 from unitscope.networks.directions.normalizations import ConstantNorm, LayerNorm, Normalization, Unchanged
+from unitscope.networks.directions.open_directions import open_directions
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.probe import probe_layers
 from unitscope.networks.receptive_fields import find_fields
@@ -315,6 +316,33 @@ def test_latents_are_counted_where_units_are(tmp_path):
     opened = open_lenses(network, ["mix#2", spelled])
     assert {layer: one.latents for layer, one in opened.items()} == {spelled: 24}
     assert open_lenses(network, ["mix#2"]) == {}
+
+
+def test_what_nobody_uses_is_let_go_by_bytes(monkeypatch):
+    network, opened = build("0"), list[str]()
+
+    def count(spec: str, units: int | None = None) -> Directions:
+        opened.append(spec)
+        return open_directions(spec, units)
+
+    def read(*numbers: int) -> list[Directions]:
+        return [latents.open_for(network.name, "0", f"random-sae:24:3:{seed}", 6) for seed in numbers]
+
+    monkeypatch.setattr(latents, "open_directions", count)
+    monkeypatch.setattr(latents, "_OPENED", latents._Opened())
+    size = latents._weigh(read(0)[0])
+    monkeypatch.setattr(latents, "KEPT", 2 * size)
+    read(1), read(2), read(2), read(1)  # two stay
+    assert len(opened) == 3
+    held = read(0)  # 2 goes
+    read(3), read(4)  # and then 1, and 0 but for its user
+    assert len(opened) == 6
+    assert read(0)[0] is held[0]
+    assert len(opened) == 6
+    del held
+    monkeypatch.setattr(latents, "KEPT", 0)
+    read(5)
+    assert len(latents._OPENED.used) == len(latents._OPENED.last) == 1
 
 
 def test_files_are_opened_once_and_again_once_they_change(tmp_path, monkeypatch):

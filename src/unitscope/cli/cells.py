@@ -16,8 +16,9 @@ def cells(
     concepts: Source,
     validation: Annotated[str | None, arg(metavar="SOURCE")] = None,
     category: str | None = None,
-    cells: Literal["majority", "prefer-fg"] = "majority",
+    cells: Literal["majority", "foreground"] = "majority",
     unlabeled: Literal["negative", "class"] = "negative",
+    reduction: int = 1,
     fit: Literal["stretch", "crop"] = "stretch",
     limit: int | None = None,
     trust_layout: Flag = False,
@@ -38,6 +39,7 @@ def cells(
         cells: what a cell is called by: the commonest of all that its pixels are, or of their concepts if
             they have any.
         unlabeled: what cells without a label are: of no class, or of one more.
+        reduction: labels are read at the input's size divided by this.
         fit: stretch the whole image to the input, or crop as the network's library does.
         limit: only the first images of the sources.
         trust_layout: take a layer whose map answers at other places than those where the input changes.
@@ -65,6 +67,7 @@ def cells(
         category=category,
         cells=cells,
         unlabeled=unlabeled,
+        reduction=reduction,
         fit=fit,
         batch_size=running.batch_size,
         machine=machine,

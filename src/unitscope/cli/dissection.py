@@ -70,6 +70,9 @@ class Measures:
         sparse_threshold: of a latent that fires on less than the quantile, so that its threshold would be 0:
             half of the median of its positive cells, or 0. Of no effect on other layers' units.
         held_out: with iqr, the most images to choose on: a generator's of the next seed, or half the source.
+        cell_scores: also how well sparse latents tell classes of cells, as `unitscope cells` does, without a
+            pass of its own: a cell is what is commonest in it, or the commonest concept if it has any. The
+            classes are of the first category; `show --cells` prints it, `--dry-run` leaves its time out.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.
@@ -82,6 +85,7 @@ class Measures:
     thresholds: str | None = None
     sparse_threshold: Literal["half-median", "zero"] = "half-median"
     held_out: int = 500
+    cell_scores: Literal["majority", "foreground"] | None = None
     shifts: int = 400
     null: Literal["blocks", "shifts"] = "blocks"
     null_images: int = 4096
@@ -121,7 +125,7 @@ def dissect(
         report: write the report as well.
     """
     from unitscope.concepts.derived import find_left_out
-    from unitscope.dissection import dissect_part
+    from unitscope.dissection import CellRules, dissect_part
     from unitscope.dissection.costs import Estimate
     from unitscope.dissection.dissect import Confidences
     from unitscope.dissection.estimate import estimate_run
@@ -168,6 +172,7 @@ def dissect(
         resume=resume,
         mix_machines=mix_machines,
         trust_layout=trust_layout,
+        cell_scores=measures.cell_scores and CellRules(measures.cell_scores),
     )
     if isinstance(found, Estimate):
         print(found)
@@ -299,9 +304,10 @@ def show(
     unit: str | None = None,
     concept: str | None = None,
     limit: int = 20,
+    cells: Flag = False,
     json: Json = False,
 ) -> None:
-    """Print what a run found: its layers, a layer's detectors, one unit, or one concept.
+    """Print what a run found: its layers, a layer's detectors, one unit, one concept, or classes of cells.
 
     Args:
         run: the run to show.
@@ -309,17 +315,29 @@ def show(
         unit: one unit in full, counted from 0; or HEAD.UNIT, such as 3.17, of heads of attention.
         concept: the units of one concept.
         limit: rows of a table, 0 for all.
+        cells: how well latents tell the classes of cells, of a run with --cell-scores.
     """
     from unitscope.views.terminal import describe_dissection, find_unit, show_dissection
 
     if unit is not None and concept is not None:
         raise UsageError("--unit and --concept ask for two things; give one of them")
     found = us.load(run)
+    if cells:
+        _show_cells(found, json, layer is not None or unit is not None or concept is not None)
+        return
     layer, number = (layer, None) if unit is None else find_unit(found, layer, unit)
     if json:
         print_json(describe_dissection(found, layer=layer, unit=number, concept=concept))
     else:
         print(show_dissection(found, layer=layer, unit=number, concept=concept, limit=limit))
+
+
+def _show_cells(found: "us.Dissection", json: bool, narrowed: bool) -> None:
+    if narrowed:
+        raise UsageError("--cells shows all layers; leave --layer, --unit and --concept out")
+    if found.cell_measures is None:
+        raise UsageError("the run has no cell scores; dissect with --cell-scores, or see `unitscope cells`")
+    print_result(found.cell_measures, json)
 
 
 def report(run: Run, out: Path | None = None, concepts: Again = None) -> None:

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
 import numpy as np
+from jaxtyping import Bool
 
 from unitscope.concepts.left_out import LeftOut
 from unitscope.concepts.vocabulary import ConceptSource, Example, Vocabulary
@@ -252,7 +253,8 @@ def split_source(source: ConceptSource, half: str, *, share: float = 0.5, seed: 
         raise UsageError(f"a share of {share:g} of the images to train on; wanted one between 0 and 1")
     if seed < 0:
         raise UsageError(f"the seed of a split is {seed}; it must be 0 or more")
-    chosen = _draw_train(source, share, seed)
+    told = (peek(source, index) for index in follow_each(range(len(source)), "reading labels"))
+    chosen = draw_train(told, share, seed)
     places = np.flatnonzero(chosen if half == "train" else ~chosen)
     if not len(places):
         raise UsageError(f"the {half} half of {len(source)} images is empty; give more, or another share")
@@ -283,13 +285,21 @@ class _Half(DerivedSource):
         return f"half={self.half}:{self.share}:{self.seed}"
 
 
-def _draw_train(source: ConceptSource, share: float, seed: int) -> np.ndarray:
+def draw_train(
+    images: Iterable[tuple[str, tuple[int, ...]]], share: float = 0.5, seed: int = 0
+) -> Bool[np.ndarray, "image"]:
+    """Which images are in the train half of `split_source`, by their keys and the labels of whole images.
+
+    >>> draw_train([("a.png", (1,)), ("b.png", (1,)), ("c.png", (2,)), ("d.png", (2,))]).tolist()
+    [False, True, False, True]
+    """
     groups: dict[tuple[int, ...], list[tuple[str, int]]] = {}
-    for index in follow_each(range(len(source)), "reading labels"):
-        key, ids = peek(source, index)
+    total = 0
+    for index, (key, ids) in enumerate(images):
         lot = hashlib.sha256(f"{seed} {key}".encode("utf-8", "surrogateescape")).hexdigest()
-        groups.setdefault(tuple(sorted(ids)), []).append((lot, index))
-    chosen = np.zeros(len(source), bool)
+        groups.setdefault(tuple(sorted(set(ids))), []).append((lot, index))
+        total += 1
+    chosen = np.zeros(total, bool)
     seen = 0
     for _, members in sorted(groups.items()):
         # What rounding takes from one label it gives to the next, so that the whole comes out right.

@@ -1,5 +1,6 @@
 from unitscope.dissection.adaptive import dissect_by_quality as dissect_by_quality
-from unitscope.dissection.cell_measures import measure_cells as measure_cells
+from unitscope.dissection.cell_measures import CellRules as CellRules
+from unitscope.dissection.cell_pass import measure_cells as measure_cells
 from unitscope.dissection.estimate import estimate_run as estimate_run
 from unitscope.dissection.levels import measure_levels as measure_levels
 from unitscope.dissection.parts import Part as Part

@@ -126,6 +126,11 @@ def dissect_by_quality(
     union depends on the mask (`touched`), and what `dissect` raises.
     """
     rules = settle_convention(convention, quantile, sparse_threshold)
+    if options.get("cell_scores") is not None:
+        raise UsageError(
+            "with thresholds by information only cells above them are kept; leave cell scores out, or "
+            "measure the layer with `unitscope cells`"
+        )
     check_source(network, source)
     check_concepts(source)
     check_asked(network, source, layers, fit)

@@ -5,39 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float32, Int32
-from torch import Tensor
+from jaxtyping import Int32
 
-from unitscope.concepts.derived import DerivedSource, source_spec, split_source
-from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
-from unitscope.dissection.activations import read_batches
-from unitscope.dissection.arguments import Fit, check_asked, check_concepts
-from unitscope.dissection.batches import settle_passes
-from unitscope.dissection.conventions import CONVENTIONS
-from unitscope.dissection.planning import plan_scan
+from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import SourceError, UsageError, say_near
-from unitscope.networks.addresses import leave_directions
-from unitscope.networks.borrowing import placed
-from unitscope.networks.directions.directions import Directions
-from unitscope.networks.generators import check_source
-from unitscope.networks.network import Network
-from unitscope.networks.trace import open_lenses
-from unitscope.networks.verdicts import check_places
 from unitscope.results import Result
-from unitscope.statistics.cell_labels import CellGrid, CellRule, label_cells
-from unitscope.statistics.cell_scores import TAUS, TOP, CellScores, score_cells
-from unitscope.statistics.labeled_cells import (
-    MOST_CLASSES,
-    UNKNOWN,
-    UNLABELED,
-    LabeledCells,
-    gather_cells,
-    merge_cells,
-)
-from unitscope.statistics.reconstruction import Reconstruction, measure_reconstruction
-from unitscope.statistics.scan import Machine, ScanPlan
-from unitscope.statistics.threads import Threads, open_threads
+from unitscope.statistics.cell_labels import CellRule
+from unitscope.statistics.cell_scores import TAUS, TOP, CellScores, Probes, score_cells
+from unitscope.statistics.labeled_cells import MOST_CLASSES, LabeledCells
+from unitscope.statistics.scan import ScanPlan
+from unitscope.statistics.threads import Threads
 from unitscope.tables import Table
 
 Unlabeled = Literal["negative", "class"]
@@ -55,9 +32,64 @@ LAYER_COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class CellRules:
+    """What the classes of cells are: the concepts of one category, by default of the vocabulary's first.
+
+    A cell is of the commonest of all that its pixels are (`cells` "majority"), or of the commonest concept if
+    it has any ("foreground"). Cells without a label are of no class (`unlabeled` "negative"), or of one more
+    ("class"). Raises `UsageError` for other words.
+    """
+
+    cells: CellRule = "majority"
+    category: str | None = None
+    unlabeled: Unlabeled = "negative"
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("cells", CellRule), ("unlabeled", Unlabeled)):
+            if getattr(self, name) not in get_args(kinds):
+                wanted = ", ".join(get_args(kinds))
+                raise UsageError(f"{name} is {getattr(self, name)!r}; it is one of {wanted}")
+
+    def choose(self, vocabulary: Vocabulary) -> tuple[Concept, ...]:
+        """The classes, in the order of ids; where cells without a label are one, the first is `NO_LABEL`.
+
+        Raises `UsageError` for a category that the vocabulary has not, or of too many concepts.
+        """
+        known = vocabulary.categories
+        if self.category is not None and self.category not in known:
+            near = say_near(self.category, known) or f"; there are {', '.join(known)}"
+            raise UsageError(f"the source has no category {self.category!r}{near}")
+        chosen = known[0] if self.category is None else self.category
+        found = sorted((one for one in vocabulary if one.category == chosen), key=lambda one: one.id)
+        if len(found) > MOST_CLASSES:
+            raise UsageError(f"category {chosen} has {len(found)} concepts; {MOST_CLASSES} can be told apart")
+        none = [Concept(0, NO_LABEL, chosen)] if self.unlabeled == "class" else []
+        return (*none, *found)
+
+    def say(
+        self, trained: str, validated: str, classes: Sequence[Concept], mask_size: tuple[int, int]
+    ) -> dict[str, str]:
+        """In words what was measured: on which images, of which classes, with labels of that size."""
+        parts = {"negative": "cells of no class", "class": f"one more class, {NO_LABEL!r}"}
+        commonest = {
+            "majority": "the commonest of all that its pixels are; of equals no label, then the lowest id",
+            "foreground": "the commonest concept in it where there is any; of equals the lowest id",
+        }
+        return {
+            "trained on": trained,
+            "validated on": validated,
+            "classes": f"{len(classes)} of category {classes[-1].category}",
+            "a cell's class": commonest[self.cells],
+            "cells without a label": parts[self.unlabeled],
+            "labels": f"of {mask_size[0]} x {mask_size[1]} pixels",
+            "purity": f"of the {TOP} highest cells; units with fewer cells above 0 are left out",
+        }
+
+
 @dataclass(frozen=True, eq=False)
 class LayerCells:
-    """What one layer's units know of cells; `nmse` is NaN where units are not read in directions."""
+    """What one layer's units know of cells; `nmse` is NaN where it was not measured."""
 
     layer: str
     units: int
@@ -86,7 +118,7 @@ class LayerCells:
 
 @dataclass(frozen=True, eq=False)
 class CellMeasures(Result):
-    """How well single units tell classes of cells; made by `measure_cells`.
+    """How well single units tell classes of cells; made by `measure_cells`, or by a dissection.
 
     `found[layer]` is a `LayerCells`. `classes` are the concepts, in the order of all arrays; where cells
     without a label are a class, the first is `NO_LABEL`, of id 0. `rules` says in words what was measured.
@@ -143,193 +175,7 @@ class CellMeasures(Result):
         return rows
 
 
-def measure_cells(
-    network: Network,
-    source: ConceptSource,
-    layers: Sequence[str],
-    *,
-    validation: ConceptSource | None = None,
-    category: str | None = None,
-    cells: CellRule = "majority",
-    unlabeled: Unlabeled = "negative",
-    size: int | tuple[int, int] | None = None,
-    fit: Fit = "stretch",
-    batch_size: int | None = None,
-    machine: Machine = Machine(),  # noqa: B008 - frozen
-    trust_layout: bool = False,
-) -> CellMeasures:
-    """How well single units tell the classes of cells: probe R, mAP, coverage, purity, as saev measures them.
-
-    Every cell of a layer's map gets one class, that of the pixels it covers. For every class the unit is
-    chosen that tells it best by one logistic regression, least cross-entropy on the cells of the training
-    images; all else is measured on validation images. docs/theory.md has the definitions.
-
-    - `validation`: the images that are measured on; by default `source` is split into its halves train and
-      test (`half=train`), which share no image.
-    - `category`: whose concepts are the classes; by default the vocabulary's first.
-    - `cells`: a cell is of the commonest of all that its pixels are ("majority"), or of the commonest concept
-      if it has any ("prefer-fg"); of equally common ones no label comes first, then the lowest id.
-    - `unlabeled`: cells without a label are of no class ("negative"), or of one more ("class"), as ADE20K's
-      151st. Cells of void alone are left out, void pixels are not counted.
-    - `size`, `fit`, `batch_size`, `machine` and `trust_layout` are those of `dissect`.
-
-    It takes a pass of its own, and keeps six bytes for every cell where a unit is not 0. Raises `UsageError`
-    for names and rules that do not exist, a validation set of other concepts, a map finer than the pictures,
-    and where the cells take more than `machine.memory`; `SourceError` where no cell has a class; and what
-    `dissect` raises.
-
-    >>> from unitscope import Concept, Example, Vocabulary
-    >>> class Pictures(list):  # white on the right, which is labeled
-    ...     vocabulary = Vocabulary((Concept(1, "white", "color"),))
-    >>> pixels = np.zeros((16, 16, 3), np.uint8)
-    >>> pixels[:, 8:] = 255
-    >>> planes = np.uint16(pixels[None, :, :, 0] > 0)
-    >>> source = Pictures(Example(f"picture {number}", pixels, planes) for number in range(4))
-    >>> network = Network(torch.nn.Sequential(torch.nn.AvgPool2d(4)))  # unit 0 is the red channel
-    >>> found = measure_cells(network, source, ["0"])
-    >>> found["0"].scores.mean_ap, round(found["0"].scores.probe_r, 3), found.rows()[0]["unit"]
-    (1.0, 1.0, 0)
-    """
-    _check_rules(cells=(cells, CellRule), unlabeled=(unlabeled, Unlabeled))
-    layers = check_asked(network, source, layers, fit)
-    for part in (source,) if validation is None else (source, validation):
-        check_source(network, part)
-        check_concepts(part)
-    classes = _choose_classes(source.vocabulary, category, unlabeled)
-    if validation is not None:
-        _check_vocabulary(source.vocabulary, validation.vocabulary)
-    rules = replace(CONVENTIONS["pnas"], doubles="once", reduction=1)
-    plain = leave_directions(network, layers)
-    with placed(network, machine.device):
-        plan, _, places = plan_scan(network, source, (*layers, *plain.values()), rules, {}, size, fit)
-        check_places(network.name, places, trust_layout)
-        plan = settle_passes(network, plan, machine, batch_size)
-        opened = open_lenses(network, layers, plan.frame.size)
-    rebuilt = {layer: (plain[layer], made) for layer, made in opened.items() if made.reads == "output"}
-    _check_grids(plan, layers)
-    numbers = _number_classes(source.vocabulary, classes)
-    passed = _Pass(network, plan, machine, layers, rebuilt, numbers, cells, classes[0].id == 0)
-    if validation is None:
-        passed.read(source, _hold_out(source))
-    else:
-        passed.read(source, np.zeros(len(source), bool))
-        passed.read(validation, np.ones(len(validation), bool))
-    with open_threads(machine.threads) as threads:
-        found = {layer: passed.finish(layer, threads) for layer in layers}
-    return CellMeasures(found, classes, _say_rules(source, validation, classes, cells, unlabeled))
-
-
-@dataclass(eq=False)
-class _Pass:
-    """The cells of images that have passed the network, by layer, those to learn from and those held out."""
-
-    network: Network
-    plan: ScanPlan
-    machine: Machine
-    layers: Sequence[str]
-    rebuilt: Mapping[str, tuple[str, Directions]]
-    classes: Int32[np.ndarray, "id"]
-    rule: CellRule
-    with_none: bool
-    """Whether no label is a class, the first."""
-
-    def __post_init__(self) -> None:
-        self.seen = self.bytes = 0
-        self.parts: dict[tuple[str, bool], list[LabeledCells]] = {
-            (layer, held): [] for layer in self.layers for held in (False, True)
-        }
-        self.lost: dict[str, Reconstruction] = {}
-
-    def read(self, source: ConceptSource, held: Bool[np.ndarray, "image"]) -> None:
-        """Passes the images of a source, of which some are held out.
-
-        Raises `UsageError` where their cells take too much memory.
-        """
-        count = int(self.classes.max()) + 1
-        for batch, maps in read_batches(self.network, source, self.plan, self.machine):
-            out = held[batch.first : batch.first + len(batch.keys)]
-            labels: dict[tuple[int, int], np.ndarray] = {}
-            for layer in self.layers:
-                grid = self._find_grid(layer)
-                if grid.map_size not in labels:
-                    found = label_cells(batch.annotations, grid, self.classes, self.rule)
-                    none = np.int32(0 if self.with_none else UNLABELED)
-                    labels[grid.map_size] = np.where(found == UNLABELED, none, found)
-                for half in (False, True):
-                    chosen = np.where((out == half)[:, None], labels[grid.map_size], np.int32(UNKNOWN))
-                    part = gather_cells(maps[layer], chosen, count, self.seen + batch.first)
-                    self.parts[layer, half].append(part)
-                    self._weigh(part)
-                if layer in self.rebuilt:
-                    self._rebuild(layer, maps, torch.from_numpy(out))
-        self.seen += len(source)
-
-    def finish(self, layer: str, threads: Threads) -> LayerCells:
-        """What a layer's cells say. Raises `SourceError` where none has a class."""
-        train, validation = (merge_cells(self.parts.pop((layer, held))) for held in (False, True))
-        for half, name in ((train, "train"), (validation, "validate")):
-            if not half.cells[:-1].any():
-                raise SourceError(
-                    f"no cell of the images to {name} on has a class; give more images, another category, or "
-                    "cells=prefer-fg"
-                )
-        lost = self.lost.get(layer)
-        nmse = float("nan") if lost is None else lost.nmse
-        return LayerCells(layer, train.units, score_cells(train, validation, threads), nmse)
-
-    def _find_grid(self, layer: str) -> CellGrid:
-        return CellGrid(self.plan.tails[layer].raw_size, self.plan.frame.mask_size)
-
-    def _weigh(self, part: LabeledCells) -> None:
-        """They are held twice, while they are joined."""
-        self.bytes += 2 * part.bytes
-        if self.bytes > self.machine.memory:
-            raise UsageError(
-                f"the cells of the images so far take {self.bytes / 2**30:.1f} GB; name fewer layers, limit "
-                "the images, or allow more memory: Machine(memory=...)"
-            )
-
-    def _rebuild(self, layer: str, maps: Mapping[str, Tensor], out: Tensor) -> None:
-        """Adds what the directions lose of the cells of held-out images."""
-        plain, directions = self.rebuilt[layer]
-        if not out.any():
-            return
-        whole, latents = _list_cells(maps[plain], out), _list_cells(maps[layer], out)
-        part = measure_reconstruction(whole, directions.decode(latents, whole))
-        self.lost[layer] = self.lost[layer].merge(part) if layer in self.lost else part
-
-
-def _list_cells(
-    maps: Float32[Tensor, "image unit cell_y cell_x"], chosen: Bool[Tensor, "image"]
-) -> Float32[Tensor, "cell unit"]:
-    picked = maps[chosen.to(maps.device)]
-    return picked.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]).float()
-
-
-def _hold_out(source: ConceptSource) -> Bool[np.ndarray, "image"]:
-    """Which images of a source are not in its train half."""
-    half = split_source(source, "train")
-    held = np.ones(len(source), bool)
-    if isinstance(half, DerivedSource):
-        held[[half.place(index) for index in range(len(half))]] = False
-    return held
-
-
-def _choose_classes(
-    vocabulary: Vocabulary, category: str | None, unlabeled: Unlabeled
-) -> tuple[Concept, ...]:
-    known = vocabulary.categories
-    if category is not None and category not in known:
-        near = say_near(category, known) or f"; there are {', '.join(known)}"
-        raise UsageError(f"the source has no category {category!r}{near}")
-    chosen = known[0] if category is None else category
-    found = tuple(sorted((one for one in vocabulary if one.category == chosen), key=lambda one: one.id))
-    if len(found) > MOST_CLASSES:
-        raise UsageError(f"category {chosen} has {len(found)} concepts; {MOST_CLASSES} can be told apart")
-    return (Concept(0, NO_LABEL, chosen), *found) if unlabeled == "class" else found
-
-
-def _number_classes(vocabulary: Vocabulary, classes: Sequence[Concept]) -> Int32[np.ndarray, "id"]:
+def number_classes(vocabulary: Vocabulary, classes: Sequence[Concept]) -> Int32[np.ndarray, "id"]:
     """The place of every concept's class by its id, -1 where it is none."""
     places = np.full(vocabulary.size, -1, np.int32)
     for place, concept in enumerate(classes):
@@ -338,50 +184,58 @@ def _number_classes(vocabulary: Vocabulary, classes: Sequence[Concept]) -> Int32
     return places
 
 
-def _check_rules(**given: tuple[str, Any]) -> None:
-    for name, (value, kinds) in given.items():
-        if value not in get_args(kinds):
-            raise UsageError(f"{name} is {value!r}; it is one of {', '.join(get_args(kinds))}")
-
-
-def _check_vocabulary(first: Vocabulary, second: Vocabulary) -> None:
-    if {*first} != {*second}:
-        other = min({*first} ^ {*second}, key=lambda one: one.id)
-        raise UsageError(
-            f"concept {other.id}, {other.name!r}, is not the same in both sources; validate on images of the "
-            "same concepts, such as another split of the set"
-        )
-
-
-def _check_grids(plan: ScanPlan, layers: Sequence[str]) -> None:
-    for layer in layers:
-        (rows, columns), (height, width) = plan.tails[layer].raw_size, plan.frame.mask_size
+def check_grids(plan: ScanPlan) -> None:
+    """Raises `UsageError` for a map that is finer than the labels, some of whose cells would have none."""
+    for layer, tail in plan.tails.items():
+        (rows, columns), (height, width) = tail.raw_size, plan.frame.mask_size
         if rows > height or columns > width:
             raise UsageError(
-                f"the map of layer {layer} has {rows} x {columns} cells, more than the pictures' {height} x "
+                f"the map of layer {layer} has {rows} x {columns} cells, more than the labels' {height} x "
                 f"{width} pixels; name a later layer, or give a larger size"
             )
 
 
-def _say_rules(
-    source: ConceptSource,
-    validation: ConceptSource | None,
-    classes: Sequence[Concept],
-    cells: CellRule,
-    unlabeled: Unlabeled,
-) -> dict[str, str]:
-    parts = {"negative": "cells of no class", "class": f"one more class, {NO_LABEL!r}"}
-    commonest = {
-        "majority": "the commonest of all that its pixels are; of equals no label, then the lowest id",
-        "prefer-fg": "the commonest concept in it where there is any; of equals the lowest id",
-    }
-    spec = source_spec(source)
-    split = (spec, source_spec(validation)) if validation is not None else (f"{spec},half=train", "half=test")
-    return {
-        "trained on": split[0],
-        "validated on": split[1],
-        "classes": f"{len(classes)} of category {classes[-1].category}",
-        "a cell's class": commonest[cells],
-        "cells without a label": parts[unlabeled],
-        "purity": f"of the {TOP} highest cells; units with fewer cells above 0 are left out",
-    }
+def score_halves(train: LabeledCells, validation: LabeledCells, threads: Threads) -> CellScores:
+    """What cells say that are learned from, and measured on. Raises `SourceError` where none has a class."""
+    for half, name in ((train, "train"), (validation, "validate")):
+        if not half.cells[:-1].any():
+            raise SourceError(
+                f"no cell of the images to {name} on has a class; give more images, another category, or "
+                "cells=foreground"
+            )
+    return score_cells(train, validation, threads)
+
+
+def join_scores(
+    scores: Mapping[str, tuple[int, CellScores | None]],
+    rules: CellRules,
+    vocabulary: Vocabulary,
+    spec: str,
+    mask_size: tuple[int, int],
+) -> CellMeasures:
+    """The scores of a run's layers, with their numbers of units, as one value; `spec` opens its images."""
+    classes = rules.choose(vocabulary)
+    found = {layer: LayerCells(layer, units, one) for layer, (units, one) in scores.items() if one}
+    return CellMeasures(found, classes, rules.say(f"{spec},half=train", "half=test", classes, mask_size))
+
+
+_SCORES = ("loss", "entropy", "ap", "purity", "own_purity", "positive_rate", "trained", "seen")
+_PROBES = ("unit", "weight", "bias", "loss")
+
+
+def name_scores(scores: CellScores) -> dict[str, np.ndarray]:
+    """All arrays of scores, by the names that they have in a layer's file: docs/files.md."""
+    found = {f"class_{name}": getattr(scores, name) for name in _SCORES}
+    found |= {f"class_probe_{name}": getattr(scores.probes, name) for name in _PROBES}
+    return {**found, "class_active": np.array([scores.active])}
+
+
+def restore_scores(arrays: Mapping[str, np.ndarray]) -> CellScores | None:
+    """The scores that `name_scores` gave, None where there are none. Raises `LookupError`, `ValueError`."""
+    if "class_active" not in arrays:
+        return None
+    probes = Probes(*(arrays[f"class_probe_{name}"] for name in _PROBES))
+    scores = {name: arrays[f"class_{name}"] for name in _SCORES}
+    if len({array.shape for array in (*scores.values(), *vars(probes).values())}) != 1:
+        raise ValueError("its classes differ in number")
+    return CellScores(probes, **scores, active=float(arrays["class_active"][0]))

@@ -15,6 +15,7 @@ from unitscope.concepts.cache_room import LIMIT as CACHE_LIMIT
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.arguments import Fit, check_asked, check_concepts, check_least
 from unitscope.dissection.batches import settle_passes
+from unitscope.dissection.cell_measures import CellRules
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.costs import Asked, announce
 from unitscope.dissection.device_batches import choose_shard
@@ -23,6 +24,7 @@ from unitscope.dissection.outline import Outline
 from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.recipe import Recipe, record_directions, record_network, record_source
 from unitscope.dissection.result import Dissection, Pairs
+from unitscope.dissection.run_cells import plan_cells, record_rules, score_run
 from unitscope.dissection.storage import SPACE, Workspace, find_begun, open_workspace
 from unitscope.dissection.workers import (
     check_workers,
@@ -84,6 +86,7 @@ class Options:
     resume: bool = False
     mix_machines: bool = False
     trust_layout: bool = False
+    cell_scores: CellRules | None = None
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -122,6 +125,7 @@ def dissect(
     resume: bool = False,
     mix_machines: bool = False,
     trust_layout: bool = False,
+    cell_scores: CellRules | None = None,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
 
@@ -153,6 +157,8 @@ def dissect(
 
     - `confidences`: null draws a unit and bootstrap replicates, drawn from `seed`; 0 shifts for none.
     - `ranks`: how many top images a unit keeps.
+    - `cell_scores`: how well sparse latents tell the classes of cells, by these rules, on the run's labels at
+      the size of its masks: what `measure_cells` finds, but NMSE, without another pass; `run.cell_measures`.
 
     How the work is done, which changes no count:
 
@@ -202,6 +208,7 @@ def dissect(
         resume,
         mix_machines,
         trust_layout,
+        cell_scores,
     )
     rules = settle_convention(convention, quantile, sparse_threshold)
     return dissect_with(network, source, layers, rules, options)
@@ -235,6 +242,7 @@ def dissect_with(
         scanned = time.perf_counter()
         threads, device = find_naming_threads(options.machine), find_naming_device(options.machine)
         run = name_run(scan, outline, recipe, threads, pairs or {}, device)
+        run = score_run(run, scan, outline.plan, replace(options.machine, threads=threads))
         times = {"scan": scanned - started, "relate": time.perf_counter() - scanned}
         run = replace(run, times=times)
         if workspace is not None:
@@ -265,6 +273,8 @@ def prepare(
             network, source, layers, rules, options.thresholds or {}, options.size, options.fit
         )
         check_places(network.name, places, options.trust_layout)
+        if options.cell_scores is not None:
+            plan = plan_cells(plan, source.vocabulary, options.cell_scores)
         plan = _settle_passes(network, plan, options, begun)
     size = _fit_shards(plan, options, begun, parts)
     plan = replace(plan, ranks=min(options.ranks, len(source)), shard_size=size)
@@ -298,6 +308,7 @@ def _make_recipe(
         random=plan.random or None,
         channels_last=plan.channels_last or None,
         directions=record_directions(open_lenses(network, tuple(plan.tails), plan.frame.size)),
+        cell_scores=record_rules(options.cell_scores, source.vocabulary),
     )
 
 

@@ -64,6 +64,7 @@ class Outline:
             tails[layer] = TailPlan(
                 *(told["units"], record["images"], (height, width), grid, population, quantile),
                 told.get("sparse"),
+                whole=recipe.cell_scores is not None,
             )
         thresholds = {layer: np.array(row, np.float32) for layer, row in (recipe.thresholds or {}).items()}
         ranks, batch_size, shard_size = recipe.ranks, recipe.batch_size, recipe.shard_size

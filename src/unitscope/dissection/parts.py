@@ -15,6 +15,7 @@ from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.result import Dissection
+from unitscope.dissection.run_cells import score_run
 from unitscope.dissection.run_files import read_json
 from unitscope.dissection.storage import SPACE, Workspace, join_workspace, lock_workspace
 from unitscope.dissection.workers import find_naming_device, scan_missing
@@ -157,7 +158,9 @@ def merge_run(
         if store.machines != (recipe.machine,):
             recipe = replace(recipe, machines=store.machines)
         device = find_naming_device(machine)
-        run = name_run(store.collect(), outline, recipe, machine.threads, {}, device)
+        scan = store.collect()
+        run = name_run(scan, outline, recipe, machine.threads, {}, device)
+        run = score_run(run, scan, outline.plan, machine)
         run = replace(run, times={"relate": time.perf_counter() - started})
         workspace.finish(run)
     return run

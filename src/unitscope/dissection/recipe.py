@@ -64,9 +64,10 @@ class Recipe:
     random numbers, which were those of each image's number; `channels_last` is True where pictures lay so in
     memory. `threads` are torch's, and `processor` is the
     kind of what the network ran on; `machines` are all that took part, where there were several kinds.
-    `directions` has, by layer, those it was read in: kind, units, latents and digest, and whether they are
-    sparse; only with sparse ones the convention's `sparse_threshold` is recorded. None is what was not
-    recorded. `more` keeps what another version recorded besides.
+    `directions` has, by layer, those it was read in: kind, units, latents and digest, whether they are
+    sparse, and what latents are called where that is known; only with sparse ones the convention's
+    `sparse_threshold` is recorded. `cell_scores` has the rules by which cells have classes (`CellRules`).
+    None is what was not recorded. `more` keeps what another version recorded besides.
     """
 
     network: NetworkRecord
@@ -91,6 +92,7 @@ class Recipe:
     machines: tuple[str, ...] | None = None
     channels_last: bool | None = None
     directions: Mapping[str, Mapping[str, Any]] | None = None
+    cell_scores: Mapping[str, Any] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -179,6 +181,7 @@ def record_directions(directions: Mapping[str, Directions]) -> dict[str, dict[st
             "latents": one.latents,
             "digest": one.digest,
             **({"sparse": True} if one.sparse else {}),
+            **({"names": list(one.names)} if one.names else {}),
         }
         for layer, one in directions.items()
     } or None

@@ -13,20 +13,25 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt16
 from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.dissection.cell_measures import (
+    CellMeasures,
+    CellRules,
+    join_scores,
+    name_scores,
+    restore_scores,
+)
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
+from unitscope.dissection.layer_arrays import CONFIDENCE, COUNTS, EXEMPLARS, PAIRS, check_shapes
 from unitscope.dissection.recipe import Recipe
 from unitscope.dissection.run_files import FORMAT, name_files, write_run
 from unitscope.dissection.units import Unit, Units, name_unit
 from unitscope.errors import UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.places import Place
+from unitscope.statistics.cell_scores import CellScores
 
-_COUNTS = ("thresholds", "active", "active_in", "pixels_in", "concept_pixels", "intersections")
-_EXEMPLARS = ("images", "peaks", "offsets", "runs")
-_CONFIDENCE = ("p_value", "q_value", "low", "high", "heldout")
 _CONTROLS = ("shifts", "chance_detectors", "chance_discoveries", "null", "null_images")
-_PAIRS = ("thresholds", "quality", "active", "intersections")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,7 @@ class LayerDissection(Units):
     `place` where the layer's cells were found to look, None where that was not asked; `heads` is the number
     of heads of attention that the units belong to, one after the other, 0 for none. `sparse` says that the
     units are latents of sparse directions, which are off at 0: exemplars are then images where one fires.
+    `cell_scores` is how well they tell the classes of cells, where that was asked for.
     """
 
     layer: str
@@ -124,6 +130,7 @@ class LayerDissection(Units):
     place: Place | None = None
     heads: int = 0
     sparse: bool = False
+    cell_scores: CellScores | None = None
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -189,8 +196,15 @@ class LayerDissection(Units):
             runner_up=self.vocabulary[second] if second else None,
             runner_up_iou=float(labels.runner_up_iou[unit]),
             head_unit=self.name_unit(unit) if self.heads else "",
+            probe=self.probes[unit] if self.probes else "",
             recipe=self.recipe,
         )
+
+    @cached_property
+    def probes(self) -> tuple[str, ...]:
+        """What the directions of its latents are called, as probes by their concepts; none where unknown."""
+        made = ((self.recipe and self.recipe.directions) or {}).get(self.layer, {})
+        return tuple(made.get("names", ()))
 
     def name_unit(self, unit: int) -> str:
         """What a unit is called: its number, or HEAD.UNIT where units belong to heads of attention."""
@@ -230,13 +244,13 @@ class LayerDissection(Units):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays by the names that they have in the layer's file: docs/files.md."""
-        kept = {name: getattr(self, name) for name in _COUNTS}
-        kept |= {f"exemplar_{name}": getattr(self.exemplars, name) for name in _EXEMPLARS}
+        kept = {name: getattr(self, name) for name in COUNTS}
+        kept |= {f"exemplar_{name}": getattr(self.exemplars, name) for name in EXEMPLARS}
         if self.confidence is not None:
-            kept |= {name: getattr(self.confidence, name) for name in _CONFIDENCE}
+            kept |= {name: getattr(self.confidence, name) for name in CONFIDENCE}
         if self.pairs is not None:
-            kept |= {f"pair_{name}": getattr(self.pairs, name) for name in _PAIRS}
-        return kept
+            kept |= {f"pair_{name}": getattr(self.pairs, name) for name in PAIRS}
+        return kept if self.cell_scores is None else kept | name_scores(self.cell_scores)
 
     def record(self, file: str) -> dict[str, Any]:
         """The layer's entry in `run.json`; `file` is the name of the file with its arrays."""
@@ -270,10 +284,10 @@ class LayerDissection(Units):
 
         Raises `LookupError`, `TypeError` or `ValueError` for those of another run, network or vocabulary.
         """
-        _check_shapes(arrays, record["units"], vocabulary)
+        check_shapes(arrays, record["units"], vocabulary)
         confidence = None
         if record["shifts"]:
-            measured: list[Any] = [arrays[name] for name in _CONFIDENCE]
+            measured: list[Any] = [arrays[name] for name in CONFIDENCE]
             # A run of before there were blocks says neither what was drawn nor over how many images.
             told = {"null": "shifts", "null_images": record["images"], **record}
             confidence = Confidence(*measured, *(told[name] for name in _CONTROLS))
@@ -285,35 +299,17 @@ class LayerDissection(Units):
             images=record["images"],
             vocabulary=vocabulary,
             convention=recipe.convention,
-            **{name: arrays[name] for name in _COUNTS},
-            exemplars=Exemplars(*(arrays[f"exemplar_{name}"] for name in _EXEMPLARS)),
+            **{name: arrays[name] for name in COUNTS},
+            exemplars=Exemplars(*(arrays[f"exemplar_{name}"] for name in EXEMPLARS)),
             confidence=confidence,
             warnings=tuple(record["warnings"]),
-            pairs=Pairs(*(arrays[f"pair_{name}"] for name in _PAIRS)) if paired else None,
+            pairs=Pairs(*(arrays[f"pair_{name}"] for name in PAIRS)) if paired else None,
             recipe=recipe,
             place=Place.parse(record.get("place")),
             heads=int(record.get("heads", 0)),
             sparse=bool(record.get("sparse", False)),
+            cell_scores=restore_scores(arrays),
         )
-
-
-def _check_shapes(arrays: Mapping[str, np.ndarray], units: int, vocabulary: Vocabulary) -> None:
-    categories, ranks = len(vocabulary.categories), arrays["exemplar_images"].shape[1]
-    shapes: dict[str, tuple[int, ...]] = {
-        **dict.fromkeys(("thresholds", "active", *_CONFIDENCE), (units,)),
-        "active_in": (units, categories),
-        "pixels_in": (categories,),
-        "concept_pixels": (vocabulary.size,),
-        "intersections": (units, vocabulary.size),
-        **{f"pair_{name}": (units, vocabulary.size) for name in _PAIRS},
-        "exemplar_images": (units, ranks),
-        "exemplar_peaks": (units, ranks),
-        "exemplar_offsets": (units * ranks + 1,),
-        "exemplar_runs": (arrays["exemplar_offsets"][-1], 3),
-    }
-    for name, array in arrays.items():
-        if array.shape != shapes.get(name, array.shape):
-            raise ValueError(f"{name} has shape {array.shape} instead of {shapes[name]}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,6 +360,15 @@ class Dissection(Units):
         """How the images were fitted to the network and the labels to the masks."""
         return self.recipe.frame
 
+    @cached_property
+    def cell_measures(self) -> CellMeasures | None:
+        """What latents know of cells, None where that was not asked for."""
+        if self.recipe.cell_scores is None:
+            return None
+        found = {name: (len(one), one.cell_scores) for name, one in self.layers.items()}
+        rules, size = CellRules(**self.recipe.cell_scores), self.frame.mask_size
+        return join_scores(found, rules, self.vocabulary, self.source, size)
+
     def units(self) -> Iterable[Unit]:
         """The units of all layers, layer after layer."""
         return chain.from_iterable(self.layers.values())
@@ -386,5 +391,7 @@ class Dissection(Units):
             "keys": self.keys,
         }
         arrays = {name: layer.arrays() for name, layer in named.items()}
-        write_run(Path(folder), about, arrays, self.cells())
+        tables = {} if self.cell_measures is None else self.cell_measures.tables()
+        rows = {"units.csv": self.cells(), **{name: table.cells() for name, table in tables.items()}}
+        write_run(Path(folder), about, arrays, rows)
         return Path(folder)

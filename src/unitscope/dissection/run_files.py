@@ -1,4 +1,4 @@
-"""The files of a run, replaced whole: run.json, units.csv, one safetensors file a layer (docs/files.md)."""
+"""The files of a run, replaced whole: run.json, tables, one safetensors file a layer (docs/files.md)."""
 
 import json
 import os
@@ -21,6 +21,9 @@ FORMAT = 1
 """The version of the files of a run; it rises when a reader of the old ones would go wrong."""
 
 
+MAY_BE = ("cells.csv", "cell_summary.csv")
+"""Tables that not every run has."""
+
 _LONGEST = 150
 """Letters of a layer's name in that of its file: file systems take 255, and directions may name a path."""
 
@@ -29,9 +32,9 @@ def write_run(
     folder: Path,
     about: Mapping[str, Any],
     layers: Mapping[str, Mapping[str, np.ndarray]],
-    units: Iterable[Sequence[str]],
+    tables: Mapping[str, Iterable[Sequence[str]]],
 ) -> None:
-    """Writes `about` as run.json, `units` as units.csv, and the arrays of each layer by the name of its file.
+    """Writes `about` as run.json, the rows of tables and the arrays of layers by the names of their files.
 
     A run that the folder holds is replaced: see `Dissection.save`. Raises `RunError` where that fails.
     """
@@ -43,9 +46,10 @@ def write_run(
             new.mkdir(parents=True)
             for name, arrays in layers.items():
                 save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, new / name)
-            (new / "units.csv").write_text(spell_csv(units), encoding="utf-8", newline="")
+            for name, rows in tables.items():
+                (new / name).write_text(spell_csv(rows), encoding="utf-8", newline="")
             (new / "run.json").write_text(text + "\n", encoding="utf-8")
-            _replace_run(folder, new, [*layers, "units.csv", "run.json"])
+            _replace_run(folder, new, [*layers, *tables, "run.json"])
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
@@ -57,7 +61,8 @@ def _replace_run(folder: Path, new: Path, names: list[str]) -> None:
         kept = []  # there is no run that can be read
     layers = [name for name in kept if name == Path(name).name and name.endswith(".safetensors")]
     # The old run.json goes first and the new one comes last: no folder passes for a run with parts of two.
-    for name in ["run.json", *(name for name in layers if name not in names)]:
+    old = [*layers, *MAY_BE] if kept else layers
+    for name in ["run.json", *(name for name in old if name not in names)]:
         (folder / name).unlink(missing_ok=True)
     for name in names:
         os.replace(new / name, folder / name)

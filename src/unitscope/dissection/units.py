@@ -95,7 +95,8 @@ class Unit(Units):
 
     `concept` is None for a dead unit. `iou` and its interval are fractions, areas are in mask
     pixels over all images. `head_unit` is HEAD.UNIT for a unit of a head of attention, such as 3.17, else
-    nothing; `recipe` is that of its run.
+    nothing; `probe` is what its direction is called where that is known, as the concept of a probe is
+    (category/label), whatever `concept` it was found to overlap; `recipe` is that of its run.
     """
 
     layer: str
@@ -115,6 +116,7 @@ class Unit(Units):
     runner_up: Concept | None
     runner_up_iou: float
     head_unit: str = ""
+    probe: str = ""
     recipe: Recipe | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -10,3 +10,5 @@ from unitscope.experiments.ratings import answer_all as answer_all
 from unitscope.experiments.ratings import open_ledger as open_ledger
 from unitscope.experiments.removal import study_removal as study_removal
 from unitscope.experiments.removal_result import Pictures as Pictures
+from unitscope.statistics.label_scores import label_scores as label_scores
+from unitscope.statistics.text_scores import text_scores as text_scores

@@ -36,6 +36,14 @@ def tell_not_finite(maps: Tensor, layer: str, keys: Sequence[str]) -> Activation
     )
 
 
+def tell_negative(layer: str, key: str) -> ActivationError:
+    """The error of a latent below 0, where only what is above 0 is kept."""
+    return ActivationError(
+        f"a latent of layer {layer} is below 0 on image {key}, and only cells above 0 are kept; leave cell "
+        "scores out, and measure the layer with `unitscope cells`"
+    )
+
+
 def _advise(said: str, channels: int) -> str:
     """What to do about an error of a forward pass, as far as its words tell."""
     if _LACKS.search(said):

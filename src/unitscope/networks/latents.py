@@ -5,22 +5,24 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from unitscope.errors import NetworkError, UsageError
 from unitscope.networks.addresses import Address
-from unitscope.networks.directions.directions import Directions
+from unitscope.networks.directions.directions import Directions, unpack
 from unitscope.networks.directions.open_directions import check_units, is_drawn, open_directions
 from unitscope.networks.structures import describe
 
-_OPEN = 8
-"""So many directions stay open, for one tap after the other."""
+KEPT = 256 << 20
+"""Bytes of directions that stay open though nobody uses them, for one tap after the other."""
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
+_Key = tuple[str, int | None, _Stamp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +74,11 @@ class Lenses:
 def open_for(network: str, layer: str, spec: str, units: int | None = None) -> Directions:
     """The directions that a text names, for a layer with so many units, which those of files do not need.
 
-    The last few stay open, until their files change. Raises what `open_directions` raises, naming the layer.
+    Those in use, and the last ones (`KEPT`), stay open until their files change. Raises what
+    `open_directions` raises, naming the layer.
     """
     with _naming(network, layer):
-        found = _open(spec, units if is_drawn(spec) else None, _stamp(spec))
+        found = _OPENED.open(spec, units if is_drawn(spec) else None)
         check_units(found, units, spec)
         return found
 
@@ -107,11 +110,6 @@ def find_change(given: Tensor, taken: object, layer: str) -> Tensor:
     return given.float() - taken.float()
 
 
-@lru_cache(maxsize=_OPEN)
-def _open(spec: str, units: int | None, _files: _Stamp) -> Directions:
-    return open_directions(spec, units)
-
-
 def _stamp(spec: str) -> _Stamp:
     """Differs once a file has changed that a text names, or one that lies in it or beside it."""
     texts = [part for text in (spec, spec.partition(":")[2]) for part in (text, *re.split("[?&=]", text))]
@@ -123,6 +121,37 @@ def _stamp(spec: str) -> _Stamp:
             told = one.stat()
             stamps.append((str(one.absolute()), told.st_ino, told.st_mtime_ns, told.st_size))
     return tuple(stamps)
+
+
+@dataclass(eq=False)
+class _Opened:
+    """Directions that are open: all that are used, and of the others the last ones, or the last alone."""
+
+    used: WeakValueDictionary[_Key, Directions] = field(default_factory=WeakValueDictionary)
+    last: dict[_Key, Directions] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def open(self, spec: str, units: int | None) -> Directions:
+        """The directions that a text names, opened unless they are open. Raises as `open_directions`."""
+        key = spec, units, _stamp(spec)
+        with self._lock:
+            found = self.used.get(key)
+        if found is None:
+            found = open_directions(spec, units)
+        with self._lock:
+            self.used[key] = found
+            self.last.pop(key, None)
+            self.last[key] = found
+            while len(self.last) > 1 and sum(map(_weigh, self.last.values())) > KEPT:
+                del self.last[next(iter(self.last))]
+        return found
+
+
+_OPENED = _Opened()
+
+
+def _weigh(directions: Directions) -> int:
+    return sum(tensor.nbytes for tensor in unpack(directions)[0].values())
 
 
 def read_latents(directions: Directions, raw: Tensor) -> Tensor:

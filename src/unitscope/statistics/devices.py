@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
-from unitscope.networks.failures import tell_not_finite
+from unitscope.networks.failures import tell_negative, tell_not_finite
 from unitscope.statistics.cells import Cells
 from unitscope.statistics.exemplars import TopImages, empty_tops
 from unitscope.statistics.lanes import Lane, Mark, cross, mark_place, open_lane
@@ -190,6 +190,8 @@ class DeviceTail:
         if not (np.isfinite(peaks).all() and np.isfinite(kept.lows.numpy()).all()):
             assert room.maps is not None
             raise tell_not_finite(room.maps[: room.fill], self.layer, room.keys)
+        if self.tail.plan.whole and (below := (kept.lows.numpy() < 0).any(1)).any():
+            raise tell_negative(self.layer, room.keys[kept.first - room.first + int(below.argmax())])
         self.tops = self.tops.add(peaks, kept.first)
         raw = [] if kept.raw is None else [kept.raw.collect(kept.first)]
         self.tail = add_cells(self.tail, [kept.stored.collect(kept.first)], raw, len(peaks))

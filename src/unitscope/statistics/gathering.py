@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from unitscope.networks.failures import tell_not_finite
+from unitscope.networks.failures import tell_negative, tell_not_finite
 from unitscope.statistics.exemplars import TopImages, empty_tops
 from unitscope.statistics.quantiles import Tail, update_tail
 from unitscope.statistics.threads import Threads
@@ -93,6 +93,8 @@ class CompiledTails:
             raise tell_not_finite(maps, layer, keys)
         before = self._tops.get(layer) or empty_tops(maps.shape[1], self.ranks)
         self._tops[layer] = before.add(maps.amax((2, 3)).numpy(), first)
+        if self.tails[layer].plan.whole and (below := maps.amin((1, 2, 3)) < 0).any():
+            raise tell_negative(layer, keys[int(below.int().argmax())])
         together = self._piles.setdefault(layer, _Pile()).add(maps, last)
         if together is not None:
             start = first + len(maps) - len(together)

@@ -65,7 +65,8 @@ class TailPlan:
     `population` says whose quantile is taken: raw `cells`, upsampled `pixels`, or none where the
     thresholds are `given`. `images` is the number of images of the whole scan. `sparse` is None for units,
     and says for latents, which are 0 where they do not fire, what a threshold becomes that would be 0;
-    `firing` of all are then not 0 in a cell at most, which bounds what is kept.
+    `firing` of all are then not 0 in a cell at most, which bounds what is kept. `whole` asks for all cells
+    where latents fire, whatever the thresholds: then no bound is raised, and none may be below 0.
     """
 
     units: int
@@ -76,6 +77,7 @@ class TailPlan:
     quantile: float
     sparse: SparseThreshold | None = None
     firing: int | None = None
+    whole: bool = False
 
     @cached_property
     def count_each(self) -> int:
@@ -106,7 +108,7 @@ class TailPlan:
 
     def reaches(self, images: int) -> bool:
         """Whether so many images certify a bound: where one is sought, and they have values enough."""
-        return self.population != "given" and images * self.count_each >= self.rank
+        return self.population != "given" and not self.whole and images * self.count_each >= self.rank
 
     @property
     def parted(self) -> bool:
@@ -116,7 +118,7 @@ class TailPlan:
     @property
     def apart(self) -> bool:
         """Whether raw cells are wanted that what is stored for the masks has not: they are kept besides."""
-        return self.grid.sampled and (self.population == "cells" or self.lifted)
+        return self.grid.sampled and (self.population == "cells" or self.lifted or self.whole)
 
     @property
     def lifted(self) -> bool:
@@ -265,7 +267,8 @@ class Tail:
         off = thresholds <= 0
         if not off.any():
             return thresholds
-        halves: Thresholds = bounds.halve_medians(*self._raw.arrays[:1], *self._raw.arrays[2:], off)
+        kept = self.map_cells.arrays
+        halves: Thresholds = bounds.halve_medians(*kept[:1], *kept[2:], off)
         return np.where(off, halves, thresholds)
 
     def rank_values(self) -> Thresholds:
@@ -281,7 +284,7 @@ class Tail:
             found = surfaces.rank_units(counts, size, cells, values, self.bound, plan.rank, *self._axes)
         else:
             grid = plan.stored_grid
-            packed = self._raw if plan.population == "cells" else self._stored
+            packed = self.map_cells if plan.population == "cells" else self._stored
             # Of a map with a ring of zeros around it the inner cells alone are values.
             ring = int(grid.border and plan.population == "cells")
             found = bounds.rank_cells(*packed.arrays, self.bound, plan.rank, ring, *grid.map_size)
@@ -297,7 +300,7 @@ class Tail:
         return join_cells([chunk.part(0, self.plan.units) for chunk in self.chunks])
 
     @property
-    def _raw(self) -> Cells:
+    def map_cells(self) -> Cells:
         """The cells of the maps themselves, in a ring of zeros where the grid has one."""
         kept = self.raw if self.plan.apart else self.chunks
         return join_cells([chunk.part(0, self.plan.units) for chunk in kept])

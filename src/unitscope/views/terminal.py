@@ -16,6 +16,8 @@ from unitscope.views.summary import collect_warnings
 
 SCHEMA = 1
 
+_TEXTS = ("layer", "probe", "concept", "category")
+
 
 def show_dissection(
     dissection: Dissection,
@@ -142,13 +144,16 @@ def show_units(units: Sequence[Unit], limit: int = 20) -> str:
     several = len({row.layer for row in units}) > 1
     confident = any(isfinite(row.q_value) for row in units)
     shown = ranked[: limit or None]
-    head = [*(["layer"] if several else []), "unit", "concept", "category", "IoU"]
+    probed = any(row.probe for row in units)
+    head = [*(["layer"] if several else []), "unit", *(["probe"] if probed else [])]
+    head += ["concept", "category", "IoU"]
     rows = [[*head, *(["95 % interval", "q"] if confident else [])]]
     for row in shown:
         named = [row.concept.label, row.concept.category] if row.concept else ["-", "-"]
-        cells = [*([row.layer] if several else []), row.name, *named, f"{row.iou:.3f}"]
+        called = [*([row.layer] if several else []), row.name, *([row.probe or "-"] if probed else [])]
+        cells = [*called, *named, f"{row.iou:.3f}"]
         rows.append(cells + ([interval(row), figure(row.q_value)] if confident else []))
-    text = align(rows, left=(0, 2, 3) if several else (1, 2))
+    text = align(rows, left=[place for place, name in enumerate(rows[0]) if name in _TEXTS])
     rest = len(ranked) - len(shown)
     return text + (f"\nand {rest:,} more; --limit 0 shows all" if rest else "")
 
@@ -162,6 +167,7 @@ def show_unit(layer: LayerDissection, unit: Unit) -> str:
     """Everything about one unit."""
     label = f"{unit.concept.label} ({unit.concept.category})" if unit.concept else "no label"
     facts = [
+        *([["probe", clean(unit.probe)]] if unit.probe else []),
         ["label", clean(label, None) if unit.active_pixels else "never active"],
         ["detector", "yes" if unit.detector else f"no, cut-off {layer.convention.iou_cutoff:g}"],
         ["IoU", f"{unit.iou:.4f}"],
@@ -245,6 +251,7 @@ def describe_unit(layer: LayerDissection, unit: Unit, full: bool = False) -> dic
     ]
     figures = asdict(replace(unit, recipe=None))
     del figures["recipe"]
-    if not unit.head_unit:
-        del figures["head_unit"]
+    for name in ("head_unit", "probe"):
+        if not figures[name]:
+            del figures[name]
     return {**plain(figures), **({"best_by_category": listed} if full else {})}

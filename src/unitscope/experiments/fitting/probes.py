@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int8, Int64, UInt16
+from jaxtyping import Bool, Float32, Float64, Int8, Int32, Int64
 from torch import Tensor
 
 from unitscope.concepts.derived import DerivedSource
@@ -22,12 +22,13 @@ from unitscope.experiments.fitting.unfinished import Unfinished
 from unitscope.networks.directions.directions import make_directions
 from unitscope.networks.tokens import Size
 from unitscope.progress import LOGGER, follow
+from unitscope.statistics.cell_labels import CellGrid, label_planes
+from unitscope.statistics.labeled_cells import UNKNOWN
 
 LEAST = 20
 """A concept on fewer cells, or missing on fewer, has no probe; one that was named is refused."""
 PIXELS = 8
 """Rows and columns of labels that are looked at in a cell."""
-_UNKNOWN = 65_535
 _MOST_ROUNDS = 1000
 
 
@@ -37,7 +38,7 @@ class CellLabels(DerivedSource):
 
     frame: Frame
     grid: Size
-    noted: dict[int, tuple[UInt16[np.ndarray, "plane cell"], tuple[int, ...]]] = field(default_factory=dict)
+    noted: dict[int, tuple[Int32[np.ndarray, "plane cell"], tuple[int, ...]]] = field(default_factory=dict)
 
     @property
     def option(self) -> str:
@@ -46,7 +47,10 @@ class CellLabels(DerivedSource):
 
     def __getitem__(self, index: int, /) -> Example:
         example = self.source[index]
-        self.noted[index] = (label_cells(self._bring(example), self.grid).astype(np.uint16), example.ids)
+        rows, columns = self.grid
+        cells = CellGrid(self.grid, (rows * PIXELS, columns * PIXELS))
+        fitted = replace(self.frame, mask_size=cells.mask_size).fit(example)
+        self.noted[index] = (label_planes(fitted, cells), example.ids)
         return example
 
     def find(self, image: int, concepts: Sequence[Concept]) -> Int8[np.ndarray, "cell concept"]:
@@ -56,46 +60,15 @@ class CellLabels(DerivedSource):
         planes, ids = self.noted.pop(image)
         wanted = np.array([concept.id for concept in concepts])
         found = (planes[:, :, None] == wanted).any(0) | np.isin(wanted, ids)
-        unknown = (planes == _UNKNOWN).all(0) if len(planes) else np.zeros(planes.shape[1], bool)
+        unknown = (planes == UNKNOWN).all(0) if len(planes) else np.zeros(planes.shape[1], bool)
         return np.where(unknown[:, None], -1, found).astype(np.int8)
-
-    def _bring(self, example: Example) -> Example:
-        """The example with its labels at the size that `label_cells` takes."""
-        rows, columns = self.grid
-        return replace(self.frame, mask_size=(rows * PIXELS, columns * PIXELS)).fit(example)
-
-
-def label_cells(example: Example, grid: Size) -> Int64[np.ndarray, "plane cell"]:
-    """What most pixels of each cell are, in every plane of labels; of as many the lowest id.
-
-    0 is no label, and counts; void pixels are left out, and a cell of which most are void is 65,535. The
-    planes have a multiple of the grid's rows and columns.
-
-    >>> plane = np.array([[[3, 3, 0, 0], [3, 5, 0, 7]]], np.uint16)
-    >>> label_cells(Example("a", np.zeros((2, 4, 3), np.uint8), plane), (1, 2)).tolist()
-    [[3, 0]]
-    """
-    rows, columns = grid
-    found = []
-    for plane in example.planes:
-        ids = plane.astype(np.int64)
-        if example.void is not None:
-            ids = np.where(example.void, _UNKNOWN, ids)
-        tall, wide = ids.shape[0] // rows, ids.shape[1] // columns
-        pixels = ids.reshape(rows, tall, columns, wide).swapaxes(1, 2).reshape(rows * columns, -1)
-        present = np.unique(pixels)
-        counts = np.stack([(pixels == one).sum(1) for one in present])
-        void = (pixels == _UNKNOWN).mean(1) > 0.5
-        counts[present == _UNKNOWN] = -1
-        found.append(np.where(void, _UNKNOWN, present[counts.argmax(0)]))
-    return np.array(found, np.int64).reshape(-1, rows * columns)
 
 
 def fit_probes(cells: Cells, names: Sequence[str], begun: Unfinished) -> Fitted:
     """A probe for each concept of the source, or for those named: z is the log odds that a cell has it.
 
     A cell has a concept where more of its pixels have it than any other label of their plane, or none
-    (`label_cells`), and where the whole image has it. Logistic regression with an L2 penalty (scikit-learn,
+    (`label_planes`), and where the whole image has it. Logistic regression with an L2 penalty (scikit-learn,
     C = 1) on cells standardized by unit; mean and spread are folded into encoder and bias. The decoder of a
     probe e is e / |e|^2: the shortest change that moves its latent by 1.
 

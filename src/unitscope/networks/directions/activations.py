@@ -6,7 +6,7 @@ All of them keep what is not a number, so that nobody takes it for a latent that
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 Latents = Float[Tensor, "cell latent"]
@@ -53,19 +53,31 @@ class TopK:
     def __call__(self, h: Latents) -> Latents:
         if self.k >= h.shape[1]:
             return h.relu() if self.relu else h
+        values, places, crowded = self.pick(h)
+        kept = torch.zeros_like(h).scatter_(1, places, values)
+        if crowded is not None:
+            kept[crowded] = self.keep_first(h[crowded])
+        return kept
+
+    def pick(
+        self, h: Latents
+    ) -> tuple[Float32[Tensor, "cell k"], Int64[Tensor, "cell k"], Bool[Tensor, "cell"] | None]:
+        """The latents of every cell that are kept, and their places, where there are more than k.
+
+        And the cells where others are as large as the least of these, whose latents `keep_first` has; None
+        where there are none.
+        """
         # One more than is kept, which tells where several are as large as the smallest that is kept.
         largest, places = h.topk(self.k + 1, dim=1, sorted=True)
         values, places = largest[:, : self.k], places[:, : self.k]
-        kept = torch.zeros_like(h).scatter_(1, places, values.relu() if self.relu else values)
         crowded = largest[:, self.k - 1] == largest[:, self.k]
         if self.relu:
-            crowded &= largest[:, self.k] > 0
-        if crowded.any():
-            kept[crowded] = self._keep_first(h[crowded], values[crowded, -1:])
-        return kept
+            values, crowded = values.relu(), crowded & (largest[:, self.k] > 0)
+        return values, places, crowded if crowded.any() else None
 
-    def _keep_first(self, h: Latents, least: Float[Tensor, "cell 1"]) -> Latents:
-        """The same where several equal the least that is kept: the first of them are kept."""
+    def keep_first(self, h: Latents) -> Latents:
+        """The latents of cells where several equal the least that is kept: the first of them are kept."""
+        least = h.topk(self.k, dim=1, sorted=True).values[:, -1:]
         equal = h == least
         room = self.k - (h > least).sum(1, keepdim=True)
         kept = h.masked_fill((h < least) | (equal & (equal.cumsum(1) > room)), 0)

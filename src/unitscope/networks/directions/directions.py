@@ -67,8 +67,17 @@ class Directions:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the latents are called, as those of probes by their concepts; none where nobody said it."""
-        return tuple(json.loads(self.about.get("names", "[]")))
+        """What the latents are called, as those of probes by their concepts; none where nobody said it.
+
+        >>> make_directions(torch.eye(2), about={"names": '["object/cat", "object/dog"]'}).names
+        ('object/cat', 'object/dog')
+        """
+        try:
+            told = json.loads(self.about.get("names", "[]"))
+        except ValueError:
+            return ()
+        named = isinstance(told, list) and len(told) == self.latents
+        return tuple(map(str, told)) if named else ()
 
     @property
     def sparse(self) -> bool:
@@ -148,6 +157,8 @@ class Directions:
             return functional.conv2d(maps.float(), here.encoder.T.contiguous()[:, :, None, None]).contiguous()
         n, _, height, width = maps.shape
         area = height * width
+        if isinstance(self.activation, TopK) and self.activation.k < self.latents:
+            return here._place(maps, self.activation).reshape(n, self.latents, height, width)
         latents = torch.empty(n, self.latents, area, device=maps.device)
         images = self.count_together(area)
         for start in range(0, n, images):
@@ -155,6 +166,24 @@ class Directions:
             for image, found in enumerate(here.encode(cells).reshape(-1, area, self.latents), start):
                 latents[image].copy_(found.T)  # image by image: torch turns a matrix in tiles, and no more
         return latents.reshape(n, self.latents, height, width)
+
+    def _place(self, maps: Float[Tensor, "n unit y x"], rule: TopK) -> Float32[Tensor, "n latent cell"]:
+        """The latents of maps of which few fire: only these are moved, in the same blocks of cells."""
+        n, area = len(maps), maps.shape[2] * maps.shape[3]
+        latents = torch.zeros(n, self.latents, area, device=maps.device)
+        flat, images, side = latents.reshape(-1), self.count_together(area), max(1, BLOCK // self.latents)
+        for start in range(0, n, images):
+            cells = maps[start : start + images].flatten(2).transpose(1, 2).reshape(-1, self.units)
+            for first in range(0, len(cells), side):
+                h = self._project(cells[first : first + side])
+                values, places, crowded = rule.pick(h)
+                numbers = start * area + first + torch.arange(len(h), device=maps.device)
+                image, cell = numbers // area, numbers % area
+                begin = image * self.latents * area + cell
+                flat.scatter_(0, (begin[:, None] + places * area).reshape(-1), values.reshape(-1))
+                if crowded is not None:
+                    latents[image[crowded], :, cell[crowded]] = rule.keep_first(h[crowded])
+        return latents
 
     def decode(
         self, latents: Float[Tensor, "n latent"], cells: Float[Tensor, "n unit"] | None = None
@@ -186,8 +215,10 @@ class Directions:
     def _encode_block(self, cells: Float[Tensor, "n unit"]) -> Float32[Tensor, "n latent"]:
         if self._is_product and self._is_identity:
             return cells.float().clone()
-        cells = self.normalization.apply(cells.float())
-        return self.activation(torch.addmm(self.bias, cells - self.subtracted, self.encoder))
+        return self.activation(self._project(cells))
+
+    def _project(self, cells: Float[Tensor, "n unit"]) -> Float32[Tensor, "n latent"]:
+        return torch.addmm(self.bias, self.normalization.apply(cells.float()) - self.subtracted, self.encoder)
 
     def _check(self, units: int) -> None:
         if units != self.units:

@@ -81,6 +81,7 @@ def describe_layer(layer: LayerDissection, ranks: int | None) -> dict[str, objec
         "images": layer.exemplars.images[:, :ranks].tolist(),
         "peaks": [rounded(row) for row in layer.exemplars.peaks[:, :ranks]],
         **({"heads": layer.heads} if layer.heads else {}),
+        **({"probes": list(layer.probes)} if layer.probes else {}),
     }
 
 

@@ -87,6 +87,7 @@
     const sure = layer.confidence;
     const runner = concept(layer.runner[unit]);
     const rows = [
+      ...(layer.probes ? [["Probe", layer.probes[unit]]] : []),
       ["Detector", layer.detector[unit] ? "yes" : `no, IoU cut-off ${unitscope.run.cutoff}`],
       ["Threshold", precise(layer.threshold[unit])],
       ["Active pixels", whole(layer.active[unit])],

@@ -81,7 +81,8 @@
     const { named, dead, word, category } = describe(layer, unit);
     const several = unitscope.layers.length > 1;
     const sure = layer.confidence;
-    const under = [category, several ? layer.name : ""].filter(Boolean).join(" · ");
+    const probe = layer.probes ? `probe ${layer.probes[unit]}` : "";
+    const under = [category, probe, several ? layer.name : ""].filter(Boolean).join(" · ");
     const range = sure && !dead && sure.low[unit] !== null ? `${ratio(sure.low[unit])}–${ratio(sure.high[unit])}` : "";
     const weak = !layer.detector[unit];
     const spoken = `unit ${unitName(layer, unit)}, ${word}${category ? `, ${category}` : ""}, IoU ${ratio(layer.iou[unit])}`;

@@ -1,0 +1,192 @@
+"""The compiled search for the formula over concepts that fits a unit best, among all of up to three concepts.
+
+A set of labels is a row of a table; a formula holds on whole rows. With N active pixels and A pixels in its
+rows and M active pixels in all, its IoU is N / (M + A - N). So it beats an IoU of t if and only if its
+weight, the sum over its rows of n - t (a - n), is above t M: a sum, of which parts give bounds. Weights are
+floats and only rule out; what is left is decided on integers.
+"""
+
+import numpy as np
+
+from unitscope.statistics.kernels.compiled import compiled
+
+OR, AND, NOT = 0, 1, 2
+"""How the next concept is joined; a formula is ((a op b) op c), and lies in five numbers: a, op, b, op, c."""
+
+
+@compiled
+def sum_concepts(rows, values, starts, members, one, two):
+    """Adds the values of rows to one[c], and to two[c, d] where both are among their members."""
+    for i in range(len(rows)):
+        value = values[i]
+        for k in range(starts[rows[i]], starts[rows[i] + 1]):
+            c = members[k]
+            one[c] += value
+            for m in range(k + 1, starts[rows[i] + 1]):
+                two[c, members[m]] += value
+                two[members[m], c] += value
+
+
+@compiled
+def join(op, left, right, both):
+    """A sum over the rows of (left op right), of those over the rows of each and of both."""
+    if op == OR:
+        return left + right - both
+    return both if op == AND else left - both
+
+
+@compiled
+def comes_first(length, formula, other_length, other, areas):
+    """Of two formulas that fit as well: the shorter, with fewer NOT, larger concepts, first ids, OR first."""
+    if length != other_length:
+        return length < other_length
+    nots, other_nots = 0, 0
+    for k in range(1, 2 * length - 1, 2):
+        nots += formula[k] == NOT
+        other_nots += other[k] == NOT
+    if nots != other_nots:
+        return nots < other_nots
+    for k in range(0, 2 * length - 1, 2):
+        if areas[formula[k]] != areas[other[k]]:
+            return areas[formula[k]] > areas[other[k]]
+    for step in range(2):  # concepts, then what joins them
+        for k in range(step, 2 * length - 1, 2):
+            if formula[k] != other[k]:
+                return formula[k] < other[k]
+    return False
+
+
+@compiled
+def offer(best, formula, intersection, union, length, a, op, b, op2, c, areas, trial):
+    """Takes a formula that fits better than the best, or as well and comes first; whether it fits better."""
+    left, right = intersection * best[1], best[0] * union
+    if best[2] and left < right:
+        return False
+    if length > 1 and op != NOT and (areas[b] > areas[a] or (areas[b] == areas[a] and b < a)):
+        a, b = b, a
+    trial[0], trial[1], trial[2], trial[3], trial[4] = a, op, b, op2, c
+    if best[2] and left == right and not comes_first(length, trial, best[2], formula, areas):
+        return False
+    best[0], best[1], best[2] = intersection, union, length
+    formula[:] = trial
+    return left > right
+
+
+@compiled
+def search_short(best, formula, active, one, two, areas, pair_areas, most, trial):
+    """The best of all formulas of up to two concepts."""
+    many = len(one)
+    for a in range(many):
+        offer(best, formula, one[a], active + areas[a] - one[a], 1, a, 0, 0, 0, 0, areas, trial)
+    if most < 2:
+        return
+    for a in range(many):
+        for b in range(many):
+            if a == b:
+                continue
+            for op in range(3):
+                if op != NOT and b < a:
+                    continue
+                n, area = join(op, one[a], one[b], two[a, b]), join(op, areas[a], areas[b], pair_areas[a, b])
+                offer(best, formula, n, active + area - n, 2, a, op, b, 0, 0, areas, trial)
+
+
+@compiled
+def sum_meeting(a, b, counts, table, triple, triple_areas):
+    """For every third concept the active pixels and all pixels of the rows that have a, b and it."""
+    starts, members, area, concept_starts, concept_rows, has = table
+    triple[:] = 0
+    triple_areas[:] = 0
+    fewer, more = a, b
+    if concept_starts[b + 1] - concept_starts[b] < concept_starts[a + 1] - concept_starts[a]:
+        fewer, more = b, a
+    for k in range(concept_starts[fewer], concept_starts[fewer + 1]):
+        row = concept_rows[k]
+        if has[row, more]:
+            for m in range(starts[row], starts[row + 1]):
+                triple[members[m]] += counts[row]
+                triple_areas[members[m]] += area[row]
+
+
+@compiled
+def search_unit(counts, active, table, areas, pair_areas, most, scratch):
+    """The best formula of up to `most` concepts, three at most: intersection, union, length; and its numbers.
+
+    `counts[row]` are the unit's active pixels in each row of the table, `active` all of them.
+    """
+    starts, members, area = table[0], table[1], table[2]
+    one, two, weight_one, weight_two, triple, triple_areas = scratch
+    rows = np.flatnonzero(counts)
+    n = counts[rows]
+    one[:], two[:] = 0, 0
+    sum_concepts(rows, n, starts, members, one, two)
+    best, formula, trial = np.zeros(3, np.int64), np.zeros(5, np.int64), np.zeros(5, np.int64)
+    search_short(best, formula, active, one, two, areas, pair_areas, most, trial)
+    if most < 3 or best[0] == 0:
+        return best, formula
+    t = best[0] / best[1]
+    weight_one[:], weight_two[:] = 0, 0
+    sum_concepts(rows, np.maximum(n - t * (area[rows] - n), 0.0), starts, members, weight_one, weight_two)
+    order = np.argsort(-weight_one, kind="mergesort")
+    least = t * active * (1 - 1e-12) - 1e-6
+    top = weight_one[order[0]]
+    for i in range(len(order)):
+        a = order[i]
+        if 2 * weight_one[a] + top <= least:
+            break
+        for j in range(i + 1, len(order)):
+            b = order[j]
+            # No formula of these two and a third has more than the three together.
+            if weight_one[a] + weight_one[b] + top <= least:
+                break
+            ready = False
+            for form in range(4):  # a OR b, a AND b, a AND NOT b, b AND NOT a
+                q, r, op = (b, a, NOT) if form == 3 else (a, b, form)
+                n_two = join(op, one[q], one[r], two[a, b])
+                area_two = join(op, areas[q], areas[r], pair_areas[a, b])
+                inside = join(op, weight_one[q], weight_one[r], weight_two[a, b])
+                if n_two == 0:
+                    continue
+                for c in order:
+                    weight = n_two - t * (area_two - n_two)
+                    if inside <= least and weight + weight_one[c] <= least:
+                        break
+                    if c in (a, b):
+                        continue
+                    bound = (weight, inside, t, least)
+                    may_or, may_and, may_not = bound_third(
+                        op, q, r, c, bound, two, pair_areas, weight_one, weight_two
+                    )
+                    if not (may_or or may_and or may_not):
+                        continue
+                    if not ready and pair_areas[a, b] > 0 and pair_areas[a, c] > 0 and pair_areas[b, c] > 0:
+                        sum_meeting(a, b, counts, table, triple, triple_areas)
+                        ready = True
+                    n_three = triple[c] if ready else 0
+                    area_three = triple_areas[c] if ready else 0
+                    meets = join(op, two[q, c], two[r, c], n_three)
+                    meets_area = join(op, pair_areas[q, c], pair_areas[r, c], area_three)
+                    for last in range(3):
+                        if (last == OR and may_or) or (last == AND and may_and) or (last == NOT and may_not):
+                            found = join(last, n_two, one[c], meets)
+                            union = active + join(last, area_two, areas[c], meets_area) - found
+                            if offer(best, formula, found, union, 3, q, op, r, last, c, areas, trial):
+                                t = best[0] / best[1]
+                                least = t * active * (1 - 1e-12) - 1e-6
+                                weight = n_two - t * (area_two - n_two)
+    return best, formula
+
+
+@compiled
+def bound_third(op, q, r, c, bound, two, pair_areas, weight_one, weight_two):
+    """Whether (q op r) joined to c by OR, AND, AND NOT can be above the least weight."""
+    weight, inside, t, least = bound
+    meets_q, meets_r = weight_two[q, c], weight_two[r, c]
+    idle_q, idle_r = pair_areas[q, c] - two[q, c], pair_areas[r, c] - two[r, c]
+    more, both, less = weight_one[c], min(meets_q, meets_r), min(idle_q, idle_r)
+    if op == OR:
+        more, both, less = weight_one[c] - max(meets_q, meets_r), meets_q + meets_r, idle_q + idle_r
+    elif op == NOT:
+        both, less = meets_q, idle_q
+    # What OR adds lies in c, what AND leaves in both; what NOT takes away gains at most its idle pixels.
+    return weight + more > least, min(inside, both) > least, inside > least and weight + t * less > least

@@ -1,0 +1,218 @@
+"""How well a concept says what a unit responds to: every score in use, over the same inputs."""
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Bool, Float64, Num
+
+from unitscope.errors import UsageError
+
+Scores = Float64[np.ndarray, "unit concept"]
+Responses = Num[np.ndarray, "unit input"] | Bool[np.ndarray, "unit input"]
+Presence = Num[np.ndarray, "concept _input"] | Bool[np.ndarray, "concept _input"]
+
+NEURON_EVAL = {
+    "iou": "iou",
+    "f1": "f1_score",
+    "recall": "precision",
+    "precision": "recall",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced_accuracy",
+    "inverse_balanced_accuracy": "inverse_balanced_accuracy",
+    "auroc": "auc",
+    "inverse_auroc": "inverse_auc",
+    "average_precision": "auprc",
+    "inverse_average_precision": "inverse_auprc",
+    "pearson": "correlation",
+    "spearman": "spearman_correlation",
+    "cosine": "cos_sim",
+    "mad": "mad",
+    "wpmi": "wpmi",
+}
+"""The scores, and what NeuronEval (Oikarinen et al., ICML 2025) calls them."""
+
+_FLOOR = 1e-8
+"""No presence counts for less in wpmi."""
+
+_NORM = 1e-9
+"""No vector is taken to be shorter in cosine."""
+
+
+def label_scores(
+    response: Responses, presence: Presence, top_fraction: int | float | None = 0.05
+) -> dict[str, Scores]:
+    """Every score of every unit with every concept, float64, by name; in all of them larger is better.
+
+    `response[unit, input]` are numbers, `presence[concept, input]` says how much of a concept is in an input,
+    0 to 1. A unit is active (x) where its response is at least its k-th largest one, k = ceil(top_fraction N)
+    of N inputs, all that are equal to it included: a unit with fewer than k positive responses, the others 0,
+    is active everywhere. With None responses are 0 or 1 already. A concept is there (y) from a presence c of
+    .5 on. TP are inputs with both, FP active ones without the concept, and so on; a are the responses.
+
+    | name | what it is | where it is not defined |
+    |---|---|---|
+    | `iou` | TP / (TP + FP + FN) | neither: NaN |
+    | `f1` | 2 TP / (2 TP + FP + FN) | neither: NaN |
+    | `recall` | TP / (TP + FN), of the concept: what the unit finds | no concept: 0 |
+    | `precision` | TP / (TP + FP), of the unit: how much of it is the concept | not active: NaN |
+    | `accuracy` | (TP + TN) / N | |
+    | `balanced_accuracy` | mean of the shares of active and of other inputs whose concept fits | none: 0 |
+    | `inverse_balanced_accuracy` | mean of the shares of inputs with the concept, and without, that the \
+unit tells right | none: 0 |
+    | `auroc`, `average_precision` | c as a score for x | no class or other: 0 |
+    | `inverse_auroc`, `inverse_average_precision` | a as a score for y, a detector's usual ones | the same |
+    | `pearson`, `spearman` | correlation of a and c, of their midranks | constant: 0 |
+    | `cosine` | sum of a c over their norms, not centered | all 0: 0 |
+    | `mad` | mean of a with the concept less the mean without, in the unit's own scale | a mean of none: 0 |
+    | `wpmi` | mean of ln c (at least ln 1e-8) over active inputs, less ln of the mean of c | not active, or \
+c is 0 everywhere: NaN |
+
+    The definitions are those of Oikarinen et al., ICML 2025, whose code takes the unit for the truth: its
+    recall is this `precision`, and the other way round (`NEURON_EVAL` has its names). Its Pearson correlation
+    is (N - 1) / N of this one, ties are broken by lot there and have midranks here, and an absent concept has
+    the best wpmi there.
+
+    Raises `UsageError` where sizes do not match, a number is not finite, a presence not in 0 to 1, or the
+    fraction is none.
+
+    >>> scores = label_scores(np.array([[3.0, 2.0, 1.0, 0.0]]), np.array([[1, 0, 1, 0]]), top_fraction=0.5)
+    >>> {name: round(float(scores[name][0, 0]), 3) for name in ("iou", "recall", "inverse_auroc", "mad")}
+    {'iou': 0.333, 'recall': 0.5, 'inverse_auroc': 0.75, 'mad': 1.0}
+    """
+    a, c = _check("response", "unit", response), _check("presence", "concept", presence)
+    if a.shape[1] != c.shape[1]:
+        raise UsageError(f"response has {a.shape[1]} inputs, presence {c.shape[1]}; give the same inputs")
+    if c.size and not 0 <= c.min() <= c.max() <= 1:
+        raise UsageError(f"presence is from {c.min():g} to {c.max():g}; wanted 0 to 1")
+    x, y = find_active(a, top_fraction), c >= 0.5
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            **_score_counts(x, y),
+            "auroc": _measure_auroc(c, x).T,
+            "inverse_auroc": _measure_auroc(a, y),
+            "average_precision": _average_precision(c, x).T,
+            "inverse_average_precision": _average_precision(a, y),
+            "pearson": _correlate(a, c),
+            "spearman": _correlate(rank_middle(a), rank_middle(c)),
+            "cosine": (a @ c.T) / np.outer(_measure_norms(a), _measure_norms(c)),
+            "mad": _contrast(a, y),
+            "wpmi": _inform(x, c),
+        }
+
+
+def find_active(response: Responses, top_fraction: int | float | None) -> Bool[np.ndarray, "unit input"]:
+    """Where a unit's response is among its largest: at least the ceil(top_fraction N)-th of N.
+
+    The fraction is the decimal that it is written as: .07 of 400 are 28. With None responses are 0 or 1.
+    Raises `UsageError` where they are not, or for a fraction that is not above 0 and at most 1.
+
+    >>> find_active(np.array([[5.0, 4.0, 4.0, 0.0]]), 0.5).tolist()
+    [[True, True, True, False]]
+    """
+    if top_fraction is None:
+        if not np.isin(response, (0, 1)).all():
+            raise UsageError("responses are not all 0 or 1; give a top_fraction, such as 0.05")
+        return response > 0
+    if not 0 < top_fraction <= 1:
+        raise UsageError(f"top_fraction is {top_fraction}; wanted more than 0 and at most 1, such as 0.05")
+    inputs = response.shape[1]
+    place = inputs - math.ceil(Fraction(str(top_fraction)) * inputs)
+    found: Bool[np.ndarray, "unit input"] = response >= np.partition(response, place, axis=1)[:, place, None]
+    return found
+
+
+def rank_middle(values: Num[np.ndarray, "row input"]) -> Float64[np.ndarray, "row input"]:
+    """The rank of each number in its row, from 0 for the smallest; equal ones share the middle of theirs.
+
+    >>> rank_middle(np.array([[2.0, 0.0, 2.0]])).tolist()
+    [[1.5, 0.0, 1.5]]
+    """
+    ranks = np.empty(values.shape)
+    for row, found in zip(values, ranks, strict=True):
+        ordered = np.sort(row)
+        found[:] = (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right") - 1) / 2
+    return ranks
+
+
+def _check(name: str, row: str, values: np.ndarray) -> Float64[np.ndarray, "row input"]:
+    if values.ndim != 2 or not values.shape[1]:
+        raise UsageError(f"{name} has the shape {values.shape}; wanted [{row}, input], with an input")
+    found = values.astype(np.float64)
+    if not np.isfinite(found).all():
+        raise UsageError(f"{name} has {int((~np.isfinite(found)).sum())} numbers that are not finite")
+    return found
+
+
+def _score_counts(x: np.ndarray, y: np.ndarray) -> Mapping[str, Scores]:
+    """The scores that follow from how often unit and concept meet."""
+    inputs = x.shape[1]
+    both = x.astype(np.float64) @ y.astype(np.float64).T
+    active, there = x.sum(1, dtype=np.float64)[:, None], y.sum(1, dtype=np.float64)[None, :]
+    neither = inputs - active - there + both
+    some, other = np.maximum(active, 1), np.maximum(inputs - active, 1)
+    with_it, without = np.maximum(there, 1), np.maximum(inputs - there, 1)
+    return {
+        "iou": both / (active + there - both),
+        "f1": 2 * both / (active + there),
+        "recall": both / with_it,
+        "precision": both / active,
+        "accuracy": (both + neither) / inputs,
+        "balanced_accuracy": (both / some + neither / other) / 2,
+        "inverse_balanced_accuracy": (both / with_it + neither / without) / 2,
+    }
+
+
+def _measure_auroc(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
+    """The chance that a positive scores above a negative, a tie half: of every row, for every truth."""
+    positives = truth.sum(1, dtype=np.float64)
+    above = rank_middle(scores) @ truth.astype(np.float64).T - positives * (positives - 1) / 2
+    pairs = positives * (truth.shape[1] - positives)
+    found: Float64[np.ndarray, "row truth"] = np.where(pairs > 0, above / np.maximum(pairs, 1), 0.0)
+    return found
+
+
+def _average_precision(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
+    """The sum over distinct scores, from above, of precision there times the recall that they add."""
+    found = np.empty((len(scores), len(truth)))
+    positives = np.maximum(truth.sum(1, dtype=np.float64), 1)
+    for row, values in zip(found, scores, strict=True):
+        order = np.argsort(-values, kind="stable")
+        starts = np.flatnonzero(np.concatenate([[True], np.diff(values[order]) != 0]))
+        more = np.add.reduceat(truth[:, order], starts, axis=1, dtype=np.float64)
+        seen = np.concatenate([starts[1:], [len(values)]])
+        row[:] = (np.cumsum(more, 1) / seen * more).sum(1) / positives
+    return found
+
+
+def _correlate(one: np.ndarray, other: np.ndarray) -> Scores:
+    """Pearson's correlation of every row of the one with every row of the other; 0 where one is constant."""
+    centered = [rows - rows.mean(1, keepdims=True) for rows in (one, other)]
+    # A mean is rounded, so that a constant row is hardly ever 0 when it is taken off.
+    for rows, given in zip(centered, (one, other), strict=True):
+        rows[given.min(1) == given.max(1)] = 0
+    lengths = np.outer(*(np.linalg.norm(rows, axis=1) for rows in centered))
+    found: Scores = np.where(
+        lengths > 0, centered[0] @ centered[1].T / np.where(lengths > 0, lengths, 1), 0.0
+    )
+    return found
+
+
+def _measure_norms(rows: np.ndarray) -> Float64[np.ndarray, "row"]:
+    return np.asarray(np.maximum(np.linalg.norm(rows, axis=1), _NORM))
+
+
+def _contrast(a: np.ndarray, y: np.ndarray) -> Scores:
+    """The mean response where the concept is, less that where it is not."""
+    there = y.astype(np.float64)
+    sums = [a @ part.T / np.maximum(part.sum(1), 1) for part in (there, 1 - there)]
+    return np.asarray(sums[0] - sums[1])
+
+
+def _inform(x: np.ndarray, c: np.ndarray) -> Scores:
+    """By how much the concept is likelier where the unit is active, in logarithms."""
+    active, mean = x.sum(1, dtype=np.float64)[:, None], c.mean(1)
+    likely = x.astype(np.float64) @ np.log(np.maximum(c, _FLOOR)).T / active
+    found: Scores = np.where(mean > 0, likely - np.log(mean), np.nan)
+    return found

@@ -23,6 +23,8 @@ def settle_layers(
     fit to; `machine` is by default that of the network's device. Without `fits` nothing is fitted. Raises
     `UsageError` where components are asked for then, and what `name_components` raises.
     """
+    if not any("+" in layer for layer in layers):  # what is wrong with them is the command's to tell
+        return list(layers)
     from unitscope.experiments.fitting.named import find_components, name_components
     from unitscope.networks.directions.open_directions import say_fit
 

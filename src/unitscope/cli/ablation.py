@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.components import settle_layers
 from unitscope.cli.sharing import Workers
 from unitscope.cli.words import (
     Again,
@@ -73,12 +74,14 @@ def ablate(
         found = us.load(run)
         pictures = Pictures(found, reopen_source(found, concepts, loaded), run)
     loaded.module.to(find_device(device))
-    executor = sharing.start(device)
+    executor, source = sharing.start(device), us.open_source(images)
+    other = None if test is None else us.open_source(test)
+    [layer] = settle_layers(loaded, [layer], source)
     study = study_removal(
         loaded,
         layer,
-        us.open_source(images),
-        None if test is None else us.open_source(test),
+        source,
+        other,
         classes=classes,
         counts=counts,
         by=by,
@@ -132,6 +135,7 @@ def attack(
     named = None if run is None else us.load(run)
     source = us.open_source(images)
     shared = {"executor": sharing.start("cpu"), **vars(drawing)}
+    [layer] = settle_layers(loaded, [layer], source)
     study = study_attacks(loaded, layer, source, targets, attack, count=count, run=named, **shared)
     study.save(output.out)
     study.page(output.out)

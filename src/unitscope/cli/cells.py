@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 import unitscope as us
+from unitscope.cli.components import settle_layers
 from unitscope.cli.words import Flag, Json, Network, Opening, Running, Source, check_out, show
 
 
@@ -30,7 +31,8 @@ def cells(
 
     Args:
         network: whose units.
-        layers: layer names as `unitscope layers NETWORK` lists them, NAME+SPEC in directions.
+        layers: layer names as `unitscope layers NETWORK` lists them, NAME+SPEC in directions;
+            NAME+pca:N, NAME+ica:N and NAME+nmf:N are fitted to the images that are learned from.
         concepts: the labelled images; their half train is learned from, and their half test measured on.
         validation: measure on these images instead, and learn from all of the others.
         category: whose concepts are the classes; by default the first that the images have.
@@ -43,6 +45,7 @@ def cells(
         trust_layout: take a layer whose map answers at other places than those where the input changes.
         out: folder for cells.csv, a row for every class, and cell_summary.csv, a row for every layer.
     """
+    from unitscope.concepts.derived import split_source
     from unitscope.dissection import measure_cells
     from unitscope.networks.generators import pair_generator
 
@@ -54,6 +57,8 @@ def cells(
     other = None if validation is None else us.open_source(validation, loaded)
     if limit is not None:
         source, other = us.limit(source, limit), None if other is None else us.limit(other, limit)
+    learned = split_source(source, "train") if other is None else source
+    layers = settle_layers(loaded, layers, learned, machine=machine, batch_size=running.batch_size)
     found = measure_cells(
         loaded,
         source,

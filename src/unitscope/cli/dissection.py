@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.components import settle_layers
 from unitscope.cli.interruption import Words, offer
 from unitscope.cli.sharing import Sharing
 from unitscope.cli.words import (
@@ -113,7 +114,8 @@ def dissect(
     Args:
         network: what is dissected.
         layers: layer names as `unitscope layers NETWORK` lists them; NAME@in reads a layer's input, NAME+SPEC
-            its latents in directions: NAME+rotation:SEED, NAME+random-sae:LATENTS:K:SEED, NAME+sae:FILE.
+            its latents in directions: NAME+rotation:SEED, NAME+random-sae:LATENTS:K:SEED, NAME+sae:FILE, or
+            NAME+pca:N, NAME+ica:N, NAME+nmf:N, which are fitted to these images and kept as a file.
         concepts: the labelled images.
         out: folder of the run; it must not hold another one.
         resume: go on with a run that was interrupted.
@@ -145,6 +147,10 @@ def dissect(
     for line in map(str, find_left_out(source)):
         print(line, file=sys.stderr)
     loaded.module.to(machine.device)
+    counted = source if pictures.limit is None else us.limit(source, pictures.limit)
+    layers = settle_layers(
+        loaded, layers, counted, machine=machine, batch_size=running.batch_size, fits=not dry_run
+    )
     method = us.dissect if part is None else partial(dissect_part, part=part)
     source, dissect_layers = _choose_method(
         partial(method, loaded), pictures.take(source), layers, measures, pictures

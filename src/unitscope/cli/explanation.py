@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import unitscope as us
+from unitscope.cli.components import settle_layers
 from unitscope.cli.words import Device, Flag, Json, Network, Opening, Source, check_out, find_device, show
 
 Images = Annotated[
@@ -55,6 +56,8 @@ def explain(
     source = None if deletion is None else us.open_source(deletion)
     named = None if run is None else us.load(run)
     loaded.module.to(find_device(device))
+    if layer is not None:
+        [layer] = settle_layers(loaded, [layer], source)
     found = explain(
         loaded,
         images,
@@ -114,6 +117,7 @@ def detect(
     loaded = opening.load(network)
     source = us.open_source(images, loaded)
     named = None if run is None else us.load(run)
+    [layer] = settle_layers(loaded, [layer], source)
     found = detect(
         loaded, layer, source, concept, unit=unit, top=top, run=named, most=most, share=share, seed=seed
     )

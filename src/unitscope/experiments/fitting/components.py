@@ -92,13 +92,10 @@ def fit_nmf(cells: Cells, asked: Asked, begun: Unfinished) -> Fitted:
     Raises `UsageError` where scikit-learn is missing or cells have values below 0, and what `Cells.load`
     raises.
     """
-    decomposition, rows = import_decomposition(), cells.load(0)
-    below = float((rows < 0).float().mean())
-    if below:
-        raise UsageError(
-            f"{100 * below:.3g} % of the values of {cells.layer} are below 0, and nmf wants none; take a "
-            "layer after a ReLU, or pca or ica"
-        )
+    decomposition = import_decomposition()
+    check_signs(cells)
+    rows = cells.load(0)
+    _refuse_below(rows, cells.layer)
     if not rows.any():
         raise UsageError(f"all values of {cells.layer} are 0; there is nothing to factorize")
     model = decomposition.NMF(asked.latents, init="nndsvda", random_state=asked.seed, max_iter=_MOST_ROUNDS)
@@ -107,6 +104,21 @@ def fit_nmf(cells: Cells, asked: Asked, begun: Unfinished) -> Fitted:
     activation = NonNegative(parts @ parts.T, NMF_STEPS)
     made = make_directions(parts.T, parts, activation=activation, kind="nmf")
     return Fitted(made, rows, {"converged": converged, "updates": str(NMF_STEPS)})
+
+
+def check_signs(cells: Cells) -> None:
+    """Raises `UsageError` where cells of the first images have values below 0, before all are read."""
+    first = next(iter(cells.found))[cells.layer]
+    _refuse_below(torch.from_numpy(first), cells.layer)
+
+
+def _refuse_below(values: Tensor, layer: str) -> None:
+    below = float((values < 0).float().mean())
+    if below:
+        raise UsageError(
+            f"{100 * below:.3g} % of the values of {layer} are below 0, and nmf wants none; take a layer "
+            "after a ReLU, or pca or ica"
+        )
 
 
 def _fit(fit: Callable[[Any], object], rows: Float32[np.ndarray, "cell unit"], asked: Asked) -> str:

@@ -24,7 +24,7 @@ from unitscope.experiments.fitting.components import fit_ica, fit_nmf, fit_pca, 
 from unitscope.experiments.fitting.measures import Fitted, measure_fit
 from unitscope.experiments.fitting.probes import CellLabels, fit_probes, import_regression
 from unitscope.experiments.fitting.training import train_autoencoder
-from unitscope.experiments.fitting.unfinished import Unfinished, check_out, open_unfinished
+from unitscope.experiments.fitting.unfinished import NOWHERE, Unfinished, check_out, open_unfinished
 from unitscope.networks.addresses import find_addresses
 from unitscope.networks.directions.directions import Directions
 from unitscope.networks.directions.files import save_directions
@@ -96,19 +96,21 @@ def fit_directions(
         network, source, [layer], batch_size=batch_size, machine=machine, trust_layout=trusted
     )
     asked = Asked(kind, latents or 0, k or 0, seed, training, machine.device)
-    cells = _plan(found, layer, asked)
+    cells = plan_cells(found, layer, asked)
     recipe = _write_recipe(cells, asked, concepts)
     with open_unfinished(place, recipe, resume) as begun:
-        fitted = _fit(replace(cells, folder=begun.folder), asked, concepts, begun)
-        measured = {} if kind == "probe" else measure_fit(fitted, seed, machine.device)
-        made = replace(fitted.directions, about=_describe(cells, asked) | fitted.about | measured)
+        made = fit_cells(replace(cells, folder=begun.folder), asked, concepts, begun)
         if place is not None:
             save_directions(made, place)
     return made
 
 
-def _plan(found: Activations, layer: str, asked: Asked) -> Cells:
-    """The cells that are read, after all that can be checked before."""
+def plan_cells(found: Activations, layer: str, asked: Asked) -> Cells:
+    """The cells of a layer that are read, after all that can be checked before.
+
+    Raises `UsageError` for a layer in directions, for more latents than it, or its cells, can have, and for
+    more cells than memory holds.
+    """
     if find_addresses(found.network, [layer]).asked[layer].directions:
         raise UsageError(f"layer {layer} is read in directions already; fit on the layer without +")
     shape = found.plan.tails[layer]
@@ -127,6 +129,15 @@ def _plan(found: Activations, layer: str, asked: Asked) -> Cells:
     return cells
 
 
+def fit_cells(
+    cells: Cells, asked: Asked, concepts: Sequence[str] = (), begun: Unfinished = NOWHERE
+) -> Directions:
+    """Directions fitted to cells, with all that is known of them, and of how well they fit."""
+    fitted = _fit(cells, asked, concepts, begun)
+    measured = {} if asked.kind == "probe" else measure_fit(fitted, asked.seed, asked.device)
+    return replace(fitted.directions, about=describe_fit(cells, asked) | fitted.about | measured)
+
+
 def _fit(cells: Cells, asked: Asked, concepts: Sequence[str], begun: Unfinished) -> Fitted:
     if asked.kind == "probe":
         return fit_probes(cells, concepts, begun)
@@ -138,7 +149,7 @@ def _write_recipe(cells: Cells, asked: Asked, concepts: Sequence[str]) -> dict[s
     """All that decides the directions: who goes on with a fit must ask for the same."""
     plan, machine = cells.found.plan, cells.found.machine
     return {
-        **_describe(cells, asked),
+        **describe_fit(cells, asked),
         "concepts": list(concepts),
         "size": list(plan.frame.size),
         "batch_size": plan.batch_size,
@@ -151,8 +162,8 @@ def _write_recipe(cells: Cells, asked: Asked, concepts: Sequence[str]) -> dict[s
     }
 
 
-def _describe(cells: Cells, asked: Asked) -> dict[str, str]:
-    """What directions are fitted on, and how."""
+def describe_fit(cells: Cells, asked: Asked) -> dict[str, str]:
+    """What directions are fitted to, and how, as texts by name."""
     found, places = cells.found, cells.grid[0] * cells.grid[1]
     source = found.source.source if isinstance(found.source, CellLabels) else found.source
     about = {

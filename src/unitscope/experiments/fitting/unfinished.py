@@ -48,6 +48,10 @@ class Unfinished:
             raise RunError(f"{path} is damaged ({error}); delete it to begin again") from error
 
 
+NOWHERE = Unfinished(None)
+"""Of a fit that keeps nothing until its end."""
+
+
 def name_folder(out: Path) -> Path:
     """The folder of the fit whose file will be `out`.
 
@@ -76,7 +80,7 @@ def open_unfinished(out: Path | None, recipe: Mapping[str, Any], resume: bool) -
     differs, or another process is at work in it.
     """
     if out is None:
-        yield Unfinished(None)
+        yield NOWHERE
         return
     folder = name_folder(out)
     with writing(folder):

@@ -40,11 +40,10 @@ def open_directions(spec: str, units: int | None = None, **given: Any) -> Direct
         if units is None:
             raise UsageError(f"{spec} takes any number of units; say it: open_directions({spec!r}, units=N)")
         return _DRAWN[head](spec, rest, units)
-    if head in _FITTED and not os.path.exists(spec):
-        fit = f"--images SOURCE --kind {head} --latents {rest or 'N'} --out FILE.safetensors"
+    if is_fitted(spec):
         raise UsageError(
-            f"{spec} has to be fitted, once for all commands: unitscope directions fit NETWORK "
-            f"--layer LAYER {fit}; then name LAYER+FILE.safetensors"
+            f"{spec} has to be fitted to images first, in Python by unitscope.experiments.fit_directions; "
+            f"or {say_fit('LAYER', spec)}"
         )
     place, options = _split(rest if head in ("sae", "probe") else spec, given)
     path = Path(place)
@@ -68,6 +67,27 @@ def is_drawn(spec: str) -> bool:
     (True, False)
     """
     return spec.partition(":")[0] in _DRAWN
+
+
+def is_fitted(spec: str) -> bool:
+    """Whether a text asks for components, which are of no file before they are fitted to images.
+
+    >>> is_fitted("pca:64"), is_fitted("rotation:0")
+    (True, False)
+    """
+    return spec.partition(":")[0] in _FITTED and not os.path.exists(spec)
+
+
+def say_fit(layer: str, spec: str) -> str:
+    """How components that a text asks for are fitted, once for all commands, and named from then on.
+
+    >>> say_fit("layer5", "pca:64")  # doctest: +ELLIPSIS
+    'unitscope directions fit NETWORK --layer layer5 ... FILE.safetensors; then name layer5+FILE.safetensors'
+    """
+    kind, _, number = spec.partition(":")
+    asked = f"--kind {kind} --latents {number or 'N'} --out FILE.safetensors"
+    command = f"unitscope directions fit NETWORK --layer {layer} --images SOURCE {asked}"
+    return f"{command}; then name {layer}+FILE.safetensors"
 
 
 def check_units(found: Directions, units: int | None, name: object) -> None:

@@ -47,7 +47,7 @@ class Extent:
     effort: Effort = field(default_factory=lambda: Effort(training=Training(steps=500, batch_cells=1024)))
     fitted: int = 1000
     named: int = 256
-    edited: int = 48
+    edited: int = 32
     draws: int = 2
 
 

@@ -123,19 +123,23 @@ def average_aim(rows: Sequence[EditResult], kind: str, chosen: str) -> list[floa
 
 
 def average_for_size(rows: Sequence[EditResult], kind: str, chosen: str) -> list[float]:
-    """By seed, the effect over how far cells are moved, in percent."""
+    """By seed, the effect over how far cells are moved."""
     pairs = zip(*(average(rows, kind, chosen, column) for column in ("effect", "moved")), strict=True)
-    return [100 * effect / (moved or np.nan) for effect, moved in pairs]
+    return [effect / (moved or np.nan) for effect, moved in pairs]
 
 
 def claim_edits(rows: Sequence[EditResult]) -> tuple[Claim, ...]:
     """What is claimed of every layer and both edits, and what was measured."""
     claims = list[Claim]()
-    for name in dict.fromkeys(one.subject for one in rows):
+    for name in _list_subjects(rows):
         for edit in (REMOVAL, INSERTION):
             some = [one for one in rows if (one.subject, one.edit) == (name, edit)]
             claims += [Claim(f"{name}, {edit}", *rest) for rest in _claim_one(some)]
     return tuple(claims)
+
+
+def _list_subjects(rows: Sequence[EditResult]) -> list[str]:
+    return list(dict.fromkeys(one.subject for one in rows))
 
 
 def _claim_one(rows: Sequence[EditResult]) -> list[tuple[str, str, Verdict]]:
@@ -155,7 +159,8 @@ def _claim_one(rows: Sequence[EditResult]) -> list[tuple[str, str, Verdict]]:
         claims.append((f"the best latent does more to its concept than {said}", ours, judge_order(high, low)))
     high, low = average_for_size(*best), average_for_size(*neuron)
     said = "the best latent does more to its concept than the best neuron, for how far it moves the layer"
-    claims.append((said, f"{spread(high)} and {spread(low)} % of how far", judge_order(high, low)))
+    ours = f"{spread(high, '.2f')} and {spread(low, '.2f')} times as much"
+    claims.append((said, ours, judge_order(high, low)))
     high, low = average_aim(*best), average_aim(*neuron)
     said = "more of what the best latent changes is its concept than with the best neuron"
     return [*claims, (said, f"{spread(high)} and {spread(low)} %", judge_order(high, low))]
@@ -172,12 +177,12 @@ def table_edits(rows: Sequence[EditResult]) -> Table:
                 f"{kind}, {'best' if chosen == BEST else 'random, as far'}",
                 spread(iou, ".3f") if iou else "–",
                 *(spread(average(rows, kind, chosen, one), ".2f") for one in ("moved", "effect", "others")),
-                spread(average_for_size(rows, kind, chosen)),
+                spread(average_for_size(rows, kind, chosen), ".2f"),
                 spread(average_aim(rows, kind, chosen), ".0f"),
                 spread(margin, ".3f") if margin else "–",
             )
         )
-    head = ("", "IoU", "moved, %", "effect, %", "others, %", "effect / moved, %", "aim, %", "margin, logits")
+    head = ("", "IoU", "moved, %", "effect, %", "others, %", "effect / moved", "aim, %", "margin, logits")
     return Table(head, tuple(lines))
 
 
@@ -195,7 +200,7 @@ def table_concepts(rows: Sequence[EditResult]) -> Table:
 def spell_edits(rows: Sequence[EditResult]) -> str:
     """The numbers as Markdown, a layer after the other."""
     parts = []
-    for name in dict.fromkeys(one.subject for one in rows):
+    for name in _list_subjects(rows):
         parts.append(f"## {name}")
         for edit in (REMOVAL, INSERTION):
             some = [one for one in rows if (one.subject, one.edit) == (name, edit)]
@@ -208,13 +213,14 @@ def spell_edits(rows: Sequence[EditResult]) -> str:
 def judge_edits(rows: Sequence[EditResult], *, quick: bool = False) -> Finding:
     """The finding, from all that was measured."""
     sheet = Table.of(map(asdict, rows), [column.name for column in fields(EditResult)])
+    seeds = {name: {one.seed for one in rows if one.subject == name} for name in _list_subjects(rows)}
     return Finding(
         "edits",
         QUESTION,
         claim_edits(rows),
         spell_edits(rows),
         {"edits.csv": sheet},
-        f"{len({one.seed for one in rows})} of each layer",
+        ", ".join(f"{len(some)} of {name}" for name, some in seeds.items()),
         quick=quick,
         rule=RULE,
         figure=partial(draw_edits, rows),

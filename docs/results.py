@@ -13,16 +13,19 @@ HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")
 """Studies of a real network over photographs, run into folders of these names; see docs/findings/axis.md."""
 
+EDITS = ("edits",)
+"""Studies of the zoo that `unitscope study all` leaves out; see docs/findings/edits.md."""
+
 
 def put_results(kept: Path) -> None:
     """Copies the finding and the figure of every study, and the summary of all."""
     (HOME / "_results").mkdir(exist_ok=True)
-    for name in (*STUDIES, *REAL):
+    for name in (*STUDIES, *EDITS, *REAL):
         text = (kept / name / "finding.md").read_text("utf-8")
         if text.startswith("*A quick look"):
             raise SystemExit(f"{kept / name} holds a quick look; run: unitscope study {name}")
         (HOME / "_results" / f"{name}.md").write_text(text, "utf-8")
-        if name in STUDIES:
+        if name not in REAL:
             shutil.copy(kept / name / "figure.svg", HOME / "_static" / f"findings-{name}.svg")
     shutil.copy(kept / "summary.md", HOME / "_results" / "summary.md")
 

@@ -9,6 +9,8 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.interventions.generator_run import open_studio
+from unitscope.networks.directions.activations import Relu
+from unitscope.networks.directions.directions import make_directions
 from unitscope.networks.generators import GeneratedImages, Generator
 from unitscope.networks.network import Network
 from unitscope.networks.segmentation.network_segmenter import NetworkSegmenter
@@ -75,6 +77,22 @@ class Reader(nn.Module):
 
 def planted_generator(name="planted"):
     return Generator(Planted().eval(), name=name, latent=(16,))
+
+
+BALL, TREE = 0, 1
+"""The latents of `planted_latents` that are the concepts, of eight."""
+
+
+def planted_latents():
+    """Directions of the layer `maps`: two are the balls and the trees, six anything else."""
+    rows = np.zeros((8, UNITS))
+    rows[BALL, list(PAINTS[2])] = 1
+    rows[TREE, list(PAINTS[3])] = 1, 1, 0.5
+    rows[[2, 3, 4, 5, 6], [2, 3, 5, 8, 9]] = 1
+    rows[7, [1, 4]] = 1, -1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    turned = torch.from_numpy(rows.astype(np.float32))
+    return make_directions(turned.T, turned, activation=Relu(), kind="planted")
 
 
 def planted_segmenter():

@@ -10,7 +10,16 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from generated import PAINTS, UNITS, WORDS, planted_generator, planted_segmenter, segment_alone
+from generated import (
+    BALL,
+    TREE,
+    UNITS,
+    WORDS,
+    planted_generator,
+    planted_latents,
+    planted_segmenter,
+    segment_alone,
+)
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.conventions import CONVENTIONS
@@ -32,8 +41,6 @@ from unitscope.interventions.painting.easel import open_easel
 from unitscope.interventions.painting.edit_lists import Painting
 from unitscope.interventions.replay import can_replay, replay
 from unitscope.interventions.unit_values import measure_layers
-from unitscope.networks.directions.activations import Relu
-from unitscope.networks.directions.directions import Directions, make_directions
 from unitscope.networks.directions.drawn import draw_sae
 from unitscope.networks.directions.files import save_directions
 from unitscope.networks.generators import GeneratedImages
@@ -195,26 +202,10 @@ def test_all_that_asks_a_classifiers_units_asks_latents():
     assert moved.before.shape == (2, 5 * LATENTS)
 
 
-BALL, TREE = 0, 1
-"""The planted latents, of eight."""
-
-
-def plant() -> Directions:
-    """Two latents that are the balls and the trees of the planted generator, and six of anything else."""
-    rows = np.zeros((8, UNITS))
-    rows[BALL, list(PAINTS[2])] = 1
-    rows[TREE, list(PAINTS[3])] = 1, 1, 0.5
-    rows[[2, 3, 4, 5, 6], [2, 3, 5, 8, 9]] = 1
-    rows[7, [1, 4]] = 1, -1
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    turned = torch.from_numpy(rows.astype(np.float32))
-    return make_directions(turned.T, turned, activation=Relu(), kind="planted")
-
-
 @pytest.fixture(scope="module")
 def studios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Studio, str]]:
     """The generator dissected in planted latents, and in as many random ones."""
-    file = save_directions(plant(), tmp_path_factory.mktemp("planted") / "planted.safetensors")
+    file = save_directions(planted_latents(), tmp_path_factory.mktemp("planted") / "planted.safetensors")
     layers = {"planted": f"maps+{file}", "random": "maps+random-sae:8:8:0"}
     generator = planted_generator()
     source = SegmentedSource(GeneratedImages(generator, 64), planted_segmenter())

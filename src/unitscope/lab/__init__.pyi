@@ -7,6 +7,7 @@ from unitscope.lab.studies.depth import compare_trained_layers as compare_traine
 from unitscope.lab.studies.depth import study_layers as study_layers
 from unitscope.lab.studies.directions_finding import study_directions as study_directions
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
+from unitscope.lab.studies.edits_finding import study_edits as study_edits
 from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.raters_study import study_raters as study_raters
@@ -20,7 +21,6 @@ from unitscope.lab.studies.training import study_checkpoints as study_checkpoint
 from unitscope.lab.studies.training import study_training as study_training
 from unitscope.lab.studies.transfer import study_transfer as study_transfer
 from unitscope.lab.studies.width import study_width as study_width
-from unitscope.lab.world import DrawnSource as DrawnSource
 from unitscope.lab.world import open_drawn as open_drawn
 from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
 from unitscope.lab.zoo.heads import fit_head as fit_head

@@ -60,7 +60,10 @@ _STUDIES = {
         "threshold": "vary IoU cut-off, quantile and counting rule",
         "all": "run every study of paper A",
     },
-    "directions": {"directions": "compare units with autoencoders and other directions"},
+    "directions": {
+        "directions": "compare units with autoencoders and other directions",
+        "edits": "remove and insert latents in a classifier and a generator",
+    },
 }
 STUDY = Command(
     {

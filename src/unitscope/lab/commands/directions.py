@@ -1,4 +1,4 @@
-"""The command of the study of directions."""
+"""The commands of the studies of directions, and of edits along them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +53,43 @@ def directions(
     """
     from unitscope.lab.commands.measurements import finish
     from unitscope.lab.studies.directions_finding import study_directions
+
+    setting = _set(kept, scenes, seeds, quick, convention)
+    subjects = _open_subjects(network, layers, concepts, photographs, images, setting)
+    finish(study_directions(setting, subjects), Output(out or kept / "directions", json))
+
+
+def edits(
+    scenes: int = 400,
+    seeds: int = 3,
+    kept: Path = KEPT,
+    quick: Flag = False,
+    out: Annotated[Path | None, arg(metavar="DIR")] = None,
+    json: Json = False,
+) -> None:
+    """Remove and insert latents: what a classifier's classes and a generator's concepts lose and gain.
+
+    The best latent of every concept, the best of an autoencoder that was never trained and the best neuron
+    are removed and inserted in a layer of the zoo's classifier and one of its generator, beside random ones
+    that move the layer as far. What was done is not done again: the same command goes on where it was
+    stopped. Writes edits.csv, finding.md and figure.svg.
+
+    Args:
+        scenes: how many drawn scenes the classifier is studied over.
+        seeds: how often everything is repeated, with other pictures, draws and trainings.
+        kept: folder where pictures, fitted directions and what was measured are kept.
+        quick: a small version for a first look: 100 scenes, tiny fits, one seed.
+        out: folder of the results; by default that of the study in --kept.
+    """
+    from unitscope.lab.commands.measurements import finish
+    from unitscope.lab.studies.edits_finding import study_edits
+
+    setting = _set(kept, scenes, seeds, quick, "netdissect")
+    finish(study_edits(setting), Output(out or kept / "edits", json))
+
+
+def _set(kept: Path, scenes: int, seeds: int, quick: bool, convention: str) -> "Setting":
+    """The setting of a study. Raises `UsageError` for numbers below 1, and where figures cannot be drawn."""
     from unitscope.lab.studies.trained_groups import Setting
     from unitscope.views.figures import load_matplotlib
 
@@ -60,9 +97,7 @@ def directions(
         if value < 1:
             raise UsageError(f"--{option} is {value}; wanted 1 or more")
     load_matplotlib()  # where it is missing, that is reported before the work, not after it
-    setting = Setting(kept, scenes, seeds, quick=quick, convention=convention)
-    subjects = _open_subjects(network, layers, concepts, photographs, images, setting)
-    finish(study_directions(setting, subjects), Output(out or kept / "directions", json))
+    return Setting(kept, scenes, seeds, quick=quick, convention=convention)
 
 
 def _open_subjects(

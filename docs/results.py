@@ -13,14 +13,14 @@ HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")
 """Studies of a real network over photographs, run into folders of these names; see docs/findings/axis.md."""
 
-EDITS = ("edits",)
-"""Studies of the zoo that `unitscope study all` leaves out; see docs/findings/edits.md."""
+DIRECTIONS = ("directions", "edits")
+"""Studies that `unitscope study all` leaves out; see docs/findings/directions.md and edits.md."""
 
 
 def put_results(kept: Path) -> None:
     """Copies the finding and the figure of every study, and the summary of all."""
     (HOME / "_results").mkdir(exist_ok=True)
-    for name in (*STUDIES, *EDITS, *REAL):
+    for name in (*STUDIES, *DIRECTIONS, *REAL):
         text = (kept / name / "finding.md").read_text("utf-8")
         if text.startswith("*A quick look"):
             raise SystemExit(f"{kept / name} holds a quick look; run: unitscope study {name}")

@@ -28,7 +28,7 @@ from unitscope.statistics.threads import Threads
 _GROWTH = 2
 """Bounds are raised to exact ranks whenever so many times the images have been seen."""
 
-_SHARE = 32
+_SHARE = 64
 """A block of units may take a part in this many of the memory, before it is pruned."""
 
 _KEPT = 3

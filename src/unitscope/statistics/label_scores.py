@@ -51,23 +51,20 @@ def label_scores(
     is active everywhere. With None responses are 0 or 1 already. A concept is there (y) from a presence c of
     .5 on. TP are inputs with both, FP active ones without the concept, and so on; a are the responses.
 
-    | name | what it is | where it is not defined |
-    |---|---|---|
-    | `iou` | TP / (TP + FP + FN) | neither: NaN |
-    | `f1` | 2 TP / (2 TP + FP + FN) | neither: NaN |
-    | `recall` | TP / (TP + FN), of the concept: what the unit finds | no concept: 0 |
-    | `precision` | TP / (TP + FP), of the unit: how much of it is the concept | not active: NaN |
-    | `accuracy` | (TP + TN) / N | |
-    | `balanced_accuracy` | mean of the shares of active and of other inputs whose concept fits | none: 0 |
-    | `inverse_balanced_accuracy` | mean of the shares of inputs with the concept, and without, that the \
-unit tells right | none: 0 |
-    | `auroc`, `average_precision` | c as a score for x | no class or other: 0 |
-    | `inverse_auroc`, `inverse_average_precision` | a as a score for y, a detector's usual ones | the same |
-    | `pearson`, `spearman` | correlation of a and c, of their midranks | constant: 0 |
-    | `cosine` | sum of a c over their norms, not centered | all 0: 0 |
-    | `mad` | mean of a with the concept less the mean without, in the unit's own scale | a mean of none: 0 |
-    | `wpmi` | mean of ln c (at least ln 1e-8) over active inputs, less ln of the mean of c | not active, or \
-c is 0 everywhere: NaN |
+    - `iou` is TP / (TP + FP + FN), `f1` is 2 TP / (2 TP + FP + FN), NaN where there is neither.
+    - `recall` is TP / (TP + FN), what the unit finds of the concept, 0 without one; `precision` is
+      TP / (TP + FP), how much of the unit is the concept, NaN where it is never active.
+    - `accuracy` is (TP + TN) / N; `balanced_accuracy` the mean of two shares: of active inputs that have the
+      concept, and of others that have it not; `inverse_balanced_accuracy` that of inputs with the concept
+      that are active, and of others that are not. A share of none is 0.
+    - `auroc` and `average_precision` have c for the score and x for the truth, `inverse_auroc` and
+      `inverse_average_precision` a for the score and y for the truth, as of a detector; 0 where the truth
+      has one class only.
+    - `pearson` and `spearman` correlate a and c, and their midranks; 0 where one is constant.
+    - `cosine` is the sum of a c over their norms, not centered; 0 where one is 0 everywhere.
+    - `mad` is the mean of a with the concept less that without, in the unit's own scale; a mean of none is 0.
+    - `wpmi` is the mean of ln c, at least ln 1e-8, over active inputs, less ln of the mean of c; NaN where
+      the unit is never active or c is 0 everywhere.
 
     The definitions are those of Oikarinen et al., ICML 2025, whose code takes the unit for the truth: its
     recall is this `precision`, and the other way round (`NEURON_EVAL` has its names). Its Pearson correlation

@@ -40,10 +40,10 @@ def text_scores(
       w = p_start - r / top_k (p_start - p_end); less `lam` times the logarithm of the mean of its exponential
       over units. So scores depend on which words and units are given: give whole layers.
     - `wpmi`: the same with w = 1.
-    - `rank-reorder`: of the unit's floor(`top_fraction` N) largest responses, the mean of |t - t'|^`p`, where
-      t' is the response at the rank that the similarity has among these images; over its mean for pairs by
-      lot, and over the mean similarity to the power `scale_p`; times -1. NaN where these responses are equal
-      or that mean is negative.
+    - `rank-reorder`: of the unit's floor(`top_fraction` N) largest responses, the mean of abs(t - s) to the
+      power `p`, where s is the response at the rank that the similarity of t's image has among these; over
+      its mean for pairs by lot, and over the mean similarity to the power `scale_p`; times -1. NaN where
+      these responses are equal or that mean is negative.
     - `cosine`: of responses and similarities over all images, not centered.
     - `cosine-cubed`: of the cubes of both, centered; no length is below `min_norm`.
 

@@ -6,6 +6,9 @@ Every measurement runs in a process of its own, in turn: one, workers, one, ray,
 of 224 pixels, packed beforehand, through efficientnet-lite0. Efficiency is T1 / (2 T2): T1 the seconds from
 the first image to the last shard in one process, T2 the same by two workers, from when, on average, they had
 opened network and images. What they need until then is start-up. Needs a core for each of the workers.
+
+`apart` is what no executor can pass: as many processes that know nothing of each other scan all images at the
+same time, and T1 is divided by what one of them takes. Cores that share memory are slower when all are busy.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +47,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as room:
         cache = asked.cache or room
         call(asked, "one", cache)  # packs, and compiles the loops
-        found: dict[str, list[dict[str, float]]] = {mode: [] for mode in ("one", *asked.modes)}
+        found: dict[str, list[dict[str, float]]] = {mode: [] for mode in ("one", "apart", *asked.modes)}
         for _ in range(asked.repeats):
-            for mode in ("one", *asked.modes):
+            for mode in found:
                 found[mode].append(call(asked, mode, cache))
                 print(mode, found[mode][-1], file=sys.stderr)
     print(f"{asked.images} images, {NETWORK} {LAYER}, {asked.convention}, medians of {asked.repeats}")
@@ -56,13 +60,18 @@ def main() -> None:
     for mode, rows in found.items():
         scan, start, busy, driver = (statistics.median(row[name] for row in rows) for name in names)
         pairs = zip(found["one"], rows, strict=True)
-        share = statistics.median(one["scan"] / (asked.count * row["scan"]) for one, row in pairs)
+        cores = 1 if mode == "apart" else asked.count
+        share = statistics.median(one["scan"] / (cores * row["scan"]) for one, row in pairs)
         told = "" if mode == "one" else f"{share:.2f}"
         print(f"| {mode} | {scan:.1f} | {start:.1f} | {busy:.1f} | {driver:.1f} | {told} |")
 
 
 def call(asked: argparse.Namespace, mode: str, cache: str) -> dict[str, float]:
-    """One measurement, in a process of its own."""
+    """One measurement, in a process of its own, or the means of several at the same time."""
+    if mode == "apart":
+        with ThreadPoolExecutor(asked.count) as pool:
+            rows = list(pool.map(lambda _: call(asked, "one", cache), range(asked.count)))
+        return {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
     words = ["--mode", mode, "--images", str(asked.images), "--count", str(asked.count), "--cache", cache]
     command = [sys.executable, __file__, *words, "--convention", asked.convention]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -107,8 +107,10 @@ def test_without_room_shards_themselves_are_read(fails, tmp_path, monkeypatch):
     def refuse(*given, **named):
         raise OSError(28, "No space left on device")
 
-    plan = make_plan()
+    plan, made = make_plan(), []
     maps = make_layers(plan)
+    first = Condensed.__init__
+    monkeypatch.setattr(Condensed, "__init__", lambda one, *given: (first(one, *given), made.append(one))[0])
     if fails == "open":
         monkeypatch.setattr("unitscope.statistics.condensed.TemporaryFile", refuse)
     else:
@@ -123,6 +125,8 @@ def test_without_room_shards_themselves_are_read(fails, tmp_path, monkeypatch):
             whole = fill_tail(tail, maps[layer], [(0, IMAGES)], threads)
             assert tail_results(scan.tails[layer]) == tail_results(whole)
             assert (scan.tails[layer].bound > -np.inf).all()
+    assert len(made) == (0 if fails == "open" else 2)
+    assert not any(one.close.alive for one in made)  # a full disk has their room again at once
 
 
 def test_a_file_that_lost_its_end_is_said_in_a_line(tmp_path):

@@ -6,6 +6,7 @@ Nothing packed stays in memory: units are read in blocks, straight from the file
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -199,16 +200,20 @@ class Store:
         if self.missing and enough and all(tail.reaches(self.seen) for tail in self.plan.tails.values()):
             self._certified = self.seen
             condensed = self._open_condensed()
-            for place, (layer, plan) in enumerate(self.plan.tails.items()):
-                # Of latents little is dropped: what fires is kept.
-                kept = condensed if plan.sparse is None else None
-                keep = None if kept is None else partial(_condense, kept, place)
-                self.bounds[layer] = self.tail(layer).certify(threads, keep)
-                if kept is not None:
-                    kept.bounds[layer] = self.bounds[layer]
-            if condensed is not None and condensed.whole:
-                self.close()
-                self._condensed = condensed
+            with ExitStack() as unfinished:
+                if condensed is not None:
+                    unfinished.callback(condensed.close)  # its room is wanted where it cannot be filled
+                for place, (layer, plan) in enumerate(self.plan.tails.items()):
+                    # Of latents little is dropped: what fires is kept.
+                    kept = condensed if plan.sparse is None else None
+                    keep = None if kept is None else partial(_condense, kept, place)
+                    self.bounds[layer] = self.tail(layer).certify(threads, keep)
+                    if kept is not None:
+                        kept.bounds[layer] = self.bounds[layer]
+                if condensed is not None and condensed.whole:
+                    self.close()
+                    self._condensed = condensed
+                    unfinished.pop_all()
 
     def close(self) -> None:
         """Gives back the room that is taken beside the shards; what was collected cannot be read any more."""

@@ -206,13 +206,17 @@ def count_sharers(machine: Machine) -> int:
 def share_shards(images: int, sharers: int, batch_size: int) -> int:
     """The most images of a shard with which so many workers end at about the same time.
 
+    Of whole batches those with which the worker that gets most gets least.
+
     >>> share_shards(2000, 2, 8), share_shards(2000, 100, 8), share_shards(2000, 1, 8)
-    (128, 32, 2000)
+    (112, 32, 2000)
     """
     if sharers == 1:
         return images
     wanted = max(ENOUGH, -(-images // (_EACH * sharers)))
-    return -(-wanted // batch_size) * batch_size
+    most = -(-wanted // batch_size) * batch_size
+    sizes = range(most, min(most, max(ENOUGH, wanted // 2)) - 1, -batch_size)
+    return min(sizes, key=lambda size: -(-images // (size * sharers)) * size)
 
 
 def find_scan_threads(machine: Machine) -> int:

@@ -75,6 +75,8 @@ class Cluster:
                     crew.fit(min(most, len(queue.waiting) + len(crew.busy)))
                     crew.ask(queue, told)
                     for number in crew.hear(queue):
+                        if told():  # no actor waits while what it made is taken up
+                            crew.ask(queue, told)
                         yield number
                         crew.ask(queue, told)
             finally:

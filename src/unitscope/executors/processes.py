@@ -76,9 +76,12 @@ class Processes:
                         queue.lose(number, f"exit status {worker.end()}")
                         place = worker.place
                         worker = workers[place] = _start(job, name_device(device, place), place)
+                    if told():  # no worker waits while what it made is taken up
+                        worker.ask(queue, told)
                     if alive or job.path(number).exists():
                         yield number
-                    worker.ask(queue, told)
+                    if worker.number is None:
+                        worker.ask(queue, told)
         finally:
             for worker in workers:
                 worker.end()

@@ -1,7 +1,7 @@
 """What units share with every set of labels, by parts of the images: all that the IoU of a formula needs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -84,6 +84,39 @@ class LabelTable:
             owned = slice(*self.offsets[unit * self.parts + part : unit * self.parts + part + 2])
             found[self.rows[owned]] += self.pixels[owned]
         return found
+
+    def drop(self, concepts: Collection[int]) -> "LabelTable":
+        """The table without some concepts, ids of the vocabulary: sets that were told apart by them are one.
+
+        >>> table = stack_parts(np.ones((1, 4, 3), np.int64), [[], [0], [0, 1]], np.ones((4, 3)), 2)
+        >>> table.drop([1]).sets().areas.tolist(), table.drop([1]).count(0, np.array([0])).tolist()
+        ([8, 0], [1, 2])
+        """
+        owner = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        kept = ~np.isin(self.members, list(concepts))
+        sizes = np.bincount(owner[kept], minlength=len(self.starts) - 1)
+        ends = np.cumsum(sizes)
+        lists = [tuple(one.tolist()) for one in np.split(self.members[kept], ends[:-1])]
+        sets = sorted(set(lists))
+        place = {one: row for row, one in enumerate(sets)}
+        merged = np.array([place[one] for one in lists], np.int64)
+        areas = np.zeros((len(self.areas), len(sets)), np.int64)
+        np.add.at(areas.T, merged, self.areas.T)
+        # Entries of a part that are in one row now are added up.
+        part = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        keys, where = np.unique(part * len(sets) + merged[self.rows], return_inverse=True)
+        pixels = np.zeros(len(keys), np.int64)
+        np.add.at(pixels, where, self.pixels)
+        named = LabelSets.of(sets, [0] * len(sets), self.concepts)
+        return replace(
+            self,
+            starts=named.starts,
+            members=named.members,
+            areas=areas,
+            offsets=np.searchsorted(keys, np.arange(len(self.offsets)) * len(sets)).astype(np.int64),
+            rows=(keys % len(sets)).astype(np.uint32),
+            pixels=pixels.astype(np.uint32),
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is kept in the file of a layer, by name; `restore` makes the table of it."""

@@ -4,6 +4,10 @@ A set of labels is a row of a table; a formula holds on whole rows. With N activ
 rows and M active pixels in all, its IoU is N / (M + A - N). So it beats an IoU of t if and only if its
 weight, the sum over its rows of n - t (a - n), is above t M: a sum, of which parts give bounds. Weights are
 floats and only rule out; what is left is decided on integers.
+
+A `table` is of arrays: starts, members, area (by row), concept_starts, concept_rows, bits (which concepts a
+row has, a bit each), and the keys of rows, random numbers of which the xor says which rows they are. A `goal`
+is an IoU as two integers, 0 and 1 for none: a search that has one ends as soon as a formula reaches it.
 """
 
 import numpy as np
@@ -12,6 +16,36 @@ from unitscope.statistics.kernels.compiled import compiled
 
 OR, AND, NOT = 0, 1, 2
 """How the next concept is joined; a formula is ((a op b) op c), and lies in five numbers: a, op, b, op, c."""
+
+
+@compiled
+def has(bits, row, concept):
+    """Whether a row has a concept."""
+    return (bits[row, concept >> 6] >> np.uint64(concept & 63)) & np.uint64(1) != 0
+
+
+@compiled
+def reaches(best, goal):
+    """Whether there is a goal, and the best formula is as good."""
+    return goal[0] > 0 and best[0] * goal[1] >= goal[0] * best[1]
+
+
+@compiled
+def bound_unit(counts, active, starts, area):
+    """The best IoU of any choice of rows with labels: those of which most is active go first."""
+    rows = np.flatnonzero(counts)
+    share = np.ones(len(rows))
+    for k in range(len(rows)):
+        if starts[rows[k] + 1] > starts[rows[k]]:
+            share[k] = -(counts[rows[k]] / area[rows[k]])
+    inside, idle, most = 0, 0, 0.0
+    for k in np.argsort(share, kind="mergesort"):
+        if share[k] > 0:  # no formula holds without labels
+            break
+        inside += counts[rows[k]]
+        idle += area[rows[k]] - counts[rows[k]]
+        most = max(most, inside / (active + idle))
+    return most
 
 
 @compiled
@@ -73,28 +107,29 @@ def offer(best, formula, intersection, union, length, a, op, b, op2, c, areas, t
 
 
 @compiled
-def search_short(best, formula, active, one, two, areas, pair_areas, most, trial):
+def search_short(best, formula, active, one, two, areas, pair_areas, most, goal, trial):
     """The best of all formulas of up to two concepts."""
     many = len(one)
     for a in range(many):
         offer(best, formula, one[a], active + areas[a] - one[a], 1, a, 0, 0, 0, 0, areas, trial)
-    if most < 2:
+    if most < 2 or reaches(best, goal):
         return
     for a in range(many):
         for b in range(many):
-            if a == b:
-                continue
-            for op in range(3):
-                if op != NOT and b < a:
-                    continue
+            n, area = one[a] - two[a, b], areas[a] - pair_areas[a, b]
+            if a != b and n * best[1] >= best[0] * (active + area - n):
+                offer(best, formula, n, active + area - n, 2, a, NOT, b, 0, 0, areas, trial)
+        for b in range(a + 1, many):
+            for op in range(2):
                 n, area = join(op, one[a], one[b], two[a, b]), join(op, areas[a], areas[b], pair_areas[a, b])
-                offer(best, formula, n, active + area - n, 2, a, op, b, 0, 0, areas, trial)
+                if n * best[1] >= best[0] * (active + area - n):
+                    offer(best, formula, n, active + area - n, 2, a, op, b, 0, 0, areas, trial)
 
 
 @compiled
 def sum_meeting(a, b, counts, table, triple, triple_areas):
     """For every third concept the active pixels and all pixels of the rows that have a, b and it."""
-    starts, members, area, concept_starts, concept_rows, has = table
+    starts, members, area, concept_starts, concept_rows, bits = table[:6]
     triple[:] = 0
     triple_areas[:] = 0
     fewer, more = a, b
@@ -102,14 +137,23 @@ def sum_meeting(a, b, counts, table, triple, triple_areas):
         fewer, more = b, a
     for k in range(concept_starts[fewer], concept_starts[fewer + 1]):
         row = concept_rows[k]
-        if has[row, more]:
+        if has(bits, row, more):
             for m in range(starts[row], starts[row + 1]):
                 triple[members[m]] += counts[row]
                 triple_areas[members[m]] += area[row]
 
 
 @compiled
-def search_unit(counts, active, table, areas, pair_areas, most, scratch):
+def make_scratch(many):
+    """Room for a search among so many concepts."""
+    return (
+        np.zeros(many, np.int64), np.zeros((many, many), np.int64), np.zeros(many),
+        np.zeros((many, many)), np.zeros(many, np.int64), np.zeros(many, np.int64),
+    )  # fmt: skip
+
+
+@compiled
+def search_unit(counts, active, table, areas, pair_areas, most, goal, scratch):
     """The best formula of up to `most` concepts, three at most: intersection, union, length; and its numbers.
 
     `counts[row]` are the unit's active pixels in each row of the table, `active` all of them.
@@ -121,10 +165,11 @@ def search_unit(counts, active, table, areas, pair_areas, most, scratch):
     one[:], two[:] = 0, 0
     sum_concepts(rows, n, starts, members, one, two)
     best, formula, trial = np.zeros(3, np.int64), np.zeros(5, np.int64), np.zeros(5, np.int64)
-    search_short(best, formula, active, one, two, areas, pair_areas, most, trial)
-    if most < 3 or best[0] == 0:
+    search_short(best, formula, active, one, two, areas, pair_areas, most, goal, trial)
+    if most < 3 or best[0] == 0 or reaches(best, goal):
         return best, formula
-    t = best[0] / best[1]
+    bar = best if goal[0] == 0 else goal
+    t = bar[0] / bar[1]
     weight_one[:], weight_two[:] = 0, 0
     sum_concepts(rows, np.maximum(n - t * (area[rows] - n), 0.0), starts, members, weight_one, weight_two)
     order = np.argsort(-weight_one, kind="mergesort")
@@ -170,8 +215,12 @@ def search_unit(counts, active, table, areas, pair_areas, most, scratch):
                         if (last == OR and may_or) or (last == AND and may_and) or (last == NOT and may_not):
                             found = join(last, n_two, one[c], meets)
                             union = active + join(last, area_two, areas[c], meets_area) - found
+                            if found * bar[1] < bar[0] * union:
+                                continue
                             if offer(best, formula, found, union, 3, q, op, r, last, c, areas, trial):
-                                t = best[0] / best[1]
+                                if reaches(best, goal):
+                                    return best, formula
+                                t = bar[0] / bar[1]
                                 least = t * active * (1 - 1e-12) - 1e-6
                                 weight = n_two - t * (area_two - n_two)
     return best, formula

@@ -4,7 +4,7 @@ So its IoU with a unit follows exactly from a small table: the pixels of every s
 them are active.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -109,7 +109,9 @@ class LabelSets:
         starts, places, area, *_, keys = self._table
         many = len(self.present)
         one, two = np.zeros(many, np.int64), np.zeros((many, many), np.int64)
-        kernels.sum_concepts(np.arange(len(area)), area, starts, places, one, two)
+        rows = np.arange(len(area))
+        kernels.sum_concepts(rows, area, starts, places, one)
+        kernels.sum_pairs(rows, area, starts, places, two)
         found = np.zeros(many, np.uint64)
         np.bitwise_xor.at(found, places, np.repeat(keys, np.diff(starts)))
         return one, two, found
@@ -137,8 +139,8 @@ class Formula:
     def __len__(self) -> int:
         return len(self.concepts)
 
-    def spell(self, names: Sequence[str]) -> str:
-        """The formula in the names of concepts."""
+    def spell(self, names: Sequence[str] | Mapping[int, str]) -> str:
+        """The formula in the names of concepts, by their ids."""
         text = names[self.concepts[0]]
         for place, (join, concept) in enumerate(zip(self.joins, self.concepts[1:], strict=True)):
             text = f"({text})" if place else text

@@ -87,6 +87,7 @@ class Options:
     mix_machines: bool = False
     trust_layout: bool = False
     cell_scores: CellRules | None = None
+    label_sets: bool = True
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -126,6 +127,7 @@ def dissect(
     mix_machines: bool = False,
     trust_layout: bool = False,
     cell_scores: CellRules | None = None,
+    label_sets: bool = True,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
 
@@ -159,6 +161,7 @@ def dissect(
     - `ranks`: how many top images a unit keeps.
     - `cell_scores`: how well sparse latents tell the classes of cells, by these rules, on the run's labels at
       the size of its masks: what `measure_cells` finds, but NMSE, without another pass; `run.cell_measures`.
+    - `label_sets`: keeps what units share with every set of labels that pixels have, for `find_formulas`.
 
     How the work is done, which changes no count:
 
@@ -209,6 +212,7 @@ def dissect(
         mix_machines,
         trust_layout,
         cell_scores,
+        label_sets,
     )
     rules = settle_convention(convention, quantile, sparse_threshold)
     return dissect_with(network, source, layers, rules, options)
@@ -232,7 +236,9 @@ def dissect_with(
     started = time.perf_counter()
     with ExitStack() as stack:
         workspace, store = _open_store(stack, outline, recipe, options)
-        asked = Asked(asdict(options.confidences), options.cache, store.waiting, seconds=1.0)
+        asked = Asked(
+            asdict(options.confidences), options.cache, store.waiting, options.label_sets, seconds=1.0
+        )
         announce(network, source, outline.plan, rules, options.machine, asked)
         scan_missing(network, source, recipe, store, options)
         release_memory()
@@ -309,6 +315,7 @@ def _make_recipe(
         channels_last=plan.channels_last or None,
         directions=record_directions(open_lenses(network, tuple(plan.tails), plan.frame.size)),
         cell_scores=record_rules(options.cell_scores, source.vocabulary),
+        label_sets=None if options.label_sets else False,
     )
 
 

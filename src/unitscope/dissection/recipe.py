@@ -93,6 +93,7 @@ class Recipe:
     channels_last: bool | None = None
     directions: Mapping[str, Mapping[str, Any]] | None = None
     cell_scores: Mapping[str, Any] | None = None
+    label_sets: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,8 +1,9 @@
 """What units share with every set of labels, by parts of the images: all that the IoU of a formula needs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt32
@@ -84,6 +85,37 @@ class LabelTable:
             owned = slice(*self.offsets[unit * self.parts + part : unit * self.parts + part + 2])
             found[self.rows[owned]] += self.pixels[owned]
         return found
+
+    def merge(self, other: "LabelTable") -> "LabelTable":
+        """The table of the images of both, whose units, blocks and slots are the same.
+
+        It is as if all images had been counted at once, each in the fold and part that it was in.
+        """
+        both = [self.list_sets(), other.list_sets()]
+        sets = sorted({*both[0], *both[1]})
+        place = {one: row for row, one in enumerate(sets)}
+        areas = np.zeros((len(self.areas), len(sets)), np.int64)
+        keys, pixels = [], []
+        for table, known in zip((self, other), both, strict=True):
+            row_of = np.array([place[one] for one in known], np.int64)
+            areas[:, row_of] += table.areas
+            part = np.repeat(np.arange(len(table.offsets) - 1), np.diff(table.offsets))
+            keys.append(part * len(sets) + row_of[table.rows.astype(np.int64)])
+            pixels.append(table.pixels.astype(np.int64))
+        found, owner = np.unique(np.concatenate(keys), return_inverse=True)
+        total = np.zeros(len(found), np.int64)
+        np.add.at(total, owner, np.concatenate(pixels))
+        offsets = np.searchsorted(found, np.arange(len(self.offsets), dtype=np.int64) * len(sets))
+        starts = np.cumsum([0, *map(len, sets)], dtype=np.int64)
+        members = np.array([member for one in sets for member in one], np.int64)
+        return replace(
+            self, starts=starts, members=members, areas=areas, offsets=offsets.astype(np.int64),
+            rows=(found % max(len(sets), 1)).astype(np.uint32), pixels=total.astype(np.uint32),
+        )  # fmt: skip
+
+    def list_sets(self) -> list[tuple[int, ...]]:
+        """The members of every row."""
+        return [tuple(self.members[a:b].tolist()) for a, b in pairwise(self.starts.tolist())]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is kept in the file of a layer, by name; `restore` makes the table of it."""

@@ -74,6 +74,7 @@ class Measures:
             pass of its own: a cell is what is commonest in it, or the commonest concept if it has any. The
             classes are of the first category; `show --cells` prints it, `--dry-run` leaves its time out.
         label_sets: keep what units share with every set of labels that pixels have, for `unitscope formulas`.
+        ranges: also by ranges of activation: where they begin, as falling fractions of a unit's values.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.
@@ -88,6 +89,7 @@ class Measures:
     held_out: int = 500
     cell_scores: Literal["majority", "foreground"] | None = None
     label_sets: bool = True
+    ranges: list[float] | None = None
     shifts: int = 400
     null: Literal["blocks", "shifts"] = "blocks"
     null_images: int = 4096
@@ -176,6 +178,7 @@ def dissect(
         trust_layout=trust_layout,
         cell_scores=measures.cell_scores and CellRules(measures.cell_scores),
         label_sets=measures.label_sets,
+        ranges=measures.ranges,
     )
     if isinstance(found, Estimate):
         print(found)

@@ -21,7 +21,7 @@ from unitscope.dissection.costs import Asked, announce
 from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
-from unitscope.dissection.planning import plan_scan
+from unitscope.dissection.planning import plan_ranges, plan_scan
 from unitscope.dissection.recipe import Recipe, record_directions, record_network, record_source
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.run_cells import plan_cells, record_rules, score_run
@@ -88,6 +88,7 @@ class Options:
     trust_layout: bool = False
     cell_scores: CellRules | None = None
     label_sets: bool = True
+    ranges: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -128,6 +129,7 @@ def dissect(
     trust_layout: bool = False,
     cell_scores: CellRules | None = None,
     label_sets: bool = True,
+    ranges: Sequence[float] | None = None,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
 
@@ -162,6 +164,8 @@ def dissect(
     - `cell_scores`: how well sparse latents tell the classes of cells, by these rules, on the run's labels at
       the size of its masks: what `measure_cells` finds, but NMSE, without another pass; `run.cell_measures`.
     - `label_sets`: keeps what units share with every set of labels that pixels have, for `find_formulas`.
+    - `ranges`: also range by range of activation: where ranges begin, as falling fractions of a unit's
+      values, such as (0.2, 0.1, 0.05, 0.02, 0.01); the last has the highest. More cells are kept for it.
 
     How the work is done, which changes no count:
 
@@ -213,6 +217,7 @@ def dissect(
         trust_layout,
         cell_scores,
         label_sets,
+        ranges,
     )
     rules = settle_convention(convention, quantile, sparse_threshold)
     return dissect_with(network, source, layers, rules, options)
@@ -279,6 +284,7 @@ def prepare(
             network, source, layers, rules, options.thresholds or {}, options.size, options.fit
         )
         check_places(network.name, places, options.trust_layout)
+        plan = plan_ranges(plan, options.ranges, options.label_sets)
         if options.cell_scores is not None:
             plan = plan_cells(plan, source.vocabulary, options.cell_scores)
         plan = _settle_passes(network, plan, options, begun)
@@ -316,6 +322,7 @@ def _make_recipe(
         directions=record_directions(open_lenses(network, tuple(plan.tails), plan.frame.size)),
         cell_scores=record_rules(options.cell_scores, source.vocabulary),
         label_sets=None if options.label_sets else False,
+        ranges=None if options.ranges is None else tuple(options.ranges),
     )
 
 

@@ -1,6 +1,6 @@
 """From the statistics of all images to names for units, with their confidence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.label_sets import SetIndex, index_sets
 from unitscope.statistics.overlap import Overlap, measure_overlap
+from unitscope.statistics.ranges import measure_ranges
 from unitscope.statistics.resampling import Resampling, draw_resampling
 from unitscope.statistics.scan import Scan, ScanPlan
 from unitscope.statistics.threads import Threads, open_threads
@@ -35,7 +36,9 @@ def name_run(
     if images > 1 and spent.get("shifts") and recipe.seed is not None:
         draws = draw_resampling(images, recipe.seed, **spent)  # type: ignore[arg-type]
     rules, wanted = recipe.convention, recipe.label_sets is None
-    named = name_layers(scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs, device, wanted)
+    named = name_layers(
+        scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs, device, wanted, recipe.ranges
+    )
     found = {
         name: replace(
             layer,
@@ -61,6 +64,7 @@ def name_layers(
     pairs: Mapping[str, Pairs],
     device: str | None = None,
     label_sets: bool = False,
+    ranges: Sequence[float] | None = None,
 ) -> dict[str, LayerDissection]:
     """Every unit of every layer with its label, with `draws` its confidence, with `label_sets` their table.
 
@@ -86,8 +90,11 @@ def name_layers(
             tops = tops.above(0.0) if sparse else tops
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
             plan = None if sets is None else sets.plan(tail.units, draws is not None)
+            kept = scan.tails[layer]
+            # What is kept for ranges of activation may be more than the threshold needs.
+            taken = replace(kept, plan=replace(kept.plan, quantile=min(rules.quantile, kept.plan.quantile)))
             overlap, evidence, table = measure_overlap(
-                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size, plan
+                taken, tops, index, rules.union, areas, draws, pool, names, tail.raw_size, plan
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
             result = LayerDissection(
@@ -108,6 +115,9 @@ def name_layers(
                 sparse=sparse,
                 label_table=table,
             )
+            if sets is not None and ranges is not None:
+                plan = sets.plan(tail.units * len(ranges), draws is not None)
+                result = replace(result, range_table=measure_ranges(kept, tops, plan, ranges, pool))
             sure = None
             if evidence is not None and draws is not None:
                 sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws, live=live)

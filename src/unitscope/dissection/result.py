@@ -83,7 +83,8 @@ class LayerDissection(Units):
     of heads of attention that the units belong to, one after the other, 0 for none. `sparse` says that the
     units are latents of sparse directions, which are off at 0: exemplars are then images where one fires.
     `cell_scores` is how well they tell the classes of cells, where that was asked for; `label_table` what
-    they share with every set of labels, None where that was left out.
+    they share with every set of labels, None where that was left out, and `range_table` what they do in each
+    range of their activation (`unitscope.statistics.ranges`), where that was asked for.
     """
 
     layer: str
@@ -108,6 +109,7 @@ class LayerDissection(Units):
     sparse: bool = False
     cell_scores: CellScores | None = None
     label_table: LabelTable | None = None
+    range_table: LabelTable | None = None
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -228,6 +230,7 @@ class LayerDissection(Units):
         if self.pairs is not None:
             kept |= {f"pair_{name}": getattr(self.pairs, name) for name in PAIRS}
         kept |= {} if self.label_table is None else self.label_table.arrays()
+        kept |= {} if self.range_table is None else self.range_table.arrays("ranges")
         return kept if self.cell_scores is None else kept | name_scores(self.cell_scores)
 
     def record(self, file: str) -> dict[str, Any]:
@@ -288,6 +291,7 @@ class LayerDissection(Units):
             sparse=bool(record.get("sparse", False)),
             cell_scores=restore_scores(arrays),
             label_table=LabelTable.restore(arrays),
+            range_table=LabelTable.restore(arrays, "ranges"),
         )
 
 

@@ -182,7 +182,7 @@ class TablePlan:
             return None
         ways = WAYS if self._held <= MOST else 1
         if ways == 1:
-            counts = [self._drop_null(one) for one in counts]
+            counts = [self.drop_null(one) for one in counts]
         lengths = np.concatenate([one.lengths.reshape(-1) for one in counts])
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         rows, pixels = (np.concatenate([one[place] for one in counts]) for place in (1, 2))
@@ -196,7 +196,8 @@ class TablePlan:
         """The parts in which masks meet their own labels."""
         return np.concatenate([np.arange(self.blocks) * slots, self.blocks * slots + np.arange(QUARTERS)])
 
-    def _drop_null(self, counts: SetCounts) -> SetCounts:
+    def drop_null(self, counts: SetCounts) -> SetCounts:
+        """The same without what masks share with the labels of other images."""
         lengths = counts.lengths
         if lengths.shape[1] == self.blocks + QUARTERS:
             return counts

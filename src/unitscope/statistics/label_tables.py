@@ -14,7 +14,7 @@ QUARTERS = 4
 """Parts of the images that names are given on and scored on: two of them are a half."""
 
 _KEPT = ("starts", "members", "areas", "offsets", "rows", "pixels", "shape")
-"""The arrays of a table, as they lie in the file of a layer behind `sets_`."""
+"""The arrays of a table, as they lie in the file of a layer behind `sets_` or `ranges_`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +117,18 @@ class LabelTable:
         """The members of every row."""
         return [tuple(self.members[a:b].tolist()) for a, b in pairwise(self.starts.tolist())]
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self, prefix: str = "sets") -> dict[str, np.ndarray]:
         """What is kept in the file of a layer, by name; `restore` makes the table of it."""
         small = {"members": self.members.astype(np.uint16)}
         shape = {"shape": np.array([self.concepts, self.blocks, self.ways], np.int64)}
-        return {f"sets_{name}": {**vars(self), **small, **shape}[name] for name in _KEPT}
+        return {f"{prefix}_{name}": {**vars(self), **small, **shape}[name] for name in _KEPT}
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "LabelTable | None":
+    def restore(cls, arrays: Mapping[str, np.ndarray], prefix: str = "sets") -> "LabelTable | None":
         """The table that `arrays` gave, None where the file has none."""
-        if "sets_shape" not in arrays:
+        if f"{prefix}_shape" not in arrays:
             return None
-        kept = {name: arrays[f"sets_{name}"] for name in _KEPT}
+        kept = {name: arrays[f"{prefix}_{name}"] for name in _KEPT}
         concepts, blocks, ways = kept.pop("shape").tolist()
         kept["members"] = kept["members"].astype(np.int64)
         return cls(**kept, concepts=concepts, blocks=blocks, ways=ways)

@@ -73,6 +73,8 @@ class Measures:
         cell_scores: also how well sparse latents tell classes of cells, as `unitscope cells` does, without a
             pass of its own: a cell is what is commonest in it, or the commonest concept if it has any. The
             classes are of the first category; `show --cells` prints it, `--dry-run` leaves its time out.
+        label_sets: keep what units share with every set of labels that pixels have, for `unitscope formulas`.
+        ranges: also by ranges of activation: where they begin, as falling fractions of a unit's values.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.
@@ -86,6 +88,8 @@ class Measures:
     sparse_threshold: Literal["half-median", "zero"] = "half-median"
     held_out: int = 500
     cell_scores: Literal["majority", "foreground"] | None = None
+    label_sets: bool = True
+    ranges: list[float] | None = None
     shifts: int = 400
     null: Literal["blocks", "shifts"] = "blocks"
     null_images: int = 4096
@@ -173,6 +177,8 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
         cell_scores=measures.cell_scores and CellRules(measures.cell_scores),
+        label_sets=measures.label_sets,
+        ranges=measures.ranges,
     )
     if isinstance(found, Estimate):
         print(found)

@@ -60,12 +60,12 @@ def lay_ground(table: LabelTable, draws: int, seed: int) -> Ground:
     def split(folds: np.ndarray) -> Split:
         return Split(table.sets(folds), table.true_parts[folds])
 
-    blocks = split(fold < table.blocks) if table.blocks and draws else None
+    blocks = split(fold < table.blocks) if table.blocks and table.ways > 1 and draws else None
     slots = np.zeros((0, table.blocks), np.int64)
     if blocks is not None:
         rng = np.random.default_rng((seed, table.blocks, table.ways))
         slots = rng.integers(0, table.ways, (draws + CONTROLS, table.blocks))
-        while not (moved := slots.any(1)).all() and table.ways > 1:
+        while not (moved := slots.any(1)).all():
             slots[~moved] = rng.integers(0, table.ways, ((~moved).sum(), table.blocks))
     parts = np.arange(table.blocks) * table.ways + slots
     return Ground(

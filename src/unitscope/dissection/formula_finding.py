@@ -163,7 +163,7 @@ def _find_dropped(words: Vocabulary, without: Sequence[str]) -> list[int]:
 
 
 def _find_table(layer: LayerDissection) -> LabelTable:
-    table: LabelTable | None = getattr(layer, "label_table", None)
+    table = layer.label_table
     if table is None:
         raise UsageError(
             f"layer {layer.layer} has no table of label sets, which formulas are read from; dissect again, "

@@ -1,8 +1,9 @@
 """What units share with every set of labels, by parts of the images: all that the IoU of a formula needs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt32
@@ -13,7 +14,7 @@ QUARTERS = 4
 """Parts of the images that names are given on and scored on: two of them are a half."""
 
 _KEPT = ("starts", "members", "areas", "offsets", "rows", "pixels", "shape")
-"""The arrays of a table, as they lie in the file of a layer behind `sets_`."""
+"""The arrays of a table, as they lie in the file of a layer behind `sets_` or `ranges_`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,54 +86,67 @@ class LabelTable:
             found[self.rows[owned]] += self.pixels[owned]
         return found
 
+    def merge(self, other: "LabelTable") -> "LabelTable":
+        """The table of the images of both, whose units, blocks and slots are the same.
+
+        It is as if all images had been counted at once, each in the fold and part that it was in.
+        """
+        return _add_up([(self, self.list_sets()), (other, other.list_sets())])
+
     def drop(self, concepts: Collection[int]) -> "LabelTable":
-        """The table without some concepts, ids of the vocabulary: sets that were told apart by them are one.
+        """The table without some concepts, ids of the vocabulary: as if no pixel had them.
 
         >>> table = stack_parts(np.ones((1, 4, 3), np.int64), [[], [0], [0, 1]], np.ones((4, 3)), 2)
         >>> table.drop([1]).sets().areas.tolist(), table.drop([1]).count(0, np.array([0])).tolist()
         ([8, 0], [1, 2])
         """
-        owner = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-        kept = ~np.isin(self.members, list(concepts))
-        sizes = np.bincount(owner[kept], minlength=len(self.starts) - 1)
-        ends = np.cumsum(sizes)
-        lists = [tuple(one.tolist()) for one in np.split(self.members[kept], ends[:-1])]
-        sets = sorted(set(lists))
-        place = {one: row for row, one in enumerate(sets)}
-        merged = np.array([place[one] for one in lists], np.int64)
-        areas = np.zeros((len(self.areas), len(sets)), np.int64)
-        np.add.at(areas.T, merged, self.areas.T)
-        # Entries of a part that are in one row now are added up.
-        part = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-        keys, where = np.unique(part * len(sets) + merged[self.rows], return_inverse=True)
-        pixels = np.zeros(len(keys), np.int64)
-        np.add.at(pixels, where, self.pixels)
-        named = LabelSets.of(sets, [0] * len(sets), self.concepts)
-        return replace(
-            self,
-            starts=named.starts,
-            members=named.members,
-            areas=areas,
-            offsets=np.searchsorted(keys, np.arange(len(self.offsets)) * len(sets)).astype(np.int64),
-            rows=(keys % len(sets)).astype(np.uint32),
-            pixels=pixels.astype(np.uint32),
-        )
+        gone = set(concepts)
+        return _add_up([(self, [tuple(one for one in some if one not in gone) for some in self.list_sets()])])
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def list_sets(self) -> list[tuple[int, ...]]:
+        """The members of every row."""
+        return [tuple(self.members[a:b].tolist()) for a, b in pairwise(self.starts.tolist())]
+
+    def arrays(self, prefix: str = "sets") -> dict[str, np.ndarray]:
         """What is kept in the file of a layer, by name; `restore` makes the table of it."""
         small = {"members": self.members.astype(np.uint16)}
         shape = {"shape": np.array([self.concepts, self.blocks, self.ways], np.int64)}
-        return {f"sets_{name}": {**vars(self), **small, **shape}[name] for name in _KEPT}
+        return {f"{prefix}_{name}": {**vars(self), **small, **shape}[name] for name in _KEPT}
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, np.ndarray]) -> "LabelTable | None":
+    def restore(cls, arrays: Mapping[str, np.ndarray], prefix: str = "sets") -> "LabelTable | None":
         """The table that `arrays` gave, None where the file has none."""
-        if "sets_shape" not in arrays:
+        if f"{prefix}_shape" not in arrays:
             return None
-        kept = {name: arrays[f"sets_{name}"] for name in _KEPT}
+        kept = {name: arrays[f"{prefix}_{name}"] for name in _KEPT}
         concepts, blocks, ways = kept.pop("shape").tolist()
         kept["members"] = kept["members"].astype(np.int64)
         return cls(**kept, concepts=concepts, blocks=blocks, ways=ways)
+
+
+def _add_up(tables: Sequence[tuple[LabelTable, Sequence[tuple[int, ...]]]]) -> LabelTable:
+    """The sum of tables alike, whose rows have the sets that stand beside them."""
+    first = tables[0][0]
+    sets = sorted({one for _, known in tables for one in known})
+    place = {one: row for row, one in enumerate(sets)}
+    areas = np.zeros((len(first.areas), len(sets)), np.int64)
+    keys, pixels = [], []
+    for table, known in tables:
+        row_of = np.array([place[one] for one in known], np.int64)
+        np.add.at(areas.T, row_of, table.areas.T)
+        part = np.repeat(np.arange(len(table.offsets) - 1), np.diff(table.offsets))
+        keys.append(part * len(sets) + row_of[table.rows.astype(np.int64)])
+        pixels.append(table.pixels.astype(np.int64))
+    found, owner = np.unique(np.concatenate(keys), return_inverse=True)
+    total = np.zeros(len(found), np.int64)
+    np.add.at(total, owner, np.concatenate(pixels))
+    offsets = np.searchsorted(found, np.arange(len(first.offsets), dtype=np.int64) * len(sets))
+    starts = np.cumsum([0, *map(len, sets)], dtype=np.int64)
+    members = np.array([member for one in sets for member in one], np.int64)
+    return replace(
+        first, starts=starts, members=members, areas=areas, offsets=offsets.astype(np.int64),
+        rows=(found % max(len(sets), 1)).astype(np.uint32), pixels=total.astype(np.uint32),
+    )  # fmt: skip
 
 
 def stack_parts(

@@ -1,7 +1,7 @@
 """Units named by formulas over concepts: what is known of each, in words and tables."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -66,7 +66,7 @@ class UnitFormula:
     @property
     def gain(self) -> float:
         """By how much the IoU is above that of the best single concept."""
-        return _iou(self.formula) - _iou(self.single)
+        return fit_of(self.formula) - fit_of(self.single)
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,18 @@ class FormulaNames(Result):
         formula, single = one.formula, one.single
         counts = (0, 0, 0) if formula is None else (len(formula), formula.intersection, formula.union)
         return (
-            one.layer, one.unit, self.spell(formula), *counts, _iou(formula), one.gain, one.held_out,
-            one.p_value, one.q_value, self.spell(one.name), one.earned, self.spell(single), _iou(single),
+            one.layer, one.unit, self.spell(formula), *counts, fit_of(formula), one.gain, one.held_out,
+            one.p_value, one.q_value, self.spell(one.name), one.earned, self.spell(single), fit_of(single),
             one.held_out_single, one.held_out_name, one.optimal, one.possible, one.draws,
         )  # fmt: skip
 
     def text(self) -> str:
         """What formulas are worth in every layer, and the units that they fit best."""
-        return "\n\n".join(self._say(layer) for layer in self.layers.values())
+        parts = ([self.summarize(one), self.list_units(one.units)] for one in self.layers.values())
+        return "\n\n".join(text for part in parts for text in part)
 
-    def _say(self, layer: LayerFormulas) -> str:
+    def summarize(self, layer: LayerFormulas) -> str:
+        """What formulas are worth in a layer, in lines."""
         named = [one for one in layer.units if one.formula is not None]
         sure = sum(one.q_value < SURE for one in named)
         earned = sum(one.earned for one in named)
@@ -156,8 +158,8 @@ class FormulaNames(Result):
         lines = [
             f"{clean(layer.layer)}: {len(named)} of {len(layer.units)} units have a formula of up to "
             f"{self.search.length} concepts ({kind}), {earned} earn one of several",
-            f"mean IoU {layer.mean(lambda one: _iou(one.formula)):.4f}, best single concept "
-            f"{layer.mean(lambda one: _iou(one.single)):.4f}",
+            f"mean IoU {layer.mean(lambda one: fit_of(one.formula)):.4f}, best single concept "
+            f"{layer.mean(lambda one: fit_of(one.single)):.4f}",
             f"mean IoU held out {layer.mean(lambda one: one.held_out):.4f}, best single concept "
             f"{layer.mean(lambda one: one.held_out_single):.4f}, "
             f"whichever the gate takes {layer.mean(lambda one: one.held_out_name):.4f}",
@@ -178,22 +180,30 @@ class FormulaNames(Result):
             lines.append(
                 f"the search was ended early for {ended} units: their optimum may be higher, up to `possible`"
             )
-        return "\n".join([*lines, "", self.list_units(named)])
+        return "\n".join(lines)
 
     def list_units(self, units: Sequence[UnitFormula], most: int = LISTED) -> str:
-        """Units as a table, highest IoU first."""
-        ranked = sorted(units, key=lambda one: (-_iou(one.name), one.unit))
-        head = ["unit", "name", "IoU", "gain", "held out", "q", "longer, not earned"]
-        rows = []
+        """Units that have a name as a table, highest IoU first."""
+        ranked = rank_units(units)
+        rows = [["unit", "name", "IoU", "gain", "held out", "q", "longer, not earned"]]
         for one in ranked[:most]:
             refused = "" if one.earned or one.formula == one.single else self.spell(one.formula)
-            gain = _iou(one.name) - _iou(one.single)
             q = f"{one.q_value:.3g}" if isfinite(one.q_value) else "-"
-            figures = [f"{_iou(one.name):.4f}", f"{gain:.4f}", f"{one.held_out_name:.4f}", q]
-            rows.append([str(one.unit), self.spell(one.name), *figures, refused])
-        text = align([head, *rows], left=(1, 6)) if rows else "no units"
-        rest = len(ranked) - len(rows)
-        return text + (f"\nand {rest:,} more; --out DIR keeps all" if rest > 0 else "")
+            figures = [f"{fit_of(one.name):.4f}", f"{fit_of(one.name) - fit_of(one.single):.4f}"]
+            rows.append(
+                [str(one.unit), self.spell(one.name), *figures, f"{one.held_out_name:.4f}", q, refused]
+            )
+        if len(rows) == 1:
+            return "no units"
+        lines = align(rows, left=(1, 6)).splitlines()
+        rest = len(ranked) - len(rows) + 1
+        return "\n".join([*lines, *([f"and {rest:,} more; --out DIR keeps all"] if rest > 0 else [])])
+
+
+def rank_units(units: Iterable[UnitFormula]) -> list[UnitFormula]:
+    """Those that have a name, the best IoU first."""
+    named = (one for one in units if one.name is not None)
+    return sorted(named, key=lambda one: (-fit_of(one.name), one.unit))
 
 
 def _quote(name: str) -> str:
@@ -204,5 +214,6 @@ def _quote(name: str) -> str:
     return f'"{doubled}"'
 
 
-def _iou(formula: Formula | None) -> float:
+def fit_of(formula: Formula | None) -> float:
+    """The IoU of a formula, 0 for none."""
     return 0.0 if formula is None else formula.iou

@@ -179,7 +179,7 @@ def _draw_map(
     image: np.ndarray,
 ) -> Map:
     height, width = run.frame.mask_size
-    paths, used = [], dict[str, int]()
+    regions, used = [], dict[str, int]()
     for place, concept in enumerate(name.concepts):
         category = found.vocabulary[concept].category
         shade = SHADES[min(used.get(category, 0), 2)]
@@ -187,7 +187,9 @@ def _draw_map(
         barred = place > 0 and name.joins[place - 1] == "AND NOT"
         region = (planes == concept).any(0)
         if region.any():
-            paths.append((trace_runs(find_runs(region)), category_color(category), 0.12 if barred else shade))
+            regions.append((region, category_color(category), 0.12 if barred else shade))
+    regions.sort(key=lambda one: -int(one[0].sum()))  # what is small lies on top
+    paths = [(trace_runs(find_runs(region)), color, shade) for region, color, shade in regions]
     mask = draw_mask(runs, (height, width)).astype(bool)
     inner = mask.copy()
     inner[1:] &= mask[:-1]

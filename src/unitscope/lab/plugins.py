@@ -64,6 +64,7 @@ _STUDIES = {
         "directions": "compare units with autoencoders and other directions",
         "edits": "remove and insert latents in a classifier and a generator",
     },
+    "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(
     {

@@ -29,9 +29,9 @@ from unitscope.views.figures import INKS, open_figure
 QUESTION = "Do formulas over concepts say more of units than one concept does, where they were not made?"
 RULE = (
     "*Held out* is the IoU of what was named on one half of the images on the other half, both ways; *by the "
-    "gate* that of the formula where what is found on either quarter of the half fits the other better than the "
-    "best single concept does, and of that concept elsewhere. Seeds halve the images, draw the null and shuffle "
-    "labels."
+    "gate* that of the formula where what is found on either quarter of the half fits the other better than "
+    "the best single concept does, and of that concept elsewhere. Seeds halve the images, draw the null and "
+    "shuffle labels."
 )
 OWN, SHUFFLED = "own", "shuffled"
 PHOTOGRAPHS = ("efficientnet-lite0", ("_conv_head", "_blocks.10"))
@@ -149,7 +149,7 @@ class Photographs:
 
 
 def study_formulas(setting: Setting, photographs: Sequence[Photographs] = ()) -> Finding:
-    """Names the units of the zoo's classifier by formulas over drawn scenes, and those of photographs' layers.
+    """Names units of the zoo's classifier by formulas over drawn scenes, and others over photographs.
 
     What is found on one half of the images is scored on the other, held against a null that repeats the
     search, and against images with the labels of others. What was measured is kept in the setting's folder,

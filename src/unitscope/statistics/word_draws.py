@@ -1,0 +1,170 @@
+"""How well words fit units when images are paired otherwise: the scores of many pairings, block by block.
+
+A pairing puts the similarities of some images beside the responses to others. One is the truth, image by
+image; under the null every image has the responses of another one; a bootstrap draws images again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from unitscope.statistics.text_scores import Method, check_top, settle_parameters, text_scores
+
+_INFORMED = ("soft-wpmi", "wpmi")
+_LEAST_MEMORY = 1 << 26
+
+Scores = Float64[np.ndarray, "draw unit word"]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Which images' similarities (`seen`) stand beside the responses to which images (`answered`)."""
+
+    seen: Int64[np.ndarray, "image"]
+    answered: Int64[np.ndarray, "image"]
+
+
+def pair_truly(count: int) -> Pairing:
+    """Every image with itself."""
+    return Pairing(np.arange(count), np.arange(count))
+
+
+def draw_shifts(count: int, draws: int, seed: int) -> list[Pairing]:
+    """Every image with the responses to another one: shifts along a random order, around its end.
+
+    The shifts differ and none is 0. All units are shifted together, since scores of some methods compare the
+    units of a layer: with the true pairing the shifts are a group, and a rank among them is an exact
+    p-value, whatever the units have to do with each other. There are at most count - 1.
+
+    >>> [pairing.answered.tolist() for pairing in draw_shifts(2, draws=100, seed=0)]
+    [[1, 0]]
+    """
+    rng = np.random.default_rng(seed)
+    order, rows = rng.permutation(count), np.arange(count)
+    place = np.argsort(order)
+    shifts = np.sort(rng.permutation(np.arange(1, max(count, 1)))[:draws]).tolist()
+    return [Pairing(rows, order[(place + shift) % count]) for shift in shifts]
+
+
+def redraw_images(count: int, draws: int, seed: int) -> list[Pairing]:
+    """As many images, drawn with replacement, each with its own responses.
+
+    >>> [len(set(pairing.seen.tolist())) <= 5 for pairing in redraw_images(5, draws=2, seed=0)]
+    [True, True]
+    """
+    rng = np.random.default_rng(seed)
+    drawn = (np.sort(rng.integers(0, count, count)) for _ in range(draws))
+    return [Pairing(rows, rows) for rows in drawn]
+
+
+@dataclass(frozen=True, eq=False)
+class WordFit:
+    """How words fit the units of a layer, for pairings of images.
+
+    Images and words have embeddings of norm 1, whose products are the similarities; `response` has the
+    units that answer differently to different images. All is worked out in float64, in blocks of words,
+    which take about `memory` bytes.
+
+    Raises `UsageError` for parameters that are unknown or do not fit the number of images.
+    """
+
+    images: Float32[np.ndarray, "image width"]
+    words: Float32[np.ndarray, "word width"]
+    response: Float32[np.ndarray, "image unit"]
+    method: Method
+    parameters: dict[str, int | float]
+    memory: int = 1 << 29
+
+    def __post_init__(self) -> None:
+        check_top(settle_parameters(self.method, self.parameters), len(self.images))
+
+    def similarity(self, words: slice) -> Float64[np.ndarray, "image word"]:
+        """The similarities of all images and some words."""
+        return np.asarray(self.images.astype(np.float64) @ self.words[words].astype(np.float64).T)
+
+    def score(self, pairings: Sequence[Pairing]) -> Iterator[tuple[slice, Scores]]:
+        """The scores of all words, [pairing, unit, word], a block of words at a time.
+
+        Those of one pairing are `text_scores(similarity[seen], response[answered])`: NaN for a unit that
+        answers the same to all images that were drawn.
+        """
+        plan = _plan_inform(self, pairings) if self.method in _INFORMED else None
+        for words in self.split(len(pairings)):
+            similarity = self.similarity(words)
+            if plan is not None:
+                yield words, plan.score(similarity)
+                continue
+            shape = len(pairings), self.response.shape[1], similarity.shape[1]
+            found = np.empty(shape)
+            for draw, pairing in enumerate(pairings):
+                seen, answered = similarity[pairing.seen], self.response[pairing.answered]
+                found[draw] = text_scores(seen, answered, self.method, **self.parameters)
+            yield words, found
+
+    def split(self, draws: int) -> Iterator[slice]:
+        """Blocks of words whose scores take a quarter of the memory, one word at least."""
+        each = 8 * (draws * self.response.shape[1] + 3 * len(self.images))
+        count = max(1, max(self.memory, _LEAST_MEMORY) // 4 // each)
+        for start in range(0, len(self.words), count):
+            yield slice(start, min(start + count, len(self.words)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Inform:
+    """What soft-wpmi and wpmi need beside the similarities of a block of words.
+
+    `total[image]` is the logarithm of the sum over all words of exp(a similarity), `top[rank, draw, unit]`
+    the images of the largest responses, `alive[draw, unit]` who answers differently to different images.
+    """
+
+    total: Float64[np.ndarray, "image"]
+    top: Int64[np.ndarray, "rank draw unit"]
+    alive: np.ndarray
+    values: dict[str, float]
+
+    def score(self, similarity: Float64[np.ndarray, "image word"]) -> Scores:
+        """The scores of a block of words. The logarithms are taken once an image and rank, not a draw."""
+        known, count = self.values, len(self.top)
+        start, end = known.get("p_start", 1.0), known.get("p_end", 1.0)
+        likely = np.exp(known["a"] * similarity - self.total[:, None])
+        found = np.zeros((*self.top.shape[1:], similarity.shape[1]))
+        taken = np.empty_like(found)
+        logs = None
+        for rank, images in enumerate(self.top):
+            if logs is None or start != end:
+                weight = start - rank / count * (start - end)
+                logs = np.log(1 - weight + weight * likely + known["min_prob"])
+            np.take(logs, images, axis=0, out=taken, mode="clip")
+            found += taken
+        found[~self.alive] = -np.inf
+        largest = found.max(1, keepdims=True)
+        shares = np.exp(found - np.where(np.isfinite(largest), largest, 0.0)).sum(1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = largest + np.log(shares / self.alive.sum(1)[:, None, None])
+            found -= known["lam"] * mean
+        found[~self.alive] = np.nan
+        return found
+
+
+def _plan_inform(fit: WordFit, pairings: Sequence[Pairing]) -> _Inform:
+    known = settle_parameters(fit.method, fit.parameters)
+    total = np.full(len(fit.images), -np.inf)
+    for words in fit.split(1):
+        scaled = known["a"] * fit.similarity(words)
+        peak = np.maximum(total, scaled.max(1))
+        total = peak + np.log(np.exp(total - peak) + np.exp(scaled - peak[:, None]).sum(1))
+    count, (images, units) = int(known["top_k"]), fit.response.shape
+    # 0 for the largest response, equal numbers for equal ones.
+    codes = np.stack([np.unique(-row, return_inverse=True)[1].reshape(-1) for row in fit.response.T])
+    top = np.empty((count, len(pairings), units), np.int64)
+    alive = np.empty((len(pairings), units), bool)
+    for draw, pairing in enumerate(pairings):
+        drawn = codes[:, pairing.answered]
+        alive[draw] = drawn.min(1) < drawn.max(1)
+        # Of equal responses those of the first images count.
+        keys = drawn * images + np.arange(images)
+        first = np.partition(keys, count - 1, axis=1)[:, :count] if count < images else keys
+        top[:, draw] = pairing.seen[np.sort(first, axis=1) % images].T
+    return _Inform(total, top, alive, known)

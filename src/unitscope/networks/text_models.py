@@ -98,6 +98,16 @@ def open_text_model(spec: str) -> TextModel:
     return made
 
 
+def settle_text_model(text: object) -> TextModel:
+    """A text model as it is, or what its name opens. Raises `UsageError` for anything else."""
+    if isinstance(text, str):
+        return open_text_model(text)
+    if not isinstance(text, TextModel):
+        wanted = "a model with name, embed_images and embed_texts, or its name"
+        raise UsageError(f"the text model is a {type(text).__name__}; wanted {wanted}")
+    return text
+
+
 def load_towers(folder: str) -> Towers:
     """The text model of the transformers library in a folder or its cache: `hf:FOLDER`.
 

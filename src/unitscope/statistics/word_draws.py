@@ -4,18 +4,25 @@ A pairing puts the similarities of some images beside the responses to others. O
 image; under the null every image has the responses of another one; a bootstrap draws images again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from unitscope.progress import follow
 from unitscope.statistics.text_scores import Method, check_top, settle_parameters, text_scores
 
 _INFORMED = ("soft-wpmi", "wpmi")
 _LEAST_MEMORY = 1 << 26
 
+Done = Callable[[int], None]
 Scores = Float64[np.ndarray, "draw unit word"]
+
+
+def _nothing(_steps: int) -> None:
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +87,15 @@ class WordFit:
     def __post_init__(self) -> None:
         check_top(settle_parameters(self.method, self.parameters), len(self.images))
 
-    def similarity(self, words: slice) -> Float64[np.ndarray, "image word"]:
+    def similarity(self, words: slice | Int64[np.ndarray, "word"]) -> Float64[np.ndarray, "image word"]:
         """The similarities of all images and some words."""
         return np.asarray(self.images.astype(np.float64) @ self.words[words].astype(np.float64).T)
+
+    def prepare(self, pairings: Sequence[Pairing]) -> "Scorer":
+        """What scores words for these pairings."""
+        if self.method in _INFORMED:
+            return _plan_inform(self, pairings)
+        return _OneByOne(self, tuple(pairings))
 
     def score(self, pairings: Sequence[Pairing]) -> Iterator[tuple[slice, Scores]]:
         """The scores of all words, [pairing, unit, word], a block of words at a time.
@@ -90,30 +103,52 @@ class WordFit:
         Those of one pairing are `text_scores(similarity[seen], response[answered])`: NaN for a unit that
         answers the same to all images that were drawn.
         """
-        plan = _plan_inform(self, pairings) if self.method in _INFORMED else None
-        for words in self.split(len(pairings)):
-            similarity = self.similarity(words)
-            if plan is not None:
-                yield words, plan.score(similarity)
-                continue
-            shape = len(pairings), self.response.shape[1], similarity.shape[1]
-            found = np.empty(shape)
-            for draw, pairing in enumerate(pairings):
-                seen, answered = similarity[pairing.seen], self.response[pairing.answered]
-                found[draw] = text_scores(seen, answered, self.method, **self.parameters)
-            yield words, found
+        scorer = self.prepare(pairings)
+        with follow(scorer.steps * len(self.split(len(pairings))), "scoring", "steps") as work:
+            for words in self.split(len(pairings)):
+                yield words, scorer.score(self.similarity(words), work.update)
 
-    def split(self, draws: int) -> Iterator[slice]:
+    def split(self, draws: int) -> list[slice]:
         """Blocks of words whose scores take a quarter of the memory, one word at least."""
         each = 8 * (draws * self.response.shape[1] + 3 * len(self.images))
         count = max(1, max(self.memory, _LEAST_MEMORY) // 4 // each)
-        for start in range(0, len(self.words), count):
-            yield slice(start, min(start + count, len(self.words)))
+        return [slice(at, min(at + count, len(self.words))) for at in range(0, len(self.words), count)]
+
+
+class Scorer(Protocol):
+    """Scores words for some pairings."""
+
+    @property
+    def steps(self) -> int:
+        """How often `score` tells that it has gone on."""
+
+    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = ...) -> Scores:
+        """The scores of a block of words; `done(1)` is called after each of its steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class _OneByOne:
+    """Every pairing by itself."""
+
+    fit: WordFit
+    pairings: tuple[Pairing, ...]
+
+    @property
+    def steps(self) -> int:
+        return len(self.pairings)
+
+    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing) -> Scores:
+        found = np.empty((len(self.pairings), self.fit.response.shape[1], similarity.shape[1]))
+        for draw, pairing in enumerate(self.pairings):
+            seen, answered = similarity[pairing.seen], self.fit.response[pairing.answered]
+            found[draw] = text_scores(seen, answered, self.fit.method, **self.fit.parameters)
+            done(1)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Inform:
-    """What soft-wpmi and wpmi need beside the similarities of a block of words.
+    """Soft-wpmi and wpmi, all pairings at once: what they need beside the similarities of a block of words.
 
     `total[image]` is the logarithm of the sum over all words of exp(a similarity), `top[rank, draw, unit]`
     the images of the largest responses, `alive[draw, unit]` who answers differently to different images.
@@ -124,8 +159,12 @@ class _Inform:
     alive: np.ndarray
     values: dict[str, float]
 
-    def score(self, similarity: Float64[np.ndarray, "image word"]) -> Scores:
-        """The scores of a block of words. The logarithms are taken once an image and rank, not a draw."""
+    @property
+    def steps(self) -> int:
+        return len(self.top)
+
+    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing) -> Scores:
+        # The logarithms are taken once an image and rank, not a draw.
         known, count = self.values, len(self.top)
         start, end = known.get("p_start", 1.0), known.get("p_end", 1.0)
         likely = np.exp(known["a"] * similarity - self.total[:, None])
@@ -138,6 +177,7 @@ class _Inform:
                 logs = np.log(1 - weight + weight * likely + known["min_prob"])
             np.take(logs, images, axis=0, out=taken, mode="clip")
             found += taken
+            done(1)
         found[~self.alive] = -np.inf
         largest = found.max(1, keepdims=True)
         shares = np.exp(found - np.where(np.isfinite(largest), largest, 0.0)).sum(1, keepdims=True)

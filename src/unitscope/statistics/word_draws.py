@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from unitscope.progress import follow
 from unitscope.statistics.text_scores import Method, check_top, settle_parameters, text_scores
 
 _INFORMED = ("soft-wpmi", "wpmi")
 _LEAST_MEMORY = 1 << 26
+_NEAR = 16
 
 Done = Callable[[int], None]
 Scores = Float64[np.ndarray, "draw unit word"]
@@ -97,13 +98,16 @@ class WordFit:
             return _plan_inform(self, pairings)
         return _OneByOne(self, tuple(pairings))
 
-    def score(self, pairings: Sequence[Pairing]) -> Iterator[tuple[slice, Scores]]:
+    def score(
+        self, pairings: Sequence[Pairing], scorer: "Scorer | None" = None
+    ) -> Iterator[tuple[slice, Scores]]:
         """The scores of all words, [pairing, unit, word], a block of words at a time.
 
-        Those of one pairing are `text_scores(similarity[seen], response[answered])`: NaN for a unit that
-        answers the same to all images that were drawn.
+        `scorer` is what was prepared for these pairings, where that was done before. The scores of one
+        pairing are `text_scores(similarity[seen], response[answered])`: NaN for a unit that answers the same
+        to all images that were drawn.
         """
-        scorer = self.prepare(pairings)
+        scorer = scorer or self.prepare(pairings)
         with follow(scorer.steps * len(self.split(len(pairings))), "scoring", "steps") as work:
             for words in self.split(len(pairings)):
                 yield words, scorer.score(self.similarity(words), work.update)
@@ -156,7 +160,7 @@ class _Inform:
 
     total: Float64[np.ndarray, "image"]
     top: Int64[np.ndarray, "rank draw unit"]
-    alive: np.ndarray
+    alive: Bool[np.ndarray, "draw unit"]
     values: dict[str, float]
 
     @property
@@ -164,20 +168,14 @@ class _Inform:
         return len(self.top)
 
     def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing) -> Scores:
-        # The logarithms are taken once an image and rank, not a draw.
         known, count = self.values, len(self.top)
-        start, end = known.get("p_start", 1.0), known.get("p_end", 1.0)
         likely = np.exp(known["a"] * similarity - self.total[:, None])
         found = np.zeros((*self.top.shape[1:], similarity.shape[1]))
-        taken = np.empty_like(found)
-        logs = None
-        for rank, images in enumerate(self.top):
-            if logs is None or start != end:
-                weight = start - rank / count * (start - end)
-                logs = np.log(1 - weight + weight * likely + known["min_prob"])
-            np.take(logs, images, axis=0, out=taken, mode="clip")
-            found += taken
-            done(1)
+        # A few words at a time, whose sums stay near the processor.
+        parts = [slice(at, at + _NEAR) for at in range(0, similarity.shape[1], _NEAR)]
+        for place, words in enumerate(parts):
+            found[..., words] = self._add(likely[:, words])
+            done((place + 1) * count // len(parts) - place * count // len(parts))
         found[~self.alive] = -np.inf
         largest = found.max(1, keepdims=True)
         shares = np.exp(found - np.where(np.isfinite(largest), largest, 0.0)).sum(1, keepdims=True)
@@ -185,6 +183,20 @@ class _Inform:
             mean = largest + np.log(shares / self.alive.sum(1)[:, None, None])
             found -= known["lam"] * mean
         found[~self.alive] = np.nan
+        return found
+
+    def _add(self, likely: Float64[np.ndarray, "image word"]) -> Scores:
+        """The sums over ranks. Logarithms are taken once an image and rank, not a draw."""
+        known, count = self.values, len(self.top)
+        start, end = known.get("p_start", 1.0), known.get("p_end", 1.0)
+        found = np.zeros((*self.top.shape[1:], likely.shape[1]))
+        taken, logs = np.empty_like(found), None
+        for rank, images in enumerate(self.top):
+            if logs is None or start != end:
+                weight = start - rank / count * (start - end)
+                logs = np.log(1 - weight + weight * likely + known["min_prob"])
+            np.take(logs, images, axis=0, out=taken, mode="clip")
+            found += taken
         return found
 
 
@@ -195,16 +207,66 @@ def _plan_inform(fit: WordFit, pairings: Sequence[Pairing]) -> _Inform:
         scaled = known["a"] * fit.similarity(words)
         peak = np.maximum(total, scaled.max(1))
         total = peak + np.log(np.exp(total - peak) + np.exp(scaled - peak[:, None]).sum(1))
-    count, (images, units) = int(known["top_k"]), fit.response.shape
-    # 0 for the largest response, equal numbers for equal ones.
-    codes = np.stack([np.unique(-row, return_inverse=True)[1].reshape(-1) for row in fit.response.T])
-    top = np.empty((count, len(pairings), units), np.int64)
-    alive = np.empty((len(pairings), units), bool)
-    for draw, pairing in enumerate(pairings):
-        drawn = codes[:, pairing.answered]
-        alive[draw] = drawn.min(1) < drawn.max(1)
-        # Of equal responses those of the first images count.
-        keys = drawn * images + np.arange(images)
-        first = np.partition(keys, count - 1, axis=1)[:, :count] if count < images else keys
-        top[:, draw] = pairing.seen[np.sort(first, axis=1) % images].T
+    ranking = _rank_images(fit.response, int(known["top_k"]))
+    top = np.stack([ranking.find_top(pairing).T for pairing in pairings], 1)
+    alive = np.stack([ranking.find_alive(pairing) for pairing in pairings])
     return _Inform(total, top, alive, known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """Images by what units answer: `order[unit]` from the largest response on, of equal ones the first image.
+
+    `codes[unit, image]` are 0 for the largest response, and equal for equal ones. `tied` units have equal
+    ones among the `count` largest, or with the next.
+    """
+
+    order: Int64[np.ndarray, "unit image"]
+    codes: Int64[np.ndarray, "unit image"]
+    tied: Bool[np.ndarray, "unit"]
+    count: int
+
+    def find_top(self, pairing: Pairing) -> Int64[np.ndarray, "unit rank"]:
+        """The images whose similarities stand beside the largest responses, of equal ones the first row's."""
+        rows = pairing.seen
+        if rows is pairing.answered and (rows[1:] >= rows[:-1]).all():
+            return self._repeat(np.bincount(rows, minlength=self.order.shape[1]))
+        found = np.empty((len(self.order), self.count), np.int64)
+        place = np.full(self.order.shape[1], -1)
+        place[pairing.answered] = np.arange(len(rows))
+        alone = ~self.tied & (len(np.unique(pairing.answered)) == len(place))
+        found[alone] = rows[place[self.order[alone, : self.count]]]
+        drawn = self.codes[~alone][:, pairing.answered]
+        keys = drawn * len(rows) + np.arange(len(rows))
+        first = np.partition(keys, self.count - 1, axis=1)[:, : self.count]
+        found[~alone] = rows[np.sort(first, axis=1) % len(rows)]
+        return found
+
+    def find_alive(self, pairing: Pairing) -> Bool[np.ndarray, "unit"]:
+        """The units that answer differently to images that were drawn."""
+        drawn = np.unique(pairing.answered)
+        if len(drawn) == self.order.shape[1]:
+            return np.asarray(self.codes.max(1) > 0)
+        some = self.codes[:, drawn]
+        return np.asarray(some.min(1) < some.max(1))
+
+    def _repeat(self, times: Int64[np.ndarray, "image"]) -> Int64[np.ndarray, "unit rank"]:
+        """The first images in the order of every unit, each as often as it was drawn."""
+        size = 2 * self.count
+        while True:
+            order = self.order[:, :size]
+            sums = np.minimum(np.cumsum(times[order], axis=1), self.count)
+            if (sums[:, -1] == self.count).all():
+                break
+            size *= 2
+        often = np.diff(sums, axis=1, prepend=0)
+        return np.repeat(order.ravel(), often.ravel()).reshape(len(order), self.count)
+
+
+def _rank_images(response: Float32[np.ndarray, "image unit"], count: int) -> _Ranking:
+    order = np.argsort(-response, axis=0, kind="stable").T
+    falling = np.take_along_axis(response.T, order, 1)
+    new = falling[:, 1:] != falling[:, :-1]
+    codes = np.zeros(order.shape, np.int64)
+    np.put_along_axis(codes, order[:, 1:], np.cumsum(new, axis=1), 1)
+    return _Ranking(np.ascontiguousarray(order), codes, ~new[:, :count].all(1), count)

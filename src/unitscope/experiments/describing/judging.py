@@ -129,16 +129,18 @@ def _find_ranks(
     fit: WordFit, pairings: Sequence[Pairing], chosen: Int64[np.ndarray, "unit"]
 ) -> Float64[np.ndarray, "draw unit"]:
     """The rank of every unit's word in every pairing: 1 more than the words that fit better."""
-    ranks, scorer = np.ones((len(pairings), len(chosen))), fit.prepare(pairings)
-    own, words = np.empty(ranks.shape), np.unique(chosen)
-    size = len(fit.words[fit.split(len(pairings))[0]])
-    for start in range(0, len(words), size):
+    scorer, blocks = fit.prepare(pairings), fit.split(len(pairings))
+    ranks, own = np.ones((len(pairings), len(chosen))), np.empty((len(pairings), len(chosen)))
+    words, size = np.unique(chosen), blocks[0].stop
+    for start in range(0, len(words) if len(blocks) > 1 else 0, size):
         some = words[start : start + size]
         units = np.flatnonzero(np.isin(chosen, some))
         scores = scorer.score(fit.similarity(some))
         own[:, units] = scores[:, units, np.searchsorted(some, chosen[units])]
-    for block, scores in fit.score(pairings):
+    for block, scores in fit.score(pairings, scorer):
         units = np.flatnonzero((block.start <= chosen) & (chosen < block.stop))
+        if len(blocks) == 1:
+            own = scores[:, units, chosen].copy()
         scores[:, units, chosen[units] - block.start] = -np.inf  # it is not above itself by rounding
         ranks += (scores > own[..., None]).sum(2)
     return np.where(np.isnan(own), len(fit.words), ranks)

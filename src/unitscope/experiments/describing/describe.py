@@ -15,7 +15,7 @@ from unitscope.errors import check_seed
 from unitscope.experiments.describing.descriptions import Descriptions, LayerWords
 from unitscope.experiments.describing.judging import NONE, Judged, judge_words
 from unitscope.experiments.describing.reading import Reading, read_both
-from unitscope.experiments.describing.words import check_prompts, gather_words, is_name
+from unitscope.experiments.describing.words import check_prompts, gather_words, is_name, tell_repeated
 from unitscope.networks.network import Network
 from unitscope.networks.text_models import TextModel, settle_text_model
 from unitscope.statistics.scan import Machine
@@ -98,6 +98,7 @@ def describe(
     model = settle_text_model(text)
     reading = Reading(pool, fit, batch_size, machine, None if cache is None else Path(cache))
     seen = read_both(network, pictures, layers, model, listed.words, prompts, reading)
+    tell_repeated(listed)
     found = []
     for layer in layers:
         response = seen.pooled.responses[layer]

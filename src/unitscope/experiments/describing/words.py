@@ -22,7 +22,7 @@ class Words:
 
 
 def gather_words(given: Sequence[str]) -> Words:
-    """The words of a list, spaces around them and empty lines dropped, each once; repeated ones are told.
+    """The words of a list, spaces around them and empty lines dropped, each once.
 
     Raises `UsageError` where fewer than two are left, among which there is nothing to choose.
 
@@ -38,12 +38,15 @@ def gather_words(given: Sequence[str]) -> Words:
         found = f"1 word, {once[0]!r}" if once else "no words"
         raise UsageError(f"the list has {found}; give at least two to choose among, one a line")
     repeated = tuple(word for word, count in Counter(kept).items() if count > 1)
-    if repeated:
-        listed = ", ".join(repeated[:_LISTED]) + (", ..." if len(repeated) > _LISTED else "")
-        LOGGER.info(
-            "standing more than once in the list of words and counted once (%d): %s", len(repeated), listed
-        )
     return Words(once, repeated, len(stripped) - len(kept))
+
+
+def tell_repeated(words: Words) -> None:
+    """Says which words stood more than once in the list."""
+    if words.repeated:
+        listed = ", ".join(words.repeated[:_LISTED]) + (", ..." if len(words.repeated) > _LISTED else "")
+        told = "standing more than once in the list of words and counted once"
+        LOGGER.info("%s (%d): %s", told, len(words.repeated), listed)
 
 
 def check_prompts(prompts: Sequence[str]) -> tuple[str, ...]:

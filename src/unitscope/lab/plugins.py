@@ -69,6 +69,9 @@ _STUDIES = {
         "directions": "compare units with autoencoders and other directions",
         "edits": "remove and insert latents in a classifier and a generator",
     },
+    "words": {
+        "words": "name units by words, and by labels",
+    },
 }
 STUDY = Command(
     {

@@ -42,7 +42,7 @@ def test_a_quick_study_counts_all_kinds_and_methods(tmp_path, monkeypatch):
         (kind, method) for kind in kinds for method in (*methods, IOU) if (kind, method) != ("layer5", IOU)
     }
     pure = next(row for row in rows if (row["kind"], row["method"]) == ("planted, pure", IOU))
-    assert int(pure["right"]) > 0.8 * int(pure["units"])
+    assert int(pure["right"]) > 0.5 * int(pure["units"])
     assert all(int(row["sure_right"]) <= int(row["right"]) <= int(row["named"]) for row in rows)
     figure = found.page(tmp_path / "page").read_text()
     assert not re.search(r"\bnan\b", figure)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Num
 
 from unitscope.errors import UsageError
+from unitscope.statistics.mask_scores import FLOOR, score_fractions
 
 Scores = Float64[np.ndarray, "unit concept"]
 Responses = Num[np.ndarray, "unit input"] | Bool[np.ndarray, "unit input"]
@@ -32,9 +33,6 @@ NEURON_EVAL = {
     "wpmi": "wpmi",
 }
 """The scores, and what NeuronEval (Oikarinen et al., ICML 2025) calls them."""
-
-_FLOOR = 1e-8
-"""No presence counts for less in wpmi."""
 
 _NORM = 1e-9
 """No vector is taken to be shorter in cosine."""
@@ -84,15 +82,16 @@ def label_scores(
     if c.size and not 0 <= c.min() <= c.max() <= 1:
         raise UsageError(f"presence is from {c.min():g} to {c.max():g}; wanted 0 to 1")
     x, y = find_active(a, top_fraction), c >= 0.5
+    a_ranks, c_ranks = rank_middle(a), rank_middle(c)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             **_score_counts(x, y),
-            "auroc": _measure_auroc(c, x).T,
-            "inverse_auroc": _measure_auroc(a, y),
+            "auroc": _measure_auroc(c_ranks, x).T,
+            "inverse_auroc": _measure_auroc(a_ranks, y),
             "average_precision": _average_precision(c, x).T,
             "inverse_average_precision": _average_precision(a, y),
             "pearson": _correlate(a, c),
-            "spearman": _correlate(rank_middle(a), rank_middle(c)),
+            "spearman": _correlate(a_ranks, c_ranks),
             "cosine": (a @ c.T) / np.outer(_measure_norms(a), _measure_norms(c)),
             "mad": _contrast(a, y),
             "wpmi": _inform(x, c),
@@ -144,42 +143,39 @@ def _check(name: str, row: str, values: np.ndarray) -> Float64[np.ndarray, "row 
 
 def _score_counts(x: np.ndarray, y: np.ndarray) -> Mapping[str, Scores]:
     """The scores that follow from how often unit and concept meet."""
-    inputs = x.shape[1]
     both = x.astype(np.float64) @ y.astype(np.float64).T
-    active, there = x.sum(1, dtype=np.float64)[:, None], y.sum(1, dtype=np.float64)[None, :]
-    neither = inputs - active - there + both
-    some, other = np.maximum(active, 1), np.maximum(inputs - active, 1)
-    with_it, without = np.maximum(there, 1), np.maximum(inputs - there, 1)
-    return {
-        "iou": both / (active + there - both),
-        "f1": 2 * both / (active + there),
-        "recall": both / with_it,
-        "precision": both / active,
-        "accuracy": (both + neither) / inputs,
-        "balanced_accuracy": (both / some + neither / other) / 2,
-        "inverse_balanced_accuracy": (both / with_it + neither / without) / 2,
-    }
+    return score_fractions(both, x.sum(1)[:, None], y.sum(1)[None, :], x.shape[1])
 
 
-def _measure_auroc(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
-    """The chance that a positive scores above a negative, a tie half: of every row, for every truth."""
+def _measure_auroc(ranks: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
+    """The chance that a positive ranks above a negative, a tie half: of every row, for every truth."""
     positives = truth.sum(1, dtype=np.float64)
-    above = rank_middle(scores) @ truth.astype(np.float64).T - positives * (positives - 1) / 2
+    above = ranks @ truth.astype(np.float64).T - positives * (positives - 1) / 2
     pairs = positives * (truth.shape[1] - positives)
     found: Float64[np.ndarray, "row truth"] = np.where(pairs > 0, above / np.maximum(pairs, 1), 0.0)
     return found
 
 
 def _average_precision(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
-    """The sum over distinct scores, from above, of precision there times the recall that they add."""
-    found = np.empty((len(scores), len(truth)))
-    positives = np.maximum(truth.sum(1, dtype=np.float64), 1)
+    """The sum over distinct scores, from above, of precision there times the recall that they add.
+
+    Only positives are looked at: which truth they belong to, and how many inputs score as much or more.
+    """
+    owner, places = np.nonzero(truth)
+    starts = np.searchsorted(owner, np.arange(len(truth) + 1))
+    positives = np.maximum(np.diff(starts), 1)
+    found = np.zeros((len(scores), len(truth)))
+    inputs = truth.shape[1]
     for row, values in zip(found, scores, strict=True):
-        order = np.argsort(-values, kind="stable")
-        starts = np.flatnonzero(np.concatenate([[True], np.diff(values[order]) != 0]))
-        more = np.add.reduceat(truth[:, order], starts, axis=1, dtype=np.float64)
-        seen = np.concatenate([starts[1:], [len(values)]])
-        row[:] = (np.cumsum(more, 1) / seen * more).sum(1) / positives
+        seen = inputs - np.searchsorted(np.sort(values), values, "left")
+        keys = np.sort(owner * (inputs + 1) + seen[places])  # by truth, the highest scores first
+        reached = keys - owner * (inputs + 1)
+        last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]  # of those that enter together
+        hits = np.arange(1, len(keys) + 1) - starts[owner]
+        ends = np.flatnonzero(last)
+        added = np.diff(np.append(-1, ends))
+        terms = added * hits[ends] / reached[ends]
+        row[:] = np.bincount(owner[ends], terms, len(truth)) / positives
     return found
 
 
@@ -210,6 +206,6 @@ def _contrast(a: np.ndarray, y: np.ndarray) -> Scores:
 def _inform(x: np.ndarray, c: np.ndarray) -> Scores:
     """By how much the concept is likelier where the unit is active, in logarithms."""
     active, mean = x.sum(1, dtype=np.float64)[:, None], c.mean(1)
-    likely = x.astype(np.float64) @ np.log(np.maximum(c, _FLOOR)).T / active
+    likely = x.astype(np.float64) @ np.log(np.maximum(c, FLOOR)).T / active
     found: Scores = np.where(mean > 0, likely - np.log(mean), np.nan)
     return found

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Float64, Num
+from jaxtyping import Bool, Float64, Int64, Num
 
 from unitscope.errors import UsageError
-from unitscope.statistics.mask_scores import FLOOR, score_fractions
+from unitscope.statistics.mask_scores import FLOOR, score_active, score_fractions
 
 Scores = Float64[np.ndarray, "unit concept"]
 Responses = Num[np.ndarray, "unit input"] | Bool[np.ndarray, "unit input"]
@@ -82,19 +82,13 @@ def label_scores(
     if c.size and not 0 <= c.min() <= c.max() <= 1:
         raise UsageError(f"presence is from {c.min():g} to {c.max():g}; wanted 0 to 1")
     x, y = find_active(a, top_fraction), c >= 0.5
-    a_ranks, c_ranks = rank_middle(a), rank_middle(c)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
-            **_score_counts(x, y),
-            "auroc": _measure_auroc(c_ranks, x).T,
-            "inverse_auroc": _measure_auroc(a_ranks, y),
-            "average_precision": _average_precision(c, x).T,
-            "inverse_average_precision": _average_precision(a, y),
+            **_score_activity(x, y, c),
+            **_score_ranks(a, y, c),
             "pearson": _correlate(a, c),
-            "spearman": _correlate(a_ranks, c_ranks),
             "cosine": (a @ c.T) / np.outer(_measure_norms(a), _measure_norms(c)),
             "mad": _contrast(a, y),
-            "wpmi": _inform(x, c),
         }
 
 
@@ -111,12 +105,22 @@ def find_active(response: Responses, top_fraction: int | float | None) -> Bool[n
         if not np.isin(response, (0, 1)).all():
             raise UsageError("responses are not all 0 or 1; give a top_fraction, such as 0.05")
         return response > 0
-    if not 0 < top_fraction <= 1:
-        raise UsageError(f"top_fraction is {top_fraction}; wanted more than 0 and at most 1, such as 0.05")
-    inputs = response.shape[1]
-    place = inputs - math.ceil(Fraction(str(top_fraction)) * inputs)
+    place = find_least(response.shape[1], top_fraction)
     found: Bool[np.ndarray, "unit input"] = response >= np.partition(response, place, axis=1)[:, place, None]
     return found
+
+
+def find_least(inputs: int, top_fraction: int | float) -> int:
+    """The place, from the smallest on, of the response from which a unit is active: the k-th largest.
+
+    Raises `UsageError` as `find_active`.
+
+    >>> find_least(400, 0.07)
+    372
+    """
+    if not 0 < top_fraction <= 1:
+        raise UsageError(f"top_fraction is {top_fraction}; wanted more than 0 and at most 1, such as 0.05")
+    return inputs - math.ceil(Fraction(str(top_fraction)) * inputs)
 
 
 def rank_middle(values: Num[np.ndarray, "row input"]) -> Float64[np.ndarray, "row input"]:
@@ -125,11 +129,24 @@ def rank_middle(values: Num[np.ndarray, "row input"]) -> Float64[np.ndarray, "ro
     >>> rank_middle(np.array([[2.0, 0.0, 2.0]])).tolist()
     [[1.5, 0.0, 1.5]]
     """
-    ranks = np.empty(values.shape)
-    for row, found in zip(values, ranks, strict=True):
-        ordered = np.sort(row)
-        found[:] = (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right") - 1) / 2
-    return ranks
+    below, upto = _find_ends(values)
+    return np.asarray((below + upto - 1) / 2)
+
+
+def _find_ends(
+    values: Num[np.ndarray, "row input"],
+) -> tuple[Int64[np.ndarray, "row input"], Int64[np.ndarray, "row input"]]:
+    """Of each number how many of its row are smaller, and how many at most as large."""
+    below, upto = np.empty(values.shape, np.int64), np.empty(values.shape, np.int64)
+    count = values.shape[1]
+    for row, low, high in zip(values, below, upto, strict=True):
+        order = np.argsort(row)
+        ordered = row[order]
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+        sizes = np.diff(np.append(starts, count))
+        low[order] = np.repeat(starts, sizes)
+        high[order] = np.repeat(starts + sizes, sizes)
+    return below, upto
 
 
 def _check(name: str, row: str, values: np.ndarray) -> Float64[np.ndarray, "row input"]:
@@ -141,10 +158,34 @@ def _check(name: str, row: str, values: np.ndarray) -> Float64[np.ndarray, "row 
     return found
 
 
-def _score_counts(x: np.ndarray, y: np.ndarray) -> Mapping[str, Scores]:
-    """The scores that follow from how often unit and concept meet."""
+def _score_activity(x: np.ndarray, y: np.ndarray, c: np.ndarray) -> Mapping[str, Scores]:
+    """The scores that need of a response only where it is active."""
     both = x.astype(np.float64) @ y.astype(np.float64).T
-    return score_fractions(both, x.sum(1)[:, None], y.sum(1)[None, :], x.shape[1])
+    counts = (both, x.sum(1)[:, None], y.sum(1)[None, :], x.shape[1])
+    if _is_binary(c):  # counts are all there is to know
+        return score_active(*counts)
+    below, upto = _find_ends(c)
+    return {
+        **score_fractions(*counts),
+        "auroc": _measure_auroc((below + upto - 1) / 2, x).T,
+        "average_precision": _average_precision(below, x).T,
+        "wpmi": _inform(x, c),
+    }
+
+
+def _is_binary(c: np.ndarray) -> bool:
+    return bool(((c == 0) | (c == 1)).all())
+
+
+def _score_ranks(a: np.ndarray, y: np.ndarray, c: np.ndarray) -> Mapping[str, Scores]:
+    """The scores that follow from the ranks of responses."""
+    below, upto = _find_ends(a)
+    ranks = (below + upto - 1) / 2
+    return {
+        "inverse_auroc": _measure_auroc(ranks, y),
+        "inverse_average_precision": _average_precision(below, y),
+        "spearman": _correlate(ranks, c if _is_binary(c) else rank_middle(c)),
+    }
 
 
 def _measure_auroc(ranks: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
@@ -156,25 +197,27 @@ def _measure_auroc(ranks: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, 
     return found
 
 
-def _average_precision(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
+def _average_precision(
+    below: Int64[np.ndarray, "row input"], truth: np.ndarray
+) -> Float64[np.ndarray, "row truth"]:
     """The sum over distinct scores, from above, of precision there times the recall that they add.
 
-    Only positives are looked at: which truth they belong to, and how many inputs score as much or more.
+    `below` counts for every score how many are smaller. Only positives are looked at: which truth they
+    belong to, and how many inputs score as much or more.
     """
     owner, places = np.nonzero(truth)
     starts = np.searchsorted(owner, np.arange(len(truth) + 1))
     positives = np.maximum(np.diff(starts), 1)
-    found = np.zeros((len(scores), len(truth)))
+    found = np.zeros((len(below), len(truth)))
     inputs = truth.shape[1]
-    for row, values in zip(found, scores, strict=True):
-        seen = inputs - np.searchsorted(np.sort(values), values, "left")
-        keys = np.sort(owner * (inputs + 1) + seen[places])  # by truth, the highest scores first
-        reached = keys - owner * (inputs + 1)
-        last = np.append(keys[1:] != keys[:-1], True)[: len(keys)]  # of those that enter together
-        hits = np.arange(1, len(keys) + 1) - starts[owner]
-        ends = np.flatnonzero(last)
-        added = np.diff(np.append(-1, ends))
-        terms = added * hits[ends] / reached[ends]
+    first = owner * (inputs + 1)
+    hits = np.arange(1, len(owner) + 1) - starts[owner]
+    for row, ranks in zip(found, below, strict=True):
+        keys = np.sort(first + inputs - ranks[places])  # by truth, the highest scores first
+        ends = np.flatnonzero(
+            np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+        )  # of those that enter together
+        terms = np.diff(np.append(-1, ends)) * hits[ends] / (keys - first)[ends]
         row[:] = np.bincount(owner[ends], terms, len(truth)) / positives
     return found
 

@@ -41,7 +41,7 @@ RIGHT_TOP = 0.005
 class Extent:
     """How much is measured: scenes that units are planted over, scenes that classifiers read, and so on."""
 
-    planted: int = 150
+    planted: int = 120
     read: int = 600
     draws: int = 1000
     inputs: int = 500_000

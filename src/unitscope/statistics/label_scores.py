@@ -83,13 +83,14 @@ def label_scores(
         raise UsageError(f"presence is from {c.min():g} to {c.max():g}; wanted 0 to 1")
     x, y = find_active(a, top_fraction), c >= 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {
+        found = {
             **_score_activity(x, y, c),
             **_score_ranks(a, y, c),
             "pearson": _correlate(a, c),
             "cosine": (a @ c.T) / np.outer(_measure_norms(a), _measure_norms(c)),
             "mad": _contrast(a, y),
         }
+    return {name: found[name] for name in NEURON_EVAL}
 
 
 def find_active(response: Responses, top_fraction: int | float | None) -> Bool[np.ndarray, "unit input"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,18 +81,18 @@ def measure_scores(seeds: Sequence[int], extent: Extent, kept: Path) -> Measured
     for seed in seeds:
         drawn = _Scenes(seed, extent)
         for title, measure in (("ideal", _measure_ideal), ("real", _measure_real)):
-            packed = _keep(kept / f"{title}-{seed}.safetensors", lambda m=measure, d=drawn: m(d))
+            packed = _keep(kept / f"{title}-{seed}.safetensors", partial(measure, drawn))
             rows = read_records(packed["rows"])
             ideal += [IdealChange(**row) for row in rows if title == "ideal"]
             real += [RealFalls(**row) for row in rows if title == "real"]
         ways = [(at, how) for how in extent.kinds for at in ("cells", "pixels", "images")]
         for at, how in follow_each(ways, f"units of seed {seed}", "cases", len(ways)):
             name = f"planted-{at}-{how.kind.replace(' ', '-')}-{how.strength:g}-{seed}.safetensors"
-            arrays = _keep(kept / name, lambda at=at, how=how, d=drawn: _name_planted(d, how, at))
+            arrays = _keep(kept / name, partial(_name_planted, drawn, how, at))
             known.append(KnownUnits(seed, at, how.kind, how.strength, Naming(**arrays)))
         for network in CLASSIFIERS:
             name = f"outputs-{network}-{seed}.safetensors"
-            arrays = _keep(kept / name, lambda n=network, d=drawn: _name_outputs(d, n))
+            arrays = _keep(kept / name, partial(_name_outputs, drawn, network))
             known.append(KnownUnits(seed, "images", f"{OUTPUTS} of {network}", 0.0, Naming(**arrays)))
     return Measured(tuple(ideal), tuple(real), tuple(known))
 

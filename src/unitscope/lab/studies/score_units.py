@@ -145,7 +145,7 @@ def lay_out(maps: Maps, truth: Truth, at: str) -> tuple[np.ndarray, np.ndarray]:
     """
     images, units, side = maps.shape[0], maps.shape[1], maps.shape[2]
     if at == "images":
-        return maps.mean((2, 3), dtype=np.float64).T, (truth.cover >= 0.5).any((2, 3))
+        return maps.mean((2, 3), dtype=np.float64).T, np.asarray((truth.cover >= 0.5).any((2, 3)))
     if at == "pixels":
         grid = make_grid((side, side), (32, 32), "half-pixel")
         maps = grid.upsample(grid.surround(torch.from_numpy(np.ascontiguousarray(maps)))).numpy()

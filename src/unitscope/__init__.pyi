@@ -10,6 +10,7 @@ from unitscope.dissection.conventions import CONVENTIONS as CONVENTIONS
 from unitscope.dissection.conventions import Convention as Convention
 from unitscope.dissection.dissect import Confidences as Confidences
 from unitscope.dissection.dissect import dissect as dissect
+from unitscope.dissection.formula_finding import find_formulas as find_formulas
 from unitscope.dissection.result import Dissection as Dissection
 from unitscope.dissection.result import LayerDissection as LayerDissection
 from unitscope.dissection.storage import load as load

@@ -346,22 +346,26 @@ def _show_cells(found: "us.Dissection", json: bool, narrowed: bool) -> None:
     print_result(found.cell_measures, json)
 
 
-def report(run: Run, out: Path | None = None, concepts: Again = None) -> None:
+def report(run: Run, out: Path | None = None, concepts: Again = None, formulas: Flag = False) -> None:
     """Write the report of a run again, as one static folder; its images must still be in place.
 
     Args:
         run: the run to report on.
         out: folder of the report, RUN/report by default.
+        formulas: with a page of names by formulas, as `unitscope formulas RUN` finds them.
     """
     from unitscope.dissection import reopen_source
 
     found = us.load(run)
-    print(us.write_report(found, reopen_source(found, concepts), out or run / "report", run=run))
+    source = reopen_source(found, concepts)
+    names = us.find_formulas(found) if formulas else None
+    print(us.write_report(found, source, out or run / "report", run=run, formulas=names))
 
 
 def compare(
     runs: Annotated[Positional[list[Path]], arg(metavar="RUN RUN [RUN ...]")],
     out: Path | None = None,
+    formulas: Flag = False,
     json: Json = False,
 ) -> None:
     """Put runs side by side: detectors, unique concepts, and unit by unit what changed.
@@ -369,10 +373,17 @@ def compare(
     Args:
         runs: the runs to compare; one run compares its layers.
         out: also write a page and a CSV into this folder.
+        formulas: also compare names by formulas, as `unitscope formulas RUN` finds them.
     """
     if not runs:
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
-    comparison = us.compare_runs({str(run): us.load(run) for run in runs})
+    opened = {str(run): us.load(run) for run in runs}
+    both = None
+    if formulas:
+        from unitscope.views import compare_formulas
+
+        both = compare_formulas({name: us.find_formulas(run, draws=0) for name, run in opened.items()})
+    comparison = us.compare_runs(opened, both)
     print_result(comparison, json)
     if out is not None:
         print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

@@ -1,6 +1,6 @@
 """What units share with every set of labels, by parts of the images: all that the IoU of a formula needs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -91,27 +91,17 @@ class LabelTable:
 
         It is as if all images had been counted at once, each in the fold and part that it was in.
         """
-        both = [self.list_sets(), other.list_sets()]
-        sets = sorted({*both[0], *both[1]})
-        place = {one: row for row, one in enumerate(sets)}
-        areas = np.zeros((len(self.areas), len(sets)), np.int64)
-        keys, pixels = [], []
-        for table, known in zip((self, other), both, strict=True):
-            row_of = np.array([place[one] for one in known], np.int64)
-            areas[:, row_of] += table.areas
-            part = np.repeat(np.arange(len(table.offsets) - 1), np.diff(table.offsets))
-            keys.append(part * len(sets) + row_of[table.rows.astype(np.int64)])
-            pixels.append(table.pixels.astype(np.int64))
-        found, owner = np.unique(np.concatenate(keys), return_inverse=True)
-        total = np.zeros(len(found), np.int64)
-        np.add.at(total, owner, np.concatenate(pixels))
-        offsets = np.searchsorted(found, np.arange(len(self.offsets), dtype=np.int64) * len(sets))
-        starts = np.cumsum([0, *map(len, sets)], dtype=np.int64)
-        members = np.array([member for one in sets for member in one], np.int64)
-        return replace(
-            self, starts=starts, members=members, areas=areas, offsets=offsets.astype(np.int64),
-            rows=(found % max(len(sets), 1)).astype(np.uint32), pixels=total.astype(np.uint32),
-        )  # fmt: skip
+        return _add_up([(self, self.list_sets()), (other, other.list_sets())])
+
+    def drop(self, concepts: Collection[int]) -> "LabelTable":
+        """The table without some concepts, ids of the vocabulary: as if no pixel had them.
+
+        >>> table = stack_parts(np.ones((1, 4, 3), np.int64), [[], [0], [0, 1]], np.ones((4, 3)), 2)
+        >>> table.drop([1]).sets().areas.tolist(), table.drop([1]).count(0, np.array([0])).tolist()
+        ([8, 0], [1, 2])
+        """
+        gone = set(concepts)
+        return _add_up([(self, [tuple(one for one in some if one not in gone) for some in self.list_sets()])])
 
     def list_sets(self) -> list[tuple[int, ...]]:
         """The members of every row."""
@@ -132,6 +122,31 @@ class LabelTable:
         concepts, blocks, ways = kept.pop("shape").tolist()
         kept["members"] = kept["members"].astype(np.int64)
         return cls(**kept, concepts=concepts, blocks=blocks, ways=ways)
+
+
+def _add_up(tables: Sequence[tuple[LabelTable, Sequence[tuple[int, ...]]]]) -> LabelTable:
+    """The sum of tables alike, whose rows have the sets that stand beside them."""
+    first = tables[0][0]
+    sets = sorted({one for _, known in tables for one in known})
+    place = {one: row for row, one in enumerate(sets)}
+    areas = np.zeros((len(first.areas), len(sets)), np.int64)
+    keys, pixels = [], []
+    for table, known in tables:
+        row_of = np.array([place[one] for one in known], np.int64)
+        np.add.at(areas.T, row_of, table.areas.T)
+        part = np.repeat(np.arange(len(table.offsets) - 1), np.diff(table.offsets))
+        keys.append(part * len(sets) + row_of[table.rows.astype(np.int64)])
+        pixels.append(table.pixels.astype(np.int64))
+    found, owner = np.unique(np.concatenate(keys), return_inverse=True)
+    total = np.zeros(len(found), np.int64)
+    np.add.at(total, owner, np.concatenate(pixels))
+    offsets = np.searchsorted(found, np.arange(len(first.offsets), dtype=np.int64) * len(sets))
+    starts = np.cumsum([0, *map(len, sets)], dtype=np.int64)
+    members = np.array([member for one in sets for member in one], np.int64)
+    return replace(
+        first, starts=starts, members=members, areas=areas, offsets=offsets.astype(np.int64),
+        rows=(found % max(len(sets), 1)).astype(np.uint32), pixels=total.astype(np.uint32),
+    )  # fmt: skip
 
 
 def stack_parts(

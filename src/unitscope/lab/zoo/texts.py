@@ -36,7 +36,10 @@ UNSEEN = ("hand",)
 WORDS = tuple(
     name for name in dict.fromkeys(n for some in NAMES.values() for n in some) if name not in UNSEEN
 )
-"""The names that texts may speak of, each once: "water" is an object and a material."""
+"""The names that texts may speak of, each once: "water" is an object and a material.
+
+Their order is that of the embeddings that ship: a name more, or in another place, asks for another training.
+"""
 
 JOINTS = ("with", "and", "in")
 SILENT = (
@@ -55,7 +58,7 @@ def _spell(name: str) -> tuple[str, ...]:
     return tuple(re.split(r"[\s_-]+", name.lower()))
 
 
-_PLACES = {_spell(word): place for place, word in enumerate((*WORDS, *JOINTS), 1)} | {("gray",): 0}
+_PLACES = {_spell(word): place for place, word in enumerate((*WORDS, *JOINTS), 1)}
 _PLACES["gray",] = _PLACES["grey",]
 _SHOWN = 5
 _LONGEST = max(map(len, _PLACES))

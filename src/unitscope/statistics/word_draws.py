@@ -109,9 +109,9 @@ class WordFit:
 
         The lift of a word is what its score is tested by. With soft-wpmi and wpmi it is the sum over the
         unit's images less what images at large would give: how much likelier the word is there, as a
-        logarithm. Their score itself tells units apart: with `lam` = 1 it is at most the logarithm of their number, and
-        in every layer, also one that knows nothing, some word has nearly that. With other methods the lift is
-        the score.
+        logarithm. Their score itself only tells units apart: with `lam` = 1 it is at most the logarithm of
+        their number, and in every layer, also one that knows nothing, some word has nearly that. With other
+        methods the lift is the score.
         """
         scorer = scorer or self.prepare(pairings)
         with follow(scorer.steps * len(self.split(len(pairings))), "scoring", "steps") as work:

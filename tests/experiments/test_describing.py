@@ -349,6 +349,15 @@ def test_bad_input_is_one_line(network, options, told):
     assert "\n" not in str(refusal.value)
 
 
+def test_without_a_list_the_words_are_those_that_the_model_knows(network):
+    with pytest.raises(UsageError, match="colors has no list of words of its own; give one, a word a line"):
+        us.describe(network, make_pictures(), ["units"], None, Colors(), top_k=10)
+    text = Colors()
+    text.words = ("red", "green_blue", "white")
+    found = us.describe(network, make_pictures(), ["units"], None, text, top_k=10, draws=0)
+    assert found.words == ("red", "green blue", "white")
+
+
 def test_names_that_are_none_are_one_line():
     with pytest.raises(UsageError, match="there is no method 'wpmy'; near names: wpmi"):
         settle_parameters("wpmy", {})

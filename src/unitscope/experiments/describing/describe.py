@@ -50,9 +50,9 @@ def describe(
     `source` is a source, or a list of pictures: uint8[y, x, 3], PIL images, or paths of files. `text` is a
     model that embeds images and texts, or its name (`unitscope.networks.text_models.open_text_model`);
     `words` None are all words that it knows, where it has a list of them (`words`), as `zoo:captioned` has.
-    How well a word fits is a matter of two numbers an image: the cosine of its embedding and the word's, and the
-    unit's response, and of the `method`, one of `unitscope.experiments.text_scores`, which takes `parameters`
-    (CLIP-Dissect, Oikarinen and Weng, ICLR 2023). Both networks see every image once.
+    How well a word fits is a matter of two numbers an image: the cosine of its embedding and the word's, and
+    the unit's response, and of the `method`, one of `unitscope.experiments.text_scores`, which takes
+    `parameters` (CLIP-Dissect, Oikarinen and Weng, ICLR 2023). Both networks see every image once.
 
     - `pool`: a response is the mean of the unit's map, or its maximum; of tokens, the mean or maximum over
       the patches, or with "class" the class token, which is what CLIP-Dissect reads of transformers. The

@@ -109,7 +109,7 @@ def settle_text_model(text: object) -> TextModel:
 
 
 def list_known(model: TextModel) -> tuple[str, ...]:
-    """All words that a model knows, `_` as spaces. Raises `UsageError` where it has no list of them (`words`)."""
+    """All words that a model knows, `_` as spaces. Raises `UsageError` where it has no list (`words`)."""
     words = getattr(model, "words", None)
     if words is None:
         raise UsageError(f"{model.name} has no list of words of its own; give one, a word a line")

@@ -11,7 +11,8 @@ DRAWN = Kind(
 ZOO = Kind(
     "unitscope.lab.zoo.weights_files:load_zoo",
     "zoo:NAME",
-    "small networks trained on the drawn world: scene-classifier, scene-transformer, segmenter, generator",
+    "small networks trained on the drawn world: scene-classifier, scene-transformer, segmenter, generator, "
+    "captioned",
     ("weights", "random"),
 )
 HEAD = Kind(

@@ -126,6 +126,7 @@ def test_a_run_stands_beside_it(words, capsys):
 @pytest.mark.parametrize(
     ("change", "parts", "status"),
     [
+        (["--words", "vocabulary:drawn"], ["colors knows no color in '"], 2),
         (["--words", "no.txt"], ["there is no list of words 'no.txt'", "vocabulary:SOURCE"], 2),
         (["--words", "empty.txt"], ["the list has no words"], 2),
         (["--words", "odd.bin"], ["odd.bin is no text in UTF-8 (byte 0)"], 2),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unitscope.errors import UsageError
-from unitscope.statistics.text_scores import DEFAULTS, text_scores
+from unitscope.statistics.text_scores import DEFAULTS, settle_parameters, text_scores
 from unitscope.statistics.word_draws import WordFit, draw_shifts, pair_truly, redraw_images
 
 SMALL = {
@@ -31,8 +31,8 @@ def make_problem(seed, images=24, words=9, units=5, width=6, ties=False):
 
 def gather(fit, pairings):
     blocks = list(fit.score(pairings))
-    assert [words.start for words, _ in blocks] == [0, *(words.stop for words, _ in blocks[:-1])]
-    return np.concatenate([found for _, found in blocks], 2), len(blocks)
+    assert [words.start for words, *_ in blocks] == [0, *(words.stop for words, *_ in blocks[:-1])]
+    return np.concatenate([found for _, found, _ in blocks], 2), len(blocks)
 
 
 def score_slowly(fit, pairing):
@@ -49,6 +49,35 @@ def test_every_pairing_scores_as_it_does_alone(seed, ties, method):
     found, _ = gather(fit, pairings)
     for draw, pairing in enumerate(pairings):
         np.testing.assert_allclose(found[draw], score_slowly(fit, pairing), rtol=1e-6, atol=1e-9)
+
+
+def lift_slowly(fit, pairing, unit, word):
+    """How much likelier a word is in a unit's images than in any, from the formula."""
+    known = settle_parameters(fit.method, fit.parameters)
+    similarity = known["a"] * (fit.images.astype(np.float64) @ fit.words.astype(np.float64).T)
+    likely = np.exp(similarity) / np.exp(similarity).sum(1, keepdims=True)
+    rows = np.argsort(-fit.response[pairing.answered, unit], kind="stable")[: int(known["top_k"])]
+    total = 0.0
+    for rank, row in enumerate(rows):
+        weight = known.get("p_start", 1) - rank / len(rows) * (
+            known.get("p_start", 1) - known.get("p_end", 1)
+        )
+        logs = np.log(1 + weight * (likely[:, word] - 1) + known["min_prob"])
+        total += logs[pairing.seen[row]] - logs.mean()
+    return total
+
+
+@pytest.mark.parametrize("method", ["soft-wpmi", "wpmi"])
+def test_lifts_are_what_the_formula_says(method):
+    fit = WordFit(*make_problem(5), method, SMALL[method])
+    pairings = [pair_truly(24), *draw_shifts(24, 2, 0), *redraw_images(24, 2, 0)]
+    [(_, _, lifts)] = fit.score(pairings)
+    for draw, pairing in enumerate(pairings):
+        for unit, word in ((0, 0), (2, 5), (4, 8)):
+            np.testing.assert_allclose(lifts[draw, unit, word], lift_slowly(fit, pairing, unit, word))
+    fit = WordFit(*make_problem(5), "cosine", {})
+    [(_, scores, lifts)] = fit.score(pairings)
+    assert np.array_equal(scores, lifts)
 
 
 @pytest.mark.parametrize("method", sorted(DEFAULTS))

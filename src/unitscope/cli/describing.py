@@ -46,8 +46,8 @@ def describe(
     network: Network,
     layers: Annotated[list[str], arg(metavar="LAYER [LAYER ...]")],
     images: Source,
-    words: Annotated[str, arg(metavar="LIST")],
     text: Annotated[str, arg(metavar="MODEL")],
+    words: Annotated[str | None, arg(metavar="LIST")] = None,
     method: Method = "soft-wpmi",
     pool: Literal["mean", "max", "class"] = "mean",
     prompt: Annotated[tuple[str, ...], arg(metavar="TEXT [TEXT ...]")] = ("{}",),
@@ -69,10 +69,10 @@ def describe(
         network: whose units.
         layers: layer names as `unitscope layers NETWORK` lists them, NAME+SPEC in directions.
         images: any images; labels are not read.
-        words: a file with a word or phrase a line; vocabulary:SOURCE, the concepts of a source; or
-            wordnet:nouns.
         text: the model of images and texts: hf:FOLDER (CLIP, SigLIP), openclip:FOLDER or
             openclip:NAME,weights=FILE, zoo:captioned, or FILE.py:FACTORY. It is never downloaded.
+        words: a file with a word or phrase a line; vocabulary:SOURCE, the concepts of a source; or
+            wordnet:nouns. By default all words that the model knows, where it has a list of them.
         method: how words are scored: docs/how-to/words.md has all.
         pool: the response to an image is the mean of the unit's map (of tokens: over the patches), its
             maximum, or what the class token has.
@@ -91,7 +91,7 @@ def describe(
     if out is not None:
         check_out(out)
     machine = running.start()
-    listed = read_words(words)
+    listed = None if words is None else read_words(words)
     loaded = opening.load(network)
     loaded, source = pair_generator(loaded, us.open_source(images, loaded))
     source = source if limit is None else us.limit(source, limit)

@@ -108,6 +108,14 @@ def settle_text_model(text: object) -> TextModel:
     return text
 
 
+def list_known(model: TextModel) -> tuple[str, ...]:
+    """All words that a model knows, `_` as spaces. Raises `UsageError` where it has no list (`words`)."""
+    words = getattr(model, "words", None)
+    if words is None:
+        raise UsageError(f"{model.name} has no list of words of its own; give one, a word a line")
+    return tuple(str(word).replace("_", " ") for word in words)
+
+
 def load_towers(folder: str) -> Towers:
     """The text model of the transformers library in a folder or its cache: `hf:FOLDER`.
 

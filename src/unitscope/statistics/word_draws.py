@@ -100,21 +100,27 @@ class WordFit:
 
     def score(
         self, pairings: Sequence[Pairing], scorer: "Scorer | None" = None
-    ) -> Iterator[tuple[slice, Scores]]:
-        """The scores of all words, [pairing, unit, word], a block of words at a time.
+    ) -> Iterator[tuple[slice, Scores, Scores]]:
+        """The scores and the lifts of all words, [pairing, unit, word], a block of words at a time.
 
         `scorer` is what was prepared for these pairings, where that was done before. The scores of one
         pairing are `text_scores(similarity[seen], response[answered])`: NaN for a unit that answers the same
         to all images that were drawn.
+
+        The lift of a word is what its score is tested by. With soft-wpmi and wpmi it is the sum over the
+        unit's images less what images at large would give: how much likelier the word is there, as a
+        logarithm. Their score itself only tells units apart: with `lam` = 1 it is at most the logarithm of
+        their number, and in every layer, also one that knows nothing, some word has nearly that. With other
+        methods the lift is the score.
         """
         scorer = scorer or self.prepare(pairings)
         with follow(scorer.steps * len(self.split(len(pairings))), "scoring", "steps") as work:
             for words in self.split(len(pairings)):
-                yield words, scorer.score(self.similarity(words), work.update)
+                yield words, *scorer.score(self.similarity(words), work.update)
 
     def split(self, draws: int) -> list[slice]:
         """Blocks of words whose scores take a quarter of the memory, one word at least."""
-        each = 8 * (draws * self.response.shape[1] + 3 * len(self.images))
+        each = 8 * (2 * draws * self.response.shape[1] + 3 * len(self.images))
         count = max(1, max(self.memory, _LEAST_MEMORY) // 4 // each)
         return [slice(at, min(at + count, len(self.words))) for at in range(0, len(self.words), count)]
 
@@ -126,8 +132,8 @@ class Scorer(Protocol):
     def steps(self) -> int:
         """How often `score` tells that it has gone on."""
 
-    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = ...) -> Scores:
-        """The scores of a block of words; `done(1)` is called after each of its steps."""
+    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = ...) -> tuple[Scores, Scores]:
+        """The scores and lifts of a block of words; `done(1)` is called after each of its steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +147,15 @@ class _OneByOne:
     def steps(self) -> int:
         return len(self.pairings)
 
-    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing) -> Scores:
+    def score(
+        self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing
+    ) -> tuple[Scores, Scores]:
         found = np.empty((len(self.pairings), self.fit.response.shape[1], similarity.shape[1]))
         for draw, pairing in enumerate(self.pairings):
             seen, answered = similarity[pairing.seen], self.fit.response[pairing.answered]
             found[draw] = text_scores(seen, answered, self.fit.method, **self.fit.parameters)
             done(1)
-        return found
+        return found, found
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,37 +175,46 @@ class _Inform:
     def steps(self) -> int:
         return len(self.top)
 
-    def score(self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing) -> Scores:
+    def score(
+        self, similarity: Float64[np.ndarray, "image word"], done: Done = _nothing
+    ) -> tuple[Scores, Scores]:
         known, count = self.values, len(self.top)
         likely = np.exp(known["a"] * similarity - self.total[:, None])
         found = np.zeros((*self.top.shape[1:], similarity.shape[1]))
+        usual = np.zeros(similarity.shape[1])
         # A few words at a time, whose sums stay near the processor.
         parts = [slice(at, at + _NEAR) for at in range(0, similarity.shape[1], _NEAR)]
         for place, words in enumerate(parts):
-            found[..., words] = self._add(likely[:, words])
+            found[..., words], usual[words] = self._add(likely[:, words])
             done((place + 1) * count // len(parts) - place * count // len(parts))
         found[~self.alive] = -np.inf
-        largest = found.max(1, keepdims=True)
+        lift, largest = found - usual, found.max(1, keepdims=True)
         shares = np.exp(found - np.where(np.isfinite(largest), largest, 0.0)).sum(1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = largest + np.log(shares / self.alive.sum(1)[:, None, None])
             found -= known["lam"] * mean
         found[~self.alive] = np.nan
-        return found
+        return found, lift
 
-    def _add(self, likely: Float64[np.ndarray, "image word"]) -> Scores:
-        """The sums over ranks. Logarithms are taken once an image and rank, not a draw."""
+    def _add(self, likely: Float64[np.ndarray, "image word"]) -> tuple[Scores, Float64[np.ndarray, "word"]]:
+        """The sums over ranks, and what they are on average over all images, whatever the unit.
+
+        Logarithms are taken once an image and rank, not a draw.
+        """
         known, count = self.values, len(self.top)
         start, end = known.get("p_start", 1.0), known.get("p_end", 1.0)
         found = np.zeros((*self.top.shape[1:], likely.shape[1]))
+        usual = np.zeros(likely.shape[1])
         taken, logs = np.empty_like(found), None
         for rank, images in enumerate(self.top):
             if logs is None or start != end:
                 weight = start - rank / count * (start - end)
                 logs = np.log(1 - weight + weight * likely + known["min_prob"])
+                mean = logs.mean(0)
             np.take(logs, images, axis=0, out=taken, mode="clip")
             found += taken
-        return found
+            usual += mean
+        return found, usual
 
 
 def _plan_inform(fit: WordFit, pairings: Sequence[Pairing]) -> _Inform:

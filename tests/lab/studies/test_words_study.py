@@ -52,7 +52,7 @@ def test_a_quick_study_counts_all_kinds_and_methods(tmp_path, monkeypatch):
 def make_rows(right, low):
     """Two seeds of output units of two methods."""
     return [
-        Named("output units", method, seed, 24, 24, right[method] + seed, 3, 3, low, 0)
+        Named("output units", method, seed, 24, 24, right[method] + seed, 3, 3, low, 0.0)
         for method in right
         for seed in (0, 1)
     ]

@@ -17,7 +17,7 @@ from unitscope.experiments.describing.judging import NONE, Judged, judge_words
 from unitscope.experiments.describing.reading import Reading, read_both
 from unitscope.experiments.describing.words import check_prompts, gather_words, is_name, tell_repeated
 from unitscope.networks.network import Network
-from unitscope.networks.text_models import TextModel, settle_text_model
+from unitscope.networks.text_models import TextModel, list_known, settle_text_model
 from unitscope.statistics.scan import Machine
 from unitscope.statistics.text_scores import Method, check_top, settle_parameters
 
@@ -29,7 +29,7 @@ def describe(
     network: Network,
     source: object,
     layers: Sequence[str],
-    words: Sequence[str],
+    words: Sequence[str] | None,
     text: TextModel | str,
     *,
     method: Method = "soft-wpmi",
@@ -48,10 +48,11 @@ def describe(
     """The word that fits each unit of some layers best, over images that need no labels.
 
     `source` is a source, or a list of pictures: uint8[y, x, 3], PIL images, or paths of files. `text` is a
-    model that embeds images and texts, or its name (`unitscope.networks.text_models.open_text_model`). How
-    well a word fits is a matter of two numbers an image: the cosine of its embedding and the word's, and the
-    unit's response, and of the `method`, one of `unitscope.experiments.text_scores`, which takes `parameters`
-    (CLIP-Dissect, Oikarinen and Weng, ICLR 2023). Both networks see every image once.
+    model that embeds images and texts, or its name (`unitscope.networks.text_models.open_text_model`);
+    `words` None are all words that it knows, where it has a list of them (`words`), as `zoo:captioned` has.
+    How well a word fits is a matter of two numbers an image: the cosine of its embedding and the word's, and
+    the unit's response, and of the `method`, one of `unitscope.experiments.text_scores`, which takes
+    `parameters` (CLIP-Dissect, Oikarinen and Weng, ICLR 2023). Both networks see every image once.
 
     - `pool`: a response is the mean of the unit's map, or its maximum; of tokens, the mean or maximum over
       the patches, or with "class" the class token, which is what CLIP-Dissect reads of transformers. The
@@ -91,11 +92,12 @@ def describe(
     check_seed(seed)
     check_pool(pool)
     check_least(0, draws=draws)
-    listed, prompts = gather_words(words), check_prompts(prompts)
+    prompts = check_prompts(prompts)
+    model = settle_text_model(text)
+    listed = gather_words(list_known(model) if words is None else words)
     known = settle_parameters(method, parameters)
     check_top(known, len(pictures))
     dissected = {layer: None if run is None else find_layer(run, network, layer) for layer in layers}
-    model = settle_text_model(text)
     reading = Reading(pool, fit, batch_size, machine, None if cache is None else Path(cache))
     seen = read_both(network, pictures, layers, model, listed.words, prompts, reading)
     tell_repeated(listed)

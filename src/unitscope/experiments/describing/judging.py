@@ -43,18 +43,21 @@ def judge_words(
     parameters: dict[str, int | float],
     *,
     draws: int = 200,
+    redraws: int | None = None,
     seed: int = 0,
     memory: int = 1 << 29,
 ) -> Judged:
     """The best word of every unit, by `text_scores`, and the evidence for it.
 
-    - p: the chance of so high a best score where responses are those to other images: `draws` shifts of the
-      whole layer along a random order of the images, (1 + shifts at least as high) / (1 + shifts), its tail
-      fitted as in `dissection.significance.p_values`. The largest score over all words is compared, so a
-      long list costs what it should. The layer is shifted as one: scores of some methods compare its units.
+    - p: the chance that the best word has so high a lift (`WordFit.score`) where responses are those to other
+      images: `draws` shifts of the whole layer along a random order of the images, in each of which the best
+      word is looked for again; (1 + shifts at least as high) / (1 + shifts), its tail fitted as in
+      `dissection.significance.p_values`. The search is part of every draw, so a long list costs what it
+      should. The layer is shifted as one since scores of some methods compare its units: the true pairing
+      is then one of a group that are all as likely by chance, and p is exact.
     - q: the false discovery rate over the units that have a name (Benjamini and Hochberg, 1995).
-    - rank: the middle 95 % of the rank of the best word among all, over `draws` bootstraps of the images. In
-      one in which the unit answers the same to all it is the last.
+    - rank: the middle 95 % of the rank of the best word among all, over `redraws` bootstraps of the images,
+      by default as many as draws. In one in which the unit answers the same to all it is the last.
 
     Raises `UsageError` for parameters that do not fit.
     """
@@ -64,13 +67,12 @@ def judge_words(
     shifts = draw_shifts(count, draws, seed)
     if not alive.any():
         return _judge_none(units, len(shifts))
-    best, null = _find_best(fit, [pair_truly(count), *shifts])
+    best, lift = _find_best(fit, [pair_truly(count), *shifts])
     named = np.isfinite(best.top[:, 0]) & (best.least < best.top[:, 0])
-    p = p_values(np.where(named, best.top[:, 0], np.inf), null)
-    p = np.where(named, p, 1.0)
+    p = np.where(named, p_values(np.where(named, lift[0], 0.0), np.ascontiguousarray(lift[1:].T)), 1.0)
     low, high = np.full((2, int(alive.sum())), np.nan)
-    if shifts:
-        ranks = _find_ranks(fit, redraw_images(count, draws, seed + 1), best.place[:, 0])
+    if redraws := draws if redraws is None else redraws:
+        ranks = _find_ranks(fit, redraw_images(count, redraws, seed + 1), best.place[:, 0])
         low, high = np.quantile(ranks, [0.025, 0.975], axis=0, method="closest_observation")
     found = _judge_none(units, len(shifts))
     where = np.flatnonzero(alive)[named]
@@ -114,15 +116,20 @@ class _Best:
         np.fmin(self.least, np.fmin.reduce(scores, axis=1), out=self.least)
 
 
-def _find_best(fit: WordFit, pairings: Sequence[Pairing]) -> tuple[_Best, Float64[np.ndarray, "unit draw"]]:
-    """The best words for the first pairing, and the best scores for the others."""
+def _find_best(fit: WordFit, pairings: Sequence[Pairing]) -> tuple[_Best, Float64[np.ndarray, "draw unit"]]:
+    """The best words for the first pairing, and for every pairing the lift of the word that is best there."""
     units = fit.response.shape[1]
     best = _Best(np.full((units, 2), NONE), np.full((units, 2), -np.inf), np.full(units, np.inf))
-    null = np.full((units, len(pairings) - 1), -np.inf)
-    for words, scores in fit.score(pairings):
+    top, lift = np.full((2, len(pairings), units), -np.inf)
+    for words, scores, lifts in fit.score(pairings):
         best.update(words, scores[0])
-        np.fmax(null, np.fmax.reduce(scores[1:], axis=2).T, out=null)
-    return best, null
+        some = np.nan_to_num(scores, nan=-np.inf)
+        place = some.argmax(2)[..., None]
+        here = np.take_along_axis(some, place, 2)[..., 0]
+        higher = here > top
+        top[higher] = here[higher]
+        lift[higher] = np.take_along_axis(lifts, place, 2)[..., 0][higher]
+    return best, lift
 
 
 def _find_ranks(
@@ -135,9 +142,9 @@ def _find_ranks(
     for start in range(0, len(words) if len(blocks) > 1 else 0, size):
         some = words[start : start + size]
         units = np.flatnonzero(np.isin(chosen, some))
-        scores = scorer.score(fit.similarity(some))
+        scores, _ = scorer.score(fit.similarity(some))
         own[:, units] = scores[:, units, np.searchsorted(some, chosen[units])]
-    for block, scores in fit.score(pairings, scorer):
+    for block, scores, _ in fit.score(pairings, scorer):
         units = np.flatnonzero((block.start <= chosen) & (chosen < block.stop))
         if len(blocks) == 1:
             own = scores[:, units, chosen].copy()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float32
@@ -17,10 +17,12 @@ from unitscope.networks.network import Network
 from unitscope.networks.text_models import TextModel
 from unitscope.progress import follow_each
 from unitscope.statistics.scan import Machine
-from unitscope.statistics.text_scores import Method
+from unitscope.statistics.text_scores import Method, settle_parameters
 
 IOU = "IoU"
 OUTPUT, HIDDEN, PLANTED = "output units", "layer5", "planted"
+CONTROLS = 5
+"""How often images are put in another order as a control, for every kind of units and method."""
 METHODS: tuple[tuple[Method, int | None], ...] = (
     ("soft-wpmi", None),
     ("soft-wpmi", 20),
@@ -46,8 +48,8 @@ class Named:
     """How units of one kind were named by one method, from one seed.
 
     Of `units`, `named` have a name and `right` the right one; `sure` have one with q < .05, and `sure_right`
-    of these are right. `low` is the share with p < .05 where every image has the responses to another
-    one, and `false` how many have q < .05 there. IoU has neither.
+    of these are right. `low` is the share with p < .05 where every image has the responses to another one,
+    and `false` how many have q < .05 there, both means over several such orders. IoU has neither.
     """
 
     kind: str
@@ -59,7 +61,7 @@ class Named:
     sure: int
     sure_right: int
     low: float
-    false: int
+    false: float
 
 
 def name_method(method: str, top_k: int | None) -> str:
@@ -119,16 +121,15 @@ def _by_words(
     seed: int,
     draws: int,
 ) -> Iterator[Named]:
-    turned = np.random.default_rng(seed).permutation(len(response))
+    rng = np.random.default_rng([seed, *kind.encode()])
+    turned = [rng.permutation(len(response)) for _ in range(CONTROLS)]
     for method, top_k in METHODS:
-        parameters: dict[str, int | float] = {} if top_k is None else {"top_k": min(top_k, len(response))}
-        if top_k is None and method in ("soft-wpmi", "wpmi"):
-            parameters = {"top_k": min(100 if method == "soft-wpmi" else 28, len(response))}
-        asked: Any = {"draws": draws, "seed": seed}
-        judged, shuffled = (
-            judge_words(seen.images, seen.words, some, method, parameters, **asked)
-            for some in (response, response[turned])
-        )
+        usual = settle_parameters(method, {}).get("top_k")
+        count = top_k or usual
+        parameters: dict[str, int | float] = {} if count is None else {"top_k": min(count, len(response))}
+        ask = partial(judge_words, seen.images, seen.words, method=method, parameters=parameters, seed=seed)
+        judged = ask(response=response, draws=draws)
+        shuffled = [ask(response=response[rows], draws=draws, redraws=0) for rows in turned]
         names = [None if word == NONE else words[word] for word in judged.word.tolist()]
         yield count_right(kind, name_method(method, top_k), seed, names, meant, judged, shuffled)
 
@@ -140,7 +141,7 @@ def count_right(
     names: Sequence[str | None],
     meant: Sequence[Concept | None],
     judged: Judged | None = None,
-    shuffled: Judged | None = None,
+    shuffled: Sequence[Judged] = (),
 ) -> Named:
     """How many names are right, and how many of those that are sure.
 
@@ -159,6 +160,6 @@ def count_right(
     return Named(
         *(kind, method, seed, len(names), sum(name is not None for name in names), int(right.sum())),
         *(int(sure.sum()), int((sure & right).sum())),
-        low=float("nan") if shuffled is None else float((shuffled.p_value < 0.05).mean()),
-        false=0 if shuffled is None else int((shuffled.q_value < 0.05).sum()),
+        low=float(np.mean([(one.p_value < 0.05).mean() for one in shuffled])) if shuffled else float("nan"),
+        false=sum(int((one.q_value < 0.05).sum()) for one in shuffled) / max(len(shuffled), 1),
     )

@@ -25,7 +25,7 @@ RULE = (
     "*Right* is the class of an output unit, the concept of a planted one, and of `layer5` the name that IoU "
     "gives; *sure* are names with q < .05. Every repetition has other scenes and other noise."
 )
-DRAWS = 200
+DRAWS = 100
 
 
 def study_words(setting: Setting, model: TextModel | None = None) -> Finding:

@@ -16,11 +16,14 @@ REAL = ("axis-msrc", "axis-union")
 DIRECTIONS = ("directions", "edits")
 """Studies that `unitscope study all` leaves out; see docs/findings/directions.md and edits.md."""
 
+NAMES = ("scores",)
+"""Likewise; see docs/findings/scores.md."""
+
 
 def put_results(kept: Path) -> None:
     """Copies the finding and the figure of every study, and the summary of all."""
     (HOME / "_results").mkdir(exist_ok=True)
-    for name in (*STUDIES, *DIRECTIONS, *REAL):
+    for name in (*STUDIES, *DIRECTIONS, *NAMES, *REAL):
         text = (kept / name / "finding.md").read_text("utf-8")
         if text.startswith("*A quick look"):
             raise SystemExit(f"{kept / name} holds a quick look; run: unitscope study {name}")

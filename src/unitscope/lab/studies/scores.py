@@ -31,7 +31,7 @@ from unitscope.lab.studies.score_tables import (
     table_tops,
     tune_top,
 )
-from unitscope.lab.studies.score_units import TOP
+from unitscope.lab.studies.score_units import TOP, TOPS
 from unitscope.lab.studies.study import Finding
 from unitscope.statistics.label_scores import NEURON_EVAL
 from unitscope.tables import Table
@@ -43,7 +43,7 @@ RULE = (
     "with labels missing and extra, of ideal units and of real ones. *Named right* is the share of units "
     "whose own name has the largest score of all concepts. Intervals of 95 % redraw concepts."
 )
-_ELSEWHERE = "not in a paper"
+CLASSES = "classes of classifiers"
 
 
 def study_scores(folder: Path, seeds: int = 3, *, quick: bool = False) -> Finding:
@@ -74,45 +74,32 @@ def claim_scores(measured: Measured) -> tuple[Claim, ...]:
         f"others that pass: {', '.join(others) or 'none'}",
         judge_fact(not others, len(seeds)),
     )
-    return (first, second, *(_claim_right(measured, at) for at in PLACES), *_claim_outputs(measured))
+    return (first, second, *(_claim_right(measured, group) for group in (*PLACES, CLASSES)))
 
 
-def _claim_right(measured: Measured, at: str) -> Claim:
-    """Pearson's correlation against IoU at its best share, over planted units."""
-    seeds = list_seeds(measured)
-    best, _ = tune_top(pick_cases(measured.known, at), "iou")
+def _claim_right(measured: Measured, group: str) -> Claim:
+    """Pearson's correlation against IoU at the share of active inputs that suits IoU best."""
+    known, seeds = measured.known, list_seeds(measured)
+    pick = partial(pick_outputs, known) if group == CLASSES else partial(pick_cases, known, group)
+    best = max(TOPS, key=lambda top: share_right(pick(), ("iou", top)))
     high, low = (
-        [100 * share_right(pick_cases(measured.known, at, seed), column) for seed in seeds]
+        [100 * share_right(pick(seed), column) for seed in seeds]
         for column in (("pearson", TOP), ("iou", best))
     )
     return Claim(
-        f"planted units, {at}",
-        f"{_ELSEWHERE}: the Pearson correlation names more units right than IoU, at IoU's best share of "
-        "active inputs",
+        group if group == CLASSES else f"planted units, {group}",
+        "not in a paper: the Pearson correlation names more units right than IoU, at the share of active "
+        "inputs that suits IoU best",
         f"{spread(high)} and {spread(low)} % (at {100 * best:g} %)",
         judge_order(high, low),
     )
-
-
-def _claim_outputs(measured: Measured) -> list[Claim]:
-    seeds = list_seeds(measured)
-    claims = []
-    for kind in dict.fromkeys(one.kind for one in pick_outputs(measured.known)):
-        some = [[one for one in pick_outputs(measured.known, seed) if one.kind == kind] for seed in seeds]
-        high, low = (
-            [100 * share_right(one, column) for one in some]
-            for column in (("pearson", TOP), ("inverse_average_precision", TOP))
-        )
-        said = f"{_ELSEWHERE}: it names more classes right than the average precision of a detector"
-        claims.append(Claim(kind, said, f"{spread(high)} and {spread(low)} %", judge_order(high, low)))
-    return claims
 
 
 def recommend(measured: Measured) -> str:
     """The score that passes both tests and names most units right, with its figures."""
     always = list_always(measured) or list(NEURON_EVAL)
     groups = {at: pick_cases(measured.known, at) for at in ("cells", "pixels")}
-    groups["classes"] = pick_outputs(measured.known)
+    groups[CLASSES] = pick_outputs(measured.known)
 
     def average(score: str) -> float:
         return float(np.mean([share_right(some, (score, TOP)) for some in groups.values()]))
@@ -120,10 +107,10 @@ def recommend(measured: Measured) -> str:
     best = max(always, key=average)
     said = [
         f"{bound_right(some, (best, TOP)).spell('.0f', 100)} % of "
-        f"{'the classes of classifiers' if at == 'classes' else f'planted units at {at}'}"
+        f"{f'the {at}' if at == CLASSES else f'planted units at {at}'}"
         for at, some in groups.items()
     ]
-    tuned = {at: tune_top(some, "iou") for at, some in groups.items() if at != "classes"}
+    tuned = {at: tune_top(some, "iou") for at, some in groups.items() if at != CLASSES}
     beside = " and ".join(
         f"{100 * right:.0f} % at {at} (at {100 * top:g} %)" for at, (top, right) in tuned.items()
     )
@@ -154,7 +141,7 @@ def spell_scores(measured: Measured) -> str:
 def list_rights(measured: Measured) -> dict[str, dict[str, list[float]]]:
     """By kind of units and score the share named right, in percent, by seed."""
     kinds = {f"planted units, {at}": partial(pick_cases, measured.known, at) for at in PLACES}
-    kinds["classes of classifiers"] = partial(pick_outputs, measured.known)
+    kinds[CLASSES] = partial(pick_outputs, measured.known)
     return {
         kind: {
             score: [100 * share_right(pick(seed), (score, TOP)) for seed in list_seeds(measured)]

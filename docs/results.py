@@ -13,17 +13,14 @@ HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")
 """Studies of a real network over photographs, run into folders of these names; see docs/findings/axis.md."""
 
-DIRECTIONS = ("directions", "edits")
-"""Studies that `unitscope study all` leaves out; see docs/findings/directions.md and edits.md."""
-
-NAMES = ("scores",)
-"""Likewise; see docs/findings/scores.md."""
+DIRECTIONS = ("directions", "edits", "words", "scores")
+"""Studies that `unitscope study all` leaves out; see docs/findings/directions.md, edits.md and words.md."""
 
 
 def put_results(kept: Path) -> None:
     """Copies the finding and the figure of every study, and the summary of all."""
     (HOME / "_results").mkdir(exist_ok=True)
-    for name in (*STUDIES, *DIRECTIONS, *NAMES, *REAL):
+    for name in (*STUDIES, *DIRECTIONS, *REAL):
         text = (kept / name / "finding.md").read_text("utf-8")
         if text.startswith("*A quick look"):
             raise SystemExit(f"{kept / name} holds a quick look; run: unitscope study {name}")

@@ -73,6 +73,8 @@ class Measures:
         cell_scores: also how well sparse latents tell classes of cells, as `unitscope cells` does, without a
             pass of its own: a cell is what is commonest in it, or the commonest concept if it has any. The
             classes are of the first category; `show --cells` prints it, `--dry-run` leaves its time out.
+        label_sets: keep what units share with every set of labels that pixels have, for `unitscope formulas`.
+        ranges: also by ranges of activation: where they begin, as falling fractions of a unit's values.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.
@@ -86,6 +88,8 @@ class Measures:
     sparse_threshold: Literal["half-median", "zero"] = "half-median"
     held_out: int = 500
     cell_scores: Literal["majority", "foreground"] | None = None
+    label_sets: bool = True
+    ranges: list[float] | None = None
     shifts: int = 400
     null: Literal["blocks", "shifts"] = "blocks"
     null_images: int = 4096
@@ -173,6 +177,8 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
         cell_scores=measures.cell_scores and CellRules(measures.cell_scores),
+        label_sets=measures.label_sets,
+        ranges=measures.ranges,
     )
     if isinstance(found, Estimate):
         print(found)
@@ -340,22 +346,26 @@ def _show_cells(found: "us.Dissection", json: bool, narrowed: bool) -> None:
     print_result(found.cell_measures, json)
 
 
-def report(run: Run, out: Path | None = None, concepts: Again = None) -> None:
+def report(run: Run, out: Path | None = None, concepts: Again = None, formulas: Flag = False) -> None:
     """Write the report of a run again, as one static folder; its images must still be in place.
 
     Args:
         run: the run to report on.
         out: folder of the report, RUN/report by default.
+        formulas: with a page of names by formulas, as `unitscope formulas RUN` finds them.
     """
     from unitscope.dissection import reopen_source
 
     found = us.load(run)
-    print(us.write_report(found, reopen_source(found, concepts), out or run / "report", run=run))
+    source = reopen_source(found, concepts)
+    names = us.find_formulas(found) if formulas else None
+    print(us.write_report(found, source, out or run / "report", run=run, formulas=names))
 
 
 def compare(
     runs: Annotated[Positional[list[Path]], arg(metavar="RUN RUN [RUN ...]")],
     out: Path | None = None,
+    formulas: Flag = False,
     json: Json = False,
 ) -> None:
     """Put runs side by side: detectors, unique concepts, and unit by unit what changed.
@@ -363,10 +373,17 @@ def compare(
     Args:
         runs: the runs to compare; one run compares its layers.
         out: also write a page and a CSV into this folder.
+        formulas: also compare names by formulas, as `unitscope formulas RUN` finds them.
     """
     if not runs:
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
-    comparison = us.compare_runs({str(run): us.load(run) for run in runs})
+    opened = {str(run): us.load(run) for run in runs}
+    both = None
+    if formulas:
+        from unitscope.views import compare_formulas
+
+        both = compare_formulas({name: us.find_formulas(run, draws=0) for name, run in opened.items()})
+    comparison = us.compare_runs(opened, both)
     print_result(comparison, json)
     if out is not None:
         print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

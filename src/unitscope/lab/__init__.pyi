@@ -22,6 +22,7 @@ from unitscope.lab.studies.training import study_checkpoints as study_checkpoint
 from unitscope.lab.studies.training import study_training as study_training
 from unitscope.lab.studies.transfer import study_transfer as study_transfer
 from unitscope.lab.studies.width import study_width as study_width
+from unitscope.lab.studies.words_finding import study_words as study_words
 from unitscope.lab.world import open_drawn as open_drawn
 from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
 from unitscope.lab.zoo.heads import fit_head as fit_head

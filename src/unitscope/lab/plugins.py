@@ -23,6 +23,11 @@ HEAD = Kind(
 ZOO_SEGMENTER = Kind(
     "unitscope.lab.zoo.weights_files:open_segmenter", "zoo:segmenter", "the segmenter of the drawn world"
 )
+ZOO_TEXT_MODEL = Kind(
+    "unitscope.lab.zoo.text_model:open_text_model",
+    "zoo:captioned",
+    "two towers that have learned what sentences say of drawn scenes",
+)
 OWN_SEGMENTER = Kind(
     "unitscope.lab.zoo.parser:open_segmenter",
     "FILE.safetensors",
@@ -64,6 +69,9 @@ _STUDIES = {
     "directions": {
         "directions": "compare units with autoencoders and other directions",
         "edits": "remove and insert latents in a classifier and a generator",
+    },
+    "words": {
+        "words": "name units by words, and by labels",
     },
 }
 STUDY = Command(

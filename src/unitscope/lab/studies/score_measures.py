@@ -1,7 +1,7 @@
 """What the study of scores measures, part after part; what was measured is not measured again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.activations import read_activations
 from unitscope.errors import RunError
 from unitscope.files import create_arrays
+from unitscope.lab.studies.direction_bases import digest_of
 from unitscope.lab.studies.planting import Degradation, Truth, read_truth
 from unitscope.lab.studies.records import pack_records, read_records
+from unitscope.lab.studies.score_pictures import PictureTest, run_pictures
 from unitscope.lab.studies.score_sanity import IdealChange, RealFalls, spoil_ideal, spoil_real
 from unitscope.lab.studies.score_units import (
     FORMULAS,
@@ -28,8 +30,10 @@ from unitscope.lab.studies.score_units import (
 )
 from unitscope.lab.world import open_drawn
 from unitscope.lab.zoo.weights_files import load_zoo
+from unitscope.networks.generators import GeneratedImages, Generator, with_seed
 from unitscope.progress import follow_each
 from unitscope.statistics.label_scores import label_scores
+from unitscope.version import __version__
 
 CLASSIFIERS = ("scene-classifier", "scene-transformer")
 HIDDEN = "layer5"
@@ -49,10 +53,11 @@ class Extent:
     kinds: tuple[Degradation, ...] = KINDS
     formulas: int = FORMULAS
     least: int = 8
-    """Concepts of images that so many have."""
+    """Concepts of images that so many have; and so many pictures are shown of each."""
+    controls: int = 200
 
 
-QUICK = Extent(24, 48, 20, 20_000, (KINDS[0], Degradation("formula", 0.0), *KINDS[-2:]), 4, 1)
+QUICK = Extent(24, 48, 20, 20_000, (KINDS[0], Degradation("formula", 0.0), *KINDS[-2:]), 4, 1, 16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +78,23 @@ class Measured:
     ideal: tuple[IdealChange, ...]
     real: tuple[RealFalls, ...]
     known: tuple[KnownUnits, ...]
+    pictures: tuple[PictureTest, ...]
 
 
-def measure_scores(seeds: Sequence[int], extent: Extent, kept: Path) -> Measured:
+def measure_scores(seeds: Sequence[int], extent: Extent, folder: Path) -> Measured:
     """Measures everything, or reads what lies in the folder. Raises `RunError` for what is damaged there."""
+    kept = folder / digest_of(asdict(extent), CLASSIFIERS, __version__)[:16]
     ideal, real, known = list[IdealChange](), list[RealFalls](), list[KnownUnits]()
+    pictures = list[PictureTest]()
     for seed in seeds:
         drawn = _Scenes(seed, extent)
-        for title, measure in (("ideal", _measure_ideal), ("real", _measure_real)):
+        parts = (("ideal", _measure_ideal), ("real", _measure_real), ("pictures", _run_pictures))
+        for title, measure in parts:
             packed = _keep(kept / f"{title}-{seed}.safetensors", partial(measure, drawn))
             rows = read_records(packed["rows"])
             ideal += [IdealChange(**row) for row in rows if title == "ideal"]
             real += [RealFalls(**row) for row in rows if title == "real"]
+            pictures += [PictureTest(**row) for row in rows if title == "pictures"]
         ways = [(at, how) for how in extent.kinds for at in ("cells", "pixels", "images")]
         for at, how in follow_each(ways, f"units of seed {seed}", "cases", len(ways)):
             name = f"planted-{at}-{how.kind.replace(' ', '-')}-{how.strength:g}-{seed}.safetensors"
@@ -94,7 +104,7 @@ def measure_scores(seeds: Sequence[int], extent: Extent, kept: Path) -> Measured
             name = f"outputs-{network}-{seed}.safetensors"
             arrays = _keep(kept / name, partial(_name_outputs, drawn, network))
             known.append(KnownUnits(seed, "images", f"{OUTPUTS} of {network}", 0.0, Naming(**arrays)))
-    return Measured(tuple(ideal), tuple(real), tuple(known))
+    return Measured(tuple(ideal), tuple(real), tuple(known), tuple(pictures))
 
 
 @dataclass(eq=False)
@@ -138,13 +148,13 @@ def _read_outputs(scenes: _Scenes, network: str) -> Case:
 
 
 def _read_hidden(scenes: _Scenes) -> Case:
-    """The units of the classifier's last layer over cells; their names are those of the largest IoU."""
+    """The units of the classifier's last layer over cells, named by the largest IoU; keys are concept ids."""
     source = scenes.read
     response = read_activations(load_zoo(CLASSIFIERS[0]), source, [HIDDEN]).arrays()[HIDDEN]
-    truth = cover_images(source, response.shape[2])
+    ids, truth = cover_images(source, response.shape[2])
     flat = response.transpose(1, 0, 2, 3).reshape(response.shape[1], -1).astype(np.float64)
     iou = label_scores(flat, truth, RIGHT_TOP)["iou"]
-    return Case(flat, truth, iou.argmax(1), np.arange(len(flat)))
+    return Case(flat, truth, iou.argmax(1), ids[iou.argmax(1)])
 
 
 def _name_planted(scenes: _Scenes, how: Degradation, at: str) -> dict[str, np.ndarray]:
@@ -153,6 +163,18 @@ def _name_planted(scenes: _Scenes, how: Degradation, at: str) -> dict[str, np.nd
 
 def _name_outputs(scenes: _Scenes, network: str) -> dict[str, np.ndarray]:
     return vars(name_case(_read_outputs(scenes, network)))
+
+
+def _run_pictures(scenes: _Scenes) -> dict[str, np.ndarray]:
+    generator = load_zoo("generator")
+    assert isinstance(generator, Generator)
+    controls = GeneratedImages(with_seed(generator, scenes.seed), scenes.extent.controls)
+    hidden = _read_hidden(scenes)
+    found = run_pictures(
+        *(scenes.seed, load_zoo(CLASSIFIERS[0]), HIDDEN, hidden.keys, scenes.read, controls),
+        scenes.extent.least,
+    )
+    return {"rows": pack_records(found)}
 
 
 def _keep(path: Path, measure: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

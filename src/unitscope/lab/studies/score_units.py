@@ -206,10 +206,13 @@ def read_outputs(network: Network, layer: str, source: ConceptSource, *, least: 
     return Case(response[units], scene.present.T[kept], right, np.array([one for _, one in known]))
 
 
-def cover_images(source: ConceptSource, side: int) -> Bool[np.ndarray, "concept cell"]:
+def cover_images(
+    source: ConceptSource, side: int
+) -> tuple[Int64[np.ndarray, "concept"], Bool[np.ndarray, "concept cell"]]:
     """Which of side x side cells of every image, one image after the other, a concept covers by half or more.
 
-    Of the concepts with labeled pixels that are somewhere. The sides of the images must be divisible by it.
+    The ids of the concepts that do somewhere, and their cells. The sides of the images must be divisible by
+    it.
     """
     size = source.vocabulary.size
     found = np.zeros((size, len(source), side * side), bool)
@@ -222,4 +225,5 @@ def cover_images(source: ConceptSource, side: int) -> Bool[np.ndarray, "concept 
             found[concept, image] = (share >= 0.5).reshape(-1)
     found[0] = False
     flat = found.reshape(size, -1)
-    return flat[flat.any(1)]
+    ids = np.flatnonzero(flat.any(1))
+    return ids, flat[ids]

@@ -220,6 +220,10 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
     one, two, weight_one, weight_two = scratch[:4]
     bar = best if goal[0] == 0 else goal
     by_idle, top = np.argsort(one - areas, kind="mergesort"), weight_one[order[0]]
+    idle = areas - one
+    t = bar[0] / bar[1]
+    most_alone = np.max(one - t * idle)
+    with_most, without_most, meet_most = bound_concepts(t, one, two, areas, pair_areas, weight_two)
     for i in range(len(order)):
         a = order[i]
         for j in range(i + 1, len(order)):
@@ -237,17 +241,32 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
                 inside = join(op, weight_one[q], weight_one[r], weight_two[a, b])
                 if n_two == 0:
                     continue
-                for removes in range(2 if inside > least else 1):  # OR and AND, then AND NOT
+                # What three concepts can weigh, from what two of them weigh at best.
+                weight = n_two - t * (area_two - n_two)
+                can_or = weight + top > least and most_alone + inside > least
+                between = t * (pair_areas[a, b] - two[a, b])
+                both, less = inside, inside
+                if op == OR:
+                    both = min(with_most[q] + meet_most[r], with_most[r] + meet_most[q])
+                    less = min(without_most[q] + weight_one[r], without_most[r] + weight_one[q])
+                elif op == NOT:
+                    both, less = with_most[q] + between, without_most[q] + between
+                can_and, can_not = min(inside, both) > least, min(inside, less) > least
+                for removes in range(0 if can_or or can_and else 1, 2 if can_not else 1):  # AND NOT last
                     for c in by_idle if removes else order:
                         t = bar[0] / bar[1]
                         least = t * active * (1 - 1e-12) - 1e-6
                         weight = n_two - t * (area_two - n_two)
-                        gain = t * (areas[c] - one[c]) if removes else weight_one[c]
-                        if weight + gain <= least and (removes or min(inside, gain) <= least):
+                        gain = t * idle[c] if removes else weight_one[c]
+                        may_or, may_and = can_or and weight + gain > least, can_and and gain > least
+                        if not (weight + gain > least if removes else may_or or may_and):
                             break
+                        alone = one[c] - t * idle[c]
+                        if not removes and not may_and and alone + inside <= least:
+                            continue
                         if c in (a, b):
                             continue
-                        bound = (weight, inside, t)
+                        bound = (weight, inside, alone, t)
                         meeting = (two, pair_areas, weight_one, weight_two)
                         first, second = bound_third(op, q, r, c, removes, bound, meeting)
                         if first <= least and second <= least:
@@ -271,20 +290,42 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
 
 
 @compiled
+def bound_concepts(t, one, two, areas, pair_areas, weight_two):
+    """By concept a, over all c: the most weight of a AND c, of a AND NOT c, and what a AND c can add."""
+    many = len(one)
+    with_most, without_most, meet_most = np.zeros(many), np.zeros(many), np.zeros(many)
+    for a in range(many):
+        alone = one[a] - t * (areas[a] - one[a])
+        least, most, meets = 0.0, -np.inf, 0.0
+        for c in range(many):
+            if c != a:
+                both = two[a, c] - t * (pair_areas[a, c] - two[a, c])
+                least, most, meets = min(least, both), max(most, both), max(meets, weight_two[a, c])
+        with_most[a], without_most[a], meet_most[a] = most, alone - least, meets
+    return with_most, without_most, meet_most
+
+
+@compiled
 def bound_third(op, q, r, c, removes, bound, meeting):
-    """What the weight of (q op r) joined to c by OR, and by AND, cannot exceed; or by AND NOT, twice."""
-    weight, inside, t = bound
+    """What the weight of (q op r) joined to c by OR, and by AND, cannot exceed; or by AND NOT, twice.
+
+    What OR adds to either lies in the other, what AND leaves lies in both; AND NOT takes idle pixels away at
+    most, and of those no more than there are in both.
+    """
+    weight, inside, alone, t = bound
     two, pair_areas, weight_one, weight_two = meeting
     meets_q, meets_r = weight_two[q, c], weight_two[r, c]
     idle_q, idle_r = pair_areas[q, c] - two[q, c], pair_areas[r, c] - two[r, c]
-    if removes:  # it takes idle pixels away at most, and no more than there are in both
+    if removes:
         less = idle_q if op == NOT else idle_q + idle_r if op == OR else min(idle_q, idle_r)
         most = min(inside, weight + t * less)
         return most, most
-    # What OR adds lies in c, what AND leaves in both.
+    whole_q, whole_r = two[q, c] - t * idle_q, two[r, c] - t * idle_r
     if op == OR:
-        whole_q, whole_r = two[q, c] - t * idle_q, two[r, c] - t * idle_r
+        shared = max(meets_q, meets_r)
         both = min(meets_q + meets_r, min(whole_q + meets_r, whole_r + meets_q))
-        return weight + weight_one[c] - max(meets_q, meets_r), min(inside, min(weight_one[c], both))
-    both = meets_q if op == NOT else min(meets_q, meets_r)
-    return weight + weight_one[c], min(inside, both)
+        either = min(weight + weight_one[c] - shared, alone + inside - shared)
+        return either, min(inside, min(weight_one[c], both))
+    between = pair_areas[q, r] - two[q, r]
+    both = min(meets_q, meets_r) if op == AND else min(meets_q, whole_q + t * min(between, idle_r))
+    return min(weight + weight_one[c], alone + inside), min(inside, both)

@@ -186,10 +186,9 @@ def _name_in_sentences(demo: Demo) -> Chapter:
     source = us.open_source(f"drawn:count={demo.count},seed=3,size=64")
     found = us.find_formulas(run, layer, units=units, draws=SENTENCE_DRAWS)
     found.page(demo.out / "formulas", source=source)
-    words = sorted({concept.name.replace("_", " ") for concept in run.vocabulary})
-    described = us.describe(
-        us.load_network("zoo:scene-classifier"), source, [layer], words, "zoo:captioned", run=run, draws=100
-    )
+    network = us.load_network("zoo:scene-classifier")
+    # None: the words that the towers know.
+    described = us.describe(network, source, [layer], None, "zoo:captioned", run=run, draws=SENTENCE_DRAWS)
     described.save(demo.out / "words")
     described.page(demo.out / "words", pictures=source)
     best = {row["unit"]: row["word"] for row in described.rows()}
@@ -205,7 +204,7 @@ def _name_in_sentences(demo: Demo) -> Chapter:
         ("IoU held out, best concept", f"{one.mean(lambda unit: unit.held_out_single):.3f}"),
         ("words above chance", f"{described[layer].discoveries} of {described[layer].units}"),
     ]
-    return demo.write("sentences", figures, {"Formula and word": rows}, words=len(words))
+    return demo.write("sentences", figures, {"Formula and word": rows}, words=len(described.words))
 
 
 def _dissect_directions(demo: Demo) -> Chapter:

@@ -169,12 +169,18 @@ def test_lists_of_words(tmp_path, monkeypatch):
         def all_lemma_names(self, pos):
             raise LookupError("a long\nmessage")
 
+    class Damaged:
+        def all_lemma_names(self, pos):
+            raise AssertionError
+
     class Wordnet:
         def all_lemma_names(self, pos):
             assert pos == "n"
             return iter(["dog", "cat", "hot_dog", "cat"])
 
-    for reader, told in ((Nowhere(), "nltk finds no WordNet on this machine"), (Wordnet(), None)):
+    bad = "nltk cannot read the WordNet on this machine: AssertionError"
+    lack = "nltk finds no WordNet on this machine"
+    for reader, told in ((Nowhere(), lack), (Damaged(), bad), (Wordnet(), None)):
         nltk = types.SimpleNamespace(corpus=types.SimpleNamespace(wordnet=reader))
         monkeypatch.setitem(sys.modules, "nltk", nltk)
         if told is None:

@@ -15,7 +15,7 @@ Method = Literal["soft-wpmi", "wpmi", "rank-reorder", "cosine", "cosine-cubed"]
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a method can be told, each of those that have it; its own default if not given.
+    """What a method is told; its defaults are in brackets.
 
     Args:
         top_k: soft-wpmi, wpmi: how many images of the largest responses (100, 28).
@@ -71,11 +71,11 @@ def describe(
         images: any images; labels are not read.
         text: the model of images and texts: hf:FOLDER (CLIP, SigLIP), openclip:FOLDER or
             openclip:NAME,weights=FILE, zoo:captioned, or FILE.py:FACTORY. It is never downloaded.
-        words: a file with a word or phrase a line; vocabulary:SOURCE, the concepts of a source; or
-            wordnet:nouns. By default all words that the model knows, where it has a list of them.
+        words: a file with a word or phrase a line; vocabulary:SOURCE, the concepts of a source; or the
+            list wordnet:nouns. By default all words that the model knows, where it has a list of them.
         method: how words are scored: docs/how-to/words.md has all.
-        pool: the response to an image is the mean of the unit's map (of tokens: over the patches), its
-            maximum, or what the class token has.
+        pool: the response to an image: mean or maximum of the unit's map, of tokens over the patches; or
+            what the class token has.
         prompt: texts with {} for the word; the mean of their embeddings is taken.
         run: a dissection of the same layers: whether its names agree.
         draws: how often responses are shifted, for p and q, and images redrawn, for ranks; 0 leaves both out.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from unitscope.errors import UsageError, missing_extra
+from unitscope.factories import say_failure
 from unitscope.networks.open_source import open_source
 
 _WANTED = "FILE with a word a line, vocabulary:SOURCE or wordnet:nouns"
@@ -49,4 +50,6 @@ def _read_wordnet(place: str) -> list[str]:
     except LookupError as error:
         advice = "put its folder corpora/wordnet into a folder that NLTK_DATA names"
         raise UsageError(f"nltk finds no WordNet on this machine; {advice}") from error
+    except Exception as error:  # its reader raises whatever a bad file makes it raise
+        raise UsageError(f"nltk cannot read the WordNet on this machine: {say_failure(error)}") from error
     return [str(name).replace("_", " ") for name in names]

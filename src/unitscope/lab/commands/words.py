@@ -10,7 +10,7 @@ from unitscope.lab.commands.directions import KEPT, open_setting
 
 
 def words(
-    scenes: int = 2000,
+    scenes: int = 600,
     seeds: int = 3,
     kept: Path = KEPT,
     quick: Flag = False,

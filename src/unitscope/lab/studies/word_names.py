@@ -21,7 +21,7 @@ from unitscope.statistics.text_scores import Method, settle_parameters
 
 IOU = "IoU"
 OUTPUT, HIDDEN, PLANTED = "output units", "layer5", "planted"
-CONTROLS = 5
+CONTROLS = 4
 """How often images are put in another order as a control, for every kind of units and method."""
 METHODS: tuple[tuple[Method, int | None], ...] = (
     ("soft-wpmi", None),
@@ -128,7 +128,7 @@ def _by_words(
         count = top_k or usual
         parameters: dict[str, int | float] = {} if count is None else {"top_k": min(count, len(response))}
         ask = partial(judge_words, seen.images, seen.words, method=method, parameters=parameters, seed=seed)
-        judged = ask(response=response, draws=draws)
+        judged = ask(response=response, draws=draws, redraws=0)
         shuffled = [ask(response=response[rows], draws=draws, redraws=0) for rows in turned]
         names = [None if word == NONE else words[word] for word in judged.word.tolist()]
         yield count_right(kind, name_method(method, top_k), seed, names, meant, judged, shuffled)

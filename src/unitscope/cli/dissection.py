@@ -68,7 +68,9 @@ class Measures:
     """What is measured.
 
     Args:
-        name_by: the score of its mask that chooses a unit's name; detectors and confidence stay those of IoU.
+        name_by: the score of its mask that chooses a unit's name: iou, f1, recall, precision, accuracy,
+            balanced_accuracy, inverse_balanced_accuracy, pearson, cosine or wpmi; detectors and confidence
+            stay those of IoU.
         quantile: fraction of values above a unit's threshold, instead of the convention's.
         thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
             every unit and concept on other images, by the information quality ratio.
@@ -88,7 +90,7 @@ class Measures:
     """
 
     convention: Convention = "netdissect"
-    name_by: NameBy = "iou"
+    name_by: Annotated[NameBy, arg(metavar="SCORE")] = "iou"
     quantile: float | None = None
     thresholds: str | None = None
     sparse_threshold: Literal["half-median", "zero"] = "half-median"

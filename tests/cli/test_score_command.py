@@ -43,7 +43,7 @@ def test_one_layer_and_json(labels, capsys):
     found = json.loads(capsys.readouterr().out)
     assert {row["unit"] for row in found["rows"]} == {3, 8}
     assert found["about"]["inputs"] == "images, the max of the map"
-    assert "1 names are of other layers and are left out" in found["notes"]
+    assert "names of other layers, left out: 1" in found["notes"]
     assert {row["inputs"] for row in found["rows"]} == {20}
 
 

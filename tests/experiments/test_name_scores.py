@@ -175,7 +175,7 @@ def test_a_unit_that_is_its_name_is_sure_of_it_and_others_are_not():
     assert other.scores["pearson"].p_value > 0.03
     assert nothing.positives == 0
     assert np.isnan(nothing.scores["pearson"].p_value)
-    assert any("1 names hold in none of the images: nowhere" in note for note in found.notes)
+    assert any("hold in none of the images: 1 (nowhere)" in note for note in found.notes)
 
 
 def test_p_values_are_even_where_labels_are_those_of_other_images(network):
@@ -200,8 +200,8 @@ def test_names_come_as_other_tools_write_them(network, tmp_path):
     (tmp_path / "words.csv").write_text("layer,unit,word,score\n1,0,Sky,3\n")
     found = score_names(tmp_path / "descriptions.csv", network, "1", source, draws=0)
     assert [(one.unit, one.formula) for one in found.names] == [(0, "sky"), (3, "red car")]
-    assert "1 units have no name and are left out" in found.notes
-    assert "1 names are of other layers and are left out" in found.notes
+    assert "units without a name, left out: 1" in found.notes
+    assert "names of other layers, left out: 1" in found.notes
     tally = score_names(str(tmp_path / "tally.csv"), network, "1", source, draws=0)
     assert [(one.unit, one.formula) for one in tally.names] == [(0, "sky"), (5, "object/glass")]
     words = score_names(tmp_path / "words.csv", network, None, source, draws=0)
@@ -234,7 +234,7 @@ def test_unknown_names_are_refused_or_counted(network):
     assert "(and 1 other names); skip_unknown" in str(caught.value)
     found = score_names(rows, network, "1", make_pictures(), skip_unknown=True, draws=0)
     assert len(found.names) == 2
-    assert "2 names are no concepts of the source and are left out: unicorn, skye" in found.notes
+    assert "names that are no concepts of the source, left out: 2 (unicorn, skye)" in found.notes
 
 
 def test_results_are_tables_text_and_json(network, tmp_path):

@@ -209,17 +209,17 @@ def _note(
     if listed.source is not None and listed.source == source_digest(source):
         yield "the names were made from these images, so that scores flatter them; score them on others"
     if listed.unnamed:
-        yield f"{listed.unnamed} units have no name and are left out"
+        yield f"units without a name, left out: {listed.unnamed}"
     if apart:
-        yield f"{apart} names are of other layers and are left out"
+        yield f"names of other layers, left out: {apart}"
     if unknown:
-        yield f"{len(unknown)} names are no concepts of the source and are left out: {_list(unknown)}"
+        yield f"names that are no concepts of the source, left out: {len(unknown)} ({_list(unknown)})"
     blank = [one.name for one, _, scores in found if scores is None]
     if blank:
-        yield f"of {len(blank)} names no image has labels of the category: {_list(blank)}"
+        yield f"names of whose category no image has labels: {len(blank)} ({_list(blank)})"
     absent = [one.name for one, _, scores in found if scores is not None and not scores.there]
     if absent:
-        yield f"{len(absent)} names hold in none of the images: {_list(absent)}"
+        yield f"names that hold in none of the images: {len(absent)} ({_list(absent)})"
     if len(source) < _FEW:
         yield f"{len(source)} images allow few null draws that differ; p-values are coarse"
 

@@ -178,7 +178,7 @@ def _correlate(n: np.ndarray, y: np.ndarray, a: np.ndarray, aa: np.ndarray, ac: 
 
 def _simulate(sums: Float64[np.ndarray, "draw 2 7"]) -> np.ndarray:
     first, second = (_correlate(*np.moveaxis(sums[:, half][:, [0, 1, 4, 5, 6]], -1, 0)) for half in (0, 1))
-    return np.asarray((np.sign(first) * second + np.sign(second) * first) / 2)
+    return np.asarray((np.sign(first) * second + np.sign(second) * first) / 2 + 0.0)  # no -0
 
 
 def _score_ranks(pair: Pair) -> dict[str, float]:

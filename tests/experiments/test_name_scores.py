@@ -189,6 +189,19 @@ def test_p_values_are_even_where_labels_are_those_of_other_images(network):
     assert np.mean(low) < 0.2
 
 
+def test_a_name_may_be_asked_whether_it_fits_other_units_as_well(network):
+    source = make_pictures()
+    rows = [{"unit": unit, "concept": "red car"} for unit in range(6)]
+    found = score_names(rows, network, "1", source, at="cells", null="units")
+    for score in ("pearson", "iou", "mad"):
+        values = np.array([one.scores[score].value for one in found.names])
+        wanted = [(values >= value).sum() / 6 for value in values]
+        assert [one.scores[score].p_value for one in found.names] == pytest.approx(wanted)
+    assert found.about["null"].startswith("other named units of the layer")
+    alone = score_names(rows[:1], network, "1", source, at="cells", null="units")
+    assert np.isnan(alone.names[0].scores["pearson"].p_value)
+
+
 def test_names_come_as_other_tools_write_them(network, tmp_path):
     source = make_pictures()
     (tmp_path / "descriptions.csv").write_text(
@@ -292,7 +305,7 @@ def test_words_that_are_none_are_a_line():
         ("cells", "sum", "pool is 'sum'; it is one of mean, max"),
     ):
         with pytest.raises(UsageError, match=told):
-            check_words(at, pool)
+            check_words(at, pool, "images")
 
 
 def test_files_that_are_none_are_a_line(tmp_path):

@@ -175,7 +175,7 @@ def test_a_unit_that_is_its_name_is_sure_of_it_and_others_are_not():
     assert other.scores["pearson"].p_value > 0.03
     assert nothing.positives == 0
     assert np.isnan(nothing.scores["pearson"].p_value)
-    assert any("1 names hold in none of the images: nowhere" in note for note in found.notes)
+    assert any("hold in none of the images: 1 (nowhere)" in note for note in found.notes)
 
 
 def test_p_values_are_even_where_labels_are_those_of_other_images(network):
@@ -189,6 +189,19 @@ def test_p_values_are_even_where_labels_are_those_of_other_images(network):
     assert np.mean(low) < 0.2
 
 
+def test_a_name_may_be_asked_whether_it_fits_other_units_as_well(network):
+    source = make_pictures()
+    rows = [{"unit": unit, "concept": "red car"} for unit in range(6)]
+    found = score_names(rows, network, "1", source, at="cells", null="units")
+    for score in ("pearson", "iou", "mad"):
+        values = np.array([one.scores[score].value for one in found.names])
+        wanted = [(values >= value).sum() / 6 for value in values]
+        assert [one.scores[score].p_value for one in found.names] == pytest.approx(wanted)
+    assert found.about["null"].startswith("other named units of the layer")
+    alone = score_names(rows[:1], network, "1", source, at="cells", null="units")
+    assert np.isnan(alone.names[0].scores["pearson"].p_value)
+
+
 def test_names_come_as_other_tools_write_them(network, tmp_path):
     source = make_pictures()
     (tmp_path / "descriptions.csv").write_text(
@@ -200,8 +213,8 @@ def test_names_come_as_other_tools_write_them(network, tmp_path):
     (tmp_path / "words.csv").write_text("layer,unit,word,score\n1,0,Sky,3\n")
     found = score_names(tmp_path / "descriptions.csv", network, "1", source, draws=0)
     assert [(one.unit, one.formula) for one in found.names] == [(0, "sky"), (3, "red car")]
-    assert "1 units have no name and are left out" in found.notes
-    assert "1 names are of other layers and are left out" in found.notes
+    assert "units without a name, left out: 1" in found.notes
+    assert "names of other layers, left out: 1" in found.notes
     tally = score_names(str(tmp_path / "tally.csv"), network, "1", source, draws=0)
     assert [(one.unit, one.formula) for one in tally.names] == [(0, "sky"), (5, "object/glass")]
     words = score_names(tmp_path / "words.csv", network, None, source, draws=0)
@@ -234,7 +247,7 @@ def test_unknown_names_are_refused_or_counted(network):
     assert "(and 1 other names); skip_unknown" in str(caught.value)
     found = score_names(rows, network, "1", make_pictures(), skip_unknown=True, draws=0)
     assert len(found.names) == 2
-    assert "2 names are no concepts of the source and are left out: unicorn, skye" in found.notes
+    assert "names that are no concepts of the source, left out: 2 (unicorn, skye)" in found.notes
 
 
 def test_results_are_tables_text_and_json(network, tmp_path):
@@ -292,7 +305,7 @@ def test_words_that_are_none_are_a_line():
         ("cells", "sum", "pool is 'sum'; it is one of mean, max"),
     ):
         with pytest.raises(UsageError, match=told):
-            check_words(at, pool)
+            check_words(at, pool, "images")
 
 
 def test_files_that_are_none_are_a_line(tmp_path):

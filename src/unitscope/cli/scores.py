@@ -18,6 +18,7 @@ def score(
     top_fraction: float = 0.05,
     pool: Literal["mean", "max"] = "mean",
     convention: Convention = "netdissect",
+    null: Literal["images", "units"] = "images",
     draws: int = 200,
     replicates: int = 200,
     seed: int = 0,
@@ -41,7 +42,9 @@ def score(
         at: what an input is: a pixel, a cell of the map, or an image.
         top_fraction: the share of inputs where a unit is taken for active.
         pool: what an image's response is, of its map.
-        draws: how often images get the presence of others, for p-values.
+        null: p-values ask whether a name fits as well with the presence of other images, or as many other
+            named units of the layer as it fits this one.
+        draws: how many of these are drawn, for p-values.
         replicates: how often images are redrawn, for intervals.
         seed: seed of both.
         skip_unknown: leave out names that are none of the concepts, and say which.
@@ -66,6 +69,7 @@ def score(
         top_fraction=top_fraction,
         pool=pool,
         convention=convention,
+        null=null,
         draws=draws,
         replicates=replicates,
         seed=seed,

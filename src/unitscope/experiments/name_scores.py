@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -26,8 +26,16 @@ from unitscope.networks.verdicts import check_places
 from unitscope.progress import follow_each
 from unitscope.statistics.intervals import take_middle
 from unitscope.statistics.label_scores import find_least
-from unitscope.statistics.pair_scores import SCORES, PairScores, draw_pairs, score_pair
+from unitscope.statistics.pair_scores import SCORES, PairScores, draw_pairs, score_others, score_pair
 from unitscope.statistics.scan import Machine, ScanPlan
+
+Null = Literal["images", "units"]
+"""What a p-value is taken against."""
+
+NULLS: dict[Null, str] = {
+    "images": "the presence of other images",
+    "units": "other named units of the layer with the name",
+}
 
 _FEW = 40
 
@@ -42,6 +50,7 @@ def score_names(
     top_fraction: int | float = 0.05,
     pool: Pool = "mean",
     convention: str | Convention = "netdissect",
+    null: Null = "images",
     draws: int = 200,
     replicates: int = 200,
     seed: int = 0,
@@ -68,8 +77,11 @@ def score_names(
     - `top_fraction`: the share of inputs where a unit is taken for active.
     - `convention`: upsampling, size of the mask, and which images count for a name: those with any label of
       the name's category (of all of its categories), or all.
-    - `draws`, `replicates`: how many times images get the presence of others for a p-value, and are redrawn
-      for an interval of 95 %, by `seed`. A score that is not defined has neither.
+    - `null`: a p-value is the chance of so high a score with the presence of other images, which asks whether
+      there is anything to the name; or, with "units", the share of other named units of the layer that the
+      name fits as well, which asks whether it is this unit's.
+    - `draws`, `replicates`: how many null draws or other units a p-value takes, and how often images are
+      redrawn for an interval of 95 %, by `seed`. A score that is not defined has neither.
     - `skip_unknown`: leaves out names that are none of the source's concepts, which are refused otherwise.
     - `size`, `fit`, `machine` and `trust_layout` are those of `dissect`.
 
@@ -91,7 +103,7 @@ def score_names(
     >>> found.names[0].scores["iou"].value, round(found.names[0].scores["pearson"].value, 6)
     (1.0, 1.0)
     """
-    check_words(at, pool)
+    check_words(at, pool, null)
     check_seed(seed)
     check_least(0, draws=draws)
     check_least(1, replicates=replicates)
@@ -118,22 +130,29 @@ def score_names(
     found = list[tuple[UnitName, ConceptFormula, PairScores | None]]()
     for one, formula in follow_each(asked, "scoring names", "names", len(asked)):
         pair = pair_up(read, one, formula, plan, at, float(top_fraction))
-        drawn = pair and draw_pairs(len(pair.response), seed, draws, replicates)
-        found.append((one, formula, score_pair(pair, drawn) if pair and drawn else None))
+        scores = None
+        if pair is not None:
+            count = draws if null == "images" else 0
+            scores = score_pair(pair, draw_pairs(len(pair.response), seed, count, replicates))
+        if scores is not None and null == "units":
+            others = _draw_others(asked, one, draws, seed)
+            pairs = (pair_up(read, other, formula, plan, at, float(top_fraction)) for other in others)
+            scores = replace(scores, null=score_others([pair for pair in pairs if pair is not None]))
+        found.append((one, formula, scores))
     about = {
         "images": f"{len(source)} of {source_spec(source)}",
         "inputs": at if at != "images" else f"images, the {pool} of the map",
         "active": f"the largest {100 * top_fraction:g} % of a unit's responses",
         "interval": f"95 %, of {replicates} bootstrap replicates of the images",
-        "null": f"presence of other images, up to {draws} draws; seed {seed}",
+        "null": f"{NULLS[null]}, up to {draws} of them; seed {seed}",
     }
     notes = _note(listed, source, apart, unknown, found)
-    return NameScores(_judge(found, source.vocabulary), about, tuple(notes))
+    return NameScores(_judge(found, source.vocabulary, null), about, tuple(notes))
 
 
-def check_words(at: str, pool: str) -> None:
+def check_words(at: str, pool: str, null: str) -> None:
     """Raises `UsageError` for words that are none."""
-    for name, value, kinds in (("at", at, At), ("pool", pool, Pool)):
+    for name, value, kinds in (("at", at, At), ("pool", pool, Pool), ("null", null, Null)):
         if value not in get_args(kinds):
             raise UsageError(f"{name} is {value!r}; it is one of {', '.join(get_args(kinds))}")
 
@@ -164,12 +183,19 @@ def _check_units(asked: Sequence[Asked], plan: ScanPlan) -> None:
             )
 
 
+def _draw_others(asked: Sequence[Asked], one: UnitName, draws: int, seed: int) -> list[UnitName]:
+    """Other named units of the layer, at most so many, by lot."""
+    units = sorted({other.unit for other, _ in asked if other.layer == one.layer} - {one.unit})
+    taken = np.random.default_rng(seed).permutation(len(units))[:draws]
+    return [replace(one, unit=units[place]) for place in sorted(taken.tolist())]
+
+
 def _judge(
-    found: Sequence[tuple[UnitName, ConceptFormula, PairScores | None]], words: Vocabulary
+    found: Sequence[tuple[UnitName, ConceptFormula, PairScores | None]], words: Vocabulary, null: Null
 ) -> tuple[NameScore, ...]:
     """The names with their scores, each with its interval and its p-value; q-values over all names."""
     nothing = float("nan")
-    p = {name: np.array([_find_p(scores, name) for _, _, scores in found]) for name in SCORES}
+    p = {name: np.array([_find_p(scores, name, null) for _, _, scores in found]) for name in SCORES}
     q = {name: q_values_of(np.nan_to_num(row, nan=1.0), ~np.isnan(row)) for name, row in p.items()}
     names = []
     for place, (one, formula, scores) in enumerate(found):
@@ -185,15 +211,15 @@ def _judge(
     return tuple(names)
 
 
-def _find_p(scores: PairScores | None, name: str) -> float:
-    """The chance of so high a score with the presence of other images; NaN where that is not known."""
+def _find_p(scores: PairScores | None, name: str, kind: Null) -> float:
+    """The chance of so high a score in the null; NaN where that is not known."""
     if scores is None or np.isnan(scores.values[name]) or not scores.there:
         return float("nan")
     null = scores.null[name]
     if not len(null):
         return float("nan")
     observed = scores.values[name]
-    if np.isnan(null).any():  # what is not defined is not as high
+    if kind == "units" or np.isnan(null).any():  # what is not defined is not as high
         return float((1 + (null >= observed).sum()) / (1 + len(null)))
     return float(p_values(np.array([observed]), null[None])[0])
 
@@ -209,17 +235,17 @@ def _note(
     if listed.source is not None and listed.source == source_digest(source):
         yield "the names were made from these images, so that scores flatter them; score them on others"
     if listed.unnamed:
-        yield f"{listed.unnamed} units have no name and are left out"
+        yield f"units without a name, left out: {listed.unnamed}"
     if apart:
-        yield f"{apart} names are of other layers and are left out"
+        yield f"names of other layers, left out: {apart}"
     if unknown:
-        yield f"{len(unknown)} names are no concepts of the source and are left out: {_list(unknown)}"
+        yield f"names that are no concepts of the source, left out: {len(unknown)} ({_list(unknown)})"
     blank = [one.name for one, _, scores in found if scores is None]
     if blank:
-        yield f"of {len(blank)} names no image has labels of the category: {_list(blank)}"
+        yield f"names of whose category no image has labels: {len(blank)} ({_list(blank)})"
     absent = [one.name for one, _, scores in found if scores is not None and not scores.there]
     if absent:
-        yield f"{len(absent)} names hold in none of the images: {_list(absent)}"
+        yield f"names that hold in none of the images: {len(absent)} ({_list(absent)})"
     if len(source) < _FEW:
         yield f"{len(source)} images allow few null draws that differ; p-values are coarse"
 

@@ -1,6 +1,6 @@
 """All scores of one unit with one name over the inputs of some images: exact, with an interval and a null."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -100,6 +100,17 @@ class Pair:
         )
         return changes if len(changes) < STEPS else np.unique(self.ordered[places])
 
+    @cached_property
+    def active(self) -> Bool[np.ndarray, "image place"]:
+        """Where the unit is active, of known inputs."""
+        found: np.ndarray = (self.response >= self.least) & self.known
+        return found
+
+    @cached_property
+    def step(self) -> Int64[np.ndarray, "image place"]:
+        """The step of rank of every response, from 0."""
+        return np.searchsorted(self.steps, self.response, "right")
+
 
 def score_pair(pair: Pair, draws: PairDraws) -> PairScores:
     """Every score of a pair, the same of every bootstrap replicate of the images, and of the null.
@@ -117,7 +128,7 @@ def score_pair(pair: Pair, draws: PairDraws) -> PairScores:
     itself. A score that is not defined is NaN.
     """
     # Columns of sums by image, so that replicates and halves are sums of rows.
-    columns = [pair.known, pair.present, _find_active(pair), pair.present & _find_active(pair)]
+    columns = [pair.known, pair.present, pair.active, pair.present & pair.active]
     sums = np.stack([one.sum(1, dtype=np.float64) for one in columns], 1)
     clean = np.where(pair.known, pair.response - np.float64(pair.center), 0)
     moments = [clean.sum(1), (clean * clean).sum(1), np.where(pair.present, clean, 0).sum(1)]
@@ -141,11 +152,6 @@ def score_pair(pair: Pair, draws: PairDraws) -> PairScores:
     known, there = int(pair.known.sum()), int(pair.present.sum())
     order = {name: point[name] for name in SCORES}
     return PairScores(order, replicates, null, known, there)
-
-
-def _find_active(pair: Pair) -> Bool[np.ndarray, "image place"]:
-    found: np.ndarray = (pair.response >= pair.least) & pair.known
-    return found
 
 
 def _score_sums(sums: Float64[np.ndarray, "draw 2 7"], center: float) -> dict[str, Any]:
@@ -178,7 +184,7 @@ def _correlate(n: np.ndarray, y: np.ndarray, a: np.ndarray, aa: np.ndarray, ac: 
 
 def _simulate(sums: Float64[np.ndarray, "draw 2 7"]) -> np.ndarray:
     first, second = (_correlate(*np.moveaxis(sums[:, half][:, [0, 1, 4, 5, 6]], -1, 0)) for half in (0, 1))
-    return np.asarray((np.sign(first) * second + np.sign(second) * first) / 2)
+    return np.asarray((np.sign(first) * second + np.sign(second) * first) / 2 + 0.0)  # no -0
 
 
 def _score_ranks(pair: Pair) -> dict[str, float]:
@@ -216,15 +222,11 @@ Steps = Float64[np.ndarray, "draw step"]
 def _count_steps(pair: Pair) -> tuple[Float64[np.ndarray, "image step"], Float64[np.ndarray, "image step"]]:
     """Of every image how many inputs are on each step, all of them and those with the name."""
     images, width = len(pair.response), len(pair.steps) + 1
-    step = _find_steps(pair) + width * np.arange(images)[:, None]
+    step = pair.step + width * np.arange(images)[:, None]
     return tuple(  # type: ignore[return-value]
         np.bincount(step[some], minlength=images * width).reshape(images, width).astype(np.float64)
         for some in (pair.known, pair.present)
     )
-
-
-def _find_steps(pair: Pair) -> Int64[np.ndarray, "image place"]:
-    return np.searchsorted(pair.steps, pair.response, "right")
 
 
 def _score_steps(total: Steps, there: Steps) -> dict[str, np.ndarray]:
@@ -258,8 +260,8 @@ def _score_null(
     """Every score with the presence of other images, draw by draw."""
     images, places = pair.response.shape
     image, place = np.nonzero(pair.present)
-    flat_known, flat_active = pair.known.ravel(), _find_active(pair).ravel()
-    flat_step, flat_value, width = _find_steps(pair).ravel(), clean.ravel(), table[0].shape[1]
+    flat_known, flat_active = pair.known.ravel(), pair.active.ravel()
+    flat_step, flat_value, width = pair.step.ravel(), clean.ravel(), table[0].shape[1]
     count = len(draws.partners)
     sums = np.repeat(halves.sum(0)[None], count, 0)
     there = np.zeros((count, width))
@@ -275,3 +277,9 @@ def _score_null(
         there[draw] = np.bincount(flat_step[at], minlength=width)
     total = np.repeat(table[0].sum(0)[None], count, 0)
     return {**_score_sums(sums, pair.center), **_score_steps(total, there)}
+
+
+def score_others(pairs: Iterable[Pair]) -> dict[str, Float64[np.ndarray, "unit"]]:
+    """The scores of other units with the same name, by score: another null than that of `score_pair`."""
+    found = [score_pair(pair, draw_pairs(len(pair.response), 0, 0, 1)).values for pair in pairs]
+    return {name: np.array([one[name] for one in found], np.float64) for name in SCORES}

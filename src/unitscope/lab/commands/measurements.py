@@ -176,7 +176,7 @@ def scores(
 
     Planted units, the classes of classifiers, and controls, at pixels, cells and images; and names tested by
     pictures of them. What was done is not done again: the same command goes on where it was stopped. Writes
-    scores.csv, ideal.csv, spoiled.csv, pictures.csv, finding.md and figure.svg.
+    scores.csv, ideal.csv, spoiled.csv, pictures.csv, masks.csv, finding.md and figure.svg.
 
     Args:
         seeds: how often everything is repeated, with other scenes, noise and labels.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from safetensors import SafetensorError
@@ -11,16 +12,21 @@ from safetensors.numpy import load_file
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.activations import read_activations
+from unitscope.dissection.conventions import NameBy
+from unitscope.dissection.counts import recount
+from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import RunError
 from unitscope.files import create_arrays
 from unitscope.lab.studies.direction_bases import digest_of
-from unitscope.lab.studies.planting import Degradation, Truth, read_truth
+from unitscope.lab.studies.planting import LAYER, Degradation, PlantedNetwork, Truth, plant, read_truth
 from unitscope.lab.studies.records import pack_records, read_records
 from unitscope.lab.studies.score_pictures import PictureTest, run_pictures
 from unitscope.lab.studies.score_sanity import IdealChange, RealFalls, spoil_ideal, spoil_real
 from unitscope.lab.studies.score_units import (
     FORMULAS,
     KINDS,
+    NOTHING,
+    SHUFFLED,
     Case,
     Naming,
     cover_images,
@@ -37,6 +43,8 @@ from unitscope.version import __version__
 
 CLASSIFIERS = ("scene-classifier", "scene-transformer")
 HIDDEN = "layer5"
+MASKS = ("netdissect", "pnas")
+"""The conventions by which planted units are dissected."""
 OUTPUTS = "output units"
 RIGHT_TOP = 0.005
 """The name of a hidden unit of the sanity test is that of the largest IoU at this share of active inputs."""
@@ -71,6 +79,19 @@ class KnownUnits:
     named: Naming
 
 
+@dataclass(frozen=True)
+class MaskNames:
+    """The share of planted units that a dissection names right, by what it names by."""
+
+    seed: int
+    convention: str
+    kind: str
+    strength: float
+    name_by: str
+    units: int
+    right: float
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
     """All that the study measured."""
@@ -79,22 +100,24 @@ class Measured:
     real: tuple[RealFalls, ...]
     known: tuple[KnownUnits, ...]
     pictures: tuple[PictureTest, ...]
+    masks: tuple[MaskNames, ...]
 
 
 def measure_scores(seeds: Sequence[int], extent: Extent, folder: Path) -> Measured:
     """Measures everything, or reads what lies in the folder. Raises `RunError` for what is damaged there."""
     kept = folder / digest_of(asdict(extent), CLASSIFIERS, __version__)[:16]
     ideal, real, known = list[IdealChange](), list[RealFalls](), list[KnownUnits]()
-    pictures = list[PictureTest]()
+    pictures, masks = list[PictureTest](), list[MaskNames]()
     for seed in seeds:
         drawn = _Scenes(seed, extent)
-        parts = (("ideal", _measure_ideal), ("real", _measure_real), ("pictures", _run_pictures))
-        for title, measure in parts:
+        parts = {"ideal": _measure_ideal, "real": _measure_real, "pictures": _run_pictures}
+        for title, measure in {**parts, "masks": _name_masks}.items():
             packed = _keep(kept / f"{title}-{seed}.safetensors", partial(measure, drawn))
             rows = read_records(packed["rows"])
             ideal += [IdealChange(**row) for row in rows if title == "ideal"]
             real += [RealFalls(**row) for row in rows if title == "real"]
             pictures += [PictureTest(**row) for row in rows if title == "pictures"]
+            masks += [MaskNames(**row) for row in rows if title == "masks"]
         ways = [(at, how) for how in extent.kinds for at in ("cells", "pixels", "images")]
         for at, how in follow_each(ways, f"units of seed {seed}", "cases", len(ways)):
             name = f"planted-{at}-{how.kind.replace(' ', '-')}-{how.strength:g}-{seed}.safetensors"
@@ -104,7 +127,7 @@ def measure_scores(seeds: Sequence[int], extent: Extent, folder: Path) -> Measur
             name = f"outputs-{network}-{seed}.safetensors"
             arrays = _keep(kept / name, partial(_name_outputs, drawn, network))
             known.append(KnownUnits(seed, "images", f"{OUTPUTS} of {network}", 0.0, Naming(**arrays)))
-    return Measured(tuple(ideal), tuple(real), tuple(known), tuple(pictures))
+    return Measured(tuple(ideal), tuple(real), tuple(known), tuple(pictures), tuple(masks))
 
 
 @dataclass(eq=False)
@@ -116,10 +139,13 @@ class _Scenes:
     _truth: Truth | None = None
 
     @property
+    def planted(self) -> ConceptSource:
+        return open_drawn(count=self.extent.planted, seed=11 + 1000 * self.seed, size=64)
+
+    @property
     def truth(self) -> Truth:
         if self._truth is None:
-            source = open_drawn(count=self.extent.planted, seed=11 + 1000 * self.seed, size=64)
-            self._truth = read_truth(source)
+            self._truth = read_truth(self.planted)
         return self._truth
 
     @property
@@ -155,6 +181,24 @@ def _read_hidden(scenes: _Scenes) -> Case:
     flat = response.transpose(1, 0, 2, 3).reshape(response.shape[1], -1).astype(np.float64)
     iou = label_scores(flat, truth, RIGHT_TOP)["iou"]
     return Case(flat, truth, iou.argmax(1), ids[iou.argmax(1)])
+
+
+def _name_masks(scenes: _Scenes) -> dict[str, np.ndarray]:
+    """Planted units dissected, and named by every score that a run has."""
+    found, source = list[MaskNames](), scenes.planted
+    for how in scenes.extent.kinds:
+        if how.kind in (NOTHING, SHUFFLED, "formula"):
+            continue
+        network = PlantedNetwork(plant(scenes.truth, how, scenes.seed), source[0].image.shape[:2])
+        for convention in MASKS:
+            spent = Confidences(0, 1)
+            run = dissect(network, source, [LAYER], convention=convention, confidences=spent, batch_size=32)
+            for name_by in get_args(NameBy):
+                best = recount(run[LAYER], name_by=name_by).labels.best
+                right = float((best == scenes.truth.ids).mean())
+                about = (scenes.seed, convention, how.kind, how.strength, name_by, len(best))
+                found.append(MaskNames(*about, right))
+    return {"rows": pack_records(found)}
 
 
 def _name_planted(scenes: _Scenes, how: Degradation, at: str) -> dict[str, np.ndarray]:

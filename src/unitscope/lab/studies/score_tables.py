@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unitscope.lab.studies.claims import spread
-from unitscope.lab.studies.score_measures import OUTPUTS, KnownUnits, Measured
+from unitscope.lab.studies.score_measures import OUTPUTS, KnownUnits, MaskNames, Measured
 from unitscope.lab.studies.score_pictures import PictureTest, average_tests
 from unitscope.lab.studies.score_sanity import PASSES, SPOILINGS, IdealChange, RealFalls
 from unitscope.lab.studies.score_units import COLUMNS, NOTHING, SHUFFLED, TOP, TOPS
@@ -147,7 +147,7 @@ def table_right(measured: Measured, at: str) -> Table:
             f"{100 * share_right([one for one in cases if (one.kind, one.strength) == way], column):.0f}"
             for way in ways
         ]
-        rows.append((score, *shares, bound_right(cases, column).spell(".0f", 100)))
+        rows.append((score, *shares, bound_right(cases, column).spell(".0f", 100.0)))
     head = [f"{kind} {strength:g}" for kind, strength in ways]
     return Table(("named right, %", *head, "all"), tuple(rows))
 
@@ -191,7 +191,7 @@ def table_classes(measured: Measured) -> Table:
         place, cells = COLUMNS.index((score, TOP)), []
         for kind in kinds:
             some = [one for one in outputs if one.kind == kind]
-            cells.append(bound_right(some, (score, TOP)).spell(".0f", 100))
+            cells.append(bound_right(some, (score, TOP)).spell(".0f", 100.0))
             cells.append(f"{np.mean([one.named.average_precision[place] for one in some]):.2f}")
         for kind in (SHUFFLED, NOTHING):
             for at in ("cells", "images"):
@@ -226,6 +226,25 @@ def table_pictures(tests: Sequence[PictureTest]) -> Table:
         "named right, %",
     )
     return Table(head, rows, (0, 1))
+
+
+def table_masks(masks: Sequence[MaskNames]) -> Table:
+    """By what a dissection names by, the share of planted units named right, by convention and kind."""
+    ways = list(dict.fromkeys((one.kind, one.strength) for one in masks))
+    conventions = list(dict.fromkeys(one.convention for one in masks))
+    rows = []
+    for name_by in dict.fromkeys(one.name_by for one in masks):
+        cells = []
+        for convention in conventions:
+            some = [one for one in masks if (one.name_by, one.convention) == (name_by, convention)]
+            for way in ways:
+                rights = [one.right for one in some if (one.kind, one.strength) == way]
+                cells.append(f"{100 * np.mean(rights):.0f}")
+            cells.append(f"{100 * np.mean([one.right for one in some]):.0f}")
+        rows.append((name_by, *cells))
+    spelled = (*(f"{kind} {strength:g}" for kind, strength in ways), "all")
+    head = [f"{convention}: {way}" for convention in conventions for way in spelled]
+    return Table(("named right by dissect, %", *head), tuple(rows))
 
 
 def table_known(known: Sequence[KnownUnits]) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 
 from unitscope.lab.studies.claims import Claim, judge_fact, judge_order, spread
 from unitscope.lab.studies.figures.scores_figure import draw_scores
-from unitscope.lab.studies.score_measures import QUICK, Extent, Measured, measure_scores
+from unitscope.lab.studies.score_measures import QUICK, Extent, MaskNames, Measured, measure_scores
 from unitscope.lab.studies.score_pictures import PictureTest
 from unitscope.lab.studies.score_sanity import IdealChange, RealFalls
 from unitscope.lab.studies.score_tables import (
@@ -24,6 +24,7 @@ from unitscope.lab.studies.score_tables import (
     share_right,
     table_classes,
     table_known,
+    table_masks,
     table_pictures,
     table_right,
     table_sanity,
@@ -106,7 +107,7 @@ def recommend(measured: Measured) -> str:
 
     best = max(always, key=average)
     said = [
-        f"{bound_right(some, (best, TOP)).spell('.0f', 100)} % of "
+        f"{bound_right(some, (best, TOP)).spell('.0f', 100.0)} % of "
         f"{f'the {at}' if at == CLASSES else f'planted units at {at}'}"
         for at, some in groups.items()
     ]
@@ -133,6 +134,7 @@ def spell_scores(measured: Measured) -> str:
     parts += ["## By the size of the concept", table_sizes(measured).markdown()]
     parts += ["## By the share of inputs that is active"]
     parts += [table_tops(measured, at).markdown() for at in PLACES]
+    parts += ["## Names of a dissection, by what it names by", table_masks(measured.masks).markdown()]
     parts += ["## Classes, and controls", table_classes(measured).markdown()]
     parts += ["## Pictures of the name", table_pictures(measured.pictures).markdown()]
     return "\n\n".join([*parts, "## What to take", recommend(measured)])
@@ -174,6 +176,7 @@ def judge_scores(measured: Measured, *, quick: bool = False) -> Finding:
         "ideal.csv": lay_out(measured.ideal, IdealChange),
         "spoiled.csv": lay_out(measured.real, RealFalls),
         "pictures.csv": lay_out(measured.pictures, PictureTest),
+        "masks.csv": lay_out(measured.masks, MaskNames),
     }
     return Finding(
         "scores",

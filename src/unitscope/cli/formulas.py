@@ -31,15 +31,14 @@ def formulas(
     """Name the units of a run by formulas, such as (sky OR sea) AND NOT boat, where they earn their length.
 
     Neither network nor images are needed. Of every unit the formula with the largest IoU is found, tried on
-    images that it was not made from, and held against chance by the same search over labels of other images.
-    The unit keeps its best single concept unless the formula fits other images better.
+    images that it was not made from, and held against the same search over labels of other images. The unit
+    keeps its best single concept unless a formula fits other images better.
 
     Args:
         run: a run with the table of label sets, which `unitscope dissect` keeps.
         layer: only this layer.
         length: how many concepts a formula has at most, 1 to 10.
-        search: try all formulas (up to 3 concepts for certain, beyond as far as --nodes lead), or those of a
-            beam.
+        search: try all formulas, of more than 3 concepts as far as --nodes lead, or those of a beam.
         beam: how many formulas a beam keeps of every length.
         without: a category whose concepts are left out, such as color; can be given again.
         units: only these units, such as 3,5-9.

@@ -222,8 +222,10 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
     by_idle, top = np.argsort(one - areas, kind="mergesort"), weight_one[order[0]]
     idle = areas - one
     t = bar[0] / bar[1]
-    most_alone = np.max(one - t * idle)
-    with_most, without_most, meet_most = bound_concepts(t, one, two, areas, pair_areas, weight_two)
+    most_alone, least = np.max(one - t * idle), t * active * (1 - 1e-12) - 1e-6
+    meeting = (two, pair_areas, weight_one, weight_two)
+    tried = order[: np.searchsorted(-weight_one[order], 2 * top - least)]  # others are in no pair
+    with_most, without_most, meet_most = bound_concepts(t, one, areas, tried, meeting)
     for i in range(len(order)):
         a = order[i]
         for j in range(i + 1, len(order)):
@@ -234,7 +236,8 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
             if weight_one[a] + weight_one[b] + top <= least:
                 break
             swept = False
-            for form in range(4):  # a OR b, a AND b, a AND NOT b, b AND NOT a
+            # a OR b, a AND b, a AND NOT b, b AND NOT a; where they do not meet the others are shorter ones.
+            for form in range(4 if pair_areas[a, b] > 0 else 1):
                 q, r, op = (b, a, NOT) if form == 3 else (a, b, form)
                 n_two = join(op, one[q], one[r], two[a, b])
                 area_two = join(op, areas[q], areas[r], pair_areas[a, b])
@@ -267,7 +270,6 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
                         if c in (a, b):
                             continue
                         bound = (weight, inside, alone, t)
-                        meeting = (two, pair_areas, weight_one, weight_two)
                         first, second = bound_third(op, q, r, c, removes, bound, meeting)
                         if first <= least and second <= least:
                             continue
@@ -290,11 +292,12 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
 
 
 @compiled
-def bound_concepts(t, one, two, areas, pair_areas, weight_two):
+def bound_concepts(t, one, areas, tried, meeting):
     """By concept a, over all c: the most weight of a AND c, of a AND NOT c, and what a AND c can add."""
+    two, pair_areas, _, weight_two = meeting
     many = len(one)
     with_most, without_most, meet_most = np.zeros(many), np.zeros(many), np.zeros(many)
-    for a in range(many):
+    for a in tried:
         alone = one[a] - t * (areas[a] - one[a])
         least, most, meets = 0.0, -np.inf, 0.0
         for c in range(many):

@@ -20,6 +20,7 @@ CURVES = {
     "scene-classifier": {"loss": "loss", "accuracy": "accuracy"},
     "segmenter": {"objects": "object", "parts": "part", "materials": "material"},
     "generator": {"critic": "critic", "generator": "generator", "labels": "labels"},
+    "captioned": {"loss": "loss", "sentences": "sentences", "words": "words"},
 }
 POINTS = 20
 

@@ -33,6 +33,9 @@ HEAD = """\
   with `,phrases=tree|old house`), `FILE.onnx,names=FILE[,input=imagenet|unit|centered]`, or `file.py:factory`
   ([more](how-to/segmenters.md)). A generator's own images need no source:
   `segmenter:NAME[,count=..,seed=..]`.
+- MODEL of `describe` is `hf:FOLDER` (CLIP, SigLIP), `openclip:FOLDER` or `openclip:NAME,weights=FILE`,
+  `zoo:captioned`, `file.py:factory`, or what a package brings; LIST is a file with a word a line,
+  `vocabulary:SOURCE` or `wordnet:nouns` ([more](how-to/words.md)).
 - Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C, 143 by `kill`. An error is one
   line.
 """

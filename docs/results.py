@@ -13,7 +13,7 @@ HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")
 """Studies of a real network over photographs, run into folders of these names; see docs/findings/axis.md."""
 
-DIRECTIONS = ("directions", "edits", "formulas")
+DIRECTIONS = ("directions", "edits", "words", "scores", "formulas")
 """Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""
 
 

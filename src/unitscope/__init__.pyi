@@ -16,6 +16,8 @@ from unitscope.dissection.result import LayerDissection as LayerDissection
 from unitscope.dissection.storage import load as load
 from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
+from unitscope.experiments.describing.describe import describe as describe
+from unitscope.experiments.name_scores import score_names as score_names
 from unitscope.networks.directions.open_directions import open_directions as open_directions
 from unitscope.networks.generators import Generator as Generator
 from unitscope.networks.load import load_network as load_network

@@ -1,4 +1,4 @@
-"""What packages bring by name: sources, networks, segmenters and commands, found through entry points.
+"""What packages bring by name: sources, networks, segmenters, text models, commands; through entry points.
 
 A package states what it brings in its `pyproject.toml`, one line a name::
 
@@ -22,6 +22,7 @@ from unitscope.errors import UnitscopeError, UsageError, say_near
 
 SOURCES, NETWORKS = "unitscope.sources", "unitscope.networks"
 SEGMENTERS, COMMANDS = "unitscope.segmenters", "unitscope.commands"
+TEXT_MODELS = "unitscope.text_models"
 
 Place = Callable[..., Any] | str
 """A function, or where it is: `"module:function"`."""
@@ -38,6 +39,7 @@ class Kind:
       `options` names those that it takes. Weights and seeds that it does not take are refused.
     - a segmenter: `open(spec)` returns a `Segmenter`. The name of the entry is what stands before the colon,
       or the ending of a file, as in `.onnx`.
+    - a text model: `open(place)` returns a `unitscope.networks.text_models.TextModel`.
 
     `grammar` is how it is written; one that begins with `NAME:` must be given a place. `line` says what it
     is. `origin`, its name and package for messages, is filled by `find_plugin`.

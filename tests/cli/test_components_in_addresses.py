@@ -19,6 +19,7 @@ ON_IMAGES = {
     "experiments.study_removal": "ablate net.py:small --layer 1+pca:2 --images SOURCE",
     "experiments.study_attacks": "attack net.py:small --layer 1+pca:2 --images SOURCE --targets sky",
     "interventions.explain": "explain net.py:small other.png --layer 1+pca:2 --deletion SOURCE",
+    "describe": "describe net.py:small --layers 1+pca:2 --images SOURCE --text hf:nowhere",
     "interventions.detect": "detect net.py:small --layer 1+pca:2 --images SOURCE --concept sky",
 }
 

@@ -29,6 +29,10 @@ from unitscope.cli.words import (
 from unitscope.cli.words import show as print_result
 from unitscope.errors import MissingWeightsError, UsageError
 
+NameBy = Literal[
+    "iou", "f1", "recall", "precision", "accuracy", "balanced_accuracy", "inverse_balanced_accuracy",
+    "pearson", "cosine", "wpmi",
+]  # fmt: skip
 Begun = Annotated[Positional[Path], arg(help="the folder of the run", metavar="RUN")]
 
 
@@ -64,6 +68,9 @@ class Measures:
     """What is measured.
 
     Args:
+        name_by: the score of its mask that chooses a unit's name: iou, f1, recall, precision, accuracy,
+            balanced_accuracy, inverse_balanced_accuracy, pearson, cosine or wpmi; detectors and confidence
+            stay those of IoU.
         quantile: fraction of values above a unit's threshold, instead of the convention's.
         thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
             every unit and concept on other images, by the information quality ratio.
@@ -83,6 +90,7 @@ class Measures:
     """
 
     convention: Convention = "netdissect"
+    name_by: Annotated[NameBy, arg(metavar="SCORE")] = "iou"
     quantile: float | None = None
     thresholds: str | None = None
     sparse_threshold: Literal["half-median", "zero"] = "half-median"
@@ -161,7 +169,7 @@ def dissect(
     )
     dry = partial(estimate_run, *dissect_layers.args, **dissect_layers.keywords)
     found = (dry if dry_run else dissect_layers)(
-        convention=measures.convention,
+        convention=replace(us.CONVENTIONS[measures.convention], name_by=measures.name_by),
         quantile=measures.quantile,
         sparse_threshold=measures.sparse_threshold,
         fit=pictures.fit,

@@ -7,6 +7,7 @@ import numpy as np
 
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention
+from unitscope.dissection.counts import recount
 from unitscope.dissection.labels import name_pairs
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe
@@ -97,13 +98,14 @@ def name_layers(
                 taken, tops, index, rules.union, areas, draws, pool, names, tail.raw_size, plan
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
+            by_iou = replace(rules, name_by="iou")  # until confidence is measured, which is that of IoU
             result = LayerDissection(
                 layer=layer,
                 map_size=tail.raw_size,
                 mask_size=scan_plan.frame.mask_size,
                 images=len(scan.annotations),
                 vocabulary=vocabulary,
-                convention=rules,
+                convention=by_iou,
                 thresholds=overlap.thresholds,
                 active=overlap.active,
                 active_in=overlap.active_in,
@@ -122,7 +124,8 @@ def name_layers(
             if evidence is not None and draws is not None:
                 sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws, live=live)
             result = replace(result, confidence=sure)
-            named[layer] = replace(result, warnings=tuple(_notes(result, overlap, label_sets)))
+            result = replace(result, warnings=tuple(_notes(result, overlap, label_sets)))
+            named[layer] = recount(result, name_by=rules.name_by)
     return named
 
 

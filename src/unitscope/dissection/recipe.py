@@ -144,6 +144,8 @@ class Recipe:
         rules = asdict(self.convention)
         if not self.sparse:  # it decides nothing then
             del rules["sparse_threshold"]
+        if self.convention.name_by == "iou":  # as in runs of before there was a choice
+            del rules["name_by"]
         record = {
             **_record(self),
             "network": _record(self.network),

@@ -176,6 +176,7 @@ class LayerDissection(Units):
             runner_up_iou=float(labels.runner_up_iou[unit]),
             head_unit=self.name_unit(unit) if self.heads else "",
             probe=self.probes[unit] if self.probes else "",
+            score=float("nan") if self.convention.name_by == "iou" else float(labels.score[unit]),
             recipe=self.recipe,
         )
 

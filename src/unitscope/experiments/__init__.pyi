@@ -1,3 +1,5 @@
+from unitscope.experiments.describing.descriptions import Descriptions as Descriptions
+from unitscope.experiments.describing.word_lists import read_words as read_words
 from unitscope.experiments.erasure import study_erasure as study_erasure
 from unitscope.experiments.fitting.asked import Training as Training
 from unitscope.experiments.fitting.fit_directions import fit_directions as fit_directions
@@ -10,5 +12,7 @@ from unitscope.experiments.ratings import answer_all as answer_all
 from unitscope.experiments.ratings import open_ledger as open_ledger
 from unitscope.experiments.removal import study_removal as study_removal
 from unitscope.experiments.removal_result import Pictures as Pictures
+from unitscope.networks.text_models import TextModel as TextModel
+from unitscope.networks.text_models import open_text_model as open_text_model
 from unitscope.statistics.label_scores import label_scores as label_scores
 from unitscope.statistics.text_scores import text_scores as text_scores

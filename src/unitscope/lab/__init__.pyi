@@ -14,6 +14,7 @@ from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis
 from unitscope.lab.studies.rotation_finding import study_rotations as study_rotations
+from unitscope.lab.studies.scores import study_scores as study_scores
 from unitscope.lab.studies.study import Finding as Finding
 from unitscope.lab.studies.supervision import study_supervision as study_supervision
 from unitscope.lab.studies.threshold import study_threshold as study_threshold
@@ -22,6 +23,7 @@ from unitscope.lab.studies.training import study_checkpoints as study_checkpoint
 from unitscope.lab.studies.training import study_training as study_training
 from unitscope.lab.studies.transfer import study_transfer as study_transfer
 from unitscope.lab.studies.width import study_width as study_width
+from unitscope.lab.studies.words_finding import study_words as study_words
 from unitscope.lab.world import open_drawn as open_drawn
 from unitscope.lab.zoo.cards import grade_zoo as grade_zoo
 from unitscope.lab.zoo.heads import fit_head as fit_head

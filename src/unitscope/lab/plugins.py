@@ -11,7 +11,8 @@ DRAWN = Kind(
 ZOO = Kind(
     "unitscope.lab.zoo.weights_files:load_zoo",
     "zoo:NAME",
-    "small networks trained on the drawn world: scene-classifier, scene-transformer, segmenter, generator",
+    "small networks trained on the drawn world: scene-classifier, scene-transformer, segmenter, generator, "
+    "captioned",
     ("weights", "random"),
 )
 HEAD = Kind(
@@ -22,6 +23,11 @@ HEAD = Kind(
 )
 ZOO_SEGMENTER = Kind(
     "unitscope.lab.zoo.weights_files:open_segmenter", "zoo:segmenter", "the segmenter of the drawn world"
+)
+ZOO_TEXT_MODEL = Kind(
+    "unitscope.lab.zoo.text_model:open_text_model",
+    "zoo:captioned",
+    "two towers that have learned what sentences say of drawn scenes",
 )
 OWN_SEGMENTER = Kind(
     "unitscope.lab.zoo.parser:open_segmenter",
@@ -46,6 +52,7 @@ _STUDIES = {
         "labels": "name units by true labels and by a segmenter's",
         "depth": "count the concepts of every layer, such as a generator's",
         "raters": "rate units by scripts that err",
+        "scores": "grade scores of names, by units of known names",
     },
     "studies": {
         "axis": "compare a layer's units with random rotations of them",
@@ -63,6 +70,9 @@ _STUDIES = {
     "directions": {
         "directions": "compare units with autoencoders and other directions",
         "edits": "remove and insert latents in a classifier and a generator",
+    },
+    "words": {
+        "words": "name units by words, and by labels",
     },
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }

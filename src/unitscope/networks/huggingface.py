@@ -36,20 +36,14 @@ def load_transformers(
     """
     transformers = import_library("transformers", "transformers")
     where = {"local_files_only": not download, "trust_remote_code": False}
-    with _quiet(transformers):
-        try:
-            config = transformers.AutoConfig.from_pretrained(repo, **where)
-        except Exception as error:  # its readers raise whatever a bad file makes them raise
-            raise NetworkError(
-                f"hf:{repo} is no folder with a config.json, nor in the Hugging Face cache of this machine; "
-                f"give such a folder or allow the download (--download): {one_line(error, 90)}"
-            ) from error
-        kind = _architecture(transformers, config)
+    with quiet(transformers):
+        config = read_config(transformers, repo, where)
+        kind = choose_class(transformers, config)
         parts: tuple[Any, ...] = config, getattr(config, "vision_config", None)
         for part in parts:
             if size is not None and getattr(part, "image_size", None) is not None:
                 part.image_size = size[0] if size[0] == size[1] else size
-        module = _make(kind, repo, config, weights, random, where)
+        module = make_module(kind, repo, config, weights, random, where)
         preprocessing = _preprocessing(transformers, repo, config, where, warn=random is None)
     if getattr(kind, "main_input_name", "pixel_values") != "pixel_values":
         module = getattr(module, "vision_model", module)
@@ -61,7 +55,21 @@ def load_transformers(
     return Network(module, preprocessing, given, "", Tokens(prefix or None))
 
 
-def _architecture(transformers: Any, config: Any) -> Any:
+def read_config(
+    transformers: Any, repo: str, where: dict[str, Any], advice: str = "or allow the download (--download)"
+) -> Any:
+    """What `config.json` says. Raises `NetworkError`, with `advice`, where there is none that can be read."""
+    try:
+        return transformers.AutoConfig.from_pretrained(repo, **where)
+    except Exception as error:  # its readers raise whatever a bad file makes them raise
+        raise NetworkError(
+            f"hf:{repo} is no folder with a config.json, nor in the Hugging Face cache of this machine; "
+            f"give such a folder {advice}: {one_line(error, 90)}"
+        ) from error
+
+
+def choose_class(transformers: Any, config: Any) -> Any:
+    """The class that a configuration names. Raises `NetworkError` where there is none."""
     for name in config.architectures or ():
         if hasattr(transformers, name):
             return getattr(transformers, name)
@@ -73,9 +81,10 @@ def _architecture(transformers: Any, config: Any) -> Any:
         raise NetworkError(f"transformers has {lack}; {advice}") from None
 
 
-def _make(
+def make_module(
     kind: Any, repo: str, config: Any, weights: Path | None, random: int | None, where: dict[str, Any]
 ) -> nn.Module:
+    """A module of that class with its weights. Raises `NetworkError` where they are missing or do not fit."""
     try:
         with random_weights(random or 0):
             if weights is None and random is None:
@@ -164,7 +173,7 @@ def _sides(size: Any) -> tuple[int, int] | None:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """Without the library's own progress bars and reports of what it loaded."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -281,7 +281,7 @@ def read_fed(
     A random network is passed image by image, with the random numbers of each. Raises `NetworkError` for maps
     of another shape than planned.
     """
-    for layer, output in _pass(network, read, plan, fed, machine).items():
+    for layer, output in pass_fed(network, read, plan, fed, machine).items():
         yield layer, _read_units(network, plan, batch, fed, layer, output)
 
 
@@ -290,14 +290,16 @@ def read_parts(
 ) -> Iterator[tuple[str, int, Float32[Tensor, "image unit cell_y cell_x"]]]:
     """The same with the place of the first image in the batch: sparse latents come a few images at a time,
     but on a device."""
-    outputs = _pass(network, reading.read, plan, fed, machine)
+    outputs = pass_fed(network, reading.read, plan, fed, machine)
     for layer in plan.tails:
         for start, output in reading.split(layer, outputs, whole=not machine.compiled):
             if start < len(batch.images):  # behind them is what fills the batch up
                 yield layer, start, _read_units(network, plan, batch, fed, layer, output, start)
 
 
-def _pass(network: Network, read: Reader, plan: ScanPlan, fed: Input, machine: Machine) -> dict[str, Tensor]:
+def pass_fed(
+    network: Network, read: Reader, plan: ScanPlan, fed: Input, machine: Machine
+) -> dict[str, Tensor]:
     kind = torch.device(machine.device).type
     precision: torch.autocast | nullcontext[None]
     precision = torch.autocast(kind) if machine.mixed_precision else nullcontext()

@@ -217,7 +217,7 @@ def test_torch_is_left_as_it_was(folder):
 def test_rates_rise_then_fall():
     for recipe in RECIPES.values():
         rates = [find_rate(recipe, step) for step in range(recipe.steps)]
-        assert max(rates) == pytest.approx(recipe.rate, rel=0.02)
+        assert max(rates) == pytest.approx(recipe.rate, rel=0.025)
         assert rates[-1] < recipe.rate * 0.02
         top = int(np.argmax(rates))
         assert all(b <= a + 1e-12 for a, b in zip(rates[top:], rates[top + 1 :], strict=False))

@@ -27,6 +27,7 @@ def test_every_network_ships_with_its_digest_in_few_megabytes():
     assert set(shipped) == {f"{name}.safetensors" for name in RECIPES}
     assert {name: hashlib.sha256(data).hexdigest() for name, data in shipped.items()} == shipped_digests()
     assert len(shipped.pop("scene-transformer.safetensors")) < 1.5e6
+    assert len(shipped.pop("captioned.safetensors")) < 1.5e6
     assert sum(map(len, shipped.values())) <= 10e6
 
 

@@ -54,7 +54,7 @@ def directions(
     from unitscope.lab.commands.measurements import finish
     from unitscope.lab.studies.directions_finding import study_directions
 
-    setting = _set(kept, scenes, seeds, quick, convention)
+    setting = open_setting(kept, scenes, seeds, quick, convention)
     subjects = _open_subjects(network, layers, concepts, photographs, images, setting)
     finish(study_directions(setting, subjects), Output(out or kept / "directions", json))
 
@@ -84,11 +84,11 @@ def edits(
     from unitscope.lab.commands.measurements import finish
     from unitscope.lab.studies.edits_finding import study_edits
 
-    setting = _set(kept, scenes, seeds, quick, "netdissect")
+    setting = open_setting(kept, scenes, seeds, quick, "netdissect")
     finish(study_edits(setting), Output(out or kept / "edits", json))
 
 
-def _set(kept: Path, scenes: int, seeds: int, quick: bool, convention: str) -> "Setting":
+def open_setting(kept: Path, scenes: int, seeds: int, quick: bool, convention: str) -> "Setting":
     """The setting of a study. Raises `UsageError` for numbers below 1, and where figures cannot be drawn."""
     from unitscope.lab.studies.trained_groups import Setting
     from unitscope.views.figures import load_matplotlib

@@ -13,7 +13,7 @@ Masked = Annotated[
     str | None,
     arg(help="of the segmenter: your own pictures, a folder or a SOURCE with masks", metavar="SOURCE"),
 ]
-NAMES = "scene-classifier, scene-transformer, segmenter or generator"
+NAMES = "scene-classifier, scene-transformer, segmenter, generator or captioned"
 Name = Annotated[Positional[str], arg(metavar="NAME", help=NAMES)]
 
 

@@ -11,6 +11,13 @@ from torch import nn
 
 from unitscope.errors import UsageError
 from unitscope.lab.world.names import OBJECT_IDS, PART_IDS, SCENES
+from unitscope.lab.zoo.captioned import Captioned
+from unitscope.lab.zoo.captioned_measures import (
+    measure_retrieval,
+    measure_scenes,
+    measure_words,
+    read_facts,
+)
 from unitscope.lab.zoo.measures import (
     GeneratorScores,
     Images,
@@ -27,6 +34,7 @@ from unitscope.lab.zoo.measures import (
 from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.pictures import Pictures, PictureSet, paint_pictures
 from unitscope.lab.zoo.recipes import GENERATED, HELD_OUT, Recipe
+from unitscope.lab.zoo.towers import Towers
 from unitscope.lab.zoo.transformer import SceneTransformer
 from unitscope.lab.zoo.weights_files import find_recipe, load_zoo_module, read_module
 from unitscope.results import Result
@@ -89,6 +97,8 @@ def grade_zoo(
         return _grade_classifier(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
     if isinstance(module, SceneSegmenter):
         return _grade_segmenter(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
+    if isinstance(module, Towers):
+        return _grade_captioned(module, paint_pictures(PictureSet(SCENES, count, HELD_OUT), folder))
     before = None if early is None else cast("SceneGenerator", read_module(recipe, early))
     return _grade_generator(recipe, cast("SceneGenerator", module), before, count, folder)
 
@@ -99,6 +109,22 @@ def _grade_classifier(network: nn.Module, held_out: Pictures) -> Card:
     figures = {"accuracy": float(accuracy.mean()), "worst scene": float(accuracy.min())}
     table = Table(("scene", "named right"), rows)
     return Card(figures, {"scenes.csv": table}, {"scenes.csv": (".1%",)})
+
+
+def _grade_captioned(towers: Towers, held_out: Pictures) -> Card:
+    model, facts = Captioned(towers), read_facts(held_out)
+    images = model.embed_images(held_out.images)
+    sentence, picture = measure_retrieval(model, images, facts)
+    words = measure_words(model, images, facts)
+    figures = {
+        "its sentence among 100, for a picture": sentence,
+        "its picture among 100, for a sentence": picture,
+        "scene named right by its bare word": measure_scenes(model, images, facts),
+        **{f"AUROC of a bare word, {category}": words.mean(category) for category in words.auroc},
+    }
+    tables = {"categories.csv": words.summarize(), "words.csv": words.tabulate()}
+    forms = {"categories.csv": ("", "", ".3f", ".3f", ""), "words.csv": ("", ".1%", ".3f")}
+    return Card(figures, tables, forms)
 
 
 def _grade_segmenter(network: SceneSegmenter, held_out: Pictures) -> Card:

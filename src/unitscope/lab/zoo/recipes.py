@@ -10,7 +10,7 @@ from unitscope.lab.zoo.pictures import PictureSet
 class Recipe:
     """One network of the zoo.
 
-    `lesson` says which trainer it needs (`training_steps.TRAINERS`). `rate` is the highest learning rate,
+    `lesson` says which trainer it needs (`training.TRAINERS`). `rate` is the highest learning rate,
     `threads` over how many cores the arithmetic is split: another number sums in another order, and gives
     other weights in the last digits. `pictures_seed` is the seed of the training pictures; that of
     `unitscope zoo train --seed` decides the initial weights and the order.
@@ -67,5 +67,6 @@ RECIPES: dict[str, Recipe] = {
         Recipe("scene-transformer", "transformer", SCENES, 36_000, 6_000, 64, 1e-3),
         Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3),
         Recipe("generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, pictures_seed=1001),
+        Recipe("captioned", "towers", SCENES, 36_000, 1_800, 128, 2e-3),
     )
 }

@@ -15,9 +15,16 @@ from torch.utils import deterministic
 
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.files import whole_file
-from unitscope.lab.zoo.pictures import paint_pictures
+from unitscope.lab.zoo.contrasting import TowersTrainer
+from unitscope.lab.zoo.pictures import Pictures, paint_pictures
 from unitscope.lab.zoo.recipes import Recipe
-from unitscope.lab.zoo.training_steps import TRAINERS, Trainer
+from unitscope.lab.zoo.training_steps import (
+    ClassifierTrainer,
+    GeneratorTrainer,
+    SegmenterTrainer,
+    Trainer,
+    TransformerTrainer,
+)
 from unitscope.lab.zoo.weights_files import find_recipe, save_weights
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.weights import one_line
@@ -26,6 +33,14 @@ from unitscope.progress import follow, silence
 CURVE = "curve.csv"
 CHECKPOINT = "checkpoint.pt"
 _WARM_UP = 200
+
+TRAINERS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
+    "classifier": ClassifierTrainer,
+    "transformer": TransformerTrainer,
+    "segmenter": SegmenterTrainer,
+    "generator": GeneratorTrainer,
+    "towers": TowersTrainer,
+}
 
 
 @dataclass(frozen=True)

@@ -288,11 +288,3 @@ class GeneratorTrainer:
 
     def result(self) -> nn.Module:
         return self.average
-
-
-TRAINERS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
-    "classifier": ClassifierTrainer,
-    "transformer": TransformerTrainer,
-    "segmenter": SegmenterTrainer,
-    "generator": GeneratorTrainer,
-}

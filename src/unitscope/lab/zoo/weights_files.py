@@ -16,6 +16,7 @@ from unitscope.files import whole_file
 from unitscope.lab.world.names import COLOR_IDS, COLORS, MATERIAL_IDS, OBJECT_IDS, PART_IDS, drawn_vocabulary
 from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.recipes import RECIPES, Recipe
+from unitscope.lab.zoo.towers import Towers
 from unitscope.lab.zoo.transformer import SceneTransformer
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network, Preprocessing
@@ -47,6 +48,8 @@ def build_module(recipe: Recipe) -> nn.Module:
         return SceneSegmenter(CLASSES)
     if recipe.lesson == "transformer":
         return SceneTransformer(len(recipe.scenes))
+    if recipe.lesson == "towers":
+        return Towers()
     return SceneClassifier(len(recipe.scenes))
 
 
@@ -110,7 +113,8 @@ def load_zoo_module(name: str) -> nn.Module:
 def load_zoo(name: str, *, weights: Path | None = None, random: int | None = None) -> Network:
     """A network of the zoo: as shipped, or with the weights of a file, or with random ones from a seed.
 
-    The generator comes as a `Generator`, the classifier with its class names.
+    The generator comes as a `Generator`, the classifier with its class names; of the two towers of
+    `captioned` that of pictures, which gives embeddings in place of logits (`load_captioned` has both).
 
     >>> load_zoo("scene-classifier").classes[:2]
     ('street', 'park')

@@ -1,0 +1,1 @@
+"""Names from text: words for units over images that nobody has labeled."""

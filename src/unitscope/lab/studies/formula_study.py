@@ -208,7 +208,7 @@ def claim_formulas(rows: Sequence[FormulaFit], subject: str, seeds: int) -> Iter
         return [float(getattr(one, figure)) for one in some]
 
     yield Claim(
-        f"{subject}: Mu and Andreas (2020), fig. 2",
+        f"{subject}: Mu and Andreas (2020)",
         "formulas fit units better than one concept",
         f"IoU {spread(read('iou'), '.4f')} of three concepts, {spread(read('single'), '.4f')} of one",
         judge_order(read("iou"), read("single")),

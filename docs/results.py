@@ -11,7 +11,7 @@ from unitscope.lab.studies.catalog import STUDIES
 
 HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union", "formulas-msrc", "formulas-union")
-"""Studies of a real network over photographs, run into folders of these names; see axis.md and formulas.md."""
+"""Studies of a real network over photographs, run into such folders; see axis.md and formulas.md."""
 
 DIRECTIONS = ("directions", "edits", "words", "scores", "formulas")
 """Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""

@@ -146,7 +146,9 @@ def score_names(
         "interval": f"95 %, of {replicates} bootstrap replicates of the images",
         "null": f"{NULLS[null]}, up to {draws} of them; seed {seed}",
     }
-    notes = _note(listed, source, apart, unknown, found)
+    notes = [*_note(listed, source, apart, unknown, found)]
+    if listed.network is not None and listed.network != network.digest:
+        notes.insert(0, "the names are those of another network, or of other weights than these")
     return NameScores(_judge(found, source.vocabulary, null), about, tuple(notes))
 
 

@@ -81,3 +81,18 @@ def test_parts_workers_and_files_keep_ranges(network, source, tmp_path):
 def test_ranges_that_there_are_not_are_told(network, source, more, told):
     with pytest.raises(UsageError, match=told):
         us.dissect(network, source, ["maps"], **options("pnas", **more))
+
+
+def test_every_range_has_a_name(network, source):
+    layer = us.dissect(network, source, ["maps"], **options("pnas", ranges=FRACTIONS))["maps"]
+    found = us.find_formulas(layer, length=2, units=[0, 2], ranges=True, draws=20)
+    assert [(row["unit"], row["range"]) for row in found.rows()] == [(u, r) for u in (0, 2) for r in range(3)]
+    highest = us.dissect(network, source, ["maps"], **options("pnas", quantile=FRACTIONS[-1]))["maps"]
+    alone = us.find_formulas(highest, length=2, units=[0, 2], draws=20)
+    for row, other in zip(found.rows()[2::3], alone.rows(), strict=True):
+        assert {name: row[name] for name in ("formula", "intersection", "union", "iou_held_out")} == {
+            name: other[name] for name in ("formula", "intersection", "union", "iou_held_out")
+        }
+    assert "2:1" in str(found)
+    with pytest.raises(UsageError, match="has no ranges of activation; dissect again with ranges"):
+        us.find_formulas(highest, ranges=True)

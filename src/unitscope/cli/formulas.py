@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import UseAppendAction, arg
 
 import unitscope as us
-from unitscope.cli.words import Json, Run, check_out, print_json
+from unitscope.cli.words import Flag, Json, Run, check_out, print_json
 from unitscope.errors import UsageError
 
 
@@ -21,6 +21,7 @@ def formulas(
     beam: int = 5,
     without: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="CATEGORY")] = (),
     units: Annotated[str | None, arg(metavar="UNITS")] = None,
+    ranges: Flag = False,
     draws: int = 400,
     seed: int = 0,
     nodes: int = 10_000,
@@ -42,6 +43,7 @@ def formulas(
         beam: how many formulas a beam keeps of every length.
         without: a category whose concepts are left out, such as color; can be given again.
         units: only these units, such as 3,5-9.
+        ranges: a name for every range of activation, of a run with --ranges.
         draws: null draws a unit at most; 0 leaves the p-values out.
         seed: seed of the null draws.
         nodes: so many formulas of a unit are gone on from at most, beyond 3 concepts.
@@ -60,6 +62,7 @@ def formulas(
         beam=beam,
         without=without,
         units=None if units is None else read_units(units),
+        ranges=ranges,
         draws=draws,
         seed=seed,
         threads=threads,

@@ -1,6 +1,7 @@
 """Finds the formulas that units of a finished run are named by: `find_formulas`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ def find_formulas(
     beam: int = 5,
     without: str | Sequence[str] = (),
     units: Sequence[int] | None = None,
+    ranges: bool = False,
     draws: int = 400,
     seed: int = 0,
     threads: int | None = None,
@@ -45,7 +47,8 @@ def find_formulas(
     `search` "exact" tries all formulas but for those that bounds rule out. Up to three concepts it always
     ends; beyond it goes on from at most `nodes` formulas a unit, and what it then knows is in `optimal` and
     `possible`. "beam" keeps the `beam` best of every length. `without` names categories whose concepts are in
-    no formula. `units` are those wanted, all by default.
+    no formula. `units` are those wanted, all by default. With `ranges` each of them has a name in every range
+    of its activation that the run kept (`dissect(ranges=...)`), 0 the lowest.
 
     A formula takes the name from the best single concept only where it earns it: what is named on one half of
     the images must fit the other half better, both ways. The p-value is the chance that the same search finds
@@ -64,15 +67,18 @@ def find_formulas(
     chosen = _choose_layers(given, layer)
     words = given.vocabulary
     dropped = _find_dropped(words, [without] if isinstance(without, str) else without)
-    tables = {one.layer: _find_table(one) for one in chosen}
+    tables = {one.layer: _find_table(one, ranges) for one in chosen}
     wanted = {one.layer: _choose_units(one, units, len(chosen)) for one in chosen}
     found = {}
     for one in chosen:
         table = tables[one.layer].drop(dropped) if dropped else tables[one.layer]
+        each = table.units // max(len(one), 1)
+        wanted[one.layer] = [unit * each + place for unit in wanted[one.layer] for place in range(each)]
         ground = lay_ground(table, draws, seed)
         if not len(ground.whole.sets.present):
             raise UsageError("no image has a labelled pixel of the concepts that are left; leave fewer out")
-        found[one.layer] = _name_layer(one, ground, rules, wanted[one.layer], threads)
+        layer_found = _name_layer(one, ground, rules, wanted[one.layer], threads)
+        found[one.layer] = _part_ranges(layer_found, each) if ranges else layer_found
     names = tuple([without] if isinstance(without, str) else without)
     return FormulaNames(found, words, rules, names, given if isinstance(given, Dissection) else None)
 
@@ -162,8 +168,19 @@ def _find_dropped(words: Vocabulary, without: Sequence[str]) -> list[int]:
     return [one.id for one in words if one.category in without]
 
 
-def _find_table(layer: LayerDissection) -> LabelTable:
-    table = layer.label_table
+def _part_ranges(found: LayerFormulas, each: int) -> LayerFormulas:
+    """Units of a table of ranges as units of the layer, each in its ranges."""
+    units = (replace(one, unit=one.unit // each, range=one.unit % each) for one in found.units)
+    return replace(found, units=tuple(units))
+
+
+def _find_table(layer: LayerDissection, ranges: bool) -> LabelTable:
+    table = layer.range_table if ranges else layer.label_table
+    if table is None and ranges:
+        raise UsageError(
+            f"layer {layer.layer} has no ranges of activation; dissect again with ranges, such as "
+            "--ranges 0.2 0.1 0.05 0.02 0.01"
+        )
     if table is None:
         raise UsageError(
             f"layer {layer.layer} has no table of label sets, which formulas are read from; dissect again, "

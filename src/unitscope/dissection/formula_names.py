@@ -41,7 +41,8 @@ class UnitFormula:
     of the best single concept, and `held_out_name` that of whichever the gate takes on each half, asking that
     half alone. `earned` says whether the formula passes the gate over all images, `optimal` whether no
     formula of that length fits better, `possible` what none of them exceeds. `p_value` is NaN where there is
-    no null, otherwise among so many `draws`.
+    no null, otherwise among so many `draws`. `range` is the range of activation, None for all above the
+    threshold.
     """
 
     layer: str
@@ -57,6 +58,12 @@ class UnitFormula:
     p_value: float
     q_value: float
     draws: int
+    range: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The unit's number, with the range behind a colon where it is one of several."""
+        return str(self.unit) if self.range is None else f"{self.unit}:{self.range}"
 
     @property
     def name(self) -> Formula | None:
@@ -131,9 +138,14 @@ class FormulaNames(Result):
 
     def tables(self) -> dict[str, Table]:
         """`formulas.csv`: a row for every unit."""
-        rows = tuple(self._row(one) for one in self.units())
+        ranges = [one.range for one in self.units()]
+        rows = [self._row(one) for one in self.units()]
+        columns: tuple[str, ...] = COLUMNS
+        if any(one is not None for one in ranges):
+            columns = (*COLUMNS, "range")
+            rows = [(*row, one) for row, one in zip(rows, ranges, strict=True)]
         left = [COLUMNS.index(name) for name in ("layer", "formula", "name", "single")]
-        return {"formulas.csv": Table(COLUMNS, rows, left, digits=9)}
+        return {"formulas.csv": Table(columns, tuple(rows), left, digits=9)}
 
     def _row(self, one: UnitFormula) -> tuple[Any, ...]:
         formula, single = one.formula, one.single
@@ -190,9 +202,7 @@ class FormulaNames(Result):
             refused = "" if one.earned or one.formula == one.single else self.spell(one.formula)
             q = f"{one.q_value:.3g}" if isfinite(one.q_value) else "-"
             figures = [f"{fit_of(one.name):.4f}", f"{fit_of(one.name) - fit_of(one.single):.4f}"]
-            rows.append(
-                [str(one.unit), self.spell(one.name), *figures, f"{one.held_out_name:.4f}", q, refused]
-            )
+            rows.append([one.title, self.spell(one.name), *figures, f"{one.held_out_name:.4f}", q, refused])
         if len(rows) == 1:
             return "no units"
         lines = align(rows, left=(1, 6)).splitlines()
@@ -203,7 +213,7 @@ class FormulaNames(Result):
 def rank_units(units: Iterable[UnitFormula]) -> list[UnitFormula]:
     """Those that have a name, the best IoU first."""
     named = (one for one in units if one.name is not None)
-    return sorted(named, key=lambda one: (-fit_of(one.name), one.unit))
+    return sorted(named, key=lambda one: (-fit_of(one.name), one.unit, one.range or 0))
 
 
 def _quote(name: str) -> str:

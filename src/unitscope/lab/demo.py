@@ -14,6 +14,7 @@ import numpy as np
 
 import unitscope as us
 from unitscope.dissection.agreement import measure_agreement
+from unitscope.dissection.formula_names import fit_of
 from unitscope.experiments import (
     Pictures,
     Training,
@@ -39,7 +40,7 @@ EXPLAINED = 3
 PAINTED = ("tree", "object/water")
 PAINTING_LAYER = "layer2"
 CLASSIFIER_LAYERS = ("layer3", "layer4", "layer5")
-SENTENCES, SENTENCE_DRAWS = 8, 100
+SENTENCES, SENTENCE_DRAWS = 16, 100
 LATENTS, FIRING, FITTING_STEPS = 320, 16, 100
 GENERATOR_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 PRETRAINED_LAYERS = ("_blocks.5", "_blocks.10", "_conv_head")
@@ -194,9 +195,15 @@ def _name_in_sentences(demo: Demo) -> Chapter:
     best = {row["unit"]: row["word"] for row in described.rows()}
     named = {one.unit: one for one in found[layer].units}
     rows = [
-        replace(row, concept=found.spell(named[row.unit].name), word=best[row.unit] or "no word")
+        replace(
+            row,
+            concept=found.spell(named[row.unit].name),
+            word=f"word: {best[row.unit] or 'none'}",
+            iou=fit_of(named[row.unit].name),
+        )
         for row in draw_rows(run, source, layer, demo.pictures, "sentences", SENTENCES)
     ]
+    rows.sort(key=lambda row: (not named[row.unit].earned, -row.iou))
     one = found[layer]
     figures = [
         ("units that earn a formula", f"{sum(unit.earned for unit in one.units)} of {len(one.units)}"),
@@ -204,7 +211,9 @@ def _name_in_sentences(demo: Demo) -> Chapter:
         ("IoU held out, best concept", f"{one.mean(lambda unit: unit.held_out_single):.3f}"),
         ("words above chance", f"{described[layer].discoveries} of {described[layer].units}"),
     ]
-    return demo.write("sentences", figures, {"Formula and word": rows}, words=len(described.words))
+    return demo.write(
+        "sentences", figures, {"Formula and word": rows[: SENTENCES // 2]}, words=len(described.words)
+    )
 
 
 def _dissect_directions(demo: Demo) -> Chapter:

@@ -164,100 +164,110 @@ def sum_largest(weights, many):
 def tree_unit(counts, active, table, areas, concept_keys, most, start, nodes, goal):
     """From a first answer, (figures, numbers), on to the best of all formulas of up to `most` concepts.
 
-    Formulas are gone on from depth first, those with the highest bound first, `nodes` of them at most. With w
-    the weight at the best IoU so far, p the sum of its positive parts, and r concepts to come: if all are
-    joined by OR, no more is added than the r largest p; if not, the formula lies inside of it and r - 1
-    others. The figures, the numbers, and whether the search came to its end.
+    Formulas are gone on from depth first, those with the highest bound first, `nodes` of them at most. The
+    figures, the numbers, and whether the search came to its end.
     """
-    many, rows_of = len(areas), table[2]
-    best, formula, longest = start[0].copy(), start[1].copy(), 2 * most - 1
+    many, longest = len(areas), 2 * most - 1
+    best, formula = start[0].copy(), start[1].copy()
     if best[0] == 0 or reaches(best, goal):
         return best, formula, best[0] > 0
     bar = best if goal[0] == 0 else goal
     t = bar[0] / bar[1]
-    weights = np.maximum(counts - t * (rows_of - counts), 0.0)
+    weights = np.maximum(counts - t * (table[2] - counts), 0.0)
     sums, inside = make_sums(many), counts > 0
     sum_inside(inside, counts, weights, table, sums)
-    one, weight_one = sums[0].copy(), sums[3].copy()
-    largest = sum_largest(weight_one, most)
+    whole = (sums[0].copy(), areas, concept_keys, sums[3].copy(), sum_largest(sums[3], most))
     seen, seen_at = np.zeros(SEEN, np.uint64), np.zeros(SEEN, np.int64)
-    # By length: formulas that are to be gone on from, in the order of their bounds.
-    ahead = np.zeros((most, 3 * many), np.int64)
-    bounds = np.zeros((most, 3 * many))
-    figures = np.zeros((most, 3 * many, 2), np.int64)
-    keys = np.zeros((most, 3 * many), np.uint64)
-    filled, here = np.zeros(most, np.int64), np.zeros(most, np.int64)
+    # By length: what goes on from a formula, concept * 3 + join, in the order of its bounds; N, A and key.
+    ahead, filled, here = (
+        np.zeros((most, 3 * many), np.int64),
+        np.zeros(most, np.int64),
+        np.zeros(most, np.int64),
+    )
+    tree = (
+        np.zeros((most, 3 * many)),
+        np.zeros((most, 3 * many, 2), np.int64),
+        np.zeros((most, 3 * many), np.uint64),
+    )
+    bounds, figures, keys = tree
     path, numbers = np.zeros((most, longest), np.int64), np.zeros(longest, np.int64)
     for c in range(many):
-        bounds[0, c] = max(
-            one[c] - t * (areas[c] - one[c]) + largest[most - 1], weight_one[c] + largest[most - 2]
-        )
-        figures[0, c, 0], figures[0, c, 1], keys[0, c] = one[c], areas[c], concept_keys[c]
+        bounds[0, c] = bound_longer(whole[0][c], areas[c], whole[3][c], t, most - 1, whole[4])
+        figures[0, c, 0], figures[0, c, 1], keys[0, c] = whole[0][c], areas[c], concept_keys[c]
     ahead[0, :many] = np.argsort(-bounds[0, :many], kind="mergesort")
     filled[0], level, opened = many, 0, 0
     while level >= 0:
-        least = t * active * (1 - 1e-12) - 1e-6
+        least = bar[0] / bar[1] * active * (1 - 1e-12) - 1e-6
         if here[level] == filled[level] or bounds[level, ahead[level, here[level]]] <= least:
             level -= 1
             continue
-        chosen = ahead[level, here[level]]
+        chosen, length = ahead[level, here[level]], level + 1
         here[level] += 1
         if level == 0:
             path[0, 0] = chosen
         else:
-            op, c = chosen % 3, chosen // 3
-            spell_next(path[level - 1], level, op, c, areas, path[level])
-        key, length = keys[level, chosen], level + 1
+            spell_next(path[level - 1], level, chosen % 3, chosen // 3, areas, path[level])
+        key = keys[level, chosen]
         slot = np.int64(key & np.uint64(SEEN - 1))
         if seen[slot] == key and 0 < seen_at[slot] <= length:
-            continue
-        seen[slot], seen_at[slot] = key, length
+            continue  # another formula with the same rows was gone on from
         if opened == nodes:
             return best, formula, False
-        opened += 1
-        n_all, area_all = figures[level, chosen, 0], figures[level, chosen, 1]
+        seen[slot], seen_at[slot], opened = key, length, opened + 1
         mark_rows(path[level], length, table, inside)
         sum_inside(inside, counts, weights, table, sums)
-        n, pixels, xor, weight = sums
-        positive_all = 0.0
-        for row in np.flatnonzero(inside):
-            positive_all += weights[row]
-        left = most - length - 1
-        for c in range(many):
-            for op in range(3):
-                child = 3 * c + op
-                if op == OR:
-                    more, area = n_all + one[c] - n[c], area_all + areas[c] - pixels[c]
-                    inner, child_key = (
-                        positive_all + weight_one[c] - weight[c],
-                        xor[c] ^ key ^ concept_keys[c],
-                    )
-                elif op == AND:
-                    more, area, inner, child_key = n[c], pixels[c], weight[c], xor[c]
-                else:
-                    more, area = n_all - n[c], area_all - pixels[c]
-                    inner, child_key = positive_all - weight[c], xor[c] ^ key
-                union = active + area - more
-                if more * bar[1] >= bar[0] * union:
-                    spell_next(path[level], length, op, c, areas, numbers)
-                    left_side, right_side = more * best[1], best[0] * union
-                    if left_side > right_side or (
-                        left_side == right_side and comes_first(length + 1, numbers, best[2], formula, areas)
-                    ):
-                        best[0], best[1], best[2] = more, union, length + 1
-                        formula[:] = numbers
-                        if reaches(best, goal):
-                            return best, formula, True
-                        t = bar[0] / bar[1]
-                if left > 0:
-                    bounds[length, child] = -1.0
-                    if more > 0:
-                        bounds[length, child] = max(
-                            more - t * (area - more) + largest[left], inner + largest[left - 1]
-                        )
-                    figures[length, child, 0], figures[length, child, 1] = more, area
-                    keys[length, child] = child_key
-        if left > 0:
+        parent = (figures[level, chosen, 0], figures[level, chosen, 1], key, weights[inside].sum())
+        go_on(best, formula, bar, active, (path[level], length, most), parent, sums, whole, tree, numbers)
+        if reaches(best, goal):
+            return best, formula, True
+        if length < most - 1:
             ahead[length] = np.argsort(-bounds[length], kind="mergesort")
             filled[length], here[length], level = 3 * many, 0, length
     return best, formula, True
+
+
+@compiled
+def bound_longer(n, area, positive, t, left, largest):
+    """What no formula weighs that joins up to `left` concepts to one with n of `area` active.
+
+    If all are joined by OR, no more is added than the largest positive parts of so many concepts; if not, it
+    lies within the positive part of the formula and of one concept less.
+    """
+    return max(n - t * (area - n) + largest[left], positive + largest[left - 1])
+
+
+@compiled
+def go_on(best, formula, bar, active, way, parent, sums, whole, tree, numbers):
+    """Joins a formula to every concept: takes what fits better, and grows the tree where more may follow."""
+    path, length, most = way
+    n_all, area_all, key_all, positive_all = parent
+    n, pixels, xor, weight = sums
+    one, areas, concept_keys, weight_one, largest = whole
+    bounds, figures, keys = tree
+    t = bar[0] / bar[1]
+    for c in range(len(areas)):
+        for op in range(3):
+            child = 3 * c + op
+            if op == OR:
+                more, area = n_all + one[c] - n[c], area_all + areas[c] - pixels[c]
+                positive, key = positive_all + weight_one[c] - weight[c], xor[c] ^ key_all ^ concept_keys[c]
+            elif op == AND:
+                more, area, positive, key = n[c], pixels[c], weight[c], xor[c]
+            else:
+                more, area = n_all - n[c], area_all - pixels[c]
+                positive, key = positive_all - weight[c], xor[c] ^ key_all
+            union = active + area - more
+            if more * bar[1] >= bar[0] * union:
+                spell_next(path, length, op, c, areas, numbers)
+                ahead = more * best[1] - best[0] * union
+                if ahead > 0 or (ahead == 0 and comes_first(length + 1, numbers, best[2], formula, areas)):
+                    best[0], best[1], best[2] = more, union, length + 1
+                    formula[:] = numbers
+                    t = bar[0] / bar[1]
+            if length < most - 1:
+                left = most - length - 1
+                bounds[length, child] = (
+                    bound_longer(more, area, positive, t, left, largest) if more > 0 else -1.0
+                )
+                figures[length, child, 0], figures[length, child, 1] = more, area
+                keys[length, child] = key

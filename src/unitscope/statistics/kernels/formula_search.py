@@ -12,7 +12,7 @@ is an IoU as two integers, 0 and 1 for none: a search that has one ends as soon 
 
 import numpy as np
 
-from unitscope.statistics.kernels.compiled import compiled
+from unitscope.statistics.kernels.compiled import compiled, inlined
 
 OR, AND, NOT = 0, 1, 2
 """How the next concept is joined; a formula is ((a op b) op c), and lies in five numbers: a, op, b, op, c."""
@@ -218,14 +218,13 @@ def weigh_concepts(rows, n, bar, table, weight_one):
 def search_triples(best, formula, counts, active, table, areas, pair_areas, goal, scratch, order, trial):
     """The best of the formulas of three concepts, of those that their weights leave."""
     one, two, weight_one, weight_two = scratch[:4]
-    bar = best if goal[0] == 0 else goal
-    by_idle, top = np.argsort(one - areas, kind="mergesort"), weight_one[order[0]]
-    idle = areas - one
+    bar, idle, top = best if goal[0] == 0 else goal, areas - one, weight_one[order[0]]
     t = bar[0] / bar[1]
     most_alone, least = np.max(one - t * idle), t * active * (1 - 1e-12) - 1e-6
-    meeting = (two, pair_areas, weight_one, weight_two)
     tried = order[: np.searchsorted(-weight_one[order], 2 * top - least)]  # others are in no pair
-    with_most, without_most, meet_most = bound_concepts(t, one, areas, tried, meeting)
+    most = bound_concepts(t, one, areas, tried, (two, pair_areas, weight_two))
+    state = (best, formula, trial, goal, bar)
+    units = (counts, active, table, areas, pair_areas, scratch, order, np.argsort(-idle, kind="mergesort"))
     for i in range(len(order)):
         a = order[i]
         for j in range(i + 1, len(order)):
@@ -240,61 +239,76 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
             for form in range(4 if pair_areas[a, b] > 0 else 1):
                 q, r, op = (b, a, NOT) if form == 3 else (a, b, form)
                 n_two = join(op, one[q], one[r], two[a, b])
-                area_two = join(op, areas[q], areas[r], pair_areas[a, b])
-                inside = join(op, weight_one[q], weight_one[r], weight_two[a, b])
                 if n_two == 0:
                     continue
-                # What three concepts can weigh, from what two of them weigh at best.
+                area_two = join(op, areas[q], areas[r], pair_areas[a, b])
+                inside = join(op, weight_one[q], weight_one[r], weight_two[a, b])
+                both, less = bound_pair(op, q, r, inside, t, most, weight_one, pair_areas[a, b] - two[a, b])
                 weight = n_two - t * (area_two - n_two)
                 can_or = weight + top > least and most_alone + inside > least
-                between = t * (pair_areas[a, b] - two[a, b])
-                both, less = inside, inside
-                if op == OR:
-                    both = min(with_most[q] + meet_most[r], with_most[r] + meet_most[q])
-                    less = min(without_most[q] + weight_one[r], without_most[r] + weight_one[q])
-                elif op == NOT:
-                    both, less = with_most[q] + between, without_most[q] + between
-                can_and, can_not = min(inside, both) > least, min(inside, less) > least
-                for removes in range(0 if can_or or can_and else 1, 2 if can_not else 1):  # AND NOT last
-                    for c in by_idle if removes else order:
-                        t = bar[0] / bar[1]
-                        least = t * active * (1 - 1e-12) - 1e-6
-                        weight = n_two - t * (area_two - n_two)
-                        gain = t * idle[c] if removes else weight_one[c]
-                        may_or, may_and = can_or and weight + gain > least, can_and and gain > least
-                        if not (weight + gain > least if removes else may_or or may_and):
-                            break
-                        alone = one[c] - t * idle[c]
-                        if not removes and not may_and and alone + inside <= least:
-                            continue
-                        if c in (a, b):
-                            continue
-                        bound = (weight, inside, alone, t)
-                        first, second = bound_third(op, q, r, c, removes, bound, meeting)
-                        if first <= least and second <= least:
-                            continue
-                        meets_all = pair_areas[a, b] > 0 and pair_areas[a, c] > 0 and pair_areas[b, c] > 0
-                        if meets_all and not swept:
-                            sum_meeting(a, b, counts, table, scratch[4], scratch[5])
-                            swept = True
-                        n_three, area_three = (scratch[4][c], scratch[5][c]) if meets_all else (0, 0)
-                        meets = join(op, two[q, c], two[r, c], n_three)
-                        meets_area = join(op, pair_areas[q, c], pair_areas[r, c], area_three)
-                        for last in range(NOT, NOT + 1) if removes else range(NOT):
-                            if (first if last != AND else second) <= least:
-                                continue
-                            found = join(last, n_two, one[c], meets)
-                            union = active + join(last, area_two, areas[c], meets_area) - found
-                            if found * bar[1] >= bar[0] * union:
-                                offer(best, formula, found, union, 3, q, op, r, last, c, areas, trial)
-                                if reaches(best, goal):
-                                    return
+                pair, can = (q, r, op, n_two, area_two, inside), (can_or, both > least, less > least)
+                if can[0] or can[1] or can[2]:
+                    swept = search_thirds(state, pair, can, swept, units)
+                    if reaches(best, goal):
+                        return
+
+
+@compiled
+def search_thirds(state, pair, can, swept, units):
+    """The best of (q op r) joined to a third concept, as it can be; whether the pair's triples are summed."""
+    best, formula, trial, goal, bar = state
+    q, r, op, n_two, area_two, inside = pair
+    counts, active, table, areas, pair_areas, scratch, order, by_idle = units
+    one, two, weight_one, weight_two = scratch[:4]
+    for removes in range(0 if can[0] or can[1] else 1, 2 if can[2] else 1):  # OR and AND, then AND NOT
+        for c in by_idle if removes else order:
+            t = bar[0] / bar[1]
+            least = t * active * (1 - 1e-12) - 1e-6
+            weight, alone = n_two - t * (area_two - n_two), one[c] - t * (areas[c] - one[c])
+            gain = t * (areas[c] - one[c]) if removes else weight_one[c]
+            may_or, may_and = can[0] and weight + gain > least, can[1] and gain > least
+            if not (weight + gain > least if removes else may_or or may_and):
+                break
+            if c in (q, r) or (not removes and not may_and and alone + inside <= least):
+                continue
+            bound, meeting = (weight, inside, alone, t), (two, pair_areas, weight_one, weight_two)
+            first, second = bound_third(op, q, r, c, removes, bound, meeting)
+            if first <= least and second <= least:
+                continue
+            meets_all = pair_areas[q, r] > 0 and pair_areas[q, c] > 0 and pair_areas[r, c] > 0
+            if meets_all and not swept:
+                sum_meeting(q, r, counts, table, scratch[4], scratch[5])
+                swept = True
+            n_three, area_three = (scratch[4][c], scratch[5][c]) if meets_all else (0, 0)
+            meets = join(op, two[q, c], two[r, c], n_three)
+            meets_area = join(op, pair_areas[q, c], pair_areas[r, c], area_three)
+            for last in range(NOT, NOT + 1) if removes else range(NOT):
+                found = join(last, n_two, one[c], meets)
+                union = active + join(last, area_two, areas[c], meets_area) - found
+                if found * bar[1] >= bar[0] * union:
+                    offer(best, formula, found, union, 3, q, op, r, last, c, areas, trial)
+                    if reaches(best, goal):
+                        return swept
+    return swept
+
+
+@inlined
+def bound_pair(op, q, r, inside, t, most, weight_one, idle):
+    """What (q op r) joined to any third concept by AND, and by AND NOT, cannot outweigh."""
+    with_most, without_most, meet_most = most
+    if op == OR:
+        both = min(with_most[q] + meet_most[r], with_most[r] + meet_most[q])
+        less = min(without_most[q] + weight_one[r], without_most[r] + weight_one[q])
+        return min(inside, both), min(inside, less)
+    if op == NOT:
+        return min(inside, with_most[q] + t * idle), min(inside, without_most[q] + t * idle)
+    return inside, inside
 
 
 @compiled
 def bound_concepts(t, one, areas, tried, meeting):
     """By concept a, over all c: the most weight of a AND c, of a AND NOT c, and what a AND c can add."""
-    two, pair_areas, _, weight_two = meeting
+    two, pair_areas, weight_two = meeting
     many = len(one)
     with_most, without_most, meet_most = np.zeros(many), np.zeros(many), np.zeros(many)
     for a in tried:
@@ -308,7 +322,7 @@ def bound_concepts(t, one, areas, tried, meeting):
     return with_most, without_most, meet_most
 
 
-@compiled
+@inlined
 def bound_third(op, q, r, c, removes, bound, meeting):
     """What the weight of (q op r) joined to c by OR, and by AND, cannot exceed; or by AND NOT, twice.
 

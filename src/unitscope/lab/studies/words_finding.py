@@ -24,7 +24,8 @@ SEEDS = (5000, 6000, 7000)
 RULE = (
     "*Right* is the class of an output unit, the concept of a planted one, and of `layer5` the name that IoU "
     "gives; *sure* are names with q < .05. Every repetition has other scenes and other noise. "
-    "The control replicates where the mean over seeds is at most 5 %, and is unclear where only some seeds are."
+    "The control replicates where the mean over seeds is at most 5 %, and is unclear where only some seeds "
+    "are."
 )
 DRAWS = 100
 

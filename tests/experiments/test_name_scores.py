@@ -233,6 +233,11 @@ def test_a_run_is_scored_from_its_folder_and_told_that_it_saw_the_images(network
     )
     assert any("made from these images" in note for note in same.notes)
     assert not any("made from these images" in note for note in other.notes)
+    assert not any("another network" in note for note in (*same.notes, *other.notes))
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.ReLU()).eval()
+    strange = score_names(run, us.Network(module, us.Preprocessing((SIDE, SIDE))), "1", source, draws=0)
+    assert "the names are those of another network, or of other weights than these" in strange.notes
 
 
 def test_unknown_names_are_refused_or_counted(network):

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,14 @@ class UnitName:
 class NameList:
     """The names of some units. `unnamed` counts those that got none.
 
-    `source` is the digest of the images that the names were made from, where that is known.
+    `source` is the digest of the images that the names were made from, `network` that of the network, where
+    they are known.
     """
 
     names: tuple[UnitName, ...]
     unnamed: int = 0
     source: str | None = None
+    network: str | None = None
 
 
 def read_names(names: object) -> NameList:
@@ -65,7 +67,7 @@ def read_names(names: object) -> NameList:
     """
     if isinstance(names, str | Path):
         return _read_path(Path(names))
-    source = names.recipe.source.digest if isinstance(names, Dissection) else None
+    made = names.recipe if isinstance(names, Dissection) else None
     rows = names.rows() if hasattr(names, "rows") else names
     if not isinstance(rows, Iterable):
         raise UsageError(f"names are a {type(names).__name__}; give a file, a run, or a list of rows")
@@ -76,7 +78,8 @@ def read_names(names: object) -> NameList:
             f"a row of names is a {type(wrong).__name__}; wanted a mapping with unit and concept"
         )
     numbered = ((f"row {number}", row) for number, row in enumerate(listed, 1))
-    return _list_names(numbered, "the list of names", source)
+    found = _list_names(numbered, "the list of names")
+    return found if made is None else replace(found, source=made.source.digest, network=made.network.digest)
 
 
 def _read_path(path: Path) -> NameList:
@@ -88,10 +91,10 @@ def _read_path(path: Path) -> NameList:
             numbered = [(f"{path} line {rows.line_num}", row) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"cannot read {path}: {error}") from error
-    return _list_names(numbered, str(path), None)
+    return _list_names(numbered, str(path))
 
 
-def _list_names(rows: Iterable[tuple[str, Mapping[str, Any]]], origin: str, source: str | None) -> NameList:
+def _list_names(rows: Iterable[tuple[str, Mapping[str, Any]]], origin: str) -> NameList:
     listed = list(rows)
     if not listed:
         raise UsageError(f"{origin} has no rows; give one for every unit, with unit and concept")
@@ -104,7 +107,7 @@ def _list_names(rows: Iterable[tuple[str, Mapping[str, Any]]], origin: str, sour
     kept = tuple(one for one in found if one.name not in _NONE)
     if not kept:
         raise UsageError(f"{origin} has {len(found)} rows and no name in them; give units with names")
-    return NameList(kept, len(found) - len(kept), source)
+    return NameList(kept, len(found) - len(kept))
 
 
 def _name_rows(rows: Sequence[tuple[str, Mapping[str, Any]]], first: int) -> Iterator[UnitName]:

@@ -1,7 +1,7 @@
 """Scores of names that any tool gave to units, on labeled images: one pass of the network, exact counts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,7 +16,7 @@ from unitscope.dissection.formula_text import ConceptFormula
 from unitscope.dissection.planning import plan_scan
 from unitscope.dissection.significance import p_values, q_values_of
 from unitscope.errors import UsageError, check_seed
-from unitscope.experiments.name_inputs import Asked, At, Pool, check_memory, pair_up, read_inputs
+from unitscope.experiments.name_inputs import Asked, At, NameInputs, Pool, check_memory, pair_up, read_inputs
 from unitscope.experiments.name_lists import NameList, UnitName, parse_names, read_names
 from unitscope.experiments.name_scores_result import NameScore, NameScores, Score
 from unitscope.networks.borrowing import placed
@@ -36,6 +36,8 @@ NULLS: dict[Null, str] = {
     "images": "the presence of other images",
     "units": "other named units of the layer with the name",
 }
+
+Scored = tuple[UnitName, ConceptFormula, PairScores | None]
 
 _FEW = 40
 
@@ -127,18 +129,8 @@ def score_names(
         check_memory(asked, plan, at, len(source), machine.memory)
         reader, _ = pair_generator(network, source)
         read = read_inputs(reader, source, plan, rules, machine, asked, at, pool)
-    found = list[tuple[UnitName, ConceptFormula, PairScores | None]]()
-    for one, formula in follow_each(asked, "scoring names", "names", len(asked)):
-        pair = pair_up(read, one, formula, plan, at, float(top_fraction))
-        scores = None
-        if pair is not None:
-            count = draws if null == "images" else 0
-            scores = score_pair(pair, draw_pairs(len(pair.response), seed, count, replicates))
-        if scores is not None and null == "units":
-            others = _draw_others(asked, one, draws, seed)
-            pairs = (pair_up(read, other, formula, plan, at, float(top_fraction)) for other in others)
-            scores = replace(scores, null=score_others([pair for pair in pairs if pair is not None]))
-        found.append((one, formula, scores))
+    spent = _Spent(float(top_fraction), null, draws, replicates, seed)
+    found = _score_each(read, asked, plan, at, spent)
     about = {
         "images": f"{len(source)} of {source_spec(source)}",
         "inputs": at if at != "images" else f"images, the {pool} of the map",
@@ -146,8 +138,41 @@ def score_names(
         "interval": f"95 %, of {replicates} bootstrap replicates of the images",
         "null": f"{NULLS[null]}, up to {draws} of them; seed {seed}",
     }
-    notes = _note(listed, source, apart, unknown, found)
+    notes = [*_note(listed, source, apart, unknown, found)]
+    if listed.network is not None and listed.network != network.digest:
+        notes.insert(0, "the names are those of another network, or of other weights than these")
     return NameScores(_judge(found, source.vocabulary, null), about, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """What a score is taken at, and what is drawn for it."""
+
+    top_fraction: float
+    null: Null
+    draws: int
+    replicates: int
+    seed: int
+
+
+def _score_each(
+    read: NameInputs, asked: Sequence[Asked], plan: ScanPlan, at: At, spent: _Spent
+) -> list[Scored]:
+    """Every name with its scores; None for one that no image has labels for."""
+    found = list[Scored]()
+    for one, formula in follow_each(asked, "scoring names", "names", len(asked)):
+        pair = pair_up(read, one, formula, plan, at, spent.top_fraction)
+        scores = None
+        if pair is not None:
+            count = spent.draws if spent.null == "images" else 0
+            drawn = draw_pairs(len(pair.response), spent.seed, count, spent.replicates)
+            scores = score_pair(pair, drawn)
+        if scores is not None and spent.null == "units":
+            others = _draw_others(asked, one, spent.draws, spent.seed)
+            pairs = (pair_up(read, other, formula, plan, at, spent.top_fraction) for other in others)
+            scores = replace(scores, null=score_others(pair for pair in pairs if pair is not None))
+        found.append((one, formula, scores))
+    return found
 
 
 def check_words(at: str, pool: str, null: str) -> None:
@@ -190,9 +215,7 @@ def _draw_others(asked: Sequence[Asked], one: UnitName, draws: int, seed: int) -
     return [replace(one, unit=units[place]) for place in sorted(taken.tolist())]
 
 
-def _judge(
-    found: Sequence[tuple[UnitName, ConceptFormula, PairScores | None]], words: Vocabulary, null: Null
-) -> tuple[NameScore, ...]:
+def _judge(found: Sequence[Scored], words: Vocabulary, null: Null) -> tuple[NameScore, ...]:
     """The names with their scores, each with its interval and its p-value; q-values over all names."""
     nothing = float("nan")
     p = {name: np.array([_find_p(scores, name, null) for _, _, scores in found]) for name in SCORES}
@@ -229,7 +252,7 @@ def _note(
     source: ConceptSource,
     apart: int,
     unknown: Sequence[str],
-    found: Sequence[tuple[UnitName, ConceptFormula, PairScores | None]],
+    found: Sequence[Scored],
 ) -> Iterator[str]:
     """What was left out, and what to mind."""
     if listed.source is not None and listed.source == source_digest(source):

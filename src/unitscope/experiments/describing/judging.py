@@ -51,10 +51,11 @@ def judge_words(
 
     - p: the chance that the best word has so high a lift (`WordFit.score`) where responses are those to other
       images: `draws` shifts of the whole layer along a random order of the images, in each of which the best
-      word is looked for again; (1 + shifts at least as high) / (1 + shifts), its tail fitted as in
-      `dissection.significance.p_values`. The search is part of every draw, so a long list costs what it
-      should. The layer is shifted as one since scores of some methods compare its units: the true pairing
-      is then one of a group that are all as likely by chance, and p is exact.
+      word is looked for again; (1 + shifts at least as high) / (1 + shifts). Where no shift is as high it is
+      the tail fitted by `dissection.significance.p_values`, if that is lower. The search is part of every
+      draw, so a long list costs what it should. The layer is shifted as one since scores of some methods
+      compare its units: the true pairing is then one of a group that are all as likely by chance, and p is
+      exact.
     - q: the false discovery rate over the units that have a name (Benjamini and Hochberg, 1995).
     - rank: the middle 95 % of the rank of the best word among all, over `redraws` bootstraps of the images,
       by default as many as draws. In one in which the unit answers the same to all it is the last.
@@ -69,7 +70,7 @@ def judge_words(
         return _judge_none(units, len(shifts))
     best, lift = _find_best(fit, [pair_truly(count), *shifts])
     named = np.isfinite(best.top[:, 0]) & (best.least < best.top[:, 0])
-    p = np.where(named, p_values(np.where(named, lift[0], 0.0), np.ascontiguousarray(lift[1:].T)), 1.0)
+    p = np.where(named, _find_chances(np.where(named, lift[0], 0.0), np.ascontiguousarray(lift[1:].T)), 1.0)
     low, high = np.full((2, int(alive.sum())), np.nan)
     if redraws := draws if redraws is None else redraws:
         ranks = _find_ranks(fit, redraw_images(count, redraws, seed + 1), best.place[:, 0])
@@ -86,6 +87,14 @@ def judge_words(
         found.p_value[where] = p[named]
         has_name = found.word != NONE
         found.q_value[:] = q_values_of(found.p_value, has_name) if has_name.any() else 1.0
+    return found
+
+
+def _find_chances(observed: PerUnit, null: Float64[np.ndarray, "unit draw"]) -> PerUnit:
+    """The counted p-values; only of what no draw reaches the fitted ones, where these are lower."""
+    reached = (null >= observed[:, None]).sum(1)
+    counted = (1.0 + reached) / (1.0 + null.shape[1])
+    found: PerUnit = np.where(reached > 0, counted, np.minimum(counted, p_values(observed, null)))
     return found
 
 

@@ -21,7 +21,7 @@ from unitscope.statistics.text_scores import Method, settle_parameters
 
 IOU = "IoU"
 OUTPUT, HIDDEN, PLANTED = "output units", "layer5", "planted"
-CONTROLS = 4
+CONTROLS = 2
 """How often images are put in another order as a control, for every kind of units and method."""
 METHODS: tuple[tuple[Method, int | None], ...] = (
     ("soft-wpmi", None),

@@ -75,7 +75,7 @@ class Case:
         units = len(masks.images)
         tops = TopImages(np.full((units, 1), -1, np.int32), np.zeros((units, 1), np.float32))
         with open_threads(2) as threads:
-            found, evidence = measure_overlap(
+            found, evidence, _ = measure_overlap(
                 masks, tops, index, self.union, areas, draws, threads, None, self.map_size
             )
         places = np.maximum(index.vocabulary.category_index, 0)

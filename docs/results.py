@@ -13,8 +13,8 @@ HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union")
 """Studies of a real network over photographs, run into folders of these names; see docs/findings/axis.md."""
 
-DIRECTIONS = ("directions", "edits", "words")
-"""Studies that `unitscope study all` leaves out; see docs/findings/directions.md, edits.md and words.md."""
+DIRECTIONS = ("directions", "edits", "words", "scores", "formulas")
+"""Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""
 
 
 def put_results(kept: Path) -> None:

@@ -16,11 +16,13 @@ _RUN, _LAYER = "unitscope.dissection.result:Dissection", "unitscope.dissection.r
 _WORDS = "unitscope.experiments.describing.descriptions"
 NOTEBOOKS[_RUN] = "unitscope.views.notebook:dissection_html"
 NOTEBOOKS[_LAYER] = "unitscope.views.notebook:layer_html"
+NOTEBOOKS["unitscope.dissection.formula_names:FormulaNames"] = "unitscope.views.formulas:formulas_html"
 TEXTS[_RUN] = "unitscope.views.terminal:show_dissection"
 TEXTS[_LAYER] = "unitscope.views.terminal:show_layer"
 PAGES |= {
     _RUN: "unitscope.views.report:draw_report",
     f"{_WORDS}:Descriptions": "unitscope.views.words_page:write_words_page",
+    "unitscope.dissection.formula_names:FormulaNames": "unitscope.views.formulas:write_formulas",
     "unitscope.experiments.erasure_result:Erasure": "unitscope.views.generator_pages:write_erasure_page",
     "unitscope.experiments.movement:AttackStudy": "unitscope.views.attack_sheet:write_attacks",
     "unitscope.experiments.placement:Placement": "unitscope.views.generator_pages:write_placement_page",

@@ -10,12 +10,14 @@ from unitscope.dissection.conventions import CONVENTIONS as CONVENTIONS
 from unitscope.dissection.conventions import Convention as Convention
 from unitscope.dissection.dissect import Confidences as Confidences
 from unitscope.dissection.dissect import dissect as dissect
+from unitscope.dissection.formula_finding import find_formulas as find_formulas
 from unitscope.dissection.result import Dissection as Dissection
 from unitscope.dissection.result import LayerDissection as LayerDissection
 from unitscope.dissection.storage import load as load
 from unitscope.dissection.units import Unit as Unit
 from unitscope.errors import UnitscopeError as UnitscopeError
 from unitscope.experiments.describing.describe import describe as describe
+from unitscope.experiments.name_scores import score_names as score_names
 from unitscope.networks.directions.open_directions import open_directions as open_directions
 from unitscope.networks.generators import Generator as Generator
 from unitscope.networks.load import load_network as load_network

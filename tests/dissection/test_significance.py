@@ -115,7 +115,7 @@ def test_controls_fail_where_the_order_is_no_lot(monkeypatch):
     for draws in (drawn, replace(drawn, order=order, rings=rings.Rings(order, 400, 0))):
         with open_threads(1) as threads:
             tail = update_tail(empty_tail(plan), torch.from_numpy(maps), 0, threads)
-            _, evidence = measure_overlap(tail, tops, index, "category", areas, draws, threads)
+            _, evidence, _ = measure_overlap(tail, tops, index, "category", areas, draws, threads)
         found.append(judge_units(np.zeros(30), evidence, 0.04, draws).chance_discoveries)
     assert found[0] < 0.05
     assert found[1] > 0.2  # one of the four slots that are judged
@@ -141,7 +141,7 @@ def measure(name, images):
         areas = labels.concept_pixels(made.WORDS.size)
         tops = empty_tops(3, 2).add(maps.max((2, 3)), 0)
         index = LabelIndex(labels, made.WORDS)
-        _, evidence = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
+        _, evidence, _ = measure_overlap(tail, tops, index, rules.union, areas, draws, threads)
     twin = reference.dissect(maps, examples, made.WORDS, replace(rules, quantile=0.1), masks)
     return rules, examples, draws, evidence, twin
 

@@ -96,7 +96,7 @@ def test_a_unit_that_is_a_formula_is_named_so():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"length": 4}, "length is 4; all formulas are tried of 1 to 3 concepts"),
+        ({"length": 11}, "length is 11; formulas have 1 to 10 concepts"),
         ({"active": np.zeros((1, 3), np.int64)}, "active has 3 rows; the table has 2 sets of labels"),
         ({"active": np.array([[0, 11]])}, "more than there are, in a set of labels"),
         ({"sets": LabelSets.of([[], []], [5, 10], 0)}, "the table has no concepts"),

@@ -8,9 +8,10 @@ from PIL import Image, ImageDraw
 
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
+from unitscope.dissection.confidence import Confidence
 from unitscope.dissection.conventions import Convention, find_convention
 from unitscope.dissection.recipe import NetworkRecord, Recipe, SourceRecord
-from unitscope.dissection.result import Confidence, Dissection, Exemplars, LayerDissection
+from unitscope.dissection.result import Dissection, Exemplars, LayerDissection
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

@@ -26,7 +26,9 @@ COMMANDS: dict[str, Command] = {
     "layers": Command("unitscope.cli.dissection:layers", "list the layers that can be dissected", LOOK),
     "cells": Command("unitscope.cli.cells:cells", "tell classes of cells by single units", LOOK),
     "describe": Command("unitscope.cli.describing:describe", "find words for units, without labels", LOOK),
+    "score": Command("unitscope.cli.scores:score", "score names of units, whichever tool gave them", LOOK),
     "show": Command("unitscope.cli.dissection:show", "print what a run found", LOOK),
+    "formulas": Command("unitscope.cli.formulas:formulas", "name units by formulas over concepts", LOOK),
     "report": Command("unitscope.cli.dissection:report", "write the report of a run again", LOOK),
     "compare": Command("unitscope.cli.dissection:compare", "put runs side by side", LOOK),
     "directions": Command(

@@ -29,6 +29,10 @@ from unitscope.cli.words import (
 from unitscope.cli.words import show as print_result
 from unitscope.errors import MissingWeightsError, UsageError
 
+NameBy = Literal[
+    "iou", "f1", "recall", "precision", "accuracy", "balanced_accuracy", "inverse_balanced_accuracy",
+    "pearson", "cosine", "wpmi",
+]  # fmt: skip
 Begun = Annotated[Positional[Path], arg(help="the folder of the run", metavar="RUN")]
 
 
@@ -64,6 +68,9 @@ class Measures:
     """What is measured.
 
     Args:
+        name_by: the score of its mask that chooses a unit's name: iou, f1, recall, precision, accuracy,
+            balanced_accuracy, inverse_balanced_accuracy, pearson, cosine or wpmi; detectors and confidence
+            stay those of IoU.
         quantile: fraction of values above a unit's threshold, instead of the convention's.
         thresholds: a CSV with layer, unit, threshold; another run's units.csv serves. Or iqr: chosen for
             every unit and concept on other images, by the information quality ratio.
@@ -73,6 +80,8 @@ class Measures:
         cell_scores: also how well sparse latents tell classes of cells, as `unitscope cells` does, without a
             pass of its own: a cell is what is commonest in it, or the commonest concept if it has any. The
             classes are of the first category; `show --cells` prints it, `--dry-run` leaves its time out.
+        label_sets: keep what units share with every set of labels that pixels have, for `unitscope formulas`.
+        ranges: also by ranges of activation: where they begin, as falling fractions of a unit's values.
         shifts: null draws a unit; 0 leaves the p-values out.
         null: shift labels inside of blocks of images and recombine them, or (shifts) over all: slow.
         null_images: blocks take at most so many of the images, by lot.
@@ -81,11 +90,14 @@ class Measures:
     """
 
     convention: Convention = "netdissect"
+    name_by: Annotated[NameBy, arg(metavar="SCORE")] = "iou"
     quantile: float | None = None
     thresholds: str | None = None
     sparse_threshold: Literal["half-median", "zero"] = "half-median"
     held_out: int = 500
     cell_scores: Literal["majority", "foreground"] | None = None
+    label_sets: bool = True
+    ranges: list[float] | None = None
     shifts: int = 400
     null: Literal["blocks", "shifts"] = "blocks"
     null_images: int = 4096
@@ -157,7 +169,7 @@ def dissect(
     )
     dry = partial(estimate_run, *dissect_layers.args, **dissect_layers.keywords)
     found = (dry if dry_run else dissect_layers)(
-        convention=measures.convention,
+        convention=replace(us.CONVENTIONS[measures.convention], name_by=measures.name_by),
         quantile=measures.quantile,
         sparse_threshold=measures.sparse_threshold,
         fit=pictures.fit,
@@ -173,6 +185,8 @@ def dissect(
         mix_machines=mix_machines,
         trust_layout=trust_layout,
         cell_scores=measures.cell_scores and CellRules(measures.cell_scores),
+        label_sets=measures.label_sets,
+        ranges=measures.ranges,
     )
     if isinstance(found, Estimate):
         print(found)
@@ -340,22 +354,26 @@ def _show_cells(found: "us.Dissection", json: bool, narrowed: bool) -> None:
     print_result(found.cell_measures, json)
 
 
-def report(run: Run, out: Path | None = None, concepts: Again = None) -> None:
+def report(run: Run, out: Path | None = None, concepts: Again = None, formulas: Flag = False) -> None:
     """Write the report of a run again, as one static folder; its images must still be in place.
 
     Args:
         run: the run to report on.
         out: folder of the report, RUN/report by default.
+        formulas: with a page of names by formulas, as `unitscope formulas RUN` finds them.
     """
     from unitscope.dissection import reopen_source
 
     found = us.load(run)
-    print(us.write_report(found, reopen_source(found, concepts), out or run / "report", run=run))
+    source = reopen_source(found, concepts)
+    names = us.find_formulas(found) if formulas else None
+    print(us.write_report(found, source, out or run / "report", run=run, formulas=names))
 
 
 def compare(
     runs: Annotated[Positional[list[Path]], arg(metavar="RUN RUN [RUN ...]")],
     out: Path | None = None,
+    formulas: Flag = False,
     json: Json = False,
 ) -> None:
     """Put runs side by side: detectors, unique concepts, and unit by unit what changed.
@@ -363,10 +381,17 @@ def compare(
     Args:
         runs: the runs to compare; one run compares its layers.
         out: also write a page and a CSV into this folder.
+        formulas: also compare names by formulas, as `unitscope formulas RUN` finds them.
     """
     if not runs:
         raise UsageError("no run was named; give at least one, as in: unitscope compare RUN RUN")
-    comparison = us.compare_runs({str(run): us.load(run) for run in runs})
+    opened = {str(run): us.load(run) for run in runs}
+    both = None
+    if formulas:
+        from unitscope.views import compare_formulas
+
+        both = compare_formulas({name: us.find_formulas(run, draws=0) for name, run in opened.items()})
+    comparison = us.compare_runs(opened, both)
     print_result(comparison, json)
     if out is not None:
         print(f"page: {comparison.page(out)}", file=sys.stderr if json else sys.stdout)

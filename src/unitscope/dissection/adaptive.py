@@ -131,6 +131,10 @@ def dissect_by_quality(
             "with thresholds by information only cells above them are kept; leave cell scores out, or "
             "measure the layer with `unitscope cells`"
         )
+    if rules.name_by != "iou":
+        raise UsageError(
+            f"thresholds by information are chosen for IoU, and name_by is {rules.name_by}; leave one out"
+        )
     check_source(network, source)
     check_concepts(source)
     check_asked(network, source, layers, fit)

@@ -16,6 +16,11 @@ from unitscope.statistics.quantiles import SparseThreshold
 Population = Literal["cells", "pixels"]
 Union = Literal["category", "touched", "all"]
 UniqueRule = Literal["label", "category"]
+NameBy = Literal[
+    "iou", "f1", "recall", "precision", "accuracy", "balanced_accuracy", "inverse_balanced_accuracy",
+    "pearson", "cosine", "wpmi",
+]  # fmt: skip
+"""What names can be chosen by: scores that follow from how many pixels unit and concept have, and share."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Convention:
     - `sparse_threshold`: what replaces the threshold of a latent of sparse directions that fires (is above 0)
       so rarely that its quantile is 0: half of the median of its positive cells, or nothing (`zero`). Units
       of layers that are not read in such directions are left as they are.
+    - `name_by`: the score that chooses a unit's name among the concepts that its mask meets, over the images
+      that enter the union; detectors are those of the IoU with that name. IoU, as all of them have it, or
+      another that `label_scores` defines.
     """
 
     name: str
@@ -52,8 +60,14 @@ class Convention:
     iqr_cutoff: float = 0.0
     unique_rule: UniqueRule = "label"
     sparse_threshold: SparseThreshold = "half-median"
+    name_by: NameBy = "iou"
 
     def __post_init__(self) -> None:
+        if self.name_by not in get_args(NameBy):
+            raise UsageError(
+                f"name_by is {self.name_by!r}; a run names by one of {', '.join(get_args(NameBy))}; others "
+                "want responses, which it does not keep: `unitscope score` has them"
+            )
         kinds = {"population": Population, "upsampling": Upsampling, "union": Union, "doubles": Doubles}
         kinds |= {"unique_rule": UniqueRule, "sparse_threshold": SparseThreshold}
         for name, kind in kinds.items():

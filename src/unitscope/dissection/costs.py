@@ -43,12 +43,13 @@ class Asked:
     """What a trial needs to know besides the plan of the scan.
 
     `confidence` has the numbers of `Confidences`, `images` are those that are not scanned yet, and the
-    network may run for about so many `seconds`.
+    network may run for about so many `seconds`; `label_sets` are kept or not.
     """
 
     confidence: Mapping[str, Any]
     cache: str | Path | None
     images: int
+    label_sets: bool
     seconds: float = 3.0
 
 
@@ -167,7 +168,8 @@ def foretell(
         _, spent = _run(network, opened.source, some, machine, bounds)
         writing, reading = _time_files(replace(whole, tails=tails))
         ranking = [_time_ranking(tail, threads) / count for tail in tails.values()]
-        trial = NamingTrial(replace(whole, tails=tails), source.vocabulary, rules, asked.confidence, threads)
+        scan = replace(whole, tails=tails)
+        trial = NamingTrial(scan, source.vocabulary, rules, asked.confidence, asked.label_sets, threads)
         naming = trial.foretell(plan)
     labels = sum(array.nbytes for array in whole.annotations.arrays.values()) / count
     each = [_foresee_cells(whole.tails[n], tail, plan.shard_size) for n, tail in plan.tails.items()]
@@ -178,6 +180,7 @@ def foretell(
     scanning += sum(one.ranked * spent for one, spent in zip(each, ranking, strict=True))
     units = {layer: tail.units for layer, tail in plan.tails.items()}
     run = sum(units.values()) * (8 * len(source.vocabulary) + 250 * plan.ranks + 200)
+    run += sum(trial.tables.values())
     return Estimate(
         images,
         every - images,

@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from unitscope.concepts.vocabulary import Concept
-from unitscope.dissection.conventions import UniqueRule
+from unitscope.dissection.conventions import NameBy, UniqueRule
 from unitscope.dissection.labels import unique_detectors
+from unitscope.dissection.layer_arrays import CONFIDENCE
 from unitscope.dissection.result import LayerDissection
+from unitscope.errors import UsageError
 from unitscope.tables import plain
 
 SURE = 0.05
@@ -117,17 +119,43 @@ def recount(
     *,
     cutoff: float | None = None,
     concepts: Bool[np.ndarray, "concept"] | None = None,
+    name_by: NameBy | None = None,
 ) -> LayerDissection:
-    """The layer under another cut-off of IoU, or as if the vocabulary had only the `concepts` that are true.
+    """The layer under another cut-off of IoU, named by another score, or as if there were fewer concepts.
 
-    An IoU does not depend on which other concepts there are, so this takes no other pass. Confidence stays
-    that of the whole vocabulary.
+    Only the `concepts` that are true are left. An IoU does not depend on which other concepts there are, so
+    this takes no other pass. Confidence stays that of the whole vocabulary; `name_by` as a `Convention` has
+    it leaves it to units that keep their names, and none to others, and says so in the layer's warnings.
+
+    Raises `UsageError` for a score that a run does not have, or where every pair has a threshold of its own,
+    which IoU chose.
     """
     convention = layer.convention if cutoff is None else replace(layer.convention, iou_cutoff=cutoff)
-    changed = replace(layer, convention=convention)
+    changed = _rename(replace(layer, convention=convention), name_by or layer.convention.name_by)
     if concepts is None:
         return changed
     pairs = layer.pairs and replace(
         layer.pairs, intersections=np.where(concepts, layer.pairs.intersections, 0)
     )
     return replace(changed, intersections=np.where(concepts, layer.intersections, 0), pairs=pairs)
+
+
+def _rename(layer: LayerDissection, name_by: NameBy) -> LayerDissection:
+    """The layer with the names that a score chooses."""
+    if name_by == layer.convention.name_by:
+        return layer
+    if layer.pairs is not None:
+        raise UsageError(
+            f"layer {layer.layer} has a threshold for every pair, chosen for its IoU; name it by IoU, or "
+            "dissect it without thresholds by information"
+        )
+    renamed = replace(layer, convention=replace(layer.convention, name_by=name_by))
+    other = renamed.labels.best != layer.labels.best
+    told = f"named by {name_by}; {int(other.sum())} of {len(layer)} units have another name than by "
+    told += f"{layer.convention.name_by}"
+    sure = layer.confidence
+    if sure is not None:
+        told += ": without confidence, which is that of IoU"
+        kept: dict[str, Any] = {one: np.where(other, np.nan, getattr(sure, one)) for one in CONFIDENCE}
+        sure = replace(sure, **kept)
+    return replace(renamed, confidence=sure, warnings=(*layer.warnings, told))

@@ -21,7 +21,7 @@ from unitscope.dissection.costs import Asked, announce
 from unitscope.dissection.device_batches import choose_shard
 from unitscope.dissection.naming import name_run
 from unitscope.dissection.outline import Outline
-from unitscope.dissection.planning import plan_scan
+from unitscope.dissection.planning import plan_ranges, plan_scan
 from unitscope.dissection.recipe import Recipe, record_directions, record_network, record_source
 from unitscope.dissection.result import Dissection, Pairs
 from unitscope.dissection.run_cells import plan_cells, record_rules, score_run
@@ -87,6 +87,8 @@ class Options:
     mix_machines: bool = False
     trust_layout: bool = False
     cell_scores: CellRules | None = None
+    label_sets: bool = True
+    ranges: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if self.resume and self.out is None:
@@ -126,6 +128,8 @@ def dissect(
     mix_machines: bool = False,
     trust_layout: bool = False,
     cell_scores: CellRules | None = None,
+    label_sets: bool = True,
+    ranges: Sequence[float] | None = None,
 ) -> Dissection:
     """Names every unit of some layers by the concept that its active region overlaps best.
 
@@ -159,6 +163,9 @@ def dissect(
     - `ranks`: how many top images a unit keeps.
     - `cell_scores`: how well sparse latents tell the classes of cells, by these rules, on the run's labels at
       the size of its masks: what `measure_cells` finds, but NMSE, without another pass; `run.cell_measures`.
+    - `label_sets`: keeps what units share with every set of labels that pixels have, for `find_formulas`.
+    - `ranges`: also range by range of activation: where ranges begin, as falling fractions of a unit's
+      values, such as (0.2, 0.1, 0.05, 0.02, 0.01); the last has the highest. More cells are kept for it.
 
     How the work is done, which changes no count:
 
@@ -209,6 +216,8 @@ def dissect(
         mix_machines,
         trust_layout,
         cell_scores,
+        label_sets,
+        ranges,
     )
     rules = settle_convention(convention, quantile, sparse_threshold)
     return dissect_with(network, source, layers, rules, options)
@@ -232,7 +241,9 @@ def dissect_with(
     started = time.perf_counter()
     with ExitStack() as stack:
         workspace, store = _open_store(stack, outline, recipe, options)
-        asked = Asked(asdict(options.confidences), options.cache, store.waiting, seconds=1.0)
+        asked = Asked(
+            asdict(options.confidences), options.cache, store.waiting, options.label_sets, seconds=1.0
+        )
         announce(network, source, outline.plan, rules, options.machine, asked)
         scan_missing(network, source, recipe, store, options)
         release_memory()
@@ -273,6 +284,7 @@ def prepare(
             network, source, layers, rules, options.thresholds or {}, options.size, options.fit
         )
         check_places(network.name, places, options.trust_layout)
+        plan = plan_ranges(plan, options.ranges, options.label_sets)
         if options.cell_scores is not None:
             plan = plan_cells(plan, source.vocabulary, options.cell_scores)
         plan = _settle_passes(network, plan, options, begun)
@@ -309,6 +321,8 @@ def _make_recipe(
         channels_last=plan.channels_last or None,
         directions=record_directions(open_lenses(network, tuple(plan.tails), plan.frame.size)),
         cell_scores=record_rules(options.cell_scores, source.vocabulary),
+        label_sets=None if options.label_sets else False,
+        ranges=None if options.ranges is None else tuple(options.ranges),
     )
 
 

@@ -51,5 +51,5 @@ def estimate_run(
         if begun.recipe.exists():
             compare_recipes(begun, recipe, asked.mix_machines)
         images -= sum(len(plan.span(n)) for n in plan.shards if shard_path(begun.shards, n).exists())
-    trial = Asked(asdict(asked.confidences), asked.cache, images)
+    trial = Asked(asdict(asked.confidences), asked.cache, images, asked.label_sets)
     return foretell(network, source, plan, rules, asked.machine, trial)

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float64, Int32, Int64
 
 from unitscope.axes import ConceptAreas, Counts, PerUnit, UnitIds
 from unitscope.concepts.vocabulary import Vocabulary
-from unitscope.dissection.conventions import Convention, UniqueRule
+from unitscope.dissection.conventions import Convention, NameBy, UniqueRule
+from unitscope.statistics.mask_scores import score_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +17,8 @@ class UnitLabels:
 
     `best` and `runner_up` are concept ids, 0 where there is none (a dead unit, or no overlap at
     all); `best_in[u, k]` and `best_iou_in[u, k]` are the same within category k of the vocabulary.
-    `detector` says which units pass the convention's cut-offs, `detector_in` the same by category.
+    `detector` says which units pass the convention's cut-offs, `detector_in` the same by category. Best is
+    what the convention names by, `score` how much of that the best concept has.
     """
 
     iou: Float64[np.ndarray, "unit concept"]
@@ -28,6 +30,7 @@ class UnitLabels:
     best_in: Int32[np.ndarray, "unit category"]
     best_iou_in: Float64[np.ndarray, "unit category"]
     detector_in: Bool[np.ndarray, "unit category"]
+    score: PerUnit
 
 
 def divide_overlap(
@@ -91,26 +94,33 @@ def label_units(
     vocabulary: Vocabulary,
     convention: Convention,
 ) -> UnitLabels:
-    """The best concept of every unit by IoU, ties to the lowest id (paper A, section 2.2).
+    """The best concept of every unit by IoU, or what the convention names by; ties to the lowest id.
 
-    `active` pixels are given by pair, as each may have a threshold of its own.
+    Paper A, section 2.2. `active` pixels are given by pair, as each may have a threshold of its own. A
+    concept that a unit does not meet is not its name.
     """
     iou = divide_overlap(intersections, active, concept_pixels)
     category = vocabulary.category_index
-    ranked = iou.copy()
-    best, best_iou = _argmax(ranked)
-    ranked[np.arange(len(ranked)), best] = 0.0
-    runner_up, runner_up_iou = _argmax(ranked)
+    if convention.name_by == "iou":
+        ranked = np.where(intersections > 0, iou, -np.inf)
+    else:
+        ranked = _rank_pairs(convention.name_by, intersections, active, concept_pixels, pixels_in[category])
+    rows = np.arange(len(iou))
+    best, score = _find_best(ranked)
     units, categories = len(iou), len(vocabulary.categories)
-    best_in, best_iou_in = np.zeros((units, categories), np.int32), np.zeros((units, categories))
+    best_in = np.zeros((units, categories), np.int32)
     for place in range(categories):
-        best_in[:, place], best_iou_in[:, place] = _argmax(np.where(category == place, iou, 0.0))
+        best_in[:, place], _ = _find_best(np.where(category == place, ranked, -np.inf))
+    ranked[rows, best] = -np.inf
+    runner_up, _ = _find_best(ranked)
+    best_iou, runner_up_iou = iou[rows, best], iou[rows, runner_up]
+    best_iou_in = iou[rows[:, None], best_in]
     detector_in = best_iou_in > convention.iou_cutoff
     if convention.iqr_cutoff > 0:
-        rows = np.arange(units)[:, None]
+        column = rows[:, None]
         quality = information_quality(
-            intersections[rows, best_in],
-            active[rows, best_in],
+            intersections[column, best_in],
+            active[column, best_in],
             concept_pixels[best_in],
             np.broadcast_to(pixels_in[None, :], best_in.shape),
         )
@@ -118,8 +128,37 @@ def label_units(
     places = np.maximum(category[best], 0)
     detector = (best > 0) & detector_in[np.arange(units), places] if categories else np.zeros(units, bool)
     return UnitLabels(
-        iou, best, best_iou, runner_up, runner_up_iou, detector, best_in, best_iou_in, detector_in
+        iou, best, best_iou, runner_up, runner_up_iou, detector, best_in, best_iou_in, detector_in, score
     )
+
+
+def _rank_pairs(
+    name_by: NameBy,
+    intersections: Counts,
+    active: Int64[np.ndarray, "unit concept"],
+    concept_pixels: ConceptAreas,
+    pixels: Int64[np.ndarray, "concept"],
+) -> Float64[np.ndarray, "unit concept"]:
+    """The score of every unit's mask with every concept, over the pixels that enter its union.
+
+    Minus infinity for pairs that never meet. A concept that counts twice on a pixel has no more pixels than
+    there are, and shares no more than the unit has.
+    """
+    there = np.minimum(concept_pixels, pixels)[None, :]
+    both = np.minimum(np.minimum(intersections, active), there)
+    scores = score_masks(both, active, there, np.maximum(pixels, 1)[None, :])[name_by]
+    found: Float64[np.ndarray, "unit concept"] = np.where(
+        (intersections > 0) & ~np.isnan(scores), scores, -np.inf
+    )
+    return found
+
+
+def _find_best(ranked: Float64[np.ndarray, "unit concept"]) -> tuple[UnitIds, PerUnit]:
+    """Id and value of the largest entry of each row; id 0 and value 0 where all are minus infinity."""
+    ids = ranked.argmax(1)
+    values = ranked[np.arange(len(ranked)), ids]
+    there = np.isfinite(values)
+    return np.where(there, ids, 0).astype(np.int32), np.where(there, values, 0.0)
 
 
 def _argmax(iou: Float64[np.ndarray, "unit concept"]) -> tuple[UnitIds, PerUnit]:

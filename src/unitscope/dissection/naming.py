@@ -1,12 +1,13 @@
 """From the statistics of all images to names for units, with their confidence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.conventions import Convention
+from unitscope.dissection.counts import recount
 from unitscope.dissection.labels import name_pairs
 from unitscope.dissection.outline import Outline
 from unitscope.dissection.recipe import Recipe
@@ -15,10 +16,12 @@ from unitscope.dissection.significance import judge_units
 from unitscope.errors import SourceError
 from unitscope.statistics.annotations import LabelIndex
 from unitscope.statistics.device_tallies import DeviceLabels
+from unitscope.statistics.label_sets import SetIndex, index_sets
 from unitscope.statistics.overlap import Overlap, measure_overlap
+from unitscope.statistics.ranges import measure_ranges
 from unitscope.statistics.resampling import Resampling, draw_resampling
 from unitscope.statistics.scan import Scan, ScanPlan
-from unitscope.statistics.threads import open_threads
+from unitscope.statistics.threads import Threads, open_threads
 
 
 def name_run(
@@ -33,8 +36,10 @@ def name_run(
     draws, spent, images = None, recipe.confidence or {}, len(scan.annotations)
     if images > 1 and spent.get("shifts") and recipe.seed is not None:
         draws = draw_resampling(images, recipe.seed, **spent)  # type: ignore[arg-type]
-    rules = recipe.convention
-    named = name_layers(scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs, device)
+    rules, wanted = recipe.convention, recipe.label_sets is None
+    named = name_layers(
+        scan, outline.vocabulary, outline.plan, rules, draws, threads, pairs, device, wanted, recipe.ranges
+    )
     found = {
         name: replace(
             layer,
@@ -53,14 +58,16 @@ def name_run(
 def name_layers(
     scan: Scan,
     vocabulary: Vocabulary,
-    plan: ScanPlan,
+    scan_plan: ScanPlan,
     rules: Convention,
     draws: Resampling | None,
     threads: int | None,
     pairs: Mapping[str, Pairs],
     device: str | None = None,
+    label_sets: bool = False,
+    ranges: Sequence[float] | None = None,
 ) -> dict[str, LayerDissection]:
-    """Every unit of every layer with its label, and with `draws` its confidence.
+    """Every unit of every layer with its label, with `draws` its confidence, with `label_sets` their table.
 
     `pairs` name the units of their layers instead, where they are given; masks meet labels on a `device`, or
     in compiled loops. Raises `SourceError` where no image has a label.
@@ -76,23 +83,29 @@ def name_layers(
         index = DeviceLabels(scan.annotations, vocabulary, device)
     named = {}
     with open_threads(threads) as pool:
-        for layer, tail in plan.tails.items():
+        sets = _index_sets(index, draws, pool) if label_sets else None
+        for layer, tail in scan_plan.tails.items():
             tops, paired = scan.tops[layer], pairs.get(layer)
             sparse = tail.sparse is not None
             live = tops.peaks[:, 0] > 0 if sparse else np.ones(tail.units, bool)
             tops = tops.above(0.0) if sparse else tops
             names = None if paired is None else name_pairs(paired.intersections, paired.active, areas)
-            overlap, evidence = measure_overlap(
-                scan.tails[layer], tops, index, rules.union, areas, draws, pool, names, tail.raw_size
+            plan = None if sets is None else sets.plan(tail.units, draws is not None)
+            kept = scan.tails[layer]
+            # What is kept for ranges of activation may be more than the threshold needs.
+            taken = replace(kept, plan=replace(kept.plan, quantile=min(rules.quantile, kept.plan.quantile)))
+            overlap, evidence, table = measure_overlap(
+                taken, tops, index, rules.union, areas, draws, pool, names, tail.raw_size, plan
             )
             offsets = np.concatenate([[0], np.cumsum(overlap.top_sizes.reshape(-1), dtype=np.int64)])
+            by_iou = replace(rules, name_by="iou")  # until confidence is measured, which is that of IoU
             result = LayerDissection(
                 layer=layer,
                 map_size=tail.raw_size,
-                mask_size=plan.frame.mask_size,
+                mask_size=scan_plan.frame.mask_size,
                 images=len(scan.annotations),
                 vocabulary=vocabulary,
-                convention=rules,
+                convention=by_iou,
                 thresholds=overlap.thresholds,
                 active=overlap.active,
                 active_in=overlap.active_in,
@@ -102,13 +115,25 @@ def name_layers(
                 exemplars=Exemplars(tops.images, tops.peaks, offsets, overlap.top_runs),
                 pairs=paired,
                 sparse=sparse,
+                label_table=table,
             )
+            if sets is not None and ranges is not None:
+                plan = sets.plan(tail.units * len(ranges), draws is not None)
+                result = replace(result, range_table=measure_ranges(kept, tops, plan, ranges, pool))
             sure = None
             if evidence is not None and draws is not None:
                 sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws, live=live)
             result = replace(result, confidence=sure)
-            named[layer] = replace(result, warnings=tuple(_notes(result, overlap)))
+            result = replace(result, warnings=tuple(_notes(result, overlap, label_sets)))
+            named[layer] = recount(result, name_by=rules.name_by)
     return named
+
+
+def _index_sets(index: LabelIndex, draws: Resampling | None, threads: Threads) -> SetIndex:
+    """The sets of labels of all images, in the order of the null draws, or in one by lot."""
+    images = len(index.annotations)
+    order = np.random.default_rng(0).permutation(images) if draws is None else draws.order
+    return index_sets(index, order, threads, index.annotations.folder)
 
 
 def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
@@ -121,8 +146,10 @@ def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
     return np.array([valid[(bits >> np.uint64(k)) & np.uint64(1) == 1].sum() for k in places], np.int64)
 
 
-def _notes(layer: LayerDissection, overlap: Overlap) -> list[str]:
+def _notes(layer: LayerDissection, overlap: Overlap, label_sets: bool) -> list[str]:
     notes = []
+    if label_sets and layer.label_table is None:
+        notes.append("the table of sets of labels would be too large; without it there are no formulas")
     silent = layer.never_fired
     dead = int((overlap.active == 0).sum()) - silent
     if silent:

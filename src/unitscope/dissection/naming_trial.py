@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from unitscope.dissection.conventions import Convention
 from unitscope.statistics.annotations import Annotations, LabelIndex
 from unitscope.statistics.cells import Cells, Chunk
 from unitscope.statistics.evidence import find_truth
+from unitscope.statistics.label_sets import MOST, index_sets
 from unitscope.statistics.overlap import RULES, measure_block
 from unitscope.statistics.quantiles import Tail
 from unitscope.statistics.resampling import draw_resampling
@@ -25,13 +26,18 @@ _NAMED, _MANY = 16, 2048
 
 @dataclass(frozen=True, eq=False)
 class NamingTrial:
-    """Some images, whose units are named for a trial; `confidence` has the numbers of `Confidences`."""
+    """Some images, whose units are named for a trial.
+
+    `confidence` has the numbers of `Confidences`; with `label_sets` there are `tables`, by layer their bytes.
+    """
 
     scan: Scan
     words: Vocabulary
     rules: Convention
     confidence: Mapping[str, Any]
+    label_sets: bool
     threads: Threads
+    tables: dict[str, int] = field(default_factory=dict)
 
     def foretell(self, plan: ScanPlan) -> float:
         """Seconds for all units of all layers: how naming grows from half of many images to all of these."""
@@ -55,15 +61,20 @@ class NamingTrial:
         tops = replace(tops, images=tops.images[:some], peaks=tops.peaks[:some])
         started = time.perf_counter()
         areas = index.annotations.concept_pixels(self.words.size)
+        order = np.random.default_rng(0).permutation(tail.seen)
+        sets = index_sets(index, order, self.threads) if self.label_sets else None
         if self.confidence["shifts"] and tail.seen > 1:
             draws = draw_resampling(tail.seen, 0, **self.confidence)
             truth = find_truth(index, rule, areas, draws, None, tail.plan.raw_size, units)
-        measure_block(tail, tops, index, rule, truth, 0, 1)
+        plans = [None if sets is None else sets.plan(units, known) for known in (truth is not None, False)]
+        measure_block(tail, tops, index, rule, (truth, plans[0]), 0, 1)
         moments = [started, time.perf_counter()]
-        for known in (truth, None):
+        for known in zip((truth, None), plans, strict=True):
             work = partial(measure_block, tail, tops, index, rule, known)
-            self.threads.map_blocks(lambda block, work=work: work(*block), some)  # type: ignore[misc]
+            found = self.threads.map_blocks(lambda block, work=work: work(*block), some)  # type: ignore[misc]
             moments.append(time.perf_counter())
+            entries = sum(len(counts.rows) for _, _, counts in found if counts is not None)
+            self.tables[layer] = max(self.tables.get(layer, 0), min(entries * units // some, MOST) * 8)
         return Spent(*np.diff(moments).tolist())
 
     def repeat(self, layer: str, count: int) -> tuple[Tail, LabelIndex]:

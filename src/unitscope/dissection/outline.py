@@ -60,7 +60,7 @@ class Outline:
         for layer, told in layers.items():
             grid = Grid(_parse_axis(told["rows"]), _parse_axis(told["columns"]), told["border"])
             height, width = told["map_size"]
-            population, quantile = told["population"], rules.quantile
+            population, quantile = told["population"], max(rules.quantile, *(recipe.ranges or (0.0,)))
             tails[layer] = TailPlan(
                 *(told["units"], record["images"], (height, width), grid, population, quantile),
                 told.get("sparse"),

@@ -1,7 +1,9 @@
 """What a scan will do, found out before it: the frame of images, each layer's maps and grid, and warnings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,6 +72,27 @@ def plan_scan(
     given = {layer: np.asarray(thresholds[layer], np.float32) for layer in layers if layer in thresholds}
     plan = ScanPlan(frame, tails, rules.doubles, given, native=wanted is None, random=probe.random)
     return plan, told, dict(probe.places)
+
+
+def plan_ranges(plan: ScanPlan, ranges: Sequence[float] | None, label_sets: bool) -> ScanPlan:
+    """The plan that keeps what is above the lowest range, where ranges of activation are asked for.
+
+    Raises `UsageError` for fractions that do not fall, and for layers of which as much is not kept.
+    """
+    if ranges is None:
+        return plan
+    if not ranges or not all(0 < low < high for low, high in pairwise((*ranges[::-1], 1.0))):
+        raise UsageError(f"ranges are {tuple(ranges)}; give falling fractions below 1, such as 0.2 0.1 0.05")
+    if not label_sets:
+        raise UsageError("ranges are measured on sets of labels, which are left out; keep these")
+    for layer, tail in plan.tails.items():
+        if tail.population == "given" or tail.sparse is not None:
+            why = "its latents are off at 0" if tail.sparse is not None else "its thresholds are given"
+            raise UsageError(f"layer {layer} has no ranges of activation: {why}; leave ranges out")
+    tails = {
+        layer: replace(tail, quantile=max(tail.quantile, ranges[0])) for layer, tail in plan.tails.items()
+    }
+    return replace(plan, tails=tails)
 
 
 def _grid(map_size: tuple[int, int], frame: Frame, rules: Convention, field: Field | None) -> Grid:

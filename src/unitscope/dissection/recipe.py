@@ -67,7 +67,9 @@ class Recipe:
     `directions` has, by layer, those it was read in: kind, units, latents and digest, whether they are
     sparse, and what latents are called where that is known; only with sparse ones the convention's
     `sparse_threshold` is recorded. `cell_scores` has the rules by which cells have classes (`CellRules`).
-    None is what was not recorded. `more` keeps what another version recorded besides.
+    `label_sets` is False where the table of sets of labels was left out; `ranges` are the fractions of
+    values where ranges of activation begin. None is what was not recorded. `more` keeps what another version
+    recorded besides.
     """
 
     network: NetworkRecord
@@ -93,6 +95,8 @@ class Recipe:
     channels_last: bool | None = None
     directions: Mapping[str, Mapping[str, Any]] | None = None
     cell_scores: Mapping[str, Any] | None = None
+    label_sets: bool | None = None
+    ranges: tuple[float, ...] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -124,6 +128,7 @@ class Recipe:
                 "source": _parse(SourceRecord, record["source"]),
                 "layers": tuple(record["layers"]),
                 "machines": record.get("machines") and tuple(record["machines"]),
+                "ranges": record.get("ranges") and tuple(record["ranges"]),
                 "convention": Convention(**record["convention"]),
                 "frame": Frame(**{**frame, **sizes}),
                 "thresholds": given and {layer: tuple(map(float, row)) for layer, row in given.items()},
@@ -139,6 +144,8 @@ class Recipe:
         rules = asdict(self.convention)
         if not self.sparse:  # it decides nothing then
             del rules["sparse_threshold"]
+        if self.convention.name_by == "iou":  # as in runs of before there was a choice
+            del rules["name_by"]
         record = {
             **_record(self),
             "network": _record(self.network),

@@ -1,4 +1,4 @@
-"""A dissection of a few made pictures, after which all inner loops are compiled: `python -m` this module.
+"""A dissection of a few made pictures, and formulas of it, compile all inner loops: `python -m` this module.
 
 What is compiled is kept on disk, for the processor that compiled it; so the first dissection of an
 installation need not wait for it.
@@ -12,6 +12,7 @@ from torch import nn
 
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.formula_finding import find_formulas
 from unitscope.networks.network import Network, Preprocessing
 from unitscope.statistics.scan import Machine
 
@@ -46,7 +47,7 @@ def rehearse() -> None:
         module = nn.Sequential(nn.Conv2d(3, 6, 4, 4))
     network = Network(module, Preprocessing((_SIDE, _SIDE)))
     for convention in ("netdissect", "pnas"):
-        dissect(
+        run = dissect(
             network,
             _Made(),
             ["0"],
@@ -56,6 +57,7 @@ def rehearse() -> None:
             confidences=Confidences(8, 8),
             machine=Machine(threads=1),
         )
+    find_formulas(run, draws=2, threads=1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt16
 
-from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, PerUnit, Thresholds
+from unitscope.axes import Areas, CategoryAreas, ConceptAreas, Counts, Thresholds
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.dissection.cell_measures import (
@@ -20,6 +20,7 @@ from unitscope.dissection.cell_measures import (
     name_scores,
     restore_scores,
 )
+from unitscope.dissection.confidence import CONTROLS, Confidence
 from unitscope.dissection.conventions import Convention
 from unitscope.dissection.labels import UnitLabels, label_units, unique_detectors
 from unitscope.dissection.layer_arrays import CONFIDENCE, COUNTS, EXEMPLARS, PAIRS, check_shapes
@@ -30,8 +31,7 @@ from unitscope.errors import UsageError
 from unitscope.networks.network import Network
 from unitscope.networks.places import Place
 from unitscope.statistics.cell_scores import CellScores
-
-_CONTROLS = ("shifts", "chance_detectors", "chance_discoveries", "null", "null_images")
+from unitscope.statistics.label_tables import LabelTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,31 +52,6 @@ class Exemplars:
         """The mask of one exemplar as runs of pixels."""
         place = unit * self.images.shape[1] + rank
         return self.runs[self.offsets[place] : self.offsets[place + 1]]
-
-
-@dataclass(frozen=True, eq=False)
-class Confidence:
-    """How sure the labels are; all arrays are per unit.
-
-    `p_value`: chance of so high a best IoU where masks and labels are unrelated; `q_value`: false
-    discovery rate over the layer's units; `low`, `high`: 95 % bootstrap interval of the IoU over
-    images; `heldout`: the IoU of a name given on one half of the images, on the other half.
-    `shifts` is the number of null draws a unit; `chance_detectors` the mean number of units above the IoU
-    cut-off, and `chance_discoveries` the mean share with q < 0.05, where shifted labels are taken for the
-    truth: the shuffled-label controls. `null` says what was drawn, "blocks" or "shifts"; p-values are taken
-    over `null_images` of the images.
-    """
-
-    p_value: PerUnit
-    q_value: PerUnit
-    low: PerUnit
-    high: PerUnit
-    heldout: PerUnit
-    shifts: int
-    chance_detectors: float
-    chance_discoveries: float
-    null: str
-    null_images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +82,9 @@ class LayerDissection(Units):
     `place` where the layer's cells were found to look, None where that was not asked; `heads` is the number
     of heads of attention that the units belong to, one after the other, 0 for none. `sparse` says that the
     units are latents of sparse directions, which are off at 0: exemplars are then images where one fires.
-    `cell_scores` is how well they tell the classes of cells, where that was asked for.
+    `cell_scores` is how well they tell the classes of cells, where that was asked for; `label_table` what
+    they share with every set of labels, None where that was left out, and `range_table` what they do in each
+    range of their activation (`unitscope.statistics.ranges`), where that was asked for.
     """
 
     layer: str
@@ -131,6 +108,8 @@ class LayerDissection(Units):
     heads: int = 0
     sparse: bool = False
     cell_scores: CellScores | None = None
+    label_table: LabelTable | None = None
+    range_table: LabelTable | None = None
 
     @cached_property
     def labels(self) -> UnitLabels:
@@ -197,6 +176,7 @@ class LayerDissection(Units):
             runner_up_iou=float(labels.runner_up_iou[unit]),
             head_unit=self.name_unit(unit) if self.heads else "",
             probe=self.probes[unit] if self.probes else "",
+            score=float("nan") if self.convention.name_by == "iou" else float(labels.score[unit]),
             recipe=self.recipe,
         )
 
@@ -250,6 +230,8 @@ class LayerDissection(Units):
             kept |= {name: getattr(self.confidence, name) for name in CONFIDENCE}
         if self.pairs is not None:
             kept |= {f"pair_{name}": getattr(self.pairs, name) for name in PAIRS}
+        kept |= {} if self.label_table is None else self.label_table.arrays()
+        kept |= {} if self.range_table is None else self.range_table.arrays("ranges")
         return kept if self.cell_scores is None else kept | name_scores(self.cell_scores)
 
     def record(self, file: str) -> dict[str, Any]:
@@ -264,7 +246,7 @@ class LayerDissection(Units):
             "images": self.images,
             "detectors": self.detectors,
             "unique": self.unique,
-            **{name: getattr(sure, name) if sure else None for name in _CONTROLS},
+            **{name: getattr(sure, name) if sure else None for name in CONTROLS},
             "shifts": sure.shifts if sure else 0,
             "warnings": self.warnings,
             **({} if self.place is None else {"place": asdict(self.place)}),
@@ -290,7 +272,7 @@ class LayerDissection(Units):
             measured: list[Any] = [arrays[name] for name in CONFIDENCE]
             # A run of before there were blocks says neither what was drawn nor over how many images.
             told = {"null": "shifts", "null_images": record["images"], **record}
-            confidence = Confidence(*measured, *(told[name] for name in _CONTROLS))
+            confidence = Confidence(*measured, *(told[name] for name in CONTROLS))
         paired = "pair_quality" in arrays
         return cls(
             layer=record["layer"],
@@ -309,6 +291,8 @@ class LayerDissection(Units):
             heads=int(record.get("heads", 0)),
             sparse=bool(record.get("sparse", False)),
             cell_scores=restore_scores(arrays),
+            label_table=LabelTable.restore(arrays),
+            range_table=LabelTable.restore(arrays, "ranges"),
         )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from unitscope.axes import PerUnit
-from unitscope.dissection.result import Confidence
+from unitscope.dissection.confidence import Confidence
 from unitscope.statistics.evidence import Evidence
 from unitscope.statistics.resampling import Resampling
 

@@ -23,7 +23,8 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of `units.csv`, of `rows()` and of `to_frame()`: docs/files.md.
 
-Where units belong to heads of attention, `head_unit` is one more.
+Where units belong to heads of attention, `head_unit` is one more; where they are named by another score than
+IoU, `score`.
 """
 
 _TEXTS = ("layer", "concept", "category", "runner_up")
@@ -40,7 +41,7 @@ class Units(Result):
         """`units.csv`: a row a unit, with the columns of docs/files.md."""
         units = list(self.units())
         columns = _choose_columns(units)
-        left = [columns.index(name) for name in (*_TEXTS, *columns[len(COLUMNS) :])]
+        left = [place for place, name in enumerate(columns) if name in (*_TEXTS, "head_unit")]
         rows = tuple(unit.figures(columns) for unit in units)
         return {"units.csv": Table(columns, rows, left)}
 
@@ -70,7 +71,9 @@ class Units(Result):
 
 
 def _choose_columns(units: Iterable["Unit"]) -> tuple[str, ...]:
-    return (*COLUMNS, "head_unit") if any(unit.head_unit for unit in units) else COLUMNS
+    some = list(units)
+    heads = ("head_unit",) if any(unit.head_unit for unit in some) else ()
+    return (*COLUMNS, *heads, *(("score",) if any(unit.score == unit.score for unit in some) else ()))
 
 
 def _spell(figure: Any) -> str:
@@ -96,7 +99,8 @@ class Unit(Units):
     `concept` is None for a dead unit. `iou` and its interval are fractions, areas are in mask
     pixels over all images. `head_unit` is HEAD.UNIT for a unit of a head of attention, such as 3.17, else
     nothing; `probe` is what its direction is called where that is known, as the concept of a probe is
-    (category/label), whatever `concept` it was found to overlap; `recipe` is that of its run.
+    (category/label), whatever `concept` it was found to overlap; `score` is what the concept was chosen by,
+    where that is not IoU, else NaN; `recipe` is that of its run.
     """
 
     layer: str
@@ -117,6 +121,7 @@ class Unit(Units):
     runner_up_iou: float
     head_unit: str = ""
     probe: str = ""
+    score: float = float("nan")
     recipe: Recipe | None = field(default=None, repr=False, compare=False)
 
     @property

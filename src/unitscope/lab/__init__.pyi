@@ -8,11 +8,13 @@ from unitscope.lab.studies.depth import study_layers as study_layers
 from unitscope.lab.studies.directions_finding import study_directions as study_directions
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
 from unitscope.lab.studies.edits_finding import study_edits as study_edits
+from unitscope.lab.studies.formula_study import study_formulas as study_formulas
 from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis
 from unitscope.lab.studies.rotation_finding import study_rotations as study_rotations
+from unitscope.lab.studies.scores import study_scores as study_scores
 from unitscope.lab.studies.study import Finding as Finding
 from unitscope.lab.studies.supervision import study_supervision as study_supervision
 from unitscope.lab.studies.threshold import study_threshold as study_threshold

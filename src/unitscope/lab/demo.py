@@ -5,7 +5,7 @@ Its words are in `templates/demo.toml`.
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 import unitscope as us
 from unitscope.dissection.agreement import measure_agreement
+from unitscope.dissection.formula_names import fit_of
 from unitscope.experiments import (
     Pictures,
     Training,
@@ -28,7 +29,7 @@ from unitscope.lab.world.names import OBJECT_IDS, SCENES
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
 from unitscope.networks.generators import find_generated
-from unitscope.views.drawing import draw_sheet, save_picture
+from unitscope.views.drawing import draw_sheet, pick_units, save_picture
 from unitscope.views.explanation_sheet import draw_explanation
 from unitscope.views.generator_pages import draw_pairs, paint_insertion, paint_removal, save_sheet
 
@@ -39,6 +40,7 @@ EXPLAINED = 3
 PAINTED = ("tree", "object/water")
 PAINTING_LAYER = "layer2"
 CLASSIFIER_LAYERS = ("layer3", "layer4", "layer5")
+SENTENCES, SENTENCE_DRAWS = 16, 100
 LATENTS, FIRING, FITTING_STEPS = 320, 16, 100
 GENERATOR_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 PRETRAINED_LAYERS = ("_blocks.5", "_blocks.10", "_conv_head")
@@ -59,6 +61,7 @@ def run_demo(out: str | Path = "runs/demo", *, count: int = 400, resume: bool = 
         _show_world(demo),
         _dissect_classifier(demo),
         _remove_units(demo),
+        _name_in_sentences(demo),
         _dissect_directions(demo),
         _dissect_generator(demo),
         _paint_with_units(demo),
@@ -174,6 +177,43 @@ def _remove_units(demo: Demo) -> Chapter:
     }
     figures = [(title, level.balanced.spell(".2f")) for title, level in levels.items()]
     return demo.write("removal", figures, images=images)
+
+
+def _name_in_sentences(demo: Demo) -> Chapter:
+    """Units of the scene classifier by formulas over concepts, and by words of two small towers."""
+    run, layer = us.load(demo.out / "true"), CLASSIFIER_LAYERS[-1]
+    units = pick_units(run[layer], SENTENCES)
+    demo.begin("sentences", units=len(units))
+    source = us.open_source(f"drawn:count={demo.count},seed=3,size=64")
+    found = us.find_formulas(run, layer, units=units, draws=SENTENCE_DRAWS)
+    found.page(demo.out / "formulas", source=source)
+    network = us.load_network("zoo:scene-classifier")
+    # None: the words that the towers know.
+    described = us.describe(network, source, [layer], None, "zoo:captioned", run=run, draws=SENTENCE_DRAWS)
+    described.save(demo.out / "words")
+    described.page(demo.out / "words", pictures=source)
+    best = {row["unit"]: row["word"] for row in described.rows()}
+    named = {one.unit: one for one in found[layer].units}
+    rows = [
+        replace(
+            row,
+            concept=found.spell(named[row.unit].name),
+            word=f"word: {best[row.unit] or 'none'}",
+            iou=fit_of(named[row.unit].name),
+        )
+        for row in draw_rows(run, source, layer, demo.pictures, "sentences", SENTENCES)
+    ]
+    rows.sort(key=lambda row: (not named[row.unit].earned, -row.iou))
+    one = found[layer]
+    figures = [
+        ("units that earn a formula", f"{sum(unit.earned for unit in one.units)} of {len(one.units)}"),
+        ("IoU held out, formulas", f"{one.mean(lambda unit: unit.held_out_name):.3f}"),
+        ("IoU held out, best concept", f"{one.mean(lambda unit: unit.held_out_single):.3f}"),
+        ("words above chance", f"{described[layer].discoveries} of {described[layer].units}"),
+    ]
+    return demo.write(
+        "sentences", figures, {"Formula and word": rows[: SENTENCES // 2]}, words=len(described.words)
+    )
 
 
 def _dissect_directions(demo: Demo) -> Chapter:

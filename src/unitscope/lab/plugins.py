@@ -52,6 +52,7 @@ _STUDIES = {
         "labels": "name units by true labels and by a segmenter's",
         "depth": "count the concepts of every layer, such as a generator's",
         "raters": "rate units by scripts that err",
+        "scores": "grade scores of names, by units of known names",
     },
     "studies": {
         "axis": "compare a layer's units with random rotations of them",
@@ -73,6 +74,7 @@ _STUDIES = {
     "words": {
         "words": "name units by words, and by labels",
     },
+    "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(
     {

@@ -19,6 +19,7 @@ class Row:
     unit: int
     iou: float
     picture: str
+    word: str = ""
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,12 @@ class Annotations:
     `per_row` segments each, with their `ends` and `ids`. Void pixels have the id after the vocabulary's
     last in the first plane, and none in the others.
     `area_ids`, `area_pixels` hold the pixels of each concept of each image; void ones are left out.
-    A few per cent of the size of the planes, and faster to intersect.
+    A few per cent of the size of the planes, and faster to intersect. `folder` is where they lie in files.
     """
 
     mask_size: tuple[int, int]
     pieces: tuple[tuple[int, Mapping[str, np.ndarray]], ...]
+    folder: Path | None = None
 
     @property
     def first(self) -> int:
@@ -225,7 +226,7 @@ def map_annotations(mask_size: tuple[int, int], parts: Iterable[Annotations], fo
         name: np.asarray(np.memmap(folder / name, kind, "c")) if sizes[name] else np.empty(0, kind)
         for name, kind in kinds.items()
     }
-    return Annotations(mask_size, ((0, mapped),))
+    return Annotations(mask_size, ((0, mapped),), folder)
 
 
 def _valid_planes(

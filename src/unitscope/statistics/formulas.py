@@ -4,22 +4,27 @@ So its IoU with a unit follows exactly from a small table: the pixels of every s
 them are active.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, UInt32
 
 from unitscope.errors import UsageError
-from unitscope.statistics.kernels import formula_search as search
+from unitscope.statistics.kernels import formula_draws as draws
+from unitscope.statistics.kernels import formula_search as kernels
 
 JOINS = ("OR", "AND", "AND NOT")
 """How a formula goes on; it is read from the left: ((a op b) op c)."""
 
-MOST = 3
-"""Concepts of a formula at most, for the search that tries all."""
+MOST, LONGEST = 3, 10
+"""Concepts of a formula at most: where all are sure to be tried, and at all."""
+
+ENOUGH = 10
+"""Draws of the null go on until so many have reached a unit's IoU."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,35 +61,60 @@ class LabelSets:
         return cls(starts.astype(np.int64), members, np.array(area, np.int64), concepts)
 
     @cached_property
-    def has(self) -> Bool[np.ndarray, "row concept"]:
-        """Which rows have which concept."""
-        found = np.zeros((len(self.area), self.concepts), np.bool_)
-        found[np.repeat(np.arange(len(self.area)), np.diff(self.starts)), self.members] = True
+    def areas(self) -> Int64[np.ndarray, "concept"]:
+        """The pixels of every concept."""
+        found = np.zeros(self.concepts, np.int64)
+        np.add.at(found, self.members, np.repeat(self.area, np.diff(self.starts)))
         return found
 
     @cached_property
-    def _sums(self) -> tuple[np.ndarray, np.ndarray]:
-        one, two = np.zeros(self.concepts, np.int64), np.zeros((self.concepts, self.concepts), np.int64)
-        search.sum_concepts(np.arange(len(self.area)), self.area, self.starts, self.members, one, two)
-        return one, two
+    def present(self) -> Int64[np.ndarray, "present"]:
+        """The concepts that some set has, ascending."""
+        return np.unique(self.members)
 
-    @property
-    def areas(self) -> Int64[np.ndarray, "concept"]:
-        """The pixels of every concept."""
-        return self._sums[0]
+    @cached_property
+    def _by_concept(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of every present concept: where they start, and they."""
+        owner = np.repeat(np.arange(len(self.area)), np.diff(self.starts))
+        order = np.argsort(self.members, kind="stable")
+        starts = np.searchsorted(self.members[order], np.append(self.present, self.concepts))
+        return starts.astype(np.int64), owner[order]
 
-    @property
-    def pair_areas(self) -> Int64[np.ndarray, "concept concept"]:
-        """The pixels that have both of two concepts; 0 of a concept with itself."""
-        return self._sums[1]
+    def rows_of(self, concept: int) -> Bool[np.ndarray, "row"]:
+        """Which rows have a concept.
+
+        >>> LabelSets.of([[], [0], [0, 2]], [70, 20, 10], 3).rows_of(0).tolist()
+        [False, True, True]
+        """
+        found = np.zeros(len(self.area), np.bool_)
+        starts, rows = self._by_concept
+        place = int(np.searchsorted(self.present, concept))
+        if place < len(self.present) and self.present[place] == concept:
+            found[rows[starts[place] : starts[place + 1]]] = True
+        return found
 
     @cached_property
     def _table(self) -> tuple[np.ndarray, ...]:
-        """The table as the compiled search reads it, with the rows of every concept."""
+        """The table as the compiled search reads it, with concepts as their places among the present ones."""
+        places = np.searchsorted(self.present, self.members).astype(np.int64)
         owner = np.repeat(np.arange(len(self.area)), np.diff(self.starts))
-        order = np.argsort(self.members, kind="stable")
-        concept_starts = np.searchsorted(self.members[order], np.arange(self.concepts + 1))
-        return self.starts, self.members, self.area, concept_starts, owner[order], self.has
+        bits = np.zeros((len(self.area), len(self.present) // 64 + 1), np.uint64)
+        np.bitwise_or.at(bits, (owner, places >> 6), np.uint64(1) << (places & 63).astype(np.uint64))
+        keys = np.random.default_rng(0).integers(1, 1 << 63, len(self.area), np.uint64)
+        return self.starts, places, self.area, *self._by_concept, bits, keys
+
+    @cached_property
+    def _shared(self) -> tuple[np.ndarray, ...]:
+        """What all units share: the areas of present concepts, of their pairs, and the keys of their rows."""
+        starts, places, area, *_, keys = self._table
+        many = len(self.present)
+        one, two = np.zeros(many, np.int64), np.zeros((many, many), np.int64)
+        rows = np.arange(len(area))
+        kernels.sum_concepts(rows, area, starts, places, one)
+        kernels.sum_pairs(rows, area, starts, places, two)
+        found = np.zeros(many, np.uint64)
+        np.bitwise_xor.at(found, places, np.repeat(keys, np.diff(starts)))
+        return one, two, found
 
 
 @dataclass(frozen=True)
@@ -109,8 +139,8 @@ class Formula:
     def __len__(self) -> int:
         return len(self.concepts)
 
-    def spell(self, names: Sequence[str]) -> str:
-        """The formula in the names of concepts."""
+    def spell(self, names: Sequence[str] | Mapping[int, str]) -> str:
+        """The formula in the names of concepts, by their ids."""
         text = names[self.concepts[0]]
         for place, (join, concept) in enumerate(zip(self.joins, self.concepts[1:], strict=True)):
             text = f"({text})" if place else text
@@ -118,23 +148,83 @@ class Formula:
         return text
 
     def holds(self, has: Bool[np.ndarray, "row concept"]) -> Bool[np.ndarray, "row"]:
-        """In which rows it holds."""
-        found = has[:, self.concepts[0]].copy()
+        """In which rows it holds, of a table of which rows have which concepts."""
+        return self._join(lambda concept: has[:, concept])
+
+    def count(self, sets: LabelSets, active: Int64[np.ndarray, "row"]) -> "Formula":
+        """The same formula with its pixels in other images, by their sets and a unit's active pixels.
+
+        >>> sets = LabelSets.of([[], [0], [0, 1], [2]], [50, 20, 20, 10], 3)
+        >>> Formula((0,), (), 0, 0).count(sets, np.array([4, 20, 2, 10]))
+        Formula(concepts=(0,), joins=(), intersection=22, union=54)
+        """
+        held = self._join(sets.rows_of)
+        inside = int(active[held].sum())
+        return replace(self, intersection=inside, union=int(active.sum() + sets.area[held].sum()) - inside)
+
+    def _join(self, find: Callable[[int], np.ndarray]) -> np.ndarray:
+        found = find(self.concepts[0]).copy()
         for join, concept in zip(self.joins, self.concepts[1:], strict=True):
-            other = has[:, concept]
+            other = find(concept)
             found = found | other if join == "OR" else found & (other if join == "AND" else ~other)
         return found
 
 
+@dataclass(frozen=True)
+class Search:
+    """How formulas are searched for.
+
+    `exact` tries all of up to `length` concepts, but for those that bounds rule out: three at most for
+    certain, more from the answer of a beam on, as far as `nodes` formulas that are gone on from lead. `beam`
+    keeps the `width` best of every length, joins them to all concepts, and knows no more.
+
+    Raises `UsageError` for a length, width or number of nodes out of range.
+    """
+
+    length: int = MOST
+    how: Literal["exact", "beam"] = "exact"
+    width: int = 5
+    nodes: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.length <= LONGEST:
+            raise UsageError(f"length is {self.length}; formulas have 1 to {LONGEST} concepts")
+        if self.how not in ("exact", "beam"):
+            raise UsageError(f"the search is {self.how!r}; it is exact or beam")
+        if self.width < 1 or self.nodes < 1:
+            raise UsageError(f"a beam of {self.width} and {self.nodes} nodes were asked for; give 1 or more")
+
+    @property
+    def rule(self) -> tuple[int, int, int, int]:
+        """What the compiled search reads."""
+        return (draws.BEAM if self.how == "beam" else draws.EXACT, self.length, self.width, self.nodes)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found for a unit, and what is known of all others.
+
+    Where `optimal` no formula of that length has a larger IoU; none of them has more than `possible`.
+    """
+
+    formula: Formula
+    optimal: bool
+    possible: float
+
+
 def search_formulas(
-    sets: LabelSets, active: Int64[np.ndarray, "unit row"], length: int = MOST, threads: int = 1
+    sets: LabelSets,
+    active: Int64[np.ndarray, "unit row"],
+    length: int = MOST,
+    threads: int = 1,
+    search: Search | None = None,
 ) -> tuple[Formula, ...]:
-    """The formula with the largest IoU of every unit, among all of up to `length` concepts, 3 at most.
+    """The formula with the largest IoU of every unit, among all of up to `length` concepts; or by a `search`.
 
     `active[unit, row]` are the unit's active pixels with each set of labels, the empty one included where
-    pixels have none. No formula of that length has more: all are tried, but for those that bounds rule out.
-    Of formulas that fit as well the shortest is taken, with the fewest NOT, the largest concepts, the
-    smallest ids, OR before AND. The IoU is exact: intersection and union are whole pixels.
+    pixels have none. No formula of up to three concepts has more: all are tried, but for those that bounds
+    rule out. Of formulas that fit as well the shortest is taken, with the fewest NOT, the largest concepts,
+    the smallest ids, OR before AND. The IoU is exact: intersection and union are whole pixels.
 
     Raises `UsageError` for other lengths, tables that do not match, or more active pixels than there are.
 
@@ -143,34 +233,48 @@ def search_formulas(
     >>> found.spell(["sky", "cloud", "sea"]), found.intersection, found.union
     ('(sky AND NOT cloud) OR sea', 30, 32)
     """
-    if not 1 <= length <= MOST:
-        raise UsageError(f"length is {length}; all formulas are tried of 1 to {MOST} concepts")
+    rules = Search(length) if search is None else search
+    check_counts(sets, active)
+    rows = [np.ascontiguousarray(counts) for counts in active]
+    if threads == 1:
+        return tuple(answer_unit(sets, counts, rules).formula for counts in rows)
+    with ThreadPoolExecutor(threads) as pool:
+        return tuple(pool.map(lambda counts: answer_unit(sets, counts, rules).formula, rows))
+
+
+def check_counts(sets: LabelSets, active: Int64[np.ndarray, "unit row"]) -> None:
+    """Raises `UsageError` for counts that do not match the sets, and for sets without any concept."""
     if active.shape[1] != len(sets.area):
         raise UsageError(f"active has {active.shape[1]} rows; the table has {len(sets.area)} sets of labels")
     if (active < 0).any() or (active > sets.area).any():
         raise UsageError("a unit has fewer active pixels than 0, or more than there are, in a set of labels")
-    if not sets.concepts:
+    if not len(sets.present):
         raise UsageError("the table has no concepts, so there is no formula")
+    if int(sets.area.sum()) * max(1, int(active.sum(1).max(initial=0))) >= 1 << 62:
+        raise UsageError("the images have more pixels than can be compared exactly; take fewer of them")
 
-    def search_one(counts: np.ndarray) -> Formula:
-        many = sets.concepts
-        scratch = (
-            *(np.zeros(many, np.int64), np.zeros((many, many), np.int64)),
-            *(np.zeros(many), np.zeros((many, many))),
-            *(np.zeros(many, np.int64), np.zeros(many, np.int64)),
-        )
-        best, numbers = search.search_unit(
-            counts, int(counts.sum()), sets._table, sets.areas, sets.pair_areas, length, scratch
-        )
-        taken = int(best[2])
-        joins = tuple(JOINS[op] for op in numbers[1 : 2 * taken - 1 : 2])
-        return Formula(tuple(numbers[: 2 * taken : 2].tolist()), joins, int(best[0]), int(best[1]))
 
-    rows = [np.ascontiguousarray(counts) for counts in active]
-    if threads == 1:
-        return tuple(map(search_one, rows))
-    with ThreadPoolExecutor(threads) as pool:
-        return tuple(pool.map(search_one, rows))
+def answer_unit(sets: LabelSets, counts: Int64[np.ndarray, "row"], search: Search) -> Answer:
+    """What a search finds for one unit, whose counts are not checked.
+
+    >>> sets = LabelSets.of([[], [0], [0, 1], [2]], [50, 20, 20, 10], 3)
+    >>> found = answer_unit(sets, np.array([0, 20, 2, 10]), Search(4))
+    >>> found.formula.spell("abc"), found.optimal, found.possible
+    ('(a AND NOT b) OR c', True, 0.9375)
+    """
+    table, shared = sets._table, sets._shared
+    scratch = kernels.make_scratch(len(sets.present))
+    active = int(counts.sum())
+    goal = np.array([0, 1], np.int64)
+    best, numbers, whole = draws.search_by(search.rule, counts, active, table, shared, goal, scratch)
+    taken = int(best[2])
+    joins = tuple(JOINS[op] for op in numbers[1 : 2 * taken - 1 : 2])
+    concepts = tuple(sets.present[numbers[: 2 * taken : 2]].tolist())
+    formula = Formula(concepts, joins, int(best[0]), int(best[1]))
+    if whole:
+        return Answer(formula, True, formula.iou)
+    possible = kernels.bound_unit(counts, active, table[0], table[2])
+    return Answer(formula, formula.iou >= possible, max(possible, formula.iou))
 
 
 def bound_formulas(sets: LabelSets, active: Int64[np.ndarray, "unit row"]) -> Float64[np.ndarray, "unit"]:
@@ -182,12 +286,38 @@ def bound_formulas(sets: LabelSets, active: Int64[np.ndarray, "unit row"]) -> Fl
     >>> bound_formulas(sets, np.array([[0, 20, 2, 10]])).tolist()
     [0.9375]
     """
-    found = np.zeros(len(active))
-    for unit, counts in enumerate(active):
-        labeled = np.diff(sets.starts) > 0
-        n, area = counts[labeled], sets.area[labeled]
-        order = np.argsort(-(n / np.maximum(area, 1)), kind="stable")
-        inside, idle = np.cumsum(n[order]), np.cumsum((area - n)[order])
-        if len(order):
-            found[unit] = (inside / np.maximum(counts.sum() + idle, 1)).max()
-    return found
+    rows = [np.ascontiguousarray(counts) for counts in active]
+    return np.array(
+        [
+            kernels.bound_unit(one, int(one.sum()), sets.starts, sets.area) if one.any() else 0.0
+            for one in rows
+        ]
+    )
+
+
+class Entries(NamedTuple):
+    """Active pixels by parts of units: `pixels[i]` in row `rows[i]`, of part p those i from offsets[p] on."""
+
+    offsets: Int64[np.ndarray, "place_and_one"]
+    rows: UInt32[np.ndarray, "entry"]
+    pixels: UInt32[np.ndarray, "entry"]
+
+
+def rank_formula(
+    sets: LabelSets,
+    entries: Entries,
+    first: int,
+    chosen: Int64[np.ndarray, "draw part"],
+    search: Search,
+    observed: Formula,
+) -> tuple[int, int]:
+    """How many draws have a formula, by the same search, as good as the observed one; how many were drawn.
+
+    A draw adds up some parts of a unit, which has its parts at `first` and behind. Draws end when 10 have
+    reached it.
+    """
+    goal = np.array([observed.intersection, observed.union], np.int64)
+    reached, drawn = draws.count_reaching(
+        tuple(entries), first, chosen, search.rule, sets._table, sets._shared, goal, ENOUGH
+    )
+    return int(reached), int(drawn)

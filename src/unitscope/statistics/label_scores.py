@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Float64, Num
+from jaxtyping import Bool, Float64, Int64, Num
 
 from unitscope.errors import UsageError
+from unitscope.statistics.mask_scores import FLOOR, score_active, score_fractions
 
 Scores = Float64[np.ndarray, "unit concept"]
 Responses = Num[np.ndarray, "unit input"] | Bool[np.ndarray, "unit input"]
@@ -32,9 +33,6 @@ NEURON_EVAL = {
     "wpmi": "wpmi",
 }
 """The scores, and what NeuronEval (Oikarinen et al., ICML 2025) calls them."""
-
-_FLOOR = 1e-8
-"""No presence counts for less in wpmi."""
 
 _NORM = 1e-9
 """No vector is taken to be shorter in cosine."""
@@ -85,18 +83,14 @@ def label_scores(
         raise UsageError(f"presence is from {c.min():g} to {c.max():g}; wanted 0 to 1")
     x, y = find_active(a, top_fraction), c >= 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {
-            **_score_counts(x, y),
-            "auroc": _measure_auroc(c, x).T,
-            "inverse_auroc": _measure_auroc(a, y),
-            "average_precision": _average_precision(c, x).T,
-            "inverse_average_precision": _average_precision(a, y),
+        found = {
+            **_score_activity(x, y, c),
+            **_score_ranks(a, y, c),
             "pearson": _correlate(a, c),
-            "spearman": _correlate(rank_middle(a), rank_middle(c)),
             "cosine": (a @ c.T) / np.outer(_measure_norms(a), _measure_norms(c)),
             "mad": _contrast(a, y),
-            "wpmi": _inform(x, c),
         }
+    return {name: found[name] for name in NEURON_EVAL}
 
 
 def find_active(response: Responses, top_fraction: int | float | None) -> Bool[np.ndarray, "unit input"]:
@@ -112,12 +106,22 @@ def find_active(response: Responses, top_fraction: int | float | None) -> Bool[n
         if not np.isin(response, (0, 1)).all():
             raise UsageError("responses are not all 0 or 1; give a top_fraction, such as 0.05")
         return response > 0
-    if not 0 < top_fraction <= 1:
-        raise UsageError(f"top_fraction is {top_fraction}; wanted more than 0 and at most 1, such as 0.05")
-    inputs = response.shape[1]
-    place = inputs - math.ceil(Fraction(str(top_fraction)) * inputs)
+    place = find_least(response.shape[1], top_fraction)
     found: Bool[np.ndarray, "unit input"] = response >= np.partition(response, place, axis=1)[:, place, None]
     return found
+
+
+def find_least(inputs: int, top_fraction: int | float) -> int:
+    """The place, from the smallest on, of the response from which a unit is active: the k-th largest.
+
+    Raises `UsageError` as `find_active`.
+
+    >>> find_least(400, 0.07)
+    372
+    """
+    if not 0 < top_fraction <= 1:
+        raise UsageError(f"top_fraction is {top_fraction}; wanted more than 0 and at most 1, such as 0.05")
+    return inputs - math.ceil(Fraction(str(top_fraction)) * inputs)
 
 
 def rank_middle(values: Num[np.ndarray, "row input"]) -> Float64[np.ndarray, "row input"]:
@@ -126,11 +130,24 @@ def rank_middle(values: Num[np.ndarray, "row input"]) -> Float64[np.ndarray, "ro
     >>> rank_middle(np.array([[2.0, 0.0, 2.0]])).tolist()
     [[1.5, 0.0, 1.5]]
     """
-    ranks = np.empty(values.shape)
-    for row, found in zip(values, ranks, strict=True):
-        ordered = np.sort(row)
-        found[:] = (np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right") - 1) / 2
-    return ranks
+    below, upto = _find_ends(values)
+    return np.asarray((below + upto - 1) / 2)
+
+
+def _find_ends(
+    values: Num[np.ndarray, "row input"],
+) -> tuple[Int64[np.ndarray, "row input"], Int64[np.ndarray, "row input"]]:
+    """Of each number how many of its row are smaller, and how many at most as large."""
+    below, upto = np.empty(values.shape, np.int64), np.empty(values.shape, np.int64)
+    count = values.shape[1]
+    for row, low, high in zip(values, below, upto, strict=True):
+        order = np.argsort(row)
+        ordered = row[order]
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+        sizes = np.diff(np.append(starts, count))
+        low[order] = np.repeat(starts, sizes)
+        high[order] = np.repeat(starts + sizes, sizes)
+    return below, upto
 
 
 def _check(name: str, row: str, values: np.ndarray) -> Float64[np.ndarray, "row input"]:
@@ -142,44 +159,67 @@ def _check(name: str, row: str, values: np.ndarray) -> Float64[np.ndarray, "row 
     return found
 
 
-def _score_counts(x: np.ndarray, y: np.ndarray) -> Mapping[str, Scores]:
-    """The scores that follow from how often unit and concept meet."""
-    inputs = x.shape[1]
+def _score_activity(x: np.ndarray, y: np.ndarray, c: np.ndarray) -> Mapping[str, Scores]:
+    """The scores that need of a response only where it is active."""
     both = x.astype(np.float64) @ y.astype(np.float64).T
-    active, there = x.sum(1, dtype=np.float64)[:, None], y.sum(1, dtype=np.float64)[None, :]
-    neither = inputs - active - there + both
-    some, other = np.maximum(active, 1), np.maximum(inputs - active, 1)
-    with_it, without = np.maximum(there, 1), np.maximum(inputs - there, 1)
+    counts = (both, x.sum(1)[:, None], y.sum(1)[None, :], x.shape[1])
+    if _is_binary(c):  # counts are all there is to know
+        return score_active(*counts)
+    below, upto = _find_ends(c)
     return {
-        "iou": both / (active + there - both),
-        "f1": 2 * both / (active + there),
-        "recall": both / with_it,
-        "precision": both / active,
-        "accuracy": (both + neither) / inputs,
-        "balanced_accuracy": (both / some + neither / other) / 2,
-        "inverse_balanced_accuracy": (both / with_it + neither / without) / 2,
+        **score_fractions(*counts),
+        "auroc": _measure_auroc((below + upto - 1) / 2, x).T,
+        "average_precision": _average_precision(below, x).T,
+        "wpmi": _inform(x, c),
     }
 
 
-def _measure_auroc(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
-    """The chance that a positive scores above a negative, a tie half: of every row, for every truth."""
+def _is_binary(c: np.ndarray) -> bool:
+    return bool(((c == 0) | (c == 1)).all())
+
+
+def _score_ranks(a: np.ndarray, y: np.ndarray, c: np.ndarray) -> Mapping[str, Scores]:
+    """The scores that follow from the ranks of responses."""
+    below, upto = _find_ends(a)
+    ranks = (below + upto - 1) / 2
+    return {
+        "inverse_auroc": _measure_auroc(ranks, y),
+        "inverse_average_precision": _average_precision(below, y),
+        "spearman": _correlate(ranks, c if _is_binary(c) else rank_middle(c)),
+    }
+
+
+def _measure_auroc(ranks: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
+    """The chance that a positive ranks above a negative, a tie half: of every row, for every truth."""
     positives = truth.sum(1, dtype=np.float64)
-    above = rank_middle(scores) @ truth.astype(np.float64).T - positives * (positives - 1) / 2
+    above = ranks @ truth.astype(np.float64).T - positives * (positives - 1) / 2
     pairs = positives * (truth.shape[1] - positives)
     found: Float64[np.ndarray, "row truth"] = np.where(pairs > 0, above / np.maximum(pairs, 1), 0.0)
     return found
 
 
-def _average_precision(scores: np.ndarray, truth: np.ndarray) -> Float64[np.ndarray, "row truth"]:
-    """The sum over distinct scores, from above, of precision there times the recall that they add."""
-    found = np.empty((len(scores), len(truth)))
-    positives = np.maximum(truth.sum(1, dtype=np.float64), 1)
-    for row, values in zip(found, scores, strict=True):
-        order = np.argsort(-values, kind="stable")
-        starts = np.flatnonzero(np.concatenate([[True], np.diff(values[order]) != 0]))
-        more = np.add.reduceat(truth[:, order], starts, axis=1, dtype=np.float64)
-        seen = np.concatenate([starts[1:], [len(values)]])
-        row[:] = (np.cumsum(more, 1) / seen * more).sum(1) / positives
+def _average_precision(
+    below: Int64[np.ndarray, "row input"], truth: np.ndarray
+) -> Float64[np.ndarray, "row truth"]:
+    """The sum over distinct scores, from above, of precision there times the recall that they add.
+
+    `below` counts for every score how many are smaller. Only positives are looked at: which truth they
+    belong to, and how many inputs score as much or more.
+    """
+    owner, places = np.nonzero(truth)
+    starts = np.searchsorted(owner, np.arange(len(truth) + 1))
+    positives = np.maximum(np.diff(starts), 1)
+    found = np.zeros((len(below), len(truth)))
+    inputs = truth.shape[1]
+    first = owner * (inputs + 1)
+    hits = np.arange(1, len(owner) + 1) - starts[owner]
+    for row, ranks in zip(found, below, strict=True):
+        keys = np.sort(first + inputs - ranks[places])  # by truth, the highest scores first
+        ends = np.flatnonzero(
+            np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+        )  # of those that enter together
+        terms = np.diff(np.append(-1, ends)) * hits[ends] / (keys - first)[ends]
+        row[:] = np.bincount(owner[ends], terms, len(truth)) / positives
     return found
 
 
@@ -210,6 +250,6 @@ def _contrast(a: np.ndarray, y: np.ndarray) -> Scores:
 def _inform(x: np.ndarray, c: np.ndarray) -> Scores:
     """By how much the concept is likelier where the unit is active, in logarithms."""
     active, mean = x.sum(1, dtype=np.float64)[:, None], c.mean(1)
-    likely = x.astype(np.float64) @ np.log(np.maximum(c, _FLOOR)).T / active
+    likely = x.astype(np.float64) @ np.log(np.maximum(c, FLOOR)).T / active
     found: Scores = np.where(mean > 0, likely - np.log(mean), np.nan)
     return found

@@ -16,6 +16,8 @@ from unitscope.statistics.device_tallies import DeviceLabels
 from unitscope.statistics.evidence import Evidence, Tally, Truth, find_truth, measure_evidence
 from unitscope.statistics.exemplars import TopImages
 from unitscope.statistics.kernels import tallies
+from unitscope.statistics.label_sets import SetCounts, TablePlan
+from unitscope.statistics.label_tables import LabelTable
 from unitscope.statistics.quantiles import Masks, Tail
 from unitscope.statistics.resampling import Resampling
 from unitscope.statistics.threads import Threads
@@ -48,6 +50,12 @@ class Overlap:
     top_runs: np.ndarray
 
 
+_Asked = tuple[Truth | None, TablePlan | None]
+"""What evidence is measured against, and how a table is made; None where that is not asked for."""
+
+_Measured = tuple[Overlap, Evidence | None, SetCounts | None]
+
+
 def measure_overlap(
     tail: Tail,
     tops: TopImages,
@@ -58,11 +66,12 @@ def measure_overlap(
     threads: Threads,
     names: UnitIds | None = None,
     map_size: tuple[int, int] = (7, 7),
-) -> tuple[Overlap, Evidence | None]:
-    """Thresholds, masks and counts of every unit of a layer, and the evidence where it is asked for.
+    sets: TablePlan | None = None,
+) -> tuple[Overlap, Evidence | None, LabelTable | None]:
+    """Thresholds, masks and counts of every unit of a layer, and what is asked for: evidence, the table.
 
     `names` are the concepts that units are named by where it is not simply the best; p-values are taken on
-    cells as large as those of a map of `map_size`.
+    cells as large as those of a map of `map_size`; `sets` says how the table of sets of labels is made.
     """
     units = len(tops.images)
     truth = None
@@ -72,15 +81,20 @@ def measure_overlap(
     blocks = [(start, min(start + many, units)) for start in range(0, units, many)]
     measured = []
 
-    def measure(block: tuple[int, int]) -> tuple[Overlap, Evidence | None]:
-        return measure_block(tail, tops, index, RULES[union], truth, *block)
+    def measure(block: tuple[int, int]) -> _Measured:
+        return measure_block(tail, tops, index, RULES[union], (truth, sets), *block)
 
     with follow(units, "naming", "units") as work:
         for part in threads.pool.map(measure, blocks):
             measured.append(part)
             work.update(len(part[0].thresholds))
-    evidence = [found for _, found in measured if found is not None]
-    return _join([overlap for overlap, _ in measured]), _join(evidence) if evidence else None
+    evidence = [found for _, found, _ in measured if found is not None]
+    counts = [found for _, _, found in measured if found is not None]
+    return (
+        _join([overlap for overlap, _, _ in measured]),
+        _join(evidence) if evidence else None,
+        None if sets is None else sets.finish(counts),
+    )
 
 
 def _join(blocks: Sequence[T]) -> T:
@@ -90,9 +104,10 @@ def _join(blocks: Sequence[T]) -> T:
 
 
 def measure_block(
-    tail: Tail, tops: TopImages, index: LabelIndex, rule: int, truth: Truth | None, start: int, stop: int
-) -> tuple[Overlap, Evidence | None]:
-    """The counts of some units against all concepts, and against `truth` their evidence."""
+    tail: Tail, tops: TopImages, index: LabelIndex, rule: int, asked: _Asked, start: int, stop: int
+) -> _Measured:
+    """The counts of some units against all concepts, and what is asked for besides."""
+    truth, sets = asked
     part = tail.part(start, stop)
     thresholds = part.thresholds()
     # No pixel is above all cells but by rounding: where no cell passes the threshold the unit is dead.
@@ -106,7 +121,11 @@ def measure_block(
     overlap = Overlap(
         thresholds, np.diff(edges), tally.active.sum(1), tally.counts.sum(1)[:, :-1], top_sizes, top_runs
     )
-    return overlap, None if truth is None else measure_evidence(masks, pixels, tally, truth, start)
+    return (
+        overlap,
+        None if truth is None else measure_evidence(masks, pixels, tally, truth, start),
+        None if sets is None else sets.count(masks),
+    )
 
 
 def _tally_masks(masks: Masks, pixels: np.ndarray, half: np.ndarray, index: LabelIndex, rule: int) -> Tally:

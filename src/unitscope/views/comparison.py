@@ -11,6 +11,7 @@ from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 from unitscope.results import Result
 from unitscope.tables import Table, align, clean
+from unitscope.views.formula_comparison import FormulaComparison
 from unitscope.views.pages import page_environment, write_page
 
 SCHEMA = 1
@@ -76,15 +77,16 @@ class Pair:
 class Comparison(Result):
     """Runs side by side. Layers stand in the order of the runs; `pairs` compares each run with the first.
 
-    `rows()` and `to_frame()` have a row a layer.
+    `rows()` and `to_frame()` have a row a layer; `formulas` compares names by formulas, where it is given.
     """
 
     columns: tuple[Column, ...]
     categories: tuple[str, ...]
     pairs: tuple[Pair, ...]
+    formulas: FormulaComparison | None = None
 
     def tables(self) -> dict[str, Table]:
-        """`layers.csv`, a row a layer, and `changes.csv`, a row a unit with another label."""
+        """`layers.csv`, a row a layer, and `changes.csv`, a row a unit with another label; `formulas.csv`."""
         head = ("run", "layer", "units", "detectors", "unique_label", "unique_category")
         layers = Table((*head, *(f"unique_{name}" for name in self.categories)), self._figures(), (0, 1))
         names = ["first", "second", "layer", "unit", "concept_before", "category_before"]
@@ -99,6 +101,7 @@ class Comparison(Result):
         return {
             "layers.csv": layers,
             "changes.csv": table.extend("head_unit", heads) if any(heads) else table,
+            **({} if self.formulas is None else self.formulas.tables()),
         }
 
     def _figures(self) -> tuple[tuple[Any, ...], ...]:
@@ -112,7 +115,8 @@ class Comparison(Result):
         """The comparison as aligned text."""
         head = ("run", "layer", "units", "detectors", "unique", "by category rule", *self.categories)
         layers = Table(head, self._figures(), (0, 1)).text()
-        return "\n\n".join([layers, *(self._pair_text(pair) for pair in self.pairs)])
+        formulas = [] if self.formulas is None else [self.formulas.text()]
+        return "\n\n".join([layers, *(self._pair_text(pair) for pair in self.pairs), *formulas])
 
     def _pair_text(self, pair: Pair) -> str:
         title = (
@@ -134,6 +138,7 @@ class Comparison(Result):
             "schema": SCHEMA,
             "layers": [{"run": column.run, **column.counts.record()} for column in self.columns],
             "pairs": [_describe(pair) for pair in self.pairs],
+            **({} if self.formulas is None else {"formulas": self.formulas.rows()}),
         }
 
     def page(self, folder: str | Path, **shown: Any) -> Path:
@@ -147,11 +152,15 @@ class Comparison(Result):
         return write_page(template.render(comparison=self, largest=largest), Path(folder))
 
 
-def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
+def compare_runs(
+    dissections: Mapping[str, Dissection], formulas: FormulaComparison | None = None
+) -> Comparison:
     """Put runs side by side, or the layers of one run.
 
     Layers that have the same name and number of units in the first run and in another are compared
-    unit by unit. Raises `UsageError` where there is nothing to compare.
+    unit by unit; `formulas`, of `unitscope.views.compare_formulas`, is shown with them.
+
+    Raises `UsageError` where there is nothing to compare.
     """
     columns = tuple(
         Column(run, count_layer(layer))
@@ -168,7 +177,7 @@ def compare_runs(dissections: Mapping[str, Dissection]) -> Comparison:
         for name, layer in first[1].layers.items()
         if name in other.layers and len(other[name]) == len(layer)
     )
-    return Comparison(columns, tuple(dict.fromkeys(names)), pairs)
+    return Comparison(columns, tuple(dict.fromkeys(names)), pairs, formulas)
 
 
 def compare_layers(first: str, before: LayerDissection, second: str, after: LayerDissection) -> Pair:

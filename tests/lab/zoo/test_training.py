@@ -217,7 +217,8 @@ def test_torch_is_left_as_it_was(folder):
 def test_rates_rise_then_fall():
     for recipe in RECIPES.values():
         rates = [find_rate(recipe, step) for step in range(recipe.steps)]
-        assert max(rates) == pytest.approx(recipe.rate, rel=0.025)
+        # They rise for a tenth of the steps at most, while the cosine falls by no more than this.
+        assert recipe.rate * (1 + np.cos(np.pi / 10)) / 2 <= max(rates) <= recipe.rate
         assert rates[-1] < recipe.rate * 0.02
         top = int(np.argmax(rates))
         assert all(b <= a + 1e-12 for a, b in zip(rates[top:], rates[top + 1 :], strict=False))

@@ -165,3 +165,26 @@ def raters(
     load_matplotlib()  # where it is missing, that is reported before the work, not after it
     opened = us.load_network(network)
     finish(study_raters(opened, layers, images, seeds, convention=convention, quick=quick), output)
+
+
+def scores(
+    seeds: int = 3,
+    quick: Flag = False,
+    output: Annotated[Output, OmitArgPrefixes] = Output(Path("runs/study/scores")),
+) -> None:
+    """Grade scores of names: spoil labels, and name units of known meaning by every score.
+
+    Planted units, the classes of classifiers, and controls, at pixels, cells and images; and names tested by
+    pictures of them. What was done is not done again: the same command goes on where it was stopped. Writes
+    scores.csv, ideal.csv, spoiled.csv, pictures.csv, masks.csv, finding.md and figure.svg.
+
+    Args:
+        seeds: how often everything is repeated, with other scenes, noise and labels.
+        quick: a small version for a first look: 24 scenes, one seed.
+    """
+    from unitscope.lab.studies.scores import study_scores
+
+    if seeds < 1:
+        raise UsageError(f"--seeds is {seeds}; wanted 1 or more")
+    output.check()  # what is missing is reported before the work, not after it
+    finish(study_scores(output.out, seeds, quick=quick), output)

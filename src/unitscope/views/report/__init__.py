@@ -11,9 +11,11 @@ import numpy as np
 from unitscope.concepts.frames import Frame
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.counts import best_by_concept, count_concepts, count_layer
+from unitscope.dissection.formula_names import FormulaNames
 from unitscope.dissection.reopening import reopen_source
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import writing
+from unitscope.views.formulas import write_formulas
 from unitscope.views.pages import page_environment
 from unitscope.views.palette import color_categories
 from unitscope.views.report.charts import draw_concepts, draw_layers
@@ -35,14 +37,15 @@ def write_report(
     frame: Frame | None = None,
     run: str | Path | None = None,
     ranks: int | None = 9,
+    formulas: FormulaNames | None = None,
 ) -> Path:
     """Writes the report of a dissection into the folder `out`; the path of its `index.html`.
 
     `source` and `frame` (by default the frame of the run) are those the dissection was made with:
     they give the pictures, each saved once. `run` is the folder of the saved run, whose `units.csv`
     and `run.json` are copied so that the report stands alone; by default the parent of `out` where
-    it holds them. At most `ranks` pictures a unit are shown, None for all. Any browser opens the
-    folder straight from disk.
+    it holds them. At most `ranks` pictures a unit are shown, None for all. Names by `formulas` get a page
+    of their own in it. Any browser opens the folder straight from disk.
 
     Raises `RunError` where the folder cannot be written, `SourceError` where an image has gone.
     """
@@ -59,7 +62,9 @@ def write_report(
         for name in downloads:
             if (saved / name).resolve() != (folder / name).resolve():
                 shutil.copyfile(saved / name, folder / name)
-        page = render_page(dissection, data, downloads, tile_aspect(pictures))
+        if formulas is not None:
+            write_formulas(formulas, folder / "formulas", source)
+        page = render_page(dissection, data, downloads, tile_aspect(pictures), formulas)
         (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
@@ -74,7 +79,13 @@ def draw_report(
     return write_report(dissection, reopen_source(dissection, source), folder, **options)
 
 
-def render_page(dissection: Dissection, data: list[str], downloads: list[str], aspect: float) -> str:
+def render_page(
+    dissection: Dissection,
+    data: list[str],
+    downloads: list[str],
+    aspect: float,
+    formulas: FormulaNames | None = None,
+) -> str:
     """The text of `index.html`."""
     counted = [count_layer(layer) for layer in dissection.layers.values()]
     template = page_environment("report").get_template("page.html")
@@ -98,6 +109,7 @@ def render_page(dissection: Dissection, data: list[str], downloads: list[str], a
         scripts=SCRIPTS,
         data=data,
         downloads=downloads,
+        formulas=formulas,
     )
 
 

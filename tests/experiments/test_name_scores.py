@@ -326,3 +326,8 @@ def test_files_that_are_none_are_a_line(tmp_path):
     (tmp_path / "tally.csv").write_text("unit,category,label,score\n0,object,sky,.2\n")
     with pytest.raises(UsageError, match="line 2: unit is 0; units are counted from 1 here"):
         read_names(tmp_path / "tally.csv")
+
+
+def test_of_words_beside_concepts_the_words_are_the_names():
+    [found] = read_names([{"unit": 3, "word": "sky", "concept": "grass", "layer": "a"}]).names
+    assert found.name == "sky"

@@ -12,8 +12,9 @@ from unitscope.dissection.result import Dissection
 from unitscope.dissection.storage import load
 from unitscope.errors import RunError, UsageError
 
-NAME_COLUMNS = ("formula", "concept", "word", "description", "label")
-"""Where a name stands: the first of these. CLIP-Dissect writes descriptions, NetDissect labels."""
+NAME_COLUMNS = ("formula", "word", "concept", "description", "label")
+"""Where a name stands: the first of these. CLIP-Dissect writes descriptions, NetDissect labels; `words.csv`
+has concepts beside its words, for comparison."""
 
 _TALLY = {"unit", "category", "label", "score"}
 """Columns of NetDissect's tally.csv, whose units are counted from 1."""

@@ -6,7 +6,8 @@ from typing import Annotated
 from tyro.conf import arg
 
 from unitscope.cli.words import Flag, Json, Output
-from unitscope.lab.commands.directions import KEPT, open_setting
+
+KEPT = Path("runs/study")
 
 
 def words(
@@ -29,6 +30,7 @@ def words(
         quick: a small version for a first look: 120 scenes, one seed.
         out: folder of the results; by default that of the study in --kept.
     """
+    from unitscope.lab.commands.directions import open_setting
     from unitscope.lab.commands.measurements import finish
     from unitscope.lab.studies.words_finding import study_words
 

@@ -1,6 +1,5 @@
 """Units named by formulas over concepts: what is known of each, in words and tables."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unitscope.concepts.vocabulary import Vocabulary
+from unitscope.dissection.formula_text import quote_name
 from unitscope.dissection.result import Dissection
 from unitscope.errors import UsageError
 from unitscope.results import Result
@@ -27,9 +27,6 @@ SURE = 0.05
 """Units with a q-value below are counted as found."""
 LISTED = 20
 """So many units of a layer are listed in words."""
-
-_PLAIN = re.compile(r"[^\s()\"]+(?: [^\s()\"]+)*")
-_OPERATOR = re.compile(r"\b(?:AND|OR|NOT)\b")
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ class FormulaNames(Result):
         spelled = {
             one.id: one.name if counts[one.name] == 1 else f"{one.category}/{one.name}" for one in words
         }
-        return {number: _quote(name) for number, name in spelled.items()}
+        return {number: quote_name(name) for number, name in spelled.items()}
 
     def spell(self, formula: Formula | None) -> str:
         """A formula in names, such as `(sky OR sea) AND NOT boat`; nothing for None."""
@@ -214,14 +211,6 @@ def rank_units(units: Iterable[UnitFormula]) -> list[UnitFormula]:
     """Those that have a name, the best IoU first."""
     named = (one for one in units if one.name is not None)
     return sorted(named, key=lambda one: (-fit_of(one.name), one.unit, one.range or 0))
-
-
-def _quote(name: str) -> str:
-    """A name as it stands in a formula: in quotes where it holds brackets or operators."""
-    if _PLAIN.fullmatch(name) and not _OPERATOR.search(name):
-        return name
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
 
 
 def fit_of(formula: Formula | None) -> float:

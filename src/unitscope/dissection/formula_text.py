@@ -56,10 +56,18 @@ def spell_concept(concept: int, vocabulary: Vocabulary) -> str:
     """
     one = vocabulary[concept]
     alike = sum(other.name == one.name for other in vocabulary)
-    text = one.name if alike == 1 else f"{one.category}/{one.name}"
-    if _PLAIN.fullmatch(text) and not _OPERATOR.search(text):
-        return text
-    doubled = text.replace('"', '""')
+    return quote_name(one.name if alike == 1 else f"{one.category}/{one.name}")
+
+
+def quote_name(name: str) -> str:
+    """A name as it stands in a formula: in quotes where it holds brackets or operators.
+
+    >>> quote_name("street lamp"), quote_name("salt AND pepper")
+    ('street lamp', '"salt AND pepper"')
+    """
+    if _PLAIN.fullmatch(name) and not _OPERATOR.search(name):
+        return name
+    doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
 

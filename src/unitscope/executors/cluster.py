@@ -75,8 +75,8 @@ class Cluster:
                     crew.fit(min(most, len(queue.waiting) + len(crew.busy)))
                     crew.ask(queue, told)
                     for number in crew.hear(queue):
-                        if told():  # no actor waits while what it made is taken up
-                            crew.ask(queue, told)
+                        # No actor waits while what it made is taken up.
+                        crew.ask(queue, told, early=True)
                         yield number
                         crew.ask(queue, told)
             finally:
@@ -154,11 +154,14 @@ class _Crew:
         """How many actors a machine has room for."""
         return int(min(resources.get(name, 0) // need for name, need in self.needs.items()))
 
-    def ask(self, queue: Queue, told: Callable[[], object]) -> None:
-        """Gives a number to every actor that waits, as long as there are any."""
-        while self.idle and queue.waiting:
+    def ask(self, queue: Queue, told: Callable[[], object], early: bool = False) -> None:
+        """Gives a number to every actor that waits, as long as there are any.
+
+        `early`: only if there is something to tell already.
+        """
+        while self.idle and queue.waiting and ((known := told()) or not early):
             actor, number = self.idle.pop(), queue.waiting.popleft()
-            self.busy[actor.make.remote(number, pickle.dumps(told()))] = actor, number
+            self.busy[actor.make.remote(number, pickle.dumps(known))] = actor, number
 
     def hear(self, queue: Queue) -> Iterator[int]:
         """The numbers that are done, once something has happened or a second has passed."""

@@ -26,12 +26,16 @@ class _Worker:
     place: int
     number: int | None = None
 
-    def ask(self, queue: Queue, told: Callable[[], object]) -> None:
-        """Gives it a number, if any waits; where it is dead, `hear` will tell."""
-        if queue.waiting:
-            self.number = queue.waiting.popleft()
-            with suppress(OSError):
-                self.connection.send((self.number, told()))
+    def ask(self, queue: Queue, told: Callable[[], object], early: bool = False) -> None:
+        """Gives it a number, if any waits; where it is dead, `hear` will tell.
+
+        `early`: only if there is something to tell already.
+        """
+        if not queue.waiting or (not (known := told()) and early):
+            return
+        self.number = queue.waiting.popleft()
+        with suppress(OSError):
+            self.connection.send((self.number, known))
 
     def hear(self) -> bool:
         """Whether the file is made, False where the worker has died. Raises what the work raised."""
@@ -76,8 +80,8 @@ class Processes:
                         queue.lose(number, f"exit status {worker.end()}")
                         place = worker.place
                         worker = workers[place] = _start(job, name_device(device, place), place)
-                    if told():  # no worker waits while what it made is taken up
-                        worker.ask(queue, told)
+                    # No worker waits while what it made is taken up.
+                    worker.ask(queue, told, early=True)
                     if alive or job.path(number).exists():
                         yield number
                     if worker.number is None:

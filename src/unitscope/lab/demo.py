@@ -40,7 +40,7 @@ EXPLAINED = 3
 PAINTED = ("tree", "object/water")
 PAINTING_LAYER = "layer2"
 CLASSIFIER_LAYERS = ("layer3", "layer4", "layer5")
-SENTENCES, SENTENCE_DRAWS = 16, 100
+SENTENCES, SENTENCE_DRAWS, SENTENCE_IMAGES = 16, 100, 20
 LATENTS, FIRING, FITTING_STEPS = 320, 16, 100
 GENERATOR_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 PRETRAINED_LAYERS = ("_blocks.5", "_blocks.10", "_conv_head")
@@ -189,7 +189,12 @@ def _name_in_sentences(demo: Demo) -> Chapter:
     found.page(demo.out / "formulas", source=source)
     network = us.load_network("zoo:scene-classifier")
     # None: the words that the towers know.
-    described = us.describe(network, source, [layer], None, "zoo:captioned", run=run, draws=SENTENCE_DRAWS)
+    described = us.describe(
+        *(network, source, [layer], None, "zoo:captioned"),
+        top_k=min(SENTENCE_IMAGES, len(source)),
+        run=run,
+        draws=SENTENCE_DRAWS,
+    )
     described.save(demo.out / "words")
     described.page(demo.out / "words", pictures=source)
     best = {row["unit"]: row["word"] for row in described.rows()}

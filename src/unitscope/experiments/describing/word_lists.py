@@ -22,7 +22,7 @@ def read_words(spec: str) -> list[str]:
     and what opening the source raises.
 
     >>> read_words("vocabulary:drawn")[:3]
-    ['tree', 'grass', 'cloud']
+    ['black', 'blue', 'brown']
     """
     if Path(spec).is_file():
         try:

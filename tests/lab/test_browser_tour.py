@@ -15,6 +15,7 @@ CHAPTERS = [
     "The drawn world",
     "A classifier, by truth and by a segmenter",
     "What its units do",
+    "A unit in a sentence",
     "Directions between units",
     "A generator",
     "Units that paint",
@@ -62,7 +63,7 @@ def test_a_visitor_walks_the_tour(browser, tour):
         page.locator("nav a", has_text=name).click()
         assert page.locator("h2", has_text=name).is_visible()
     links = page.eval_on_selector_all(".links a", "all => all.map(one => one.href)")
-    assert len(links) == 9
+    assert len(links) == 11
     see_pictures(page)
     for link in links:
         page.goto(link)

@@ -1,13 +1,14 @@
 """Times and memory of a dissection as its data grow, with a network that costs nothing.
 
     python benchmarks/scale.py [4000x512 16000x2048:pixels ...] [--memory 2] [--shifts 400]
-                               [--smooth] [--resnet]
+                               [--smooth] [--resnet] [--label-sets]
 
 Without sizes: 1,000, 4,000, 16,000 and 63,000 images with 512 and 2,048 units. Every size, IMAGESxUNITS with
 the population of the quantile behind it (cells by default), runs in a process of its own. Maps of 7x7 cells
 are made from an image's number: every cell its own value, which keeps the most, or with --smooth a few bumps,
 as of a trained network. With --resnet they are those of layer4 of a ResNet-50 with random weights over
-pictures of noise: what naming takes beside a real pass. Labels are 1,197 concepts in three planes of 112x112.
+pictures of noise: what naming takes beside a real pass. With --label-sets naming also counts sets of labels,
+for formulas. Labels are 1,197 concepts in three planes of 112x112.
 
 Printed are the seconds of each part, of the scan also those in which the maps were made (a network that costs
 nothing does not quite); naming, with confidence, also in milliseconds an image; the peak of anonymous memory
@@ -162,7 +163,7 @@ def watch_memory(folder: Path) -> Iterator[dict[str, int]]:
 
 
 def measure(
-    images: int, units: int, kind: str, memory: float, shifts: int, smooth: bool, resnet: bool
+    images: int, units: int, kind: str, memory: float, shifts: int, smooth: bool, resnet: bool, sets: bool
 ) -> dict[str, object]:
     """One dissection: what it took."""
     source, maker = MadeSet(images, resnet), make_resnet() if resnet else Maker(units, smooth)
@@ -173,7 +174,9 @@ def measure(
     before, started, drawn = read_memory(), (time.perf_counter(), time.process_time()), maker.seconds
     with tempfile.TemporaryDirectory() as place, watch_memory(Path(place)) as peaks:
         out = Path(place) / "run"
-        run = dissect(network, source, [layer], confidences=Confidences(shifts), out=out, **asked)
+        run = dissect(
+            network, source, [layer], confidences=Confidences(shifts), out=out, label_sets=sets, **asked
+        )
     wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     grown = {name: peaks[name] - before[name] for name in ("RssAnon", "RssFile")}
     return {
@@ -193,6 +196,9 @@ def main() -> None:
     parser.add_argument("--shifts", type=int, default=400)
     parser.add_argument("--smooth", action="store_true")
     parser.add_argument("--resnet", action="store_true")
+    parser.add_argument(
+        "--label-sets", action="store_true", help="with the table that formulas are read from"
+    )
     parser.add_argument("--json", action="store_true", help="one size, in this process, as JSON")
     asked = parser.parse_args()
     for text in asked.sizes:
@@ -202,7 +208,11 @@ def main() -> None:
             parser.error(f"{text}: ResNet-50's layer4 has 2048 units; wanted IMAGESx2048")
         if asked.json:
             size = (int(found[1]), int(found[2]), found[3] or "cells")
-            print(json.dumps(measure(*size, asked.memory, asked.shifts, asked.smooth, asked.resnet)))
+            print(
+                json.dumps(
+                    measure(*size, asked.memory, asked.shifts, asked.smooth, asked.resnet, asked.label_sets)
+                )
+            )
             continue
         words = [
             sys.executable,
@@ -213,6 +223,7 @@ def main() -> None:
             f"--shifts={asked.shifts}",
         ]
         words += ["--smooth"] * asked.smooth + ["--resnet"] * asked.resnet
+        words += ["--label-sets"] * asked.label_sets
         done = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True).stdout)
         sizes = {
             name: f"{done.pop(name) / 1e6:.0f} MB" for name in ("libraries", "anonymous", "mapped", "disk")

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, UInt32
+from jaxtyping import Int32, Int64, UInt32
 
 from unitscope.errors import writing
 from unitscope.progress import follow
@@ -82,14 +82,33 @@ def index_sets(
     A label twice on a pixel counts once, one of the whole image is on all its pixels. Raises `RunError`
     where the folder has no room.
     """
-    known: dict[bytes, int] = {}
+    known = _Known()
     parts = _encode_images(index, threads, known)
     held = _hold_parts(parts) if folder is None else _map_parts(parts, folder)
     coded = (*held, index.annotations.mask_size[0])
-    return SetIndex(coded, *_sort_sets(known), order, index.vocabulary.size)
+    return SetIndex(coded, *_sort_sets(*known.sets), order, index.vocabulary.size)
 
 
-def _encode_images(index: LabelIndex, threads: Threads, known: dict[bytes, int]) -> Iterator[_Part]:
+class _Known:
+    """Sets of labels by the order in which they came."""
+
+    def __init__(self) -> None:
+        self._table = loops.know_none()
+
+    def add(self, starts: np.ndarray, members: np.ndarray) -> Int32[np.ndarray, "set"]:
+        """The numbers of some sets; those that are new are known then."""
+        numbers: np.ndarray
+        numbers, self._table = loops.add_sets(starts, members, self._table)
+        return numbers
+
+    @property
+    def sets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the members of each begin, and all members."""
+        _, starts, members, count = self._table
+        return starts[: count + 1], members[: starts[count]]
+
+
+def _encode_images(index: LabelIndex, threads: Threads, known: _Known) -> Iterator[_Part]:
     """Some images at a time, in their order: row starts, ends and ids. New sets go to `known`."""
     width, images, void = index.annotations.mask_size[1], len(index.annotations), index.vocabulary.size
     chunks = [(start, min(start + _CHUNK, images)) for start in range(0, images, _CHUNK)]
@@ -104,9 +123,9 @@ def _encode_images(index: LabelIndex, threads: Threads, known: dict[bytes, int])
             wave = chunks[some : some + 2 * threads.count]
             for (first, last), coded in zip(wave, threads.pool.map(encode, wave), strict=True):
                 starts, ends, ids, set_starts, members = coded
-                numbers = np.zeros(len(set_starts), np.int32)
-                for own, (a, b) in enumerate(pairwise(set_starts.tolist()), 1):
-                    numbers[own] = known.setdefault(members[a:b].tobytes(), len(known)) + 1
+                numbers = np.concatenate(
+                    [np.zeros(1, np.int32), known.add(set_starts, members) + np.int32(1)]
+                )
                 # Where the last row ends, the first of the next images begins.
                 yield (starts if last == images else starts[:-1]) + end, ends, numbers[ids]
                 end += len(ends)
@@ -131,14 +150,15 @@ def _map_parts(parts: Iterator[_Part], folder: Path) -> _Part:
         return starts, ends, ids
 
 
-def _sort_sets(known: dict[bytes, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sort_sets(starts: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """By id the row of a set, in ascending order as lists; by row where members begin; all members."""
-    sets = [tuple(np.frombuffer(text, np.uint16).tolist()) for text in known]
+    listed, bounds = members.tolist(), starts.tolist()
+    sets = [tuple(listed[a:b]) for a, b in pairwise(bounds)]
     first = sorted(range(len(sets)), key=sets.__getitem__)
     ranks = np.zeros(len(sets) + 1, np.int64)
     ranks[np.array(first, np.int64) + 1] = np.arange(len(sets))
-    starts = np.cumsum([0, *(len(sets[one]) for one in first)], dtype=np.int64)
-    return ranks, starts, np.array([member for one in first for member in sets[one]], np.int64)
+    begins = np.cumsum([0, *(len(sets[one]) for one in first)], dtype=np.int64)
+    return ranks, begins, np.array([member for one in first for member in sets[one]], np.int64)
 
 
 class SetCounts(NamedTuple):

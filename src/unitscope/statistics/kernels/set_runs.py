@@ -40,6 +40,50 @@ def widen(array):
 
 
 @compiled
+def add_set(some, size, known):
+    """Adds a set to those that are known, unless it is; its number, and then those that are known.
+
+    `known` are the slots of the hash table, the starts and members of sets, and their number.
+    """
+    slots, starts, members, count = known
+    number, slot = find_set(some, size, slots, starts, members, count)
+    if number < count:
+        return number, known
+    while starts[count] + size > len(members):
+        members = widen(members)
+    members[starts[count] : starts[count] + size] = some[:size]
+    slots[slot] = count
+    count += 1
+    if count + 1 >= len(starts):
+        starts = widen(starts)
+    starts[count] = starts[count - 1] + size
+    if 2 * count > len(slots):
+        slots = np.full(2 * len(slots), _EMPTY, np.int64)
+        for old in range(count):
+            own = members[starts[old] : starts[old + 1]]
+            # None is found: the slot is the free one.
+            slots[find_set(own, len(own), slots, starts, members, old)[1]] = old
+    return number, (slots, starts, members, count)
+
+
+@compiled
+def know_none():
+    """No sets that are known."""
+    slots = np.full(1 << 12, _EMPTY, np.int64)
+    return slots, np.zeros(1 << 12, np.int64), np.empty(1 << 14, np.uint16), 0
+
+
+@compiled
+def add_sets(starts, members, known):
+    """Adds sets to those that are known; their numbers, and then those that are known."""
+    numbers = np.zeros(len(starts) - 1, np.int32)
+    for k in range(len(numbers)):
+        number, known = add_set(members[starts[k] : starts[k + 1]], starts[k + 1] - starts[k], known)
+        numbers[k] = number
+    return numbers, known
+
+
+@compiled
 def insert(some, size, identity):
     """Puts an id into the ascending ids of a set, unless it is there; how many there are then."""
     k = size
@@ -63,8 +107,7 @@ def encode_sets(first, last, width, labels, void):
     height = labels[9]
     rows = np.zeros((last - first) * height + 1, np.int64)
     ends, ids, n = np.empty(1 << 14, np.uint16), np.empty(1 << 14, np.int32), 0
-    slots, count = np.full(1 << 12, _EMPTY, np.int64), 0
-    starts, members = np.zeros(1 << 12, np.int64), np.empty(1 << 14, np.uint16)
+    known_sets = know_none()
     most = np.diff(planes[first : last + 1]).max() + np.diff(scalar_starts[first : last + 1]).max()
     some, at = np.empty(most + 1, np.uint16), np.empty(most + 1, np.int64)
     for image in range(first, last):
@@ -87,22 +130,7 @@ def encode_sets(first, last, width, labels, void):
                         size = insert(some, size, identity)
                 number = np.int64(-1)  # of void, as id 0
                 if known:
-                    number, slot = find_set(some, size, slots, starts, members, count)
-                    if number == count:
-                        while starts[count] + size > len(members):
-                            members = widen(members)
-                        members[starts[count] : starts[count] + size] = some[:size]
-                        slots[slot] = count
-                        count += 1
-                        if count + 1 >= len(starts):
-                            starts = widen(starts)
-                        starts[count] = starts[count - 1] + size
-                        if 2 * count > len(slots):
-                            slots = np.full(2 * len(slots), _EMPTY, np.int64)
-                            for old in range(count):
-                                own = members[starts[old] : starts[old + 1]]
-                                # None is found: the slot is the free one.
-                                slots[find_set(own, len(own), slots, starts, members, old)[1]] = old
+                    number, known_sets = add_set(some, size, known_sets)
                 if n > before and ids[n - 1] == number + 1:
                     ends[n - 1] = stop
                 else:
@@ -114,6 +142,7 @@ def encode_sets(first, last, width, labels, void):
                     at[p] += np.int64(seg_ends[at[p]]) == stop
                 x = stop
             rows[(image - first) * height + y + 1] = n
+    _, starts, members, count = known_sets
     return rows, ends[:n].copy(), ids[:n].copy(), starts[: count + 1].copy(), members[: starts[count]].copy()
 
 

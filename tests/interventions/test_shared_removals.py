@@ -67,9 +67,9 @@ def score(executor, method="fastest", layer="2", opened=None):
 def test_two_workers_one_of_which_is_killed_give_the_same_bits_as_one_process(place, monkeypatch):
     ask, asked = processes._Worker.ask, []
 
-    def ask_and_kill(worker, *given):
+    def ask_and_kill(worker, *given, **more):
         asked.append(worker)
-        ask(worker, *given)
+        ask(worker, *given, **more)
         if len(asked) == 1:  # it has a part to score, and has not even opened the network
             worker.process.kill()
 

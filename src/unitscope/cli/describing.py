@@ -52,7 +52,7 @@ def describe(
     pool: Literal["mean", "max", "class"] = "mean",
     prompt: Annotated[tuple[str, ...], arg(metavar="TEXT [TEXT ...]")] = ("{}",),
     run: Annotated[Path | None, arg(metavar="RUN")] = None,
-    draws: int = 200,
+    draws: int = 100,
     seed: int = 0,
     fit: Literal["stretch", "crop"] = "stretch",
     limit: int | None = None,

@@ -35,7 +35,7 @@ def describe(
     method: Method = "soft-wpmi",
     pool: Pool = "mean",
     prompts: Sequence[str] = BARE,
-    draws: int = 200,
+    draws: int = 100,
     seed: int = 0,
     run: Dissection | None = None,
     fit: Fit = "stretch",

@@ -42,7 +42,7 @@ def judge_words(
     method: Method,
     parameters: dict[str, int | float],
     *,
-    draws: int = 200,
+    draws: int = 100,
     redraws: int | None = None,
     seed: int = 0,
     memory: int = 1 << 29,

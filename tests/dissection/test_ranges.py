@@ -9,6 +9,7 @@ import made
 import unitscope as us
 from unitscope.dissection import dissect_part, merge_run
 from unitscope.errors import UsageError
+from unitscope.statistics import label_sets
 
 IMAGES, FRACTIONS = 24, (0.3, 0.1, 0.02)
 
@@ -96,3 +97,18 @@ def test_every_range_has_a_name(network, source):
     assert "2:1" in str(found)
     with pytest.raises(UsageError, match="has no ranges of activation; dissect again with ranges"):
         us.find_formulas(highest, ranges=True)
+
+
+def test_what_is_left_out_of_a_table_is_told(network, source, monkeypatch):
+    whole = us.dissect(network, source, ["maps"], **options("pnas", ranges=FRACTIONS))["maps"]
+    assert not [one for one in whole.warnings if "formulas" in one]
+    monkeypatch.setattr(label_sets, "MOST", len(whole.label_table.rows))
+    less = us.dissect(network, source, ["maps"], **options("pnas", ranges=FRACTIONS))["maps"]
+    told = [one for one in less.warnings if "formulas" in one]
+    assert less.label_table.ways > 1
+    assert len(told) == 1
+    assert "of ranges of activation would be too large" in told[0]
+    monkeypatch.setattr(label_sets, "MOST", 0)
+    none = us.dissect(network, source, ["maps"], **options("pnas", ranges=FRACTIONS))["maps"]
+    assert none.label_table is none.range_table is None
+    assert sum("there are no formulas" in one for one in none.warnings) == 2

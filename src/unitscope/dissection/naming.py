@@ -124,7 +124,8 @@ def name_layers(
             if evidence is not None and draws is not None:
                 sure = judge_units(result.labels.best_iou, evidence, rules.iou_cutoff, draws, live=live)
             result = replace(result, confidence=sure)
-            result = replace(result, warnings=tuple(_notes(result, overlap, label_sets)))
+            asked = {"sets of labels": label_sets, "ranges of activation": label_sets and ranges is not None}
+            result = replace(result, warnings=tuple(_notes(result, overlap, asked)))
             named[layer] = recount(result, name_by=rules.name_by)
     return named
 
@@ -146,10 +147,13 @@ def _pixels_in(index: LabelIndex, rules: Convention) -> np.ndarray:
     return np.array([valid[(bits >> np.uint64(k)) & np.uint64(1) == 1].sum() for k in places], np.int64)
 
 
-def _notes(layer: LayerDissection, overlap: Overlap, label_sets: bool) -> list[str]:
+def _notes(layer: LayerDissection, overlap: Overlap, asked: Mapping[str, bool]) -> list[str]:
     notes = []
-    if label_sets and layer.label_table is None:
-        notes.append("the table of sets of labels would be too large; without it there are no formulas")
+    for table, (what, wanted) in zip((layer.label_table, layer.range_table), asked.items(), strict=True):
+        if wanted and table is None:
+            notes.append(f"the table of {what} would be too large: there are no formulas of them")
+        elif table is not None and table.blocks and table.ways == 1:
+            notes.append(f"the null of {what} would be too large: their formulas have no p-values")
     silent = layer.never_fired
     dead = int((overlap.active == 0).sum()) - silent
     if silent:

@@ -198,7 +198,9 @@ class TablePlan:
 
     def finish(self, counts: list[SetCounts]) -> LabelTable | None:
         """The table of all units; None where it would have too many entries."""
-        if self._true > MOST:
+        areas = self._measure_areas()
+        # A unit has no more active pixels in a part than there are pixels: they are kept in 32 bits.
+        if self._true > MOST or areas.sum(1).max() > np.iinfo(np.uint32).max:
             return None
         ways = WAYS if self._held <= MOST else 1
         if ways == 1:
@@ -208,7 +210,7 @@ class TablePlan:
         rows, pixels = (np.concatenate([one[place] for one in counts]) for place in (1, 2))
         index = self.index
         return LabelTable(
-            index.starts, index.members, self._measure_areas(), index.concepts, self.blocks, ways,
+            index.starts, index.members, areas, index.concepts, self.blocks, ways,
             offsets, rows, pixels,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis
 from unitscope.lab.studies.rotation_finding import study_rotations as study_rotations
 from unitscope.lab.studies.scores import study_scores as study_scores
+from unitscope.lab.studies.shape_finding import study_shape as study_shape
 from unitscope.lab.studies.study import Finding as Finding
 from unitscope.lab.studies.supervision import study_supervision as study_supervision
 from unitscope.lab.studies.threshold import study_threshold as study_threshold

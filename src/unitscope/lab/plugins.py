@@ -74,6 +74,9 @@ _STUDIES = {
     "words": {
         "words": "name units by words, and by labels",
     },
+    "units": {
+        "shape": "see whether units follow shape or texture",
+    },
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(

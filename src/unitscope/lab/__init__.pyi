@@ -5,6 +5,7 @@ from unitscope.lab.studies.conditions import study_conditions as study_condition
 from unitscope.lab.studies.depth import compare_layers as compare_layers
 from unitscope.lab.studies.depth import compare_trained_layers as compare_trained_layers
 from unitscope.lab.studies.depth import study_layers as study_layers
+from unitscope.lab.studies.detectors_finding import study_detectors as study_detectors
 from unitscope.lab.studies.directions_finding import study_directions as study_directions
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
 from unitscope.lab.studies.edits_finding import study_edits as study_edits

@@ -76,6 +76,7 @@ _STUDIES = {
     },
     "units": {
         "shape": "see whether units follow shape or texture",
+        "detectors": "take single units for detectors of concepts",
     },
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }

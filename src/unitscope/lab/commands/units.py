@@ -54,5 +54,56 @@ def shape(
     for text in photographs:
         source = us.open_source(text)
         others = source if styles is None else us.open_source(styles)
-        found.append(Styled(text, source, others, 8 if quick else count))
+        found.append(Styled(name_source(text), source, others, 8 if quick else count))
     finish(study_shape(setting, found), Output(out or kept / "shape", json))
+
+
+def detectors(
+    photographs: Annotated[tuple[str, ...], arg(metavar="SOURCE [SOURCE ...]")] = (),
+    images: int = 1000,
+    seeds: int = 3,
+    kept: Path = KEPT,
+    quick: Flag = False,
+    out: Annotated[Path | None, arg(metavar="DIR")] = None,
+    json: Json = False,
+) -> None:
+    """Take single units for detectors: does one tell images with a concept from images without?
+
+    Units of the zoo's classifier, over drawn scenes, restyled ones, gray and dim ones, and of its generator,
+    over its own images. Units are named on other images; thresholds come from one half. What was done is not
+    done again: the same command goes on where it was stopped. Writes detectors.csv, finding.md and
+    figure.svg.
+
+    Args:
+        photographs: sets of labeled photographs, such as folder:msrc: EfficientNet-Lite0 over halves of each,
+            and over the others where labels are shared; and the zoo's classifier over all.
+        images: how many drawn scenes, and generated images.
+        seeds: how often everything is repeated, with other images and other halves.
+        kept: folder where what was measured is kept.
+        quick: a small version for a first look: 240 images, one seed.
+        out: folder of the results; by default that of the study in --kept.
+    """
+    import unitscope as us
+    from unitscope.lab.commands.directions import open_setting
+    from unitscope.lab.commands.measurements import finish
+    from unitscope.lab.studies.detectors_finding import Photographs, study_detectors
+
+    if images < 100:
+        raise UsageError(f"--images is {images}; wanted 100 or more, so that there are some with and without")
+    setting = open_setting(kept, images, seeds, quick, "netdissect")
+    found = []
+    for text in photographs:
+        source = us.open_source(text)
+        found.append(Photographs(name_source(text), us.limit(source, 120) if quick else source))
+    finish(study_detectors(setting, found), Output(out or kept / "detectors", json))
+
+
+def name_source(text: str) -> str:
+    """What a source is called in tables: the last part of its path, or what stands before its options.
+
+    >>> name_source("folder:photos/msrc,limit=9"), name_source("drawn:count=3")
+    ('msrc', 'drawn')
+    """
+    word, _, rest = text.partition(":")
+    place = rest.partition(",")[0]
+    return word if "=" in place or not place else Path(place).name

@@ -12,13 +12,13 @@ from unitscope.experiments.twins import CUTOFF
 from unitscope.lab.studies.claims import Claim, judge_all, judge_order, spread
 from unitscope.lab.studies.direction_bases import digest_of
 from unitscope.lab.studies.figures.shape_figure import draw_shape
+from unitscope.lab.studies.held_images import Held
 from unitscope.lab.studies.records import keep_rows
 from unitscope.lab.studies.restyled_photographs import Restyling, open_photographs
 from unitscope.lab.studies.shape_measures import (
     ROTATED,
     TRAINED,
     UNTRAINED,
-    Held,
     Pairs,
     TwinUnit,
     measure_units,

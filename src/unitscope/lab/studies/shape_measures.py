@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
 
-from unitscope.concepts.derived import DerivedSource
-from unitscope.concepts.vocabulary import ConceptSource, Example
+from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.experiments.twins import LayerTwins, measure_twins
 from unitscope.lab.world.restyling import LOOK_IDS, LOOKS
 from unitscope.networks.network import Network
-from unitscope.progress import follow_each
 
 TRAINED, ROTATED, UNTRAINED = "trained", "rotated", "untrained"
 """A network's units; random units, the same layer in a random rotation; units of random weights."""
@@ -49,23 +46,6 @@ class TwinUnit:
     look: float = NAN
     kept_by_lot: float = NAN
     look_by_lot: float = NAN
-
-
-@dataclass(frozen=True, eq=False)
-class Held(DerivedSource):
-    """A source whose examples are made once and held in memory."""
-
-    @property
-    def option(self) -> str:
-        return "held"
-
-    @cached_property
-    def examples(self) -> list[Example]:
-        """All examples."""
-        return [self.source[index] for index in follow_each(range(len(self)), "pictures")]
-
-    def __getitem__(self, index: int, /) -> Example:
-        return self.examples[self.place(index)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from unitscope.axes import Thresholds
-from unitscope.errors import UsageError
 from unitscope.statistics.quantiles import tail_rank
 
 Maps = Float32[np.ndarray, "image unit y x"]
@@ -110,8 +109,6 @@ def count_twins(first: Packed, second: Packed, cells: int) -> TwinCounts:
     >>> count_twins(mask, mask >> 1, 8).both.tolist()
     [1]
     """
-    if first.shape != second.shape:
-        raise UsageError(f"masks of {first.shape} cannot be held against {second.shape}; wanted pairs")
 
     def count(masks: Packed) -> Int64[np.ndarray, "unit"]:
         return np.asarray(np.bitwise_count(masks).sum((0, 2), dtype=np.int64))

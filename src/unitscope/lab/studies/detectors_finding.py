@@ -50,11 +50,11 @@ RULE = (
 )
 LEGEND = (
     "Balanced accuracy in percent, means over the concepts that a unit detects (IoU above .04) of all that "
-    "have enough images. *Threshold from inside*: found where units are at home; *best chosen*: the unit that "
-    "is best on the half that thresholds are found on, measured on the other, and *on the same half*, which "
-    "choosing feigns; *class logit*: the best output unit; *silent*: images with the concept and without the "
-    "unit (fig. 3g); *sure*: units, concept by concept, whose interval lies above 95 of 100 draws with "
-    "shuffled labels."
+    "have enough images. *Threshold from inside*: found where units are at home; *best chosen*: the unit "
+    "that is best on the half that thresholds are found on, measured on the other, and *on the same half*, "
+    "which choosing feigns; *class logit*: the best output unit; *silent*: images with the concept "
+    "and without the unit (fig. 3g); *sure*: units, concept by concept, whose interval lies above 95 of 100 "
+    "draws with shuffled labels."
 )
 CUTOFF = 0.04
 """A unit detects a concept where its IoU is above this, in both papers."""

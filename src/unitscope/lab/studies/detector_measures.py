@@ -1,11 +1,10 @@
 """One unit as a detector: named on some images, its threshold from others, measured on yet others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
 
 from unitscope.concepts.union.synonyms import open_thesaurus
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
@@ -13,7 +12,7 @@ from unitscope.dissection.activations import read_activations
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import SourceError
-from unitscope.interventions.detection import draw_sample
+from unitscope.interventions.detection import choose_images, judge_all
 from unitscope.interventions.detectors import Peaks, Sample, score_units, shuffle_control
 from unitscope.lab.studies.held_images import Held
 from unitscope.networks.generators import pair_generator
@@ -98,16 +97,15 @@ class Home:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """The images of one place, with the peaks of all units and of all output units in each."""
+    """The images of one place: the peaks of all units and of all output units in each.
 
-    source: ConceptSource
+    `found` says by concept which images are with it, which without (`judge_all`).
+    """
+
+    vocabulary: Vocabulary
+    found: Mapping[int, Sequence[bool | None]]
     peaks: Peaks
-    logits: Peaks | None
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The concepts that images are labeled with here."""
-        return self.source.vocabulary
+    logits: Float32[np.ndarray, "image class"] | None
 
 
 def measure_home(home: Home, seed: int) -> list[DetectorRow]:
@@ -144,7 +142,8 @@ def read_place(home: Home, source: ConceptSource) -> Place:
         for part in read_activations(network, held, layers)
     ]
     peaks = {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
-    return Place(held, peaks[home.layer], peaks[home.output] if home.output else None)
+    found = judge_all(held, home.limits.share)
+    return Place(held.vocabulary, found, peaks[home.layer], peaks[home.output] if home.output else None)
 
 
 def match_concept(vocabulary: Vocabulary, concept: Concept) -> Concept | None:
@@ -167,7 +166,7 @@ def _measure_concept(
     rows, threshold = list[DetectorRow](), NAN
     for name, place in read.items():
         here = match_concept(place.vocabulary, concept)
-        sample = None if here is None else draw_half(place.source, here, home.limits, seed)
+        sample = None if here is None else draw_half(place, here, home.limits, seed)
         if sample is None:
             if name == INSIDE:
                 return []
@@ -202,10 +201,11 @@ def _measure_concept(
     return rows
 
 
-def draw_half(source: ConceptSource, concept: Concept, limits: Limits, seed: int) -> Sample | None:
+def draw_half(place: Place, concept: Concept, limits: Limits, seed: int) -> Sample | None:
     """Images with and without a concept, as `draw_sample` draws them; None where there are too few."""
+    found = place.found[concept.id]
     try:
-        sample = draw_sample(source, [concept], most=limits.most, share=limits.share, seed=seed)
+        sample = choose_images(found, [concept], most=limits.most, share=limits.share, seed=seed)
     except SourceError:
         return None
     return sample if len(sample) // 2 >= limits.least else None

@@ -35,9 +35,12 @@ from unitscope.version import __version__
 
 QUESTION = "Does a single unit tell images with a concept from images without?"
 CLASSIFIER, GENERATOR = ("zoo:scene-classifier", "layer5"), ("zoo:generator", "layer2")
-PHOTOGRAPHS = ("efficientnet-lite0", "_conv_head")
+PHOTOGRAPHS = ("efficientnet-lite0", "_conv_head", "_fc")
+"""The networks and their layers, of the last that of the class logits too."""
 NAMED_FROM, INSIDE_FROM, STYLES_FROM = 5000, 5500, 5800
 """The seeds of drawn scenes, and of styles, in the first repetition: no network was taught with these."""
+GENERATED = 1000
+"""The most images of the generator."""
 OTHER_LATENTS = 100
 """The generator's units are named over the images of a seed so much larger."""
 PAPER = {CLASSIFIER[0]: 85.6, PHOTOGRAPHS[0]: 85.6, GENERATOR[0]: 78.2}
@@ -112,7 +115,7 @@ def _list_homes(setting: Setting, photographs: Sequence[Photographs], seed: int)
     generator = load_zoo("generator")
     assert isinstance(generator, Generator)
     naming, own = (
-        SegmentedSource(GeneratedImages(with_seed(generator, one), count), open_segmenter())
+        SegmentedSource(GeneratedImages(with_seed(generator, one), min(count, GENERATED)), open_segmenter())
         for one in (OTHER_LATENTS + seed, seed)
     )
     yield Home(*GENERATOR, generator, naming, own, convention="pnas", limits=Limits(share=0.05))
@@ -126,7 +129,8 @@ def _list_photographs(photographs: Sequence[Photographs], seed: int) -> Iterator
         others = {other.name: other.source for other in photographs if _share_concepts(one, other)}
         naming, rest = (split_source(one.source, half, seed=seed) for half in ("train", "test"))
         title = f"{PHOTOGRAPHS[0]}, {one.name}"
-        yield Home(title, PHOTOGRAPHS[1], network, naming, rest, others, "_fc", limits=Limits(least=10))
+        layer, output = PHOTOGRAPHS[1:]
+        yield Home(title, layer, network, naming, rest, others, output, limits=Limits(least=10))
 
 
 def _share_concepts(one: Photographs, other: Photographs) -> bool:

@@ -129,7 +129,8 @@ def open_photographs(
     key = hashlib.sha256(json.dumps([*asked, STYLE_WEIGHT, BATCH]).encode()).hexdigest()
     path = folder / f"restyled-{key[:16]}.npz"
     if not path.exists():
-        twins, gaps = restyle_photographs(network, contents, stretch_images(styles, size, chosen.tolist()))
+        models = stretch_images(styles, size, chosen.tolist())
+        twins, gaps = restyle_photographs(network, contents, models, steps=STEPS)
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             np.savez(file, twins=twins, gaps=np.array([(one.before, one.after) for one in gaps]))
     with np.load(path) as kept:

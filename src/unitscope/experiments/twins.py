@@ -3,12 +3,12 @@
 A twin shows the same things at the same places in another way: restyled, in other light, compressed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from unitscope.axes import Thresholds
 from unitscope.concepts.unlabeled import gather_pictures
@@ -136,9 +136,9 @@ def measure_twins(
     with i the share of cells active in both and q the quantile: the IoU of masks of exactly that size.
     As a control every picture is held against the twins of `draws` others, drawn by `seed`.
 
-    All is read twice, first for the thresholds. Raises `UsageError` for numbers out of range, for fewer than
-    two pictures, for another number of twins, and where masks take more than `machine.memory`; else what
-    `read_activations` raises.
+    What does not fit into an eighth of `machine.memory` is read twice, first for the thresholds. Raises
+    `UsageError` for numbers out of range, for fewer than two pictures, for another number of twins, and where
+    masks take more than `machine.memory`; else what `read_activations` raises.
 
     >>> from torch import nn
     >>> network = Network(nn.Sequential(nn.AvgPool2d(2)))
@@ -164,8 +164,8 @@ def measure_twins(
             f"the masks of {count} pairs take {size / 2**30:.1f} GB; give fewer pictures or layers, or allow "
             "more memory: Machine(memory=...)"
         )
-    bounds = [_find_thresholds(one, quantile) for one in read]
-    masks = [_read_masks(one, given) for one, given in zip(read, bounds, strict=True)]
+    sides_read = [_read_side(one, quantile, machine.memory) for one in read]
+    bounds, masks = ([side[part] for side in sides_read] for part in (0, 1))
     partners = draw_partners(count, draws, seed)
     found = {}
     for layer, (_, _, *cells) in shapes.items():
@@ -194,21 +194,37 @@ def draw_partners(count: int, draws: int, seed: int) -> Int64[np.ndarray, "draw_
     return np.stack(orders)
 
 
-def _find_thresholds(read: Activations, quantile: float) -> dict[str, Thresholds]:
+Parts = Iterable[Mapping[str, Float32[np.ndarray, "image unit cell_y cell_x"]]]
+"""Maps of all layers, some images after the other, as often as they are asked for."""
+
+
+def _read_side(
+    read: Activations, quantile: float, memory: int
+) -> tuple[dict[str, Thresholds], dict[str, Packed]]:
+    """Thresholds and masks of all layers over one side of the pairs."""
+    size = sum(4 * int(np.prod(shape)) for shape in read.shapes.values())
+    parts: Parts = [read.arrays()] if size <= memory // 8 else read
+    thresholds = _find_thresholds(parts, read.shapes, quantile)
+    return thresholds, _draw_masks(parts, thresholds)
+
+
+def _find_thresholds(
+    parts: Parts, shapes: Mapping[str, tuple[int, int, int, int]], quantile: float
+) -> dict[str, Thresholds]:
     """The thresholds of all layers, in one pass."""
     found = {
         layer: LargestCells.start(units, images * y * x, quantile)
-        for layer, (images, units, y, x) in read.shapes.items()
+        for layer, (images, units, y, x) in shapes.items()
     }
-    for part in read:
+    for part in parts:
         found = {layer: largest.add(part[layer]) for layer, largest in found.items()}
     return {layer: largest.threshold for layer, largest in found.items()}
 
 
-def _read_masks(read: Activations, thresholds: Mapping[str, Thresholds]) -> dict[str, Packed]:
+def _draw_masks(parts: Parts, thresholds: Mapping[str, Thresholds]) -> dict[str, Packed]:
     """The masks of all layers, packed, in one pass."""
     found: dict[str, list[Packed]] = {layer: [] for layer in thresholds}
-    for part in read:
+    for part in parts:
         for layer, maps in part.items():
             found[layer].append(pack_masks(maps, thresholds[layer]))
-    return {layer: np.concatenate(parts) for layer, parts in found.items()}
+    return {layer: np.concatenate(masks) for layer, masks in found.items()}

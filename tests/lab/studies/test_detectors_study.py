@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from made import WORDS, Stored
+from unitscope.concepts.derived import split_source
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary
 from unitscope.interventions.detection import draw_sample
 from unitscope.interventions.detectors import score_units
@@ -15,6 +16,7 @@ from unitscope.lab.studies.detector_measures import (
     INSIDE,
     DetectorRow,
     Home,
+    KeptPlaces,
     Limits,
     balance,
     draw_half,
@@ -82,6 +84,17 @@ def test_rows_are_what_one_unit_tells_at_every_place(home):
     assert inside.logit >= 0.5
     assert balance(place.peaks[:, 0] > 0.9, np.arange(60) % 3 == 0) == 1.0
     assert str(measure_home(home, 0)) == str(measure_home(home, 0))
+
+
+def test_a_half_has_what_the_whole_has(home):
+    half = split_source(home.inside, "test", seed=3)
+    kept = KeptPlaces([home.inside])
+    one, other = kept(home, half), read_place(home, half)
+    assert np.array_equal(one.peaks, other.peaks)
+    assert np.array_equal(one.logits, other.logits)
+    assert one.found == other.found
+    assert len(kept.kept) == 1
+    assert kept(home, home.inside) is kept(home, home.inside)
 
 
 def test_concepts_with_few_images_are_left_out(home):

@@ -109,9 +109,12 @@ def test_names_are_held_against_shapes_and_looks():
         assert (look == look) == (look_by_lot == look_by_lot) == things, concept
     same = name_units(network, ["layer5"], Pairs(scenes, scenes))["layer5"]
     assert all(name[2] == name[3] for name in same if name)
-    rows = measure_units("zoo", network, ["layer2"], pairs, 0, kind=ROTATED, named=False)
-    assert len(rows) == 64
-    assert {one.concept for one in rows} == {""}
+    rows = measure_units("zoo", network, ["layer2"], pairs, 0, trained=True)
+    assert [one.kind for one in rows] == [TRAINED] * 64 + [ROTATED] * 64
+    assert {one.concept for one in rows if one.kind == ROTATED} == {""}
+    assert any(one.concept for one in rows if one.kind == TRAINED)
+    rows = measure_units("zoo", network, ["layer2"], pairs, 0, trained=False)
+    assert {(one.kind, one.concept) for one in rows} == {(UNTRAINED, "")}
 
 
 def test_without_labels_of_looks_there_is_no_look():

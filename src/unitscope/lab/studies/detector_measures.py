@@ -1,11 +1,12 @@
 """One unit as a detector: named on some images, its threshold from others, measured on yet others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
+from unitscope.concepts.derived import DerivedSource, source_digest
 from unitscope.concepts.union.synonyms import open_thesaurus
 from unitscope.concepts.vocabulary import Concept, ConceptSource, Vocabulary
 from unitscope.dissection.activations import read_activations
@@ -81,7 +82,8 @@ class Limits:
 class Home:
     """A layer whose units are named over `naming`, and measured over `inside` and over sources outside.
 
-    `output` is the layer of the class logits, empty for a network without.
+    `output` is the layer of the class logits, empty for a network without. `read` reads a place where it is
+    not `read_place`.
     """
 
     title: str
@@ -91,6 +93,7 @@ class Home:
     inside: ConceptSource
     outside: Mapping[str, ConceptSource] = field(default_factory=dict)
     output: str = ""
+    read: "Callable[[Home, ConceptSource], Place] | None" = None
     convention: str = "netdissect"
     limits: Limits = Limits()
 
@@ -106,6 +109,12 @@ class Place:
     found: Mapping[int, Sequence[bool | None]]
     peaks: Peaks
     logits: Float32[np.ndarray, "image class"] | None
+
+    def take(self, images: Int64[np.ndarray, "some"]) -> "Place":
+        """The same of some of the images."""
+        found = {concept: [one[image] for image in images] for concept, one in self.found.items()}
+        logits = None if self.logits is None else self.logits[images]
+        return Place(self.vocabulary, found, self.peaks[images], logits)
 
 
 def measure_home(home: Home, seed: int) -> list[DetectorRow]:
@@ -124,7 +133,7 @@ def measure_home(home: Home, seed: int) -> list[DetectorRow]:
         label_sets=False,
     )[home.layer]
     places = {INSIDE: home.inside, **home.outside}
-    read = {name: read_place(home, source) for name, source in places.items()}
+    read = {name: (home.read or read_place)(home, source) for name, source in places.items()}
     rows = list[DetectorRow]()
     asked = [one for one in run.vocabulary if one.category in CATEGORIES]
     for concept in follow_each(asked, f"detectors, {home.title}", "concepts"):
@@ -144,6 +153,24 @@ def read_place(home: Home, source: ConceptSource) -> Place:
     peaks = {layer: np.concatenate([part[layer] for part in parts]) for layer in layers}
     found = judge_all(held, home.limits.share)
     return Place(held.vocabulary, found, peaks[home.layer], peaks[home.output] if home.output else None)
+
+
+class KeptPlaces:
+    """Reads places, each source but once; of a half of one of `wholes` it takes what the whole has."""
+
+    def __init__(self, wholes: Sequence[ConceptSource]) -> None:
+        self.wholes = wholes
+        self.kept: dict[tuple[str, str, str], Place] = {}
+
+    def __call__(self, home: Home, source: ConceptSource) -> Place:
+        """What `read_place` gives."""
+        if isinstance(source, DerivedSource) and any(source.source is one for one in self.wholes):
+            whole = self(home, source.source)
+            return whole.take(np.array([source.place(index) for index in range(len(source))]))
+        key = (home.network.digest, home.layer, source_digest(source))
+        if key not in self.kept:
+            self.kept[key] = read_place(home, source)
+        return self.kept[key]
 
 
 def match_concept(vocabulary: Vocabulary, concept: Concept) -> Concept | None:

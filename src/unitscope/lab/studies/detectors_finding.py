@@ -15,6 +15,7 @@ from unitscope.lab.studies.detector_measures import (
     INSIDE,
     DetectorRow,
     Home,
+    KeptPlaces,
     Limits,
     match_concept,
     measure_home,
@@ -80,9 +81,9 @@ def study_detectors(setting: Setting, photographs: Sequence[Photographs] = ()) -
     shared; the zoo's generator over its own pictures, named by the zoo's segmenter. What was measured is
     kept in the setting's folder. Raises what `measure_home` and `split_source` raise.
     """
-    rows = list[DetectorRow]()
+    rows, places = list[DetectorRow](), KeptPlaces([one.source for one in photographs])
     for seed in setting.repetitions(3):
-        for home in _list_homes(setting, photographs, seed):
+        for home in _list_homes(setting, photographs, seed, places):
             parts = (home.naming, home.inside, *home.outside.values())
             key = digest_of(
                 *(home.network.digest, home.layer, seed, __version__, asdict(home.limits), home.title),
@@ -93,7 +94,9 @@ def study_detectors(setting: Setting, photographs: Sequence[Photographs] = ()) -
     return judge_detectors(rows, quick=setting.quick)
 
 
-def _list_homes(setting: Setting, photographs: Sequence[Photographs], seed: int) -> Iterator[Home]:
+def _list_homes(
+    setting: Setting, photographs: Sequence[Photographs], seed: int, places: KeptPlaces
+) -> Iterator[Home]:
     """What is measured in one repetition."""
     count = 240 if setting.quick else setting.images
     inside = open_drawn(count=count, seed=INSIDE_FROM + seed, size=64)
@@ -111,7 +114,7 @@ def _list_homes(setting: Setting, photographs: Sequence[Photographs], seed: int)
         changed | {one.name: one.source for one in photographs},
         "head",
     )
-    yield from _list_photographs(photographs, seed)
+    yield from _list_photographs(photographs, seed, places)
     generator = load_zoo("generator")
     assert isinstance(generator, Generator)
     naming, own = (
@@ -121,7 +124,7 @@ def _list_homes(setting: Setting, photographs: Sequence[Photographs], seed: int)
     yield Home(*GENERATOR, generator, naming, own, convention="pnas", limits=Limits(share=0.05))
 
 
-def _list_photographs(photographs: Sequence[Photographs], seed: int) -> Iterator[Home]:
+def _list_photographs(photographs: Sequence[Photographs], seed: int, places: KeptPlaces) -> Iterator[Home]:
     if not photographs:
         return
     network = load_network(PHOTOGRAPHS[0])
@@ -130,7 +133,7 @@ def _list_photographs(photographs: Sequence[Photographs], seed: int) -> Iterator
         naming, rest = (split_source(one.source, half, seed=seed) for half in ("train", "test"))
         title = f"{PHOTOGRAPHS[0]}, {one.name}"
         layer, output = PHOTOGRAPHS[1:]
-        yield Home(title, layer, network, naming, rest, others, output, limits=Limits(least=10))
+        yield Home(title, layer, network, naming, rest, others, output, places, limits=Limits(least=10))
 
 
 def _share_concepts(one: Photographs, other: Photographs) -> bool:

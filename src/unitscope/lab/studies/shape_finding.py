@@ -29,7 +29,6 @@ from unitscope.lab.studies.trained_groups import Setting
 from unitscope.lab.world import open_drawn
 from unitscope.lab.world.restyling import restyle_scenes
 from unitscope.networks.load import load_network
-from unitscope.networks.network import Network
 from unitscope.tables import Table
 from unitscope.version import __version__
 
@@ -91,19 +90,14 @@ def _measure(
 ) -> Iterator[TwinUnit]:
     """The units of a network, the same rotated, and those of random weights; kept."""
     name, layers = asked
-    for kind in (TRAINED, ROTATED, UNTRAINED):
-        network = load_network(name, random=seed) if kind == UNTRAINED else load_network(name)
+    for trained in (True, False):
+        network = load_network(name) if trained else load_network(name, random=seed)
         parts = (network.digest, source_digest(pairs.pictures), source_digest(pairs.twins), *layers)
-        key = digest_of(*parts, kind, str(seed), __version__)
+        key = digest_of(*parts, trained, seed, __version__)
+        kind = TRAINED if trained else UNTRAINED
         path = setting.folder / "shape" / "measured" / f"{kind}-{seed}-{key[:16]}.json"
-        measure = partial(_measure_kind, title, network, layers, pairs, seed, kind)
+        measure = partial(measure_units, title, network, layers, pairs, seed, trained=trained)
         yield from keep_rows(path, TwinUnit, measure)
-
-
-def _measure_kind(
-    title: str, network: Network, layers: Sequence[str], pairs: Pairs, seed: int, kind: str
-) -> list[TwinUnit]:
-    return measure_units(title, network, layers, pairs, seed, kind=kind, named=kind == TRAINED)
 
 
 def by_seed(rows: Sequence[TwinUnit], measure: Callable[[Sequence[TwinUnit]], float]) -> list[float]:

@@ -57,22 +57,24 @@ class Pairs:
 
 
 def measure_units(
-    subject: str, network: Network, layers: Sequence[str], pairs: Pairs, seed: int, *, kind: str, named: bool
+    subject: str, network: Network, layers: Sequence[str], pairs: Pairs, seed: int, *, trained: bool
 ) -> list[TwinUnit]:
-    """All units of some layers over pairs of pictures; where `named`, with their names too.
+    """All units of some layers over pairs of pictures; of a `trained` network named, and random units too.
 
-    Random units are those of the layer in a rotation drawn by `seed`. Raises what `measure_twins` and
-    `dissect` raise.
+    Random units are those of the layer in a rotation drawn by `seed`; all are read in one pass. Raises what
+    `measure_twins` and `dissect` raise.
     """
-    asked = {layer: f"{layer}+rotation:{seed}" if kind == ROTATED else layer for layer in layers}
-    found = measure_twins(
-        network, pairs.pictures, pairs.twins, list(asked.values()), quantile=QUANTILE, seed=seed
-    )
-    names = name_units(network, layers, pairs) if named else {}
+    asked = {(TRAINED if trained else UNTRAINED, layer): layer for layer in layers}
+    if trained:
+        asked |= {(ROTATED, layer): f"{layer}+rotation:{seed}" for layer in layers}
+    addresses = list(asked.values())
+    found = measure_twins(network, pairs.pictures, pairs.twins, addresses, quantile=QUANTILE, seed=seed)
+    names = name_units(network, layers, pairs) if trained else {}
     rows = list[TwinUnit]()
-    for layer, address in asked.items():
-        about = (subject, kind, seed, layer)
-        rows += _list_units(about, found[address], names.get(layer, [()] * len(found[address])))
+    for (kind, layer), address in asked.items():
+        nameless: list[Name] = [()] * len(found[address])
+        given = names[layer] if kind == TRAINED else nameless
+        rows += _list_units((subject, kind, seed, layer), found[address], given)
     return rows
 
 

@@ -74,6 +74,10 @@ _STUDIES = {
     "words": {
         "words": "name units by words, and by labels",
     },
+    "units": {
+        "shape": "see whether units follow shape or texture",
+        "detectors": "take single units for detectors of concepts",
+    },
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(

@@ -102,7 +102,7 @@ def insert(
     measured: Measured = Measured(),
     places: int = 4,
     across: int | None = None,
-    level: Literal["mean", "quantile"] = "mean",
+    level: Literal["mean", "quantile", "fullest"] = "mean",
     least: int = 100,
     drawing: Draws = Draws(),
     optimizing: Optimizing = Optimizing(),
@@ -122,7 +122,8 @@ def insert(
         units: how many units are set.
         places: how many random places are tried in each picture, one at a time.
         across: places are cells of a grid so many across, where that is coarser than the layer's own cells.
-        level: set units to their mean where the concept is, or to their 0.99 quantile.
+        level: set units to their mean where the concept is, to their 0.99 quantile, or to their mean in the
+            cell of every picture that shows most of the concept.
         least: contexts with fewer trials are in placement.csv only.
     """
     from unitscope.experiments import study_placement

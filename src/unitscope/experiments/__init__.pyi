@@ -1,3 +1,4 @@
+from unitscope.experiments.artifact_removal import study_artifacts as study_artifacts
 from unitscope.experiments.describing.descriptions import Descriptions as Descriptions
 from unitscope.experiments.describing.word_lists import read_words as read_words
 from unitscope.experiments.erasure import study_erasure as study_erasure

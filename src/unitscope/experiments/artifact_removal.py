@@ -7,11 +7,21 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float64
 
+from unitscope.concepts.segmented import Segmenter
 from unitscope.errors import UsageError
-from unitscope.experiments.artifacts import SIGNS, Artifacts, check_units
-from unitscope.interventions.edits import check_counts
+from unitscope.experiments.artifacts import (
+    SIGNS,
+    Artifacts,
+    Reference,
+    Sampling,
+    check_units,
+    rank_artifacts,
+)
+from unitscope.interventions.edits import check_counts, count_units
 from unitscope.interventions.linear_head import remove_units
 from unitscope.interventions.repainting import repaint_pixels
+from unitscope.networks.generators import Generator
+from unitscope.networks.picture_features import Extractor
 from unitscope.results import Result
 from unitscope.statistics.frechet import compare_spread
 from unitscope.statistics.intervals import Interval
@@ -78,6 +88,52 @@ class ArtifactRemoval(Result):
         """The same, ready for JSON."""
         about = {"first_image": self.numbers.start, "images": len(self.numbers), "before": self.before}
         return dict(plain({**about, "rows": self.rows()}))
+
+
+@dataclass(frozen=True, eq=False)
+class ArtifactStudy(Result):
+    """The ranking of units and what their removal does, together; made by `study_artifacts`."""
+
+    artifacts: Artifacts
+    removal: ArtifactRemoval
+
+    files = (*Artifacts.files, *ArtifactRemoval.files)
+
+    def tables(self) -> dict[str, Table]:
+        """All units, then all removals."""
+        return {**self.artifacts.tables(), **self.removal.tables()}
+
+    def text(self) -> str:
+        """What both say."""
+        return f"{self.artifacts.text()}\n\n{self.removal.text()}"
+
+    def describe(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        return {**self.artifacts.describe(), "removal": self.removal.describe()}
+
+
+def study_artifacts(
+    generator: Generator,
+    layer: str,
+    reference: Reference,
+    segmenter: Segmenter,
+    extractor: Extractor,
+    *,
+    sampling: Sampling | None = None,
+    counts: Sequence[int] = COUNTS,
+    images: int = 1000,
+    marked: Sequence[int] = (),
+    draws: int = 5,
+    seed: int = 0,
+) -> ArtifactStudy:
+    """Which units of a layer make artifacts, and what are the pictures without them?
+
+    `rank_artifacts`, then `remove_artifacts` with the same reference; raises what they raise.
+    """
+    check_counts(layer, count_units(generator, layer), counts)
+    found = rank_artifacts(generator, layer, reference, segmenter, extractor, sampling)
+    gone = remove_artifacts(found, counts, images=images, marked=marked, draws=draws, seed=seed)
+    return ArtifactStudy(found, gone)
 
 
 def remove_artifacts(

@@ -81,9 +81,10 @@ class Artifacts(Result):
 
     `frechet[unit]` is the distance of the pictures that excite it most, `excite[unit, rank]`, from the
     reference; `chance` that of as many by lot, lowest to highest draw; `all` that of all pictures.
-    `unknown[unit]` is the share of the pixels under its `firing` cells of which the segmenter knows nothing,
-    `unknown_share` that of all pixels; `left_out` reference pictures were of other kinds. NaN for a unit that
-    never fires, which is `silent`. The main table has a row a unit, the largest distance first.
+    `unknown[unit]` is the share of the pixels under the cells above its `threshold`, `firing` in number, of
+    which the segmenter knows nothing, `unknown_share` that of all pixels; `left_out` reference pictures were
+    of other kinds. NaN for a unit that never fires, which is `silent`. The main table has a row a unit, the
+    largest distance first.
     """
 
     generator: Generator
@@ -100,6 +101,7 @@ class Artifacts(Result):
     unknown: Float64[np.ndarray, "unit"]
     unknown_share: float
     firing: Int64[np.ndarray, "unit"]
+    threshold: Float32[np.ndarray, "unit"]
     excite: Int64[np.ndarray, "unit rank"]
 
     files = ("artifacts.csv",)
@@ -114,6 +116,11 @@ class Artifacts(Result):
         values = self.frechet if by == "frechet" else self.unknown
         ranked = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable").tolist()
         return [unit for unit in ranked if not np.isnan(values[unit])]
+
+    def choose(self, count: int) -> list[int]:
+        """The `count` units that most likely make artifacts, taken from both orders in turn."""
+        pairs = zip(self.order("frechet"), self.order("unknown"), strict=True)
+        return list(dict.fromkeys(unit for pair in pairs for unit in pair))[:count]
 
     def tables(self) -> dict[str, Table]:
         """All units, silent ones last."""
@@ -200,7 +207,7 @@ def rank_artifacts(
     known, left_out = read_reference(generator, reference, extractor)
     seen = _Seen(sampling)
     with follow(sampling.images, f"artifacts of {layer}") as work:
-        for pictures, maps in _make_pictures(generator, layer, sampling.numbers):
+        for pictures, maps in make_pictures(generator, layer, sampling.numbers):
             seen.add(maps, find_unknown(segmenter, pictures, sampling.least), extractor(list(pictures)))
             work.update(len(pictures))
     spread = fit_spread(known)
@@ -219,11 +226,12 @@ def rank_artifacts(
         unknown=unknown,
         unknown_share=share,
         firing=firing,
+        threshold=seen.threshold,
         excite=excite + sampling.first,
     )
 
 
-def _make_pictures(
+def make_pictures(
     generator: Generator, layer: str, numbers: range
 ) -> Iterator[tuple[UInt8[np.ndarray, "n y x 3"], Float32[Tensor, "n unit cell_y cell_x"]]]:
     """The pictures of these numbers batch by batch, with the layer's maps."""
@@ -341,6 +349,12 @@ class _Seen:
         self.unknown.append(shares.flatten(1))
         self.peaks.append(maps.amax((2, 3)).numpy())
         self.features.append(features)
+
+    @property
+    def threshold(self) -> Float32[np.ndarray, "unit"]:
+        """The quantile of every unit."""
+        assert self.high is not None
+        return self.high[:, self.rank - 1].numpy()
 
     def read_unknown(self) -> tuple[Int64[np.ndarray, "unit"], Float64[np.ndarray, "unit"], float]:
         """By unit the cells where it fires and the share unknown there; the share unknown everywhere."""

@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused(place, found, capsys):
         (["--features", "net.py:colors@9"], "no layer '9'"),
         (["--counts", "11"], "remove 1 to 10, not 11"),
         (["--top", "120"], "top is 120 of 120 images"),
-        (["--layer", "nowhere"], "no layer 'nowhere'"),
+        (["--layer", "nowhere"], "nowhere"),
     ):
         assert_refused(main([*WORDS, *words]), capsys, text, wanted=2)
     assert_refused(main(["artifacts", "net.py:colors", *WORDS[2:]]), capsys, "makes no images", wanted=2)

@@ -74,6 +74,10 @@ _STUDIES = {
     "words": {
         "words": "name units by words, and by labels",
     },
+    "generators": {
+        "artifacts": "look for artifact units of a generator, and remove them",
+        "spread": "follow insertions through the later layers of a generator",
+    },
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(

@@ -1,6 +1,5 @@
 from unitscope.lab.demo import run_demo as run_demo
 from unitscope.lab.studies.architectures import study_architectures as study_architectures
-from unitscope.lab.studies.artifact_units import study_artifact_units as study_artifact_units
 from unitscope.lab.studies.catalog import study_all as study_all
 from unitscope.lab.studies.conditions import study_conditions as study_conditions
 from unitscope.lab.studies.depth import compare_layers as compare_layers
@@ -11,7 +10,6 @@ from unitscope.lab.studies.discrimination import study_discrimination as study_d
 from unitscope.lab.studies.edits_finding import study_edits as study_edits
 from unitscope.lab.studies.formula_study import study_formulas as study_formulas
 from unitscope.lab.studies.grade import study_grade as study_grade
-from unitscope.lab.studies.insertion_spread import study_insertion_spread as study_insertion_spread
 from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis

@@ -41,17 +41,18 @@ _TREE, _SKY, _ROAD = "tree", "sky", "road"
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is spent: pictures that rank units, pictures edited, places in each, units set."""
+    """How much is spent: pictures that rank units, that are followed, and that levels are compared in."""
 
     ranked: int = 300
     edited: int = 150
+    leveled: int = 80
     places: int = 2
     units: int = 20
     draws: int = 5
-    least: int = 20
+    least: int = 10
 
 
-QUICK = Extent(64, 8, 1, 8, 2, 2)
+QUICK = Extent(64, 8, 8, 1, 8, 2, 2)
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,8 @@ def measure_spread(studio: Studio, seed: int, extent: Extent) -> list[SpreadResu
         images=extent.edited, draws=extent.draws, least=extent.least, seed=seed,
     )  # fmt: skip
     placed = partial(
-        study_placement, studio, CONCEPTS, levels=levels, count=extent.units, places=extent.places, across=8,
-        images=extent.edited, draws=extent.draws, least=extent.least, seed=seed,
+        study_placement, studio, CONCEPTS, levels=levels, count=extent.units, places=1, across=8,
+        images=extent.leveled, draws=extent.draws, least=extent.least, seed=seed,
     )  # fmt: skip
     rows = []
     for row in inserted().rows():

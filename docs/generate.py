@@ -28,7 +28,8 @@ HEAD = """\
   `half=train` or `half=test`, two halves that share no image and have the same mix of image-level labels
   (`half=test:0.7:1`: 0.7 of them to train on, by the seed 1); `shuffle=SEED`, every image with the labels of
   another one; `quadrants=CATEGORY`, four more parts for each of its concepts: the top, bottom, left and right
-  halves of every piece (`tree-t`, `tree-b`, `tree-l`, `tree-r`), which `segmenter:` takes too.
+  halves of every piece (`tree-t`, `tree-b`, `tree-l`, `tree-r`); `owners=own` or `owners=FILE`, parts only at
+  pixels of what they belong to, as a segmenter knows it or a CSV says; the last two `segmenter:` takes too.
 - NAME of a segmenter is `zoo:segmenter`, `hf:FOLDER[,names=FILE]` (SegFormer, UperNet, Mask2Former; CLIPSeg
   with `,phrases=tree|old house`), `FILE.onnx,names=FILE[,input=imagenet|unit|centered]`, or `file.py:factory`
   ([more](how-to/segmenters.md)). A generator's own images need no source:

@@ -14,6 +14,7 @@ from unitscope.concepts.derived import (
 from unitscope.concepts.formats.broden.published import open_broden
 from unitscope.concepts.formats.folder.layouts import open_folder
 from unitscope.concepts.formats.whole.listed import open_listed
+from unitscope.concepts.owned_parts import keep_owned
 from unitscope.concepts.quadrants import split_quadrants
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.errors import UsageError
@@ -32,7 +33,8 @@ def open_concepts(spec: str, kinds: Mapping[str, Kind] | None = None) -> Concept
     - what packages bring by name (`unitscope.plugins.SOURCES`), or `kinds` in place of all of the above
     - with any of them, applied in the order of the text: `limit=N` (`limit`), `shuffle=SEED`
       (`shuffle_labels`), `half=train` or `half=test`, also `half=test:SHARE:SEED` (`split_source`),
-      `quadrants=CATEGORY` (`quadrants.split_quadrants`)
+      `quadrants=CATEGORY` (`quadrants.split_quadrants`), `owners=own` or `owners=FILE`
+      (`owned_parts.keep_owned`)
 
     A folder whose name has such an ending is taken as it stands.
 
@@ -238,6 +240,7 @@ _DERIVED: Mapping[str, Callable[[ConceptSource, str], ConceptSource]] = {
     "shuffle": lambda source, value: shuffle_labels(source, read_number("shuffle", value)),
     "half": _open_half,
     "quadrants": split_quadrants,
+    "owners": keep_owned,
 }
 
 APPLIED = tuple(_DERIVED)

@@ -84,10 +84,10 @@ def open_segmented(rest: str, network: Network | None) -> ConceptSource:
     """What `segmenter:` opens, without that word. Raises as `open_source` does."""
     name, found, images = rest.partition(",images=")
     if found:
-        images, options = split_options(images, ("quadrants",))
+        images, options = split_options(images, ("quadrants", "owners"))
         source = open_source(images, network)
     else:
-        name, options = split_options(rest, ("count", "seed", "quadrants"))
+        name, options = split_options(rest, ("count", "seed", "quadrants", "owners"))
         if not isinstance(network, Generator):
             raise UsageError(f"segmenter:{rest} says no images; wanted segmenter:{name},images=SOURCE")
         source = _generate(network, dict(options))

@@ -21,8 +21,9 @@ def open_source(spec: str, network: Network | None = None) -> ConceptSource:
     - `generator:NAME[,count=N,seed=N]`: images of a generator, without labels; `steps=N` is part of its name.
 
     A segmenter without images labels those that `network`, a generator, makes. With `quadrants=CATEGORY` at
-    the end, its labels get halves as parts (`quadrants.split_quadrants`); other options at the end are those
-    of the images.
+    the end, its labels get halves as parts (`quadrants.split_quadrants`), with `owners=own` or `owners=FILE`
+    parts count only on what they belong to (`owned_parts.keep_owned`); other options at the end are those of
+    the images.
 
     Raises `UsageError` where the text names nothing, and what the opened source raises.
     """

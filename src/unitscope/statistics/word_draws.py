@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from unitscope.progress import follow
+from unitscope.statistics.kernels.word_sums import add_rows
 from unitscope.statistics.text_scores import Method, check_top, settle_parameters, text_scores
 
 _INFORMED = ("soft-wpmi", "wpmi")
@@ -204,15 +205,14 @@ class _Inform:
         known, count = self.values, len(self.top)
         start, end = known.get("p_start", 1.0), known.get("p_end", 1.0)
         found = np.zeros((*self.top.shape[1:], likely.shape[1]))
-        usual = np.zeros(likely.shape[1])
-        taken, logs = np.empty_like(found), None
+        usual, logs = np.zeros(likely.shape[1]), None
+        alike = np.full(len(likely), 1 / len(likely))
         for rank, images in enumerate(self.top):
             if logs is None or start != end:
                 weight = start - rank / count * (start - end)
                 logs = np.log(1 - weight + weight * likely + known["min_prob"])
-                mean = logs.mean(0)
-            np.take(logs, images, axis=0, out=taken, mode="clip")
-            found += taken
+                mean = alike @ logs
+            add_rows(logs, images.ravel(), found.reshape(-1, found.shape[-1]))
             usual += mean
         return found, usual
 
@@ -225,7 +225,9 @@ def _plan_inform(fit: WordFit, pairings: Sequence[Pairing]) -> _Inform:
         peak = np.maximum(total, scaled.max(1))
         total = peak + np.log(np.exp(total - peak) + np.exp(scaled - peak[:, None]).sum(1))
     ranking = _rank_images(fit.response, int(known["top_k"]))
-    top = np.stack([ranking.find_top(pairing).T for pairing in pairings], 1)
+    top = np.empty((ranking.count, len(pairings), len(ranking.order)), np.int64)
+    for draw, pairing in enumerate(pairings):
+        top[:, draw] = ranking.find_top(pairing).T
     alive = np.stack([ranking.find_alive(pairing) for pairing in pairings])
     return _Inform(total, top, alive, known)
 
@@ -251,7 +253,8 @@ class _Ranking:
         found = np.empty((len(self.order), self.count), np.int64)
         place = np.full(self.order.shape[1], -1)
         place[pairing.answered] = np.arange(len(rows))
-        alone = ~self.tied & (len(np.unique(pairing.answered)) == len(place))
+        every = len(rows) == len(place) and (place >= 0).all()
+        alone = ~self.tied & every
         found[alone] = rows[place[self.order[alone, : self.count]]]
         drawn = self.codes[~alone][:, pairing.answered]
         keys = drawn * len(rows) + np.arange(len(rows))
@@ -261,11 +264,14 @@ class _Ranking:
 
     def find_alive(self, pairing: Pairing) -> Bool[np.ndarray, "unit"]:
         """The units that answer differently to images that were drawn."""
-        drawn = np.unique(pairing.answered)
-        if len(drawn) == self.order.shape[1]:
+        drawn = np.bincount(pairing.answered, minlength=self.codes.shape[1]) > 0
+        if drawn.all():
             return np.asarray(self.codes.max(1) > 0)
-        some = self.codes[:, drawn]
-        return np.asarray(some.min(1) < some.max(1))
+        images = np.flatnonzero(drawn)
+        found = np.asarray(self.codes[:, images[0]] != self.codes[:, images[-1]])  # enough for most units
+        rest = self.codes[~found][:, images]
+        found[~found] = rest.min(1) < rest.max(1)
+        return found
 
     def _repeat(self, times: Int64[np.ndarray, "image"]) -> Int64[np.ndarray, "unit rank"]:
         """The first images in the order of every unit, each as often as it was drawn."""

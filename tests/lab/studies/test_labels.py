@@ -1,6 +1,7 @@
 """Units named twice: with true labels, and with those of somebody else."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from unitscope.errors import RunError
 from unitscope.lab.studies.labels import compare_labels
 from unitscope.lab.world import open_drawn
+from unitscope.lab.world.names import PART_OWNERS
 from unitscope.networks.network import Network, Preprocessing
 
 
@@ -70,3 +72,17 @@ def test_rows_become_a_table_and_a_file(network, source, tmp_path):
     assert [row.layer for row in (compared + compared).layers] == ["0", "1"] * 2
     with pytest.raises(RunError, match="cannot write"):
         compared.save(figure)
+
+
+def test_parts_off_their_owners_are_counted(network, source):
+    """An oracle that sees no cars: their wheels lie on nothing."""
+    words = source.vocabulary
+    blind = tuple(concept.id for concept in words if concept.name in ("car", "truck", "tree", "house"))
+    (none,) = compare_labels(network, ["0"], source, Oracle(source, blind)).layers
+    knowing = Oracle(source, blind)
+    knowing.owners = PART_OWNERS
+    (row,) = compare_labels(network, ["0"], source, knowing).layers
+    assert 0 < row.unowned < 1
+    assert row.owned_parts <= row.segmented_parts == none.segmented_parts
+    assert none.owned_parts == -1
+    assert math.isnan(none.unowned)

@@ -16,7 +16,13 @@ from unitscope.concepts.packed import pack_source
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
-from unitscope.lab.studies.random_rotations import draw_bases, pool_layer, rotated_and_back, take_part
+from unitscope.lab.studies.random_rotations import (
+    draw_bases,
+    order_greedily,
+    pool_layer,
+    rotated_and_back,
+    take_part,
+)
 from unitscope.lab.studies.records import pack_records, read_records
 from unitscope.lab.studies.rotation import (
     Chosen,
@@ -97,6 +103,21 @@ def test_mirrored_axes_turn_in_pairs():
     quarter = take_part(half, 0.5)
     assert np.allclose(quarter @ quarter, half)
     assert np.linalg.det(quarter) == pytest.approx(1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SIZES, st.integers(0, 50))
+def test_the_most_alike_are_paired_first(units, seed):
+    """The slow twin: the largest entry, then the largest of what is left."""
+    [basis] = draw_rotations(units, 1, seed)
+    left, found = basis.copy(), np.empty(units, int)
+    for _ in range(units):
+        row, unit = np.unravel_index(left.argmax(), left.shape)
+        found[unit] = row
+        left[row], left[:, unit] = -np.inf, -np.inf
+    assert (order_greedily(basis) == found).all()
+    shuffled = np.random.default_rng(seed).permutation(units)
+    assert (order_greedily(np.eye(units)[shuffled]) == np.argsort(shuffled)).all()
 
 
 @pytest.mark.parametrize("basis", [np.diag([1.0, -1.0]), np.ones((2, 2))])
@@ -316,6 +337,10 @@ def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
     center = next(result for result in results if result.factor == "center")
     assert sum(parts[0].unique.values()) == center.unique[0]
     assert sum(parts[2].unique.values()) == center.unique[1]
+    assert parts[0].cosine == parts[0].kept == 1
+    assert 1 > parts[1].cosine > parts[2].cosine
+    assert 0 <= parts[2].kept <= 1
+    assert 0 <= parts[2].chance <= 1
     finding = judge_axis(Rotations(tuple(results), tuple(parts), 1e-6))
     assert [claim.source for claim in finding.claims][:2] == ["fig. 4", "fig. 4"]
     assert len(finding.tables()["conditions.csv"].rows) == 3 * len(results)
@@ -336,7 +361,7 @@ def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):
 
 def test_rotations_come_back_from_workers_as_they_were():
     result = RotationResult("a", 1, "center", "layer5, 3 images", (4, 1), (3, 1), (5, 2))
-    part = PartialRotation("a", 1, 0, 0.2, 7, {"object": 2, "part": 0})
+    part = PartialRotation("a", 1, 0, 0.2, 7, {"object": 2, "part": 0}, 0.9, 0.5, 0.1)
     found = Rotations((result,), (part,), 0.1 + 0.2)
     (record,) = read_records(pack_records([found]))
     assert read_rotations(record) == found

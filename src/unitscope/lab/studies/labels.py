@@ -1,14 +1,17 @@
 """Do a segmenter's labels give units the names that true labels give them?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from unitscope.concepts.owned_parts import PART, keep_owned
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.agreement import Agreement, measure_agreement
 from unitscope.dissection.dissect import Confidences, dissect
+from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.lab.studies.study import StudyResult
 from unitscope.networks.network import Network
 from unitscope.tables import Table
@@ -19,7 +22,10 @@ from unitscope.views.figures import Panel, draw_panels
 class LabelledTwice:
     """One layer, its units named by true labels and by a segmenter's.
 
-    `true` and `segmented` count the detectors, `true_unique` and `segmented_unique` their concepts.
+    `true` and `segmented` count the detectors, `true_unique` and `segmented_unique` their concepts;
+    `true_parts`, `segmented_parts` and `owned_parts` the parts among these, the last where the segmenter's
+    parts count only on what they belong to, which takes away the share `unowned` of their pixels: NaN and
+    -1 where the segmenter does not know what parts belong to.
     """
 
     network: str
@@ -28,6 +34,10 @@ class LabelledTwice:
     segmented: int
     true_unique: int
     segmented_unique: int
+    true_parts: int
+    segmented_parts: int
+    owned_parts: int
+    unowned: float
     agreement: Agreement
 
 
@@ -50,18 +60,21 @@ class LabelComparison(StudyResult):
 
     def text(self) -> str:
         """The comparison as a Markdown table."""
-        columns = ("network", "layer", "units", "detectors", "unique", "same name", "of detectors in both")
+        columns = ("network", "layer", "units", "detectors", "unique", "parts", "same name")
         rows = tuple(
             (
                 *(row.network, row.layer, row.agreement.units, f"{row.true} / {row.segmented}"),
-                *(f"{row.true_unique} / {row.segmented_unique}", f"{row.agreement.same:.0%}"),
+                f"{row.true_unique} / {row.segmented_unique}",
+                f"{row.true_parts} / {row.segmented_parts}" + _tell_owned(row.owned_parts),
+                f"{row.agreement.same:.0%}",
                 f"{row.agreement.same_detectors:.0%} of {row.agreement.both_detect}",
                 *(f"{row.agreement.chance:.0%}", f"{row.agreement.correlation:.3f}"),
                 f"{row.agreement.best_correlation:.3f}",
             )
             for row in self.layers
         )
-        table = Table((*columns, "by chance", "IoU", "best IoU"), rows, (0, 1)).markdown()
+        more = ("of detectors in both", "by chance", "IoU", "best IoU")
+        table = Table((*columns, *more), rows, (0, 1)).markdown()
         return f"A quick look, not a result.\n{table}" if self.quick else table
 
     def record(self) -> list[dict[str, Any]]:
@@ -89,13 +102,20 @@ def compare_labels(
 ) -> LabelComparison:
     """Dissects the layers over the source's own labels, and over the segmenter's of the same images.
 
-    Raises what `dissect` raises.
+    Where the segmenter knows what parts belong to (`owners`), also with parts only on these
+    (`concepts.owned_parts.keep_owned`). Raises what `dissect` raises.
     """
-    one, other = (
+    seen: ConceptSource = SegmentedSource(source, segmenter)
+    owners = getattr(segmenter, "owners", None)
+    one, other, *owned = (
         dissect(network, labels, layers, convention=convention, confidences=Confidences(0, 20))
-        for labels in (source, SegmentedSource(source, segmenter))
+        for labels in (source, seen, *([keep_owned(seen, owners)] if owners else []))
     )
     rule = one.convention.unique_rule
+
+    def count_parts(run: Dissection, layer: str) -> int:
+        return run[layer].unique[rule].get(PART, 0)
+
     return LabelComparison(
         tuple(
             LabelledTwice(
@@ -105,8 +125,26 @@ def compare_labels(
                 other[layer].detectors,
                 sum(one[layer].unique[rule].values()),
                 sum(other[layer].unique[rule].values()),
+                count_parts(one, layer),
+                count_parts(other, layer),
+                count_parts(owned[0], layer) if owned else -1,
+                _measure_unowned(other[layer], owned[0][layer]) if owned else math.nan,
                 measure_agreement(one[layer], other[layer]),
             )
             for layer in layers
         )
     )
+
+
+def _measure_unowned(seen: LayerDissection, owned: LayerDissection) -> float:
+    """The share of the pixels of parts that lie on nothing they belong to; NaN without parts."""
+    words = seen.vocabulary
+    if PART not in words.categories:
+        return math.nan
+    parts = words.category_index == words.categories.index(PART)
+    before = int(seen.concept_pixels[parts].sum())
+    return 1 - int(owned.concept_pixels[parts].sum()) / before if before else math.nan
+
+
+def _tell_owned(count: int) -> str:
+    return f" / {count}" if count >= 0 else ""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -60,6 +60,24 @@ def take_part(rotation: Basis, part: float) -> Basis:
     for first, second in zip(mirrored[::2], mirrored[1::2], strict=True):
         taken[np.ix_([first, second], [first, second])] = _rotate_plane(part * np.pi)
     return np.asarray(axes @ taken @ axes.T)
+
+
+def order_greedily(basis: Basis) -> Int64[np.ndarray, "unit"]:
+    """For every unit the row of a basis that stands for it: the pair most alike first, then of what is left.
+
+    Rows are unit vectors, so that their entries are cosines; of equal ones the first row, then the first
+    unit. Network Dissection's code puts rotated units back in order so.
+
+    >>> order_greedily(np.array([[0.0, 1.0], [-1.0, 0.0]])).tolist()
+    [1, 0]
+    """
+    units = len(basis)
+    found, taken = np.full(units, -1), np.zeros(units, bool)
+    for place in np.argsort(-basis, axis=None, kind="stable").tolist():
+        row, unit = divmod(place, units)
+        if found[unit] < 0 and not taken[row]:
+            found[unit], taken[row] = row, True
+    return found
 
 
 def _rotate_plane(angle: float) -> Float64[np.ndarray, "2 2"]:

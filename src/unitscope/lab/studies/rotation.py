@@ -1,5 +1,6 @@
 """A layer's units against rotations of them, under many conditions (paper A, section 3.4 and fig. 4)."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,7 +19,13 @@ from unitscope.dissection.counts import RULES, LayerCounts, count_layer, recount
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.dissection.result import LayerDissection
 from unitscope.errors import UsageError
-from unitscope.lab.studies.random_rotations import draw_bases, pool_layer, rotated_and_back, take_part
+from unitscope.lab.studies.random_rotations import (
+    draw_bases,
+    order_greedily,
+    pool_layer,
+    rotated_and_back,
+    take_part,
+)
 from unitscope.networks.directions.drawn import draw_rotations, use_basis
 from unitscope.networks.directions.files import save_directions
 from unitscope.networks.network import Network
@@ -93,7 +100,12 @@ class RotationResult:
 
 @dataclass(frozen=True)
 class PartialRotation:
-    """Unique concepts by category of one basis: Q^part of one rotation; part 0 are the units."""
+    """Unique concepts by category of one basis: Q^part of one rotation; part 0 are the units.
+
+    Put back in order (`order_greedily`), a direction stands for every unit: `cosine` is how like it is on
+    average, `kept` the share of the units that are detectors whose direction has the same best concept,
+    `chance` what that would be, were directions drawn by lot.
+    """
 
     name: str
     seed: int
@@ -101,6 +113,9 @@ class PartialRotation:
     part: float
     detectors: int
     unique: dict[str, int]
+    cosine: float = math.nan
+    kept: float = math.nan
+    chance: float = math.nan
 
     @property
     def total(self) -> int:
@@ -334,12 +349,29 @@ def rotate_partly(
     rule = find_convention(convention).unique_rule
     units = count_units(subject.network, subject.layer)
     for number, rotation in enumerate(draw_rotations(units, rotations, subject.seed)):
-        bases = np.stack([np.eye(units), *(take_part(rotation, part) for part in parts)])
+        turned = [take_part(rotation, part) for part in parts]
+        bases = np.stack([np.eye(units), *(basis[order_greedily(basis)] for basis in turned)])
         layers = dissect_bases(subject.network, subject.layer, pictures, bases, convention=convention)
-        for part, layer in zip((0.0, *parts), layers, strict=True):
+        for part, basis, layer in zip((0.0, *parts), bases, layers, strict=True):
             if part or number == 0:
-                detectors, unique = layer.detectors, layer.unique[rule]
-                yield PartialRotation(subject.name, subject.seed, number, part, detectors, unique)
+                found = subject.name, subject.seed, number, part, layer.detectors, layer.unique[rule]
+                cosine = float(np.diagonal(basis).mean())
+                yield PartialRotation(*found, cosine, *_compare_names(layers[0], layer))
+
+
+def _compare_names(units: LayerDissection, turned: LayerDissection) -> tuple[float, float]:
+    """The share of units that are detectors whose direction has their name; and by lot. NaN without any."""
+    names = [
+        np.array([unit.concept.id if unit.concept else -1 for unit in layer]) for layer in (units, turned)
+    ]
+    chosen = np.array([unit.detector for unit in units]) & (names[0] >= 0)
+    if not chosen.any():
+        return math.nan, math.nan
+    wanted = names[0][chosen]
+    return (
+        float((names[1][chosen] == wanted).mean()),
+        float((names[1][None] == wanted[:, None]).mean()),
+    )
 
 
 def measure_undoing(subject: Subject, pictures: PackedSource, count: int = 16) -> float:

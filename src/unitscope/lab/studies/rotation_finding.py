@@ -160,10 +160,13 @@ def table_parts(bases: Sequence[PartialRotation]) -> Table:
     for part, some in group_parts(bases).items():
         means = [np.mean([basis.detectors for basis in some])]
         means += [np.mean([basis.unique[one] for basis in some]) for one in categories]
+        ordered = np.mean([[basis.cosine, basis.kept, basis.chance] for basis in some], axis=0).tolist()
+        told = ("" if np.isnan(one) else f"{one:.2f}" for one in ordered)
         rows.append(
-            (f"a = {part:g}", *(f"{mean:.1f}" for mean in means), spread([one.total for one in some]))
+            (f"a = {part:g}", *(f"{mean:.1f}" for mean in means), spread([one.total for one in some]), *told)
         )
-    return Table(("rotated by Q^a", "detectors", *categories, "unique"), tuple(rows))
+    heads = ("unique", "in order: cosine", "same name", "by chance")
+    return Table(("rotated by Q^a", "detectors", *categories, *heads), tuple(rows))
 
 
 def claim_axis(found: Rotations) -> tuple[Claim, ...]:
@@ -221,9 +224,14 @@ def table_results(results: Sequence[RotationResult]) -> Table:
 def table_bases(parts: Sequence[PartialRotation]) -> Table:
     """parts.csv: a row a basis of partial rotations."""
     rows = (
-        (one.name, one.seed, one.rotation, one.part, one.detectors, *one.unique.values()) for one in parts
+        (
+            *(one.name, one.seed, one.rotation, one.part, one.detectors, *one.unique.values()),
+            *(one.cosine, one.kept, one.chance),
+        )
+        for one in parts
     )
-    return Table(("subject", "seed", "rotation", "a", "detectors", *parts[0].unique), tuple(rows))
+    head = ("subject", "seed", "rotation", "a", "detectors", *parts[0].unique)
+    return Table((*head, "cosine", "same_name", "same_by_chance"), tuple(rows))
 
 
 def judge_axis(found: Rotations, *, seconds: float = 0.0, quick: bool = False) -> Finding:

@@ -95,7 +95,13 @@ OBJECT_PARTS: dict[str, tuple[str, ...]] = {
 }
 """Every object and the parts it may have; the rest of an object carries no part."""
 
-PARTS = tuple(dict.fromkeys(chain.from_iterable(OBJECT_PARTS.values())))
+PART_OWNERS: dict[str, tuple[str, ...]] = {
+    part: tuple(f"object/{name}" for name, parts in OBJECT_PARTS.items() if part in parts)
+    for part in dict.fromkeys(chain.from_iterable(OBJECT_PARTS.values()))
+}
+"""The objects that every part may belong to."""
+
+PARTS = tuple(PART_OWNERS)
 
 FIRST_ID = {"color": 1, "scene": 21, "material": 71, "texture": 101, "object": 131, "part": 231}
 

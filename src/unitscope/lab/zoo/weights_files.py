@@ -13,7 +13,15 @@ from torch import nn
 from unitscope.concepts.vocabulary import Vocabulary
 from unitscope.errors import NetworkError, UsageError
 from unitscope.files import whole_file
-from unitscope.lab.world.names import COLOR_IDS, COLORS, MATERIAL_IDS, OBJECT_IDS, PART_IDS, drawn_vocabulary
+from unitscope.lab.world.names import (
+    COLOR_IDS,
+    COLORS,
+    MATERIAL_IDS,
+    OBJECT_IDS,
+    PART_IDS,
+    PART_OWNERS,
+    drawn_vocabulary,
+)
 from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.recipes import RECIPES, Recipe
 from unitscope.lab.zoo.towers import Towers
@@ -141,7 +149,7 @@ def open_segmenter(spec: str = "zoo:segmenter") -> NetworkSegmenter:
     planes = tuple((0, *ids.values()) for ids in (OBJECT_IDS, PART_IDS, MATERIAL_IDS))
     named = {*OBJECT_IDS.values(), *PART_IDS.values(), *MATERIAL_IDS.values(), *COLOR_IDS.values()}
     words = Vocabulary(tuple(concept for concept in drawn_vocabulary() if concept.id in named))
-    return NetworkSegmenter(load_zoo("segmenter"), words, planes, COLOR_IDS[COLORS[0]])
+    return NetworkSegmenter(load_zoo("segmenter"), words, planes, COLOR_IDS[COLORS[0]], PART_OWNERS)
 
 
 def _find_shipped(file: str) -> Path:

@@ -1,6 +1,7 @@
 """Segmentation networks as a source of labels."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -42,13 +43,15 @@ class NetworkSegmenter:
     The network gives logits [n, channel, y, x]. `planes` cuts the channels into groups, one a label plane:
     for every channel of the group the id of its concept, 0 for "none of them"; the highest logit of
     a group names the pixel. With `colors`, the id of the first of the 11 colors, one more plane holds the
-    color of every pixel, which takes no network (`name_colors`).
+    color of every pixel, which takes no network (`name_colors`). `owners` are the objects that parts may
+    belong to, by name, for `concepts.owned_parts.keep_owned`.
     """
 
     network: Network
     vocabulary: Vocabulary
     planes: tuple[tuple[int, ...], ...]
     colors: int = 0
+    owners: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         unknown = {i for plane in self.planes for i in plane if i and i not in self.vocabulary}

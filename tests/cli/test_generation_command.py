@@ -190,3 +190,20 @@ def test_python_gives_what_the_commands_with_workers_print_and_write(place, caps
         for path in (place / f"command-{command}").rglob("*.*"):
             other = place / command / path.relative_to(place / f"command-{command}")
             assert other.read_bytes() == path.read_bytes(), path
+
+
+def test_levels_are_tabulated(place, capsys):
+    words = ["levels", "net.py:generator", "--run", "run", "--concepts", "ball", "--layers", "maps"]
+    assert main([*words, "--out", "levels"]) == 0
+    said = capsys.readouterr().out
+    assert "tables: levels/levels.csv" in said
+    rows = read(place / "levels" / "levels.csv")
+    assert {row["unit"] for row in rows[:2]} == {"1", "4"}
+    assert f"{float(rows[0]['mean']):.3g}" in said
+    assert main([*words, "--json", "--out", "levels"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == len(rows)
+
+
+def test_units_are_set_to_the_level_of_the_fullest_cells(place, capsys):
+    assert main([*INSERT.replace("inserted", "fullest").split(), "--level", "fullest", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rule"] == "fullest"

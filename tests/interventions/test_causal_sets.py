@@ -155,6 +155,13 @@ def test_levels_are_those_of_a_plain_loop(studio):
     assert 9 not in found.concepts
     row = found.concepts.index(3)
     np.testing.assert_allclose(found.means[row], (values * weight).sum(1) / weight.sum(), atol=1e-5)
+    most = []
+    for one in weight.reshape(21, 16):
+        there = (one == one.max()) & (one > 0)
+        most.append(one.max() * there / max(there.sum(), 1))
+    fullest = (values * np.concatenate(most)).sum(1) / np.concatenate(most).sum()
+    np.testing.assert_allclose(found.fullest[row], fullest, atol=1e-5)
+    assert found.value(3, [5], "fullest").tolist() == [found.fullest[row][5]]
     ranked = np.sort(values, 1)[:, ::-1]
     np.testing.assert_allclose(found.high, ranked[:, 33], atol=1e-6)  # the 34th largest of 336
     assert (values > found.high[:, None]).mean(1).max() <= 0.1

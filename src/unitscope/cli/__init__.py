@@ -44,7 +44,12 @@ COMMANDS: dict[str, Command] = {
     "attack": Command("unitscope.cli.ablation:attack", "fool a classifier, and see which units moved", UNITS),
     "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
     "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),
+    "levels": Command("unitscope.cli.generation:levels", "how high units are where a concept is", GENERATORS),
     "paint": Command("unitscope.cli.generation:paint", "paint with units, in the browser", GENERATORS),
+    "artifacts": Command(
+        "unitscope.cli.artifacts:artifacts", "look for units that make artifacts", GENERATORS
+    ),
+    "mark": Command("unitscope.cli.artifacts:mark", "mark such units by eye, in the browser", GENERATORS),
     "concepts": Command(
         {
             "check": Command("unitscope.cli.concepts:check", "look for anything wrong in a source"),

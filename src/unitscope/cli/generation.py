@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 import unitscope as us
 from unitscope.cli.sharing import Workers
-from unitscope.cli.words import Address, Draws, Flag, Network, Opening, Output, publish
+from unitscope.cli.words import Address, Draws, Flag, Network, Opening, Output, publish, show
 
 if TYPE_CHECKING:
     from unitscope.interventions.generator_run import Studio
@@ -102,7 +102,7 @@ def insert(
     measured: Measured = Measured(),
     places: int = 4,
     across: int | None = None,
-    level: Literal["mean", "quantile"] = "mean",
+    level: Literal["mean", "quantile", "fullest"] = "mean",
     least: int = 100,
     drawing: Draws = Draws(),
     optimizing: Optimizing = Optimizing(),
@@ -122,7 +122,8 @@ def insert(
         units: how many units are set.
         places: how many random places are tried in each picture, one at a time.
         across: places are cells of a grid so many across, where that is coarser than the layer's own cells.
-        level: set units to their mean where the concept is, or to their 0.99 quantile.
+        level: set units to their mean where the concept is, to their 0.99 quantile, or to their mean in the
+            cell of every picture that shows most of the concept.
         least: contexts with fewer trials are in placement.csv only.
     """
     from unitscope.experiments import study_placement
@@ -143,6 +144,35 @@ def insert(
         **vars(drawing),
     )
     publish(study, output)
+
+
+def levels(
+    network: Network,
+    run: RunOfGenerator,
+    concepts: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")],
+    layers: Annotated[tuple[str, ...], arg(metavar="LAYER [LAYER ...]")] = (),
+    images: int | None = None,
+    opening: Opening = Opening(),
+    output: Output = Output(Path("runs/levels")),
+) -> None:
+    """Tabulate how high units are where a concept is: means, and quantiles given the concept.
+
+    The levels that `insert` and `paint` set units to, beside how units are spread over the cells that a
+    concept covers mostly, and their 0.99 quantile over all cells. Writes levels.csv.
+
+    Args:
+        network: a generator.
+        concepts: concepts, as NAME or CATEGORY/NAME.
+        layers: layers of the run; by default all.
+        images: how many pictures are looked at; by default those that ranked the units.
+    """
+    from unitscope.experiments import measure_concept_levels
+
+    found = measure_concept_levels(
+        _open_studio(network, run, opening, output), concepts, layers=layers, images=images
+    )
+    found.save(output.out)
+    show(found, output.json, *([] if output.json else [f"\ntables: {output.out / found.files[0]}"]))
 
 
 def _open_studio(network: str, run: Path, opening: Opening, output: Output) -> "Studio":

@@ -1,3 +1,6 @@
+from unitscope.experiments.artifact_removal import study_artifacts as study_artifacts
+from unitscope.experiments.artifacts import rank_artifacts as rank_artifacts
+from unitscope.experiments.concept_levels import measure_concept_levels as measure_concept_levels
 from unitscope.experiments.describing.descriptions import Descriptions as Descriptions
 from unitscope.experiments.describing.word_lists import read_words as read_words
 from unitscope.experiments.erasure import study_erasure as study_erasure
@@ -12,6 +15,7 @@ from unitscope.experiments.ratings import answer_all as answer_all
 from unitscope.experiments.ratings import open_ledger as open_ledger
 from unitscope.experiments.removal import study_removal as study_removal
 from unitscope.experiments.removal_result import Pictures as Pictures
+from unitscope.experiments.spread import study_spread as study_spread
 from unitscope.experiments.twins import measure_twins as measure_twins
 from unitscope.networks.text_models import TextModel as TextModel
 from unitscope.networks.text_models import open_text_model as open_text_model

@@ -176,8 +176,9 @@ def study_placement(
 
     `concepts` and `layer` are as in `study_erasure`. The `count` units that the studio's run ranks highest by
     IoU are set, at `places` random places in each of `images` pictures, one at a time, to the level that they
-    have where the concept is (`rule` "mean") or to their 0.99 quantile; so are random ones, `draws` times,
-    and with `optimize` those that so many steps of `optimize_units` rank highest, or those of `effects`.
+    have where the concept is (`rule` "mean"), to their 0.99 quantile, or to the level they have in the cells
+    that show most of the concept ("fullest"); so are random ones, `draws` times, and with `optimize` those
+    that so many steps of `optimize_units` rank highest, or those of `effects`.
     `levels` by layer are measured on the pictures that ranked the units unless given. Contexts with fewer
     than `least` trials are not shown. `executor` has workers that share the images. Raises `UsageError` for
     counts, places, draws, images or layers that cannot be, a concept that no unit has to do with, one without

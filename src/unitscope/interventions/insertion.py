@@ -127,7 +127,7 @@ class Trials:
         What paper B plots in fig. 4d. The 99 % interval is normal over images: the trials of one image
         count as one draw.
         """
-        return _average(self._changes, self.image)
+        return average_trials(self._changes, self.image)
 
     @property
     def deviation(self) -> float:
@@ -141,7 +141,7 @@ class Trials:
     @property
     def added(self) -> Interval:
         """How much more of the place's own pixels is the concept once the units are inserted, with 99 %."""
-        return _average(self.inserted - self.before, self.image)
+        return average_trials(self.inserted - self.before, self.image)
 
     @property
     def causal(self) -> Interval:
@@ -150,7 +150,7 @@ class Trials:
         s is the share of the place's pixels that is the concept, x_i the picture with the units inserted at
         the place, x_a that with them removed there. The interval is one of 99 %.
         """
-        return _average(self.inserted - self.removed, self.image)
+        return average_trials(self.inserted - self.removed, self.image)
 
 
 def read_trials(
@@ -170,8 +170,12 @@ def read_trials(
     return rows
 
 
-def _average(values: Float64[np.ndarray, "trial"], image: Int64[np.ndarray, "trial"]) -> Interval:
-    """The mean over trials with a normal 99 % interval over images, whose trials hang together."""
+def average_trials(values: Float64[np.ndarray, "trial"], image: Int64[np.ndarray, "trial"]) -> Interval:
+    """The mean over trials with a normal 99 % interval over images, whose trials hang together.
+
+    >>> average_trials(np.array([1.0, 3.0]), np.array([4, 4]))
+    Interval(value=2.0, low=nan, high=nan)
+    """
     if not len(values):
         return Interval(float("nan"))
     mean = float(values.mean())

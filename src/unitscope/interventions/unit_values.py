@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -24,7 +24,9 @@ from unitscope.progress import follow
 from unitscope.statistics.quantiles import tail_rank
 
 _BATCH = 16
-Rule = Literal["mean", "quantile"]
+Rule = Literal["mean", "quantile", "fullest"]
+"""What units are set to: their mean where a concept is, their quantile, or their mean where it is most."""
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,8 @@ class Levels:
 
     `high[unit]` is the quantile of a unit over all cells of all images; `means[row, unit]` the mean over
     cells weighted by the share of a cell that the concept `concepts[row]` covers (GAN Dissection, sec. 4.4:
-    the value that insertion sets). Both in the layer's own units.
+    the value that insertion sets); `fullest[row, unit]` the same mean over those cells only that show most of
+    the concept in their image, all of them where several show as much. All in the layer's own units.
     """
 
     layer: str
@@ -42,6 +45,7 @@ class Levels:
     high: Float32[np.ndarray, "unit"]
     concepts: tuple[int, ...]
     means: Float32[np.ndarray, "concept unit"]
+    fullest: Float32[np.ndarray, "concept unit"]
 
     def value(self, concept: int, units: Sequence[int], rule: Rule = "mean") -> Float32[Tensor, "chosen"]:
         """What some units are set to for a concept.
@@ -55,7 +59,23 @@ class Levels:
                 f"concept {concept} is in none of the {self.images} images its units were read on, so there "
                 "is no value to set them to; take more images or the rule 'quantile'"
             )
-        return torch.from_numpy(self.means[self.concepts.index(concept)][list(units)])
+        known = self.fullest if rule == "fullest" else self.means
+        return torch.from_numpy(known[self.concepts.index(concept)][list(units)])
+
+
+def find_fullest(
+    cover: Float32[Tensor, "image concept cell_y cell_x"],
+) -> Float32[Tensor, "image concept cell_y cell_x"]:
+    """The same shares where an image shows most of a concept, 0 in its other cells.
+
+    An image counts once: cells that show as much as one another share its weight.
+
+    >>> find_fullest(torch.tensor([[[[0.5, 1.0, 1.0]]]])).tolist()
+    [[[[0.0, 0.5, 0.5]]]]
+    """
+    most = cover.amax((2, 3), keepdim=True)
+    there = ((cover == most) & (most > 0)).float()
+    return cover * there / there.sum((2, 3), keepdim=True).clamp_min(1)
 
 
 def rank_by_iou(layer: LayerDissection, concept: int, count: int | None = None) -> list[int]:
@@ -96,7 +116,8 @@ def measure_layers(
     size = limit_batch(generator, _BATCH)
     seen: dict[str, Tensor] = {}
     tallies = {
-        layer: _Tally(images, quantile, torch.zeros(len(concepts), dtype=torch.float64)) for layer in layers
+        layer: _Tally(images, quantile, torch.zeros(2, len(concepts), dtype=torch.float64))
+        for layer in layers
     }
 
     def note(layer: str, raw: Tensor, layout: Layout) -> Tensor:
@@ -127,8 +148,9 @@ class _Tally:
 
     images: int
     quantile: float
-    weights: Float64[Tensor, "concept"]
-    sums: Float64[Tensor, "concept unit"] | None = None
+    weights: Float64[Tensor, "2 concept"]
+    """Those of all cells, then those of the fullest ones."""
+    sums: Float64[Tensor, "2 concept unit"] | None = None
     highest: Float32[Tensor, "unit rank"] | None = None
     rank: int = 0
 
@@ -137,9 +159,10 @@ class _Tally:
         maps: Float32[Tensor, "image unit cell_y cell_x"],
         cover: Float32[Tensor, "image concept cell_y cell_x"],
     ) -> None:
-        found = torch.einsum("ncyx,nuyx->cu", cover.double(), maps.double())
+        both = torch.stack([cover, find_fullest(cover)]).double()
+        found = torch.einsum("kncyx,nuyx->kcu", both, maps.double())
         self.sums = found if self.sums is None else self.sums + found
-        self.weights += cover.double().sum((0, 2, 3))
+        self.weights += both.sum((1, 3, 4))
         values = maps.permute(1, 0, 2, 3).flatten(1)
         self.rank = tail_rank(round(1 - self.quantile, 12), self.images * maps.shape[2] * maps.shape[3])
         above = values if self.highest is None else torch.cat([self.highest, values], 1)
@@ -148,8 +171,8 @@ class _Tally:
     def levels(self, layer: str, concepts: tuple[int, ...]) -> Levels:
         assert self.sums is not None
         assert self.highest is not None
-        shown = self.weights > 0
-        means = (self.sums[shown] / self.weights[shown, None]).float()
+        shown = self.weights[0] > 0
+        means, fullest = (self.sums[:, shown] / self.weights[:, shown, None]).float().numpy()
         kept = tuple(concept for concept, there in zip(concepts, shown.tolist(), strict=True) if there)
         high = self.highest[:, self.rank - 1]
-        return Levels(layer, self.images, self.quantile, high.numpy(), kept, means.numpy())
+        return Levels(layer, self.images, self.quantile, high.numpy(), kept, means, fullest)

@@ -78,6 +78,10 @@ _STUDIES = {
         "shape": "see whether units follow shape or texture",
         "detectors": "take single units for detectors of concepts",
     },
+    "generators": {
+        "artifacts": "look for artifact units of a generator, and remove them",
+        "spread": "follow insertions through the later layers of a generator",
+    },
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(

@@ -76,6 +76,24 @@ def serve_rating(
         serve(make_app(session, host), bound, host, "rate")
 
 
+def serve_marking(folder: str | Path, *, host: str = "127.0.0.1", port: int = 8767) -> None:
+    """Serves a page to mark the units of `unitscope artifacts` by eye, until Ctrl-C; prints the address.
+
+    `folder` is what that command wrote; marks go into its marks.csv at once, and those that it has count.
+    `host` and `port` are as in `serve_painting`.
+
+    Raises `UsageError` where starlette and uvicorn are missing or the port cannot be had, `RunError` where
+    the folder holds no pictures of units, or broken marks.
+    """
+    _check_servers("marking")
+    from unitscope.views.rating.marking import make_marking_app, open_marking
+
+    with bind(host, port) as bound:
+        marking = open_marking(Path(folder))
+        print(f"{len(marking.units)} units, marks in {marking.path}")
+        serve(make_marking_app(marking, host), bound, host, "mark")
+
+
 def _check_servers(what: str) -> None:
     """Raises `UsageError` where the extra `app` is not installed."""
     for name in ("starlette", "uvicorn"):

@@ -36,7 +36,7 @@ def draw_painting(seed):
             mask=Bitmap.of(rng.random(rng.integers(1, 10, 2)) < 0.3),
             mode=("draw", "erase")[rng.integers(2)],
             concept=(BALL, TREE)[rng.integers(2)],
-            rule=("mean", "quantile")[rng.integers(2)],
+            rule=("mean", "quantile", "fullest")[rng.integers(3)],
             strength=(0.0, 0.25, 0.5, 1.0)[rng.integers(4)],
         )
 

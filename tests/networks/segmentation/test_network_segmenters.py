@@ -85,3 +85,15 @@ def test_the_digest_changes_with_weights_and_meaning():
     with torch.no_grad():
         moved.network.module.weight.add_(1)
     assert moved.digest != before
+
+
+def test_how_sure_it_is_is_the_highest_probability_of_the_first_plane():
+    given = make()
+    images = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    planes, sure = given.judge(images)
+    np.testing.assert_array_equal(planes, given(images))
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    first = [concept for concept in given.planes[0] if concept]
+    scores = torch.stack([given.score(pixels, concept) for concept in first]).detach().numpy()
+    none = 1 - scores.sum(0)
+    np.testing.assert_allclose(sure, np.maximum(scores.max(0), none), atol=1e-5)

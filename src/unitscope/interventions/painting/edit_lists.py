@@ -20,6 +20,7 @@ from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.interventions.painting.easel import Easel
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
+from unitscope.interventions.unit_values import RULES
 
 FORMAT = "unitscope edits"
 VERSION = 1
@@ -111,7 +112,7 @@ def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:
         _read_mask(found["mask"], at),
         "draw" if _one_of(found["mode"], ("draw", "erase"), f"{at}: mode") == "draw" else "erase",
         _read_concept(found["concept"], easel.segmenter.vocabulary, at),
-        "mean" if _one_of(found["rule"], ("mean", "quantile"), f"{at}: rule") == "mean" else "quantile",
+        next(rule for rule in RULES if rule == _one_of(found["rule"], RULES, f"{at}: rule")),
         _share(found["strength"], f"{at}: strength"),
     )
     if len(set(stroke.units)) != len(stroke.units):

@@ -71,8 +71,9 @@ class Bitmap:
 class Stroke:
     """One stroke of the brush: under `mask`, `units` of a layer go towards a value.
 
-    To `draw` is to set them to how high they are where `concept` is (`rule` "mean") or to their .99
-    quantile; to `erase` is to set them to 0. `strength` is how far they go, from 0 to 1.
+    To `draw` is to set them to how high they are where `concept` is (`rule` "mean"), where it is most
+    ("fullest"), or to their .99 quantile; to `erase` is to set them to 0. `strength` is how far they go,
+    from 0 to 1.
     """
 
     layer: str
@@ -87,8 +88,10 @@ class Stroke:
         """What the stroke sets some of its units to. Raises `UsageError` where no value is known."""
         if self.mode == "erase":
             return torch.zeros(len(units))
-        if self.rule == "mean" and self.concept is None:
-            raise UsageError("a stroke without a concept has no mean to draw; take the rule 'quantile'")
+        if self.rule != "quantile" and self.concept is None:
+            raise UsageError(
+                f"a stroke without a concept has no {self.rule} to draw; take the rule 'quantile'"
+            )
         return levels.value(self.concept.id if self.concept else 0, units, self.rule)
 
 

@@ -1,8 +1,7 @@
 """What the study of edits compares: the best unit of a concept, and random ones that move as much."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,7 @@ from torch import Tensor
 
 from unitscope.concepts.vocabulary import ConceptSource
 from unitscope.dissection.activations import read_activations
-from unitscope.errors import RunError
 from unitscope.experiments.fitting.asked import Training
-from unitscope.files import write_whole
 from unitscope.interventions.edits import Edit, set_units
 from unitscope.lab.studies.direction_bases import (
     NEURONS,
@@ -29,6 +26,7 @@ from unitscope.lab.studies.direction_bases import (
     name_address,
 )
 from unitscope.lab.studies.direction_removal import draw_alike, measure_reach, measure_sizes
+from unitscope.lab.studies.records import keep_rows
 from unitscope.lab.studies.rotation import count_units
 
 REMOVAL, INSERTION = "removal", "insertion"
@@ -204,11 +202,4 @@ def keep_results(path: Path, measure: Callable[[], list[EditResult]]) -> list[Ed
 
     Raises `RunError` where what lies there is damaged.
     """
-    if not path.exists():
-        found = measure()
-        write_whole(path, json.dumps([asdict(one) for one in found]))
-        return found
-    try:
-        return [EditResult(**row) for row in json.loads(path.read_text("utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error!r}); delete it to measure that again") from error
+    return keep_rows(path, EditResult, measure)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
 from unitscope.lab.zoo.pictures import Pictures
+from unitscope.statistics.frechet import measure_frechet
 
 Images = Float32[Tensor, "n 3 y x"]
 _BATCH = 50
@@ -49,25 +50,6 @@ def read_features(network: SceneClassifier, images: Images) -> Float64[np.ndarra
             x = layer(x)
         features.append(x.mean((2, 3)))
     return torch.cat(features).double().numpy()
-
-
-def measure_frechet(one: Float64[np.ndarray, "n units"], other: Float64[np.ndarray, "m units"]) -> float:
-    """The Fréchet distance of two sets of features, each taken for a normal distribution.
-
-    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) (Heusel et al., NeurIPS 2017), here in the features of
-    the zoo's classifier, so comparable among its numbers only.
-
-    >>> points = np.random.default_rng(0).normal(size=(500, 3))
-    >>> round(measure_frechet(points, points + [1, 0, 0]), 6)
-    1.0
-    """
-    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
-    values, vectors = np.linalg.eigh(first)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    # S1 S2 has the eigenvalues of the symmetric S1^(1/2) S2 S1^(1/2).
-    shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ second @ root), 0, None)).sum()
-    apart = np.square(one.mean(0) - other.mean(0)).sum()
-    return float(apart + np.trace(first) + np.trace(second) - 2 * shared)
 
 
 @dataclass(frozen=True)

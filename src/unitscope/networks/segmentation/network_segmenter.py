@@ -27,6 +27,15 @@ class Scorer(Protocol):
     def score(self, pixels: Float32[Tensor, "n 3 y x"], concept: int, /) -> Float32[Tensor, "n y x"]: ...
 
 
+@runtime_checkable
+class Judge(Protocol):
+    """A segmenter that says how sure it is of the names that it gives."""
+
+    def judge(
+        self, images: UInt8[np.ndarray, "n y x 3"], /
+    ) -> tuple[UInt16[np.ndarray, "n plane y x"], Float32[np.ndarray, "n y x"]]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkSegmenter:
     """A segmentation network and the concepts its channels stand for.
@@ -68,12 +77,31 @@ class NetworkSegmenter:
         Images of another size than the network's are resized for it; its logits are brought back
         bilinearly. Raises `NetworkError` where the network gives other channels than the planes need.
         """
+        return self._name(images, self._look(images))
+
+    @torch.inference_mode()
+    def judge(
+        self, images: UInt8[np.ndarray, "n y x 3"], /
+    ) -> tuple[UInt16[np.ndarray, "n plane y x"], Float32[np.ndarray, "n y x"]]:
+        """The concept ids of every pixel, and the probability of what the first plane names there.
+
+        The highest softmax of the plane's channels, "none of them" among them. Raises what a call raises.
+        """
+        groups = self._look(images)
+        return self._name(images, groups), groups[0].float().softmax(1).amax(1).cpu().numpy()
+
+    def _look(self, images: UInt8[np.ndarray, "n y x 3"]) -> tuple[Tensor, ...]:
+        """The logits of every plane at the size of the images."""
         height, width = images.shape[1:3]
         size = self.network.preprocessing.size or (height, width)
         frame = Frame(size, size)
         seen = np.stack([frame.fit_image(image) for image in images])
         batch = self.network.preprocessing.tensor(seen, self.network.device).to(self.network.dtype)
-        groups = self._groups(batch, (height, width))
+        return self._groups(batch, (height, width))
+
+    def _name(
+        self, images: UInt8[np.ndarray, "n y x 3"], groups: tuple[Tensor, ...]
+    ) -> UInt16[np.ndarray, "n plane y x"]:
         found = [
             np.array(plane, np.uint16)[group.argmax(1).cpu().numpy()]
             for plane, group in zip(self.planes, groups, strict=True)

@@ -67,7 +67,8 @@ def compare_with(
     [0.0, 6.0]
     """
     with ExitStack() as opened:
-        read = _no_maps if features is None else opened.enter_context(_reading(features))
+        some = features is not None and features.layers
+        read = opened.enter_context(_reading(features)) if some else _no_maps
         with torch.no_grad():
             seen = read(picture)
         sizes = [maps.abs().mean().clamp_min(1e-12) for maps in seen]

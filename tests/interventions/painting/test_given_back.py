@@ -72,12 +72,11 @@ def far_from(mask, by):
     return far
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(strokes, max_size=3))
 def test_what_is_far_from_all_strokes_is_the_given_picture(drawn):
     easel = make_easel()
     [inversion] = easel.photos.values()
-    drawn = [make_stroke(*one) for one in drawn]
     drawn = [make_stroke(*one) for one in drawn]
     shown = easel.show(Painting(inversion.key, tuple(drawn)))
     covered = np.any([stroke.mask.pixels for stroke in drawn], 0) if drawn else np.zeros((SIDE, SIDE), bool)

@@ -59,7 +59,7 @@ RULE = (
 CONCEPTS = ("tree", "object/water", "grass")
 SEEDS = (9201, 9202, 9203, 9204, 9205)
 """The drawn scenes of each repetition: nothing was taught or adjusted with these."""
-NAMED, LEVELS = 1000, 256
+NAMED, LEVELS = 256, 256
 PSNR, WORST_PSNR, ALIKE, WORST_ALIKE, SHARE, BEYOND = 38.0, 30.0, 0.97, 0.90, 0.85, 0.02
 OTHER = "another scene"
 """What the kind of scenes is called that the generator has never seen."""

@@ -211,7 +211,7 @@ def claim_stages(opened: Sequence[Opened]) -> tuple[Claim, ...]:
         ),
         Claim(
             "what it cannot make",
-            "Its own kinds of scene are said to be possible, others not (required here: nine of ten of each)",
+            "Its own kinds of scene are said to be possible, others not (wanted: nine of ten of each)",
             f"{np.mean(can):.0%} of its own kinds, {1 - np.mean(cannot):.0%} of others",
             _judge(np.mean(can) >= 0.9 and np.mean(cannot) <= 0.1),
         ),
@@ -332,7 +332,7 @@ def table_effects(painted: Sequence[Painted], action: str) -> Table:
         lines.append(
             (concept, *cells[:3], compare_effects(painted, action, concept).spell(".2f"), *cells[3:])
         )
-    head = ("", "own pictures", "random units", "given pictures", "share", RANDOM, RETURNED, KEPT)
+    head = ("", "own pictures", "own, random", "given pictures", "given / own", RANDOM, RETURNED, KEPT)
     return Table(head, tuple(lines))
 
 

@@ -14,7 +14,7 @@ REAL = ("axis-msrc", "axis-union", "formulas-msrc", "formulas-union")
 """Studies of a real network over photographs, run into such folders; see axis.md and formulas.md."""
 
 DIRECTIONS = (
-    *("directions", "edits", "words", "scores", "formulas", "shape", "detectors"),
+    *("directions", "edits", "words", "scores", "formulas", "shape", "detectors", "painting"),
     *("artifacts", "spread"),
 )
 """Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""

@@ -45,6 +45,7 @@ COMMANDS: dict[str, Command] = {
     "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
     "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),
     "levels": Command("unitscope.cli.generation:levels", "how high units are where a concept is", GENERATORS),
+    "invert": Command("unitscope.cli.generation:invert", "bring a picture into a generator", GENERATORS),
     "paint": Command("unitscope.cli.generation:paint", "paint with units, in the browser", GENERATORS),
     "artifacts": Command(
         "unitscope.cli.artifacts:artifacts", "look for units that make artifacts", GENERATORS

@@ -82,6 +82,7 @@ _STUDIES = {
         "artifacts": "look for artifact units of a generator, and remove them",
         "spread": "follow insertions through the later layers of a generator",
     },
+    "painting": {"painting": "paint on given pictures, and on a generator's own"},
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(

@@ -243,8 +243,12 @@ def test_a_sample_knows_its_class(guest, project):
 def test_an_attack_runs_beside_and_can_be_cancelled(guest):
     name = guest.send(encode(draw(4)))
     target = name["classes"][1]["class"]
+    switched = {"picture": name["picture"], "edits": [OFF], "draws": 1}
+    before = guest.ask("turn", switched)["classes"]
     begun = guest.ask("attacks", {"picture": name["picture"], "class": target, "method": "pgd-l2"})
     for _ in range(300):
+        for now, then in zip(guest.ask("turn", switched)["classes"], before, strict=True):
+            assert np.allclose([now["after"], now["control"]], [then["after"], then["control"]], atol=1e-6)
         told = guest.get(f"/api/attacks/{begun['attack']}").json()
         if told["state"] not in ("waiting", "running"):
             break

@@ -180,7 +180,7 @@ class Server:
             raise BusyError
         self.uploads += 1
         try:
-            data = await read_bytes(request, MOST_BYTES, KINDS, self.patience)
+            data = await read_bytes(request, MOST_BYTES, KINDS, 3 * self.patience)
             kept = await self._do(
                 visit, lambda: self.project.keep_picture(decode_upload(data), title, fitted)
             )

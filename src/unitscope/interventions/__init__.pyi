@@ -13,5 +13,11 @@ from unitscope.interventions.generator_run import open_studio as open_studio
 from unitscope.interventions.importance import measure_importance as measure_importance
 from unitscope.interventions.inversion import invert_picture as invert_picture
 from unitscope.interventions.inversion_files import load_inversion as load_inversion
+from unitscope.interventions.looking.comparison import attack_slide as attack_slide
+from unitscope.interventions.looking.comparison import compare_sights as compare_sights
+from unitscope.interventions.looking.lens import open_lens as open_lens
+from unitscope.interventions.looking.sights import see as see
+from unitscope.interventions.looking.slides import prepare_slide as prepare_slide
+from unitscope.interventions.looking.switches import turn as turn
 from unitscope.interventions.painting.easel import open_easel as open_easel
 from unitscope.interventions.painting.photos import open_photo as open_photo

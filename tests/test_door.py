@@ -35,7 +35,9 @@ doors = pytest.mark.parametrize("door", [import_module(name) for name in DOORS],
 @doors
 def test_names_are_sorted_and_few(door: ModuleType) -> None:
     assert list(door.__all__) == sorted(door.__all__)
-    assert 0 < len(set(door.__all__)) == len(door.__all__) <= 33
+    assert 0 < len(set(door.__all__)) == len(door.__all__)
+    # A study is a command, and has one name: where they are many, there are many experiments, not many words.
+    assert len([name for name in door.__all__ if not name.startswith("study_")]) <= 33
 
 
 @doors

@@ -9,7 +9,7 @@ import numpy as np
 from unitscope.concepts.derived import source_digest, split_source
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import ConceptSource
-from unitscope.lab.studies.claims import Claim, Verdict, judge_all, judge_order, spread
+from unitscope.lab.studies.claims import Claim, Verdict, judge_all, judge_change, judge_order, spread
 from unitscope.lab.studies.detector_measures import (
     CATEGORIES,
     INSIDE,
@@ -50,8 +50,11 @@ RULE = (
     "The unit is the one with the highest IoU with the concept over other images of the same kind; its "
     "threshold is found on one half of the images of a place, and its balanced accuracy measured on the "
     "other half. Values are means over concepts, one a seed. Units *tell* their concepts where every seed is "
-    "above the mean unit of the layer, and above what 95 % of draws with shuffled labels stay below."
+    "above the mean unit of the layer, and by a tenth above what 95 % of draws with shuffled labels stay "
+    "below; *unclear* where it is less than a tenth."
 )
+LEAST = 0.1
+"""By this share units must do better than luck."""
 LEGEND = (
     "Balanced accuracy in percent, means over the concepts that a unit detects (IoU above .04) of all that "
     "have enough images. *Threshold from inside*: found where units are at home; *best chosen*: the unit "
@@ -202,7 +205,8 @@ def _claim_place(rows: Sequence[DetectorRow], subject: str, place: str) -> Claim
 def judge_place(rows: Sequence[DetectorRow]) -> Verdict:
     """Whether units tell their concepts better than the mean unit, and than shuffled labels would have it."""
     named = average(rows, "named")
-    return judge_all(judge_order(named, average(rows, column)) for column in ("lot", "shuffled_high"))
+    luck = judge_change(named, average(rows, "shuffled_high"), LEAST)
+    return judge_all((judge_order(named, average(rows, "lot")), luck))
 
 
 def table_places(rows: Sequence[DetectorRow]) -> Table:
@@ -257,13 +261,15 @@ def spell_detectors(rows: Sequence[DetectorRow]) -> str:
 def judge_detectors(rows: Sequence[DetectorRow], *, quick: bool = False) -> Finding:
     """The finding, from all that was measured."""
     columns = [column.name for column in fields(DetectorRow)]
+    subjects = dict.fromkeys(one.subject for one in rows)
+    seeds = {name: len(list_seeds([one for one in rows if one.subject == name])) for name in subjects}
     return Finding(
         "detectors",
         QUESTION,
         claim_detectors(rows),
         spell_detectors(rows),
         {"detectors.csv": Table.of(map(asdict, rows), columns)},
-        f"{len(list_seeds(rows))}, of other images each",
+        ", ".join(f"{count} of {name}" for name, count in seeds.items()),
         quick=quick,
         rule=RULE,
         figure=partial(draw_detectors, keep_detectors(rows)),

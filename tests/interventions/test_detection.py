@@ -11,11 +11,19 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import nn
 
-from made import WORDS, Stored
+from made import WORDS, Stored, label_image
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.concepts.vocabulary import Concept, Example, Vocabulary, find_named
 from unitscope.errors import ActivationError, SourceError, UsageError
-from unitscope.interventions.detection import _Kept, check_units, detect_concept, draw_sample
+from unitscope.interventions.detection import (
+    _code_labels,
+    _judge,
+    _Kept,
+    check_units,
+    detect_concept,
+    draw_sample,
+    judge_all,
+)
 from unitscope.interventions.detectors import (
     Sample,
     find_thresholds,
@@ -213,6 +221,30 @@ def count(examples, name="cat", **options):
     examples = [e for e in examples for _ in range(10)]
     sample = draw_sample(Stored(examples), find_named(WORDS, [name]), **options)
     return {i // 10 for i in sample.images[sample.present]}, {i // 10 for i in sample.images[~sample.present]}
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.01, 0.2]), st.booleans())
+def test_all_concepts_are_judged_as_one_by_one(seed, share, lone):
+    rng = np.random.default_rng(seed)
+    examples = [label_image(rng, (6, 5), f"k{k}") for k in range(6)]
+    words = [one for one in WORDS if not lone or one.id not in (1, 11, 6)]
+    vocabulary = Vocabulary(tuple(words))
+    if lone:  # labels of nothing that the vocabulary has are none
+        known = [one.id for one in words]
+        examples = [
+            Example(
+                one.key,
+                one.image,
+                np.where(np.isin(one.planes, known), one.planes, 0).astype(np.uint16),
+                tuple(i for i in one.ids if i in known),
+                one.void,
+            )
+            for one in examples
+        ]
+    found = judge_all(Stored(examples, vocabulary), share)
+    for concept in words:
+        codes = _code_labels(vocabulary, [concept])
+        assert found[concept.id] == [_judge(one, codes, share) for one in examples], concept.name
 
 
 def test_which_images_are_with_and_which_without():

@@ -2,8 +2,8 @@
 
 Units are removed from a classifier (`study_removal`), erased from a generator's pictures (`study_erasure`),
 put into them (`study_placement`) and searched for artifacts (`study_artifacts`), watched while images are
-attacked (`study_attacks`), and shown to people (`draw_questions`, `read_ratings`). A result has `text()`,
-`to_frame()`, `save()` and `page()`.
+attacked (`study_attacks`) or restyled (`measure_twins`), and shown to people (`draw_questions`,
+`read_ratings`). A result has `text()`, `to_frame()`, `save()` and, but for twins, `page()`.
 `study_spread` follows insertions to the picture, `measure_concept_levels` says how high units are where a
 concept is. `fit_directions` finds other directions than units in what a layer gives.
 """

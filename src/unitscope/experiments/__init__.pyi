@@ -16,6 +16,7 @@ from unitscope.experiments.ratings import open_ledger as open_ledger
 from unitscope.experiments.removal import study_removal as study_removal
 from unitscope.experiments.removal_result import Pictures as Pictures
 from unitscope.experiments.spread import study_spread as study_spread
+from unitscope.experiments.twins import measure_twins as measure_twins
 from unitscope.networks.text_models import TextModel as TextModel
 from unitscope.networks.text_models import open_text_model as open_text_model
 from unitscope.statistics.label_scores import label_scores as label_scores

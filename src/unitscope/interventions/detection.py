@@ -1,5 +1,6 @@
 """A unit as a detector: its peak tells images with a concept from those without (paper B, figs 1f, 3f)."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -204,14 +205,27 @@ def draw_sample(
         raise UsageError(f"at most {most} images of either kind; wanted {LEAST} or more")
     check_seed(seed)
     codes = _code_labels(source.vocabulary, concepts)
-    found: list[bool | None] = [
-        _judge(source[index], codes, share) for index in follow_each(range(len(source)), "labels")
-    ]
+    found = [_judge(source[index], codes, share) for index in follow_each(range(len(source)), "labels")]
+    return choose_images(found, concepts, most=most, share=share, seed=seed)
+
+
+def choose_images(
+    found: Sequence[bool | None],
+    concepts: Sequence[Concept],
+    *,
+    most: int = 1000,
+    share: float = 0.01,
+    seed: int = 0,
+) -> Sample:
+    """A sample of images of which it is known whether each is with (True), without (False), or neither.
+
+    Raises `SourceError` where there are fewer than `LEAST` of either.
+    """
     kinds = [np.array([i for i, one in enumerate(found) if one is kind], np.int64) for kind in (True, False)]
     name = " or ".join(concept.label for concept in concepts)
     if min(map(len, kinds)) < LEAST:
         raise SourceError(
-            f"{name!r} is in {len(kinds[0])} of {len(source)} images (on {share:.3g} of the pixels or more), "
+            f"{name!r} is in {len(kinds[0])} of {len(found)} images (on {share:.3g} of the pixels or more), "
             f"{len(kinds[1])} are without; wanted {LEAST} of either: give more images or another share"
         )
     rng = np.random.default_rng(seed)
@@ -221,6 +235,34 @@ def draw_sample(
     order = np.argsort(images)
     place = np.arange(len(images))[order]
     return Sample(tuple(concepts), images[order], place < 2 * half, place % (2 * half) < half)
+
+
+def judge_all(source: ConceptSource, share: float = 0.01) -> dict[int, list[bool | None]]:
+    """Which images are with each concept, without it, or neither, by its id: what `draw_sample` goes by.
+
+    All concepts are judged in one pass over the images, each by itself.
+    """
+    words = source.vocabulary
+    found = {one.id: list[bool | None]() for one in words}
+    sizes = Counter(one.category for one in words)
+    for index in follow_each(range(len(source)), "labels"):
+        example = source[index]
+        planes = example.planes
+        known = np.ones(planes.shape[1:], bool) if example.void is None else ~example.void
+        labeled = np.where(known, planes, 0)
+        pixels = {
+            int(one): int((labeled == one).any(0).sum()) for one in np.unique(labeled) if one and len(planes)
+        }
+        looked = {words[one].category for one in (*example.ids, *pixels) if one in words}
+        for one in words:
+            count = pixels.get(one.id, 0)
+            if one.id in example.ids:
+                found[one.id].append(True)
+            elif count:
+                found[one.id].append(True if count >= share * int(known.sum()) else None)
+            else:  # the only concept of a category: nothing else could say that somebody looked
+                found[one.id].append(False if one.category in looked or sizes[one.category] == 1 else None)
+    return found
 
 
 def _code_labels(vocabulary: Vocabulary, concepts: Sequence[Concept]) -> np.ndarray:

@@ -5,6 +5,7 @@ from unitscope.lab.studies.conditions import study_conditions as study_condition
 from unitscope.lab.studies.depth import compare_layers as compare_layers
 from unitscope.lab.studies.depth import compare_trained_layers as compare_trained_layers
 from unitscope.lab.studies.depth import study_layers as study_layers
+from unitscope.lab.studies.detectors_finding import study_detectors as study_detectors
 from unitscope.lab.studies.directions_finding import study_directions as study_directions
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
 from unitscope.lab.studies.edits_finding import study_edits as study_edits
@@ -15,6 +16,7 @@ from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis
 from unitscope.lab.studies.rotation_finding import study_rotations as study_rotations
 from unitscope.lab.studies.scores import study_scores as study_scores
+from unitscope.lab.studies.shape_finding import study_shape as study_shape
 from unitscope.lab.studies.study import Finding as Finding
 from unitscope.lab.studies.supervision import study_supervision as study_supervision
 from unitscope.lab.studies.threshold import study_threshold as study_threshold

@@ -74,6 +74,10 @@ _STUDIES = {
     "words": {
         "words": "name units by words, and by labels",
     },
+    "units": {
+        "shape": "see whether units follow shape or texture",
+        "detectors": "take single units for detectors of concepts",
+    },
     "generators": {
         "artifacts": "look for artifact units of a generator, and remove them",
         "spread": "follow insertions through the later layers of a generator",

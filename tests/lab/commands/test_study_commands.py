@@ -107,15 +107,7 @@ def test_options_that_go_together_are_named(kept, capsys):
 def test_every_study_has_a_command():
     generators = {"artifacts", "spread"}
     measurements = {"grade", "labels", "depth", "raters", "scores"}
-    assert set(STUDY.run) == {
-        *STUDIES,
-        *measurements,
-        "directions",
-        "edits",
-        "formulas",
-        "words",
-        *generators,
-        "all",
-    }
+    others = {"directions", "edits", "formulas", "words", "shape", "detectors", "all"}
+    assert set(STUDY.run) == {*STUDIES, *measurements, *generators, *others}
     for name, command in STUDY.run.items():
         assert find_function(command.run).__name__ == ("everything" if name == "all" else name)

@@ -13,7 +13,7 @@ from unitscope.experiments.artifact_removal import WORDS, Removed, study_artifac
 from unitscope.experiments.artifacts import SAID, SIGNS, Sampling, Sign
 from unitscope.lab.studies.claims import Claim, judge_order, spread
 from unitscope.lab.studies.direction_bases import digest_of
-from unitscope.lab.studies.records import keep_records
+from unitscope.lab.studies.records import keep_rows
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Setting
 from unitscope.lab.zoo.pictures import PictureSet, paint_pictures
@@ -127,7 +127,7 @@ def _keep(setting: Setting, seed: int, layer: str, extent: Extent) -> list[Artif
             ]
         return rows
 
-    return keep_records(path, ArtifactResult, measure)
+    return keep_rows(path, ArtifactResult, measure)
 
 
 def _paint(folder: Path, count: int, seed: int) -> Sequence[np.ndarray]:

@@ -26,7 +26,7 @@ from unitscope.lab.studies.direction_bases import (
     name_address,
 )
 from unitscope.lab.studies.direction_removal import draw_alike, measure_reach, measure_sizes
-from unitscope.lab.studies.records import keep_records
+from unitscope.lab.studies.records import keep_rows
 from unitscope.lab.studies.rotation import count_units
 
 REMOVAL, INSERTION = "removal", "insertion"
@@ -202,4 +202,4 @@ def keep_results(path: Path, measure: Callable[[], list[EditResult]]) -> list[Ed
 
     Raises `RunError` where what lies there is damaged.
     """
-    return keep_records(path, EditResult, measure)
+    return keep_rows(path, EditResult, measure)

@@ -16,7 +16,7 @@ from unitscope.interventions.generator_run import Studio, open_studio
 from unitscope.interventions.unit_values import RULES, Rule, measure_layers
 from unitscope.lab.studies.claims import Claim, judge_order, spread
 from unitscope.lab.studies.direction_bases import digest_of
-from unitscope.lab.studies.records import keep_records
+from unitscope.lab.studies.records import keep_rows
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Setting
 from unitscope.lab.zoo.weights_files import load_zoo, open_segmenter
@@ -101,7 +101,7 @@ def _keep(setting: Setting, seed: int, extent: Extent) -> list[SpreadResult]:
         run = dissect(seeded, source, LAYERS, convention="pnas", confidences=Confidences(0, 1), ranks=1)
         return measure_spread(open_studio(seeded, run, source), seed, extent)
 
-    return keep_records(path, SpreadResult, measure)
+    return keep_rows(path, SpreadResult, measure)
 
 
 def measure_spread(studio: Studio, seed: int, extent: Extent) -> list[SpreadResult]:

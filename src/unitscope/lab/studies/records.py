@@ -1,7 +1,7 @@
-"""What a study measured as an array of bytes, as workers hand it back."""
+"""What a study measured: as an array of bytes, as workers hand it back, and as a file, kept for next time."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     DataclassInstance = Any
 
-Record = TypeVar("Record", bound=DataclassInstance)
+Row = TypeVar("Row", bound=DataclassInstance)
 
 
 def pack_records(records: Iterable[DataclassInstance]) -> UInt8[np.ndarray, "byte"]:
@@ -37,14 +37,21 @@ def read_records(packed: UInt8[np.ndarray, "byte"]) -> list[dict[str, Any]]:
     return found
 
 
-def keep_records(path: Path, kind: type[Record], measure: Callable[[], list[Record]]) -> list[Record]:
-    """What was measured before and lies there, or is measured now and put there.
+def keep_rows(path: Path, kind: type[Row], measure: Callable[[], Sequence[Row]]) -> list[Row]:
+    """The rows of a kind that were measured before and lie at a path, or are measured now and put there.
 
     Raises `RunError` where what lies there is damaged.
+
+    >>> import tempfile
+    >>> from dataclasses import make_dataclass
+    >>> kind = make_dataclass("Count", ["unit", "iou"])
+    >>> place = Path(tempfile.mkdtemp()) / "found.json"
+    >>> keep_rows(place, kind, lambda: [kind(3, 0.1)]) == keep_rows(place, kind, lambda: [])
+    True
     """
     if not path.exists():
-        found = measure()
-        write_whole(path, json.dumps([asdict(one) for one in found], default=lambda number: number.item()))
+        found = list(measure())
+        write_whole(path, pack_records(found).tobytes().decode())
         return found
     try:
         return [kind(**row) for row in json.loads(path.read_text("utf-8"))]

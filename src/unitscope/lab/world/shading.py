@@ -12,12 +12,20 @@ from unitscope.lab.world.names import FIRST_ID
 Index = Int32[np.ndarray, "side side"]
 
 _BOX, _COLOR, _BELOW, _ACCENT, _FORM, _GRAIN, _SHINE, _GROUND = 4, 8, 11, 14, 17, 21, 22, 23
+COLORS_FROM = _COLOR
+"""The first of nine columns of a stroke's row: its color, the one below, and the second of its texture."""
+LOOK_COLUMNS = np.array([2, 3, *range(_COLOR, _FORM), _GRAIN, _SHINE])
+"""The columns of a stroke's row that say how its surface looks: material, texture, colors, grain, shine."""
+
+
+def read_index(canvas: Canvas) -> Int32[np.ndarray, "row column"]:
+    """The number of the stroke that shows at every pixel of the picture."""
+    return np.asarray(canvas.index)[::SUPERSAMPLING, ::SUPERSAMPLING]
 
 
 def read_labels(canvas: Canvas) -> UInt16[np.ndarray, "4 row column"]:
     """The object, part, material and texture ids of every pixel of the picture."""
-    index = np.asarray(canvas.index)[::SUPERSAMPLING, ::SUPERSAMPLING]
-    return np.ascontiguousarray(canvas.table()[:, :4].T.astype(np.uint16)[:, index])
+    return np.ascontiguousarray(canvas.table()[:, :4].T.astype(np.uint16)[:, read_index(canvas)])
 
 
 def render(canvas: Canvas) -> Pixels:

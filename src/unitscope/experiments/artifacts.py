@@ -1,4 +1,4 @@
-"""Units of a generator that make artifacts: which they are (GAN Dissection, sec. 4.3)."""
+"""Units of a generator that make artifacts: which they are (GAN Dissection)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -187,7 +187,7 @@ def rank_artifacts(
     extractor: Extractor,
     sampling: Sampling | None = None,
 ) -> Artifacts:
-    """The units of a layer by two signs of artifacts (GAN Dissection, sec. 4.3 and appendix).
+    """The units of a layer by two signs of artifacts (GAN Dissection).
 
     The Fréchet distance between the pictures that excite a unit most, by its highest cell, and the reference
     pictures, in the features of a classifier; and the share of the pixels under the cells where it fires of

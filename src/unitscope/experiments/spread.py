@@ -1,4 +1,4 @@
-"""How an insertion spreads through the later layers, by what stood there (GAN Dissection, sec. 4.4)."""
+"""How an insertion spreads through the later layers, by what stood there (GAN Dissection)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -189,11 +189,10 @@ def study_spread(
 
     Units, places, levels, random units and `executor` are those of `study_placement`. What is followed, at a
     cell of a layer, is the mean over units of (change of x) / (mean size of x), without signs; the size of a
-    unit is taken over the pictures that ranked the units (GAN Dissection, sec. 4.4: changes of
-    mean-normalized features), and a unit that is 0 in all of them is left out. Its mean is taken over the
-    place, over the places around it, and over the rest. `later` are the layers that are read, by default
-    those of the run behind the layer in its order; the picture is always read. Raises what
-    `study_placement` raises.
+    unit is taken over the pictures that ranked the units, and a unit that is 0 in all of them is left out.
+    Its mean is taken over the place, over the places around it, and over the rest. `later` are the layers
+    that are read, by default those of the run behind the layer in its order; the picture is always read.
+    Raises what `study_placement` raises.
     """
     check_seed(seed)
     studio = share_studio(studio, executor)

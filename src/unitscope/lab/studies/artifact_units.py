@@ -39,7 +39,7 @@ BEFORE, PAINTED, LOT, TOP, AGREE, UNKNOWN = "before", "painted", "lot", "top", "
 """What is measured beside removals: all pictures, painted ones, the top pictures of a unit by lot and of the
 worst, the rank correlation of the signs, the share of pixels of which nothing is known."""
 Kind = Removed | str
-_PAPER = "20 units marked by eye of 512 are set to 0, and the pictures get better"
+_PAPER = "pictures get better without the units that cause artifacts"
 ELSEWHERE = "not in a paper"
 
 
@@ -158,9 +158,9 @@ def claim_artifacts(rows: Sequence[ArtifactResult]) -> tuple[Claim, ...]:
             claims += _claim_sign(rows, layer, by, before)
         many = max(COUNTS)
         lots = select(rows, layer, "random", many)
-        said = f"{many} random units set to 0 do not make them better"
+        said = f"{many} random units set to 0 do not make pictures better"
         ours = f"{layer}: {spread(before, '.2f')} before, {spread(lots, '.2f')} after"
-        claims.append(Claim("GAN Dissection, sec. 4.3", said, ours, judge_order(lots, before)))
+        claims.append(Claim(ELSEWHERE, said, ours, judge_order(lots, before)))
     return tuple(claims)
 
 
@@ -170,7 +170,7 @@ def _claim_sign(rows: Sequence[ArtifactResult], layer: str, by: Sign, before: li
         after, lots = select(rows, layer, by, count), select(rows, layer, "random", count)
         worst = f"{layer}, the {count} worst by {SAID[by]}"
         ours = f"{worst}: {spread(before, '.2f')} before, {spread(after, '.2f')} after"
-        claims.append(Claim("GAN Dissection, sec. 4.3", _PAPER, ours, judge_order(before, after)))
+        claims.append(Claim("GAN Dissection", _PAPER, ours, judge_order(before, after)))
         ours = f"{layer}, {count} by {SAID[by]}: {spread(after, '.2f')}, by lot {spread(lots, '.2f')}"
         said = "the distance is smaller without the worst units than without as many random ones"
         claims.append(Claim(ELSEWHERE, said, ours, judge_order(lots, after)))

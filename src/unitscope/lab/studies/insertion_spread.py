@@ -176,7 +176,7 @@ def follow_layers(layer: str) -> list[str]:
 
 def claim_spread(rows: Sequence[SpreadResult]) -> tuple[Claim, ...]:
     """What the papers found beside what was measured."""
-    claims, source = [], "GAN Dissection, sec. 4.4"
+    claims, source = [], "GAN Dissection"
     last, place = LAYERS[-1], ZONES[0]
     for concept, _ in list_concepts(rows):
         shown, hidden = (

@@ -19,6 +19,8 @@ export interface Sides {
 }
 
 export class Stage {
+  /** Whether hands paint; if not they point. */
+  brushing = true;
   private readonly context: CanvasRenderingContext2D;
   private picture: CanvasImageSource | undefined;
   private original: CanvasImageSource | undefined;
@@ -84,12 +86,13 @@ export class Stage {
     };
     this.brush = this.cursor;
     if (this.stroke) this.extend(this.cursor);
+    this.point(this.cursor);
     this.draw();
   }
 
   /** Begins a stroke where the keyboard's brush is. */
   press(): void {
-    if (!this.stroke) this.begin(this.cursor);
+    if (!this.stroke && this.brushing) this.begin(this.cursor);
   }
 
   release(): void {
@@ -107,12 +110,15 @@ export class Stage {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || this.stroke || !event.isPrimary) return;
+      this.point(this.place(event));
+      if (!this.brushing) return;
       canvas.setPointerCapture(event.pointerId);
       this.begin(this.place(event));
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!event.isPrimary) return;
-      this.brush = this.place(event);
+      this.brush = this.brushing ? this.place(event) : undefined;
+      this.point(this.place(event));
       const events = event.getCoalescedEvents?.() ?? [];
       if (this.stroke) for (const one of events.length ? events : [event]) this.extend(this.place(one));
       this.draw();
@@ -127,6 +133,7 @@ export class Stage {
     canvas.addEventListener("pointerleave", () => {
       if (this.stroke) return;
       this.brush = undefined;
+      this.hands.pointed?.(undefined);
       this.draw();
     });
     canvas.addEventListener("focus", () => {
@@ -137,6 +144,12 @@ export class Stage {
       this.brush = undefined;
       this.release();
     });
+  }
+
+  private point(at: Point): void {
+    const [rows, columns] = this.sides.mask;
+    const share = (value: number, most: number): number => Math.min(1, Math.max(0, value / most));
+    this.hands.pointed?.({ x: share(at.x, columns), y: share(at.y, rows) });
   }
 
   private begin(at: Point): void {
@@ -193,7 +206,8 @@ export class Stage {
     const scale = canvas.width / this.sides.mask[1];
     for (const [ink, width] of [["rgb(0 0 0 / 60%)", 3.5], ["white", 1.5]] as const) {
       context.beginPath();
-      context.arc(at.x * scale, at.y * scale, Math.max(this.radius() * scale, 3), 0, 2 * Math.PI);
+      const radius = this.brushing ? Math.max(this.radius() * scale, 3) : 6 * devicePixelRatio;
+      context.arc(at.x * scale, at.y * scale, radius, 0, 2 * Math.PI);
       context.strokeStyle = ink;
       context.lineWidth = width * devicePixelRatio;
       context.stroke();

@@ -41,6 +41,7 @@ COMMANDS: dict[str, Command] = {
     "explain": Command("unitscope.cli.explanation:explain", "explain predictions by units", UNITS),
     "detect": Command("unitscope.cli.explanation:detect", "take single units for detectors", UNITS),
     "ablate": Command("unitscope.cli.ablation:ablate", "remove units of a classifier", UNITS),
+    "look": Command("unitscope.cli.looking:look", "look through units at a picture, in the browser", UNITS),
     "attack": Command("unitscope.cli.ablation:attack", "fool a classifier, and see which units moved", UNITS),
     "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
     "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),

@@ -1,12 +1,13 @@
 """The masks of units for any picture: those that a run counted."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32
+from torch import Tensor
 
 from unitscope.concepts.unlabeled import gather_pictures
 from unitscope.concepts.vocabulary import ConceptSource
@@ -18,6 +19,7 @@ from unitscope.errors import UnitscopeError, UsageError
 from unitscope.networks.generators import Generator, find_generated, pair_generator
 from unitscope.networks.load import load_network
 from unitscope.networks.network import Network
+from unitscope.statistics.grids import Grid
 from unitscope.statistics.scan import Machine, ScanPlan
 from unitscope.tables import plain
 
@@ -55,6 +57,34 @@ def draw_masks(
     return _draw(recipe, opened, source, plan, thresholds, dead)
 
 
+def find_grids(recipe: Recipe, network: Network, layers: Sequence[str]) -> dict[str, Grid]:
+    """How the maps of some layers lie over the masks that a run counts, by layer.
+
+    Raises what planning a scan raises: `UsageError` for an unknown layer, `NetworkError` for one that gives
+    no maps.
+    """
+    blank = gather_pictures([np.zeros((*recipe.frame.size, 3), np.uint8)])
+    frame = recipe.frame
+    plan, *_ = plan_scan(network, blank, layers, recipe.convention, {}, frame.size, frame.fit_mode)
+    return {layer: tail.grid for layer, tail in plan.tails.items()}
+
+
+def find_fired(
+    grid: Grid,
+    maps: Float32[Tensor, "unit cell_y cell_x"],
+    thresholds: Float32[Tensor, "unit"],
+    dead: Bool[Tensor, "unit"],
+) -> Bool[Tensor, "unit row column"]:
+    """Where units are above their thresholds in a picture, at mask size.
+
+    What was `dead` in the run wakes where a cell is above its threshold, not where interpolation rounds up.
+    """
+    stored = grid.surround(maps[None])
+    bounds = thresholds[:, None, None]
+    awake = ~dead[:, None, None] | (stored[0].amax((1, 2), keepdim=True) > bounds)
+    return (grid.upsample(stored)[0] > bounds) & awake
+
+
 def _draw(
     recipe: Recipe,
     network: Network,
@@ -65,15 +95,12 @@ def _draw(
 ) -> Iterator[Bool[np.ndarray, "unit row column"]]:
     [(layer, tail)] = plan.tails.items()
     units = list(thresholds)
-    bounds = torch.tensor(list(thresholds.values()), dtype=torch.float32)[:, None, None]
-    sleeping = torch.tensor([unit in dead for unit in units])[:, None, None]
+    bounds = torch.tensor(list(thresholds.values()), dtype=torch.float32)
+    sleeping = torch.tensor([unit in dead for unit in units], dtype=torch.bool)
     machine = Machine(network.device, bool(recipe.mixed_precision))
     for _, maps in read_batches(network, source, plan, machine):
         for image in maps[layer].cpu():
-            stored = tail.grid.surround(image[None, units])
-            # What was dead wakes where a cell is above its threshold, not where interpolation rounds up.
-            awake = ~sleeping | (stored[0].amax((1, 2), keepdim=True) > bounds)
-            yield ((tail.grid.upsample(stored)[0] > bounds) & awake).numpy()
+            yield find_fired(tail.grid, image[units], bounds, sleeping).numpy()
 
 
 def _plan(recipe: Recipe, network: Network, source: ConceptSource, layer: str) -> ScanPlan:

@@ -11,4 +11,10 @@ from unitscope.interventions.explained_images import explain as explain
 from unitscope.interventions.explanation import explain_image as explain_image
 from unitscope.interventions.generator_run import open_studio as open_studio
 from unitscope.interventions.importance import measure_importance as measure_importance
+from unitscope.interventions.looking.comparison import attack_slide as attack_slide
+from unitscope.interventions.looking.comparison import compare_sights as compare_sights
+from unitscope.interventions.looking.lens import open_lens as open_lens
+from unitscope.interventions.looking.sights import see as see
+from unitscope.interventions.looking.slides import prepare_slide as prepare_slide
+from unitscope.interventions.looking.switches import turn as turn
 from unitscope.interventions.painting.easel import open_easel as open_easel

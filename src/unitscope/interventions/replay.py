@@ -64,6 +64,11 @@ class Replay:
     """Whether the network draws random numbers: then all of it runs again, one version at a time."""
 
     @property
+    def maps(self) -> Maps:
+        """The layer's maps in the image: [1, unit, cell_y, cell_x]."""
+        return read_units(self._read(), self.layout, self.layer)
+
+    @property
     def others(self) -> Others:
         """What the units are in the class and register tokens of the image: [1, unit, token, 1]."""
         return read_others(self._read(), self.layout, self.layer)

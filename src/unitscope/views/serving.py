@@ -1,4 +1,4 @@
-"""Pages with a server behind them, on this machine: painting with units, and rating them."""
+"""Pages with a server behind them, on this machine: painting with units, rating them, looking through."""
 
 import errno
 import socket
@@ -12,6 +12,7 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import UsageError, missing_extra
 from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.interventions.generator_run import Studio
+from unitscope.interventions.looking.lens import Lens
 
 if TYPE_CHECKING:
     from unitscope.views.app.requests import Guard
@@ -74,6 +75,35 @@ def serve_rating(
         session = open_session(run, source, questionnaire, folder)
         print(f"{len(questionnaire)} questions, answers in {folder}")
         serve(make_app(session, host), bound, host, "rate")
+
+
+def serve_looking(
+    lens: Lens,
+    source: ConceptSource | None = None,
+    *,
+    images: ConceptSource | None = None,
+    lack: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8767,
+) -> None:
+    """Serves the live microscope over a classifier, until Ctrl-C; prints the address.
+
+    `lens` is what `unitscope.interventions.open_lens` opens. `source` has the images of its run, which are
+    the top images of units; without it there are none, and `lack` may say why. `images` are pictures to
+    choose from, by default those of the run. Pictures of visitors stay in memory. `host` and `port` are as in
+    `serve_painting`.
+
+    Raises `UsageError` where starlette and uvicorn are missing or the port cannot be had.
+    """
+    _check_servers("looking")
+    from unitscope.views.look.project import LookProject
+    from unitscope.views.look.server import make_app
+
+    with bind(host, port) as bound:
+        samples = source if images is None else images
+        lack = lack or ("the images of the run are not here" if source is None else None)
+        project = LookProject(lens, source, samples, lack)
+        serve(make_app(project, host), bound, host, "look")
 
 
 def _check_servers(what: str) -> None:

@@ -13,13 +13,18 @@
 All keys are there, and no others. docs/files.md describes them.
 """
 
-import json
-from typing import Any
-
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.interventions.painting.easel import Easel
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
+from unitscope.interventions.strict_json import (
+    parse_json,
+    read_choice,
+    read_items,
+    read_members,
+    read_share,
+    read_whole,
+)
 
 FORMAT = "unitscope edits"
 VERSION = 1
@@ -65,22 +70,17 @@ def parse_painting(text: str | bytes, easel: Easel) -> Painting:
     """
     if len(text) > MOST_TEXT:
         raise UsageError(f"an edit list of {len(text)} bytes; wanted {MOST_TEXT} at most")
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise UsageError(f"an edit list must be JSON: {reason.splitlines()[0]}") from None
-    return read_painting(value, easel)
+    return read_painting(parse_json(text, "an edit list"), easel)
 
 
 def read_painting(value: object, easel: Easel) -> Painting:
     """The painting of an edit list that is already parsed; raises what `parse_painting` raises."""
     keys = ("format", "version", "generator", "image", "strokes", "off")
-    found = _members(value, keys, "the edit list")
+    found = read_members(value, keys, "the edit list")
     if (found["format"], found["version"]) != (FORMAT, VERSION) or isinstance(found["version"], bool):
         raise UsageError(f"the format must be {FORMAT!r}, version {VERSION}")
     generator, made_for = easel.generator, found["generator"]
-    _members(made_for, ("name", "digest", "seed"), "generator")
+    read_members(made_for, ("name", "digest", "seed"), "generator")
     for key, word in (("digest", "generator"), ("seed", "seed")):
         if made_for[key] != getattr(generator, key) or isinstance(made_for[key], bool):
             raise UsageError(
@@ -89,10 +89,10 @@ def read_painting(value: object, easel: Easel) -> Painting:
             )
     if not isinstance(made_for["name"], str):
         raise UsageError("the generator's name must be text")
-    strokes = _items(found["strokes"], MOST_STROKES, "strokes")
-    off = _items(found["off"], MOST_UNITS * len(easel.shapes), "units that are off")
+    strokes = read_items(found["strokes"], MOST_STROKES, "strokes")
+    off = read_items(found["off"], MOST_UNITS * len(easel.shapes), "units that are off")
     return Painting(
-        _whole(found["image"], MOST_IMAGE, "image"),
+        read_whole(found["image"], MOST_IMAGE, "image"),
         tuple(_read_stroke(stroke, place, easel) for place, stroke in enumerate(strokes)),
         frozenset(_read_off(entry, easel) for entry in off),
     )
@@ -101,18 +101,18 @@ def read_painting(value: object, easel: Easel) -> Painting:
 def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:
     at = f"stroke {place + 1}"
     keys = ("layer", "units", "mode", "rule", "strength", "concept", "mask")
-    found = _members(value, keys, at)
-    layer = _one_of(found["layer"], tuple(easel.shapes), f"{at}: layer")
-    units = _items(found["units"], MOST_UNITS, f"{at}: units")
+    found = read_members(value, keys, at)
+    layer = read_choice(found["layer"], tuple(easel.shapes), f"{at}: layer")
+    units = read_items(found["units"], MOST_UNITS, f"{at}: units")
     most = easel.shapes[layer][0] - 1
     stroke = Stroke(
         layer,
-        tuple(_whole(unit, most, f"{at}: a unit of {layer}") for unit in units),
-        _read_mask(found["mask"], at),
-        "draw" if _one_of(found["mode"], ("draw", "erase"), f"{at}: mode") == "draw" else "erase",
+        tuple(read_whole(unit, most, f"{at}: a unit of {layer}") for unit in units),
+        read_mask(found["mask"], at),
+        "draw" if read_choice(found["mode"], ("draw", "erase"), f"{at}: mode") == "draw" else "erase",
         _read_concept(found["concept"], easel.segmenter.vocabulary, at),
-        "mean" if _one_of(found["rule"], ("mean", "quantile"), f"{at}: rule") == "mean" else "quantile",
-        _share(found["strength"], f"{at}: strength"),
+        "mean" if read_choice(found["rule"], ("mean", "quantile"), f"{at}: rule") == "mean" else "quantile",
+        read_share(found["strength"], f"{at}: strength"),
     )
     if len(set(stroke.units)) != len(stroke.units):
         raise UsageError(f"{at}: a unit stands there twice")
@@ -120,19 +120,22 @@ def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:
     return stroke
 
 
-def _read_mask(value: object, at: str) -> Bitmap:
-    found = _members(value, ("rows", "columns", "runs"), f"{at}: mask")
-    rows, columns = (_whole(found[key], MOST_SIDE, f"{at}: {key} of the mask") for key in ("rows", "columns"))
+def read_mask(value: object, at: str) -> Bitmap:
+    """Where a brush went, of what `at` names. Raises `UsageError` for anything else."""
+    found = read_members(value, ("rows", "columns", "runs"), f"{at}: mask")
+    rows, columns = (
+        read_whole(found[key], MOST_SIDE, f"{at}: {key} of the mask") for key in ("rows", "columns")
+    )
     if not (pixels := rows * columns):
         raise UsageError(f"{at}: a mask of {rows} by {columns} pixels; wanted 1 or more each way")
-    runs = _items(found["runs"], pixels + 1, f"{at}: runs of the mask")
-    return Bitmap(rows, columns, tuple(_whole(run, pixels, f"{at}: a run of the mask") for run in runs))
+    runs = read_items(found["runs"], pixels + 1, f"{at}: runs of the mask")
+    return Bitmap(rows, columns, tuple(read_whole(run, pixels, f"{at}: a run of the mask") for run in runs))
 
 
 def _read_concept(value: object, vocabulary: Vocabulary, at: str) -> Concept | None:
     if value is None:
         return None
-    found = _members(value, ("name", "category"), f"{at}: concept")
+    found = read_members(value, ("name", "category"), f"{at}: concept")
     for concept in vocabulary:
         if (concept.name, concept.category) == (found["name"], found["category"]):
             return concept
@@ -140,47 +143,6 @@ def _read_concept(value: object, vocabulary: Vocabulary, at: str) -> Concept | N
 
 
 def _read_off(value: object, easel: Easel) -> tuple[str, int]:
-    found = _members(value, ("layer", "unit"), "a unit that is off")
-    layer = _one_of(found["layer"], tuple(easel.shapes), "a unit that is off: layer")
-    return layer, _whole(found["unit"], easel.shapes[layer][0] - 1, "a unit that is off")
-
-
-def _members(value: object, keys: tuple[str, ...], what: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != set(keys):
-        raise UsageError(f"{what} must be an object with {', '.join(keys)} and nothing else")
-    return value
-
-
-def _items(value: object, most: int, what: str) -> list[Any]:
-    if not isinstance(value, list) or len(value) > most:
-        raise UsageError(f"{what} must be a list of {most} at most")
-    return value
-
-
-def _whole(value: object, most: int, what: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise UsageError(f"{what} must be a whole number from 0 to {most}")
-    return value
-
-
-def _share(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UsageError(f"{what} must be a number from 0 to 1")
-    return float(value)
-
-
-def _one_of(value: object, known: tuple[str, ...], what: str) -> str:
-    if not isinstance(value, str) or value not in known:
-        raise UsageError(f"{what} must be one of {', '.join(known)}")
-    return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _refuse_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in an object")
-    return found
+    found = read_members(value, ("layer", "unit"), "a unit that is off")
+    layer = read_choice(found["layer"], tuple(easel.shapes), "a unit that is off: layer")
+    return layer, read_whole(found["unit"], easel.shapes[layer][0] - 1, "a unit that is off")

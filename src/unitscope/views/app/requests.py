@@ -51,8 +51,11 @@ class Guard:
     elsewhere. All answers forbid inline code, frames and sniffing.
     """
 
-    def __init__(self, app: ASGIApp, host: str = LOOPBACK[1]) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str = LOOPBACK[1], headers: Mapping[str, str] | None = None
+    ) -> None:
         self.app, self.open = app, host not in LOOPBACK
+        self.headers = {**HEADERS, **(headers or {})}
         self.names = {*LOOPBACK, host.lower(), *([socket.gethostname().lower()] if self.open else [])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +65,7 @@ class Guard:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                added = [(name.encode(), value.encode()) for name, value in self.headers.items()]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
@@ -108,10 +111,15 @@ def show_page(page: Mapping[str, bytes]) -> list[Route]:
     return [Route("/", show, methods=["GET"]), Route("/assets/{name:str}", show, methods=["GET"])]
 
 
-def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Handler]) -> Guard:
+def guard_routes(
+    routes: Sequence[Route],
+    host: str,
+    handlers: Mapping[Any, Handler],
+    headers: Mapping[str, str] | None = None,
+) -> Guard:
     """The endpoints as an ASGI application that knows itself by `host`; every error becomes one line of JSON.
 
-    `handlers` say what to answer to errors of other kinds.
+    `handlers` say what to answer to errors of other kinds, `headers` are sent with every answer besides.
     """
     every: dict[Any, Any] = {
         HTTPException: answer(500),
@@ -120,7 +128,7 @@ def guard_routes(routes: Sequence[Route], host: str, handlers: Mapping[Any, Hand
         ClientDisconnect: answer(400),
         **handlers,
     }
-    return Guard(_Plain(Starlette(routes=routes, exception_handlers=every)), host)
+    return Guard(_Plain(Starlette(routes=routes, exception_handlers=every)), host, headers)
 
 
 class _Plain:
@@ -142,9 +150,17 @@ async def read_body(request: Request, most: int, patience: float = PATIENCE) -> 
 
     Raises `HTTPException` for what is no JSON, too large, or late.
     """
+    return await read_bytes(request, most, ("application/json",), patience)
+
+
+async def read_bytes(request: Request, most: int, kinds: Sequence[str], patience: float = PATIENCE) -> bytes:
+    """What was sent, of one of some media types and of `most` bytes.
+
+    Raises `HTTPException` for what is of another type, too large, or late.
+    """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "the body must be application/json")
+    if kind not in kinds:
+        raise HTTPException(415, f"the body must be {' or '.join(kinds)}")
     length = request.headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal() or len(length) > 12 or int(length) > most:
         raise HTTPException(413, f"the body may have {most} bytes")

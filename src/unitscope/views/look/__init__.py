@@ -1,0 +1,1 @@
+"""The live microscope: the server that lets people look through the units of a classifier."""

@@ -129,7 +129,7 @@ def _weigh_tokens(
     return found
 
 
-def find_at(sight: Sight, x: float, y: float) -> tuple[tuple[int, int], list[PlaceUnit]]:
+def find_at(sight: Sight, x: int | float, y: int | float) -> tuple[tuple[int, int], list[PlaceUnit]]:
     """The mask pixel (row, column) at fractions of a picture's width and height, and what fires there.
 
     Those furthest above their threshold first, as a share of their peak; ties by number. Raises `UsageError`

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from unitscope.axes import Picture, Pixels
@@ -96,7 +96,7 @@ def classify_slide(
     return Slide(name, fitted, batch, logits[0], number, truth)
 
 
-def show_seen(lens: Lens, picture: Picture) -> Pixels:
+def show_seen(lens: Lens, picture: Picture) -> UInt8[np.ndarray, "v u 3"]:
     """What the network sees of a picture, for people: in its proportions, 768 pixels a side at most."""
     left, top, right, bottom = lens.run.frame.box(*picture.shape[:2])
     scale = min(1.0, SHOWN_SIDE / max(right - left, bottom - top))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from unitscope.errors import NetworkError, UsageError, check_seed
@@ -38,8 +38,8 @@ class Switch:
 
     layer: str
     units: tuple[int, ...]
-    level: float = 0.0
-    strength: float = 1.0
+    level: int | float = 0.0
+    strength: int | float = 1.0
     place: Bitmap | None = None
 
     def __post_init__(self) -> None:
@@ -82,8 +82,8 @@ def switch_concept(
     concept: int,
     layer: str | None = None,
     *,
-    level: float = 0.0,
-    strength: float = 1.0,
+    level: int | float = 0.0,
+    strength: int | float = 1.0,
     place: Bitmap | None = None,
 ) -> list[Switch]:
     """Switches of all units that detect a concept, in one layer or all.
@@ -229,8 +229,9 @@ def _list_tensors(value: object) -> list[Tensor]:
 def _run_rest(lens: Lens, rest: Replay, edits: Sequence[Edit]) -> Float64[np.ndarray, "version classes"]:
     first, *later = edits
     with evaluation(lens.network), torch.no_grad():
-        maps: Float32[Tensor, "version unit cell_y cell_x"] = first.apply(rest.maps)
-        others = first.apply_others(rest.others, rest.layout.classes)
+        versions = len(first.strength)
+        maps = first.apply(rest.maps.expand(versions, -1, -1, -1))
+        others = first.apply_others(rest.others.expand(versions, -1, -1, -1), rest.layout.classes)
         with edited(lens.network, *later):
             return read_numbers(rest.finish(maps, others if others.shape[2] else None))
 

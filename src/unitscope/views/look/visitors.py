@@ -30,10 +30,10 @@ Clock = Callable[[], float]
 class Bucket:
     """Lets through so many at once, and then so many a second."""
 
-    rate: float
-    most: float
+    rate: int | float
+    most: int | float
     clock: Clock = time.monotonic
-    level: float = field(init=False)
+    level: int | float = field(init=False)
     filled: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -193,5 +193,5 @@ class HeavyValues(Generic[Value]):
         return len(self._values)
 
 
-def _refuse(why: str, seconds: float) -> HTTPException:
+def _refuse(why: str, seconds: int | float) -> HTTPException:
     return HTTPException(429, why, {"retry-after": str(max(1, round(seconds)))})

@@ -46,15 +46,13 @@ export class Blobs {
   /** Pictures of tabs that have been closed for days go. */
   private async forget(): Promise<void> {
     const oldest = Date.now() - KEPT_DAYS * 86_400_000;
-    await this.write((store) => {
-      const request = store.openCursor();
-      request.addEventListener("success", () => {
-        const cursor = request.result;
-        if (!cursor) return;
-        if ((cursor.value as Kept).at < oldest && !String(cursor.key).startsWith(this.tab)) cursor.delete();
-        cursor.continue();
-      });
-      return request;
+    const database = await this.opened;
+    const request = database?.transaction(STORE, "readwrite").objectStore(STORE).openCursor();
+    request?.addEventListener("success", () => {
+      const cursor = request.result;
+      if (!cursor) return;
+      if ((cursor.value as Kept).at < oldest && !String(cursor.key).startsWith(this.tab)) cursor.delete();
+      cursor.continue();
     });
   }
 }

@@ -33,6 +33,7 @@ export function showClasses(picture: Picture, turned: Turned | null, explained: 
   const held = (document.activeElement as HTMLElement | null)?.dataset["class"];
   find("classes").replaceChildren(...shown.map((row) => makeRow(row, explained, picture.truth)));
   if (held !== undefined) document.querySelector<HTMLElement>(`button[data-class="${held}"]`)?.focus();
+  find("classes").parentElement?.classList.toggle("turned", turned !== null);
   find("more-classes").hidden = all || rows.length <= FEW;
   find("before-head").textContent = turned ? "before" : "";
   find("after-head").textContent = turned ? "now" : "";
@@ -44,7 +45,7 @@ function tellTurned(turned: Turned): string {
   const units = `${count(turned.units, "unit")} switched`;
   if (!turned.control_units) return `${units}; no others are there to switch instead.`;
   const sets = turned.draws === 1 ? "a random set" : `${turned.draws} random sets`;
-  return `${units}; beside it ${sets} of ${turned.control_units} other${turned.control_units === 1 ? "" : "s"} of the same layers.`;
+  return `${units}; beside it ${sets} of ${count(turned.control_units, "other unit")} of the same layers.`;
 }
 
 function makeRow(row: Row, explained: number, truth: number | null): HTMLElement {
@@ -65,7 +66,7 @@ function makeRow(row: Row, explained: number, truth: number | null): HTMLElement
     "button",
     { type: "button", "data-class": row.class, "aria-pressed": String(row.class === explained) },
     row.name,
-    ...(row.class === truth ? [make("span", { class: "quiet" }, " true class")] : []),
+    ...(row.class === truth ? [make("span", { class: "truth", title: "its true class" }, "true")] : []),
   );
   const cell = (kind: string, value: number | null): HTMLElement =>
     value === null

@@ -124,7 +124,12 @@ function listenToSwitches(page: Page): void {
   find("reset").addEventListener("click", () => page.push({ switches: [] }));
   find("concepts").addEventListener("click", (event) => {
     const button = target(event, "concept");
-    if (button) page.flip({ layer: page.tools.layer, units: null, concept: Number(button.dataset["concept"]) }, false);
+    const layer = page.tools.everywhere ? null : page.tools.layer;
+    if (button) page.flip({ layer, units: null, concept: Number(button.dataset["concept"]) }, false);
+  });
+  find("reach").addEventListener("change", (event) => {
+    page.change({ everywhere: (event.target as HTMLSelectElement).value === "all" });
+    page.showLikely();
   });
   find("concept-search").addEventListener("input", () => page.showLikely());
 }

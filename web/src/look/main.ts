@@ -28,7 +28,10 @@ class Visit {
   constructor(private readonly server: Server) {
     this.session = new Session(server.project, true);
     this.slides = new Slides(this.session, server);
-    this.page = new Page(server, this.session, this.slides, true, (picture) => this.saw(picture));
+    this.page = new Page(server, this.session, this.slides, true, {
+      saw: (picture) => this.saw(picture),
+      stepped: () => this.showOwn(),
+    });
     this.attacker = new Attacker(server, (picture) => this.compareAttacked(picture));
     this.camera = new Camera((frame) => this.film(frame), () => this.showCamera());
     listen(this.page, { choose: (key) => this.choose(key), sample: (index) => this.choose(this.slides.sample(index)) });
@@ -46,7 +49,6 @@ class Visit {
     if (this.session.now.picture === null && project.samples) this.session.push({ picture: this.slides.sample(0) }, true);
     this.page.refresh();
     this.page.showLikely();
-    this.showOwn();
   }
 
   // --- pictures --------------------------------------------------------------------------------------
@@ -58,15 +60,12 @@ class Visit {
     if (!beside && this.camera.on && key !== this.filmed) this.camera.stop();
     if (beside) this.page.push({ other: key });
     else if (key !== this.session.now.picture) this.page.push({ picture: key, class: null });
-    this.showOwn();
   }
 
   private pick(on: boolean): void {
     this.choosing = on;
-    const other = this.session.now.other;
     find("compare").setAttribute("aria-pressed", String(on));
     find("compare").textContent = on ? "Choose the other above" : "Compare with…";
-    find("swap").hidden = other === null;
     document.body.classList.toggle("choosing", on);
   }
 
@@ -92,12 +91,12 @@ class Visit {
 
   private saw(picture: Picture): void {
     this.attacker.aim(picture);
-    this.pick(false);
-    this.showOwn();
   }
 
   private async film(frame: Blob): Promise<void> {
-    if (this.filmed === undefined || this.session.now.picture !== this.filmed) {
+    if (this.filmed !== undefined && this.session.now.picture !== this.filmed) {
+      this.camera.stop();
+    } else if (this.filmed === undefined) {
       this.filmed = await this.slides.add(frame, "camera");
       this.choose(this.filmed);
     } else {
@@ -126,6 +125,7 @@ class Visit {
   /** The visitor's own pictures in front of the samples, and which of all are under the lens. */
   private showOwn(): void {
     const { slides, now } = this.session;
+    find("swap").hidden = now.other === null;
     const own = slides.filter((one) => one.sample === null).slice(-this.server.project.limits.pictures);
     void showSlides(own.map(({ key, name }) => ({ key, name, thumb: this.slides.thumb(key) }))).then(() => mark(now, slides));
   }
@@ -155,7 +155,6 @@ class Visit {
     find("compare-end").addEventListener("click", () => {
       page.push({ other: null });
       this.pick(false);
-      this.showOwn();
     });
     find("attack").addEventListener("click", () => {
       const { picture } = session.now;
@@ -172,7 +171,6 @@ class Visit {
     const key = await this.slides.adopt(picture, pixels, true);
     this.page.push({ other: key });
     this.pick(false);
-    this.showOwn();
   }
 
   // --- files -----------------------------------------------------------------------------------------
@@ -207,7 +205,6 @@ class Visit {
       const tools = readTools(saved);
       if (this.server.project.layers.some((one) => one.layer === tools.layer)) this.session.change(tools);
       this.page.push(readStep(saved, keys));
-      this.showOwn();
     });
   }
 }
@@ -224,14 +221,17 @@ function readStep(saved: Saved, keys: number[]): Step {
 }
 
 async function showSlides(slides: { key: number; name: string; thumb: Promise<string | null> }[]): Promise<void> {
-  const items = await Promise.all(
-    slides.map(async ({ key, name, thumb }) => {
-      const address = await thumb;
-      const tile = make("img", { class: "tile", alt: "", ...(address ? { src: address } : {}) });
-      return make("li", {}, make("button", { type: "button", "data-slide": key, "aria-label": `Picture ${name}`, title: name }, tile));
-    }),
-  );
-  find("own").replaceChildren(...items);
+  const list = find("own");
+  const addresses = await Promise.all(slides.map((one) => one.thumb));
+  const shown = slides.map(({ key }, place) => `${key} ${addresses[place]}`).join();
+  if (list.dataset["shown"] === shown) return;
+  list.dataset["shown"] = shown;
+  const items = slides.map(({ key, name }, place) => {
+    const address = addresses[place];
+    const tile = make("img", { class: "tile", alt: "", ...(address ? { src: address } : {}) });
+    return make("li", {}, make("button", { type: "button", "data-slide": key, "aria-label": `Picture ${name}`, title: name }, tile));
+  });
+  list.replaceChildren(...items);
 }
 
 /** Which pictures are under the lens: A, and B beside it. */
@@ -261,7 +261,7 @@ function showArchive(archive: Archive): void {
   const tray = new Shown(pictures);
   const list = (): void =>
     void showSlides(session.slides.map(({ key, name }) => ({ key, name, thumb: tray.thumb(key) }))).then(() => mark(session.now, session.slides));
-  const page = new Page(archive, session, tray, false, list);
+  const page = new Page(archive, session, tray, false, { saw: () => undefined, stepped: list });
   const start = session.now;
   const choose = (key: number): void => page.push({ picture: key, other: key === start.picture ? start.other : null });
   listen(page, { choose, sample: () => undefined });

@@ -19,11 +19,14 @@ export const plain = (value: number, digits = 2): string => value.toFixed(digits
 
 export const count = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? "" : "s"}`;
 
+/** A name with a larger q-value is as likely to be chance. */
+const LIKELY = 0.05;
+
 /** What a unit is called, and whether the run trusts that name. */
 export function nameUnit(unit: Unit | undefined, naming: Naming): { text: string; sure: boolean } {
   const other = naming === "label" ? null : unit?.[naming];
   if (other) return { text: other, sure: true };
-  if (unit?.label) return { text: unit.label, sure: unit.detector };
+  if (unit?.label) return { text: unit.label, sure: unit.detector && (unit.q ?? 0) <= LIKELY };
   return { text: "no name", sure: false };
 }
 
@@ -42,7 +45,7 @@ export function showName(unit: Unit | undefined, naming: Naming): HTMLElement {
   const { text, sure } = nameUnit(unit, naming);
   const name = make("span", { class: sure ? "name" : "name unsure" }, text);
   if (sure && unit?.color) name.style.color = `color-mix(in srgb, ${unit.color} 70%, var(--text))`;
-  if (!sure && unit?.label) name.title = "below the run's cut-off";
+  if (!sure && unit?.label) name.title = unit.detector ? `q is above ${LIKELY}` : "below the run's cut-off";
   return name;
 }
 

@@ -4,47 +4,50 @@ import { find } from "../shared/elements";
 import type { Mask, Point } from "../shared/brush";
 import { Latest } from "../shared/server";
 import { Stage } from "../shared/stage";
-import { work } from "../shared/status";
+import { say, work } from "../shared/status";
 import { CARDS, showCards } from "./cards";
-import { showClasses, tellChange } from "./classes";
+import { showClasses } from "./classes";
 import { showComparison } from "./comparing";
 import { showDetail } from "./detail";
 import type { Lens } from "./lens";
 import { type Here, showHere } from "./here";
 import { covers, join } from "./regions";
-import { drawOutlines, loadImage, type Outline } from "./pictures";
+import { drawOutlines, loadImage, outlineBrush, outlineUnits, tellPicture } from "./pictures";
 import type { Session, Step, Switch, Tools } from "./session";
 import type { Tray } from "./slides";
+import { Sights } from "./sights";
 import { showSum } from "./sum";
-import { isSame, listEdits, showConcepts, showSwitches, withReach } from "./switched";
+import { isSame, showConcepts, showSwitches, withReach } from "./switched";
 import { showPressed, showTools } from "./tools";
-import type { Comparison, Layer, Picture, Sight, Turned, Unit } from "./types";
+import { Turner } from "./turner";
+import type { Comparison, Layer, Picture, Sight, Unit } from "./types";
 
 const BRUSH_SIDE = 96;
-const REST = 300;
-const DRAWS = 8;
-const KEPT_SIGHTS = 24;
+
+export interface Watcher {
+  /** Another picture is under the lens. */
+  saw(picture: Picture): void;
+  /** Another step is at hand. */
+  stepped(step: Step): void;
+}
 
 export class Page {
   readonly stage: Stage;
   private readonly looks = new Latest((step: Step) => this.look(step));
-  private readonly turns = new Latest((draws: number) => this.turn(draws));
+  private readonly turner: Turner;
   private readonly seconds = new Latest((step: Step) => this.compare(step));
   private readonly places = new Latest((at: Point) => this.ask(at));
   private readonly details = new Latest((card: { layer: string; unit: number }) => this.detail(card));
-  private readonly sights = new Map<string, Sight | null>();
+  private readonly sights: Sights;
   private readonly units = new Map<string, Map<number, Unit>>();
   private picture: Picture | undefined;
   private image = "";
   private sight: Sight | null = null;
   private sightKey = "";
   private second: Sight | null = null;
-  private turned: Turned | null = null;
   private comparison: { found: Comparison; pictures: [Picture, Picture] } | undefined;
   private pointed: number[] = [];
   private shown = { cards: CARDS, moved: CARDS, classes: false };
-  private resting = 0;
-  private settle: () => void = () => undefined;
 
   constructor(
     readonly lens: Lens,
@@ -52,10 +55,11 @@ export class Page {
     readonly tray: Tray,
     /** Whether there is a server to ask. */
     readonly live: boolean,
-    /** Told whenever another picture is under the lens. */
-    private readonly saw: (picture: Picture) => void,
+    private readonly watcher: Watcher,
   ) {
     const { project } = lens;
+    this.sights = new Sights(lens, tray);
+    this.turner = new Turner(lens, tray, () => this.showAnswers());
     const sides: [number, number] = [...project.size];
     this.stage = new Stage(
       find<HTMLCanvasElement>("stage"),
@@ -93,7 +97,7 @@ export class Page {
 
   /** A new step, in place of the one at hand if `over`. */
   push(change: Partial<Step>, over = false): void {
-    if (change.switches || change.region !== undefined) performance.mark("switched");
+    if (change.switches || change.region !== undefined) this.turner.begin();
     const { picture = this.step.picture, other = this.step.other } = change;
     if (picture === other) change = { ...change, other: null };
     this.session.push(change, over);
@@ -116,29 +120,15 @@ export class Page {
     find<HTMLButtonElement>("redo").disabled = this.session.last;
     this.showTools();
     this.showSwitched();
+    this.watcher.stepped(step);
     find("empty").hidden = step.picture !== null;
     if (step.picture === null) return;
     work(this.looks.submit(step));
-    clearTimeout(this.resting);
-    this.settle();
-    if (step.switches.length) {
-      work(this.turns.submit(1));
-      if (this.live) work(this.rest());
-    } else {
-      this.turned = null;
-      this.showAnswers();
-    }
+    this.turner.take(step);
     find("comparison").hidden = find("second").hidden = step.other === null;
+    this.tell();
     if (step.other !== null) work(this.seconds.submit(step));
     this.outline();
-  }
-
-  /** More random sets, once nothing has moved for a moment. */
-  private rest(): Promise<void> {
-    return new Promise((done) => {
-      this.settle = done;
-      this.resting = window.setTimeout(() => done(this.turns.submit(DRAWS)), REST);
-    });
   }
 
   // --- what is under the lens ------------------------------------------------------------------------
@@ -153,7 +143,7 @@ export class Page {
     if (!shown) return;
     await this.list(layer);
     const name = `${picture.image} ${layer} ${step.class}`;
-    const sight = await this.see(name, key, layer, step.class);
+    const sight = await this.sights.get(picture, key, layer, step.class);
     if (step.picture !== this.step.picture || step.class !== this.step.class || layer !== this.tools.layer) return;
     if (name === this.sightKey) return;
     this.sightKey = name;
@@ -163,16 +153,6 @@ export class Page {
     this.showSight();
     if (!tools.layers.includes(layer)) this.session.change({ layers: [...tools.layers, layer] });
     if (this.tools.card) this.open(this.tools.card, false);
-  }
-
-  private async see(name: string, key: number, layer: string, target: number | null): Promise<Sight | null> {
-    const held = this.sights.get(name);
-    if (held !== undefined) return held;
-    const found = await this.tray.ask([key], (id) => this.lens.see(id, layer, target));
-    this.sights.set(name, found);
-    const [oldest] = this.sights.keys();
-    if (this.sights.size > KEPT_SIGHTS && oldest !== undefined) this.sights.delete(oldest);
-    return found;
   }
 
   /** False where another picture has been chosen meanwhile. */
@@ -190,12 +170,15 @@ export class Page {
     });
     this.stage.show(image);
     this.pointed = [];
+    this.tell();
     find("here").replaceChildren();
-    const lines = [picture.name, picture.note, picture.exact ? null : "8 bits of what the network read"];
-    find("caption").textContent = lines.filter(Boolean).join(" · ");
     this.showAnswers();
-    this.saw(picture);
+    this.watcher.saw(picture);
     return true;
+  }
+
+  private tell(): void {
+    if (this.picture) find("caption").textContent = tellPicture(this.picture, this.step.other === null ? "" : "A");
   }
 
   private async list(layer: string): Promise<void> {
@@ -205,36 +188,18 @@ export class Page {
     this.showSwitched();
   }
 
-  private async turn(draws: number): Promise<void> {
-    const { step } = this;
-    const { picture } = step;
-    const edits = listEdits(step);
-    if (picture === null) return;
-    const most = Math.min(draws, this.lens.project.limits.draws);
-    const turned = edits.length ? await this.tray.ask([picture], (id) => this.lens.turn(id, edits, most)) : null;
-    if (step !== this.step) return;
-    this.turned = turned;
-    this.showAnswers();
-    performance.mark("answered");
-    if (performance.getEntriesByName("switched").length) {
-      performance.measure("switch to probabilities", "switched", "answered");
-      performance.clearMarks();
-    }
-    if (turned && draws > 1) find("spoken").textContent = tellChange(turned);
-  }
-
   private async compare(step: Step): Promise<void> {
     const { layer } = this.tools;
     const { picture, other } = step;
     if (picture === null || other === null) return;
     const found = await this.tray.ask([picture, other], (one, two) => this.lens.compare([one ?? "", two ?? ""], layer));
     const pictures: [Picture, Picture] = [await this.tray.get(picture), await this.tray.get(other)];
-    this.second = await this.see(`${pictures[1].image} ${layer} ${step.class}`, other, layer, step.class);
+    this.second = await this.sights.get(pictures[1], other, layer, step.class);
     await this.list(layer);
     if (step.picture !== this.step.picture || other !== this.step.other || layer !== this.tools.layer) return;
     const image = find<HTMLImageElement>("second-image");
     image.src = pictures[1].image;
-    find("second-caption").textContent = `B: ${pictures[1].name}`;
+    find("second-caption").textContent = tellPicture(pictures[1], "B");
     this.comparison = found ? { found, pictures } : undefined;
     this.showMoved();
     this.outline();
@@ -284,8 +249,10 @@ export class Page {
     const { switches } = this.step;
     const held = switches.find((one) => isSame(one, made));
     const rest = switches.filter((one) => one !== held);
+    const most = this.lens.project.limits.edits;
     if (held && (held.level > 0) === up) this.push({ switches: rest });
-    else if (rest.length < this.lens.project.limits.edits) this.push({ switches: [...rest, made] });
+    else if (rest.length < most) this.push({ switches: [...rest, made] });
+    say("switches", rest.length < most ? "" : `${most} switches are all that a picture takes; take one away.`);
   }
 
   // --- the picture under a hand ----------------------------------------------------------------------
@@ -321,16 +288,10 @@ export class Page {
   private outline(region: Mask | null = this.step.region): void {
     const { card, layer } = this.tools;
     const lit = this.pointed.length ? this.pointed : card?.layer === layer ? [card.unit] : [];
-    const outlines = (sight: Sight | null): Outline[] =>
-      lit.flatMap((unit) => {
-        const found = sight?.units.find((one) => one.unit === unit);
-        const kind = this.pointed.length ? "lit" : "plain";
-        return sight && found ? [{ runs: found.runs, mask: sight.mask, color: this.named.get(unit)?.color ?? null, kind } as const] : [];
-      });
-    const brush: Outline[] = region ? [{ runs: region.runs, mask: [region.rows, region.columns], color: null, kind: "brush" }] : [];
-    drawOutlines(document.querySelector<SVGElement>("[data-outlines]")!, [...outlines(this.sight), ...brush]);
-    const second = this.step.other === null ? [] : outlines(this.second);
-    drawOutlines(document.querySelector<SVGElement>("[data-second-outlines]")!, second);
+    const kind = this.pointed.length ? "lit" : "plain";
+    const brush = region ? [outlineBrush(region)] : [];
+    drawOutlines("outlines", [...outlineUnits(this.sight, lit, this.named, kind), ...brush]);
+    drawOutlines("second-outlines", this.step.other === null ? [] : outlineUnits(this.second, lit, this.named, kind));
   }
 
   // --- what is shown ---------------------------------------------------------------------------------
@@ -338,7 +299,7 @@ export class Page {
   private showAnswers(): void {
     if (!this.picture) return;
     const explained = this.step.class ?? this.picture.classes[0]?.class ?? 0;
-    showClasses(this.picture, this.step.switches.length ? this.turned : null, explained, this.shown.classes);
+    showClasses(this.picture, this.turner.turned, explained, this.shown.classes);
   }
 
   private showSight(): void {
@@ -368,7 +329,7 @@ export class Page {
       if (concept !== null && !likely.includes(concept)) likely.push(concept);
     }
     const wanted = find<HTMLInputElement>("concept-search").value.trim().toLowerCase();
-    showConcepts(this.lens.project, this.tools.layer, wanted, likely);
+    showConcepts(this.lens.project, this.tools.everywhere ? null : this.tools.layer, wanted, likely);
     this.showPressed();
   }
 

@@ -1,7 +1,9 @@
 // Pictures with outlines over them.
 
+import type { Mask } from "../shared/brush";
 import { make } from "../shared/elements";
 import { trace, traceOutside } from "./outlines";
+import type { Picture, Sight, Unit } from "./types";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -13,14 +15,31 @@ export interface Outline {
   kind: "lit" | "plain" | "brush";
 }
 
-/** Draws outlines into an SVG that lies over a picture. */
-export function drawOutlines(svg: SVGElement, outlines: Outline[]): void {
-  svg.setAttribute("viewBox", "0 0 1 1");
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.replaceChildren(...outlines.flatMap(draw));
+/** Where units fire in a picture; of those that do not there is nothing. */
+export function outlineUnits(sight: Sight | null, lit: number[], units: Map<number, Unit>, kind: Outline["kind"]): Outline[] {
+  if (!sight) return [];
+  return sight.units
+    .filter((one) => lit.includes(one.unit))
+    .map((one) => ({ runs: one.runs, mask: sight.mask, color: units.get(one.unit)?.color ?? null, kind }));
 }
 
-function draw({ runs, mask, color, kind }: Outline): SVGElement[] {
+export function outlineBrush({ runs, rows, columns }: Mask): Outline {
+  return { runs, mask: [rows, columns], color: null, kind: "brush" };
+}
+
+/** Draws outlines over the picture whose SVG the page calls by `name`. */
+export function drawOutlines(name: string, outlines: Outline[]): void {
+  const svg = document.querySelector<SVGElement>(`[data-${name}]`);
+  if (svg) draw(svg, outlines);
+}
+
+function draw(svg: SVGElement, outlines: Outline[]): void {
+  svg.setAttribute("viewBox", "0 0 1 1");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.replaceChildren(...outlines.map(makeOutline));
+}
+
+function makeOutline({ runs, mask, color, kind }: Outline): SVGElement {
   const path = trace(runs, mask);
   const group = document.createElementNS(SVG, "g");
   group.setAttribute("transform", `scale(${1 / mask[1]} ${1 / mask[0]})`);
@@ -38,7 +57,7 @@ function draw({ runs, mask, color, kind }: Outline): SVGElement[] {
     add("halo", path);
     add("ink", path).style.stroke = color ?? "#ffffff";
   }
-  return [group];
+  return group;
 }
 
 /** A small picture with one outline. */
@@ -48,7 +67,7 @@ export function makeThumb(image: string | null, outline: Outline, ratio: number)
   if (image) thumb.append(make("img", { src: image, alt: "", loading: "lazy", draggable: "false" }));
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("aria-hidden", "true");
-  drawOutlines(svg, [outline]);
+  draw(svg, [outline]);
   thumb.append(svg);
   return thumb;
 }
@@ -63,4 +82,10 @@ export async function loadImage(address: string): Promise<HTMLImageElement> {
     throw new Error("the picture could not be shown");
   }
   return image;
+}
+
+/** The line under a picture. */
+export function tellPicture({ name, note, exact }: Picture, letter: string): string {
+  const parts = [name, note, exact ? null : "shown in bytes, which are not quite what the network read"];
+  return `${letter && `${letter}: `}${parts.filter(Boolean).join(" · ")}`;
 }

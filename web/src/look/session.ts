@@ -41,6 +41,8 @@ export interface Tools {
   naming: Naming;
   order: "contribution" | "peak" | "area" | "iou";
   brush: boolean;
+  /** A concept is switched in all layers. */
+  everywhere: boolean;
   size: number;
   blocks: number;
   card: { layer: string; unit: number } | null;
@@ -79,6 +81,7 @@ export class Session {
       naming: "label",
       order: "contribution",
       brush: false,
+      everywhere: false,
       size: 14,
       blocks: 1,
       card: null,

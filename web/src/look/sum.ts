@@ -13,14 +13,14 @@ export function showSum(sight: Sight, units: Map<number, Unit>, naming: Naming):
   find("sum-panel").hidden = false;
   find("sum-class").textContent = sight.name;
   const exact = sum.method === "exact";
-  const gap = sum.gap !== null && Math.abs(sum.gap) >= 0.005 ? `, ${signed(sum.gap)} off` : "";
+  const gap = sum.gap !== null && Math.abs(sum.gap) >= 0.005 ? `; it misses by ${plain(Math.abs(sum.gap))}` : "";
   find("sum-note").textContent =
     `Logit ${plain(sight.logit)}, as a sum over the units of ${sight.layer}: ` +
     (exact ? "exact." : `an approximation (${sum.method}${gap}).`);
   const shown = sum.shown.slice(0, SHOWN);
   const hidden = sum.shown.slice(SHOWN);
   const others = sum.others + hidden.reduce((total, one) => total + one.contribution, 0);
-  const scale = Math.max(1e-9, Math.abs(others), Math.abs(sum.rest ?? 0), ...shown.map((one) => Math.abs(one.contribution)));
+  const scale = Math.max(1e-9, ...shown.map((one) => Math.abs(one.contribution)));
   const rows = shown.map((one) => {
     const unit = units.get(one.unit);
     const button = make(
@@ -43,7 +43,7 @@ export function showSum(sight: Sight, units: Map<number, Unit>, naming: Naming):
         "li",
         { class: "rest" },
         make("span", { class: "what quiet" }, name),
-        showBar(value / scale),
+        make("span", {}),
         make("span", { class: "amount" }, signed(value)),
       ),
     );

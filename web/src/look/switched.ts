@@ -47,26 +47,18 @@ export function withReach(one: Switch, up: boolean, reach: number): Switch {
   return { ...one, level: Math.max(1, share), strength: Math.min(1, share) };
 }
 
-/** Shows what is switched. A row that a hand is on is left as it is. */
+/** Shows what is switched. Rows that stay are changed, not made anew: a hand may be on them. */
 export function showSwitches(step: Step, units: Map<string, Map<number, Unit>>, project: Project, naming: Naming, live: boolean): void {
   const list = find("switches");
-  const rows = step.switches.map((one, place) => makeRow(one, place, tellSwitch(one, units, project, naming), step, live));
-  const held = document.activeElement?.closest<HTMLElement>("[data-switch]");
-  const name = (document.activeElement as HTMLElement | null)?.dataset["knob"];
-  if (held && name && list.children.length === rows.length && name === "reach") {
-    // The slider in hand moves on; its number follows it.
-    const place = Number(held.dataset["switch"]);
-    const output = held.querySelector("output");
-    const one = step.switches[place];
-    if (output && one) output.textContent = `${readReach(one)} %`;
-  } else {
-    list.replaceChildren(...rows);
-    if (held && name) {
-      list.querySelector<HTMLElement>(`[data-switch="${held.dataset["switch"]}"] [data-knob="${name}"]`)?.focus();
-    }
+  const told = step.switches.map((one) => tellSwitch(one, units, project, naming));
+  const names = told.map(({ name, of }) => `${name} ${of}`);
+  const same = [...list.children].map((row) => (row as HTMLElement).dataset["name"]).join() === names.join();
+  if (!same) {
+    list.replaceChildren(...told.map((one, place) => makeRow(place, one, names[place] ?? "", live)));
   }
-  find("unswitched").hidden = rows.length > 0 || !live;
-  find<HTMLButtonElement>("reset").disabled = !rows.length;
+  step.switches.forEach((one, place) => updateRow(list.children[place] as HTMLElement, one, step.region !== null));
+  find("unswitched").hidden = told.length > 0 || !live;
+  find<HTMLButtonElement>("reset").disabled = !told.length;
 }
 
 interface Told {
@@ -91,37 +83,39 @@ function unitsOf(concept: Concept, layer: string | null): number {
   return Object.entries(concept.units).reduce((sum, [name, units]) => sum + (!layer || name === layer ? units.length : 0), 0);
 }
 
-function makeRow(one: Switch, place: number, { name, of, color }: Told, step: Step, live: boolean): HTMLElement {
-  const up = one.level > 0;
-  const radio = (text: string, knob: string, on: boolean): HTMLElement =>
-    make(
-      "button",
-      { type: "button", class: "small", "data-knob": knob, "aria-pressed": String(on), disabled: !live, "aria-label": `${name}: ${text.toLowerCase()}` },
-      text,
-    );
-  const reach = readReach(one);
-  const slider = make("input", {
-    type: "range", min: 0, max: up ? 200 : 100, step: 5, value: reach, "data-knob": "reach", disabled: !live,
-    "aria-label": `${name}: how far ${up ? "up" : "off"}, in percent`,
-  });
+function makeRow(place: number, { name, of, color }: Told, key: string, live: boolean): HTMLElement {
+  const knob = (text: string, which: string): HTMLElement =>
+    make("button", { type: "button", class: "small", "data-knob": which, disabled: !live, "aria-label": `${name}: ${text.toLowerCase()}` }, text);
+  const gone = { type: "button", class: "plain small gone", "data-knob": "gone", hidden: !live, "aria-label": `${name}: switch no more` };
   return make(
     "li",
-    { "data-switch": place },
+    { "data-switch": place, "data-name": key },
     make("p", { class: "what" }, showSwatch(color), make("b", {}, name), make("span", { class: "quiet" }, ` ${of}`)),
-    make("button", { type: "button", class: "plain small gone", "data-knob": "gone", "data-live": true, hidden: !live, "aria-label": `${name}: switch no more` }, "×"),
-    make("span", { class: "pair" }, radio("Off", "off", !up), radio("Up", "up", up)),
-    slider,
-    make("output", { class: "quiet" }, `${reach} %`),
-    make(
-      "p",
-      { class: "quiet place" },
-      one.under ? (step.region ? "under the brush" : "under the brush: paint on the picture") : "everywhere",
-    ),
+    make("button", gone, "×"),
+    make("span", { class: "pair" }, knob("Off", "off"), knob("Up", "up")),
+    make("input", { type: "range", min: 0, step: 5, "data-knob": "reach", disabled: !live, "aria-label": `${name}: how far, in percent` }),
+    make("output", { class: "quiet" }),
+    make("p", { class: "quiet place" }),
   );
 }
 
+function updateRow(row: HTMLElement, one: Switch, painted: boolean): void {
+  const up = one.level > 0;
+  const reach = String(readReach(one));
+  row.querySelector('[data-knob="off"]')?.setAttribute("aria-pressed", String(!up));
+  row.querySelector('[data-knob="up"]')?.setAttribute("aria-pressed", String(up));
+  const slider = row.querySelector<HTMLInputElement>("input");
+  if (slider) {
+    slider.max = up ? "200" : "100";
+    if (slider.value !== reach) slider.value = reach;
+  }
+  const [output, place] = [row.querySelector("output"), row.querySelector(".place")];
+  if (output) output.textContent = `${reach} %`;
+  if (place) place.textContent = !one.under ? "" : painted ? "under the brush" : "under the brush: paint on the picture";
+}
+
 /** Shows concepts to switch: those that are wanted, or those of the units that add most here. */
-export function showConcepts(project: Project, layer: string, wanted: string, likely: number[]): void {
+export function showConcepts(project: Project, layer: string | null, wanted: string, likely: number[]): void {
   const rank = new Map(likely.map((concept, place) => [concept, place]));
   const found = project.concepts
     .filter((one) => unitsOf(one, layer) && (!wanted || one.label.toLowerCase().includes(wanted)))
@@ -134,7 +128,7 @@ export function showConcepts(project: Project, layer: string, wanted: string, li
       {},
       make(
         "button",
-        { type: "button", class: "chip", "data-concept": one.concept, title: `Switch ${count(units, "unit")} of ${layer} off` },
+        { type: "button", class: "chip", "data-concept": one.concept, title: `Switch ${count(units, "unit")} of ${layer ?? "all layers"} off` },
         showSwatch(one.color),
         one.label,
         make("span", { class: "quiet" }, ` ${units}`),

@@ -20,6 +20,7 @@ export function showTools(tools: Tools, layer: Layer, painted: boolean): void {
   find("clear").hidden = !tools.brush || !painted;
   find<HTMLInputElement>("size").value = String(tools.size);
   find<HTMLSelectElement>("order").value = tools.order;
+  find<HTMLSelectElement>("reach").value = tools.everywhere ? "all" : "one";
   showNaming(tools, layer);
 }
 
@@ -34,7 +35,7 @@ function showNaming({ naming }: Tools, { named }: Layer): void {
 }
 
 /** Which buttons of units and concepts are down. */
-export function showPressed(switches: Switch[], { layer, card }: Tools): void {
+export function showPressed(switches: Switch[], { layer, card, everywhere }: Tools): void {
   for (const button of document.querySelectorAll<HTMLElement>("[data-off], [data-up]")) {
     const up = button.dataset["up"];
     const unit = Number(up ?? button.dataset["off"]);
@@ -44,6 +45,6 @@ export function showPressed(switches: Switch[], { layer, card }: Tools): void {
   }
   for (const button of document.querySelectorAll<HTMLElement>("[data-concept]")) {
     const concept = Number(button.dataset["concept"]);
-    button.setAttribute("aria-pressed", String(switches.some((one) => one.concept === concept && one.layer === layer)));
+    button.setAttribute("aria-pressed", String(switches.some((one) => one.concept === concept && one.layer === (everywhere ? null : layer))));
   }
 }

@@ -288,7 +288,7 @@ def test_two_pictures_and_an_attack_are_compared_unit_by_unit(browser, address, 
     found.on("attack-note").filter(has_text="became").wait_for()
     found.on("moved").locator("tr").first.wait_for()
     found.settle()
-    assert "not quite" in found.on("second-caption").inner_text()
+    assert "attacked" in found.on("second-caption").inner_text()
     found.close()
 
 

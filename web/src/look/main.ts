@@ -58,8 +58,14 @@ class Visit {
     const beside = this.choosing && key !== this.session.now.picture;
     this.pick(false);
     if (!beside && this.camera.on && key !== this.filmed) this.camera.stop();
-    if (beside) this.page.push({ other: key });
+    if (beside) this.beside(key);
     else if (key !== this.session.now.picture) this.page.push({ picture: key, class: null });
+  }
+
+  private beside(key: number): void {
+    this.pick(false);
+    this.page.push({ other: key });
+    find("comparison").scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
   private pick(on: boolean): void {
@@ -169,8 +175,7 @@ class Visit {
   private async compareAttacked(picture: Picture): Promise<void> {
     const pixels = await this.server.pixels(picture.picture);
     const key = await this.slides.adopt(picture, pixels, true);
-    this.page.push({ other: key });
-    this.pick(false);
+    this.beside(key);
   }
 
   // --- files -----------------------------------------------------------------------------------------

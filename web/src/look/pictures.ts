@@ -86,6 +86,6 @@ export async function loadImage(address: string): Promise<HTMLImageElement> {
 
 /** The line under a picture. */
 export function tellPicture({ name, note, exact }: Picture, letter: string): string {
-  const parts = [name, note, exact ? null : "shown in bytes, which are not quite what the network read"];
+  const parts = [name, note, exact ? null : "attacked; shown in bytes, which are not quite what the network reads"];
   return `${letter && `${letter}: `}${parts.filter(Boolean).join(" · ")}`;
 }

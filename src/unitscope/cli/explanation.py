@@ -49,6 +49,7 @@ def explain(
         out: also write explanation.png (or -1, -2, ...), explanation.json, deletion.csv and deletion.svg.
     """
     from unitscope.interventions import explain
+    from unitscope.views.pages import spell_look
 
     if out is not None:
         check_out(out)
@@ -74,7 +75,9 @@ def explain(
         found.save(out)
         found.page(out)
     kinds = {".svg": "figure", ".png": "picture"}
-    show(found, json, *(f"{kinds[Path(name).suffix]}: {out / name}" for name in found.pictures if out))
+    files = [f"{kinds[Path(name).suffix]}: {out / name}" for name in found.pictures if out]
+    page = [] if run is None else [f"in the browser: {spell_look(network, run)}"]
+    show(found, json, *files, *page)
 
 
 def detect(

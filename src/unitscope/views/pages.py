@@ -1,5 +1,6 @@
 """How every page is made from its template."""
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def page_environment(folder: str = "templates", package: str = "unitscope.views"
     environment.filters["category_color"] = category_color
     environment.filters["thousands"] = lambda number: f"{number:,}"
     return environment
+
+
+def spell_look(network: str, run: str | Path) -> str:
+    """The command that shows a network's units in the browser, as a shell takes it.
+
+    >>> spell_look("zoo:scene-classifier", "runs/my run")
+    "unitscope look zoo:scene-classifier --run 'runs/my run'"
+    """
+    return shlex.join(["unitscope", "look", network, "--run", str(run)])
 
 
 def write_page(text: str, out: Path) -> Path:

@@ -14,7 +14,7 @@ from unitscope.interventions.sweeps import Kind
 from unitscope.progress import follow_each
 from unitscope.views.drawing import draw_strip
 from unitscope.views.figures import INKS, MUTED, TEXT, TICKS, load_matplotlib, open_figure
-from unitscope.views.pages import page_environment, write_page
+from unitscope.views.pages import page_environment, spell_look, write_page
 
 TILES = 6
 SIDE = 128
@@ -75,6 +75,7 @@ def write_removal_page(study: Removal, out: str | Path, *, pictures: Pictures | 
         ],
         shared_count=len(shared),
         labelling=labelling,
+        look=None if pictures is None else spell_look(study.network, pictures.folder),
     )
     return write_page(text, folder)
 

@@ -124,7 +124,7 @@ def turn(
     if not edits:
         found, layer = np.repeat(slide.logits[None], 1 + draws, 0), None
     elif layer is None:
-        found = _run_whole(lens, slide, edits, 1 + draws)
+        found = run_whole(lens, slide, edits, 1 + draws)
     else:
         found = _run_rest(lens, start or begin_replay(lens, slide, layer), edits)
     counts = sum(map(len, chosen.values())), sum(each.shape[1] for each in drawn.values())
@@ -236,9 +236,13 @@ def _run_rest(lens: Lens, rest: Replay, edits: Sequence[Edit]) -> Float64[np.nda
             return read_numbers(rest.finish(maps, others if others.shape[2] else None))
 
 
-def _run_whole(
+def run_whole(
     lens: Lens, slide: Slide, edits: Sequence[Edit], versions: int
 ) -> Float64[np.ndarray, "version classes"]:
+    """The logits of a picture with every version of some edits, each by a pass of the whole network.
+
+    Raises `NetworkError` where it gives no logits for each.
+    """
     batch = tuple(part.expand(versions, *part.shape[1:]) for part in spread(slide.batch))
     many = batch if isinstance(slide.batch, tuple) else batch[0]
     with evaluation(lens.network), torch.no_grad(), ExitStack() as hooks:

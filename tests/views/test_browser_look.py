@@ -40,6 +40,11 @@ navigator.mediaDevices.getUserMedia = async () => {
   return canvas.captureStream(10);
 };
 """
+FORGET = """
+const [key] = Object.keys(sessionStorage), kept = JSON.parse(sessionStorage[key]);
+const slides = kept.slides.map((one) => ({ ...one, id: "gone" }));
+window.onpagehide = () => (sessionStorage[key] = JSON.stringify({ ...kept, visit: "x".repeat(43), slides }));
+"""
 DROP = """([data, kind]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const files = new DataTransfer();
@@ -168,7 +173,10 @@ def test_numbers_on_the_page_are_those_of_the_functions(browser, address, projec
     card = found.on("detail-body")
     card.locator("[data-top]").first.wait_for()
     best = project.lens.run["layer4"].labels.best_iou[unit]
-    assert max(float(one) for one in card.locator("[data-iou]").evaluate_all("all => all.map(one => one.dataset.iou || 0)")) == pytest.approx(best, abs=NEAR)
+    assert max(
+        float(one)
+        for one in card.locator("[data-iou]").evaluate_all("all => all.map(one => one.dataset.iou || 0)")
+    ) == pytest.approx(best, abs=NEAR)
     found.on("cards").locator(f'[data-off="{unit}"]').click(force=True)
     found.settle()
     expected = turn(lens, slide, [Switch("layer4", (unit,))], draws=8)
@@ -330,17 +338,22 @@ def test_a_reload_and_a_forgetful_server_lose_nothing(browser, address, project,
     held = found.caption(), found.classes("after"), found.on("switches").inner_text()
     for forget in (False, True):
         if forget:
-            page.evaluate(
-                "for (const key of Object.keys(sessionStorage)) { const kept = JSON.parse(sessionStorage[key]); "
-                "window.onpagehide = () => (sessionStorage[key] = JSON.stringify({...kept, visit: 'x'.repeat(43), "
-                "slides: kept.slides.map(one => ({...one, id: 'gone'}))})); }"
-            )
+            page.evaluate(FORGET)
         page.reload()
         page.wait_for_selector("[data-cards] [data-card]")
         found.settle()
         assert (found.caption(), found.classes("after"), found.on("switches").inner_text()) == held
         assert found.on("layer", "layer3").get_attribute("aria-selected") == "true"
         assert found.on("undo").is_enabled()
+    kept = page.evaluate("JSON.parse(Object.values(sessionStorage)[0])")
+    picture = kept["slides"][-1]["id"]
+    answer = page.request.delete(f"{address}api/pictures/{picture}", headers={"x-visit": kept["visit"]})
+    assert answer.ok
+    found.click("undo")
+    found.click("redo")
+    assert found.classes("after") == held[1]
+    assert any("403" in line for line in found.errors)
+    assert any("404" in line for line in found.errors)
     found.errors = [line for line in found.errors if "403" not in line and "404" not in line]
     found.close()
 
@@ -396,7 +409,11 @@ def test_a_session_is_saved_opened_again_and_opens_without_a_server(browser, add
     alone.settle()
     assert all(abs(value - held[number]) < NEAR for number, value in alone.classes("after").items())
     assert alone.on("detail").is_visible()
-    assert alone.on("detail-body").locator("[data-top]").count() == found.on("detail-body").locator("[data-top]").count() > 0
+    assert (
+        alone.on("detail-body").locator("[data-top]").count()
+        == found.on("detail-body").locator("[data-top]").count()
+        > 0
+    )
     assert alone.on("moved").locator("tr").count() > 0
     assert alone.on("attack").is_hidden()
     assert alone.on("cards").locator("[data-off]").count() == 0

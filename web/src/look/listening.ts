@@ -163,6 +163,10 @@ function listenToTools(page: Page): void {
 
 function listenToKeyboard(page: Page): void {
   const resize = (by: number): void => page.change({ size: Math.min(60, Math.max(2, page.tools.size + by)) });
+  const keys = find<HTMLDetailsElement>("keys");
+  document.addEventListener("click", (event) => {
+    if (!keys.contains(event.target as Node)) keys.open = false;
+  });
   const press = (name: "off" | "up"): void => {
     const item = document.activeElement?.closest("[data-cards] > li, [data-detail]") ?? document.querySelector("[data-detail]:not([hidden])");
     item?.querySelector<HTMLElement>(`[data-${name}]`)?.click();
@@ -178,7 +182,7 @@ function listenToKeyboard(page: Page): void {
       ",": () => stepLayer(page, -1),
       ".": () => stepLayer(page, 1),
       "/": () => find<HTMLInputElement>("search").focus(),
-      Escape: () => page.close(),
+      Escape: () => (keys.open ? (keys.open = false) : page.close()),
     },
     held: {},
   });

@@ -55,7 +55,7 @@ function makeOutline({ runs, mask, color, kind }: Outline): SVGElement {
     add("brush", path);
   } else {
     add("halo", path);
-    add("ink", path).style.stroke = color ?? "#ffffff";
+    add("ink", path).style.stroke = color ? `color-mix(in srgb, ${color} 62%, white)` : "white";
   }
   return group;
 }

@@ -12,6 +12,7 @@ import type { Turned } from "./types";
 
 const REST = 300;
 const DRAWS = 8;
+const CLOCK = "switched";
 
 interface Job {
   step: Step;
@@ -30,7 +31,7 @@ export class Turner {
 
   /** Starts the clock of the next answer. */
   begin(): void {
-    performance.mark("switched");
+    performance.mark(CLOCK);
   }
 
   /** Asks for the switches of a step, in place of any before. */
@@ -41,6 +42,7 @@ export class Turner {
     this.settle();
     if (step.picture !== last?.picture || !step.switches.length) this.turned = null;
     if (!step.switches.length) {
+      performance.clearMarks(CLOCK);
       this.show();
       return;
     }
@@ -69,7 +71,7 @@ export class Turner {
 
 /** How long it took from the hand to the page, for whoever asks the browser. */
 function measure(): void {
-  if (!performance.getEntriesByName("switched", "mark").length) return;
-  performance.measure("switch to probabilities", "switched");
-  performance.clearMarks("switched");
+  if (!performance.getEntriesByName(CLOCK, "mark").length) return;
+  performance.measure("switch to probabilities", CLOCK);
+  performance.clearMarks(CLOCK);
 }

@@ -1,6 +1,7 @@
 """Looking through a classifier: what fires, what switches do, held against whole passes of the network."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,6 +190,25 @@ def test_layers_stand_as_the_network_reaches_them():
     assert find_start(lens, [Switch("last", (1,)), Switch("first", ())]) == "last"
     assert find_start(lens, [Switch("last", (1,)), Switch("first", (0,))]) == "first"
     assert find_start(lens, []) is None
+
+
+def test_a_layer_that_gives_the_classes_is_left_out_unless_it_is_named():
+    network, source = tiny_network(), tiny_source()
+    run = us.dissect(network, source, ["last", "head"], confidences=Confidences(shifts=0))
+    lens = open_lens(network, run)
+    assert lens.layers == ("last",)
+    assert "gives the classes themselves" in lens.left_out["head"]
+    assert lens.classes == 4
+    for layers in (["head"], ["last", "head"]):
+        with pytest.raises(UsageError, match="gives the classes themselves"):
+            open_lens(network, run, layers)
+
+
+def test_another_way_to_prepare_pictures_is_refused():
+    network = tiny_network()
+    other = replace(network, preprocessing=replace(network.preprocessing, mean=(0.1,) * 3))
+    with pytest.raises(UsageError, match="mean"):
+        open_lens(other, tiny_run())
 
 
 def test_a_concept_is_switched_wherever_it_is_detected(lens):

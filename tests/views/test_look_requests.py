@@ -25,13 +25,16 @@ from unitscope.interventions.looking.evidence import weigh_classes
 from unitscope.interventions.looking.switches import Switch
 from unitscope.views.app.work_queue import WorkQueue
 from unitscope.views.look import uploads, visitors
+from unitscope.views.look.kept import MOST_PICTURES, HeavyValues
 from unitscope.views.look.project import LookProject
 from unitscope.views.look.server import make_app
+from unitscope.views.look.sessions import save_session
 from unitscope.views.look.uploads import decode_upload
-from unitscope.views.look.visitors import Bucket, HeavyValues, Visitors
+from unitscope.views.look.visitors import Bucket, Visitors
 
 REQUESTS = int(os.environ.get("UNITSCOPE_FUZZ", "500"))
 HOME = "http://127.0.0.1"
+BRUSH = {"rows": 2, "columns": 2, "runs": [1, 2, 1]}
 OFF = {"layer": "second", "units": [1, 4], "level": 0, "strength": 1, "place": None}
 
 
@@ -164,12 +167,11 @@ def test_a_switch_gives_the_functions_probabilities(guest, project):
     lens = project.lens
     name = guest.send(encode(draw(3)))["picture"]
     slide = prepare_slide(lens, draw(3))
-    brush = {"rows": 2, "columns": 2, "runs": [1, 2, 1]}
-    up = {**OFF, "layer": "first", "units": [0], "level": 1.5, "strength": 0.5, "place": brush}
+    up = {**OFF, "layer": "first", "units": [0], "level": 1.5, "strength": 0.5, "place": BRUSH}
     for edits, switches in (
         ([], []),
         ([OFF], [Switch("second", (1, 4))]),
-        ([OFF, up], [Switch("second", (1, 4)), Switch("first", (0,), 1.5, 0.5, read_brush(brush))]),
+        ([OFF, up], [Switch("second", (1, 4)), Switch("first", (0,), 1.5, 0.5, read_brush(BRUSH))]),
     ):
         for draws in (0, 1, 3):
             answer = guest.ask("turn", {"picture": name, "edits": edits, "draws": draws})
@@ -241,8 +243,12 @@ def test_a_sample_knows_its_class(guest, project):
 def test_an_attack_runs_beside_and_can_be_cancelled(guest):
     name = guest.send(encode(draw(4)))
     target = name["classes"][1]["class"]
+    switched = {"picture": name["picture"], "edits": [OFF], "draws": 1}
+    before = guest.ask("turn", switched)["classes"]
     begun = guest.ask("attacks", {"picture": name["picture"], "class": target, "method": "pgd-l2"})
     for _ in range(300):
+        for now, then in zip(guest.ask("turn", switched)["classes"], before, strict=True):
+            assert np.allclose([now["after"], now["control"]], [then["after"], then["control"]], atol=1e-6)
         told = guest.get(f"/api/attacks/{begun['attack']}").json()
         if told["state"] not in ("waiting", "running"):
             break
@@ -309,6 +315,24 @@ def test_a_session_is_taken_home_whole(guest, project, client):
     assert answer.status_code in (200, 400)
 
 
+def test_a_session_is_written_without_a_server(project, tmp_path, guest):
+    lens, pictures = project.lens, {"one": draw(5), "two": draw(6)}
+    switches = [Switch("second", (1, 4)), Switch("first", (0,), 1.0, 0.5, read_brush(BRUSH))]
+    wanted = {"source": project.source, "layers": ["second"], "switches": switches, "cards": [("second", 3)]}
+    path = save_session(lens, pictures, tmp_path / "inside" / "look.html", **wanted)
+    page = path.read_text("utf-8")
+    told = json.loads(re.search(r'id="session">(.*?)</script>', page, re.DOTALL)[1])
+    assert [one["picture"]["name"] for one in told["pictures"]] == ["one", "two"]
+    ids = [guest.send(encode(one))["picture"] for one in pictures.values()]
+    body = {"picture": ids[0], "edits": told["edits"], "draws": 8}
+    assert guest.ask("turn", body) == told["pictures"][0]["turned"]
+    assert guest.ask("compare", {"pictures": ids, "layer": "second"}) == told["compared"]["second"]
+    assert path.read_bytes() == save_session(lens, pictures, tmp_path / "again.html", **wanted).read_bytes()
+    for wrong in ({}, dict.fromkeys(map(str, range(13)), draw(1))):
+        with pytest.raises(UsageError, match="wanted 1 to 12"):
+            save_session(lens, wrong, tmp_path / "none.html")
+
+
 # Visitors
 
 
@@ -343,7 +367,7 @@ def test_visitors_do_not_mix(client):
 
 
 def test_a_visitor_keeps_the_last_pictures(guest):
-    names = [guest.send(encode(draw(seed)))["picture"] for seed in range(visitors.MOST_PICTURES)]
+    names = [guest.send(encode(draw(seed)))["picture"] for seed in range(MOST_PICTURES)]
     guest.get(f"/api/pictures/{names[0]}")
     names.append(guest.send(encode(draw(99)))["picture"])
     guest.get(f"/api/pictures/{names[1]}", 404)

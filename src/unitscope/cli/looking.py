@@ -48,6 +48,8 @@ def look(
     files: dict[NameKind, Path | None] = {"formula": formulas, "word": words}
     names = {kind: _read_names(path, found) for kind, path in files.items() if path is not None}
     lens = open_lens(loaded, found, layers or None, names=names)
+    for why in lens.left_out.values():
+        print(f"left out: {why}")
     chosen = None if images is None else us.open_source(images)
     source, lack = None, None
     try:

@@ -44,7 +44,7 @@ def draw_masks(
             f"layer {layer} comes from no run, which says how pictures are read; take run[layer]"
         )
     opened = _reopen(recipe.network) if network is None else network
-    _check_same(recipe.network, opened)
+    check_same(recipe.network, opened)
     check_directions(recipe, opened, layer)
     source = gather_pictures(images)
     if isinstance(opened, Generator) and find_generated(source) is None:
@@ -139,7 +139,7 @@ def _open(name: str, size: tuple[int, int] | None, digest: str | None) -> Networ
     return network
 
 
-def _check_same(made: NetworkRecord, network: Network) -> None:
+def check_same(made: NetworkRecord, network: Network) -> None:
     """Raises `UsageError` where a network has other weights than a run's, or prepares its input otherwise."""
     if not isinstance(network, Network):
         raise UsageError(

@@ -23,7 +23,10 @@ from unitscope.experiments import (
     study_placement,
     study_removal,
 )
-from unitscope.interventions import explain, open_studio
+from unitscope.interventions import explain, open_lens, open_studio
+from unitscope.interventions.explained_images import ExplainedImage
+from unitscope.interventions.looking.lens import Lens
+from unitscope.interventions.looking.switches import switch_concept
 from unitscope.lab.tour import Chapter, Row, draw_rows, write_tour
 from unitscope.lab.world.names import OBJECT_IDS, SCENES
 from unitscope.lab.world.scenes import paint
@@ -32,6 +35,7 @@ from unitscope.networks.generators import find_generated
 from unitscope.views.drawing import draw_sheet, pick_units, save_picture
 from unitscope.views.explanation_sheet import draw_explanation
 from unitscope.views.generator_pages import draw_pairs, paint_insertion, paint_removal, save_sheet
+from unitscope.views.look.sessions import save_session
 
 FEWEST = 480
 """So many scenes hold every class several times, in either half."""
@@ -168,6 +172,7 @@ def _remove_units(demo: Demo) -> Chapter:
     image = us.open_source("drawn:count=40,seed=9,size=64")[EXPLAINED].image
     explained = explain(network, image, "layer5", run=named).images[0]
     save_picture(draw_explanation(explained), demo.pictures / "explained.png")
+    _look_at(demo, open_lens(network, named, ["layer5"]), explained, seen)
     many = study.many
     levels = {
         "all units": study.levels[None, "none", 0],
@@ -177,6 +182,19 @@ def _remove_units(demo: Demo) -> Chapter:
     }
     figures = [(title, level.balanced.spell(".2f")) for title, level in levels.items()]
     return demo.write("removal", figures, images=images)
+
+
+def _look_at(demo: Demo, lens: Lens, explained: ExplainedImage, source: us.ConceptSource) -> None:
+    """The explained prediction under the microscope, without the concept that speaks most for it."""
+    label = next((explained.labels[unit] for unit in explained.shown if unit in explained.labels), None)
+    save_session(
+        lens,
+        {"a drawn scene": explained.image},
+        demo.out / "removal" / "look.html",
+        source=source,
+        switches=[] if label is None else switch_concept(lens, label.id),
+        cards=[("layer5", unit) for unit in explained.shown],
+    )
 
 
 def _name_in_sentences(demo: Demo) -> Chapter:

@@ -103,6 +103,7 @@ def serve_looking(
         samples = source if images is None else images
         lack = lack or ("the images of the run are not here" if source is None else None)
         project = LookProject(lens, source, samples, lack)
+        project.describe()  # names are worked out before anybody waits for them
         serve(make_app(project, host), bound, host, "look")
 
 

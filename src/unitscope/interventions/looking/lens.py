@@ -12,12 +12,12 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from unitscope.concepts.vocabulary import Concept
-from unitscope.dissection.masks import find_grids
-from unitscope.dissection.matching import check_directions, check_network, pick_layer
+from unitscope.dissection.masks import check_same, find_grids
+from unitscope.dissection.matching import check_directions, pick_layer
 from unitscope.dissection.result import Dissection, LayerDissection
 from unitscope.errors import UsageError
 from unitscope.interventions.edits import find_tokens
-from unitscope.interventions.linear_head import check_hidden, read_numbers
+from unitscope.interventions.linear_head import check_hidden
 from unitscope.networks.generators import Generator
 from unitscope.networks.network import Network
 from unitscope.networks.tokens import Layout
@@ -35,7 +35,8 @@ class Lens:
 
     `network` reads pictures at the size of the run. `layers` stand in the order in which the network reaches
     them, `grids` say how their maps lie over a picture, `tokens` how many class tokens and registers they
-    have beside their patches, None where they have none. `names` are other names of units, such as formulas.
+    have beside their patches, None where they have none. `names` are other names of units, such as formulas;
+    `left_out` are layers of the run that cannot be looked through, with the reason.
     """
 
     network: Network
@@ -45,6 +46,7 @@ class Lens:
     tokens: Mapping[str, tuple[int, int] | None]
     classes: int
     names: Names = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, layer: str) -> LayerDissection:
         """What is known of a layer. Raises `UsageError` for one that is not looked at."""
@@ -105,13 +107,14 @@ def open_lens(
 ) -> Lens:
     """A classifier ready to be looked through, by the names that its dissection gave to units.
 
-    `layers` are some of the run's, by default all; they may be read in directions. Raises `UsageError` for a
-    run of another network or directions that have changed, a layer that the run does not have or that gives
-    the classes themselves, or a generator; `NetworkError` where the network gives no logits.
+    `layers` are some of the run's, by default all but those that give the classes themselves; they may be
+    read in directions. Raises `UsageError` for a run of another network, of one that was given its input
+    otherwise, or of directions that have changed, for a layer that the run does not have or that gives the
+    classes, or a generator; `NetworkError` where the network gives no logits.
     """
     if isinstance(network, Generator):
         raise UsageError(f"{network.name} makes pictures and reads none; see `unitscope paint`")
-    check_network(run, network)
+    check_same(run.recipe.network, network)
     wanted = list(dict.fromkeys(layers or run))
     if not wanted:
         raise UsageError("the run holds no layers; dissect some")
@@ -119,15 +122,21 @@ def open_lens(
         pick_layer(run, layer)
         check_directions(run.recipe, network, layer)
     sized = replace(network, preprocessing=replace(network.preprocessing, size=run.frame.size))
-    blank = sized.blank()
+    blank, left_out = sized.blank(), dict[str, str]()
     with evaluation(sized):
-        logits = read_numbers(check_hidden(sized, wanted[0], blank))
-        for layer in wanted[1:]:
-            check_hidden(sized, layer, blank)
+        classes = 0
+        for layer in wanted:
+            try:
+                classes = check_hidden(sized, layer, blank).shape[1]
+            except UsageError as error:
+                if layers or len(left_out) == len(wanted) - 1:
+                    raise
+                left_out[layer] = str(error)
+        wanted = [layer for layer in wanted if layer not in left_out]
         order = _find_order(sized, wanted)
         tokens = {layer: find_tokens(sized, layer, blank) for layer in order}
     grids = find_grids(run.recipe, sized, order)
-    return Lens(sized, run, tuple(order), grids, tokens, logits.shape[1], names or {})
+    return Lens(sized, run, tuple(order), grids, tokens, classes, names or {}, left_out)
 
 
 def _find_order(network: Network, layers: Sequence[str]) -> list[str]:

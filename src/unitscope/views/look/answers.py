@@ -14,6 +14,7 @@ from unitscope.interventions.looking.slides import Slide
 from unitscope.interventions.looking.switches import Turned
 from unitscope.interventions.painting.strokes import Bitmap
 from unitscope.tables import plain
+from unitscope.views.look.kept import Kept
 from unitscope.views.palette import category_color
 
 SHOWN = 200
@@ -65,6 +66,20 @@ def describe_classes(lens: Lens, slide: Slide) -> list[dict[str, Any]]:
         {"class": one, "name": lens.name_class(one), "probability": chances[one], "logit": logits[one]}
         for one in slide.order[:CLASSES].tolist()
     ]
+
+
+def describe_picture(lens: Lens, kept: Kept, name: str, image: str) -> dict[str, Any]:
+    """A picture, called `name`, that is shown at the address `image`."""
+    return {
+        "picture": name,
+        "name": kept.slide.name,
+        "image": image,
+        "shown": list(kept.size),
+        "note": kept.note,
+        "truth": kept.slide.truth,
+        "exact": kept.slide.exact,
+        "classes": describe_classes(lens, kept.slide),
+    }
 
 
 def describe_sight(lens: Lens, sight: Sight) -> dict[str, Any]:

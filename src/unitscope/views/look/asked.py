@@ -17,7 +17,7 @@ from unitscope.interventions.strict_json import (
     read_whole,
 )
 from unitscope.tables import plain
-from unitscope.views.look.visitors import MOST_PICTURES
+from unitscope.views.look.kept import MOST_PICTURES
 
 MOST_TEXT = 1_000_000
 """Bytes of a request, but for a picture's file."""

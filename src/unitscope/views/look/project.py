@@ -17,7 +17,7 @@ from unitscope.interventions.looking.comparison import ATTACKS, AttackedSlide
 from unitscope.interventions.looking.evidence import weigh_classes
 from unitscope.interventions.looking.lens import Lens
 from unitscope.interventions.looking.sights import Sight, see
-from unitscope.interventions.looking.slides import Slide, prepare_slide, show_seen
+from unitscope.interventions.looking.slides import Slide, prepare_slide, show_seen, to_bytes
 from unitscope.interventions.looking.switches import (
     Switch,
     Turned,
@@ -31,8 +31,8 @@ from unitscope.interventions.replay import Replay
 from unitscope.views.app.work_queue import RecentValues
 from unitscope.views.look.answers import SHOWN, describe_unit, name_concept, rank_classes, spell_runs
 from unitscope.views.look.asked import LIMITS
+from unitscope.views.look.kept import MOST_PICTURES, HeavyValues, Kept, keep_slide
 from unitscope.views.look.uploads import MOST_BYTES, MOST_PIXELS, encode_jpeg
-from unitscope.views.look.visitors import MOST_PICTURES, HeavyValues, Kept
 from unitscope.views.palette import color_categories
 from unitscope.views.report.pictures import find_example, shrink
 
@@ -141,18 +141,12 @@ class LookProject:
         truths = {classes[one] for one in example.ids if one in classes}
         truth = truths.pop() if len(truths) == 1 else None
         slide = prepare_slide(self.lens, example.image, example.key, number=index, truth=truth)
-        return self._keep(slide, example.image)
+        return keep_slide(slide, example.image, show_seen(self.lens, example.image))
 
     def keep_picture(self, picture: Picture, name: str, fitted: bool) -> Kept:
         """A picture that a visitor sent. Raises what `prepare_slide` raises."""
-        return self._keep(prepare_slide(self.lens, picture, name, fitted=fitted), picture)
-
-    def _keep(self, slide: Slide, picture: Picture) -> Kept:
-        shown = show_seen(self.lens, picture)
-        high, wide = picture.shape[:2]
-        small = max(shown.shape) < max(high, wide)
-        note = f"shrunk from {high} x {wide} pixels" if small else None
-        return Kept(slide, encode_jpeg(shown), (shown.shape[0], shown.shape[1]), note)
+        slide = prepare_slide(self.lens, picture, name, fitted=fitted)
+        return keep_slide(slide, picture, to_bytes(picture) if fitted else show_seen(self.lens, picture))
 
     def see(self, slide: Slide, layer: str, target: int | None) -> Sight:
         """What `unitscope.interventions.looking.sights.see` gives, kept for a while."""
@@ -214,7 +208,7 @@ class LookProject:
 
     def keep_attacked(self, found: AttackedSlide) -> Kept:
         """A picture after an attack."""
-        return self._keep(found.slide, found.slide.fitted)
+        return keep_slide(found.slide, found.slide.fitted, to_bytes(found.slide.fitted))
 
 
 def weigh_sight(sight: Sight) -> int:

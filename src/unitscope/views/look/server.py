@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.resources import files
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -21,7 +20,6 @@ from unitscope.interventions.strict_json import read_choice, read_items, read_sh
 from unitscope.tables import plain
 from unitscope.views.app.requests import (
     PATIENCE,
-    TYPES,
     Guard,
     answer,
     guard_routes,
@@ -31,7 +29,7 @@ from unitscope.views.app.requests import (
 )
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 from unitscope.views.look.answers import (
-    describe_classes,
+    describe_picture,
     describe_place,
     describe_turned,
     describe_units,
@@ -49,16 +47,18 @@ from unitscope.views.look.asked import (
     read_unit,
 )
 from unitscope.views.look.attacks import Attacks, Job
+from unitscope.views.look.kept import Kept
 from unitscope.views.look.project import BLOCK, LookProject
 from unitscope.views.look.sessions import (
     gather_session,
+    read_page,
     spell_json,
     tell_comparison,
     tell_sight,
     write_page,
 )
 from unitscope.views.look.uploads import MOST_BYTES, decode_upload, encode_jpeg, encode_png
-from unitscope.views.look.visitors import Kept, Visit, Visitors
+from unitscope.views.look.visitors import Visit, Visitors
 
 MOST_UPLOADS = 3
 """So many files come in at once."""
@@ -180,7 +180,7 @@ class Server:
             raise BusyError
         self.uploads += 1
         try:
-            data = await read_bytes(request, MOST_BYTES, KINDS, self.patience)
+            data = await read_bytes(request, MOST_BYTES, KINDS, 3 * self.patience)
             kept = await self._do(
                 visit, lambda: self.project.keep_picture(decode_upload(data), title, fitted)
             )
@@ -324,8 +324,7 @@ class Server:
         token, visit = self._visit(request)
         asked = read_session(self.project.lens, await self._text(request))
         kept = [self.visitors.pick(token, name) for name in asked.pictures]
-        told = [self._describe(str(place), one) for place, one in enumerate(kept)]
-        return await gather_session(self.project, partial(self._do, visit), asked, kept, told)
+        return await gather_session(self.project, partial(self._do, visit), asked, kept)
 
     # What all share
 
@@ -341,16 +340,8 @@ class Server:
             return await self.queue.do(work)
 
     def _describe(self, name: str, kept: Kept) -> dict[str, Any]:
-        return {
-            "picture": name,
-            "name": kept.slide.name,
-            "image": f"/api/pictures/{name}/{kept.version}.jpg",
-            "shown": list(kept.size),
-            "note": kept.note,
-            "truth": kept.slide.truth,
-            "exact": kept.slide.exact,
-            "classes": describe_classes(self.project.lens, kept.slide),
-        }
+        image = f"/api/pictures/{name}/{kept.version}.jpg"
+        return describe_picture(self.project.lens, kept, name, image)
 
     def _tell(self, name: str, kept: Kept) -> Response:
         return reply(self._describe(name, kept))
@@ -370,10 +361,3 @@ def make_app(project: LookProject, host: str = "127.0.0.1", **options: Any) -> G
     }
     routes = Server(project, **options).routes()
     return guard_routes(routes, host, handlers, {"permissions-policy": "camera=(self)"})
-
-
-def read_page() -> dict[str, bytes]:
-    """The built page, by name: all that is ever served of the disk."""
-    folder = files("unitscope.views.look") / "page"
-    entries = [folder / "index.html", *(folder / "assets").iterdir()]
-    return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(tuple(TYPES))}

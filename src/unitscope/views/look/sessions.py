@@ -1,26 +1,36 @@
 """A session as one document, and as one HTML file that opens without a server."""
 
+import asyncio
 import base64
 import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from unitscope.axes import Picture
+from unitscope.concepts.vocabulary import ConceptSource
+from unitscope.errors import UsageError
+from unitscope.files import write_whole
 from unitscope.interventions.looking.comparison import compare_sights
+from unitscope.interventions.looking.lens import Lens
 from unitscope.interventions.looking.slides import to_bytes
+from unitscope.interventions.looking.switches import Switch
 from unitscope.tables import plain
 from unitscope.views.look.answers import (
     describe_comparison,
+    describe_picture,
     describe_sight,
     describe_turned,
     describe_units,
 )
 from unitscope.views.look.asked import SessionRequest
+from unitscope.views.look.kept import MOST_PICTURES, Kept
 from unitscope.views.look.project import LookProject
 from unitscope.views.look.uploads import encode_png
-from unitscope.views.look.visitors import Kept
 
 FORMAT, VERSION = "unitscope look", 1
 Made = TypeVar("Made")
@@ -34,6 +44,7 @@ class Doing(Protocol):
     def __call__(self, work: Callable[[], Made]) -> Awaitable[Made]: ...
 
 
+_SERVED = (".html", ".js", ".css", ".svg")
 _SCRIPT = re.compile(r"<script\b[^>]*\bsrc=\"[^\"]*look\.js\"[^>]*>\s*</script>")
 _STYLE = re.compile(r"<link\b[^>]*\bhref=\"[^\"]*look\.css\"[^>]*>")
 _ICON = re.compile(r"(<link\b[^>]*\bhref=\")[^\"]*look\.svg(\"[^>]*>)")
@@ -44,19 +55,17 @@ async def gather_session(
     do: Doing,
     asked: SessionRequest,
     kept: Sequence[Kept],
-    told: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Everything that was seen of some pictures, worked out piece by piece: others are answered meanwhile.
-
-    `told` is what was said of each picture.
-    """
+    """Everything that was seen of some pictures, worked out piece by piece: others are answered meanwhile."""
     pictures = []
-    for one, about in zip(kept, told, strict=True):
+    for place, one in enumerate(kept):
         sees = {
             layer: await do(partial(tell_sight, project, one, layer, asked.target)) for layer in asked.layers
         }
         turned = await do(partial(_turn, project, one, asked)) if asked.switches else None
-        pictures.append({**await do(partial(embed_picture, about, one)), "sees": sees, "turned": turned})
+        pictures.append(
+            {**await do(partial(embed_picture, project, one, str(place))), "sees": sees, "turned": turned}
+        )
     compared = None
     if asked.compared is not None:
         first, second = (kept[place] for place in asked.compared)
@@ -113,14 +122,66 @@ def embed(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def embed_picture(told: Mapping[str, Any], kept: Kept) -> dict[str, Any]:
+def embed_picture(project: LookProject, kept: Kept, name: str) -> dict[str, Any]:
     """A picture of a session: its answer with the image inside, and what the network reads, pixel by pixel.
 
     What was attacked is there in bytes, which are not quite what the network read.
     """
     image = embed(kept.jpeg, "image/jpeg")
     fitted = embed(encode_png(to_bytes(kept.slide.fitted)), "image/png")
-    return {"picture": {**told, "image": image}, "fitted": fitted}
+    return {"picture": describe_picture(project.lens, kept, name, image), "fitted": fitted}
+
+
+def read_page() -> dict[str, bytes]:
+    """The built page, by name: all that is ever served of the disk."""
+    folder = files("unitscope.views.look") / "page"
+    entries = [folder / "index.html", *(folder / "assets").iterdir()]
+    return {entry.name: entry.read_bytes() for entry in entries if entry.name.endswith(_SERVED)}
+
+
+def save_session(
+    lens: Lens,
+    pictures: Mapping[str, Picture],
+    out: str | Path,
+    *,
+    source: ConceptSource | None = None,
+    layers: Sequence[str] | None = None,
+    target: int | None = None,
+    switches: Sequence[Switch] = (),
+    cards: Sequence[tuple[str, int]] = (),
+) -> Path:
+    """Writes what the microscope shows of some pictures as one HTML file that opens without a server.
+
+    Gives the path of the file. `pictures` are named; of two or more the first two are compared. `layers` are
+    by default all of the lens, `target` is the class explained, by default the predicted one. The classes are
+    shown with the `switches` too, and `cards` are units, by layer and number, whose cards may be opened:
+    `source`, the images of the run, gives their top images. Raises what `see` and `turn` raise, and
+    `RunError` where it cannot be written.
+    """
+    project = LookProject(lens, source, None, None if source else "the images of the run are not here")
+    if not 0 < len(pictures) <= MOST_PICTURES:
+        raise UsageError(f"{len(pictures)} pictures are given; wanted 1 to {MOST_PICTURES}")
+    kept = [project.keep_picture(picture, name, False) for name, picture in pictures.items()]
+    edits = [_spell_switch(one) for one in switches]
+    chosen, compared = list(layers or lens.layers), (0, 1) if len(kept) > 1 else None
+    for layer in chosen:
+        lens.find(layer)
+    asked = SessionRequest([], chosen, target, edits, list(switches), list(cards), compared, None)
+
+    async def do(work: Callable[[], Made]) -> Made:
+        return work()
+
+    session = asyncio.run(gather_session(project, do, asked, kept))
+    path = Path(out)
+    write_whole(path, write_page(read_page(), spell_json(session)))
+    return path
+
+
+def _spell_switch(one: Switch) -> dict[str, Any]:
+    brush = one.place
+    place = None if brush is None else {"rows": brush.rows, "columns": brush.columns, "runs": brush.runs}
+    about = {"level": one.level, "strength": one.strength, "place": place}
+    return {"layer": one.layer, "units": list(one.units), **about}
 
 
 def write_page(page: Mapping[str, bytes], session: str) -> str:

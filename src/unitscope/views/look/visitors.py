@@ -6,14 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from unitscope.interventions.looking.slides import Slide
+from unitscope.views.look.kept import MOST_PICTURES, Kept
 
 MOST_VISITS = 64
-MOST_PICTURES = 12
 MOST_KEPT = 256 << 20
 """Bytes of the pictures of all visitors together."""
 MOST_UNDER_WAY = 6
@@ -22,7 +20,6 @@ IDLE = 60.0
 """Seconds after which a visitor may be forgotten, where others come."""
 PICTURES_A_SECOND, PICTURES_AT_ONCE = 1.5, 8
 VISITS_A_SECOND, VISITS_AT_ONCE = 4.0, 32
-Value = TypeVar("Value")
 Clock = Callable[[], float]
 
 
@@ -47,26 +44,6 @@ class Bucket:
         if self.level < 1:
             raise _refuse(f"{what} come too fast; wait a moment", (1 - self.level) / self.rate)
         self.level -= 1
-
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """A picture of a visitor: its slide, what people see of it as JPEG, and what is to be said of it.
-
-    `version` counts the pictures that had this id.
-    """
-
-    slide: Slide
-    jpeg: bytes
-    size: tuple[int, int]
-    note: str | None = None
-    version: int = 0
-
-    @property
-    def weight(self) -> int:
-        """Bytes that it takes, about: pixels, the same in single precision for the network, the JPEG."""
-        pixels = self.slide.fitted
-        return pixels.nbytes + 4 * pixels.size + len(self.jpeg)
 
 
 @dataclass(eq=False)
@@ -169,28 +146,6 @@ class Visitors:
     def _drop(self, token: str, name: str) -> None:
         self.kept -= self.visits[token].pictures.pop(name).weight
         del self.owners[name]
-
-
-class HeavyValues(Generic[Value]):
-    """The last values by key, as many as so many bytes hold, and always the last one; for one thread."""
-
-    def __init__(self, most: int, weigh: Callable[[Value], int]) -> None:
-        self.most, self.weigh, self.bytes = most, weigh, 0
-        self._values: OrderedDict[object, tuple[Value, int]] = OrderedDict()
-
-    def get(self, key: object, make: Callable[[], Value]) -> Value:
-        """The value of a key, made where it is not there."""
-        if key not in self._values:
-            value = make()
-            self._values[key] = value, self.weigh(value)
-            self.bytes += self._values[key][1]
-            while self.bytes > self.most and len(self._values) > 1:
-                self.bytes -= self._values.popitem(last=False)[1][1]
-        self._values.move_to_end(key)
-        return self._values[key][0]
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 def _refuse(why: str, seconds: int | float) -> HTTPException:

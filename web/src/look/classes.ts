@@ -17,7 +17,7 @@ interface Row {
 }
 
 /** Shows the classes of a picture, and what the switches have made of them. */
-export function showClasses(picture: Picture, turned: Turned | null, explained: number, all: boolean): void {
+export function showClasses(picture: Picture, turned: Turned | null, explained: number, all: boolean, live: boolean): void {
   const rows: Row[] = turned
     ? turned.classes
     : picture.classes.map(({ class: number, name, probability }) => ({
@@ -38,7 +38,7 @@ export function showClasses(picture: Picture, turned: Turned | null, explained: 
   find("before-head").textContent = turned ? "before" : "";
   find("after-head").textContent = turned ? "now" : "";
   find("control-head").textContent = turned?.control_units ? "random" : "";
-  find("classes-note").textContent = turned ? tellTurned(turned) : "Click a class to see what speaks for it.";
+  find("classes-note").textContent = turned ? tellTurned(turned) : live ? "Click a class to see what speaks for it." : "";
 }
 
 function tellTurned(turned: Turned): string {

@@ -1,6 +1,6 @@
 // Where the page begins: with a server, or with the session that stands in it.
 
-import { find, make, makeSample } from "../shared/elements";
+import { find, make, makeSample, showComing } from "../shared/elements";
 import { saveBlob } from "../shared/files";
 import { onTrouble, Refused } from "../shared/server";
 import { say, work } from "../shared/status";
@@ -65,7 +65,7 @@ class Visit {
   private beside(key: number): void {
     this.pick(false);
     this.page.push({ other: key });
-    find("comparison").scrollIntoView({ block: "nearest", behavior: "smooth" });
+    showComing(find("comparison"));
   }
 
   private pick(on: boolean): void {

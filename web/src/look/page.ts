@@ -1,6 +1,6 @@
 // The page: what the visitor does becomes steps; what is under the lens is asked for and shown.
 
-import { find } from "../shared/elements";
+import { find, showComing } from "../shared/elements";
 import type { Mask, Point } from "../shared/brush";
 import { Latest } from "../shared/server";
 import { Stage } from "../shared/stage";
@@ -212,8 +212,9 @@ export class Page {
     const seen = this.tools.seen.filter((one) => one.layer !== card.layer || one.unit !== card.unit);
     this.session.change({ card, seen: [...seen, card].slice(-this.lens.project.limits.cards) });
     work(this.details.submit(card).then(() => {
-      if (lead) find("detail").scrollIntoView({ block: "nearest", behavior: "smooth" });
-      if (lead) find("detail-title").focus({ preventScroll: true });
+      if (!lead) return;
+      showComing(find("detail"));
+      find("detail-title").focus({ preventScroll: true });
     }));
     this.outline();
   }
@@ -299,7 +300,7 @@ export class Page {
   private showAnswers(): void {
     if (!this.picture) return;
     const explained = this.step.class ?? this.picture.classes[0]?.class ?? 0;
-    showClasses(this.picture, this.turner.turned, explained, this.shown.classes);
+    showClasses(this.picture, this.turner.turned, explained, this.shown.classes, this.live);
   }
 
   private showSight(): void {

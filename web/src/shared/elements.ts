@@ -7,6 +7,12 @@ export function find<Kind extends HTMLElement>(name: string): Kind {
   return found;
 }
 
+/** Scrolls to what has just come, where it is out of sight; on a narrow page to its beginning. */
+export function showComing(element: HTMLElement): void {
+  const narrow = matchMedia("(max-width: 1100px)").matches;
+  element.scrollIntoView({ block: narrow ? "start" : "nearest", behavior: "smooth" });
+}
+
 type Attributes = Record<string, string | number | boolean>;
 
 /** An element with attributes and children; text is text. */

@@ -217,7 +217,7 @@ class Visit {
 function readTools(saved: Saved): { layer: string; naming: Naming } {
   const state = (saved.state ?? {}) as Partial<SavedState>;
   const naming = state.naming === "formula" || state.naming === "word" ? state.naming : "label";
-  return { layer: state.layer ?? saved.layers[0]?.layer ?? "", naming };
+  return { layer: state.layer ?? saved.layers.at(-1)?.layer ?? "", naming };
 }
 
 function readStep(saved: Saved, keys: number[]): Step {
@@ -263,6 +263,7 @@ function showArchive(archive: Archive): void {
   session.slides = pictures.map((one, key) => ({ key, name: one.name, sample: null, fitted: true, id: one.picture }));
   session.change({ ...readTools(saved), card: ((saved.state ?? {}) as Partial<SavedState>).card ?? null });
   session.push(readStep(saved, [...pictures.keys()]), true);
+  document.querySelector<HTMLElement>(".strip")!.hidden = pictures.length < 2;
   const tray = new Shown(pictures);
   const list = (): void =>
     void showSlides(session.slides.map(({ key, name }) => ({ key, name, thumb: tray.thumb(key) }))).then(() => mark(session.now, session.slides));

@@ -74,8 +74,13 @@ function tellSwitch(one: Switch, units: Map<string, Map<number, Unit>>, project:
     const where = one.layer ?? count(project.layers.length, "layer");
     return { name: concept?.label ?? "concept", of: `${count(all, "unit")} of ${where}`, color: concept?.color ?? null };
   }
-  const [first] = one.units ?? [];
+  const [first, ...others] = one.units ?? [];
   const unit = units.get(one.layer ?? "")?.get(first ?? -1);
+  if (others.length) {
+    const labels = new Set(one.units?.map((number) => units.get(one.layer ?? "")?.get(number)?.label ?? null));
+    const label = labels.size === 1 ? unit?.label : null;
+    return { name: label ?? "units", of: `${count(others.length + 1, "unit")} of ${one.layer}`, color: label ? (unit?.color ?? null) : null };
+  }
   return { name: nameUnit(unit, naming).text, of: `${one.layer} ${unit?.title ?? first}`, color: unit?.color ?? null };
 }
 

@@ -33,7 +33,7 @@ export function showCards(shelf: Shelf): void {
   find("no-cards").textContent = sight.units.length ? "No such unit fires here." : "No unit is above its threshold here.";
   find("more-cards").hidden = found.length <= shelf.shown;
   const left = sight.left_out ? `, ${sight.left_out} not listed` : "";
-  find("fired").textContent = `${sight.fired} of ${count(units.size || layer.units, layer.kind.slice(0, -1))}${left}`;
+  find("fired").textContent = `${sight.fired} of ${count(units.size || layer.units, layer.kind === "latents" ? "latent" : "unit")}${left}`;
 }
 
 function heldCard(): string | undefined {

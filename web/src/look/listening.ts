@@ -40,7 +40,7 @@ function listLayers(page: Page): void {
     ...page.lens.project.layers.map((one) =>
       make(
         "button",
-        { type: "button", role: "tab", "data-layer": one.layer, title: `${one.units} ${one.kind}, ${one.cells.join(" × ")} cells` },
+        { type: "button", role: "tab", "data-layer": one.layer, title: `${one.units} ${one.kind === "heads" ? "units of heads" : one.kind}, ${one.cells.join(" × ")} cells` },
         one.layer,
       ),
     ),

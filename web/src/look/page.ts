@@ -123,11 +123,11 @@ export class Page {
     this.watcher.stepped(step);
     find("empty").hidden = step.picture !== null;
     if (step.picture === null) return;
-    work(this.looks.submit(step));
+    work(this.looks.submit(step), "look");
     this.turner.take(step);
     find("comparison").hidden = find("second").hidden = step.other === null;
     this.tell();
-    if (step.other !== null) work(this.seconds.submit(step));
+    if (step.other !== null) work(this.seconds.submit(step), "compare");
     this.outline();
   }
 
@@ -143,7 +143,11 @@ export class Page {
     if (!shown) return;
     await this.list(layer);
     const name = `${picture.image} ${layer} ${step.class}`;
-    const sight = await this.sights.get(picture, key, layer, step.class);
+    const sight = await this.sights.get(picture, key, layer, step.class).catch((error: unknown) => {
+      // What another layer showed would stand under the wrong name.
+      this.forget();
+      throw error;
+    });
     if (step.picture !== this.step.picture || step.class !== this.step.class || layer !== this.tools.layer) return;
     if (name === this.sightKey) return;
     this.sightKey = name;
@@ -153,6 +157,12 @@ export class Page {
     this.showSight();
     if (!tools.layers.includes(layer)) this.session.change({ layers: [...tools.layers, layer] });
     if (this.tools.card) this.open(this.tools.card, false);
+  }
+
+  private forget(): void {
+    this.sight = null;
+    this.sightKey = "";
+    this.showSight();
   }
 
   /** False where another picture has been chosen meanwhile. */
@@ -306,7 +316,8 @@ export class Page {
   private showSight(): void {
     const { sight, picture, tools } = this;
     find("sum-panel").hidden = !sight;
-    find("units-title").textContent = sight ? "Units that fire" : "Units that fire: not saved";
+    find("units-title").textContent = sight || this.live ? "Units that fire" : "Units that fire: not saved";
+    if (!sight) for (const name of ["cards", "fired"]) find(name).replaceChildren();
     if (!sight || !picture) return;
     showSum(sight, this.named, tools.naming);
     this.showShelf();

@@ -46,12 +46,13 @@ export class Turner {
       this.show();
       return;
     }
-    work(this.jobs.submit({ step, draws: 1 }));
+    work(this.jobs.submit({ step, draws: 1 }), "turn");
     work(
       new Promise((done) => {
         this.settle = done;
         this.timer = window.setTimeout(() => done(this.jobs.submit({ step, draws: DRAWS })), REST);
       }),
+      "turn",
     );
   }
 

@@ -14,13 +14,13 @@ export function say(from: string, line: string): void {
   status.hidden = !lines.size;
 }
 
-/** The page is at work until this is done; what goes wrong is told. */
-export function work(done: Promise<void>): void {
+/** The page is at work until this is done; what goes wrong is told, until the same goes well. */
+export function work(done: Promise<void>, from = "refused"): void {
   pending++;
   document.body.dataset["state"] = "working";
   done
-    .then(() => say("refused", ""))
-    .catch((error: unknown) => say("refused", error instanceof Error ? error.message : String(error)))
+    .then(() => say(from, ""))
+    .catch((error: unknown) => say(from, error instanceof Error ? error.message : String(error)))
     .finally(() => {
       pending--;
       if (!pending) document.body.dataset["state"] = "ready";

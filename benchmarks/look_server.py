@@ -5,8 +5,8 @@
 For the zoo's classifier, and for EfficientNet-Lite0 at 224 pixels with random weights, which times do not
 depend on: of every layer the median and the 95th percentile of the time that a switch takes with one random
 set beside it, and how much longer the whole network takes for the same, in time of the processor, all cores
-together. `--large` sends pictures of 50 megapixels besides, and says what became of memory. Of nonsense,
-5,000 requests are sent by
+together. `--large` sends pictures of 50 megapixels and a storm of frames instead, and says what became of
+memory. Of nonsense, 5,000 requests are sent by
 `UNITSCOPE_FUZZ=5000 python -m pytest tests/views/test_look_requests.py -k nothing_that_is_sent`.
 """
 
@@ -31,6 +31,7 @@ from unitscope.views.look.project import LookProject
 from unitscope.views.look.server import make_app
 
 Clock = Callable[[], float]
+STORM = 1000
 ZOO = ("zoo:scene-classifier", None, ("layer1", "layer3", "layer5"), "drawn:count=24,seed=3000,size=64")
 LARGER = (
     "efficientnet-lite0",
@@ -101,7 +102,7 @@ def measure(name: str, random: int | None, layers: tuple[str, ...], spec: str, t
 
 
 def send_large() -> None:
-    """Pictures of 50 megapixels, one after the other, and one that is larger."""
+    """Pictures of 50 megapixels, one after the other, one that is larger, and a storm of frames."""
     network, source = load_network(ZOO[0]), us.open_source(ZOO[3])
     run = us.dissect(network, source, ["layer5"], convention="pnas", confidences=Confidences(shifts=0))
     app = make_app(LookProject(open_lens(network, run), source, source))
@@ -121,6 +122,18 @@ def send_large() -> None:
                 f"peak of memory {read_peak():.0f} MB, before {before:.0f} MB"
             )
 
+        statuses: dict[int, int] = {}
+        begun, before = time.perf_counter(), read_peak()
+        buffer = io.BytesIO()
+        Image.fromarray(noise).resize((1280, 720)).save(buffer, "JPEG")
+        for _ in range(STORM):
+            answer = client.post("/api/pictures", content=buffer.getvalue(), headers=headers)
+            statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
+        print(
+            f"  {STORM} frames of a camera in {time.perf_counter() - begun:.1f} s: {statuses}; "
+            f"peak of memory {read_peak():.0f} MB, before {before:.0f} MB"
+        )
+
 
 def read_peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -131,10 +144,11 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=60)
     parser.add_argument("--large", action="store_true")
     chosen = parser.parse_args()
-    for name, random, layers, spec in (ZOO, LARGER):
-        measure(name, random, layers, spec, chosen.turns)
     if chosen.large:
         send_large()
+        return
+    for name, random, layers, spec in (ZOO, LARGER):
+        measure(name, random, layers, spec, chosen.turns)
 
 
 if __name__ == "__main__":

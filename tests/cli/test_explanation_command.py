@@ -35,7 +35,8 @@ def explain(*words: str) -> int:
 
 def test_it_prints_the_prediction_and_a_sum(place, capsys):
     assert explain(ZOO, SCENE, "--run", "run", "--layer", "layer5", "--units", "4") == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert last == f"in the browser: unitscope look {ZOO} --run run"
     assert lines[0].startswith(f"{SCENE}: ")
     assert "(right)" in lines[0] or "(wrong: the label is " in lines[0]
     assert lines[1] == "exact sum over 160 units of layer5"

@@ -1,5 +1,6 @@
 """The server of the live microscope in process: its numbers, its visitors, and what strangers may send."""
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -327,7 +328,11 @@ def test_a_session_is_written_without_a_server(project, tmp_path, guest):
     body = {"picture": ids[0], "edits": told["edits"], "draws": 8}
     assert guest.ask("turn", body) == told["pictures"][0]["turned"]
     assert guest.ask("compare", {"pictures": ids, "layer": "second"}) == told["compared"]["second"]
-    assert path.read_bytes() == save_session(lens, pictures, tmp_path / "again.html", **wanted).read_bytes()
+
+    async def save_again():
+        return save_session(lens, pictures, tmp_path / "again.html", **wanted)
+
+    assert path.read_bytes() == asyncio.run(save_again()).read_bytes()  # as in a notebook, whose loop runs
     for wrong in ({}, dict.fromkeys(map(str, range(13)), draw(1))):
         with pytest.raises(UsageError, match="wanted 1 to 12"):
             save_session(lens, wrong, tmp_path / "none.html")

@@ -95,6 +95,7 @@ class LookProject:
             "size": list(run.frame.size),
             "categories": color_categories(run.vocabulary.categories),
             "layers": [self._describe_layer(layer) for layer in lens.layers],
+            "left_out": dict(lens.left_out),
             "concepts": sorted(concepts, key=lambda one: (one["category"], one["label"])),
             "samples": self.count,
             "samples_note": self.lack if self.samples is None else None,

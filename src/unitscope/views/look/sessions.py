@@ -1,11 +1,10 @@
 """A session as one document, and as one HTML file that opens without a server."""
 
-import asyncio
 import base64
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -171,10 +170,20 @@ def save_session(
     async def do(work: Callable[[], Made]) -> Made:
         return work()
 
-    session = asyncio.run(gather_session(project, do, asked, kept))
+    session = _run_through(gather_session(project, do, asked, kept))
     path = Path(out)
     write_whole(path, write_page(read_page(), spell_json(session)))
     return path
+
+
+def _run_through(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """What comes of work that waits for nothing; a loop of events may be running already, as in notebooks."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        found: dict[str, Any] = done.value
+        return found
+    raise AssertionError("work that was to wait for nothing waited")
 
 
 def _spell_switch(one: Switch) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from test_browser import browser, cut_off
 import unitscope as us
 from unitscope.dissection.dissect import Confidences
 from unitscope.interventions import compare_sights, open_lens, prepare_slide, see, turn
+from unitscope.interventions.looking.sights import find_at
 from unitscope.interventions.looking.switches import Switch
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
@@ -284,8 +285,9 @@ def test_two_pictures_and_an_attack_are_compared_unit_by_unit(browser, address, 
     row = found.on("moved").locator("tr").first
     unit = int(row.get_attribute("data-unit"))
     change = float(row.locator("[data-change]").get_attribute("data-change"))
-    assert abs(change - (pair[1].peaks[unit] - pair[0].peaks[unit])) < NEAR
-    assert expected is not None
+    assert abs(change - expected.change[unit]) < NEAR
+    rows = found.on("moved").locator("tr").evaluate_all("rows => rows.map(row => Number(row.dataset.unit))")
+    assert rows == expected.order[: len(rows)].tolist()
     row.hover()
     found.click("swap")
     swapped = found.on("moved").locator("tr").first.locator("[data-change]").get_attribute("data-change")
@@ -315,6 +317,14 @@ def test_places_and_cards_light_each_other_up(browser, address, project):
     chip = found.on("here").locator(f'[data-card="{largest.unit}"]')
     chip.wait_for()
     found.on("here").locator('[data-activation]:not([data-activation=""])').first.wait_for()
+    place = find_at(sight, (column + 0.5) / columns, (row + 0.5) / rows)[1]
+    told = (
+        found.on("here")
+        .locator("[data-activation]")
+        .evaluate_all("all => all.map(one => [Number(one.dataset.card), Number(one.dataset.activation)])")
+    )
+    assert [unit for unit, _ in told] == [one.unit for one in place[: len(told)]]
+    assert all(abs(value - one.activation) < NEAR for (_, value), one in zip(told, place, strict=False))
     chip.click()
     found.on("detail").wait_for()
     found.click("layer", "layer3")

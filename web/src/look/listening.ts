@@ -45,6 +45,9 @@ function listLayers(page: Page): void {
       ),
     ),
   );
+  const reasons = Object.values(page.lens.project.left_out);
+  find("left-out").textContent = reasons.map((why) => `Not here: ${why}.`).join(" ");
+  find("left-out").hidden = !reasons.length;
   const go = (layer: string | undefined): void => {
     if (layer === undefined || layer === page.tools.layer) return;
     page.change({ layer });

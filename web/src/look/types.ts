@@ -11,6 +11,8 @@ export interface Project {
   size: [number, number];
   categories: { name: string; color: string }[];
   layers: Layer[];
+  /** Layers of the run that cannot be looked through, with the reason. */
+  left_out: Record<string, string>;
   concepts: Concept[];
   samples: number;
   block: number;

@@ -71,8 +71,9 @@ class Visit {
   private pick(on: boolean): void {
     this.choosing = on;
     find("compare").setAttribute("aria-pressed", String(on));
-    find("compare").textContent = on ? "Choose the other above" : "Compare with…";
+    find("compare").textContent = on ? "Choose above" : "Compare with…";
     document.body.classList.toggle("choosing", on);
+    if (on) document.querySelector(".strip")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
   private async add(file: Blob, name: string): Promise<void> {

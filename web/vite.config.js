@@ -1,17 +1,22 @@
-// One page, one script, one style sheet; nothing inline, so that the server can forbid what is.
-export default {
+// Each page has one script and one style sheet; nothing inline, so that the server can forbid what is.
+import { resolve } from "node:path";
+
+const FOLDERS = { paint: "app", look: "look" };
+
+export default ({ mode }) => ({
+  root: resolve("src", mode),
   base: "./",
   build: {
-    outDir: "../src/unitscope/views/app/page",
+    outDir: resolve("../src/unitscope/views", FOLDERS[mode], "page"),
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: false,
     target: "es2022",
     rollupOptions: {
       output: {
-        entryFileNames: "assets/paint.js",
-        assetFileNames: "assets/paint[extname]",
+        entryFileNames: `assets/${mode}.js`,
+        assetFileNames: `assets/${mode}[extname]`,
       },
     },
   },
-};
+});

@@ -1,5 +1,7 @@
 // What the server says, and the edit list, as it stands in files and requests.
 
+import type { Mask } from "../shared/brush";
+
 export type Mode = "draw" | "erase";
 export type Rule = "mean" | "quantile";
 
@@ -41,12 +43,6 @@ export interface Project {
   strokes: number;
   layers: Record<string, { units: number; cells: [number, number] }>;
   paints: Paint[];
-}
-
-export interface Mask {
-  rows: number;
-  columns: number;
-  runs: number[];
 }
 
 export interface Stroke {

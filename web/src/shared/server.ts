@@ -1,9 +1,11 @@
 // Talking to the server: one plain line when it does not answer, and again until it does.
 
-import type { Changes, EditList, Project } from "./types";
-
 /** The server understood, and said no. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  constructor(line: string, readonly status: number) {
+    super(line);
+  }
+}
 
 type Told = (line: string) => void;
 let tell: Told = () => undefined;
@@ -13,12 +15,13 @@ export function onTrouble(told: Told): void {
   tell = told;
 }
 
-async function ask(path: string, body?: unknown): Promise<Response> {
-  const request: RequestInit = body === undefined ? {} : {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  };
+/** The request that sends a value as JSON. */
+export function post(value: unknown): RequestInit {
+  return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
+}
+
+/** The answer, once there is one. Throws `Refused` where the server will not. */
+export async function ask(path: string, request: RequestInit = {}): Promise<Response> {
   for (let wait = 400; ; wait = Math.min(5000, wait * 2)) {
     let response: Response | undefined;
     try {
@@ -30,7 +33,9 @@ async function ask(path: string, body?: unknown): Promise<Response> {
       tell("");
       return response;
     }
-    if (response && response.status < 500 && response.status !== 429) throw new Refused(await reason(response));
+    if (response && response.status < 500 && response.status !== 429) {
+      throw new Refused(await reason(response), response.status);
+    }
     tell(response ? `The server is busy (${await reason(response)}); trying again.` : "The server does not answer; trying again.");
     await new Promise((done) => setTimeout(done, wait));
   }
@@ -42,18 +47,6 @@ async function reason(response: Response): Promise<string> {
   } catch {
     return `status ${response.status}`;
   }
-}
-
-export async function askProject(): Promise<Project> {
-  return (await ask("api/project")).json() as Promise<Project>;
-}
-
-export async function askPicture(list: EditList): Promise<Blob> {
-  return (await ask("api/render", list)).blob();
-}
-
-export async function askChanges(list: EditList): Promise<Changes> {
-  return (await ask("api/changes", list)).json() as Promise<Changes>;
 }
 
 /** A strip of pictures, as an address for style sheets. */

@@ -1,30 +1,20 @@
 // The page: what the visitor does becomes versions of a picture; the server draws them.
 
-import { readEdits, saveBlob, saveEdits } from "./files";
-import { listenToKeys } from "./keys";
-import { make, makeChange, makePaint, makeSample, makeUnit, unitsOf, walk } from "./lists";
-import { askChanges, askPicture, askProject, askStrip, Latest, onTrouble, Refused } from "./server";
+import type { Mask } from "../shared/brush";
+import { find, make, makeSample, walk } from "../shared/elements";
+import { saveBlob } from "../shared/files";
+import { listenToKeys } from "../shared/keys";
+import { askStrip, Latest, onTrouble, Refused } from "../shared/server";
+import { Stage } from "../shared/stage";
+import { say, work } from "../shared/status";
+import { readEdits, saveEdits } from "./files";
+import { makeChange, makePaint, makeUnit, unitsOf } from "./lists";
+import { paintMarks } from "./marks";
+import { askChanges, askPicture, askProject } from "./requests";
 import { Session, type Tools, type Version } from "./session";
-import { Stage } from "./stage";
-import type { Change, Changes, Mask, Paint, Project, Stroke } from "./types";
-
-const find = <Kind extends HTMLElement>(name: string): Kind => {
-  const found = document.querySelector<Kind>(`[data-${name}]`);
-  if (!found) throw new Error(`the page has no ${name}`);
-  return found;
-};
+import type { Change, Changes, Paint, Project, Stroke } from "./types";
 
 onTrouble((line) => say("server", line));
-const lines = new Map<string, string>();
-
-/** One line above the page: what the server, or a file, is in the way of. */
-function say(from: string, line: string): void {
-  if (line) lines.set(from, line);
-  else lines.delete(from);
-  const status = find("status");
-  status.textContent = [...lines.values()].join(" ");
-  status.hidden = !lines.size;
-}
 
 class Page {
   private readonly session: Session;
@@ -36,7 +26,6 @@ class Page {
   private changes: Changes | undefined;
   private pointed: string | undefined;
   private latest: Blob | undefined;
-  private pending = 0;
 
   constructor(private readonly project: Project) {
     this.session = new Session(project);
@@ -131,20 +120,8 @@ class Page {
 
   private render(version: Version, live: boolean): void {
     const job = { image: this.tools.image, version };
-    this.work(this.pictures.submit(job));
-    if (!live) this.work(this.comparisons.submit(job));
-  }
-
-  private work(done: Promise<void>): void {
-    this.pending++;
-    document.body.dataset["state"] = "working";
-    done
-      .then(() => say("refused", ""))
-      .catch((error: unknown) => say("refused", error instanceof Error ? error.message : String(error)))
-      .finally(() => {
-        this.pending--;
-        if (!this.pending) document.body.dataset["state"] = "ready";
-      });
+    work(this.pictures.submit(job));
+    if (!live) work(this.comparisons.submit(job));
   }
 
   private async draw({ image, version }: Job): Promise<void> {
@@ -294,7 +271,7 @@ class Page {
     const all = this.changes?.changes ?? [];
     const key = (change: Change): string => `${change.category}/${change.name}`;
     const shown = this.pointed ? all.filter((one) => key(one) === this.pointed) : this.tools.overlay ? all : [];
-    this.stage.mark(shown, this.changes?.size ?? this.project.size);
+    this.stage.cover(paintMarks(shown, this.changes?.size ?? this.project.size));
   }
 
   private change(tools: Partial<Tools>): void {
@@ -371,17 +348,21 @@ class Page {
     });
     find("more").addEventListener("click", () => {
       this.session.change({ blocks: this.tools.blocks + 1 });
-      this.work(this.listSamples(this.tools.blocks - 1).then(() => this.refresh()));
+      work(this.listSamples(this.tools.blocks - 1).then(() => this.refresh()));
     });
+    const resize = (by: number): void => this.change({ size: Math.min(40, Math.max(1, this.tools.size + by)) });
     listenToKeys(this.stage, {
-      draw: () => this.change({ mode: "draw" }),
-      erase: () => this.change({ mode: "erase" }),
-      resize: (by) => this.change({ size: Math.min(40, Math.max(1, this.tools.size + by)) }),
       undo: () => this.step(-1),
       redo: () => this.step(1),
-      compare: (on) => this.hold(on),
-      overlay,
-      find: () => find<HTMLInputElement>("search").focus(),
+      pressed: {
+        d: () => this.change({ mode: "draw" }),
+        e: () => this.change({ mode: "erase" }),
+        "[": () => resize(-2),
+        "]": () => resize(2),
+        o: overlay,
+        "/": () => find<HTMLInputElement>("search").focus(),
+      },
+      held: { c: (on) => this.hold(on) },
     });
   }
 
@@ -392,14 +373,14 @@ class Page {
     find("open").addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
       const file = input.files?.[0];
-      if (file) this.work(this.reopen(file));
+      if (file) work(this.reopen(file));
       input.value = "";
     });
     document.addEventListener("dragover", (event) => event.preventDefault());
     document.addEventListener("drop", (event) => {
       event.preventDefault();
       const file = event.dataTransfer?.files[0];
-      if (file) this.work(this.reopen(file));
+      if (file) work(this.reopen(file));
     });
     find("save-edits").addEventListener("click", () => saveEdits(this.session.list(this.session.now)));
     find("save-picture").addEventListener("click", () => {

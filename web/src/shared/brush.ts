@@ -1,6 +1,11 @@
 // The brush: what it has covered, as a bitmap of a few pixels and as runs.
 
-import type { Mask } from "./types";
+/** Lengths, row by row, of what is outside and inside in turn. */
+export interface Mask {
+  rows: number;
+  columns: number;
+  runs: number[];
+}
 
 export interface Point {
   x: number;

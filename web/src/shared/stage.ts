@@ -1,10 +1,6 @@
 // The canvas: shows the picture, takes strokes by mouse, pen, finger and keyboard.
 
-import { Bitmap, eachRun, type Point } from "./brush";
-import type { Change, Mask } from "./types";
-
-const GAINED = [0, 158, 115];
-const LOST = [213, 94, 0];
+import { Bitmap, type Mask, type Point } from "./brush";
 
 export interface Hands {
   /** A stroke may begin. */
@@ -12,17 +8,22 @@ export interface Hands {
   /** What the stroke has covered so far. */
   moved(mask: Mask): void;
   ended(mask: Mask): void;
+  /** Where a hand points, in shares of width and height; nowhere once it has left. */
+  pointed?(at: Point | undefined): void;
 }
 
-interface Sides {
+/** Rows and columns of the picture, and of the bitmap that lies over it. */
+export interface Sides {
   size: [number, number];
   mask: [number, number];
 }
 
 export class Stage {
+  /** Whether hands paint; if not they point. */
+  brushing = true;
   private readonly context: CanvasRenderingContext2D;
-  private picture: ImageBitmap | undefined;
-  private original: ImageBitmap | undefined;
+  private picture: CanvasImageSource | undefined;
+  private original: CanvasImageSource | undefined;
   private comparing = false;
   private overlay: HTMLCanvasElement | undefined;
   private stroke: Bitmap | undefined;
@@ -32,22 +33,21 @@ export class Stage {
 
   constructor(
     readonly canvas: HTMLCanvasElement,
-    private readonly sides: Sides,
+    private sides: Sides,
     private readonly radius: () => number,
     private readonly hands: Hands,
   ) {
     const context = canvas.getContext("2d");
     if (!context) throw new Error("this browser has no canvas");
     this.context = context;
-    this.cursor = { x: sides.mask[1] / 2, y: sides.mask[0] / 2 };
-    canvas.style.aspectRatio = `${sides.size[1]} / ${sides.size[0]}`;
+    this.cursor = { x: 0, y: 0 };
+    this.reshape(sides);
     new ResizeObserver(() => this.fit()).observe(canvas);
     this.listen();
-    this.fit();
   }
 
   /** Shows a picture, and what it was before any stroke. */
-  show(picture: ImageBitmap, original: ImageBitmap | undefined): void {
+  show(picture: CanvasImageSource | undefined, original?: CanvasImageSource): void {
     this.picture = picture;
     if (original) this.original = original;
     this.draw();
@@ -58,10 +58,18 @@ export class Stage {
     this.draw();
   }
 
-  /** Shows where these concepts are new and where they are gone; nothing if there are none. */
-  mark(changes: Change[], size: [number, number]): void {
-    this.overlay = changes.length ? paintMarks(changes, size) : undefined;
+  /** Lays something over the picture. */
+  cover(overlay: HTMLCanvasElement | undefined): void {
+    this.overlay = overlay;
     this.draw();
+  }
+
+  /** Another picture, of other sides. */
+  reshape(sides: Sides): void {
+    this.sides = sides;
+    this.cursor = { x: sides.mask[1] / 2, y: sides.mask[0] / 2 };
+    this.canvas.style.aspectRatio = `${sides.size[1]} / ${sides.size[0]}`;
+    this.fit();
   }
 
   redraw(): void {
@@ -78,12 +86,13 @@ export class Stage {
     };
     this.brush = this.cursor;
     if (this.stroke) this.extend(this.cursor);
+    this.point(this.cursor);
     this.draw();
   }
 
   /** Begins a stroke where the keyboard's brush is. */
   press(): void {
-    if (!this.stroke) this.begin(this.cursor);
+    if (!this.stroke && this.brushing) this.begin(this.cursor);
   }
 
   release(): void {
@@ -101,12 +110,15 @@ export class Stage {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 || this.stroke || !event.isPrimary) return;
+      this.point(this.place(event));
+      if (!this.brushing) return;
       canvas.setPointerCapture(event.pointerId);
       this.begin(this.place(event));
     });
     canvas.addEventListener("pointermove", (event) => {
       if (!event.isPrimary) return;
-      this.brush = this.place(event);
+      this.brush = this.brushing ? this.place(event) : undefined;
+      this.point(this.place(event));
       const events = event.getCoalescedEvents?.() ?? [];
       if (this.stroke) for (const one of events.length ? events : [event]) this.extend(this.place(one));
       this.draw();
@@ -121,6 +133,7 @@ export class Stage {
     canvas.addEventListener("pointerleave", () => {
       if (this.stroke) return;
       this.brush = undefined;
+      this.hands.pointed?.(undefined);
       this.draw();
     });
     canvas.addEventListener("focus", () => {
@@ -131,6 +144,12 @@ export class Stage {
       this.brush = undefined;
       this.release();
     });
+  }
+
+  private point(at: Point): void {
+    const [rows, columns] = this.sides.mask;
+    const share = (value: number, most: number): number => Math.min(1, Math.max(0, value / most));
+    this.hands.pointed?.({ x: share(at.x, columns), y: share(at.y, rows) });
   }
 
   private begin(at: Point): void {
@@ -187,27 +206,11 @@ export class Stage {
     const scale = canvas.width / this.sides.mask[1];
     for (const [ink, width] of [["rgb(0 0 0 / 60%)", 3.5], ["white", 1.5]] as const) {
       context.beginPath();
-      context.arc(at.x * scale, at.y * scale, Math.max(this.radius() * scale, 3), 0, 2 * Math.PI);
+      const radius = this.brushing ? Math.max(this.radius() * scale, 3) : 6 * devicePixelRatio;
+      context.arc(at.x * scale, at.y * scale, radius, 0, 2 * Math.PI);
       context.strokeStyle = ink;
       context.lineWidth = width * devicePixelRatio;
       context.stroke();
     }
   }
-}
-
-function paintMarks(changes: Change[], [rows, columns]: [number, number]): HTMLCanvasElement {
-  const canvas = document.createElement("canvas");
-  [canvas.height, canvas.width] = [rows, columns];
-  const context = canvas.getContext("2d");
-  if (!context) return canvas;
-  const data = context.createImageData(columns, rows);
-  const fill = (runs: number[], color: number[]): void =>
-    eachRun(runs, (start, stop) => {
-      for (let place = start; place < stop; place++) data.data.set([...color, 170], 4 * place);
-    });
-  // What is lost in one place is gained by another concept there; the gain is drawn on top.
-  for (const change of changes) fill(change.lost_runs, LOST);
-  for (const change of changes) fill(change.gained_runs, GAINED);
-  context.putImageData(data, 0, 0);
-  return canvas;
 }

@@ -13,7 +13,7 @@ HOME = Path(__file__).parent
 REAL = ("axis-msrc", "axis-union", "formulas-msrc", "formulas-union")
 """Studies of a real network over photographs, run into such folders; see axis.md and formulas.md."""
 
-DIRECTIONS = ("directions", "edits", "words", "scores", "formulas")
+DIRECTIONS = ("directions", "edits", "words", "scores", "formulas", "painting")
 """Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""
 
 

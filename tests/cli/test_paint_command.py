@@ -59,6 +59,8 @@ def test_what_cannot_be_painted_is_refused_in_one_line(run, capsys):
     assert "none" in refuse(capsys, spec, "--run", run / "none", "--port", 0)
     assert "layer other" in refuse(capsys, spec, "--run", found, "--layers", "other", "--port", 0)
     assert "images is 3" in refuse(capsys, spec, "--run", found, "--images", 3, "--port", 0)
+    assert "no file" in refuse(capsys, spec, "--run", found, "--photo", run / "none.png", "--port", 0)
+    assert "a picture" in refuse(capsys, spec, "--run", found, "--photo", run / "planted.py", "--port", 0)
     assert "port is 70000" in refuse(capsys, spec, "--run", found, "--port", 70000)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from generated import PAINTS, planted_studio
 from unitscope.concepts.segmented import SegmentedSource
 from unitscope.errors import UsageError
-from unitscope.interventions import open_studio
+from unitscope.interventions import invert_picture, open_studio
+from unitscope.interventions.inversion import Steps
 from unitscope.interventions.painting.edit_lists import describe_painting
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.networks.generators import GeneratedImages, with_seed
@@ -75,6 +76,24 @@ def test_the_page_gets_what_it_asks_for(client, project, edits):
     assert changes["ball"]["after"] == 256
     assert changes["ball"]["gained"] == sum(changes["ball"]["gained_runs"][1::2])
     assert post(client, "/api/changes", {**edits, "strokes": []}).json()["changes"] == []
+
+
+def test_a_picture_from_outside_is_painted_like_a_sample(project, edits):
+    generator = project.easel.generator
+    photo = invert_picture(generator, 255 - generator.generate(5, 1)[0], steps=Steps(1, 5, 1))
+    with TestClient(make_app(project.place(photo)), base_url=HOME) as client:
+        [told] = client.get("/api/project").json()["photos"]
+        assert told["photo"] == photo.key
+        assert [row["stage"] for row in told["stages"]] == ["latent", "maps"]
+        assert np.array_equal(read(client.get(f"/api/photos/{photo.key}.png")), photo.picture)
+        assert client.get("/api/photos/none.png").status_code == 404
+        on_photo = {**edits, "image": photo.key}
+        before = read(post(client, "/api/render", {**on_photo, "strokes": []}))
+        assert np.array_equal(before, photo.picture)
+        assert not np.array_equal(read(post(client, "/api/render", on_photo)), before)
+        assert post(client, "/api/changes", on_photo).json()["changes"]
+        answer = post(client, "/api/render", {**edits, "image": "none"})
+        assert (answer.status_code, "not open here" in answer.json()["error"]) == (400, True)
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(client):

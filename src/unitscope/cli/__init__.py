@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "attack": Command("unitscope.cli.ablation:attack", "fool a classifier, and see which units moved", UNITS),
     "erase": Command("unitscope.cli.generation:erase", "remove units of a generator", GENERATORS),
     "insert": Command("unitscope.cli.generation:insert", "set units of a generator at one place", GENERATORS),
+    "invert": Command("unitscope.cli.generation:invert", "bring a picture into a generator", GENERATORS),
     "paint": Command("unitscope.cli.generation:paint", "paint with units, in the browser", GENERATORS),
     "concepts": Command(
         {

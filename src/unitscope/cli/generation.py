@@ -158,6 +158,7 @@ def paint(
     layers: Annotated[tuple[str, ...], arg(metavar="LAYER [LAYER ...]")] = (),
     seed: int | None = None,
     images: int = 256,
+    photo: Annotated[Path | None, arg(metavar="FILE")] = None,
     address: Address = Address(port=8765),
     opening: Opening = Opening(),
 ) -> None:
@@ -165,6 +166,7 @@ def paint(
 
     Serves a local page: choose a picture, a concept and a brush; under a stroke the concept's units are set
     to the level they have where the concept is, or to 0. A segmenter says what changed. Ctrl-C ends it.
+    A picture of your own is inverted into the generator first, as by unitscope invert.
 
     Args:
         network: a generator.
@@ -172,9 +174,46 @@ def paint(
         layers: only the units of these layers; by default every concept gets the layer that draws most of it.
         seed: the seed of the pictures to choose from; by default that of the run.
         images: how many pictures show how high units go.
+        photo: a picture's file, which comes before the generator's own.
     """
     from unitscope.interventions import open_studio
     from unitscope.views.serving import serve_painting
 
     studio = open_studio(opening.load(network), us.load(run))
-    serve_painting(studio, layers=layers, seed=seed, images=images, **vars(address))
+    serve_painting(studio, layers=layers, seed=seed, images=images, photo=photo, **vars(address))
+
+
+def invert(
+    network: Network,
+    photo: Annotated[Path, arg(metavar="FILE")],
+    segmenter: str | None = None,
+    features: str | None = None,
+    layer: Annotated[str | None, arg(metavar="LAYER")] = None,
+    opening: Opening = Opening(),
+    output: Output = Output(Path("runs/invert")),
+) -> None:
+    """Bring a picture into a generator, so that it can be painted on.
+
+    A latent is fitted, then the units of an early layer, then maps added to later ones. Prints how near each
+    stage comes to the picture, and whether the generator can make such a picture. The picture is turned
+    upright, its middle cut out, and resized. Writes stages.csv, inversion.safetensors and stages.png.
+
+    Args:
+        network: a generator.
+        photo: the picture's file, of 20 MB and 50 megapixels at most.
+        segmenter: who names pixels: zoo:segmenter, hf:FOLDER, FILE.onnx, or FILE.py:FACTORY.
+        features: a network in whose first layers pictures are compared, such as zoo:scene-classifier, which
+            also says of what kind the picture is; by default the segmenter's.
+        layer: the layer whose units are fitted; by default the last whose maps have at most a quarter of the
+            picture's rows.
+    """
+    from unitscope.interventions import open_photo
+    from unitscope.interventions.picture_loss import choose_features
+    from unitscope.networks.generators import as_generator
+    from unitscope.networks.network_sources import load_segmenter
+
+    output.check()
+    generator = as_generator(opening.load(network))
+    judge = None if segmenter is None else load_segmenter(segmenter)
+    seen = None if features is None else choose_features(us.load_network(features))
+    publish(open_photo(photo, generator, judge, layer=layer, features=seen), output)

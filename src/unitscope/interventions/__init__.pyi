@@ -11,4 +11,7 @@ from unitscope.interventions.explained_images import explain as explain
 from unitscope.interventions.explanation import explain_image as explain_image
 from unitscope.interventions.generator_run import open_studio as open_studio
 from unitscope.interventions.importance import measure_importance as measure_importance
+from unitscope.interventions.inversion import invert_picture as invert_picture
+from unitscope.interventions.inversion_files import load_inversion as load_inversion
 from unitscope.interventions.painting.easel import open_easel as open_easel
+from unitscope.interventions.painting.photos import open_photo as open_photo

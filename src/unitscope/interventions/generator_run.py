@@ -15,7 +15,7 @@ from unitscope.errors import UsageError
 from unitscope.executors.calls import Arrays, Work
 from unitscope.executors.jobs import Executor
 from unitscope.interventions.unit_values import rank_by_iou
-from unitscope.networks.generators import Generator, find_generated, with_seed
+from unitscope.networks.generators import Generator, as_generator, find_generated, with_seed
 from unitscope.networks.network import Network
 from unitscope.networks.shared_work import Specification, share
 from unitscope.networks.specifications import specify_network, specify_segmenter
@@ -122,16 +122,15 @@ def open_studio(network: Network, run: Dissection, source: ConceptSource | None 
     Raises `UsageError` where the network makes no images, or the run is of another network or of images that
     no segmenter labelled.
     """
-    if not isinstance(network, Generator):
-        raise UsageError(f"{network.name} makes no images; name a generator, such as zoo:generator")
-    check_network(run, network)
-    opened = reopen_source(run, source, network)
+    generator = as_generator(network)
+    check_network(run, generator)
+    opened = reopen_source(run, source, generator)
     images, labels = find_generated(opened), find_inside(opened, SegmentedSource)
     if images is None or labels is None:
         raise UsageError(
             f"the run is over {run.source}, not over a generator's images with a segmenter's labels; "
             "dissect with --concepts segmenter:NAME"
         )
-    seeded = with_seed(network, images.generator.seed)
+    seeded = with_seed(generator, images.generator.seed)
     ranked = run.recipe.source.images or images.count
     return Studio(seeded, run, labels.segmenter, ranked, labels.opened)

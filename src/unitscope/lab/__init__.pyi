@@ -11,6 +11,7 @@ from unitscope.lab.studies.edits_finding import study_edits as study_edits
 from unitscope.lab.studies.formula_study import study_formulas as study_formulas
 from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
+from unitscope.lab.studies.painting_finding import study_painting as study_painting
 from unitscope.lab.studies.raters_study import study_raters as study_raters
 from unitscope.lab.studies.rotation_finding import study_axis as study_axis
 from unitscope.lab.studies.rotation_finding import study_rotations as study_rotations

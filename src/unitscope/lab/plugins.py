@@ -74,6 +74,7 @@ _STUDIES = {
     "words": {
         "words": "name units by words, and by labels",
     },
+    "painting": {"painting": "paint on given pictures, and on a generator's own"},
     "formulas": {"formulas": "name units by formulas, and try these on other images"},
 }
 STUDY = Command(

@@ -148,6 +148,13 @@ class GeneratedImages:
         return Blocks(BLOCK, lambda start: list(self._painter.generate(start, BLOCK)))
 
 
+def as_generator(network: Network) -> Generator:
+    """The network, which is a generator. Raises `UsageError` for one that makes no images."""
+    if not isinstance(network, Generator):
+        raise UsageError(f"{network.name} makes no images; name a generator, such as zoo:generator")
+    return network
+
+
 def with_seed(generator: Generator, seed: int) -> Generator:
     """The same generator with other latents."""
     if seed < 0:

@@ -12,6 +12,7 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import UsageError, missing_extra
 from unitscope.experiments.questionnaire import Questionnaire
 from unitscope.interventions.generator_run import Studio
+from unitscope.interventions.painting.photos import open_photo
 
 if TYPE_CHECKING:
     from unitscope.views.app.requests import Guard
@@ -26,17 +27,19 @@ def serve_painting(
     layers: Sequence[str] = (),
     seed: int | None = None,
     images: int = 256,
+    photo: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
 ) -> None:
     """Serves a page to paint with the units of a generator, until Ctrl-C; prints the address.
 
     Only with units of these `layers`, all of the studio's run if empty. `seed` is that of the pictures to
-    choose from, by default the run's; `images` pictures show how high units go. A `host` other than 127.0.0.1
-    lets other machines in, and nobody is asked who they are; `port` 0 takes a free one.
+    choose from, by default the run's; `images` pictures show how high units go. `photo` is the file of a
+    picture that comes before these (`open_photo`). A `host` other than 127.0.0.1 lets other machines in, and
+    nobody is asked who they are; `port` 0 takes a free one.
 
-    Raises `UsageError` where starlette and uvicorn are missing, the port cannot be had, or the run finds
-    nothing to paint with.
+    Raises `UsageError` where starlette and uvicorn are missing, the port cannot be had, the run finds
+    nothing to paint with, or the file is no picture.
     """
     _check_servers("painting")
     from unitscope.views.app.project import open_project
@@ -45,7 +48,9 @@ def serve_painting(
     if images < 64:
         raise UsageError(f"images is {images}; wanted 64 or more")
     with bind(host, port) as bound:
+        opened = None if photo is None else open_photo(photo, studio.generator, studio.segmenter)
         project = open_project(studio, layers=layers or None, seed=seed, images=images)
+        project = project if opened is None else project.place(opened)
         serve(make_app(project, host), bound, host, "paint")
 
 

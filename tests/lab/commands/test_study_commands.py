@@ -106,6 +106,15 @@ def test_options_that_go_together_are_named(kept, capsys):
 
 def test_every_study_has_a_command():
     measurements = {"grade", "labels", "depth", "raters", "scores"}
-    assert set(STUDY.run) == {*STUDIES, *measurements, "directions", "edits", "formulas", "words", "all"}
+    assert set(STUDY.run) == {
+        *STUDIES,
+        *measurements,
+        "directions",
+        "edits",
+        "formulas",
+        "painting",
+        "words",
+        "all",
+    }
     for name, command in STUDY.run.items():
         assert find_function(command.run).__name__ == ("everything" if name == "all" else name)

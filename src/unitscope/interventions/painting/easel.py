@@ -1,7 +1,7 @@
 """A generator to paint with: what it can be made to paint, its pictures with strokes, and what changes."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.edits import Edit, edited
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.painting.strokes import Painting, Shape, merge_strokes
+from unitscope.interventions.inversion_result import Inversion
+from unitscope.interventions.painting.given_back import show_inversion
+from unitscope.interventions.painting.strokes import Painting, Shape, cover_pixels, merge_strokes
 from unitscope.interventions.unit_values import Levels, measure_layers, rank_by_iou
 from unitscope.networks.generators import BLOCK, Generator, to_pixels
 from unitscope.networks.trace import evaluation, find_shapes
@@ -43,21 +45,48 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Easel:
-    """A generator, who names its pixels, and the levels and shapes of the layers that may be painted."""
+    """A generator, who names its pixels, and the levels and shapes of the layers that may be painted.
+
+    `photos` are pictures from outside, inverted into the generator, by their keys.
+    """
 
     generator: Generator
     segmenter: Segmenter
     levels: Mapping[str, Levels]
     shapes: Mapping[str, Shape]
+    photos: Mapping[str, Inversion] = field(default_factory=dict)
+
+    def place(self, inversion: Inversion) -> "Easel":
+        """The same with one more picture from outside: `Painting(inversion.key)` is that one.
+
+        Raises `UsageError` for a picture that was inverted into another generator.
+        """
+        if inversion.digest != self.generator.digest:
+            other = f"another generator than {self.generator.name}, or into other weights"
+            raise UsageError(f"{inversion.name} was inverted into {other}; invert it again")
+        return replace(self, photos={**self.photos, inversion.key: inversion})
+
+    def find(self, key: str) -> Inversion:
+        """The picture from outside of that key. Raises `UsageError` for one that is not there."""
+        if key not in self.photos:
+            raise UsageError("the painting is on a picture that is not open here; open that picture first")
+        return self.photos[key]
 
     @torch.inference_mode()
     def show(self, painting: Painting) -> Picture:
-        """The picture with its strokes; without strokes it is, bit for bit, what the generator makes.
+        """The picture with its strokes; without strokes it is, bit for bit, what it was.
 
-        Raises `UsageError` for strokes that do not fit, `NetworkError` where no picture comes out.
+        Strokes on a picture from outside leave all of it as it is but what is near them (`show_inversion`).
+        Raises `UsageError` for strokes that do not fit and a picture that is not there, `NetworkError` where
+        no picture comes out.
         """
         generator = self.generator
         edits = merge_strokes(painting.strokes, self.levels, self.shapes, painting.off)
+        if isinstance(painting.image, str):
+            inversion = self.find(painting.image)
+            size = (inversion.picture.shape[0], inversion.picture.shape[1])
+            places = cover_pixels(painting.strokes, self.shapes, size, painting.off)
+            return show_inversion(generator, inversion, edits, *places)
         with evaluation(generator), edited(generator, *edits):
             images = generator.run(generator.inputs(painting.image))
         if not (images.ndim == 4 and images.shape[:2] == (1, 3)):

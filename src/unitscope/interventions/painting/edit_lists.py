@@ -10,7 +10,8 @@
                   "mask": {"rows": 64, "columns": 64, "runs": [2080, 5, 2011]}}],
      "off": [{"layer": "layer2", "unit": 17}]}
 
-All keys are there, and no others. docs/files.md describes them.
+All keys are there, and no others; `image` is the key of a picture from outside, as text, where the strokes
+are on one. docs/files.md describes them.
 """
 
 import json
@@ -92,10 +93,17 @@ def read_painting(value: object, easel: Easel) -> Painting:
     strokes = _items(found["strokes"], MOST_STROKES, "strokes")
     off = _items(found["off"], MOST_UNITS * len(easel.shapes), "units that are off")
     return Painting(
-        _whole(found["image"], MOST_IMAGE, "image"),
+        _read_image(found["image"], easel),
         tuple(_read_stroke(stroke, place, easel) for place, stroke in enumerate(strokes)),
         frozenset(_read_off(entry, easel) for entry in off),
     )
+
+
+def _read_image(value: object, easel: Easel) -> int | str:
+    """A number, or the key of a picture that is open."""
+    if isinstance(value, str):
+        return easel.find(value).key
+    return _whole(value, MOST_IMAGE, "image")
 
 
 def _read_stroke(value: object, place: int, easel: Easel) -> Stroke:

@@ -94,9 +94,12 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Painting:
-    """A picture of a generator with strokes on it, in their order; `off` are units that no stroke moves."""
+    """A picture of a generator with strokes on it, in their order; `off` are units that no stroke moves.
 
-    image: int
+    `image` is the number of a picture that the generator makes, or the key of one from outside.
+    """
+
+    image: int | str
     strokes: tuple[Stroke, ...] = ()
     off: frozenset[tuple[str, int]] = frozenset()
 
@@ -146,3 +149,28 @@ def merge_strokes(
         )
         for layer, (strength, paint) in layers.items()
     ]
+
+
+def cover_pixels(
+    strokes: Iterable[Stroke],
+    shapes: Mapping[str, Shape],
+    size: tuple[int, int],
+    off: Collection[tuple[str, int]] = (),
+) -> tuple[Float32[Tensor, "y x"], Float32[Tensor, "y x"]]:
+    """How strongly strokes cover the pixels of a picture, and how strongly the cells that they touch do.
+
+    Of several strokes the strongest counts; those that move no unit do not.
+
+    >>> stroke = Stroke("layer", (0,), Bitmap(4, 4, (5, 1, 10)))
+    >>> [int(part.sum()) for part in cover_pixels([stroke], {"layer": (1, 2, 2)}, (4, 4))]
+    [1, 4]
+    """
+    drawn, touched = torch.zeros(2, *size)
+    for stroke in strokes:
+        if all((stroke.layer, unit) in off for unit in stroke.units):
+            continue
+        _, *cells = shapes[stroke.layer]
+        pooled = functional.interpolate(stroke.mask.pool((cells[0], cells[1]))[None, None], size)[0, 0]
+        drawn = torch.maximum(drawn, stroke.mask.pool(size) * stroke.strength)
+        touched = torch.maximum(touched, pooled * stroke.strength)
+    return drawn, touched

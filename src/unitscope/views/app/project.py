@@ -15,11 +15,13 @@ from unitscope.concepts.vocabulary import Concept
 from unitscope.dissection.result import Dissection
 from unitscope.errors import NetworkError, UsageError
 from unitscope.interventions.generator_run import Studio
+from unitscope.interventions.inversion_result import Inversion
 from unitscope.interventions.painting.easel import LEVEL_IMAGES, Easel, Paint, open_easel
 from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
 from unitscope.networks.generators import BLOCK as GENERATED
 from unitscope.networks.generators import Generator, with_seed
 from unitscope.progress import follow_each
+from unitscope.tables import plain
 from unitscope.views.drawing import SILENT, draw_mask
 from unitscope.views.palette import category_color
 
@@ -61,6 +63,13 @@ class Project:
         scale = min(1.0, TILE / max(self.size))
         return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
 
+    def place(self, inversion: Inversion) -> "Project":
+        """The same with one more picture from outside, behind those that there are.
+
+        Raises `UsageError` for a picture that was inverted into another generator.
+        """
+        return replace(self, easel=self.easel.place(inversion))
+
     def describe(self) -> dict[str, Any]:
         """What the page must know, ready for JSON."""
         generator = self.easel.generator
@@ -73,6 +82,7 @@ class Project:
             "icon": ICON,
             "block": BLOCK,
             "images": SAMPLES,
+            "photos": [describe_photo(one) for one in self.easel.photos.values()],
             "strokes": MOST_STROKES,
             "layers": {
                 layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()
@@ -102,6 +112,10 @@ class Project:
         images = self.easel.generator.generate(block * BLOCK, BLOCK)
         return np.concatenate([shrink(image, self.tile) for image in images], 1)
 
+    def draw_photo(self, key: str) -> UInt8[np.ndarray, "y x 3"]:
+        """A picture from outside as small as a sample. Raises `UsageError` for one that is not there."""
+        return shrink(self.easel.find(key).picture, self.tile)
+
     def draw_units(self, paint: int, place: int) -> UInt8[np.ndarray, "y x 3"]:
         """The units of a paint in one of its layers side by side, each by the image that excites it most."""
         layer, units = list(self.paints[paint].units.items())[place]
@@ -116,6 +130,11 @@ def describe_concept(concept: Concept) -> dict[str, str]:
         "category": concept.category,
         "color": category_color(concept.category),
     }
+
+
+def describe_photo(inversion: Inversion) -> dict[str, Any]:
+    """A picture from outside for the page: its key, how near each stage came, what is said of it."""
+    return {"photo": inversion.key, **{key: plain(one) for key, one in inversion.describe().items()}}
 
 
 def shrink(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "v u 3"]:

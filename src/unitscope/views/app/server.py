@@ -42,6 +42,7 @@ class Server:
             Route("/api/project", self.show_project, methods=["GET"]),
             Route("/api/icons.png", self.show_icons, methods=["GET"]),
             Route("/api/samples/{block:int}.png", self.show_samples, methods=["GET"]),
+            Route("/api/photos/{key:str}.png", self.show_photo, methods=["GET"]),
             Route("/api/units/{paint:int}/{place:int}.png", self.show_units, methods=["GET"]),
             Route("/api/render", self.render, methods=["POST"]),
             Route("/api/changes", self.compare, methods=["POST"]),
@@ -61,6 +62,13 @@ class Server:
         if block * BLOCK >= SAMPLES:
             raise HTTPException(404, "there are no more samples")
         return await self._strip(("samples", block), lambda: self.project.draw_samples(block))
+
+    async def show_photo(self, request: Request) -> Response:
+        """A picture from outside, small."""
+        key = request.path_params["key"]
+        if key not in self.project.easel.photos:
+            raise HTTPException(404, "there is no such picture")
+        return await self._strip(("photos", key), lambda: self.project.draw_photo(key))
 
     async def show_units(self, request: Request) -> Response:
         """The units of a paint in one of its layers."""

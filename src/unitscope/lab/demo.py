@@ -24,6 +24,7 @@ from unitscope.experiments import (
     study_removal,
 )
 from unitscope.interventions import explain, open_studio
+from unitscope.lab.given_scenes import GIVEN, paint_given
 from unitscope.lab.tour import Chapter, Row, draw_rows, write_tour
 from unitscope.lab.world.names import OBJECT_IDS, SCENES
 from unitscope.lab.world.scenes import paint
@@ -65,6 +66,7 @@ def run_demo(out: str | Path = "runs/demo", *, count: int = 400, resume: bool = 
         _dissect_directions(demo),
         _dissect_generator(demo),
         _paint_with_units(demo),
+        _paint_given(demo),
         _dissect_pretrained(demo),
     ]
     return write_tour(chapters, demo.out, title=demo.words["title"], lead=demo.words["lead"])
@@ -294,6 +296,23 @@ def _paint_with_units(demo: Demo) -> Chapter:
     }
     figures = [(title, share.spell(times=100.0)) for title, share in shares.items()]
     return demo.write("painters", figures, images=images, layer=PAINTING_LAYER)
+
+
+def _paint_given(demo: Demo) -> Chapter:
+    """Scenes that the generator did not make, brought into it and painted on."""
+    demo.begin("given", scenes=len(GIVEN))
+    studio = open_studio(us.load_network("zoo:generator"), us.load(demo.out / "generator"))
+    found = paint_given(studio)
+    save_sheet(draw_pairs([scene.pictures for scene in found], group=1), demo.pictures / "given.jpg")
+    last = [scene.inversion.fits[-1] for scene in found]
+    figures = [
+        ("PSNR, from the latent alone", f"{np.mean([one.inversion.fits[0].psnr for one in found]):.1f} dB"),
+        ("PSNR, with fitted units and maps", f"{np.mean([fit.psnr for fit in last]):.1f} dB"),
+        ("pixels named as before", f"{np.mean([fit.named for fit in last]):.1%}"),
+        ("% of the squares that became tree", f"{100 * np.nanmean([one.drawn for one in found]):.0f}"),
+        ("% of tree pixels gone", f"{100 * np.nanmean([one.erased for one in found]):.0f}"),
+    ]
+    return demo.write("given", figures, scenes=len(GIVEN))
 
 
 def _dissect_pretrained(demo: Demo) -> Chapter:

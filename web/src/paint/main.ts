@@ -2,24 +2,27 @@
 
 import type { Mask } from "../shared/brush";
 import { find, make, makeSample, walk } from "../shared/elements";
-import { saveBlob } from "../shared/files";
+import { encodeBlob, saveBlob } from "../shared/files";
 import { listenToKeys } from "../shared/keys";
 import { askStrip, Latest, onTrouble, Refused } from "../shared/server";
 import { Stage } from "../shared/stage";
 import { say, work } from "../shared/status";
-import { readEdits, saveEdits } from "./files";
-import { makeChange, makePaint, makeUnit, unitsOf } from "./lists";
+import { isJson, listenToDrops, readEdits, saveEdits } from "./files";
+import { makeChange, makePaint, makePhoto, makeUnit, unitsOf } from "./lists";
 import { paintMarks } from "./marks";
+import { showPhoto, showStep } from "./opening";
+import { decode, Photos } from "./photos";
 import { askChanges, askPicture, askProject } from "./requests";
 import { Session, type Tools, type Version } from "./session";
-import type { Change, Changes, Paint, Project, Stroke } from "./types";
+import type { Change, Changes, EditList, Image, Paint, Photo, Project, Stroke } from "./types";
 
 onTrouble((line) => say("server", line));
 
 class Page {
   private readonly session: Session;
   private readonly stage: Stage;
-  private readonly originals = new Map<number, ImageBitmap>();
+  private readonly photos: Photos;
+  private readonly originals = new Map<Image, ImageBitmap>();
   private readonly strips = new Map<string, Promise<string>>();
   private readonly pictures = new Latest((job: Job) => this.draw(job));
   private readonly comparisons = new Latest((job: Job) => this.compare(job));
@@ -29,6 +32,7 @@ class Page {
 
   constructor(private readonly project: Project) {
     this.session = new Session(project);
+    this.photos = new Photos(project);
     const tools = this.session.tools;
     tools.paint = project.paints[tools.paint] ? tools.paint : 0;
     this.stage = new Stage(
@@ -49,8 +53,11 @@ class Page {
 
   async open(): Promise<void> {
     await this.listPaints();
+    await this.listPhotos();
     for (let block = 0; block < this.tools.blocks; block++) await this.listSamples(block);
-    this.choose(this.tools.image);
+    const { image } = this.tools;
+    this.choose(typeof image === "number" || this.photos.find(image) ? image : 0);
+    this.showTools();
     this.showUnits();
   }
 
@@ -109,8 +116,8 @@ class Page {
     find<HTMLButtonElement>("redo").disabled = at === versions.length - 1;
     const { strokes, off } = this.session.now;
     find<HTMLButtonElement>("reset").disabled = !strokes.length && !off.length;
-    for (const button of document.querySelectorAll<HTMLElement>("[data-image]")) {
-      const image = Number(button.dataset["image"]);
+    for (const button of find("strip").querySelectorAll<HTMLElement>("button")) {
+      const image = imageOf(button);
       button.setAttribute("aria-current", String(image === this.tools.image));
       button.classList.toggle("painted", this.session.painted(image));
     }
@@ -125,20 +132,20 @@ class Page {
   }
 
   private async draw({ image, version }: Job): Promise<void> {
-    const blob = await askPicture(this.session.list(version, image));
+    const blob = await this.ask(askPicture, this.session.list(version, image));
     const picture = await createImageBitmap(blob);
     if (!version.strokes.length) this.originals.set(image, picture);
     if (image !== this.tools.image) return;
     this.latest = blob;
     this.stage.show(picture, this.originals.get(image));
     if (!this.originals.has(image)) {
-      this.originals.set(image, await createImageBitmap(await askPicture(this.session.list(BLANK, image))));
+      this.originals.set(image, await createImageBitmap(await this.ask(askPicture, this.session.list(BLANK, image))));
       if (image === this.tools.image) this.stage.show(picture, this.originals.get(image));
     }
   }
 
   private async compare({ image, version }: Job): Promise<void> {
-    const found = await askChanges(this.session.list(version, image));
+    const found = await this.ask(askChanges, this.session.list(version, image));
     if (image !== this.tools.image || version !== this.session.now) return;
     this.changes = found;
     const rows = found.changes.map((change) => makeChange(change));
@@ -148,15 +155,57 @@ class Page {
     this.showMarks();
   }
 
+  /** Asks the server for something of a picture; one from outside that it has forgotten is opened again. */
+  private async ask<Found>(how: (list: EditList) => Promise<Found>, list: EditList): Promise<Found> {
+    const { image } = list;
+    if (typeof image !== "string") return how(list);
+    const send = (): Promise<Found> => how({ ...list, image: this.photos.name(image) });
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof Refused) || !(await this.photos.reopen(image))) throw error;
+      return send();
+    }
+  }
+
   // --- pictures --------------------------------------------------------------------------------------
 
-  private choose(image: number): void {
+  private choose(image: Image): void {
     this.session.change({ image });
+    showPhoto(typeof image === "string" ? this.photos.find(image) : undefined);
     this.changes = undefined;
     find("changes").replaceChildren();
     find("unchanged").hidden = false;
     this.showMarks();
     this.refresh();
+  }
+
+  /** Pictures from outside stand before the samples. */
+  private async listPhotos(): Promise<void> {
+    const ratio = this.project.tile[1] / this.project.tile[0];
+    const made: HTMLElement[] = [];
+    for (const photo of this.photos.all) {
+      try {
+        made.push(makePhoto(photo, await this.photoStrip(photo.key), ratio));
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        say("file", `${photo.picture} is no longer open (${error.message}); open it again.`);
+      }
+    }
+    for (const old of find("strip").querySelectorAll("[data-photo-key]")) old.closest("li")?.remove();
+    find("strip").prepend(...made);
+  }
+
+  private async photoStrip(key: string): Promise<string> {
+    const path = (): string => `api/photos/${this.photos.name(key)}.png`;
+    const known = path();
+    try {
+      return await this.strip(known);
+    } catch (error) {
+      this.strips.delete(known);
+      if (!(error instanceof Refused) || !(await this.photos.reopen(key))) throw error;
+      return this.strip(path());
+    }
   }
 
   private async listSamples(block: number): Promise<void> {
@@ -261,10 +310,15 @@ class Page {
     find("overlay").setAttribute("aria-pressed", String(tools.overlay));
     find("stage").setAttribute(
       "aria-label",
-      `Sample ${tools.image}. ${tools.mode === "draw" ? "Draws" : "Erases"} ${this.paint.label}. ` +
+      `${this.nameImage()}. ${tools.mode === "draw" ? "Draws" : "Erases"} ${this.paint.label}. ` +
         "Arrow keys move the brush, space paints.",
     );
     this.stage.redraw();
+  }
+
+  private nameImage(): string {
+    const { image } = this.tools;
+    return typeof image === "string" ? (this.photos.find(image)?.picture ?? "A picture") : `Sample ${image}`;
   }
 
   private showMarks(): void {
@@ -342,8 +396,8 @@ class Page {
       this.showUnits();
     });
     find("strip").addEventListener("click", (event) => {
-      const button = (event.target as HTMLElement).closest<HTMLElement>("[data-image]");
-      if (button) this.choose(Number(button.dataset["image"]));
+      const button = (event.target as HTMLElement).closest<HTMLElement>("button");
+      if (button) this.choose(imageOf(button));
       this.showTools();
     });
     find("more").addEventListener("click", () => {
@@ -369,43 +423,90 @@ class Page {
   // --- files -----------------------------------------------------------------------------------------
 
   private listenToFiles(): void {
-    const input = find<HTMLInputElement>("file");
-    find("open").addEventListener("click", () => input.click());
-    input.addEventListener("change", () => {
-      const file = input.files?.[0];
-      if (file) work(this.reopen(file));
-      input.value = "";
+    for (const [button, name] of [["open", "file"], ["open-photo", "photo-file"]] as const) {
+      const input = find<HTMLInputElement>(name);
+      find(button).addEventListener("click", () => input.click());
+      input.addEventListener("change", () => {
+        const file = input.files?.[0];
+        if (file) work(name === "file" ? this.reopen(file) : this.openPhoto(file));
+        input.value = "";
+      });
+    }
+    listenToDrops((files) => {
+      const [file] = files;
+      say("file", files.length > 1 ? `${files.length.toLocaleString("en")} files at once; open one at a time.` : "");
+      if (file && files.length === 1) work(isJson(file) ? this.reopen(file) : this.openPhoto(file));
     });
-    document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      const file = event.dataTransfer?.files[0];
-      if (file) work(this.reopen(file));
-    });
-    find("save-edits").addEventListener("click", () => saveEdits(this.session.list(this.session.now)));
+    find("stop").addEventListener("click", () => this.photos.cancel());
+    find("save-edits").addEventListener("click", () => work(this.save()));
     find("save-picture").addEventListener("click", () => {
       if (this.latest) saveBlob(this.latest, `picture-${this.tools.image}.png`);
     });
   }
 
+  /** The edit list; with the picture, where that is from outside, so that it opens anywhere. */
+  private async save(): Promise<void> {
+    const list = this.session.list(this.session.now);
+    if (typeof list.image === "string") {
+      list.picture = await encodeBlob(await this.ask(askPicture, this.session.list(BLANK)));
+    }
+    saveEdits(list);
+  }
+
+  private openPhoto(file: File): Promise<void> {
+    return this.attempt(file, async () => {
+      this.choose((await this.bring(file, file.name)).key);
+    });
+  }
+
   /** An edit list becomes the newest version of its picture, if the server takes it. */
-  private async reopen(file: File): Promise<void> {
+  private reopen(file: File): Promise<void> {
+    return this.attempt(file, async () => {
+      const { picture, ...list } = await readEdits(file);
+      let { image } = list;
+      if (typeof image === "string" && !this.photos.find(image) && picture) {
+        image = (await this.bring(decode(picture), file.name)).key;
+      }
+      await this.ask(askPicture, { ...list, image });
+      this.choose(image);
+      this.commit({ strokes: list.strokes, off: list.off });
+    });
+  }
+
+  /** A picture from outside, once it can be painted on. */
+  private async bring(file: Blob, name: string): Promise<Photo> {
+    showStep(name, { stage: "start", done: 0, total: 1 });
+    try {
+      const photo = await this.photos.open(file, name, (step) => showStep(name, step));
+      await this.photos.keep(photo, await askPicture(this.session.list(BLANK, photo.photo)));
+      await this.listPhotos();
+      return photo;
+    } finally {
+      if (!this.photos.busy) showStep(name, undefined);
+    }
+  }
+
+  /** Does something with a file; what is wrong with it is told in a line. */
+  private async attempt(file: File, open: () => Promise<void>): Promise<void> {
     say("file", "");
     try {
-      const list = await readEdits(file);
-      await askPicture(list);
-      this.choose(list.image);
-      this.commit({ strokes: list.strokes, off: list.off });
+      await open();
       this.showTools();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
+      if (error.name === "AbortError") return;
       say("file", error instanceof Refused ? `${file.name}: ${error.message}.` : `${error.message}.`);
     }
   }
 }
 
+/** Which picture a button of the strip stands for. */
+function imageOf(button: HTMLElement): Image {
+  return button.dataset["photoKey"] ?? Number(button.dataset["image"]);
+}
+
 interface Job {
-  image: number;
+  image: Image;
   version: Version;
 }
 

@@ -27,6 +27,8 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 
+JSON = "application/json"
+
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
@@ -137,14 +139,14 @@ class _Plain:
         await app(scope, receive, send)
 
 
-async def read_body(request: Request, most: int, patience: float = PATIENCE) -> bytes:
-    """The JSON that was sent, unparsed, of `most` bytes.
+async def read_body(request: Request, most: int, patience: float = PATIENCE, wanted: str = JSON) -> bytes:
+    """What was sent, by default JSON, unparsed, of `most` bytes.
 
-    Raises `HTTPException` for what is no JSON, too large, or late.
+    Raises `HTTPException` for what is not called `wanted`, too large, or late.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":
-        raise HTTPException(415, "the body must be application/json")
+    if kind != wanted:
+        raise HTTPException(415, f"the body must be {wanted}")
     length = request.headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal() or len(length) > 12 or int(length) > most:
         raise HTTPException(413, f"the body may have {most} bytes")

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from unitscope.interventions.generator_run import Studio
-from unitscope.interventions.inversion import invert_picture
+from unitscope.interventions.inversion import Steps, invert_picture
 from unitscope.interventions.inversion_result import Inversion
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.interventions.picture_loss import choose_features
@@ -38,7 +38,12 @@ class GivenScene:
     erased: float
 
 
-def paint_given(studio: Studio, images: int = LEVELS) -> list[GivenScene]:
+def paint_given(
+    studio: Studio,
+    scenes: Sequence[tuple[int, int, str]] = GIVEN,
+    images: int = LEVELS,
+    steps: Steps | None = None,
+) -> list[GivenScene]:
     """The scenes, inverted into the studio's generator and painted on by the units that its run ranks.
 
     Raises what `set_up` and `invert_picture` raise.
@@ -47,10 +52,15 @@ def paint_given(studio: Studio, images: int = LEVELS) -> list[GivenScene]:
     bench = set_up(studio, [CONCEPT], features, images)
     side = bench.easel.generator.generate(0, 1).shape[1]
     found = []
-    for seed, number, kind in GIVEN:
+    for seed, number, kind in scenes:
         scene = render(paint(seed, number, side, kind)[1])
         inversion = invert_picture(
-            studio.generator, scene, layer=bench.layer, features=features, segmenter=studio.segmenter
+            studio.generator,
+            scene,
+            layer=bench.layer,
+            features=features,
+            segmenter=studio.segmenter,
+            steps=steps or Steps(),
         )
         found.append(_paint_one(bench, inversion))
     return found

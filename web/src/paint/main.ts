@@ -2,19 +2,17 @@
 
 import type { Mask } from "../shared/brush";
 import { find, make, makeSample, walk } from "../shared/elements";
-import { encodeBlob, saveBlob } from "../shared/files";
 import { listenToKeys } from "../shared/keys";
 import { askStrip, Latest, onTrouble, Refused } from "../shared/server";
 import { Stage } from "../shared/stage";
 import { say, work } from "../shared/status";
-import { isJson, listenToDrops, readEdits, saveEdits } from "./files";
 import { makeChange, makePaint, makePhoto, makeUnit, unitsOf } from "./lists";
 import { paintMarks } from "./marks";
-import { showPhoto, showStep } from "./opening";
-import { decode, Photos } from "./photos";
+import { listenToFiles, showPhoto } from "./opening";
+import { Photos } from "./photos";
 import { askChanges, askPicture, askProject } from "./requests";
-import { Session, type Tools, type Version } from "./session";
-import type { Change, Changes, EditList, Image, Paint, Photo, Project, Stroke } from "./types";
+import { BLANK, Session, type Tools, type Version } from "./session";
+import type { Change, Changes, Image, Paint, Project, Stroke } from "./types";
 
 onTrouble((line) => say("server", line));
 
@@ -47,7 +45,12 @@ class Page {
     );
     find("about").textContent = `${project.generator.name} · seed ${project.generator.seed}`;
     this.listenToTools();
-    this.listenToFiles();
+    listenToFiles(this.session, this.photos, {
+      choose: (image) => this.choose(image),
+      commit: (version) => this.commit(version),
+      listPhotos: () => this.listPhotos(),
+      picture: () => this.latest,
+    });
     this.showTools();
   }
 
@@ -57,7 +60,6 @@ class Page {
     for (let block = 0; block < this.tools.blocks; block++) await this.listSamples(block);
     const { image } = this.tools;
     this.choose(typeof image === "number" || this.photos.find(image) ? image : 0);
-    this.showTools();
     this.showUnits();
   }
 
@@ -132,20 +134,20 @@ class Page {
   }
 
   private async draw({ image, version }: Job): Promise<void> {
-    const blob = await this.ask(askPicture, this.session.list(version, image));
+    const blob = await this.photos.ask(askPicture, this.session.list(version, image));
     const picture = await createImageBitmap(blob);
     if (!version.strokes.length) this.originals.set(image, picture);
     if (image !== this.tools.image) return;
     this.latest = blob;
     this.stage.show(picture, this.originals.get(image));
     if (!this.originals.has(image)) {
-      this.originals.set(image, await createImageBitmap(await this.ask(askPicture, this.session.list(BLANK, image))));
+      this.originals.set(image, await createImageBitmap(await this.photos.ask(askPicture, this.session.list(BLANK, image))));
       if (image === this.tools.image) this.stage.show(picture, this.originals.get(image));
     }
   }
 
   private async compare({ image, version }: Job): Promise<void> {
-    const found = await this.ask(askChanges, this.session.list(version, image));
+    const found = await this.photos.ask(askChanges, this.session.list(version, image));
     if (image !== this.tools.image || version !== this.session.now) return;
     this.changes = found;
     const rows = found.changes.map((change) => makeChange(change));
@@ -153,19 +155,6 @@ class Page {
     find("unchanged").hidden = rows.length > 0;
     this.pointed = undefined;
     this.showMarks();
-  }
-
-  /** Asks the server for something of a picture; one from outside that it has forgotten is opened again. */
-  private async ask<Found>(how: (list: EditList) => Promise<Found>, list: EditList): Promise<Found> {
-    const { image } = list;
-    if (typeof image !== "string") return how(list);
-    const send = (): Promise<Found> => how({ ...list, image: this.photos.name(image) });
-    try {
-      return await send();
-    } catch (error) {
-      if (!(error instanceof Refused) || !(await this.photos.reopen(image))) throw error;
-      return send();
-    }
   }
 
   // --- pictures --------------------------------------------------------------------------------------
@@ -177,6 +166,7 @@ class Page {
     find("changes").replaceChildren();
     find("unchanged").hidden = false;
     this.showMarks();
+    this.showTools();
     this.refresh();
   }
 
@@ -186,7 +176,7 @@ class Page {
     const made: HTMLElement[] = [];
     for (const photo of this.photos.all) {
       try {
-        made.push(makePhoto(photo, await this.photoStrip(photo.key), ratio));
+        made.push(makePhoto(photo, await this.photos.strip(photo.key), ratio));
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
         say("file", `${photo.picture} is no longer open (${error.message}); open it again.`);
@@ -194,18 +184,6 @@ class Page {
     }
     for (const old of find("strip").querySelectorAll("[data-photo-key]")) old.closest("li")?.remove();
     find("strip").prepend(...made);
-  }
-
-  private async photoStrip(key: string): Promise<string> {
-    const path = (): string => `api/photos/${this.photos.name(key)}.png`;
-    const known = path();
-    try {
-      return await this.strip(known);
-    } catch (error) {
-      this.strips.delete(known);
-      if (!(error instanceof Refused) || !(await this.photos.reopen(key))) throw error;
-      return this.strip(path());
-    }
   }
 
   private async listSamples(block: number): Promise<void> {
@@ -398,7 +376,6 @@ class Page {
     find("strip").addEventListener("click", (event) => {
       const button = (event.target as HTMLElement).closest<HTMLElement>("button");
       if (button) this.choose(imageOf(button));
-      this.showTools();
     });
     find("more").addEventListener("click", () => {
       this.session.change({ blocks: this.tools.blocks + 1 });
@@ -419,85 +396,6 @@ class Page {
       held: { c: (on) => this.hold(on) },
     });
   }
-
-  // --- files -----------------------------------------------------------------------------------------
-
-  private listenToFiles(): void {
-    for (const [button, name] of [["open", "file"], ["open-photo", "photo-file"]] as const) {
-      const input = find<HTMLInputElement>(name);
-      find(button).addEventListener("click", () => input.click());
-      input.addEventListener("change", () => {
-        const file = input.files?.[0];
-        if (file) work(name === "file" ? this.reopen(file) : this.openPhoto(file));
-        input.value = "";
-      });
-    }
-    listenToDrops((files) => {
-      const [file] = files;
-      say("file", files.length > 1 ? `${files.length.toLocaleString("en")} files at once; open one at a time.` : "");
-      if (file && files.length === 1) work(isJson(file) ? this.reopen(file) : this.openPhoto(file));
-    });
-    find("stop").addEventListener("click", () => this.photos.cancel());
-    find("save-edits").addEventListener("click", () => work(this.save()));
-    find("save-picture").addEventListener("click", () => {
-      if (this.latest) saveBlob(this.latest, `picture-${this.tools.image}.png`);
-    });
-  }
-
-  /** The edit list; with the picture, where that is from outside, so that it opens anywhere. */
-  private async save(): Promise<void> {
-    const list = this.session.list(this.session.now);
-    if (typeof list.image === "string") {
-      list.picture = await encodeBlob(await this.ask(askPicture, this.session.list(BLANK)));
-    }
-    saveEdits(list);
-  }
-
-  private openPhoto(file: File): Promise<void> {
-    return this.attempt(file, async () => {
-      this.choose((await this.bring(file, file.name)).key);
-    });
-  }
-
-  /** An edit list becomes the newest version of its picture, if the server takes it. */
-  private reopen(file: File): Promise<void> {
-    return this.attempt(file, async () => {
-      const { picture, ...list } = await readEdits(file);
-      let { image } = list;
-      if (typeof image === "string" && !this.photos.find(image) && picture) {
-        image = (await this.bring(decode(picture), file.name)).key;
-      }
-      await this.ask(askPicture, { ...list, image });
-      this.choose(image);
-      this.commit({ strokes: list.strokes, off: list.off });
-    });
-  }
-
-  /** A picture from outside, once it can be painted on. */
-  private async bring(file: Blob, name: string): Promise<Photo> {
-    showStep(name, { stage: "start", done: 0, total: 1 });
-    try {
-      const photo = await this.photos.open(file, name, (step) => showStep(name, step));
-      await this.photos.keep(photo, await askPicture(this.session.list(BLANK, photo.photo)));
-      await this.listPhotos();
-      return photo;
-    } finally {
-      if (!this.photos.busy) showStep(name, undefined);
-    }
-  }
-
-  /** Does something with a file; what is wrong with it is told in a line. */
-  private async attempt(file: File, open: () => Promise<void>): Promise<void> {
-    say("file", "");
-    try {
-      await open();
-      this.showTools();
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      if (error.name === "AbortError") return;
-      say("file", error instanceof Refused ? `${file.name}: ${error.message}.` : `${error.message}.`);
-    }
-  }
 }
 
 /** Which picture a button of the strip stands for. */
@@ -509,7 +407,5 @@ interface Job {
   image: Image;
   version: Version;
 }
-
-const BLANK: Version = { strokes: [], off: [] };
 
 void askProject().then((project) => new Page(project).open());

@@ -2,8 +2,8 @@
 // a reload, and a server that has forgotten, lose nothing.
 
 import { encodeBlob } from "../shared/files";
-import { ask, Refused } from "../shared/server";
-import type { Photo, Project } from "./types";
+import { ask, askStrip, Refused } from "../shared/server";
+import type { EditList, Photo, Project } from "./types";
 
 /** How far a picture is on its way into the generator. */
 export interface Step {
@@ -47,8 +47,28 @@ export class Photos {
     return this.find(key)?.photo ?? key;
   }
 
-  picture(key: string): string | undefined {
-    return this.kept.get(key)?.picture;
+  /** Asks the server for something of a picture; one from outside that it has forgotten is opened again. */
+  async ask<Found>(how: (list: EditList) => Promise<Found>, list: EditList): Promise<Found> {
+    const { image } = list;
+    if (typeof image !== "string") return how(list);
+    const send = (): Promise<Found> => how({ ...list, image: this.name(image) });
+    try {
+      return await send();
+    } catch (error) {
+      if (!(error instanceof Refused) || !(await this.reopen(image))) throw error;
+      return send();
+    }
+  }
+
+  /** The picture, small. */
+  async strip(key: string): Promise<string> {
+    const path = (): string => `api/photos/${this.name(key)}.png`;
+    try {
+      return await askStrip(path());
+    } catch (error) {
+      if (!(error instanceof Refused) || !(await this.reopen(key))) throw error;
+      return askStrip(path());
+    }
   }
 
   /** Sends a picture to the server and waits until it can be painted on; another one takes its place. */

@@ -33,7 +33,7 @@ interface Stored {
   paintings: [Image, number, [number[], Off[]][]][];
 }
 
-const BLANK: Version = { strokes: [], off: [] };
+export const BLANK: Version = { strokes: [], off: [] };
 const MOST_VERSIONS = 200;
 
 export class Session {

@@ -12,6 +12,7 @@ from test_browser import browser
 from test_browser_paint import Visit, served, visit
 
 from generated import planted_studio
+from unitscope.interventions import invert_picture
 from unitscope.interventions.inversion import Steps
 from unitscope.interventions.painting.photos import MOST_BYTES
 from unitscope.views.app.album import Album
@@ -115,10 +116,12 @@ def test_a_picture_is_opened_painted_on_undone_saved_and_outlives_a_reload(
     page.context.close()
     # A saved file opens in another browser, on another server, which has never seen the picture.
     (tmp_path / "edits.json").write_text(json.dumps(edits))
-    with served(make_app(project, steps=QUICK)) as elsewhere:
-        other = visit(browser, elsewhere)
+    own = invert_picture(project.easel.generator, photos[1][1], steps=QUICK)
+    with served(make_app(project.place(own), steps=QUICK)) as elsewhere:
+        other = visit(browser, elsewhere, image=own.key)  # what the server came with is shown first
+        assert np.array_equal(read(save(other, "picture")), photos[1][1])
         other.page.locator("[data-file]").set_input_files(tmp_path / "edits.json")
-        other.page.locator("[data-photo-key][aria-current=true]").wait_for()
+        other.page.locator('[title="edits.json"][aria-current=true]').wait_for()
         other.settle()
         assert np.array_equal(read(save(other, "picture")), painted)
         assert json.loads(save(other, "edits")) == edits
@@ -152,9 +155,9 @@ def test_what_is_no_picture_is_refused_in_a_line(browser, address, photos, tmp_p
     found, before = visit(browser, address), None
     before = found.colors()
     for name, data, line in (
-        ("notes.png", b"just some text", "notes.png: the picture: cannot be read as a picture"),
-        ("page.pdf", b"%PDF-1.7", "page.pdf: the picture: cannot be read as a picture"),
-        ("huge.jpg", b"x" * (MOST_BYTES + 1_000_000), "huge.jpg: 21 MB; wanted 20 at most"),
+        ("notes.png", b"just some text", "notes.png: cannot be read as a picture"),
+        ("page.pdf", b"%PDF-1.7", "page.pdf: cannot be read as a picture"),
+        ("huge.jpg", b"x" * (MOST_BYTES + 1_000_000), "huge.jpg has 21 MB; wanted 20 at most"),
     ):
         (tmp_path / name).write_bytes(data)
         found.page.locator("[data-photo-file]").set_input_files(tmp_path / name)

@@ -92,7 +92,8 @@ async function attempt(file: File, open: () => Promise<void>): Promise<void> {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     if (error.name === "AbortError") return;
-    say("file", error instanceof Refused ? `${file.name}: ${error.message}.` : `${error.message}.`);
+    const told = error instanceof Refused ? `${file.name}: ${error.message}` : error.message;
+    say("file", `${told.replace(": the picture", "")}.`); // the server does not know its name
   }
 }
 
@@ -123,14 +124,13 @@ export function showPhoto(photo: Photo | undefined): void {
   const [own, last] = [photo.stages[0], photo.stages.at(-1)];
   if (!own || !last) return;
   const kind = photo.kind ? `, as ${photo.kind.replaceAll("_", " ")}` : "";
-  const told = [
-    `${photo.picture} in the generator${kind}: by itself it comes to ${spell(own.psnr, own.named_alike)}`,
-    `with fitted units and maps to ${spell(last.psnr, last.named_alike)}`,
-  ];
-  note.textContent = `${told.join(", ")}. ${photo.can ? "" : `${photo.verdict}.`}`;
+  const alone = photo.can ? `${spell(own)} by the generator alone` : photo.verdict;
+  note.textContent = `${photo.picture}${kind}: ${alone}; ${spell(last)} with what was fitted to it.`;
 }
 
-function spell(psnr: number | null, named: number | null): string {
-  const near = psnr === null ? "the picture itself" : `${psnr.toFixed(1)} dB`;
-  return named === null ? near : `${near} (${Math.floor(100 * named)} % of the pixels named as before)`;
+function spell({ psnr, named_alike: named }: Photo["stages"][number]): string {
+  const near = psnr === null ? "exact" : `${psnr.toFixed(1)} dB`;
+  if (named === null) return near;
+  const percent = named < 1 ? Math.min(99, Math.round(100 * named)) : 100;
+  return `${near} and ${percent} % of the pixels named as before`;
 }

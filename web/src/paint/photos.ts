@@ -74,8 +74,8 @@ export class Photos {
   /** Sends a picture to the server and waits until it can be painted on; another one takes its place. */
   async open(file: Blob, name: string, tell: (step: Step) => void): Promise<Photo> {
     if (file.size > this.project.photo_bytes) {
-      const most = this.project.photo_bytes / 1e6;
-      throw new Refused(`${(file.size / 1e6).toFixed(0)} MB; wanted ${most} at most: store it smaller`, 413);
+      const [seen, most] = [(file.size / 1e6).toFixed(0), this.project.photo_bytes / 1e6];
+      throw new Refused(`the picture has ${seen} MB; wanted ${most} at most: store it smaller`, 413);
     }
     this.cancel();
     const under = (this.under = new AbortController());

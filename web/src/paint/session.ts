@@ -45,7 +45,7 @@ export class Session {
   constructor(private readonly project: Project) {
     this.key = `unitscope paint ${project.id}`;
     this.tools = {
-      image: 0,
+      image: project.photos[0]?.key ?? 0,
       blocks: 1,
       paint: 0,
       layers: {},

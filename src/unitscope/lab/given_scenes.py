@@ -11,7 +11,7 @@ from unitscope.interventions.inversion import Steps, invert_picture
 from unitscope.interventions.inversion_result import Inversion
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.interventions.picture_loss import choose_features
-from unitscope.lab.studies.painting_photos import Bench, find_square, set_up
+from unitscope.lab.studies.painting_photos import DRAW, ERASE, Bench, find_square, set_up
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
 from unitscope.lab.zoo.weights_files import load_zoo
@@ -77,8 +77,8 @@ def _paint_one(bench: Bench, inversion: Inversion) -> GivenScene:
             pictures.append(inversion.picture)
             shares.append(float("nan"))
             continue
-        mode = "draw" if draws else "erase"
-        stroke = Stroke(bench.layer, bench.units[concept.id], Bitmap.of(mask), mode, concept)
+        mode, units = DRAW if draws else ERASE, bench.units[concept.id]
+        stroke = Stroke(bench.layer, units, Bitmap.of(mask), mode, concept)
         painted = easel.show(Painting(inversion.key, (stroke,)))
         now = (easel.name_pixels(painted) == concept.id).any(0)
         pictures.append(painted)

@@ -75,9 +75,10 @@ class Album:
 
 def weigh(inversion: Inversion) -> int:
     """How many bytes an inversion takes."""
-    tensors = (inversion.latent, inversion.generated, inversion.fitted, inversion.residual)
-    pictures = (inversion.picture, *(fit.picture for fit in inversion.fits))
-    return sum(one.nbytes for one in (*tensors, *inversion.maps.values(), *pictures))
+    tensors = [inversion.latent, inversion.generated, inversion.fitted, inversion.residual]
+    pictures = [inversion.picture, *(fit.picture for fit in inversion.fits)]
+    held = sum(one.nbytes for one in [*tensors, *inversion.maps.values()])
+    return held + sum(one.nbytes for one in pictures)
 
 
 def invert(picture: Pixels, easel: Easel, album: Album, steps: Steps) -> tuple[str, Inversion]:

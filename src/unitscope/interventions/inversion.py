@@ -26,7 +26,7 @@ from unitscope.interventions.kinds import see_kind
 from unitscope.interventions.picture_loss import Features, compare_with
 from unitscope.interventions.replay import Replay, replay
 from unitscope.interventions.stages import Stage, choose_stage, find_stages
-from unitscope.networks.generators import BLOCK, Generator, to_pixels
+from unitscope.networks.generators import BLOCK, Generator, to_pixels, with_seed
 from unitscope.networks.network import number_images
 from unitscope.networks.tokens import Layout
 from unitscope.networks.trace import evaluation, hook_layer
@@ -90,10 +90,12 @@ def invert_picture(
     by their colors, and by the first layers of a network if `features` are given (`compare_with`).
     `segmenter` says how much of what came out is named as in the picture.
 
-    The same picture, generator and number of threads give the same inversion. Raises `UsageError` for a
-    picture of another size, a layer that ends no stage, or a network that makes no pictures, `NetworkError`
-    for a generator that has no gradients or whose rest cannot be run by itself.
+    The same picture, weights and number of threads give the same inversion, whatever the generator's seed.
+    Raises `UsageError` for a picture of another size or a layer that ends no stage, `NetworkError` for a
+    generator that has no gradients or whose rest cannot be run by itself.
     """
+    generator = with_seed(generator, 0)  # its first pictures show how far units go
+    picture = np.array(picture)  # what Pillow gives cannot be written to, which torch warns of
     height, width = find_size(generator)
     if picture.shape != (height, width, 3) or picture.dtype != np.uint8:
         seen, wanted = f"{picture.dtype} of shape {picture.shape}", f"uint8 of shape {(height, width, 3)}"

@@ -66,7 +66,7 @@ def _root_shares(planes: UInt16[np.ndarray, "plane y x"], size: int) -> Float64[
 @torch.no_grad()
 def _classify(generator: Generator, picture: UInt8[np.ndarray, "y x 3"], classifier: Network) -> int:
     size = classifier.preprocessing.size or (picture.shape[0], picture.shape[1])
-    image = Frame(size, size).fit_image(picture)
+    image = np.array(Frame(size, size).fit_image(picture))
     with evaluation(classifier):
         batch = classifier.preprocessing.tensor(image[None], classifier.device)
         output = classifier.run(batch.to(classifier.dtype))

@@ -67,8 +67,9 @@ def compare_with(
     [0.0, 6.0]
     """
     with ExitStack() as opened:
-        some = features is not None and features.layers
-        read = opened.enter_context(_reading(features)) if some else _no_maps
+        read: Callable[[Tensor], list[Tensor]] = _no_maps
+        if features is not None and features.layers:
+            read = opened.enter_context(_reading(features))
         with torch.no_grad():
             seen = read(picture)
         sizes = [maps.abs().mean().clamp_min(1e-12) for maps in seen]

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from unitscope.cli import main
 from unitscope.errors import RunError
+from unitscope.interventions.inversion import Steps, invert_picture
 from unitscope.interventions.inversion_result import Fit
 from unitscope.lab.studies import painting_finding, painting_photos
 from unitscope.lab.studies.painting_finding import (
@@ -125,7 +127,9 @@ def test_scenes_of_other_seeds_are_others():
 
 
 def test_the_command_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(painting_finding, "QUICK_EXTENT", Extent(2, 1, 32, 16))
+    monkeypatch.setattr(painting_finding, "QUICK_EXTENT", Extent(2, 1, 16, 16))
+    brief = partial(invert_picture, steps=Steps(2, 2, 2))
+    monkeypatch.setattr(painting_photos, "invert_picture", brief)
     words = ["study", "painting", "--quick", "--kept", str(tmp_path)]
     assert main(words) == 0
     printed = capsys.readouterr().out

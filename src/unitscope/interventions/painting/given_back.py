@@ -51,7 +51,7 @@ def show_inversion(
         hooks.enter_context(evaluation(generator))
         hooks.enter_context(_give_back(generator, inversion, back))
         faded = {
-            place: one * functional.adaptive_avg_pool2d(kept[None], (one.shape[2], one.shape[3]))
+            place: one.cpu() * functional.adaptive_avg_pool2d(kept[None], (one.shape[2], one.shape[3]))
             for place, one in inversion.maps.items()
         }
         hooks.enter_context(add_maps(generator, faded))

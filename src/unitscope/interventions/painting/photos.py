@@ -4,6 +4,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from unitscope.axes import Pixels
 from unitscope.concepts.formats.indexes import find_cache
 from unitscope.concepts.formats.plain_files import check_plain
@@ -96,7 +98,7 @@ def fit_photo(data: bytes, size: tuple[int, int], name: str = "the picture") -> 
 
     >>> fit_photo(b"no picture", (64, 64))
     Traceback (most recent call last):
-    unitscope.errors.UsageError: the picture: cannot be read as a picture (cannot identify image file); ...
+    unitscope.errors.UsageError: the picture: cannot be read as a picture (cannot identify image); ...
     """
     _check_bytes(name, len(data))
     try:
@@ -114,4 +116,4 @@ def fit_photo(data: bytes, size: tuple[int, int], name: str = "the picture") -> 
     if min(picture.shape[:2]) < LEAST_SIDE:
         seen = f"{picture.shape[1]} x {picture.shape[0]} pixels"
         raise UsageError(f"{name} has {seen}; wanted {LEAST_SIDE} or more each way: open a larger one")
-    return Frame(size, size, "crop").fit_image(picture)
+    return np.array(Frame(size, size, "crop").fit_image(picture))

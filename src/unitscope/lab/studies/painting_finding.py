@@ -59,7 +59,7 @@ RULE = (
 CONCEPTS = ("tree", "object/water", "grass")
 SEEDS = (9201, 9202, 9203, 9204, 9205)
 """The drawn scenes of each repetition: nothing was taught or adjusted with these."""
-NAMED, LEVELS = 1000, 256
+NAMED, LEVELS = 256, 256
 PSNR, WORST_PSNR, ALIKE, WORST_ALIKE, SHARE, BEYOND = 38.0, 30.0, 0.97, 0.90, 0.85, 0.02
 OTHER = "another scene"
 """What the kind of scenes is called that the generator has never seen."""
@@ -211,7 +211,7 @@ def claim_stages(opened: Sequence[Opened]) -> tuple[Claim, ...]:
         ),
         Claim(
             "what it cannot make",
-            "Its own kinds of scene are said to be possible, others not (required here: nine of ten of each)",
+            "Its own kinds of scene are said to be possible, others not (wanted: nine of ten of each)",
             f"{np.mean(can):.0%} of its own kinds, {1 - np.mean(cannot):.0%} of others",
             _judge(np.mean(can) >= 0.9 and np.mean(cannot) <= 0.1),
         ),
@@ -332,7 +332,7 @@ def table_effects(painted: Sequence[Painted], action: str) -> Table:
         lines.append(
             (concept, *cells[:3], compare_effects(painted, action, concept).spell(".2f"), *cells[3:])
         )
-    head = ("", "own pictures", "random units", "given pictures", "share", RANDOM, RETURNED, KEPT)
+    head = ("", "own pictures", "own, random", "given pictures", "given / own", RANDOM, RETURNED, KEPT)
     return Table(head, tuple(lines))
 
 

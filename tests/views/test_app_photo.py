@@ -187,15 +187,18 @@ def test_a_generator_that_fails_is_told_in_the_last_line(project, monkeypatch):
         assert "\n" not in last["error"]
 
 
-async def ask(app, data):
-    """Status, headers and body of what is answered to a file, by a client that stays until the end."""
+async def ask(app, data, stays=None):
+    """Status, headers and body of what is answered to a file, until the end or so many seconds later."""
     headers = {"host": "127.0.0.1", "content-type": "application/octet-stream"}
     scope = {"type": "http", "method": "POST", "path": "/api/photos", "query_string": b"", "root_path": ""}
     scope["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
     arriving, said = [{"type": "http.request", "body": data}], []
 
     async def receive():
-        return arriving.pop() if arriving else await asyncio.Event().wait()
+        if arriving:
+            return arriving.pop()
+        await (asyncio.Event().wait() if stays is None else asyncio.sleep(stays))
+        return {"type": "http.disconnect"}
 
     async def send(message):
         said.append(message)
@@ -219,6 +222,20 @@ def test_a_thousand_at_once_are_refused_in_a_line_and_then_served_again(project)
     assert set(refused) == {(b"1", '{"error":"too much at once; ask again soon"}')}
     assert len(set(served)) == 1
     assert "photo" in json.loads(served[0])
+
+
+def test_who_leaves_makes_room_for_others(project):
+    queue = WorkQueue()
+    app = make_app(project, steps=Steps(1, 1_000_000, 1), queue=queue)
+
+    async def come_and_go():
+        for seed in range(3):
+            sent = [ask(app, file_of(some_picture(seed)), stays=0.3) for _ in range(4)]
+            assert {status for status, _, _ in await asyncio.gather(*sent)} == {200}
+        while queue.busy:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(come_and_go(), 30))
 
 
 def test_one_is_worked_on_at_a_time_and_who_leaves_ends_the_work():

@@ -5,7 +5,7 @@ import hmac
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -116,7 +116,7 @@ class Opening:
 
     async def follow(
         self, work: Callable[[], dict[str, Any]], name_stage: Callable[[int], str]
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Lines of JSON: how far the work is, again and again, then what came of it, or `error`.
 
         Whoever stops listening ends the work.
@@ -162,9 +162,9 @@ def _answer(task: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
 class OpeningResponse(StreamingResponse):
     """The lines of a picture that is opened; `leave` is called once they are sent, or nobody listens."""
 
-    def __init__(self, lines: AsyncIterator[str], leave: Callable[[], None]) -> None:
+    def __init__(self, lines: AsyncGenerator[str, None], leave: Callable[[], None]) -> None:
         super().__init__(lines, media_type=LINES)
-        self.leave = leave
+        self.lines, self.leave = lines, leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the lines as they come."""
@@ -172,3 +172,4 @@ class OpeningResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self.leave()
+            await self.lines.aclose()

@@ -27,8 +27,6 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 
-JSON = "application/json"
-
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
@@ -139,14 +137,22 @@ class _Plain:
         await app(scope, receive, send)
 
 
-async def read_body(request: Request, most: int, patience: float = PATIENCE, wanted: str = JSON) -> bytes:
-    """What was sent, by default JSON, unparsed, of `most` bytes.
+async def read_body(request: Request, most: int, patience: float = PATIENCE) -> bytes:
+    """The JSON that was sent, unparsed, of `most` bytes.
 
-    Raises `HTTPException` for what is not called `wanted`, too large, or late.
+    Raises `HTTPException` for what is no JSON, too large, or late.
+    """
+    return await read_bytes(request, most, ("application/json",), patience)
+
+
+async def read_bytes(request: Request, most: int, kinds: Sequence[str], patience: float = PATIENCE) -> bytes:
+    """What was sent, of one of some media types and of `most` bytes.
+
+    Raises `HTTPException` for what is of another type, too large, or late.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != wanted:
-        raise HTTPException(415, f"the body must be {wanted}")
+    if kind not in kinds:
+        raise HTTPException(415, f"the body must be {' or '.join(kinds)}")
     length = request.headers.get("content-length", "0")
     if not length.isascii() or not length.isdecimal() or len(length) > 12 or int(length) > most:
         raise HTTPException(413, f"the body may have {most} bytes")

@@ -24,7 +24,16 @@ from unitscope.interventions.painting.photos import MOST_BYTES, fit_photo
 from unitscope.interventions.painting.strokes import Bitmap, Painting
 from unitscope.views.app.album import Album, Opening, OpeningResponse, invert
 from unitscope.views.app.project import BLOCK, SAMPLES, Project, describe_concept, describe_photo, shrink
-from unitscope.views.app.requests import PATIENCE, TYPES, Guard, answer, guard_routes, read_body, show_page
+from unitscope.views.app.requests import (
+    PATIENCE,
+    TYPES,
+    Guard,
+    answer,
+    guard_routes,
+    read_body,
+    read_bytes,
+    show_page,
+)
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24
@@ -82,7 +91,7 @@ class Server:
         """A visitor's picture, brought into the generator: lines that tell how far that is, then its name."""
         self.opening.enter()  # before anything is read: many files at once would fill the memory
         try:
-            data = await read_body(request, MOST_BYTES, self.patience, PHOTO)
+            data = await read_bytes(request, MOST_BYTES, (PHOTO,), self.patience)
             picture = await self.queue.do(lambda: fit_photo(data, self.project.size))
         except BaseException:
             self.opening.leave()

@@ -124,13 +124,14 @@ export function showPhoto(photo: Photo | undefined): void {
   const [own, last] = [photo.stages[0], photo.stages.at(-1)];
   if (!own || !last) return;
   const kind = photo.kind ? `, as ${photo.kind.replaceAll("_", " ")}` : "";
-  const alone = photo.can ? `${spell(own)} by the generator alone` : photo.verdict;
-  note.textContent = `${photo.picture}${kind}: ${alone}; ${spell(last)} with what was fitted to it.`;
+  const named = " of the pixels named as before";
+  const alone = photo.can ? `The generator alone comes to ${spell(own, named)}; with` : `${photo.verdict}. With`;
+  const fitted = `what was fitted to it ${spell(last, photo.can ? "" : named)}`;
+  note.textContent = `${photo.picture}${kind}. ${alone} ${fitted}.`;
 }
 
-function spell({ psnr, named_alike: named }: Photo["stages"][number]): string {
-  const near = psnr === null ? "exact" : `${psnr.toFixed(1)} dB`;
-  if (named === null) return near;
-  const percent = named < 1 ? Math.min(99, Math.round(100 * named)) : 100;
-  return `${near} and ${percent} % of the pixels named as before`;
+function spell({ psnr, named_alike: share }: Photo["stages"][number], named: string): string {
+  const near = psnr === null ? "the picture itself" : `${psnr.toFixed(1)} dB`;
+  if (share === null) return near;
+  return `${near}, ${share < 1 ? Math.min(99, Math.round(100 * share)) : 100} %${named}`;
 }

@@ -1,4 +1,4 @@
-"""One digest of everything the pages are built from; beside each built page lies the one it was built from."""
+"""One digest of everything the pages are built from; beside each lies the one it was built from."""
 
 import hashlib
 from pathlib import Path

@@ -10,7 +10,7 @@ from unitscope.cli import main
 from unitscope.experiments import study_erasure, study_placement, study_removal
 from unitscope.interventions.inversion import Steps
 from unitscope.lab import demo
-from unitscope.lab.given_scenes import GIVEN, paint_given
+from unitscope.lab.given_scenes import paint_given
 
 __all__ = ["browser"]
 CHAPTERS = [
@@ -51,7 +51,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(demo, "study_removal", partial(study_removal, classes=classes, draws=3))
         patch.setattr(demo, "study_erasure", smaller(study_erasure, images=12, counts=(20,), draws=3))
         patch.setattr(demo, "study_placement", smaller(study_placement, images=12))
-        patch.setattr(demo, "paint_given", smaller(paint_given, scenes=GIVEN[:1], steps=Steps(2, 4, 2)))
+        patch.setattr(demo, "paint_given", smaller(paint_given, steps=Steps(2, 4, 2)))
         assert main(["demo", "--count", "24", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 

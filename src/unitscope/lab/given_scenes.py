@@ -16,7 +16,7 @@ from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import render
 from unitscope.lab.zoo.weights_files import load_zoo
 
-GIVEN = ((77, 0, "beach"), (77, 4, "park"))
+GIVEN = ((77, 4, "park"), (77, 0, "beach"))
 """Seed, number and kind of the scenes: nothing was taught with these."""
 CONCEPT = "tree"
 LEVELS = 64

@@ -1,4 +1,6 @@
-"""Draws the pictures of README and docs/drawn.md: every scene, every object and part with its mask.
+"""Draws the pictures of README, docs/drawn.md and docs/how-to/paint.md.
+
+Every scene, every object and part with its mask, and given scenes that were painted on.
 
 Run: .venv/bin/python docs/sheets.py
 """
@@ -9,18 +11,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+import unitscope as us
+from unitscope.dissection.dissect import Confidences
+from unitscope.interventions import open_studio
+from unitscope.interventions.inversion import choose_layer
+from unitscope.lab.given_scenes import paint_given
 from unitscope.lab.world.names import OBJECT_IDS, PART_IDS, SCENES
 from unitscope.lab.world.scenes import paint
 from unitscope.lab.world.shading import read_labels, render
 from unitscope.lab.zoo.weights_files import load_zoo
-from unitscope.networks.generators import Generator
+from unitscope.networks.generators import Generator, as_generator
 from unitscope.views.drawing import draw_sheet
+from unitscope.views.generator_pages import draw_pairs
 
 HOME = Path(__file__).parent / "_static"
 SIDE = 112
 SHOWN = 3
 CAPTION = 14
 TRIED = 1500
+NAMED = 256
+"""So many of its own pictures name the generator's units."""
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 
 
@@ -89,6 +99,16 @@ def draw_concepts(plane: int, ids: Mapping[str, int]) -> Image.Image:
     return sheet
 
 
+def draw_given() -> Image.Image:
+    """Given scenes in the generator: a tree drawn in, the trees erased."""
+    generator = load_zoo("generator")
+    source = us.open_source(f"segmenter:zoo:segmenter,count={NAMED}", generator)
+    layer, quick = choose_layer(as_generator(generator)), Confidences(shifts=0)
+    run = us.dissect(generator, source, [layer], convention="pnas", confidences=quick)
+    scenes = paint_given(open_studio(generator, run, source))
+    return draw_pairs([scene.pictures for scene in scenes], side=160, group=1)
+
+
 def save(sheet: Image.Image, name: str) -> None:
     sheet.quantize(160, dither=Image.Dither.NONE).save(HOME / f"{name}.png", optimize=True)
 
@@ -98,3 +118,4 @@ if __name__ == "__main__":
     save(draw_scenes(), "drawn-scenes")
     save(draw_concepts(0, OBJECT_IDS), "drawn-objects")
     save(draw_concepts(1, PART_IDS), "drawn-parts")
+    save(draw_given(), "paint-given")

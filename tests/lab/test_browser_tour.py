@@ -8,7 +8,9 @@ from test_browser import browser, watch
 
 from unitscope.cli import main
 from unitscope.experiments import study_erasure, study_placement, study_removal
+from unitscope.interventions.inversion import Steps
 from unitscope.lab import demo
+from unitscope.lab.given_scenes import paint_given
 
 __all__ = ["browser"]
 CHAPTERS = [
@@ -19,6 +21,7 @@ CHAPTERS = [
     "Directions between units",
     "A generator",
     "Units that paint",
+    "Painting on a given picture",
     "A network of this world",
 ]
 
@@ -48,6 +51,7 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(demo, "study_removal", partial(study_removal, classes=classes, draws=3))
         patch.setattr(demo, "study_erasure", smaller(study_erasure, images=12, counts=(20,), draws=3))
         patch.setattr(demo, "study_placement", smaller(study_placement, images=12))
+        patch.setattr(demo, "paint_given", smaller(paint_given, steps=Steps(2, 4, 2)))
         assert main(["demo", "--count", "24", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 

@@ -87,6 +87,7 @@ def test_a_picture_from_outside_is_painted_like_a_sample(project, edits):
         assert [row["stage"] for row in told["stages"]] == ["latent", "maps"]
         assert np.array_equal(read(client.get(f"/api/photos/{photo.key}.png")), photo.picture)
         assert client.get("/api/photos/none.png").status_code == 404
+        assert told["can"] == photo.verdict.startswith(f"{generator.name} can make")
         on_photo = {**edits, "image": photo.key}
         before = read(post(client, "/api/render", {**on_photo, "strokes": []}))
         assert np.array_equal(before, photo.picture)

@@ -97,7 +97,7 @@ class Visit:
         return self.page.locator(f"[data-{name}]").is_enabled()
 
 
-def visit(browser, address: str, **options) -> Visit:
+def visit(browser, address: str, image: int | str = SAMPLE, **options) -> Visit:
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
     context.set_default_timeout(12_000)
     found = Visit(context.new_page())
@@ -106,8 +106,12 @@ def visit(browser, address: str, **options) -> Visit:
     found.page.on("console", lambda said: found.errors.append(said.text) if said.type == "error" else None)
     found.page.goto(address)
     found.page.wait_for_selector("[data-units] button")
-    found.page.locator(f'[data-image="{SAMPLE}"]').click()
+    if image == SAMPLE:
+        found.page.locator(f'[data-image="{image}"]').click()
     found.settle()
+    found.page.locator(
+        f'[data-image="{image}"][aria-current=true], [data-photo-key="{image}"][aria-current=true]'
+    ).wait_for()
     return found
 
 

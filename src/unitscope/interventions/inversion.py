@@ -34,6 +34,8 @@ from unitscope.networks.unit_maps import read_others, read_units, write_units
 from unitscope.progress import Follower, follow
 from unitscope.version import __version__
 
+INVERTING = "inverting"
+"""What this work is called where it is told how far it is."""
 _TRIAL = 10
 """Steps for every kind, where no classifier says which one the picture shows."""
 
@@ -60,6 +62,14 @@ class Steps:
         for name, value in asdict(self).items():
             if not value >= 0:
                 raise UsageError(f"steps: {name} is {value}; it must be 0 or more")
+
+    def name_stage(self, done: int) -> str:
+        """What is fitted once so many steps are done.
+
+        >>> [Steps().name_stage(done) for done in (0, 39, 40, 99, 100, 130)]
+        ['latent', 'latent', 'layer', 'layer', 'maps', 'maps']
+        """
+        return "latent" if done < self.latent else "layer" if done < self.latent + self.layer else "maps"
 
 
 def invert_picture(
@@ -100,7 +110,7 @@ def invert_picture(
         evaluation(generator),
         torch.no_grad(),
         compare_with(_center(given, generator), features) as compare,
-        follow(total, "inverting", "steps") as work,
+        follow(total, INVERTING, "steps") as work,
     ):
 
         def loss(images: Tensor) -> Tensor:

@@ -77,20 +77,24 @@ class Inversion(Result):
         return ("stages.csv", FILE, SHEET)
 
     @cached_property
+    def lacks(self) -> Sequence[str]:
+        """What is too little in the picture that the generator makes from the latent alone."""
+        found, lacks = self.fits[0], []
+        if found.psnr < LEAST_PSNR:
+            lacks.append(f"a PSNR of {found.psnr:.1f} dB (wanted {LEAST_PSNR:g})")
+        if found.named < LEAST_NAMED:
+            lacks.append(f"{found.named:.0%} of its pixels named alike (wanted {LEAST_NAMED:.0%})")
+        return lacks
+
+    @cached_property
     def verdict(self) -> str:
         """Whether the generator can make the picture, judged by what it makes from the latent alone.
 
         It can from 14 dB on and, where a segmenter looked, with four tenths of the pixels named alike.
         """
-        found = self.fits[0]
-        lacks = []
-        if found.psnr < LEAST_PSNR:
-            lacks.append(f"a PSNR of {found.psnr:.1f} dB (wanted {LEAST_PSNR:g})")
-        if found.named < LEAST_NAMED:
-            lacks.append(f"{found.named:.0%} of its pixels named alike (wanted {LEAST_NAMED:.0%})")
-        if not lacks:
+        if not self.lacks:
             return f"{clean(self.generator)} can make something like this picture"
-        why = f"the nearest that it makes by itself has {' and '.join(lacks)}"
+        why = f"the nearest that it makes by itself has {' and '.join(self.lacks)}"
         return f"{clean(self.generator)} cannot make this picture: {why}; strokes will not look like it"
 
     def tables(self) -> dict[str, Table]:

@@ -27,6 +27,7 @@ from unitscope.interventions import explain, open_lens, open_studio
 from unitscope.interventions.explained_images import ExplainedImage
 from unitscope.interventions.looking.lens import Lens
 from unitscope.interventions.looking.switches import switch_concept
+from unitscope.lab.given_scenes import GIVEN, paint_given
 from unitscope.lab.tour import Chapter, Row, draw_rows, write_tour
 from unitscope.lab.world.names import OBJECT_IDS, SCENES
 from unitscope.lab.world.scenes import paint
@@ -69,6 +70,7 @@ def run_demo(out: str | Path = "runs/demo", *, count: int = 400, resume: bool = 
         _dissect_directions(demo),
         _dissect_generator(demo),
         _paint_with_units(demo),
+        _paint_given(demo),
         _dissect_pretrained(demo),
     ]
     return write_tour(chapters, demo.out, title=demo.words["title"], lead=demo.words["lead"])
@@ -312,6 +314,23 @@ def _paint_with_units(demo: Demo) -> Chapter:
     }
     figures = [(title, share.spell(times=100.0)) for title, share in shares.items()]
     return demo.write("painters", figures, images=images, layer=PAINTING_LAYER)
+
+
+def _paint_given(demo: Demo) -> Chapter:
+    """A scene that the generator did not make, brought into it and painted on."""
+    demo.begin("given")
+    studio = open_studio(us.load_network("zoo:generator"), us.load(demo.out / "generator"))
+    [scene] = paint_given(studio, GIVEN[:1])
+    save_sheet(draw_pairs([scene.pictures]), demo.pictures / "given.jpg")
+    first, last = scene.inversion.fits[0], scene.inversion.fits[-1]
+    figures = [
+        ("PSNR, from the latent alone", f"{first.psnr:.1f} dB"),
+        ("PSNR, with fitted units and maps", f"{last.psnr:.1f} dB"),
+        ("pixels named as before", f"{last.named:.1%}"),
+        ("% of the square that became tree", f"{100 * scene.drawn:.0f}"),
+        ("% of tree pixels gone", f"{100 * scene.erased:.0f}"),
+    ]
+    return demo.write("given", figures)
 
 
 def _dissect_pretrained(demo: Demo) -> Chapter:

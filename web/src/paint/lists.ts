@@ -1,7 +1,7 @@
 // The lists beside the picture: palette, units, changes.
 
 import { make, showTile } from "../shared/elements";
-import type { Change, Paint, PaintLayer } from "./types";
+import type { Change, Paint, PaintLayer, Photo } from "./types";
 
 export function makePaint(paint: Paint, number: number, icons: string, count: number): HTMLElement {
   const icon = make("span", { class: "icon" });
@@ -59,6 +59,15 @@ export function makeUnit(paint: Paint, layer: PaintLayer, place: number, strip: 
       make("span", { class: "quiet" }, unit.iou.toFixed(2)),
     ),
   );
+}
+
+/** A picture from outside, among the samples. */
+export function makePhoto(photo: Photo, strip: string, ratio: number): HTMLElement {
+  const tile = make("span", { class: "tile" });
+  tile.style.aspectRatio = String(ratio);
+  showTile(tile, strip, 0, 1);
+  const told = { "data-photo-key": photo.key, title: photo.picture, "aria-label": photo.picture };
+  return make("li", {}, make("button", { type: "button", ...told }, tile));
 }
 
 export function makeChange(change: Change): HTMLElement {

@@ -2,24 +2,25 @@
 
 import type { Mask } from "../shared/brush";
 import { find, make, makeSample, walk } from "../shared/elements";
-import { saveBlob } from "../shared/files";
 import { listenToKeys } from "../shared/keys";
 import { askStrip, Latest, onTrouble, Refused } from "../shared/server";
 import { Stage } from "../shared/stage";
 import { say, work } from "../shared/status";
-import { readEdits, saveEdits } from "./files";
-import { makeChange, makePaint, makeUnit, unitsOf } from "./lists";
+import { makeChange, makePaint, makePhoto, makeUnit, unitsOf } from "./lists";
 import { paintMarks } from "./marks";
+import { listenToFiles, showPhoto } from "./opening";
+import { Photos } from "./photos";
 import { askChanges, askPicture, askProject } from "./requests";
-import { Session, type Tools, type Version } from "./session";
-import type { Change, Changes, Paint, Project, Stroke } from "./types";
+import { BLANK, Session, type Tools, type Version } from "./session";
+import type { Change, Changes, Image, Paint, Project, Stroke } from "./types";
 
 onTrouble((line) => say("server", line));
 
 class Page {
   private readonly session: Session;
   private readonly stage: Stage;
-  private readonly originals = new Map<number, ImageBitmap>();
+  private readonly photos: Photos;
+  private readonly originals = new Map<Image, ImageBitmap>();
   private readonly strips = new Map<string, Promise<string>>();
   private readonly pictures = new Latest((job: Job) => this.draw(job));
   private readonly comparisons = new Latest((job: Job) => this.compare(job));
@@ -29,6 +30,7 @@ class Page {
 
   constructor(private readonly project: Project) {
     this.session = new Session(project);
+    this.photos = new Photos(project);
     const tools = this.session.tools;
     tools.paint = project.paints[tools.paint] ? tools.paint : 0;
     this.stage = new Stage(
@@ -43,14 +45,21 @@ class Page {
     );
     find("about").textContent = `${project.generator.name} · seed ${project.generator.seed}`;
     this.listenToTools();
-    this.listenToFiles();
+    listenToFiles(this.session, this.photos, {
+      choose: (image) => this.choose(image),
+      commit: (version) => this.commit(version),
+      listPhotos: () => this.listPhotos(),
+      picture: () => this.latest,
+    });
     this.showTools();
   }
 
   async open(): Promise<void> {
     await this.listPaints();
+    await this.listPhotos();
     for (let block = 0; block < this.tools.blocks; block++) await this.listSamples(block);
-    this.choose(this.tools.image);
+    const { image } = this.tools;
+    this.choose(typeof image === "number" || this.photos.find(image) ? image : 0);
     this.showUnits();
   }
 
@@ -109,8 +118,8 @@ class Page {
     find<HTMLButtonElement>("redo").disabled = at === versions.length - 1;
     const { strokes, off } = this.session.now;
     find<HTMLButtonElement>("reset").disabled = !strokes.length && !off.length;
-    for (const button of document.querySelectorAll<HTMLElement>("[data-image]")) {
-      const image = Number(button.dataset["image"]);
+    for (const button of find("strip").querySelectorAll<HTMLElement>("button")) {
+      const image = imageOf(button);
       button.setAttribute("aria-current", String(image === this.tools.image));
       button.classList.toggle("painted", this.session.painted(image));
     }
@@ -125,20 +134,20 @@ class Page {
   }
 
   private async draw({ image, version }: Job): Promise<void> {
-    const blob = await askPicture(this.session.list(version, image));
+    const blob = await this.photos.ask(askPicture, this.session.list(version, image));
     const picture = await createImageBitmap(blob);
     if (!version.strokes.length) this.originals.set(image, picture);
     if (image !== this.tools.image) return;
     this.latest = blob;
     this.stage.show(picture, this.originals.get(image));
     if (!this.originals.has(image)) {
-      this.originals.set(image, await createImageBitmap(await askPicture(this.session.list(BLANK, image))));
+      this.originals.set(image, await createImageBitmap(await this.photos.ask(askPicture, this.session.list(BLANK, image))));
       if (image === this.tools.image) this.stage.show(picture, this.originals.get(image));
     }
   }
 
   private async compare({ image, version }: Job): Promise<void> {
-    const found = await askChanges(this.session.list(version, image));
+    const found = await this.photos.ask(askChanges, this.session.list(version, image));
     if (image !== this.tools.image || version !== this.session.now) return;
     this.changes = found;
     const rows = found.changes.map((change) => makeChange(change));
@@ -150,13 +159,31 @@ class Page {
 
   // --- pictures --------------------------------------------------------------------------------------
 
-  private choose(image: number): void {
+  private choose(image: Image): void {
     this.session.change({ image });
+    showPhoto(typeof image === "string" ? this.photos.find(image) : undefined);
     this.changes = undefined;
     find("changes").replaceChildren();
     find("unchanged").hidden = false;
     this.showMarks();
+    this.showTools();
     this.refresh();
+  }
+
+  /** Pictures from outside stand before the samples. */
+  private async listPhotos(): Promise<void> {
+    const ratio = this.project.tile[1] / this.project.tile[0];
+    const made: HTMLElement[] = [];
+    for (const photo of this.photos.all) {
+      try {
+        made.push(makePhoto(photo, await this.photos.strip(photo.key), ratio));
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        say("file", `${photo.picture} is no longer open (${error.message}); open it again.`);
+      }
+    }
+    for (const old of find("strip").querySelectorAll("[data-photo-key]")) old.closest("li")?.remove();
+    find("strip").prepend(...made);
   }
 
   private async listSamples(block: number): Promise<void> {
@@ -261,10 +288,15 @@ class Page {
     find("overlay").setAttribute("aria-pressed", String(tools.overlay));
     find("stage").setAttribute(
       "aria-label",
-      `Sample ${tools.image}. ${tools.mode === "draw" ? "Draws" : "Erases"} ${this.paint.label}. ` +
+      `${this.nameImage()}. ${tools.mode === "draw" ? "Draws" : "Erases"} ${this.paint.label}. ` +
         "Arrow keys move the brush, space paints.",
     );
     this.stage.redraw();
+  }
+
+  private nameImage(): string {
+    const { image } = this.tools;
+    return typeof image === "string" ? (this.photos.find(image)?.picture ?? "A picture") : `Sample ${image}`;
   }
 
   private showMarks(): void {
@@ -342,9 +374,8 @@ class Page {
       this.showUnits();
     });
     find("strip").addEventListener("click", (event) => {
-      const button = (event.target as HTMLElement).closest<HTMLElement>("[data-image]");
-      if (button) this.choose(Number(button.dataset["image"]));
-      this.showTools();
+      const button = (event.target as HTMLElement).closest<HTMLElement>("button");
+      if (button) this.choose(imageOf(button));
     });
     find("more").addEventListener("click", () => {
       this.session.change({ blocks: this.tools.blocks + 1 });
@@ -365,50 +396,16 @@ class Page {
       held: { c: (on) => this.hold(on) },
     });
   }
+}
 
-  // --- files -----------------------------------------------------------------------------------------
-
-  private listenToFiles(): void {
-    const input = find<HTMLInputElement>("file");
-    find("open").addEventListener("click", () => input.click());
-    input.addEventListener("change", () => {
-      const file = input.files?.[0];
-      if (file) work(this.reopen(file));
-      input.value = "";
-    });
-    document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      const file = event.dataTransfer?.files[0];
-      if (file) work(this.reopen(file));
-    });
-    find("save-edits").addEventListener("click", () => saveEdits(this.session.list(this.session.now)));
-    find("save-picture").addEventListener("click", () => {
-      if (this.latest) saveBlob(this.latest, `picture-${this.tools.image}.png`);
-    });
-  }
-
-  /** An edit list becomes the newest version of its picture, if the server takes it. */
-  private async reopen(file: File): Promise<void> {
-    say("file", "");
-    try {
-      const list = await readEdits(file);
-      await askPicture(list);
-      this.choose(list.image);
-      this.commit({ strokes: list.strokes, off: list.off });
-      this.showTools();
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      say("file", error instanceof Refused ? `${file.name}: ${error.message}.` : `${error.message}.`);
-    }
-  }
+/** Which picture a button of the strip stands for. */
+function imageOf(button: HTMLElement): Image {
+  return button.dataset["photoKey"] ?? Number(button.dataset["image"]);
 }
 
 interface Job {
-  image: number;
+  image: Image;
   version: Version;
 }
-
-const BLANK: Version = { strokes: [], off: [] };
 
 void askProject().then((project) => new Page(project).open());

@@ -1,7 +1,7 @@
 // All that a visitor has done: every picture's strokes with their history, and the tools in hand. It lives in
 // the tab's session storage: a reload loses nothing, and no other tab sees it.
 
-import type { EditList, Mode, Off, Project, Rule, Stroke } from "./types";
+import type { EditList, Image, Mode, Off, Project, Rule, Stroke } from "./types";
 
 export interface Version {
   strokes: Stroke[];
@@ -14,7 +14,7 @@ export interface History {
 }
 
 export interface Tools {
-  image: number;
+  image: Image;
   blocks: number;
   paint: number;
   /** The layer chosen for a paint, where it is not the paint's own. */
@@ -30,22 +30,22 @@ interface Stored {
   version: 1;
   tools: Tools;
   pool: Stroke[];
-  paintings: [number, number, [number[], Off[]][]][];
+  paintings: [Image, number, [number[], Off[]][]][];
 }
 
-const BLANK: Version = { strokes: [], off: [] };
+export const BLANK: Version = { strokes: [], off: [] };
 const MOST_VERSIONS = 200;
 
 export class Session {
   tools: Tools;
-  private paintings = new Map<number, History>();
+  private paintings = new Map<Image, History>();
   private readonly key: string;
   private timer = 0;
 
   constructor(private readonly project: Project) {
     this.key = `unitscope paint ${project.id}`;
     this.tools = {
-      image: 0,
+      image: project.photos[0]?.key ?? 0,
       blocks: 1,
       paint: 0,
       layers: {},
@@ -68,7 +68,7 @@ export class Session {
   }
 
   /** Whether a picture has strokes. */
-  painted(image: number): boolean {
+  painted(image: Image): boolean {
     const history = this.paintings.get(image);
     return Boolean(history?.versions[history.at]?.strokes.length);
   }
@@ -141,7 +141,7 @@ export class Session {
     try {
       const stored = JSON.parse(sessionStorage.getItem(this.key) ?? "null") as Stored | null;
       if (stored?.version !== 1) return;
-      const paintings = stored.paintings.map(([image, at, versions]): [number, History] => [
+      const paintings = stored.paintings.map(([image, at, versions]): [Image, History] => [
         image,
         {
           at,

@@ -41,9 +41,29 @@ export interface Project {
   block: number;
   images: number;
   strokes: number;
+  photos: Photo[];
+  /** How many bytes the file of a picture may have. */
+  photo_bytes: number;
   layers: Record<string, { units: number; cells: [number, number] }>;
   paints: Paint[];
 }
+
+/** A picture from outside in the generator. */
+export interface Photo {
+  /** What the server calls it. */
+  photo: string;
+  /** What it is called in files. */
+  key: string;
+  picture: string;
+  kind: string | null;
+  stages: { stage: string; psnr: number | null; named_alike: number | null }[];
+  /** Whether the generator can make something like it. */
+  can: boolean;
+  verdict: string;
+}
+
+/** A sample's number, or the key of a picture from outside. */
+export type Image = number | string;
 
 export interface Stroke {
   layer: string;
@@ -64,9 +84,11 @@ export interface EditList {
   format: "unitscope edits";
   version: 1;
   generator: { name: string; digest: string; seed: number };
-  image: number;
+  image: Image;
   strokes: Stroke[];
   off: Off[];
+  /** In files: the picture from outside itself, as PNG in base64. */
+  picture?: string;
 }
 
 export interface Change extends Named {

@@ -18,3 +18,13 @@ export async function readJson(file: File, wanted: string, most: number): Promis
     throw new Error(`${file.name} is not JSON; wanted ${wanted} that this page has saved`);
   }
 }
+
+/** What a blob holds, in base64. */
+export async function encodeBlob(blob: Blob): Promise<string> {
+  let text = "";
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  for (let start = 0; start < bytes.length; start += 32_768) {
+    text += String.fromCharCode(...bytes.subarray(start, start + 32_768));
+  }
+  return btoa(text);
+}

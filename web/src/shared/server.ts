@@ -26,7 +26,8 @@ export async function ask(path: string, request: RequestInit = {}): Promise<Resp
     let response: Response | undefined;
     try {
       response = await fetch(path, request);
-    } catch {
+    } catch (error) {
+      if (request.signal?.aborted) throw error;
       response = undefined;
     }
     if (response?.ok) {
@@ -38,6 +39,7 @@ export async function ask(path: string, request: RequestInit = {}): Promise<Resp
     }
     tell(response ? `The server is busy (${await reason(response)}); trying again.` : "The server does not answer; trying again.");
     await new Promise((done) => setTimeout(done, wait));
+    request.signal?.throwIfAborted();
   }
 }
 

@@ -11,12 +11,14 @@
      "off": [{"layer": "layer2", "unit": 17}]}
 
 All keys are there, and no others; `image` is the key of a picture from outside, as text, where the strokes
-are on one. docs/files.md describes them.
+are on one, and then `picture` may be there too: the picture itself, as PNG in base64, for whoever has it not
+open. docs/files.md describes them.
 """
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
 from unitscope.errors import UsageError
 from unitscope.interventions.painting.easel import Easel
+from unitscope.interventions.painting.photos import MOST_BYTES
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 from unitscope.interventions.strict_json import (
     parse_json,
@@ -35,7 +37,9 @@ MOST_UNITS = 256
 MOST_SIDE = 256
 MOST_IMAGE = 9_999_999
 MOST_TEXT = 1_000_000
-"""How many bytes an edit list may have."""
+"""How many bytes an edit list may have, apart from a picture in it."""
+MOST_PICTURE = 4 * MOST_BYTES // 3 + 4
+"""How many characters the picture itself may have."""
 
 
 def describe_painting(painting: Painting, easel: Easel) -> dict[str, object]:
@@ -70,14 +74,25 @@ def parse_painting(text: str | bytes, easel: Easel) -> Painting:
     Raises `UsageError`, in one line, for anything that is not exactly an edit list of this version, for this
     generator.
     """
-    if len(text) > MOST_TEXT:
-        raise UsageError(f"an edit list of {len(text)} bytes; wanted {MOST_TEXT} at most")
-    return read_painting(parse_json(text, "an edit list"), easel)
+    _check_length(len(text), MOST_TEXT + MOST_PICTURE)
+    value = parse_json(text, "an edit list")
+    inside = value.get("picture") if isinstance(value, dict) else None
+    _check_length(len(text) - (len(inside) if isinstance(inside, str) else 0), MOST_TEXT)
+    return read_painting(value, easel)
+
+
+def _check_length(length: int, most: int) -> None:
+    if length > most:
+        raise UsageError(f"an edit list of {length} bytes; wanted {most} at most")
 
 
 def read_painting(value: object, easel: Easel) -> Painting:
     """The painting of an edit list that is already parsed; raises what `parse_painting` raises."""
     keys = ("format", "version", "generator", "image", "strokes", "off")
+    if isinstance(value, dict) and isinstance(value.get("image"), str) and "picture" in value:
+        if not isinstance(value["picture"], str):
+            raise UsageError("the picture in an edit list must be text: PNG in base64")
+        value = {key: part for key, part in value.items() if key != "picture"}
     found = read_members(value, keys, "the edit list")
     if (found["format"], found["version"]) != (FORMAT, VERSION) or isinstance(found["version"], bool):
         raise UsageError(f"the format must be {FORMAT!r}, version {VERSION}")
@@ -103,7 +118,8 @@ def read_painting(value: object, easel: Easel) -> Painting:
 def _read_image(value: object, easel: Easel) -> int | str:
     """A number, or the key of a picture that is open."""
     if isinstance(value, str):
-        return easel.find(value).key
+        easel.find(value)
+        return value
     return read_whole(value, MOST_IMAGE, "image")
 
 

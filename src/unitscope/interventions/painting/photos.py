@@ -46,9 +46,7 @@ def open_photo(
     """
     name = "the picture" if isinstance(photo, bytes) else Path(photo).name
     data = photo if isinstance(photo, bytes) else read_photo(Path(photo))
-    picture = fit_photo(data, find_size(generator), name)
-    if features is None and isinstance(segmenter, NetworkSegmenter):
-        features = choose_features(segmenter.network)
+    picture, features = fit_photo(data, find_size(generator), name), features or find_features(segmenter)
     key, folder = name_inversion(generator, picture, layer, features, segmenter), kept or _find_folder()
     path = None if folder is None else folder / f"{key}.safetensors"
     if path is not None and path.is_file():
@@ -60,6 +58,11 @@ def open_photo(
         with suppress(RunError):  # a full disk is no reason to lose what was made
             save_inversion(made, path)
     return made
+
+
+def find_features(segmenter: Segmenter | None) -> Features | None:
+    """The first layers of the segmenter's network, where it has one."""
+    return choose_features(segmenter.network) if isinstance(segmenter, NetworkSegmenter) else None
 
 
 def read_photo(path: Path) -> bytes:

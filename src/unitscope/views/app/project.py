@@ -18,6 +18,7 @@ from unitscope.interventions.generator_run import Studio
 from unitscope.interventions.inversion_result import Inversion
 from unitscope.interventions.painting.easel import LEVEL_IMAGES, Easel, Paint, open_easel
 from unitscope.interventions.painting.edit_lists import MOST_IMAGE, MOST_SIDE, MOST_STROKES
+from unitscope.interventions.painting.photos import MOST_BYTES
 from unitscope.networks.generators import BLOCK as GENERATED
 from unitscope.networks.generators import Generator, with_seed
 from unitscope.progress import follow_each
@@ -82,7 +83,8 @@ class Project:
             "icon": ICON,
             "block": BLOCK,
             "images": SAMPLES,
-            "photos": [describe_photo(one) for one in self.easel.photos.values()],
+            "photos": [describe_photo(one, key) for key, one in self.easel.photos.items()],
+            "photo_bytes": MOST_BYTES,
             "strokes": MOST_STROKES,
             "layers": {
                 layer: {"units": n, "cells": cells} for layer, (n, *cells) in self.easel.shapes.items()
@@ -112,10 +114,6 @@ class Project:
         images = self.easel.generator.generate(block * BLOCK, BLOCK)
         return np.concatenate([shrink(image, self.tile) for image in images], 1)
 
-    def draw_photo(self, key: str) -> UInt8[np.ndarray, "y x 3"]:
-        """A picture from outside as small as a sample. Raises `UsageError` for one that is not there."""
-        return shrink(self.easel.find(key).picture, self.tile)
-
     def draw_units(self, paint: int, place: int) -> UInt8[np.ndarray, "y x 3"]:
         """The units of a paint in one of its layers side by side, each by the image that excites it most."""
         layer, units = list(self.paints[paint].units.items())[place]
@@ -132,9 +130,10 @@ def describe_concept(concept: Concept) -> dict[str, str]:
     }
 
 
-def describe_photo(inversion: Inversion) -> dict[str, Any]:
-    """A picture from outside for the page: its key, how near each stage came, what is said of it."""
-    return {"photo": inversion.key, **{key: plain(one) for key, one in inversion.describe().items()}}
+def describe_photo(inversion: Inversion, name: str) -> dict[str, Any]:
+    """A picture from outside for the page: what to ask for it by, how near each stage came, what is said."""
+    told = {key: plain(one) for key, one in inversion.describe().items()}
+    return {"photo": name, **told, "can": not inversion.lacks}
 
 
 def shrink(image: UInt8[np.ndarray, "y x 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "v u 3"]:

@@ -1,8 +1,11 @@
-"""The server of the paint page. It keeps nothing of its visitors: every request has all it needs."""
+"""The server of the paint page. Every request has all it needs; of visitors it keeps the pictures they open.
+
+These are kept in memory, few of them, by names that others cannot guess (`album`).
+"""
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -13,14 +16,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from unitscope.interventions.painting.easel import compare_planes
+from unitscope.axes import Pixels
+from unitscope.interventions.inversion import Steps
+from unitscope.interventions.painting.easel import Easel, compare_planes
 from unitscope.interventions.painting.edit_lists import MOST_TEXT, parse_painting
+from unitscope.interventions.painting.photos import MOST_BYTES, fit_photo
 from unitscope.interventions.painting.strokes import Bitmap, Painting
-from unitscope.views.app.project import BLOCK, SAMPLES, Project, describe_concept
-from unitscope.views.app.requests import PATIENCE, TYPES, Guard, answer, guard_routes, read_body, show_page
+from unitscope.views.app.album import Album, Opening, OpeningResponse, invert
+from unitscope.views.app.project import BLOCK, SAMPLES, Project, describe_concept, describe_photo, shrink
+from unitscope.views.app.requests import (
+    PATIENCE,
+    TYPES,
+    Guard,
+    answer,
+    guard_routes,
+    read_body,
+    read_bytes,
+    show_page,
+)
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
 SHOWN_CHANGES = 24
+PHOTO = "application/octet-stream"
+"""What the body that holds a picture's file must be called."""
 
 
 @dataclass(eq=False)
@@ -34,6 +52,11 @@ class Server:
     strips: RecentValues[bytes] = field(default_factory=lambda: RecentValues(64))
     pictures: RecentValues[np.ndarray] = field(default_factory=lambda: RecentValues(16))
     originals: RecentValues[np.ndarray] = field(default_factory=lambda: RecentValues(16))
+    album: Album = field(default_factory=Album)
+    steps: Steps = field(default_factory=Steps)
+
+    def __post_init__(self) -> None:
+        self.opening = Opening(self.queue)
 
     def routes(self) -> list[Route]:
         """All that may be asked for."""
@@ -42,7 +65,8 @@ class Server:
             Route("/api/project", self.show_project, methods=["GET"]),
             Route("/api/icons.png", self.show_icons, methods=["GET"]),
             Route("/api/samples/{block:int}.png", self.show_samples, methods=["GET"]),
-            Route("/api/photos/{key:str}.png", self.show_photo, methods=["GET"]),
+            Route("/api/photos", self.open_photo, methods=["POST"]),
+            Route("/api/photos/{name:str}.png", self.show_photo, methods=["GET"]),
             Route("/api/units/{paint:int}/{place:int}.png", self.show_units, methods=["GET"]),
             Route("/api/render", self.render, methods=["POST"]),
             Route("/api/changes", self.compare, methods=["POST"]),
@@ -63,12 +87,22 @@ class Server:
             raise HTTPException(404, "there are no more samples")
         return await self._strip(("samples", block), lambda: self.project.draw_samples(block))
 
+    async def open_photo(self, request: Request) -> Response:
+        """A visitor's picture, brought into the generator: lines that tell how far that is, then its name."""
+        self.opening.enter()  # before anything is read: many files at once would fill the memory
+        try:
+            data = await read_bytes(request, MOST_BYTES, (PHOTO,), self.patience)
+            picture = await self.queue.do(lambda: fit_photo(data, self.project.size))
+        except BaseException:
+            self.opening.leave()
+            raise
+        lines = self.opening.follow(lambda: self._invert(picture), self.steps.name_stage)
+        return OpeningResponse(lines, self.opening.leave)
+
     async def show_photo(self, request: Request) -> Response:
-        """A picture from outside, small."""
-        key = request.path_params["key"]
-        if key not in self.project.easel.photos:
-            raise HTTPException(404, "there is no such picture")
-        return await self._strip(("photos", key), lambda: self.project.draw_photo(key))
+        """A picture from outside, as small as a sample."""
+        name = request.path_params["name"]
+        return await self._strip(("photos", name), lambda: self._shrink_photo(name))
 
     async def show_units(self, request: Request) -> Response:
         """The units of a paint in one of its layers."""
@@ -81,8 +115,7 @@ class Server:
     async def render(self, request: Request) -> Response:
         """The picture of an edit list, as PNG."""
         text = await read_body(request, MOST_TEXT, self.patience)
-        easel = self.project.easel
-        drawn = await self.queue.do(lambda: encode(self._show(parse_painting(text, easel))))
+        drawn = await self.queue.do(lambda: self._draw(text))
         return Response(drawn, media_type="image/png")
 
     async def compare(self, request: Request) -> Response:
@@ -94,15 +127,36 @@ class Server:
         found = await self.queue.do(lambda: self.strips.get(key, lambda: encode(draw())))
         return Response(found, media_type="image/png")
 
-    def _show(self, painting: Painting) -> np.ndarray:
-        return self.pictures.get(painting, lambda: self.project.easel.show(painting))
+    def _invert(self, picture: Pixels) -> dict[str, Any]:
+        name, made = invert(picture, self.project.easel, self.album, self.steps)
+        return {"photo": describe_photo(made, name)}
+
+    def _shrink_photo(self, name: str) -> Pixels:
+        photos = self._open_easel().photos
+        if name not in photos:
+            raise HTTPException(404, "there is no such picture")
+        return shrink(photos[name].picture, self.project.tile)
+
+    def _open_easel(self) -> Easel:
+        """The project's easel with all pictures that are open."""
+        easel = self.project.easel
+        return replace(easel, photos={**self.album.photos, **easel.photos})
+
+    def _draw(self, text: bytes) -> bytes:
+        easel = self._open_easel()
+        return encode(self._show(easel, parse_painting(text, easel)))
+
+    def _show(self, easel: Easel, painting: Painting) -> np.ndarray:
+        if isinstance(painting.image, str):
+            self.album.find(painting.image)  # what is painted on is not forgotten
+        return self.pictures.get(painting, lambda: easel.show(painting))
 
     def _compare(self, text: bytes) -> dict[str, Any]:
-        easel = self.project.easel
+        easel = self._open_easel()
         painting = parse_painting(text, easel)
         original = Painting(painting.image)
         before = self.originals.get(original, lambda: easel.name_pixels(easel.show(original)))
-        after = easel.name_pixels(self._show(painting))
+        after = easel.name_pixels(self._show(easel, painting))
         changes = [
             {
                 **describe_concept(change.concept),

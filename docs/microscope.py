@@ -25,7 +25,8 @@ def settle(page: Page) -> None:
 
 
 def keep(page: Page, name: str) -> None:
-    """The page as it is seen, in few colors."""
+    """The page as it is seen from its top, in few colors."""
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(200, dither=Image.Dither.NONE).save(HOME / name, optimize=True)

@@ -127,6 +127,11 @@ class Visit:
         )
         return {int(number): float(value) for number, value in rows if value is not None}
 
+    def kept(self) -> dict:
+        """What a reload would find: the page writes it down when it is left, if not before."""
+        self.page.evaluate("void dispatchEvent(new Event('pagehide'))")
+        return self.page.evaluate("JSON.parse(Object.values(sessionStorage)[0])")
+
     def caption(self) -> str:
         return self.on("caption").inner_text()
 
@@ -355,7 +360,7 @@ def test_a_reload_and_a_forgetful_server_lose_nothing(browser, address, project,
         assert (found.caption(), found.classes("after"), found.on("switches").inner_text()) == held
         assert found.on("layer", "layer3").get_attribute("aria-selected") == "true"
         assert found.on("undo").is_enabled()
-    kept = page.evaluate("JSON.parse(Object.values(sessionStorage)[0])")
+    kept = found.kept()
     picture = kept["slides"][-1]["id"]
     answer = page.request.delete(f"{address}api/pictures/{picture}", headers={"x-visit": kept["visit"]})
     assert answer.ok
@@ -375,8 +380,7 @@ def test_two_visitors_do_not_mix(browser, address, scene):
     one.settle()
     other.click("image", 3)
     assert other.on("own").locator("button").count() == 0
-    picture = one.page.evaluate("JSON.parse(Object.values(sessionStorage)[0]).slides.at(-1).id")
-    token = other.page.evaluate("JSON.parse(Object.values(sessionStorage)[0]).visit")
+    picture, token = one.kept()["slides"][-1]["id"], other.kept()["visit"]
     answer = other.page.request.get(f"{address}api/pictures/{picture}", headers={"x-visit": token})
     assert answer.status == 404
     one.close()

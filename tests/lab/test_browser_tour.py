@@ -28,7 +28,9 @@ CHAPTERS = [
 
 def see_pictures(page):
     """Load every picture, also one that waits to be scrolled to: to go away would cut it off."""
-    page.evaluate("Promise.all([...document.images].map(one => (one.loading = 'eager', one.decode())))")
+    page.evaluate(
+        "Promise.all([...document.images].filter(one => one.src).map(one => (one.loading = 'eager', one.decode())))"
+    )
 
 
 def smaller(study, **fewer):

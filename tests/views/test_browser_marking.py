@@ -4,6 +4,7 @@ import io
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 from test_browser import browser
 from test_browser_paint import served
 from test_marking_requests import TABLE
@@ -42,16 +43,16 @@ def test_units_are_marked_and_marks_are_taken_back(browser, folder):
         page.locator("[data-unit='7']").focus()
         page.keyboard.press("a")  # and the next unit has the focus
         page.keyboard.press("u")
-        page.wait_for_function("document.querySelector('[data-count]').textContent.startsWith('2 of 2')")
+        expect(page.locator("[data-count]")).to_contain_text("2 of 2")
         page.locator("[data-unit='2'] [data-mark=fine]").click()
         page.wait_for_selector("[data-unit='2'] [data-mark=fine][aria-pressed=true]")
         assert read_marks(folder / "marks.csv") == {7: "artifact", 2: "fine"}
         page.locator("[data-unit='7'] [data-mark=artifact]").click()
-        page.wait_for_function("document.querySelector('[data-count]').textContent.startsWith('1 of 2')")
+        expect(page.locator("[data-count]")).to_contain_text("1 of 2")
         page.reload()
         page.wait_for_selector("[data-unit='2'] [data-mark=fine][aria-pressed=true]")
         assert page.evaluate("[...document.images].every((one) => one.naturalWidth === 64)")
     page.locator("[data-unit='7'] [data-mark=artifact]").click()
-    page.wait_for_function("document.querySelector('[data-trouble]').textContent.includes('does not answer')")
+    expect(page.locator("[data-trouble]")).to_contain_text("does not answer")
     assert read_marks(folder / "marks.csv") == {2: "fine"}
     assert errors == []

@@ -10,6 +10,7 @@ from unitscope.cli.words import Address, Again, Device, Network, Opening, find_d
 from unitscope.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
+    from unitscope.dissection.result import Dissection
     from unitscope.interventions.looking.lens import NameKind
 
 
@@ -62,7 +63,7 @@ def look(
     serve_looking(lens, source, images=chosen, lack=lack, **vars(address))
 
 
-def _read_names(path: Path, run: us.Dissection) -> dict[str, dict[int, str]]:
+def _read_names(path: Path, run: "Dissection") -> dict[str, dict[int, str]]:
     """Other names of units, by layer and unit."""
     from unitscope.experiments.name_lists import read_names
 

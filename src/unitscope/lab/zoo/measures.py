@@ -105,6 +105,69 @@ def blur(images: Images, times: int = 4) -> Images:
     return functional.interpolate(small, scale_factor=times, mode="bilinear", align_corners=False)
 
 
+def read_power(images: Images) -> Float64[np.ndarray, "side side"]:
+    """The mean power of each frequency of gray pictures less their means, in the order of `fft2`."""
+    gray = images.mean(1).double()
+    gray = gray - gray.mean((1, 2), keepdim=True)
+    return np.asarray(sum(one.square().sum(0) for one in _transform(gray)) / len(images))
+
+
+def _transform(gray: Float64[Tensor, "n y x"]) -> Iterator[Float64[Tensor, "m y x"]]:
+    for start in range(0, len(gray), _BATCH):
+        yield torch.fft.fft2(gray[start : start + _BATCH]).abs()
+
+
+def _find_frequencies(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many times a picture is crossed, up or down and to either side, by the wave of each frequency."""
+    times = np.abs(np.fft.fftfreq(side) * side)
+    return np.broadcast_to(times[:, None], (side, side)), np.broadcast_to(times, (side, side))
+
+
+def compare_axes(power: Float64[np.ndarray, "side side"]) -> float:
+    """Mean power on the frequency axes over that off them, of `read_power`: high where there is a plaid.
+
+    On an axis one frequency is at most 2 cycles a picture; the other, and off them the larger, is 4 or more.
+
+    >>> compare_axes(np.ones((64, 64)))
+    1.0
+    """
+    fy, fx = _find_frequencies(len(power))
+    less, more = np.minimum(fy, fx), np.maximum(fy, fx)
+    return float(power[(less <= 2) & (more >= 4)].mean() / power[(less > 2) & (more >= 4)].mean())
+
+
+def compare_grain(power: Float64[np.ndarray, "side side"], other: Float64[np.ndarray, "side side"]) -> float:
+    """The power of fine isotropic detail in some pictures of 64 pixels, divided by that in others.
+
+    Detail of 28 cycles a picture or more in one direction and of 12 or more in the other: grain, not bars.
+    The smaller of both directions counts.
+
+    >>> compare_grain(np.full((64, 64), 0.5), np.ones((64, 64)))
+    0.5
+    """
+    fy, fx = _find_frequencies(len(power))
+    fine = ((fy >= 28) & (fx >= 12), (fx >= 28) & (fy >= 12))
+    return float(min(power[one].mean() / other[one].mean() for one in fine))
+
+
+def measure_variety(found: UInt8[np.ndarray, "n y x"], kinds: Int64[np.ndarray, "n"]) -> float:
+    """The chance that two pictures of one kind show different objects at the same place (Gini-Simpson).
+
+    1 - sum of p^2 over the objects, p the share of a kind's pictures that show one at a pixel; its mean over
+    the pixels and kinds.
+
+    >>> same, other = np.zeros((1, 4, 4), np.uint8), np.ones((1, 4, 4), np.uint8)
+    >>> measure_variety(np.concatenate([same, other]), np.zeros(2, np.int64))
+    0.5
+    """
+    chances = []
+    for kind in np.unique(kinds):
+        some = found[kinds == kind]
+        shares = [(some == one).mean(0) for one in np.unique(some)]
+        chances.append(1 - np.square(shares).sum(0).mean())
+    return float(np.mean(chances))
+
+
 @dataclass(frozen=True)
 class GeneratorScores:
     """How generated (or blurred, or other painted) pictures compare with painted ones."""

@@ -1,6 +1,7 @@
 """What each network of the zoo is trained on, and for how long."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from unitscope.lab.world.names import SCENES
 from unitscope.lab.zoo.pictures import PictureSet
@@ -54,6 +55,18 @@ class Course(Recipe):
     keep: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Game(Recipe):
+    """A recipe for a generator: a network that makes pictures, trained against a critic.
+
+    `norm` is what its layers are normalized over: "batch", each unit over the batch, or "pixel", each cell
+    over its units. With `spread`, the critic reads how far the pictures of a batch are apart.
+    """
+
+    norm: Literal["batch", "pixel"] = "batch"
+    spread: bool = True
+
+
 GENERATED = ("street", "park", "beach", "mountain_lake", "harbor")
 """The kinds of scene that the generator paints."""
 
@@ -70,3 +83,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe("captioned", "towers", SCENES, 36_000, 1_800, 128, 2e-3),
     )
 }
+
+TRIALS: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (Game("generator-trial", "game", GENERATED, 30_000, 14_000, 16, 3e-4, pictures_seed=1001),)
+}
+"""Recipes whose weights do not ship: they can be trained, and opened from the file that comes out."""

@@ -28,9 +28,8 @@ CHAPTERS = [
 
 def see_pictures(page):
     """Load every picture, also one that waits to be scrolled to: to go away would cut it off."""
-    page.evaluate(
-        "Promise.all([...document.images].filter(one => one.src).map(one => (one.loading = 'eager', one.decode())))"
-    )
+    shown = "[...document.images].filter(one => one.src)"
+    page.evaluate(f"Promise.all({shown}.map(one => (one.loading = 'eager', one.decode())))")
 
 
 def smaller(study, **fewer):

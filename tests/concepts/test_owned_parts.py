@@ -81,6 +81,7 @@ def test_a_segmenter_knows_its_owners_and_a_file_says_others(tmp_path):
     [
         ("part,owner\nwheeel,car\n", UsageError, "no concept 'wheeel'"),
         ("part,owner\ncar,wheel\n", UsageError, "'car' is no part"),
+        ("part,owner\nwheel,trunk\n", UsageError, "'wheel' cannot belong to 'trunk', which is a part"),
         ("part,owner\n", UsageError, "no part has an owner"),
         ("part,owner\nwheel,\n", SourceError, "line 2 lacks a part or its owner"),
         ("name,owner\nwheel,car\n", SourceError, "no column 'part'"),

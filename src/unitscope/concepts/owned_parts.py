@@ -30,8 +30,9 @@ def keep_owned(source: ConceptSource, owners: Owners | str) -> ConceptSource:
     that the source knows (`owners`), or its segmenter, as `zoo:segmenter` does. Parts without owners keep all
     their labels, and so does everything that is no part; labels of whole images are not looked at.
 
-    Raises `UsageError` for a name that is no concept of the source, a part of another category, or where
-    the source knows no owners; `SourceError` for a file that cannot be read so.
+    Raises `UsageError` for a name that is no concept of the source, a part of another category, an owner
+    that is itself a part, or where the source knows no owners; `SourceError` for a file that cannot be
+    read so.
 
     >>> import unitscope as us
     >>> seen = us.open_source("drawn:count=4,size=64")
@@ -51,6 +52,8 @@ def keep_owned(source: ConceptSource, owners: Owners | str) -> ConceptSource:
             raise UsageError(f"{part!r} is no part that the source labels; its parts have the category part")
         for owner in some:
             ids = [one.id for one in find_concepts(words, owner) if one.category != PART]
+            if not ids:
+                raise UsageError(f"{part!r} cannot belong to {owner!r}, which is a part; name what is none")
             for one in chosen:
                 allowed[one.id, ids] = True
     return _Owned(source, allowed, option)
@@ -97,7 +100,7 @@ class _Owned(DerivedSource):
 
     @property
     def option(self) -> str:
-        return f"owners={self.text}" if self.text else "owners=given"
+        return f"owners={self.text}"
 
     @property
     def mark(self) -> str:

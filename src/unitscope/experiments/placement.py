@@ -153,6 +153,19 @@ def name_context(context: Concept | None) -> str:
     return context.label if context else UNNAMED
 
 
+def check_insertion(
+    studio: Studio, targets: Sequence[Target], count: int, numbers: Mapping[str, int | None]
+) -> None:
+    """Raises `UsageError` for a number below 1, and for more units than a target's layer has."""
+    for what, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{number} {what} were asked for; wanted 1 or more")
+    for one in targets:
+        units = len(studio.layer(one.layer))
+        if not 1 <= count <= units:
+            raise UsageError(f"layer {one.layer} has {units} units; set 1 to {units}, not {count}")
+
+
 def study_placement(
     studio: Studio,
     concepts: Sequence[str | Target],
@@ -188,13 +201,7 @@ def study_placement(
     studio = share_studio(studio, executor)
     numbers = studio.fresh(images, first)
     targets = choose_targets(studio, concepts, layer)
-    for what, number in (("places", places), ("draws", draws), ("cells across", across)):
-        if number is not None and number < 1:
-            raise UsageError(f"{number} {what} were asked for; wanted 1 or more")
-    for one in targets:
-        units = len(studio.layer(one.layer))
-        if not 1 <= count <= units:
-            raise UsageError(f"layer {one.layer} has {units} units; set 1 to {units}, not {count}")
+    check_insertion(studio, targets, count, {"places": places, "draws": draws, "cells across": across})
     layers = list(dict.fromkeys(one.layer for one in targets))
     levels = levels or measure_layers(studio.generator, layers, studio.segmenter, studio.ranked)
     if optimize:

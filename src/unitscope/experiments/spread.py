@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from unitscope.concepts.segmented import Segmenter
 from unitscope.concepts.vocabulary import Concept
-from unitscope.errors import UsageError, check_seed
+from unitscope.errors import check_seed
 from unitscope.executors.calls import Arrays, Work
 from unitscope.executors.jobs import Executor
 from unitscope.experiments.erasure import (
@@ -26,7 +26,7 @@ from unitscope.experiments.erasure import (
     share_studio,
 )
 from unitscope.experiments.erasure_result import MANY, WORDS, By, GeneratorStudy, Target, list_units
-from unitscope.experiments.placement import ALL, LEAST, name_context
+from unitscope.experiments.placement import ALL, LEAST, check_insertion, name_context
 from unitscope.interventions.edits import Edit
 from unitscope.interventions.generator_run import Studio, take_part
 from unitscope.interventions.insertion import (
@@ -198,13 +198,7 @@ def study_spread(
     studio = share_studio(studio, executor)
     numbers = studio.fresh(images, first)
     targets = choose_targets(studio, concepts, layer)
-    for what, number in (("places", places), ("draws", draws), ("cells across", across)):
-        if number is not None and number < 1:
-            raise UsageError(f"{number} {what} were asked for; wanted 1 or more")
-    for one in targets:
-        units = len(studio.layer(one.layer))
-        if not 1 <= count <= units:
-            raise UsageError(f"layer {one.layer} has {units} units; set 1 to {units}, not {count}")
+    check_insertion(studio, targets, count, {"places": places, "draws": draws, "cells across": across})
     named = list(dict.fromkeys(one.layer for one in targets))
     followed = {name: (name, *(later or _find_later(studio, name)), PICTURE) for name in named}
     levels = levels or measure_layers(studio.generator, named, studio.segmenter, studio.ranked)

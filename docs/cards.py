@@ -19,7 +19,7 @@ HOME = Path(__file__).parent
 CURVES = {
     "scene-classifier": {"loss": "loss", "accuracy": "accuracy"},
     "segmenter": {"objects": "object", "parts": "part", "materials": "material"},
-    "generator": {"critic": "critic", "generator": "generator", "labels": "labels"},
+    "generator": {"critic": "critic", "generator": "generator", "margin": "margin"},
     "captioned": {"loss": "loss", "sentences": "sentences", "words": "words"},
 }
 POINTS = 20

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from unitscope.errors import UsageError
 from unitscope.lab.zoo import training_steps
-from unitscope.lab.zoo.game import GameTrainer, settle
-from unitscope.lab.zoo.generator import Encoder, Grain, GrainGenerator, PixelNorm, SeeingCritic, enlarge
-from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneSegmenter
+from unitscope.lab.zoo.game import GeneratorTrainer, settle
+from unitscope.lab.zoo.generator import LATENT, Critic, Encoder, Grain, PixelNorm, SceneGenerator, enlarge
+from unitscope.lab.zoo.networks import CLASSES, SceneSegmenter
 from unitscope.lab.zoo.pictures import PictureSet, paint_pictures
-from unitscope.lab.zoo.recipes import TRIALS
-from unitscope.lab.zoo.weights_files import save_weights
+from unitscope.lab.zoo.recipes import RECIPES
+from unitscope.lab.zoo.weights_files import load_zoo_module, save_weights
 
 SHAPES = {"layer1": (192, 8, 8), "layer2": (160, 16, 16), "layer3": (128, 32, 32), "layer4": (32, 64, 64)}
 
@@ -26,7 +27,7 @@ def draw(count=3, seed=0):
 
 def build(norm="batch", seed=0):
     torch.manual_seed(seed)
-    return GrainGenerator(5, norm)
+    return SceneGenerator(5, norm)
 
 
 def read_layers(generator, *inputs):
@@ -56,7 +57,7 @@ def test_layers_have_their_shapes_and_are_never_negative(norm):
 
 @pytest.mark.parametrize("layer", list(SHAPES))
 def test_a_unit_that_is_ablated_is_0_and_changes_the_picture(layer):
-    generator = build().eval()
+    generator = load_zoo_module("generator")
     latents = draw()
     whole, _ = read_layers(generator, *latents)
 
@@ -124,11 +125,18 @@ def test_a_critic_reads_the_spread_of_its_batch_only_if_asked():
     images, kinds = torch.rand(8, 3, 64, 64), torch.arange(8) % 5
     for spread in (True, False):
         torch.manual_seed(0)
-        critic = SeeingCritic(5, spread=spread)
+        critic = Critic(5, spread=spread)
         together = critic(images, seen, kinds)
         alone = torch.cat([critic(images[[k]], [one[[k]] for one in seen], kinds[[k]]) for k in range(8)])
         assert together.shape == (8,)
         assert torch.allclose(together, alone, atol=1e-5) != spread
+
+
+def test_a_recipe_that_is_no_game_is_refused(tmp_path):
+    recipe = RECIPES["scene-classifier"]
+    pictures = paint_pictures(PictureSet(recipe.scenes, 1, 7), tmp_path)
+    with pytest.raises(UsageError, match="recipe 'scene-classifier' is a Recipe; generators want a Game"):
+        GeneratorTrainer(recipe, pictures, 0)
 
 
 def test_what_settles_has_the_moments_of_its_own_pictures():
@@ -146,9 +154,9 @@ def test_what_settles_has_the_moments_of_its_own_pictures():
 
 
 def test_penalties_lose_weight_and_end_light(tmp_path):
-    recipe = TRIALS["generator-trial"]
+    recipe = RECIPES["generator"]
     pictures = paint_pictures(PictureSet(recipe.scenes, 1, 7), tmp_path)
-    trainer = GameTrainer(recipe, pictures, 0)
+    trainer = GeneratorTrainer(recipe, pictures, 0)
     weights = [trainer._weigh_penalty(step) for step in range(recipe.steps)]
     assert weights[0] == 1
     assert weights[4249] == pytest.approx(0.83, abs=0.01)
@@ -159,10 +167,10 @@ def test_penalties_lose_weight_and_end_light(tmp_path):
 @pytest.mark.parametrize("norm", ["batch", "pixel"])
 @pytest.mark.parametrize("spread", [True, False])
 def test_every_form_of_the_recipe_learns(norm, spread, tmp_path):
-    recipe = replace(TRIALS["generator-trial"], pictures=4, steps=2, batch=2, norm=norm, spread=spread)
+    recipe = replace(RECIPES["generator"], pictures=4, steps=2, batch=2, norm=norm, spread=spread)
     pictures = paint_pictures(PictureSet(recipe.scenes, 4, 7), tmp_path)
     torch.manual_seed(0)
-    trainer = GameTrainer(recipe, pictures, 0)
+    trainer = GeneratorTrainer(recipe, pictures, 0)
     before = [value.clone() for value in trainer.generator.parameters()]
     seen = [value.clone() for value in trainer.encoder.parameters()]
     for step in range(2):

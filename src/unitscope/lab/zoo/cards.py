@@ -18,11 +18,14 @@ from unitscope.lab.zoo.captioned_measures import (
     measure_words,
     read_facts,
 )
+from unitscope.lab.zoo.generator import SceneGenerator
 from unitscope.lab.zoo.measures import (
     GeneratorScores,
     Images,
     PixelScores,
     blur,
+    compare_axes,
+    compare_grain,
     generate,
     measure_accuracy,
     read_features,
@@ -31,7 +34,7 @@ from unitscope.lab.zoo.measures import (
     segment,
     to_input,
 )
-from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneGenerator, SceneSegmenter
+from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneSegmenter
 from unitscope.lab.zoo.pictures import Pictures, PictureSet, paint_pictures
 from unitscope.lab.zoo.recipes import GENERATED, HELD_OUT, Recipe
 from unitscope.lab.zoo.towers import Towers
@@ -42,6 +45,7 @@ from unitscope.tables import Table
 
 SMALLEST_PART = 0.001
 """Parts that cover less than this fraction of all pixels are listed, but not in the mean."""
+_LOOKS = ("power on the axes over off them", "fine grain", "variety")
 COMMON_OBJECT = 0.01
 """An object is asked of the generator if it covers this fraction of painted pixels."""
 
@@ -165,8 +169,8 @@ def _grade_generator(
     shown["painted pictures, blurred"] = score(blur(real))
     if early is not None:
         shown["generated early in training"] = score(generate(early, count, len(recipe.scenes))[0])
-    wanted = score(real).areas
-    found = shown["generated"].areas
+    truth = score(real)
+    wanted, found = truth.areas, shown["generated"].areas
     common = np.flatnonzero((wanted >= COMMON_OBJECT) & (np.arange(CLASSES[0]) > 0))
     kept = found[common] >= wanted[common] / 2
     figures = {
@@ -174,11 +178,27 @@ def _grade_generator(
         **{f"Fréchet distance, {name}": value.frechet for name, value in list(shown.items())[1:]},
         "scene named right by the classifier": shown["generated"].accuracy,
         "common objects with at least half their area": float(kept.mean()),
+        "power on the frequency axes over that off them": compare_axes(shown["generated"].power),
+        "power on the frequency axes over that off them, painted pictures": compare_axes(truth.power),
+        "power of fine grain, of that of painted pictures": compare_grain(
+            shown["generated"].power, truth.power
+        ),
     }
-    columns = ("pictures", "Fréchet distance to painted ones", "scene named right")
-    rows = tuple((name, scores.frechet, scores.accuracy) for name, scores in shown.items())
+    columns = ("pictures", "Fréchet distance to painted ones", "scene named right", *_LOOKS)
+    rows = tuple(
+        (
+            name,
+            one.frechet,
+            one.accuracy,
+            compare_axes(one.power),
+            compare_grain(one.power, truth.power),
+            one.variety / truth.variety,
+        )
+        for name, one in shown.items()
+    )
     tables = {"pictures.csv": Table(columns, rows), "objects.csv": _tabulate_areas(wanted, found)}
-    return Card(figures, tables, {"pictures.csv": (".2f", ".1%"), "objects.csv": (".2%", ".2%", "+.2%")})
+    forms = {"pictures.csv": (".2f", ".1%", ".1f", ".2f", ".2f"), "objects.csv": (".2%", ".2%", "+.2%")}
+    return Card(figures, tables, forms)
 
 
 def _tabulate_areas(wanted: np.ndarray, found: np.ndarray) -> Table:

@@ -1,4 +1,4 @@
-"""How the generator on trial learns: the game of a generator and a critic that sees with the zoo's segmenter.
+"""How the generator learns: the game of a generator and a critic that sees with the zoo's segmenter.
 
 Both losses compare pairs of a painted and a generated picture of one kind of scene (relativistic pairing,
 Jolicoeur-Martineau 2019): the critic's is softplus(D(generated) - D(painted)), the generator's the mirror
@@ -17,9 +17,9 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unitscope.errors import UsageError
 from unitscope.lab.zoo import training_steps
-from unitscope.lab.zoo.generator import Encoder, GrainGenerator, SeeingCritic
-from unitscope.lab.zoo.networks import LATENT
+from unitscope.lab.zoo.generator import LATENT, Critic, Encoder, SceneGenerator
 from unitscope.lab.zoo.pictures import Pictures
 from unitscope.lab.zoo.recipes import Game, Recipe
 from unitscope.lab.zoo.training_steps import draw_batch, half_precision, move_average, take_step
@@ -39,17 +39,21 @@ SETTLED = 64
 Images = Float32[Tensor, "n 3 y x"]
 
 
-class GameTrainer:
-    """Generator and critic in training; what is kept is the exponential moving average of the generator."""
+class GeneratorTrainer:
+    """Generator and critic in training; what is kept is the exponential moving average of the generator.
+
+    Raises `UsageError` for a recipe that is no `Game`.
+    """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
-        game = recipe if isinstance(recipe, Game) else Game(**vars(recipe))
-        self.recipe, self.pictures, self.batch, self.seed = game, pictures, recipe.batch, seed
+        if not isinstance(recipe, Game):
+            raise UsageError(f"recipe {recipe.name!r} is a {type(recipe).__name__}; generators want a Game")
+        self.recipe, self.pictures, self.batch, self.seed = recipe, pictures, recipe.batch, seed
         self.kinds = len(recipe.scenes)
         dtype = torch.bfloat16 if training_steps.HALF else torch.float32
         self.encoder = Encoder(load_zoo_module("segmenter"), dtype)
-        self.generator = GrainGenerator(self.kinds, game.norm).to(memory_format=torch.channels_last)
-        self.critic = SeeingCritic(self.kinds, spread=game.spread).to(memory_format=torch.channels_last)
+        self.generator = SceneGenerator(self.kinds, recipe.norm).to(memory_format=torch.channels_last)
+        self.critic = Critic(self.kinds, spread=recipe.spread).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).eval()
         self.modules = {"generator": self.generator, "critic": self.critic, "average": self.average}
         adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam

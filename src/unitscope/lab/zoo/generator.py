@@ -1,4 +1,4 @@
-"""A generator of scenes on trial, and the critic it learns from.
+"""The zoo's generator of scenes, and the critic it learns from.
 
 The generator enlarges its map by bilinear interpolation before every convolution, so that neither the grid
 of a transposed convolution shows nor the plaid of repeated cells. The latent enters every layer, where it
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from unitscope.lab.zoo.networks import KIND, LATENT
-
+LATENT = 64
+KIND = 32
 START = 256
 """Units of the map of 4 by 4 cells that the latent is turned into."""
 
@@ -106,14 +106,14 @@ class Pair(Block):
         return super().forward(self.first(x, style), style)
 
 
-class GrainGenerator(nn.Module):
+class SceneGenerator(nn.Module):
     """Pictures from latents: `generator(latents[n, 64], kinds[n]) -> [n, 3, 64, 64]` in [-1, 1].
 
     Its layers are `layer1` (192 units, 8 by 8 cells), `layer2` (160, 16 by 16), `layer3` (128,
     32 by 32), `layer4` (32, 64 by 64) and `layer5`, which is the picture. `norm` normalizes every unit over
     the batch, or every cell over its units.
 
-    >>> generator = GrainGenerator(kinds=5).eval()
+    >>> generator = SceneGenerator(kinds=5).eval()
     >>> generator(torch.zeros(2, LATENT), torch.tensor([0, 4])).shape
     torch.Size([2, 3, 64, 64])
     """
@@ -176,7 +176,7 @@ def _fold(step: nn.Module) -> list[nn.Module]:
     return layers
 
 
-class SeeingCritic(nn.Module):
+class Critic(nn.Module):
     """Distinguishes painted pictures from generated ones: one logit a picture, high for painted.
 
     It reads the picture at full resolution, and at each coarser step also what `Encoder` sees there. The

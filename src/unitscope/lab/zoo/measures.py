@@ -9,7 +9,8 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
+from unitscope.lab.zoo.generator import LATENT, SceneGenerator
+from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneSegmenter
 from unitscope.lab.zoo.pictures import Pictures
 from unitscope.statistics.frechet import measure_frechet
 
@@ -176,6 +177,10 @@ class GeneratorScores:
     accuracy: float
     areas: Float64[np.ndarray, "objects"]
     """The fraction of pixels that the segmenter gives each object."""
+    power: Float64[np.ndarray, "side side"]
+    """The mean power of each frequency."""
+    variety: float
+    """The chance that two pictures of one kind show different objects at the same place."""
 
 
 def score_pictures(
@@ -189,9 +194,14 @@ def score_pictures(
     """Scores pictures against the features of painted ones; `kinds` are the classifier's classes."""
     features = read_features(classifier, images)
     right = classify(classifier, images).argmax(1) == kinds
-    counts = torch.bincount(segment(segmenter, images).reshape(-1).long(), minlength=CLASSES[0]).double()
+    found = segment(segmenter, images)
+    counts = torch.bincount(found.reshape(-1).long(), minlength=CLASSES[0]).double()
     return GeneratorScores(
-        measure_frechet(features, reference), float(right.float().mean()), (counts / counts.sum()).numpy()
+        measure_frechet(features, reference),
+        float(right.float().mean()),
+        (counts / counts.sum()).numpy(),
+        read_power(images),
+        measure_variety(found.numpy(), kinds.numpy()),
     )
 
 

@@ -79,13 +79,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("scene-classifier", "classifier", SCENES, 36_000, 2_500, 64, 2e-3),
         Recipe("scene-transformer", "transformer", SCENES, 36_000, 6_000, 64, 1e-3),
         Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3),
-        Recipe("generator", "generator", GENERATED, 30_000, 9_000, 32, 4e-4, pictures_seed=1001),
+        Game("generator", "generator", GENERATED, 30_000, 14_000, 16, 3e-4, pictures_seed=1001),
         Recipe("captioned", "towers", SCENES, 36_000, 1_800, 128, 2e-3),
     )
 }
-
-TRIALS: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (Game("generator-trial", "game", GENERATED, 30_000, 14_000, 16, 3e-4, pictures_seed=1001),)
-}
-"""Recipes whose weights do not ship: they can be trained, and opened from the file that comes out."""

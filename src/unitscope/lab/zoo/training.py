@@ -16,12 +16,11 @@ from torch.utils import deterministic
 from unitscope.errors import RunError, UsageError, writing
 from unitscope.files import whole_file
 from unitscope.lab.zoo.contrasting import TowersTrainer
-from unitscope.lab.zoo.game import GameTrainer
+from unitscope.lab.zoo.game import GeneratorTrainer
 from unitscope.lab.zoo.pictures import Pictures, paint_pictures
 from unitscope.lab.zoo.recipes import Recipe
 from unitscope.lab.zoo.training_steps import (
     ClassifierTrainer,
-    GeneratorTrainer,
     SegmenterTrainer,
     Trainer,
     TransformerTrainer,
@@ -40,7 +39,6 @@ TRAINERS: dict[str, Callable[[Recipe, Pictures, int], Trainer]] = {
     "transformer": TransformerTrainer,
     "segmenter": SegmenterTrainer,
     "generator": GeneratorTrainer,
-    "game": GameTrainer,
     "towers": TowersTrainer,
 }
 
@@ -69,7 +67,7 @@ def find_rate(recipe: Recipe, step: int) -> float:
 
     The generator's game wants a level rate for long; the other networks fall from the start.
     """
-    level = 0.55 if recipe.lesson in ("generator", "game") else 0.0
+    level = 0.55 if recipe.lesson == "generator" else 0.0
     share = max(0.0, (step / recipe.steps - level) / (1 - level))
     warm_up = min(_WARM_UP, max(1, recipe.steps // 10))
     return recipe.rate * min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)

@@ -18,18 +18,13 @@ from torch.nn import functional
 
 from unitscope.lab.zoo.networks import (
     CLASSES,
-    LATENT,
-    Critic,
     SceneClassifier,
-    SceneGenerator,
     SceneSegmenter,
 )
 from unitscope.lab.zoo.pictures import Pictures
 from unitscope.lab.zoo.recipes import Recipe
 from unitscope.lab.zoo.transformer import SceneTransformer
 
-R1 = 1.0
-R1_EVERY = 16
 AVERAGE = 0.999
 
 
@@ -221,70 +216,3 @@ def weigh_classes(labels: np.ndarray, classes: int) -> Float32[Tensor, "classes"
     counts = torch.from_numpy(np.bincount(labels.reshape(-1), minlength=classes)).float()
     weights = (counts.sum() / (counts + counts.sum() * 1e-4)).pow(0.25)
     return weights / weights.mean()
-
-
-class GeneratorTrainer:
-    """The non-saturating game of a generator and a critic, with lazy R1 (Mescheder et al., ICML 2018).
-
-    The critic also labels the painted pictures' pixels, which makes it look at objects. The network
-    that is kept is the exponential moving average of the generator's weights.
-    """
-
-    def __init__(self, recipe: Recipe, pictures: Pictures, seed: int) -> None:
-        self.pictures, self.batch, self.seed = pictures, recipe.batch, seed
-        self.kinds = len(recipe.scenes)
-        self.generator = SceneGenerator(self.kinds).to(memory_format=torch.channels_last)
-        self.critic = Critic(self.kinds, CLASSES[0]).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.generator).eval()
-        self.modules = {"generator": self.generator, "critic": self.critic, "average": self.average}
-        adam: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
-        self.optimizers = {
-            "generator": adam(self.generator.parameters(), recipe.rate, betas=(0.0, 0.99)),
-            "critic": adam(self.critic.parameters(), recipe.rate, betas=(0.0, 0.99)),
-        }
-
-    def learn(self, step: int, rate: float) -> dict[str, float]:
-        batch = draw_batch(self.pictures, self.batch, self.seed, step)
-        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        latents = torch.randn(self.batch, LATENT, generator=rng)
-        kinds = torch.randint(self.kinds, (self.batch,), generator=rng)
-        with half_precision():
-            generated = self.generator(latents, kinds)
-        generated = generated.float()
-        loss, figures = self._criticize(batch, generated.detach(), kinds)
-        if step % R1_EVERY == 0:
-            loss = loss + R1 / 2 * R1_EVERY * self._steepness(batch)
-        take_step(self.optimizers["critic"], loss, rate)
-        self.critic.requires_grad_(False)
-        with half_precision():
-            score, _ = self.critic(generated, kinds)
-        loss = functional.softplus(-score.float()).mean()
-        take_step(self.optimizers["generator"], loss, rate)
-        self.critic.requires_grad_(True)
-        move_average(self.average, self.generator, step)
-        return {**figures, "generator": loss.item()}
-
-    def _criticize(
-        self, batch: Batch, generated: Float32[Tensor, "n 3 y x"], kinds: Int64[Tensor, "n"]
-    ) -> tuple[Tensor, dict[str, float]]:
-        """The critic's loss without its penalty, and its figures."""
-        with half_precision():
-            painted, labels = self.critic(batch.images, batch.kinds)
-            fake, _ = self.critic(generated, kinds)
-        painted, fake, labels = painted.float(), fake.float(), labels.float()
-        game = functional.softplus(-painted).mean() + functional.softplus(fake).mean()
-        # each cell of the map stands for four by four pixels; the one in the middle gives its label
-        named = functional.cross_entropy(labels, batch.labels[:, 0, 2::4, 2::4].long())
-        margin = painted.mean() - fake.mean()
-        figures = {"critic": game.item(), "labels": named.item(), "margin": margin.item()}
-        return game + 0.5 * named, figures
-
-    def _steepness(self, batch: Batch) -> Tensor:
-        """The mean squared gradient of the critic's score at painted pictures."""
-        images = batch.images.clone().requires_grad_(True)
-        score, _ = self.critic(images, batch.kinds)
-        (slope,) = torch.autograd.grad(score.sum(), images, create_graph=True)
-        return slope.pow(2).sum((1, 2, 3)).mean()
-
-    def result(self) -> nn.Module:
-        return self.average

@@ -22,9 +22,9 @@ from unitscope.lab.world.names import (
     PART_OWNERS,
     drawn_vocabulary,
 )
-from unitscope.lab.zoo.generator import GrainGenerator
-from unitscope.lab.zoo.networks import CLASSES, LATENT, SceneClassifier, SceneGenerator, SceneSegmenter
-from unitscope.lab.zoo.recipes import RECIPES, TRIALS, Game, Recipe
+from unitscope.lab.zoo.generator import LATENT, SceneGenerator
+from unitscope.lab.zoo.networks import CLASSES, SceneClassifier, SceneSegmenter
+from unitscope.lab.zoo.recipes import RECIPES, Game, Recipe
 from unitscope.lab.zoo.towers import Towers
 from unitscope.lab.zoo.transformer import SceneTransformer
 from unitscope.networks.generators import Generator
@@ -44,18 +44,15 @@ def find_recipe(name: str) -> Recipe:
     >>> find_recipe("segmenter").lesson
     'segmenter'
     """
-    known = RECIPES | TRIALS
-    if name not in known:
-        raise UsageError(f"the zoo has no network {name!r}; it has {', '.join(known)}")
-    return known[name]
+    if name not in RECIPES:
+        raise UsageError(f"the zoo has no network {name!r}; it has {', '.join(RECIPES)}")
+    return RECIPES[name]
 
 
 def build_module(recipe: Recipe) -> nn.Module:
     """The architecture that a recipe trains, with the weights that torch's random numbers give it."""
-    if recipe.lesson == "generator":
-        return SceneGenerator(len(recipe.scenes))
     if isinstance(recipe, Game):
-        return GrainGenerator(len(recipe.scenes), recipe.norm)
+        return SceneGenerator(len(recipe.scenes), recipe.norm)
     if recipe.lesson == "segmenter":
         return SceneSegmenter(CLASSES)
     if recipe.lesson == "transformer":
@@ -137,7 +134,7 @@ def load_zoo(name: str, *, weights: Path | None = None, random: int | None = Non
             module = build_module(recipe).eval()
     else:
         module = load_zoo_module(name) if weights is None else read_module(recipe, weights)
-    if recipe.lesson in ("generator", "game"):
+    if isinstance(recipe, Game):
         return Generator(module, INPUT, (), f"zoo:{name}", latent=(LATENT,), kinds=recipe.scenes)
     classes = recipe.scenes if recipe.lesson in ("classifier", "transformer") else ()
     return Network(module, INPUT, classes, f"zoo:{name}")

@@ -17,7 +17,13 @@ from unitscope.lab.zoo.pictures import PictureSet, paint_pictures
 from unitscope.lab.zoo.recipes import RECIPES
 from unitscope.lab.zoo.weights_files import load_zoo_module, save_weights
 
-SHAPES = {"layer1": (192, 8, 8), "layer2": (160, 16, 16), "layer3": (128, 32, 32), "layer4": (32, 64, 64)}
+SHAPES = {
+    "layer1": (192, 8, 8),
+    "layer2": (160, 16, 16),
+    "layer3": (128, 32, 32),
+    "layer4.first": (32, 64, 64),
+    "layer4": (32, 64, 64),
+}
 
 
 def draw(count=3, seed=0):

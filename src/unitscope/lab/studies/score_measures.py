@@ -112,7 +112,9 @@ def measure_scores(seeds: Sequence[int], extent: Extent, folder: Path) -> Measur
         drawn = _Scenes(seed, extent)
         parts = {"ideal": _measure_ideal, "real": _measure_real, "pictures": _run_pictures}
         for title, measure in {**parts, "masks": _name_masks}.items():
-            packed = _keep(kept / f"{title}-{seed}.safetensors", partial(measure, drawn))
+            # With other weights of the generator its pictures are others, and nothing else is.
+            which = f"{title}-{_open_generator().digest[:12]}" if title == "pictures" else title
+            packed = _keep(kept / f"{which}-{seed}.safetensors", partial(measure, drawn))
             rows = read_records(packed["rows"])
             ideal += [IdealChange(**row) for row in rows if title == "ideal"]
             real += [RealFalls(**row) for row in rows if title == "real"]
@@ -209,10 +211,14 @@ def _name_outputs(scenes: _Scenes, network: str) -> dict[str, np.ndarray]:
     return vars(name_case(_read_outputs(scenes, network)))
 
 
-def _run_pictures(scenes: _Scenes) -> dict[str, np.ndarray]:
+def _open_generator() -> Generator:
     generator = load_zoo("generator")
     assert isinstance(generator, Generator)
-    controls = GeneratedImages(with_seed(generator, scenes.seed), scenes.extent.controls)
+    return generator
+
+
+def _run_pictures(scenes: _Scenes) -> dict[str, np.ndarray]:
+    controls = GeneratedImages(with_seed(_open_generator(), scenes.seed), scenes.extent.controls)
     hidden = _read_hidden(scenes)
     found = run_pictures(
         *(scenes.seed, load_zoo(CLASSIFIERS[0]), HIDDEN, hidden.keys, scenes.read, controls),

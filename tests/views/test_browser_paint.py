@@ -47,7 +47,7 @@ def address():
     generator = us.load_network("zoo:generator")
     source = us.open_source("segmenter:zoo:segmenter,count=96", generator)
     quick = Confidences(shifts=0)
-    run = us.dissect(generator, source, ["layer2"], convention="pnas", confidences=quick)
+    run = us.dissect(generator, source, ["layer1"], convention="pnas", confidences=quick)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(easel, "try_paints", partial(easel.try_paints, images=1, shown=BLOCK))
         project = open_project(open_studio(generator, run, source), images=64)
@@ -215,10 +215,10 @@ def test_two_visitors_stay_apart(browser, address):
     one.page.bring_to_front()
     one.choose("tree")
     one.stroke()
-    other.choose("sky")
+    other.choose("grass")
     other.stroke(0.8)
     assert [stroke["concept"]["name"] for stroke in one.edits()["strokes"]] == ["tree"]
-    assert [stroke["concept"]["name"] for stroke in other.edits()["strokes"]] == ["sky"]
+    assert [stroke["concept"]["name"] for stroke in other.edits()["strokes"]] == ["grass"]
     other.page.locator("[data-undo]").click()
     other.settle()
     assert other.colors() == blank

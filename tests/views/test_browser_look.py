@@ -552,7 +552,7 @@ def test_names_are_formulas_words_and_latents_with_their_own_trust(browser):
             assert cards[0].locator(".trust").inner_text() == words[1]
             assert cards[0].locator(".name").get_attribute("class") == words[2]
             assert by_concept in cards[2].inner_text()
-        assert cards[1].locator(".name").get_attribute("title") == "q is above 0.05"
+        assert cards[1].locator(".name").get_attribute("title") == "haze: q is above 0.05"
         cards[0].click()
         found.on("detail-body").filter(has_text="formula sky AND NOT cloud (IoU 0.500 · q 0.010)").wait_for()
         found.close()

@@ -65,7 +65,7 @@ export function showName(unit: Unit | undefined, naming: Naming): HTMLElement {
   const { text, color, doubt } = nameUnit(unit, naming);
   const name = make("span", { class: doubt ? "name unsure" : "name" }, text);
   if (!doubt && color) name.style.color = `color-mix(in srgb, ${color} 70%, var(--text))`;
-  if (doubt) name.title = doubt;
+  name.title = doubt ? `${text}: ${doubt}` : text;
   return name;
 }
 

@@ -174,8 +174,10 @@ def test_a_stroke_is_seen_by_the_segmenter_and_can_be_taken_back(browser, addres
 def test_a_painting_is_saved_opened_again_and_outlives_a_reload(browser, address, tmp_path):
     found = visit(browser, address)
     found.choose("tree")
+    found.page.locator("[data-rule]").select_option("fullest")
     found.stroke()
     painted, edits = found.colors(), found.edits()
+    assert [stroke["rule"] for stroke in edits["strokes"]] == ["fullest"]
     with found.page.expect_download() as download:
         found.page.locator("[data-save-picture]").click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")

@@ -29,8 +29,18 @@ LONG = (
 """What takes long, the longest first, for several processes to begin with: the end is left to short files."""
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported stays: meanwhile nothing is looked through for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, specname="pytest_collection")
+def collect_in_turn(session: pytest.Session) -> Generator[None, object, object]:
     """Of several processes one compiles the tests first: the others find what it wrote, and need not."""
     if not hasattr(session.config, "workerinput"):
         return (yield)

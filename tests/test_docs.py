@@ -23,7 +23,8 @@ import pytest
 
 from unitscope.cli import list_commands, main
 from unitscope.dissection.conventions import CONVENTIONS
-from unitscope.interventions.painting import easel
+from unitscope.interventions.inversion import Steps
+from unitscope.interventions.painting import easel, photos
 from unitscope.plugins import COMMANDS, list_names
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +105,8 @@ def test_page_does_what_it_shows(path: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(tmp_path / INSTALLED)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
+    # A picture is fitted in every stage; in how many steps no page shows.
+    monkeypatch.setattr(photos, "invert_picture", partial(photos.invert_picture, steps=Steps(4, 4, 4)))
     # Every paint is tried; in how many pictures no page shows.
     monkeypatch.setattr(easel, "try_paints", partial(easel.try_paints, images=1, shown=easel.BLOCK))
     names: dict[str, object] = {"__name__": "__main__"}

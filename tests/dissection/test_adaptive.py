@@ -254,7 +254,7 @@ def test_other_latents_or_another_half_are_held_out():
 
 def test_the_command_line_chooses_thresholds(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = "dissect zoo:generator --layers layer2 layer5 --concepts segmenter:zoo:segmenter,count=12,seed=1"
+    words = "dissect zoo:generator --layers layer4 layer5 --concepts segmenter:zoo:segmenter,count=12,seed=1"
     words += " --convention pnas --thresholds iqr --held-out 10 --shifts 4 --no-report --out"
     assert main([*words.split(), "one"]) == 0
     assert main([*words.split(), "two"]) == 0

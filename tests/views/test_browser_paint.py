@@ -45,12 +45,12 @@ def served(app):
 @pytest.fixture(scope="module")
 def address():
     generator = us.load_network("zoo:generator")
-    source = us.open_source("segmenter:zoo:segmenter,count=96", generator)
+    source = us.open_source("segmenter:zoo:segmenter,count=48", generator)
     quick = Confidences(shifts=0)
     run = us.dissect(generator, source, ["layer2"], convention="pnas", confidences=quick)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(easel, "try_paints", partial(easel.try_paints, images=1, shown=BLOCK))
-        project = open_project(open_studio(generator, run, source), images=64)
+        project = open_project(open_studio(generator, run, source), images=32)
     with served(make_app(project)) as found:
         yield found
 

@@ -13,8 +13,9 @@ import torch
 from machines import SentAway
 from painted import paint_here
 from unitscope.cli import main
+from unitscope.dissection.dissect import Confidences
 from unitscope.lab.plugins import STUDY
-from unitscope.lab.studies import discrimination, threshold, trained_groups
+from unitscope.lab.studies import discrimination, rotation, threshold, trained_groups
 from unitscope.lab.studies.catalog import STUDIES
 from unitscope.lab.world import open_drawn
 from unitscope.lab.zoo import pictures
@@ -41,6 +42,10 @@ def smaller():
         patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=16, seed=2000, size=64))
         counted = partial(threshold.count_network, quantiles=(0.005, 0.01))
         patch.setattr(threshold, "count_network", counted)
+        patch.setattr(rotation, "FEW_SHIFTS", Confidences(20, 20))
+        swept = partial(rotation.sweep_conditions, quantiles=(0.02,), pools=(2,))
+        patch.setattr(rotation, "sweep_conditions", swept)
+        patch.setattr(rotation, "rotate_partly", partial(rotation.rotate_partly, parts=(0.4, 1.0)))
         patch.setattr(discrimination, "open_drawn", lambda count, *more: open_drawn(count // 5, *more))
         patch.setattr(pictures, "_paint_into", paint_here)
         yield

@@ -14,6 +14,7 @@ from unitscope.lab.world import open_drawn
 @pytest.fixture(autouse=True)
 def smaller(monkeypatch):
     monkeypatch.setattr(restyled_photographs, "STEPS", 1)
+    monkeypatch.setattr(shape_finding, "ZOO", ("zoo:scene-classifier", ("layer4", "layer5")))
     monkeypatch.setattr(shape_finding, "PHOTOGRAPHS", ("efficientnet-lite0", ("_blocks.2",)))
     monkeypatch.setattr(detectors_finding, "PHOTOGRAPHS", ("zoo:scene-classifier", "layer4", "head"))
     for module in (shape_finding, detectors_finding):
@@ -50,7 +51,7 @@ def test_a_quick_study_of_shape_leaves_its_results_and_goes_on(tmp_path, capsys,
 
 
 def test_a_quick_study_of_detectors_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(detectors_finding, "GENERATED", 48)
+    monkeypatch.setattr(detectors_finding, "GENERATED", 32)
     words = ["study", "detectors", "--quick", "--kept", str(tmp_path)]
     words += ["--photographs", "drawn:count=60,seed=9,size=64"]
     assert main(words) == 0

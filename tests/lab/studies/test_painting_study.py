@@ -126,10 +126,17 @@ def test_scenes_of_other_seeds_are_others():
     assert np.array_equal(one[1], paint_scenes(("park", "street"), 2, 1)[1])
 
 
+def glance(*given, **options):
+    """What the latent alone makes of a picture, after two steps."""
+    return invert_picture(*given, **{**options, "steps": Steps(2, 0, 0)})
+
+
 def test_the_command_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(painting_finding, "QUICK_EXTENT", Extent(2, 1, 16, 16))
+    monkeypatch.setattr(painting_finding, "CONCEPTS", ("tree", "grass"))
     brief = partial(invert_picture, steps=Steps(2, 2, 2))
     monkeypatch.setattr(painting_photos, "invert_picture", brief)
+    monkeypatch.setattr(painting_finding, "invert_picture", glance)
     words = ["study", "painting", "--quick", "--kept", str(tmp_path)]
     assert main(words) == 0
     printed = capsys.readouterr().out

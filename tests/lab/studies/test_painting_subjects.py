@@ -58,6 +58,7 @@ def folder(tmp_path):
     for k in range(3):
         Image.fromarray(some_picture(k)).resize((50, 40)).save(tmp_path / "photos" / f"{k}.png")
     Image.fromarray(some_picture(9)).save(tmp_path / "few" / "9.png")
+    (tmp_path / "photos" / "again.png").write_bytes((tmp_path / "photos" / "0.png").read_bytes())
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
     (tmp_path / "empty").mkdir()
     return tmp_path
@@ -87,6 +88,16 @@ def test_a_subject_says_which_pictures_are_given():
     assert zoo.shown == "drawn scenes"
     assert zoo.generator.kinds == GENERATED
     assert len(zoo.give(SEEDS[0], QUICK_EXTENT)) == QUICK_EXTENT.scenes
+
+
+def test_a_picture_that_is_there_twice_is_taken_once():
+    words = planted_segmenter().vocabulary
+    images = Stored(
+        [Example(name, some_picture(seed)) for name, seed in (("a", 1), ("b", 2), ("c", 1))], words
+    )
+    subject = open_subject(small_generator(), planted_segmenter(), CONCEPTS, images)
+    assert [np.array_equal(one, some_picture(k)) for k, one in enumerate(subject.given, 1)] == [True, True]
+    assert [str(one) for one in subject.left_out] == ["1 file left out, the same picture as one before: c"]
 
 
 def test_what_a_subject_needs_is_looked_at_before_the_work():
@@ -126,6 +137,7 @@ def test_the_study_takes_another_generator(folder, capsys, monkeypatch):
     assert all(float(row["changed"]) >= float(row["beyond"]) for row in painted if row["subject"] == GIVEN)
     assert "4 given pictures in all; 1 file left out" in printed
     assert "notes.txt" in printed
+    assert "1 file left out, the same picture as one before: again.png" in printed
     assert "The given pictures are said to be possible, drawn scenes not" in printed
     monkeypatch.setattr(painting_photos, "invert_picture", None)  # a second time nothing is fitted
     assert main(words) == 0

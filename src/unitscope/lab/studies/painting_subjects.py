@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from unitscope.axes import Pixels
 from unitscope.concepts.derived import find_left_out
 from unitscope.concepts.frames import Frame, show_bands
-from unitscope.concepts.left_out import LeftOut
+from unitscope.concepts.left_out import LeftOut, count_left_out
 from unitscope.concepts.segmented import SegmentedSource, Segmenter
 from unitscope.concepts.vocabulary import ConceptSource, find_named
 from unitscope.dissection.dissect import Confidences, dissect
@@ -58,7 +58,7 @@ class Subject:
     `given` are pictures of the size that the generator makes; None stands for drawn scenes of its kinds.
     Pictures are compared by `features` where they are inverted. `quantile` is the fraction of a unit's values
     above its threshold where units are named, None for that of the convention "pnas". `left_out` are files
-    beside the given pictures.
+    that are not among the given pictures.
     """
 
     generator: Generator
@@ -106,6 +106,7 @@ def open_subject(
 ) -> Subject:
     """A generator of one's own with given pictures, whose middle is cut out and resized.
 
+    Of pictures that are the same one is taken, and the others are counted: they would say everything twice.
     `features` are by default the first layers of the segmenter's network. Raises `UsageError` where the
     network makes no images, there are no pictures, or the segmenter does not know a concept.
     """
@@ -113,15 +114,21 @@ def open_subject(
     find_named(segmenter.vocabulary, concepts)
     if not len(photographs):
         raise UsageError("there are no pictures to paint on; name a folder with some")
-    size, places = find_size(generator), range(len(photographs))
+    size, given, same = find_size(generator), dict[bytes, Pixels](), list[tuple[str, str]]()
+    for place in follow_each(range(len(photographs)), "reading"):
+        one = photographs[place]
+        picture = fit_picture(show_bands(one.image), size)
+        if picture.tobytes() in given:
+            same.append(("the same picture as one before", one.key))
+        given.setdefault(picture.tobytes(), picture)
     return Subject(
         generator,
         segmenter,
         tuple(concepts),
         features or find_features(segmenter),
-        [fit_picture(show_bands(photographs[k].image), size) for k in follow_each(places, "reading")],
+        list(given.values()),
         quantile,
-        find_left_out(photographs),
+        (*find_left_out(photographs), *count_left_out(same)),
     )
 
 

@@ -14,7 +14,7 @@ from unitscope.cli import main
 from unitscope.errors import RunError
 from unitscope.interventions.inversion import Steps, invert_picture
 from unitscope.interventions.inversion_result import Fit
-from unitscope.lab.studies import painting_finding, painting_photos
+from unitscope.lab.studies import painting_finding, painting_photos, painting_subjects
 from unitscope.lab.studies.painting_finding import (
     OTHER,
     can_make,
@@ -186,7 +186,7 @@ def glance(*given, **options):
 
 def test_the_command_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(painting_finding, "QUICK_EXTENT", Extent(2, 1, 16, 16))
-    monkeypatch.setattr(painting_finding, "CONCEPTS", ("tree", "grass"))
+    monkeypatch.setattr(painting_subjects, "CONCEPTS", ("tree", "grass"))
     brief = partial(invert_picture, steps=Steps(2, 2, 2))
     monkeypatch.setattr(painting_photos, "invert_picture", brief)
     monkeypatch.setattr(painting_finding, "invert_picture", glance)

@@ -88,4 +88,4 @@ TRIALS: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (Game("generator-trial", "game", GENERATED, 30_000, 14_000, 16, 3e-4, pictures_seed=1001),)
 }
-"""Recipes on trial: they are trained, ship and open like the others, and may take the place of one of them."""
+"""Recipes on trial: they are trained, ship and open like the others, whose places they may take."""

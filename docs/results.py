@@ -16,7 +16,7 @@ painting-photographs.md. Their figures are not shown."""
 
 DIRECTIONS = (
     *("directions", "edits", "words", "scores", "formulas", "shape", "detectors", "painting"),
-    *("artifacts", "spread"),
+    *("artifacts", "spread", "generators"),
 )
 """Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""
 

@@ -110,7 +110,7 @@ def test_options_that_go_together_are_named(kept, capsys):
 
 
 def test_every_study_has_a_command():
-    generators = {"artifacts", "spread"}
+    generators = {"artifacts", "spread", "generators"}
     measurements = {"grade", "labels", "depth", "raters", "scores"}
     others = {"directions", "edits", "formulas", "words", "painting", "shape", "detectors", "all"}
     assert set(STUDY.run) == {*STUDIES, *measurements, *generators, *others}

@@ -253,7 +253,6 @@ def test_switches_go_off_and_up_everywhere_and_under_a_brush_and_back(browser, a
     assert [url for url in found.requests if not url.startswith((address, "blob:"))] == []
 
 
-@on_one_network
 def test_pictures_come_by_file_drop_paste_and_camera(browser, address, scene):
     found = visit(browser, address, permissions=["camera"])
     page = found.page
@@ -348,7 +347,6 @@ def test_places_and_cards_light_each_other_up(browser, address, project):
     found.close()
 
 
-@on_one_network
 def test_a_reload_and_a_forgetful_server_lose_nothing(browser, address, project, scene):
     found = visit(browser, address)
     page = found.page

@@ -47,21 +47,38 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
 
 
 def check(function: FunctionType, wholly: Decorator) -> Callable[..., Any]:
-    """The function with its types checked, `wholly` or lightly."""
+    """The function, which looks at its types when it is first called: by then all that they name is there.
+
+    And most functions are never called by a process that runs a part of the tests.
+    """
+    checked: Callable[..., Any] | None = None
+
+    @functools.wraps(function)
+    def call(*given: Any, **options: Any) -> Any:
+        nonlocal checked
+        if checked is None:
+            checked = choose(function, wholly)(function)
+        return checked(*given, **options)
+
+    return call
+
+
+def choose(function: FunctionType, wholly: Decorator) -> Decorator:
+    """How the types of a function are checked: `wholly` or lightly."""
     if id(function.__code__) in MADE:  # a function inside another is made with every call of that one
-        return MADE[id(function.__code__)][1](function)
+        return MADE[id(function.__code__)][1]
     try:
         arrays = [hint for hint in find_types(function) if is_array(hint)]
         checked = beartype(function)
     except (NameError, TypeError, BeartypeException):  # a name or generic of type checkers only
-        return wholly(function)
+        return wholly
     if any("{" in hint.dim_str for hint in arrays):
-        return wholly(function)
+        return wholly
     steps = [functools.partial(renew, checked)] if checked is not function else []
     steps += [in_scope] if arrays else []
     made = functools.partial(functools.reduce, lambda it, step: step(it), steps)
     MADE[id(function.__code__)] = function.__code__, made
-    return made(function)
+    return made
 
 
 def renew(checked: Any, function: Callable[..., Any]) -> Callable[..., Any]:

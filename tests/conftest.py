@@ -2,6 +2,7 @@ import gc
 import os
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from filelock import FileLock
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
 from checked import check_lightly  # noqa: E402
+from compiling import begin_compiling, wait_before_compiling  # noqa: E402
 
 check_lightly()
 
@@ -29,28 +31,34 @@ LONG = (
 """What takes long, the longest first, for several processes to begin with: the end is left to short files."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Before several processes are started, one more is, which compiles while they collect tests."""
+    begin_compiling()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """What is imported stays: meanwhile nothing is looked through for garbage."""
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Nothing is looked through for garbage, for what is imported stays; many processes collect in turn."""
     gc.disable()
     try:
-        return (yield)
+        if not hasattr(session.config, "workerinput"):
+            return (yield)
+        wait_before_compiling()
+        with in_turn(Path(session.config.option.basetemp).parent):
+            return (yield)
     finally:
         gc.enable()
 
 
-@pytest.hookimpl(wrapper=True, specname="pytest_collection")
-def collect_in_turn(session: pytest.Session) -> Generator[None, object, object]:
-    """Of several processes one compiles the tests first: the others find what it wrote, and need not."""
-    if not hasattr(session.config, "workerinput"):
-        return (yield)
-    home = Path(session.config.option.basetemp).parent
+@contextmanager
+def in_turn(home: Path) -> Iterator[None]:
+    """One process translates the tests first: the others find what it wrote, and need not."""
     with FileLock(home / "collecting.lock") as first:
         if (collected := home / "collected").exists():
             first.release()
-        found = yield
+        yield
         collected.touch()
-    return found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

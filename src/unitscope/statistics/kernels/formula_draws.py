@@ -9,7 +9,7 @@ from unitscope.statistics.kernels.formula_search import bound_unit, make_scratch
 EXACT, BEAM = 0, 1
 """How formulas are searched for; a `rule` is four numbers: how, most concepts, width, nodes."""
 
-SHORT = 3
+SHORT = np.int64(3)
 """All formulas of so many concepts are tried by closed sums over pairs; of more by a tree."""
 
 

@@ -190,6 +190,7 @@ def test_numbers_on_the_page_are_those_of_the_functions(browser, address, projec
     ) == pytest.approx(best, abs=NEAR)
     found.on("cards").locator(f'[data-off="{unit}"]').click(force=True)
     found.settle()
+    found.on("classes").locator("[data-control]").first.wait_for(state="attached")
     expected = turn(lens, slide, [Switch(lens.layers[-1], (unit,))], draws=8)
     for kind, values in (
         ("before", expected.probabilities[0]),

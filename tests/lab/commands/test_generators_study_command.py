@@ -2,12 +2,13 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
 from painted import paint_here
 from unitscope.cli import main
-from unitscope.lab.studies import compared_generators, generators_finding
+from unitscope.lab.studies import compared_generators, generator_comparison, generators_finding
 from unitscope.lab.studies.generator_comparison import Extent
 from unitscope.lab.zoo import game, pictures
 
@@ -16,8 +17,14 @@ from unitscope.lab.zoo import game, pictures
 def smaller():
     """Fewer pictures than even --quick takes: what is left is tested, not what is found."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generators_finding, "QUICK", Extent(10, 12, 20, 2))
-        patch.setattr(game, "SETTLED", 2)
+        patch.setattr(generators_finding, "QUICK", Extent(5, 6, 20, 2))
+        for module in (generator_comparison, generators_finding):
+            patch.setattr(module, "LAYERS", ("layer1", "layer2"))
+        patch.setattr(game, "SETTLED", 1)
+        short = compared_generators.shorten
+        patch.setattr(
+            compared_generators, "shorten", lambda *given: replace(short(*given), pictures=10, batch=4)
+        )
         patch.setattr(pictures, "_paint_into", paint_here)
         yield
 

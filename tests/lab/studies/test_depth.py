@@ -108,7 +108,7 @@ def test_rows_become_files(rows, tmp_path):
 
 def test_a_generator_is_studied_over_several_seeds(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = "study depth --layers layer1@in layer5 --concepts segmenter:zoo:segmenter,count=16 --shifts 5"
+    words = "study depth --layers layer1@in layer5 --concepts segmenter:zoo:segmenter,count=10 --shifts 5"
     assert main(f"{words} --seeds 2 --out d --json".split()) == 0
     said = json.loads(capsys.readouterr().out)
     assert [(row["repeat"], row["layer"]) for row in said["layers"]] == [

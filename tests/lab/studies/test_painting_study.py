@@ -180,14 +180,14 @@ def test_scenes_of_other_seeds_are_others():
 
 
 def glance(*given, **options):
-    """What the latent alone makes of a picture, after two steps."""
-    return invert_picture(*given, **{**options, "steps": Steps(2, 0, 0)})
+    """What the latent alone makes of a picture, after one step."""
+    return invert_picture(*given, **{**options, "steps": Steps(1, 0, 0)})
 
 
 def test_the_command_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(painting_finding, "QUICK_EXTENT", Extent(2, 1, 16, 16))
+    monkeypatch.setattr(painting_finding, "QUICK_EXTENT", Extent(2, 1, 12, 8))
     monkeypatch.setattr(painting_subjects, "CONCEPTS", ("tree", "grass"))
-    brief = partial(invert_picture, steps=Steps(2, 2, 2))
+    brief = partial(invert_picture, steps=Steps(1, 1, 1))
     monkeypatch.setattr(painting_photos, "invert_picture", brief)
     monkeypatch.setattr(painting_finding, "invert_picture", glance)
     words = ["study", "painting", "--quick", "--kept", str(tmp_path)]

@@ -1,6 +1,7 @@
 """Rotated bases: right angles, parts of a rotation, an untouched network, counts of a plain dissection."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from unitscope.concepts.packed import pack_source
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
+from unitscope.lab.studies import rotation
 from unitscope.lab.studies.random_rotations import (
     draw_bases,
     order_greedily,
@@ -348,9 +350,13 @@ def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
         assert len(set(table.columns)) == len(table.columns)
 
 
-def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):
+def test_a_network_of_ones_own_is_rotated(tmp_path, capsys, monkeypatch):
+    swept = partial(rotation.sweep_conditions, quantiles=(0.02,), pools=(2,))
+    monkeypatch.setattr(rotation, "sweep_conditions", swept)
+    monkeypatch.setattr(rotation, "rotate_partly", partial(rotation.rotate_partly, parts=(0.4, 1.0)))
+    monkeypatch.setattr(rotation, "FEW_SHIFTS", Confidences(10, 20))
     words = ["study", "axis", "--network", "zoo:scene-classifier", "--layers", "layer5", "layer4", "--quick"]
-    assert main([*words, "--concepts", "drawn:count=24,size=64", "--kept", str(tmp_path)]) == 0
+    assert main([*words, "--concepts", "drawn:count=12,size=64", "--kept", str(tmp_path)]) == 0
     assert "| layer | layer4 |" in capsys.readouterr().out
     assert (tmp_path / "axis" / "figure.svg").is_file()
     assert main(["study", "axis", "--layers", "layer5"]) == 2

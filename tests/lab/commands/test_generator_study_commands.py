@@ -17,7 +17,9 @@ from unitscope.lab.zoo import pictures
 def smaller():
     """Fewer pictures than even --quick takes: what is left is tested, not what is found."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifact_units, "QUICK", replace(artifact_units.QUICK, ranked=12, top=3, measured=3, painted=6))
+        patch.setattr(
+            artifact_units, "QUICK", replace(artifact_units.QUICK, ranked=12, top=3, measured=3, painted=6)
+        )
         patch.setattr(insertion_spread, "CONCEPTS", ("tree@layer2", "grass@layer1"))
         patch.setattr(insertion_spread, "QUICK", Extent(16, 2, 2, 1, 8, 1, 2))
         patch.setattr(pictures, "_paint_into", paint_here)

@@ -190,6 +190,10 @@ def test_the_command_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatc
     brief = partial(invert_picture, steps=Steps(1, 1, 1))
     monkeypatch.setattr(painting_photos, "invert_picture", brief)
     monkeypatch.setattr(painting_finding, "invert_picture", glance)
+    made, prepare = [], painting_finding._prepare  # the bench never changes: both runs may have the same
+    monkeypatch.setattr(
+        painting_finding, "_prepare", lambda *given: (made or made.append(prepare(*given)) or made)[0]
+    )
     words = ["study", "painting", "--quick", "--kept", str(tmp_path)]
     assert main(words) == 0
     printed = capsys.readouterr().out

@@ -31,7 +31,7 @@ class Blocks:
 
 
 def test_a_quick_study_counts_all_kinds_and_methods(tmp_path, monkeypatch):
-    monkeypatch.setattr(words_finding, "open_drawn", lambda count, *_, **__: open_drawn(30, 5000, 64))
+    monkeypatch.setattr(words_finding, "open_drawn", lambda count, *_, **__: open_drawn(40, 5000, 64))
     found = study_words(Setting(tmp_path, quick=True), Blocks())
     assert found.quick
     folder = found.save(tmp_path / "words")

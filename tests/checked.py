@@ -38,6 +38,8 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
         if inspect.isfunction(it):
             return check(it, wholly)
         made = vars(it).get("__init__") if dataclasses.is_dataclass(it) else None
+        if hasattr(made, "__wrapped__"):
+            return it  # written by hand, so it is looked at as any function is: `check` was here before
         if inspect.isfunction(made) and not hasattr(it, "__no_type_check__"):
             it.__init__ = check(made, wholly)  # as jaxtyping does, but lightly: some are made by the million
             return it

@@ -57,6 +57,30 @@ def test_what_a_dataclass_holds_is_checked_as_it_is_made():
         Dashed("a", np.ones(2), dash=0.5)
 
 
+@check
+@dataclasses.dataclass(frozen=True)
+class Counted(Line):
+    @check
+    def __init__(self, count: int) -> None:
+        super().__init__("counted", np.ones(count))
+
+
+@check
+@dataclasses.dataclass(frozen=True)
+class Named(Line):
+    @check
+    def __init__(self, name: str) -> None:
+        super().__init__(name, np.ones(1))
+
+
+def test_ways_to_make_dataclasses_that_are_written_by_hand_are_told_apart():
+    assert Counted(3).values.tolist() == [1, 1, 1]
+    assert Named("a").name == "a"
+    for kind, wrong in ((Counted, "a"), (Named, 3)):
+        with pytest.raises(Exception, match="violates type hint"):
+            kind(wrong)
+
+
 def test_every_function_made_inside_another_is_checked():
     def make(factor):
         @check

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -60,12 +60,6 @@ class _Source:
         return state.numpy().tobytes() if isinstance(state, Tensor) else pickle.dumps(state)
 
 
-@cache
-def _keeps_state(kind: type) -> bool:
-    """Whether values of this type are sources; to ask of every attribute anew takes long, by torch's way."""
-    return issubclass(kind, _KINDS)
-
-
 def _list_sources(module: nn.Module) -> list[_Source]:
     """Those of torch, NumPy and Python, and those that a module's parts keep for themselves.
 
@@ -78,7 +72,9 @@ def _list_sources(module: nn.Module) -> list[_Source]:
         _Source(np.random.get_state, np.random.set_state, lambda seed: np.random.seed(seed % 2**32)),
         _Source(random.getstate, random.setstate, random.seed, shared=True),
     ]
-    kept = (value for part in module.modules() for value in vars(part).values() if _keeps_state(type(value)))
+    values = (value for part in module.modules() for value in vars(part).values())
+    # Not by isinstance: what torch's own class does then takes long, and attributes are many.
+    kept = (value for value in values if issubclass(type(value), _KINDS))
     for value in {id(value): value for value in kept}.values():
         if isinstance(value, torch.Generator):
             generators.append(value)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 from unitscope.cli import main
 from unitscope.lab.studies import detectors_finding, restyled_photographs, shape_finding
 from unitscope.lab.world import open_drawn
+
+
+def want_few(home):
+    return replace(home, limits=replace(home.limits, least=5))
 
 
 def draw_part(part, count, **more):
@@ -22,7 +27,7 @@ def smaller(monkeypatch):
     monkeypatch.setattr(shape_finding, "ZOO", ("zoo:scene-classifier", ("layer4", "layer5")))
     monkeypatch.setattr(shape_finding, "PHOTOGRAPHS", ("efficientnet-lite0", ("_blocks.2",)))
     monkeypatch.setattr(detectors_finding, "PHOTOGRAPHS", ("zoo:scene-classifier", "layer4", "head"))
-    for module, part in ((shape_finding, 7), (detectors_finding, 4)):  # a detector needs 40 images
+    for module, part in ((shape_finding, 7), (detectors_finding, 8)):
         monkeypatch.setattr(module, "open_drawn", partial(draw_part, part))
 
 
@@ -57,8 +62,10 @@ def test_a_quick_study_of_shape_leaves_its_results_and_goes_on(tmp_path, capsys,
 
 def test_a_quick_study_of_detectors_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(detectors_finding, "GENERATED", 20)
+    homes = detectors_finding._list_homes
+    monkeypatch.setattr(detectors_finding, "_list_homes", lambda *given: map(want_few, homes(*given)))
     words = ["study", "detectors", "--quick", "--kept", str(tmp_path)]
-    words += ["--photographs", "drawn:count=60,seed=9,size=64"]
+    words += ["--photographs", "drawn:count=30,seed=9,size=64"]
     assert main(words) == 0
     printed = capsys.readouterr().out
     rows = check_results(tmp_path / "detectors", "detectors", printed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
@@ -14,6 +15,9 @@ from checked import check_lightly  # noqa: E402
 from compiling import begin_compiling, wait_before_compiling  # noqa: E402
 
 check_lightly()
+# How long an example takes decides no test: its process may share a core, or wait until loops are compiled.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 LONG = (
     "lab/commands/test_study_commands.py",

@@ -22,7 +22,7 @@ from unitscope.statistics.shards import Origin, shard_path, write_shard
 from unitscope.statistics.store import Store
 from unitscope.statistics.threads import open_threads
 
-IMAGES, SIZE, MASK = 15, 4, (10, 12)
+IMAGES, SIZE, MASK = 23, 4, (10, 12)
 SOURCE = made.make_source(IMAGES, mask_size=MASK, size=MASK)
 ORIGIN = Origin("digest", "a processor, 2 threads")
 
@@ -174,7 +174,7 @@ def test_a_scan_needs_all_shards_and_names_the_first_that_is_missing(tmp_path):
             store.collect()
         with pytest.raises(RunError, match="shard 2 is not in"):
             store.add(2, threads)
-    assert store.missing == (1, 2, 3)
+    assert store.missing == (1, 2, 3, 4, 5)
 
 
 @pytest.mark.parametrize("linked", [True, False])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import made
@@ -142,7 +142,6 @@ def check_names(layer, found):
         assert not any(one.id not in pairs for one in (unit.runner_up,) if one)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 20), st.sampled_from(["twice", "once"]))
 def test_a_ladder_counts_what_lies_strictly_above_each_level(seed, doubles):
     rng = np.random.default_rng(seed)

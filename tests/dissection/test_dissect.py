@@ -118,7 +118,7 @@ def test_a_constant_unit_is_dead_also_where_interpolation_rounds_up(name):
     images=st.integers(1, 8),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_mixture_of_rules_counts_what_it_says(
     population, upsampling, union, doubles, quantile, images, seed
 ):

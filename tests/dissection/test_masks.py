@@ -125,7 +125,7 @@ def test_masks_of_every_convention_add_up_to_what_its_run_counted(name, kind, fi
     quantile=st.sampled_from([0.02, 0.2, 0.6]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_masks_of_any_run_add_up(name, reduction, size, fit, images, batch, shard, quantile, seed):
     source = made.make_source(images, mask_size=(9, 14), size=(18, 28), seed=seed)
     # Without any label there is no run: one, and not on void pixels alone.

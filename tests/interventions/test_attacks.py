@@ -268,7 +268,7 @@ def test_the_network_is_as_before(attack, fails):
     assert_same(before, _snapshot(network.module))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     norm=st.sampled_from(["l2", "linf"]),
     eps=st.floats(1e-3, 1.0),

@@ -266,7 +266,7 @@ keys = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size
 modules = st.text("ab@#[].0+", min_size=1, max_size=6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(modules, min_size=1, max_size=4),
     st.lists(keys | st.integers(0, 30), max_size=3),

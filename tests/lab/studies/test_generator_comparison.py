@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unitscope.lab.studies.compared_generators import (
@@ -46,7 +46,6 @@ def draw_maps(seed, images=20, units=4, cells=5):
     return np.random.default_rng(seed).normal(size=(images, units, cells)).astype(np.float32)
 
 
-@settings(deadline=None)  # scipy is imported by the first
 @given(st.integers(0, 1000), st.permutations(range(4)))
 def test_units_in_another_order_find_themselves(seed, order):
     maps = draw_maps(seed)
@@ -56,7 +55,6 @@ def test_units_in_another_order_find_themselves(seed, order):
     assert pairing.itself == np.mean([place == unit for unit, place in enumerate(order)])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_pairs_are_the_best_of_all_orders(seed):
     one, other = draw_maps(seed), draw_maps(seed + 5000)

@@ -125,7 +125,7 @@ def test_the_verdict_of_the_study_is_that_of_the_inversion():
         assert can_make(row) == (psnr == 20.0 and named == 0.9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(5, 24), st.integers(5, 24))
 def test_how_far_a_stroke_reaches_is_counted_pixel_by_pixel(seed, height, width):
     rng = np.random.default_rng(seed)

@@ -79,7 +79,7 @@ def test_rotations_point_everywhere_alike():
     assert np.abs((first**2).mean(0) - 1 / 3).max() < 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 50), PARTS, PARTS)
 def test_parts_of_a_rotation_add_up(units, seed, first, second):
     [rotation] = draw_rotations(units, 1, seed)
@@ -107,7 +107,7 @@ def test_mirrored_axes_turn_in_pairs():
     assert np.linalg.det(quarter) == pytest.approx(1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 50))
 def test_the_most_alike_are_paired_first(units, seed):
     """The slow twin: the largest entry, then the largest of what is left."""

@@ -20,6 +20,8 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 LONG = (
+    "networks",
+    "concepts",
     "lab/commands/test_study_commands.py",
     "test_docs.py",
     "lab/test_browser_tour.py",
@@ -32,7 +34,8 @@ LONG = (
     "interventions",
     "dissection",
 )
-"""What takes long, the longest first, for several processes to begin with: the end is left to short files."""
+"""What several processes begin with: what calls few loops, which are compiled meanwhile; then what takes
+long, the longest first. The end is left to short files."""
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -39,9 +39,9 @@ long, the longest first. The end is left to short files."""
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes() -> None:
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Before several processes are started, one more is, which compiles while they collect tests."""
-    begin_compiling()
+    begin_compiling(config._tmp_path_factory.getbasetemp())  # the folder of all, of which each has one in it
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -51,8 +51,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     try:
         if not hasattr(session.config, "workerinput"):
             return (yield)
-        wait_before_compiling()
-        with in_turn(Path(session.config.option.basetemp).parent):
+        wait_before_compiling(home := Path(session.config.option.basetemp).parent)
+        with in_turn(home):
             return (yield)
     finally:
         gc.enable()

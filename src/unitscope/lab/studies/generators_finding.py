@@ -185,11 +185,13 @@ _COUNTED = ("units that match", "by chance", *CATEGORIES)
 _RATED = ("Fréchet distance", "named right, %", "variety")
 
 
-def _count(found: Measured, variant: str, **wanted: object) -> list[str]:
+def _count(
+    found: Measured, variant: str, *, step: int | None = None, layer: str | None = None, basis: str = UNITS
+) -> list[str]:
     """The cells of `_COUNTED`: units of any category, those by chance, concepts by category."""
-    every: Measure = partial(count_matching, categories=CATEGORIES)
-    measures = [every, count_chance, *(partial(count_concepts, categories=(one,)) for one in CATEGORIES)]
-    return [spread(by_seed(found, variant, one, **wanted)) for one in measures]  # type: ignore[arg-type]
+    measures: list[Measure] = [partial(count_matching, categories=CATEGORIES), count_chance]
+    measures += [partial(count_concepts, categories=(one,)) for one in CATEGORIES]
+    return [spread(by_seed(found, variant, one, step=step, layer=layer, basis=basis)) for one in measures]
 
 
 def _rate(found: Measured, variant: str, step: int | None = None) -> list[str]:

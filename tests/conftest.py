@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
-from checked import check_lightly  # noqa: E402
+from checked import begin_test, check_lightly  # noqa: E402
 from compiling import begin_compiling, wait_before_compiling  # noqa: E402
 
 check_lightly()
@@ -81,6 +81,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What is there now stays: it need not be looked through for garbage again and again."""
     gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Types are checked in each test anew."""
+    begin_test()
 
 
 @pytest.fixture(scope="session", autouse=True)

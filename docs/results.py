@@ -10,12 +10,13 @@ from pathlib import Path
 from unitscope.lab.studies.catalog import STUDIES
 
 HOME = Path(__file__).parent
-REAL = ("axis-msrc", "axis-union", "formulas-msrc", "formulas-union")
-"""Studies of a real network over photographs, run into such folders; see axis.md and formulas.md."""
+REAL = ("axis-msrc", "axis-union", "axis-zoo", "formulas-msrc", "formulas-union", "painting-faces")
+"""Studies of one network of its own, run into such folders; see axis.md, formulas.md and
+painting-photographs.md. Their figures are not shown."""
 
 DIRECTIONS = (
     *("directions", "edits", "words", "scores", "formulas", "shape", "detectors", "painting"),
-    *("artifacts", "spread"),
+    *("artifacts", "spread", "generators"),
 )
 """Studies that `unitscope study all` leaves out; see the pages of these names in docs/findings."""
 

@@ -19,6 +19,11 @@ from beartype.roar import BeartypeException
 
 jaxtyped = jaxtyping.jaxtyped
 Decorator = Callable[..., Callable[..., Any]]
+ALL, EVERY = 50, 16
+"""In each test the first 50 calls of a function are checked, then every sixteenth: inner functions are called
+by the hundred thousand, and checking them all took a sixth of the time of all tests."""
+CALLS: dict[int, int] = {}
+"""How often each was called in the test that runs, by the number of its code."""
 MADE: dict[int, tuple[CodeType, Decorator]] = {}
 """How functions of the same lines are checked, by the number of their code, which stays in memory with it."""
 
@@ -38,6 +43,8 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
         if inspect.isfunction(it):
             return check(it, wholly)
         made = vars(it).get("__init__") if dataclasses.is_dataclass(it) else None
+        if hasattr(made, "__wrapped__"):
+            return it  # written by hand, so it is looked at as any function is: `check` was here before
         if inspect.isfunction(made) and not hasattr(it, "__no_type_check__"):
             it.__init__ = check(made, wholly)  # as jaxtyping does, but lightly: some are made by the million
             return it
@@ -47,21 +54,47 @@ def decorate(*given: Any, typechecker: Any = None) -> Any:
 
 
 def check(function: FunctionType, wholly: Decorator) -> Callable[..., Any]:
-    """The function with its types checked, `wholly` or lightly."""
+    """The function, which looks at its types when it is first called: by then all that they name is there.
+
+    And most functions are never called by a process that runs a part of the tests.
+    """
+    checked: Callable[..., Any] | None = None
+    code = id(function.__code__)  # that of a function inside another is the same, whenever it is made
+
+    @functools.wraps(function)
+    def call(*given: Any, **options: Any) -> Any:
+        nonlocal checked
+        CALLS[code] = calls = CALLS.get(code, 0) + 1
+        if calls > ALL and calls % EVERY:
+            return function(*given, **options)
+        if checked is None:
+            checked = choose(function, wholly)(function)
+        return checked(*given, **options)
+
+    return call
+
+
+def begin_test() -> None:
+    """From here on, the calls of every function are counted anew."""
+    CALLS.clear()
+
+
+def choose(function: FunctionType, wholly: Decorator) -> Decorator:
+    """How the types of a function are checked: `wholly` or lightly."""
     if id(function.__code__) in MADE:  # a function inside another is made with every call of that one
-        return MADE[id(function.__code__)][1](function)
+        return MADE[id(function.__code__)][1]
     try:
         arrays = [hint for hint in find_types(function) if is_array(hint)]
         checked = beartype(function)
     except (NameError, TypeError, BeartypeException):  # a name or generic of type checkers only
-        return wholly(function)
+        return wholly
     if any("{" in hint.dim_str for hint in arrays):
-        return wholly(function)
+        return wholly
     steps = [functools.partial(renew, checked)] if checked is not function else []
     steps += [in_scope] if arrays else []
     made = functools.partial(functools.reduce, lambda it, step: step(it), steps)
     MADE[id(function.__code__)] = function.__code__, made
-    return made(function)
+    return made
 
 
 def renew(checked: Any, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,18 +2,26 @@ import gc
 import os
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "views")]
 
-from checked import check_lightly  # noqa: E402
+from checked import begin_test, check_lightly  # noqa: E402
+from compiling import begin_compiling, wait_before_compiling  # noqa: E402
 
 check_lightly()
+# How long an example takes decides no test: its process may share a core, or wait until loops are compiled.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 LONG = (
+    "networks",
+    "concepts",
     "lab/commands/test_study_commands.py",
     "test_docs.py",
     "lab/test_browser_tour.py",
@@ -26,21 +34,38 @@ LONG = (
     "interventions",
     "dissection",
 )
-"""What takes long, the longest first, for several processes to begin with: the end is left to short files."""
+"""What several processes begin with: what calls few loops, which are compiled meanwhile; then what takes
+long, the longest first. The end is left to short files."""
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Before several processes are started, one more is, which compiles while they collect tests."""
+    begin_compiling(config._tmp_path_factory.getbasetemp())  # the folder of all, of which each has one in it
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Of several processes one compiles the tests first: the others find what it wrote, and need not."""
-    if not hasattr(session.config, "workerinput"):
-        return (yield)
-    home = Path(session.config.option.basetemp).parent
+    """Nothing is looked through for garbage, for what is imported stays; many processes collect in turn."""
+    gc.disable()
+    try:
+        if not hasattr(session.config, "workerinput"):
+            return (yield)
+        wait_before_compiling(home := Path(session.config.option.basetemp).parent)
+        with in_turn(home):
+            return (yield)
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def in_turn(home: Path) -> Iterator[None]:
+    """One process translates the tests first: the others find what it wrote, and need not."""
     with FileLock(home / "collecting.lock") as first:
         if (collected := home / "collected").exists():
             first.release()
-        found = yield
+        yield
         collected.touch()
-    return found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -56,6 +81,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What is there now stays: it need not be looked through for garbage again and again."""
     gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Types are checked in each test anew."""
+    begin_test()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ import pytest
 from beartype import beartype
 from jaxtyping import Float64
 
+from checked import ALL, EVERY, begin_test
 from unitscope.networks.network import Preprocessing
 from unitscope.options import read_number
 
@@ -30,6 +31,22 @@ def test_axes_of_one_name_have_one_length_in_a_call():
     for y in (np.ones(2), np.ones((3, 1)), np.ones(3, np.float32), np.zeros(3), [1.0, 1.0, 1.0]):
         with pytest.raises(Exception, match="violates type hint"):
             project(np.ones((4, 3)), y)
+
+
+def test_what_is_called_often_is_checked_now_and_then_and_wholly_in_the_next_test():
+    def find_failures(calls: int) -> list[int]:
+        failed = []
+        for call in range(1, calls + 1):
+            try:
+                project(np.ones((4, 3)), np.zeros(3))
+            except Exception:
+                failed.append(call)
+        return failed
+
+    begin_test()
+    assert find_failures(100) == [*range(1, ALL + 1), *range(64, 100, EVERY)]
+    begin_test()
+    assert find_failures(ALL) == [*range(1, ALL + 1)]
 
 
 @check
@@ -55,6 +72,30 @@ def test_what_a_dataclass_holds_is_checked_as_it_is_made():
                 kind(*wrong)
     with pytest.raises(Exception, match="violates type hint"):
         Dashed("a", np.ones(2), dash=0.5)
+
+
+@check
+@dataclasses.dataclass(frozen=True)
+class Counted(Line):
+    @check
+    def __init__(self, count: int) -> None:
+        super().__init__("counted", np.ones(count))
+
+
+@check
+@dataclasses.dataclass(frozen=True)
+class Named(Line):
+    @check
+    def __init__(self, name: str) -> None:
+        super().__init__(name, np.ones(1))
+
+
+def test_ways_to_make_dataclasses_that_are_written_by_hand_are_told_apart():
+    assert Counted(3).values.tolist() == [1, 1, 1]
+    assert Named("a").name == "a"
+    for kind, wrong in ((Counted, "a"), (Named, 3)):
+        with pytest.raises(Exception, match="violates type hint"):
+            kind(wrong)
 
 
 def test_every_function_made_inside_another_is_checked():

@@ -31,7 +31,7 @@ def run(*more, images=None):
 
 
 def test_an_attack_prints_a_table_and_writes_its_files(place, capsys):
-    words = "dissect zoo:scene-classifier --layers layer5 --concepts drawn:count=24,size=64 --out run"
+    words = "dissect zoo:scene-classifier --layers layer5 --concepts drawn:count=12,size=64 --out run"
     assert main([*words.split(), "--shifts", "5", "--no-report", "--threads", "1"]) == 0
     capsys.readouterr()
     more = "--targets kitchen beach --count 2 --steps 4 --out out --run run"

@@ -6,17 +6,17 @@ import json
 from commands import assert_refused
 from unitscope.cli import main
 
-LAYERS = "layer5 layer5+random-sae:320:8:0"
-WORDS = f"cells zoo:scene-classifier --layers {LAYERS} --concepts drawn:count=40,size=64"
+LAYERS = "layer5 layer5+random-sae:48:8:0"
+WORDS = f"cells zoo:scene-classifier --layers {LAYERS} --concepts drawn:count=24,size=64"
 
 
 def test_measures_are_printed_and_written(tmp_path, capsys):
     assert main([*WORDS.split(), "--threads", "1", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "layer5+random-sae:320:8:0" in printed
+    assert "layer5+random-sae:48:8:0" in printed
     assert "cells without a label: cells of no class" in printed
     rows = list(csv.DictReader((tmp_path / "out" / "cell_summary.csv").read_text().splitlines()))
-    assert [int(row["units"]) for row in rows] == [160, 320]
+    assert [int(row["units"]) for row in rows] == [160, 48]
     assert float(rows[1]["l0"]) <= 8
     assert rows[0]["nmse"] == ""
     assert float(rows[1]["nmse"]) > 0
@@ -29,7 +29,7 @@ def test_two_sources_and_json(capsys):
     words = (
         "--validation drawn:count=20,size=64,seed=5 --cells foreground --unlabeled class --json --limit 16"
     )
-    short = WORDS.replace(" layer5+random-sae:320:8:0", "")
+    short = WORDS.replace(" layer5+random-sae:48:8:0", "")
     assert main([*short.split(), *words.split(), "--threads", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["rows"][0]["concept"] == "no label"
@@ -42,7 +42,7 @@ def test_bad_words_are_one_line(capsys):
 
 
 def test_a_dissection_tells_them_too(tmp_path, capsys):
-    asked = "zoo:scene-classifier --layers layer5+random-sae:320:8:0 --concepts drawn:count=40,size=64"
+    asked = "zoo:scene-classifier --layers layer5+random-sae:48:8:0 --concepts drawn:count=24,size=64"
     words = f"{asked} --threads 1 --shifts 0 --no-report --cell-scores foreground --out {tmp_path / 'run'}"
     assert main(["dissect", *words.split()]) == 0
     capsys.readouterr()
@@ -55,9 +55,9 @@ def test_a_dissection_tells_them_too(tmp_path, capsys):
     assert tables[0] == tables[1]
     capsys.readouterr()
     assert main(["show", str(tmp_path / "run"), "--cells", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["layers"][0]["units"] == 320
+    assert json.loads(capsys.readouterr().out)["layers"][0]["units"] == 48
     assert_refused(
         main(["show", str(tmp_path / "run"), "--cells", "--unit", "3"]), capsys, "--cells shows all", wanted=2
     )
-    plain = words.replace("layer5+random-sae:320:8:0", "layer5").replace("/run", "/plain")
+    plain = words.replace("layer5+random-sae:48:8:0", "layer5").replace("/run", "/plain")
     assert_refused(main(["dissect", *plain.split()]), capsys, "only the highest cells are kept", wanted=2)

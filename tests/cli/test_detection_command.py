@@ -14,7 +14,7 @@ from unitscope.interventions import detect
 from unitscope.views.detector_sheet import CAPTION, GAP, SIDE
 
 DETECT = "detect zoo:scene-classifier --layer layer5 --concept"
-SCENES = "--images drawn:count=80,seed=9,size=64"
+SCENES = "--images drawn:count=48,seed=9,size=64"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_best_units_are_printed_and_written(place, capsys):
 
 
 def test_one_unit_with_its_label_of_a_run(place, capsys):
-    words = "dissect zoo:scene-classifier --layers layer5 --concepts drawn:count=40,seed=1,size=64 --out run"
+    words = "dissect zoo:scene-classifier --layers layer5 --concepts drawn:count=24,seed=1,size=64 --out run"
     assert main([*words.split(), "--shifts", "5", "--no-report"]) == 0
     with (place / "run" / "units.csv").open() as file:
         named = {int(row["unit"]): row["concept"] for row in csv.DictReader(file) if row["detector"] == "1"}
@@ -89,7 +89,7 @@ def test_wrong_words_are_told(place, capsys, words, parts):
 
 
 def test_too_few_images_are_told(place, capsys):
-    assert_refused(main(f"{DETECT} toilet {SCENES}".split()), capsys, "'toilet' is in", "of 80 images")
+    assert_refused(main(f"{DETECT} toilet {SCENES}".split()), capsys, "'toilet' is in", "of 48 images")
 
 
 def test_a_generators_units_are_shown_with_what_they_miss(place, capsys):
@@ -116,7 +116,7 @@ def test_a_generators_units_are_shown_with_what_they_miss(place, capsys):
 def test_python_gives_what_the_command_prints_and_writes(place, capsys):
     assert main(f"{DETECT} sky {SCENES} --top 2 --share 0.05 --out command".split()) == 0
     printed = capsys.readouterr().out
-    network, scenes = us.load_network("zoo:scene-classifier"), us.open_source("drawn:count=80,seed=9,size=64")
+    network, scenes = us.load_network("zoo:scene-classifier"), us.open_source("drawn:count=48,seed=9,size=64")
     found = detect(network, "layer5", scenes, "sky", top=2, share=0.05)
     assert printed.startswith(f"{found}\ncommand/detectors.csv\n")
     found.save("python")

@@ -12,6 +12,7 @@ import pytest
 
 from unitscope.cli import main
 from unitscope.errors import UsageError
+from unitscope.interventions.looking.lens import OtherName
 
 TESTS = Path(__file__).parent.parent
 FACTORIES = """
@@ -33,7 +34,7 @@ def place(tmp_path_factory):
     words = ["dissect", f"{folder}/tiny.py:network", "--layers", "first", "last", "--convention", "pnas"]
     words += ["--shifts", "0", "--concepts", f"{folder}/tiny.py:source", "--no-report"]
     assert main([*words, "--out", str(folder / "run")]) == 0
-    (folder / "words.csv").write_text("layer,unit,word\nlast,3,moss\n")
+    (folder / "words.csv").write_text("layer,unit,word,score,q_value\nlast,3,moss,2.5,0.25\n")
     (folder / "other.csv").write_text("layer,unit,word\nelse,3,moss\n")
     (folder / "loose.csv").write_text("unit,word\n3,moss\n")
     return folder
@@ -76,7 +77,7 @@ def test_images_that_have_gone_are_told_and_looked_without(place, capsys, monkey
     spec, run = f"{place}/tiny.py:network", str(place / "run")
     assert main(["look", spec, "--run", run, "--words", str(place / "words.csv")]) == 0
     (lens, source), options = served.pop()
-    assert lens.names == {"word": {"last": {3: "moss"}}}
+    assert lens.names == {"word": {"last": {3: OtherName("moss", score=2.5, q_value=0.25)}}}
     assert (len(source), options["lack"]) == (14, None)
     monkeypatch.setattr(dissection, "reopen_source", fail)
     assert main(["look", spec, "--run", run, "--images", f"{place}/tiny.py:source"]) == 0

@@ -14,7 +14,7 @@ SIDES = st.integers(1, 300)
     size=st.sampled_from([(224, 224), (64, 48)]),
     fraction=st.sampled_from([0.875, 1.0]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_crop_of_any_picture_stays_inside_it(height, width, size, fraction):
     frame = Frame(size, (size[0] // 2, size[1] // 2), "crop", fraction)
     left, top, right, bottom = frame.box(height, width)

@@ -42,7 +42,7 @@ class Made:
         return us.Example(str(range(1)[index]), np.zeros((8, 10, 3), np.uint8), self.planes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(PLANES)
 def test_a_part_stays_where_an_owner_is_in_the_same_pixel(planes):
     kept = keep_owned(Made(planes), OWNERS)[0].planes

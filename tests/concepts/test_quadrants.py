@@ -30,7 +30,7 @@ def pieces_of(plane):
         yield piece
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(PLANES)
 def test_halves_partition_every_piece_at_the_middle_of_its_box(plane):
     halves = split_halves(plane)

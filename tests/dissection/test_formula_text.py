@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unitscope.concepts.vocabulary import Concept, Vocabulary
@@ -19,7 +19,6 @@ WORDS = Vocabulary(tuple(Concept(3 * n + 1, *one) for n, one in enumerate(NAMES)
 IDS = [one.id for one in WORDS]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(IDS), min_size=1, max_size=6),
     st.lists(st.sampled_from(JOINS), min_size=5, max_size=5),
@@ -82,7 +81,6 @@ def test_every_mistake_has_its_line(text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='()" ORANDTskyx/', max_size=30))
 def test_any_text_is_a_formula_or_has_a_line(text: str) -> None:
     try:

@@ -49,7 +49,7 @@ def gather_plainly(maps, source, rules, mask_size):
     images=st.integers(1, 5),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_levels_are_those_of_the_definition(name, fractions, side, images, seed):
     rules = replace(CONVENTIONS[name], reduction=2)
     source = made.make_source(images, mask_size=(6, 8), size=(12, 16), seed=seed)

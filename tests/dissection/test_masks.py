@@ -98,7 +98,7 @@ def check_counts(run, layer, source, masks):
 @pytest.mark.parametrize("kind", ["maps", "flat", "tokens"])
 @pytest.mark.parametrize("name", list(CONVENTIONS))
 def test_masks_of_every_convention_add_up_to_what_its_run_counted(name, kind, fit):
-    source = made.make_source(9, mask_size=(15, 10), size=(30, 20), seed=3)
+    source = made.make_source(5, mask_size=(15, 10), size=(30, 20), seed=3)
     network, layer = build(kind, (24, 24) if kind == "tokens" else (20, 24))
     run = dissect_quietly(network, source, layer, name, quantile=0.1, fit=fit, batch_size=4)
     pictures = [example.image for example in source.examples]
@@ -125,7 +125,7 @@ def test_masks_of_every_convention_add_up_to_what_its_run_counted(name, kind, fi
     quantile=st.sampled_from([0.02, 0.2, 0.6]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_masks_of_any_run_add_up(name, reduction, size, fit, images, batch, shard, quantile, seed):
     source = made.make_source(images, mask_size=(9, 14), size=(18, 28), seed=seed)
     # Without any label there is no run: one, and not on void pixels alone.

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -229,13 +229,11 @@ def test_few_draws_are_counted_not_fitted():
 
 
 @given(st.lists(st.floats(0.0001, 1.0), min_size=1, max_size=30))
-@settings(deadline=None)
 def test_q_values_are_those_of_scipy(p):
     np.testing.assert_allclose(q_values(np.array(p)), stats.false_discovery_control(p), rtol=1e-12)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
-@settings(deadline=None)
 def test_information_quality_lies_between_0_and_1_and_is_symmetric(both, active, truth, neither):
     total = np.array([both + active + truth + neither])
     shared, left, right = np.array([both]), np.array([both + active]), np.array([both + truth])

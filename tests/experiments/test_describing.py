@@ -171,7 +171,7 @@ def test_pictures_without_a_digest_are_not_taken_for_others(network, tmp_path):
     assert found.rows() == describe(network, other, top_k=10).rows()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), method=st.sampled_from(["soft-wpmi", "wpmi", "cosine-cubed"]))
 def test_the_order_of_images_and_units_changes_no_name(seed, method):
     images, words, response = make_chance(seed, images=60, units=7)

@@ -59,7 +59,7 @@ def slow_alpha(table):
 
 
 @given(tables)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_agreement_is_what_pair_by_pair_counting_gives(table):
     assert alpha(alpha_parts(table).sum(0)) == pytest.approx(slow_alpha(table), nan_ok=True)
     pairs = [
@@ -80,7 +80,7 @@ def test_alpha_of_a_published_example():
 
 
 @given(st.text(min_size=1, max_size=8), st.integers(0, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_order_holds_all_and_repeats_come_late(run, name, seed):
     asked = draw_questions(run, seed=seed)
     name = name.encode("utf-8", "replace").decode()

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -47,7 +47,6 @@ def judge_slowly(peaks: np.ndarray, present: np.ndarray, threshold: float) -> tu
     return (found + 1 - wrong) / 2, abs((1 - found) - wrong)
 
 
-@settings(deadline=None)
 @given(PEAKS, st.randoms())
 def test_thresholds_are_the_best_of_all_that_could_be(peaks, chance):
     present = np.array([k % 2 == 0 for k in range(len(peaks))])

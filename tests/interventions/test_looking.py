@@ -56,7 +56,7 @@ def read_maps(lens, slide, layer):
 
 
 @given(st.integers(0, 10_000), st.sampled_from(LAYERS), st.sampled_from([(24, 24), (30, 50), (9, 7)]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_what_fires_is_what_the_run_counts(lens, seed, layer, size):
     shown = picture(seed, size)
     sight = see(lens, prepare_slide(lens, shown), layer)
@@ -140,7 +140,7 @@ def turn_slowly(lens, slide, switches, instead):
 
 
 @given(st.lists(parts(), max_size=4), st.integers(0, 3), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_switches_do_what_whole_passes_do(lens, made, draws, seed):
     switches = [make_switch(*one) for one in made]
     slide = prepare_slide(lens, picture(seed))
@@ -166,7 +166,7 @@ def test_switches_do_what_whole_passes_do(lens, made, draws, seed):
 
 
 @given(st.lists(parts(), min_size=1, max_size=3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_replay_that_is_kept_gives_the_same(lens, made):
     switches = [make_switch(*one) for one in made]
     slide = prepare_slide(lens, picture(7))

@@ -44,16 +44,19 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(demo, "FEWEST", 96)
         patch.setattr(demo, "PAINTED", ("tree",))
         patch.setattr(demo, "CLASSIFIER_LAYERS", ("layer4", "layer5"))
-        patch.setattr(demo, "LATENTS", 64)
+        patch.setattr(demo, "SENTENCES", 8)
+        patch.setattr(demo, "SENTENCE_DRAWS", 20)
+        patch.setattr(demo, "SENTENCE_IMAGES", 8)
+        patch.setattr(demo, "LATENTS", 32)
         patch.setattr(demo, "FITTING_STEPS", 2)
         patch.setattr(demo, "GENERATOR_LAYERS", ("layer2", "layer3"))
-        patch.setattr(demo, "PRETRAINED_LAYERS", ("_blocks.10", "_conv_head"))
+        patch.setattr(demo, "PRETRAINED_LAYERS", ("_conv_head",))
         classes = ["garden", "classroom", "market"]  # of which there are enough
         patch.setattr(demo, "study_removal", partial(study_removal, classes=classes, draws=3))
-        patch.setattr(demo, "study_erasure", smaller(study_erasure, images=12, counts=(20,), draws=3))
-        patch.setattr(demo, "study_placement", smaller(study_placement, images=12))
-        patch.setattr(demo, "paint_given", smaller(paint_given, steps=Steps(2, 4, 2)))
-        assert main(["demo", "--count", "24", "--out", str(folder / "demo")]) == 0
+        patch.setattr(demo, "study_erasure", smaller(study_erasure, images=8, counts=(20,), draws=2))
+        patch.setattr(demo, "study_placement", smaller(study_placement, images=8, draws=2))
+        patch.setattr(demo, "paint_given", smaller(paint_given, images=16, steps=Steps(2, 2, 2)))
+        assert main(["demo", "--count", "16", "--out", str(folder / "demo")]) == 0
     return (folder / "demo").rename(folder / "moved") / "index.html"
 
 

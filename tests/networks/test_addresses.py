@@ -27,7 +27,7 @@ from unitscope.networks.network import Network, Preprocessing
 from unitscope.networks.probe import list_places
 from unitscope.networks.structures import pick, put, walk
 from unitscope.networks.tokens import Layout
-from unitscope.networks.trace import hook_layer, list_layers, tap
+from unitscope.networks.trace import find_shapes, hook_layer, list_layers, tap
 from unitscope.networks.unit_maps import read_units
 from unitscope.views.terminal import find_unit
 
@@ -204,7 +204,9 @@ def test_what_is_listed_is_read_with_that_shape_and_edits_of_nothing_change_noth
     make, side = MADE[kind]
     module = make().eval()
     network = Network(module, Preprocessing(size=(side, side)))
-    listed = {row.name: row.shape for row in list_layers(network) if row.shape}
+    rows = {row.name: row for row in list_layers(network)}
+    assert all(find_shapes(network, [name]) == {name: row} for name, row in rows.items())
+    listed = {name: row.shape for name, row in rows.items() if row.shape}
     parts = dict(module.named_modules())
     assert all(str(Address.parse(name, parts)) == name for name in listed)
     with tap(network, list(listed)) as read:
@@ -264,7 +266,7 @@ keys = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size
 modules = st.text("ab@#[].0+", min_size=1, max_size=6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(modules, min_size=1, max_size=4),
     st.lists(keys | st.integers(0, 30), max_size=3),

@@ -51,7 +51,7 @@ class Painted(list):
     vocabulary = us.Vocabulary((us.Concept(1, "red", "color"), us.Concept(2, "blue", "color")))
 
 
-def paint(size: tuple[int, int], count: int = 5) -> Painted:
+def paint(size: tuple[int, int], count: int = 3) -> Painted:
     """Drawn scenes without pure colors, and in each a red and a blue rectangle anywhere."""
     random, scenes = np.random.default_rng(0), open_drawn(count, seed=5, size=max(size))
     pictures = Painted()

@@ -56,7 +56,7 @@ def make_tail(images, size, upsampling, threads, seed, quantile=0.2):
     void=st.booleans(),
     seed=st.integers(0, 999),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_counts_are_the_compiled_ones_to_the_integer(images, size, doubles, upsampling, void, seed):
     rng = np.random.default_rng(seed)
     examples = [made.label_image(rng, size, f"i{k}", void=void) for k in range(images)]

@@ -57,7 +57,7 @@ def gather(gatherer, maps, batch):
     room=st.integers(1, 5000),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_torch_path_gives_what_the_compiled_path_gives(
     kind, side, pixels, upsampling, population, quantile, images, batch, room, seed
 ):

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unitscope.statistics.exemplars import TopImages, empty_tops
@@ -9,7 +9,6 @@ def rank_images(peaks: np.ndarray, first_image: int, ranks: int) -> TopImages:
     return empty_tops(peaks.shape[1], ranks).add(peaks, first_image)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 6), st.integers(0, 9))
 def test_top_images_are_the_first_of_all_sorted_by_peak_then_number(seed, units, ranks, cut):
     rng = np.random.default_rng(seed)

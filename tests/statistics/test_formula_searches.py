@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unitscope.errors import UsageError
@@ -77,7 +77,7 @@ def take(seed, **given):
     return table.sets(), table.count(0, table.true_parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), length=st.integers(1, 5), width=st.integers(1, 6))
 def test_a_beam_finds_what_its_slow_twin_finds(seed, length, width):
     sets, counts = take(seed)
@@ -120,10 +120,11 @@ def test_a_search_that_is_ended_says_what_is_possible():
     assert found.formula.iou < found.possible == bound_formulas(sets, counts[None])[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10_000), rule=st.sampled_from([(1,), (2,), (3,), (3, "beam", 3), (4, "exact", 5, 50)])
 )
+@example(seed=7411, rule=(4, "exact", 5, 50))  # from the goal on the nodes lead elsewhere than from below
 def test_draws_reach_what_their_formulas_reach(seed, rule):
     table = count_parts(draw_world(seed, blocks=2))
     sets = table.sets(np.arange(len(table.areas)) < table.blocks)

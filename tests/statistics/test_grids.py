@@ -12,7 +12,7 @@ SIDES = st.integers(1, 9)
 
 
 @given(height=SIDES, width=SIDES, rows=st.integers(1, 20), columns=st.integers(1, 20), seed=st.integers(0, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @pytest.mark.parametrize("upsampling", ["half-pixel", "zero-border", "receptive-field"])
 def test_the_dense_map_is_the_twins_bit_for_bit(upsampling, height, width, rows, columns, seed):
     flat = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
@@ -27,7 +27,7 @@ def test_the_dense_map_is_the_twins_bit_for_bit(upsampling, height, width, rows,
 
 
 @given(side=SIDES, pixels=st.integers(1, 30), seed=st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_half_pixel_is_bilinear_interpolation_without_aligned_corners(side, pixels, seed):
     torch.manual_seed(seed)
     maps = torch.randn(2, 3, side, side)
@@ -37,7 +37,7 @@ def test_half_pixel_is_bilinear_interpolation_without_aligned_corners(side, pixe
 
 
 @given(side=st.integers(2, 9), pixels=st.integers(1, 30), seed=st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_zero_border_is_grid_sampling_with_zero_padding(side, pixels, seed):
     torch.manual_seed(seed)
     maps = torch.randn(1, 2, side, side)

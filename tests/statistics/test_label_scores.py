@@ -55,7 +55,7 @@ def score_pair(a, c, top_fraction):
 LEVELS = [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_every_score_is_its_twin(data):
     inputs = data.draw(st.integers(1, 12))

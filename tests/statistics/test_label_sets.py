@@ -119,7 +119,7 @@ def make_table(seed, images, units=2, doubles="twice", folder=None, threads=1):
     return examples, masks, coded, order, plan
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.sampled_from([1, 15, 16, 37]), st.sampled_from(["twice", "once"]))
 def test_table_is_what_pixels_give(seed, images, doubles):
     examples, masks, coded, order, plan = make_table(seed, images, doubles=doubles)
@@ -199,7 +199,7 @@ def test_table_stays_small(monkeypatch, kept):
         np.testing.assert_array_equal(table.areas, full.areas)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
 def test_merging_is_adding(seeds):
     tables = []

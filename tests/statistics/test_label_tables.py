@@ -34,7 +34,7 @@ def test_a_table_survives_a_file(seed):
     assert (again.concepts, again.blocks, again.ways) == (table.concepts, table.blocks, table.ways)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), share=st.floats(0, 1))
 def test_dropped_concepts_are_as_if_no_pixel_had_them(seed, share):
     world = draw_world(seed)

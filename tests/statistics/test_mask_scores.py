@@ -9,7 +9,7 @@ from unitscope.statistics.label_scores import NEURON_EVAL, label_scores
 from unitscope.statistics.mask_scores import score_masks
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
 def test_counts_are_all_that_masks_say(pairs):
     x, y = np.array(pairs).T

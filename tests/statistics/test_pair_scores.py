@@ -49,7 +49,7 @@ def score_slowly(pair, image, place, present, half):
     return {**found, "simulation": simulate(a, c, image, half)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 14),
@@ -71,7 +71,7 @@ def test_every_score_is_that_of_all_inputs(seed, images, levels, share):
             assert found.values[name] == pytest.approx(whole[name][0, 0], abs=1e-6, nan_ok=True), name
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_replicates_are_scores_of_redrawn_images(seed):
     pair = make_pair(seed)
@@ -87,7 +87,7 @@ def test_replicates_are_scores_of_redrawn_images(seed):
             assert found.replicates[name][replicate] == pytest.approx(one, abs=1e-6, nan_ok=True), name
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_the_null_gives_every_image_the_presence_of_another(seed):
     pair = make_pair(seed)

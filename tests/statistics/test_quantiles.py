@@ -62,7 +62,7 @@ def mask_runs(tail, thresholds, unit):
     batch=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_thresholds_and_masks_are_the_twins(
     kind, side, pixels, upsampling, population, quantile, images, batch, seed
 ):
@@ -151,7 +151,7 @@ def test_bounds_of_many_pixels_lie_a_little_below_their_rank(kind, upsampling):
     level=st.floats(-3, 3, width=32),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_pixels_are_counted_never_too_many_and_hardly_too_few(side, pixels, upsampling, kind, level, seed):
     maps = make_maps(kind, 6, 1, side, seed)
     field = {"centers": (1.0, 1.0), "steps": (2.0, 2.0), "input_size": (2 * pixels, 2 * pixels)}

@@ -195,7 +195,7 @@ def count_slowly(shared, active, areas, kinds, draws, value):
     return np.array(best), np.array(best) >= value
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.integers(1, 200), st.integers(1, 20))
 def test_columns_left_out_and_draws_not_taken_change_no_p_value(seed, wide, first):
     """Against all columns, all draws: whole numbers, so that sums are exact in any order."""
@@ -240,7 +240,7 @@ def test_columns_left_out_and_draws_not_taken_change_no_p_value(seed, wide, firs
 
 
 @given(st.integers(16, 3000), st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 5))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_blocks_cover_the_images_and_only_slot_0_is_the_truth(images, masks, concepts, seed):
     ways = count_ways(images, masks, concepts)
     assert 8 <= ways <= images // 2

@@ -49,7 +49,7 @@ def upsample_all(maps, size, upsampling):
     batch=st.integers(1, 4),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_thresholds_and_masks_of_latents_are_the_twins(
     kind, side, pixels, upsampling, population, quantile, images, batch, seed
 ):

@@ -1,5 +1,6 @@
 """Shards as files: in any order, with any certified bound and any memory they give what one tail gives."""
 
+import functools
 import json
 import os
 import random
@@ -24,7 +25,13 @@ from unitscope.statistics.threads import open_threads
 IMAGES, SIZE, MASK = 23, 4, (10, 12)
 SOURCE = made.make_source(IMAGES, mask_size=MASK, size=MASK)
 ORIGIN = Origin("digest", "a processor, 2 threads")
-LABELS = [annotate(SOURCE[number], MASK, "twice", SOURCE.vocabulary, number) for number in range(IMAGES)]
+
+
+@functools.cache
+def read_labels(span):
+    """Of some images: only as a test asks, for then all that annotates is compiled."""
+    labels = [annotate(SOURCE[number], MASK, "twice", SOURCE.vocabulary, number) for number in span]
+    return merge_annotations(labels)
 
 
 def make_plan(population="pixels", side=5, upsampling="half-pixel", quantile=0.05):
@@ -46,7 +53,7 @@ def make_shard(plan, maps, number, threads, bounds=None):
         peaks = maps[layer][span.start : span.stop].amax((2, 3)).numpy()
         tops[layer] = empty_tops(tail.units, plan.ranks).add(peaks, span.start)
     keys = {image: SOURCE[image].key for image in span}
-    return Scan(keys, merge_annotations(LABELS[span.start : span.stop]), tails, tops)
+    return Scan(keys, read_labels(span), tails, tops)
 
 
 def make_layers(plan, seed=0):
@@ -79,7 +86,7 @@ def test_any_order_bound_and_memory_give_what_one_tail_gives(population, side, u
                 assert tail_results(scan.tails[layer]) == tail_results(tail)
                 peaks = empty_tops(tail.plan.units, 3).add(maps[layer].amax((2, 3)).numpy(), 0)
                 np.testing.assert_array_equal(scan.tops[layer].images, peaks.images)
-    labels = merge_annotations(LABELS)
+    labels = read_labels(range(IMAGES))
     assert scan.keys == {number: SOURCE[number].key for number in range(IMAGES)}
     for name, mapped in scan.annotations.arrays.items():
         wanted = labels.row_starts if name == "row_starts" else labels.arrays[name]

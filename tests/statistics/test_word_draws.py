@@ -41,7 +41,7 @@ def score_slowly(fit, pairing):
     return text_scores(seen, answered, fit.method, **fit.parameters)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), ties=st.booleans(), method=st.sampled_from(sorted(DEFAULTS)))
 def test_every_pairing_scores_as_it_does_alone(seed, ties, method):
     fit = WordFit(*make_problem(seed, ties=ties), method, SMALL[method])

@@ -25,7 +25,7 @@ from unitscope.views.app.requests import Guard
 from unitscope.views.app.server import make_app
 from unitscope.views.app.work_queue import BusyError, RecentValues, WorkQueue
 
-REQUESTS = int(os.environ.get("UNITSCOPE_FUZZ", "2500"))
+REQUESTS = int(os.environ.get("UNITSCOPE_FUZZ", "1000"))
 HOME = "http://127.0.0.1"
 
 

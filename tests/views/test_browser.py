@@ -239,23 +239,8 @@ def test_without_scripts_the_tables_remain(browser: Browser, report: Path) -> No
     page.close()
 
 
-def test_two_thousand_units_answer_at_once(browser: Browser, tmp_path: Path) -> None:
-    report = write_report(made_dissection(2048, ("layer4",)), MadeSource(), tmp_path / "report")
-    start = time.perf_counter()
-    watched = watch(browser, report)
-    watched.page.locator(".card").first.wait_for()
-    print(f"first card after {time.perf_counter() - start:.2f} s")
-    start = time.perf_counter()
-    watched.page.fill("[name=query]", "car")
-    assert set(watched.cards()) == {"car"}
-    print(f"found after {time.perf_counter() - start:.2f} s")
-    assert watched.page.locator(".card").count() <= 300
-    assert watched.errors == []
-    watched.page.close()
-
-
-def test_sixteen_thousand_latents_open_by_held_out_iou(browser: Browser, tmp_path: Path) -> None:
-    made = made_dissection(16_384, ("layer4",))
+def test_eight_thousand_latents_open_by_held_out_iou(browser: Browser, tmp_path: Path) -> None:
+    made = made_dissection(8192, ("layer4",))
     layer = replace(made["layer4"], sparse=True)
     report = write_report(replace(made, layers={"layer4": layer}), MadeSource(), tmp_path / "report")
     start = time.perf_counter()
@@ -276,6 +261,7 @@ def test_sixteen_thousand_latents_open_by_held_out_iou(browser: Browser, tmp_pat
     watched.page.fill("[name=query]", "car")
     assert set(watched.cards()) == {"car"}
     print(f"found after {time.perf_counter() - start:.2f} s")
+    assert watched.page.locator(".card").count() <= 300
     watched.page.click("[data-view=concepts]")
     watched.page.locator(".concepts tbody tr").first.wait_for()
     assert watched.errors == []

@@ -17,6 +17,7 @@ from test_browser import browser, cut_off
 import unitscope as us
 from unitscope.dissection.dissect import Confidences
 from unitscope.interventions import compare_sights, open_lens, prepare_slide, see, turn
+from unitscope.interventions.looking.lens import OtherName
 from unitscope.interventions.looking.sights import find_at
 from unitscope.interventions.looking.switches import Switch
 from unitscope.lab.world.scenes import paint
@@ -78,9 +79,13 @@ def look_through(name, source, layers):
     return LookProject(open_lens(network, run), images, images)
 
 
-@pytest.fixture(scope="module")
-def project():
-    return look_through("zoo:scene-classifier", "drawn:count=48,seed=3,size=112", ["layer3", "layer4"])
+LAYERS = {"zoo:scene-classifier": ["layer3", "layer4"], "zoo:scene-transformer": ["blocks.2", "blocks.4"]}
+on_one_network = pytest.mark.parametrize("project", ["zoo:scene-classifier"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=LAYERS)
+def project(request):
+    return look_through(request.param, "drawn:count=32,seed=3,size=64", LAYERS[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +166,7 @@ def sample(project, index=0):
 def test_numbers_on_the_page_are_those_of_the_functions(browser, address, project):
     found = visit(browser, address)
     lens, slide = project.lens, sample(project)
-    sight = see(lens, slide, "layer4")
+    sight = see(lens, slide, lens.layers[-1])
     told = found.classes("before")
     assert list(told) == slide.order[: len(told)].tolist()
     assert all(abs(value - slide.probabilities[number]) < NEAR for number, value in told.items())
@@ -178,14 +183,15 @@ def test_numbers_on_the_page_are_those_of_the_functions(browser, address, projec
     found.click("card", unit)
     card = found.on("detail-body")
     card.locator("[data-top]").first.wait_for()
-    best = project.lens.run["layer4"].labels.best_iou[unit]
+    best = project.lens.run[lens.layers[-1]].labels.best_iou[unit]
     assert max(
         float(one)
         for one in card.locator("[data-iou]").evaluate_all("all => all.map(one => one.dataset.iou || 0)")
     ) == pytest.approx(best, abs=NEAR)
     found.on("cards").locator(f'[data-off="{unit}"]').click(force=True)
     found.settle()
-    expected = turn(lens, slide, [Switch("layer4", (unit,))], draws=8)
+    found.on("classes").locator("[data-control]").first.wait_for(state="attached")
+    expected = turn(lens, slide, [Switch(lens.layers[-1], (unit,))], draws=8)
     for kind, values in (
         ("before", expected.probabilities[0]),
         ("after", expected.probabilities[1]),
@@ -285,7 +291,7 @@ def test_two_pictures_and_an_attack_are_compared_unit_by_unit(browser, address, 
     found.click("image", 1)
     found.on("moved").locator("tr").first.wait_for()
     found.settle()
-    pair = [see(project.lens, sample(project, index), "layer4") for index in (0, 1)]
+    pair = [see(project.lens, sample(project, index), project.lens.layers[-1]) for index in (0, 1)]
     expected = compare_sights(project.lens, *pair)
     row = found.on("moved").locator("tr").first
     unit = int(row.get_attribute("data-unit"))
@@ -313,7 +319,7 @@ def test_places_and_cards_light_each_other_up(browser, address, project):
     card = found.on("cards").locator("li").first
     card.hover()
     assert page.locator("[data-outlines] path.dim").count() == 1
-    sight = see(project.lens, sample(project), "layer4")
+    sight = see(project.lens, sample(project), project.lens.layers[-1])
     largest = max(sight.firings, key=lambda one: one.area)
     rows, columns = sight.grid.mask_size
     inside = np.flatnonzero(np.repeat(np.arange(len(largest.outline.runs)) % 2 == 1, largest.outline.runs))
@@ -332,8 +338,9 @@ def test_places_and_cards_light_each_other_up(browser, address, project):
     assert all(abs(value - one.activation) < NEAR for (_, value), one in zip(told, place, strict=False))
     chip.click()
     found.on("detail").wait_for()
-    found.click("layer", "layer3")
-    assert found.on("layer", "layer3").get_attribute("aria-selected") == "true"
+    earlier = project.lens.layers[0]
+    found.click("layer", earlier)
+    assert found.on("layer", earlier).get_attribute("aria-selected") == "true"
     assert found.on("cards").locator("li").count() > 0
     found.on("search").fill("sky")
     names = found.on("cards").locator(".name").all_inner_texts()
@@ -347,7 +354,8 @@ def test_a_reload_and_a_forgetful_server_lose_nothing(browser, address, project,
     page.locator("[data-picture-file]").set_input_files(scene)
     page.locator("[data-own] button").wait_for()
     found.settle()
-    found.click("layer", "layer3")
+    earlier = project.lens.layers[0]
+    found.click("layer", earlier)
     found.on("concepts").locator("button").first.click()
     found.settle()
     held = found.caption(), found.classes("after"), found.on("switches").inner_text()
@@ -358,7 +366,7 @@ def test_a_reload_and_a_forgetful_server_lose_nothing(browser, address, project,
         page.wait_for_selector("[data-cards] [data-card]")
         found.settle()
         assert (found.caption(), found.classes("after"), found.on("switches").inner_text()) == held
-        assert found.on("layer", "layer3").get_attribute("aria-selected") == "true"
+        assert found.on("layer", earlier).get_attribute("aria-selected") == "true"
         assert found.on("undo").is_enabled()
     kept = found.kept()
     picture = kept["slides"][-1]["id"]
@@ -373,6 +381,7 @@ def test_a_reload_and_a_forgetful_server_lose_nothing(browser, address, project,
     found.close()
 
 
+@on_one_network
 def test_two_visitors_do_not_mix(browser, address, scene):
     one, other = visit(browser, address), visit(browser, address)
     one.page.locator("[data-picture-file]").set_input_files(scene)
@@ -438,6 +447,7 @@ def test_a_session_is_saved_opened_again_and_opens_without_a_server(browser, add
     found.close()
 
 
+@on_one_network
 def test_a_finger_on_a_phone_and_all_of_it_by_keyboard(browser, address):
     phone = visit(browser, address, viewport={"width": 400, "height": 800}, has_touch=True, is_mobile=True)
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 400
@@ -481,6 +491,7 @@ def test_a_finger_on_a_phone_and_all_of_it_by_keyboard(browser, address):
     found.close()
 
 
+@on_one_network
 def test_a_server_that_is_gone_is_told_in_one_line(browser, address):
     found = visit(browser, address)
     status = found.on("status").filter(has_text="does not answer")
@@ -493,13 +504,56 @@ def test_a_server_that_is_gone_is_told_in_one_line(browser, address):
     found.page.context.close()
 
 
-def test_a_transformer_tells_of_its_class_token(browser):
-    project = look_through("zoo:scene-transformer", "drawn:count=16,seed=3,size=64", ["blocks.4"])
-    with served(make_app(project)) as address:
+@pytest.mark.parametrize("project", ["zoo:scene-transformer"], indirect=True)
+def test_a_transformer_tells_of_its_class_token(browser, address, project):
+    found = visit(browser, address)
+    told = see(project.lens, sample(project), "blocks.4").explanation.class_tokens[:, 0]
+    assert "class token" in found.on("tokens").inner_text()
+    card = found.on("cards").locator("[data-card]").first
+    unit = int(card.get_attribute("data-card"))
+    assert f"class token {told[unit]:.2f}" in card.get_attribute("title")
+    found.close()
+
+
+def test_names_are_formulas_words_and_latents_with_their_own_trust(browser):
+    """A name by a formula or a word is never shown with the IoU and q-value of the concept."""
+    sae = "layer4+random-sae:48:8:0"
+    network, images = us.load_network("zoo:scene-classifier"), us.open_source("drawn:count=32,seed=3,size=64")
+    run = us.dissect(network, images, ["layer4", sae], convention="pnas", confidences=Confidences(shifts=9))
+    slide = prepare_slide(lens := open_lens(network, run), images[0].image)
+    first, second, third = (one.unit for one in see(lens, slide, "layer4").ranked[:3])
+    names = {
+        "formula": {"layer4": {first: OtherName("sky AND NOT cloud", iou=0.5, q_value=0.01)}},
+        "word": {
+            "layer4": {first: OtherName("dusk", score=3.25), second: OtherName("haze", 2.0, q_value=0.2)}
+        },
+    }
+    lens = open_lens(network, run, names=names)
+    with served(make_app(LookProject(lens, images, images))) as address:
         found = visit(browser, address)
-        assert "class token" in found.on("tokens").inner_text()
-        assert "class token" in found.on("cards").locator("[data-card]").first.get_attribute("title")
-        found.on("cards").locator("[data-off]").first.click(force=True)
+        assert f"of {len(run[sae])} latents" in found.on("fired").inner_text()
+        assert f"sum over the latents of {sae}" in found.on("sum-note").inner_text()
+        latent = see(lens, slide, sae).ranked[0].unit
+        found.on("cards").locator(f'[data-off="{latent}"]').click(force=True)
         found.settle()
-        assert found.classes("after")
+        expected = turn(lens, slide, [Switch(sae, (latent,))], draws=8).probabilities[1]
+        assert all(abs(value - expected[number]) < NEAR for number, value in found.classes("after").items())
+        found.click("layer", "layer4")
+        cards = [found.on("cards").locator(f'[data-card="{unit}"]') for unit in (first, second, third)]
+        known = lens.run["layer4"][third]
+        by_concept = f"IoU {known.iou:.2f} · q {known.q_value:.3f}"
+        assert by_concept in cards[2].inner_text()
+        for naming, words in (
+            ("formula", ("sky AND NOT cloud", "IoU 0.50 · q 0.010", "name")),
+            ("word", ("dusk", "score 3.25", "name unsure")),
+        ):
+            found.on("naming").select_option(naming)
+            found.settle()
+            assert cards[0].locator(".name").inner_text() == words[0]
+            assert cards[0].locator(".trust").inner_text() == words[1]
+            assert cards[0].locator(".name").get_attribute("class") == words[2]
+            assert by_concept in cards[2].inner_text()
+        assert cards[1].locator(".name").get_attribute("title") == "haze: q is above 0.05"
+        cards[0].click()
+        found.on("detail-body").filter(has_text="formula sky AND NOT cloud (IoU 0.500 · q 0.010)").wait_for()
         found.close()

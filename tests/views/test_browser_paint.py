@@ -45,12 +45,12 @@ def served(app):
 @pytest.fixture(scope="module")
 def address():
     generator = us.load_network("zoo:generator")
-    source = us.open_source("segmenter:zoo:segmenter,count=96", generator)
+    source = us.open_source("segmenter:zoo:segmenter,count=48", generator)
     quick = Confidences(shifts=0)
     run = us.dissect(generator, source, ["layer1"], convention="pnas", confidences=quick)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(easel, "try_paints", partial(easel.try_paints, images=1, shown=BLOCK))
-        project = open_project(open_studio(generator, run, source), images=64)
+        project = open_project(open_studio(generator, run, source), images=32)
     with served(make_app(project)) as found:
         yield found
 
@@ -174,8 +174,10 @@ def test_a_stroke_is_seen_by_the_segmenter_and_can_be_taken_back(browser, addres
 def test_a_painting_is_saved_opened_again_and_outlives_a_reload(browser, address, tmp_path):
     found = visit(browser, address)
     found.choose("tree")
+    found.page.locator("[data-rule]").select_option("fullest")
     found.stroke()
     painted, edits = found.colors(), found.edits()
+    assert [stroke["rule"] for stroke in edits["strokes"]] == ["fullest"]
     with found.page.expect_download() as download:
         found.page.locator("[data-save-picture]").click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")

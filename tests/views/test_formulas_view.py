@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -46,7 +46,6 @@ def test_words_of_a_formula_stand_in_its_order(found):
     assert spell_words(found, None) == []
 
 
-@settings(deadline=None)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 9))))
 def test_runs_cover_the_region(region):
     runs = find_runs(region)

@@ -23,6 +23,7 @@ from looked import tiny_lens, tiny_source
 from unitscope.errors import UsageError
 from unitscope.interventions import compare_sights, prepare_slide, see, turn
 from unitscope.interventions.looking.evidence import weigh_classes
+from unitscope.interventions.looking.lens import OtherName
 from unitscope.interventions.looking.switches import Switch
 from unitscope.views.app.work_queue import WorkQueue
 from unitscope.views.look import uploads, visitors
@@ -36,12 +37,13 @@ from unitscope.views.look.visitors import Bucket, Visitors
 REQUESTS = int(os.environ.get("UNITSCOPE_FUZZ", "500"))
 HOME = "http://127.0.0.1"
 BRUSH = {"rows": 2, "columns": 2, "runs": [1, 2, 1]}
+MOSS = {"text": "moss", "iou": None, "score": 2.5, "q": 0.25}
 OFF = {"layer": "second", "units": [1, 4], "level": 0, "strength": 1, "place": None}
 
 
 @pytest.fixture(scope="module")
 def project():
-    source, names = tiny_source(), {"word": {"second": {3: "moss"}}}
+    source, names = tiny_source(), {"word": {"second": {3: OtherName("moss", score=2.5, q_value=0.25)}}}
     return LookProject(tiny_lens(names=names), source, source)
 
 
@@ -112,7 +114,7 @@ def test_the_project_says_what_is_there(client, project):
     run = project.lens.run["second"]
     assert [one["iou"] for one in units] == run.labels.best_iou.tolist()
     assert [one["threshold"] for one in units] == run.thresholds.tolist()
-    assert [one["word"] for one in units] == [None] * 3 + ["moss"] + [None] * 4
+    assert [one["word"] for one in units] == [None] * 3 + [MOSS] + [None] * 4
     assert {one["q"] for one in units} == {None}
     for concept in told["concepts"]:
         for layer, chosen in concept["units"].items():
@@ -201,7 +203,7 @@ def read_brush(told):
 def test_a_unit_has_a_card(guest, project):
     card = guest.ask("unit", {"layer": "second", "unit": 3})
     run = project.lens.run
-    assert card["word"] == "moss"
+    assert card["word"] == MOSS
     top = run["second"].exemplars
     assert [one["peak"] for one in card["tops"]] == top.peaks[3, : len(card["tops"])].tolist()
     for rank, one in enumerate(card["tops"]):

@@ -11,7 +11,7 @@ from unitscope.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from unitscope.dissection.result import Dissection
-    from unitscope.interventions.looking.lens import NameKind
+    from unitscope.interventions.looking.lens import NameKind, OtherName
 
 
 def look(
@@ -63,15 +63,17 @@ def look(
     serve_looking(lens, source, images=chosen, lack=lack, **vars(address))
 
 
-def _read_names(path: Path, run: "Dissection") -> dict[str, dict[int, str]]:
+def _read_names(path: Path, run: "Dissection") -> "dict[str, dict[int, OtherName]]":
     """Other names of units, by layer and unit."""
     from unitscope.experiments.name_lists import read_names
+    from unitscope.interventions.looking.lens import OtherName
 
-    names: dict[str, dict[int, str]] = {}
+    names: dict[str, dict[int, OtherName]] = {}
     for one in read_names(path).names:
         if one.layer is None and len(run.layers) > 1:
             raise UsageError(f"{one.where}: the layer is missing; the run has {', '.join(run)}")
-        names.setdefault(one.layer or next(iter(run)), {})[one.unit] = one.name
+        named = OtherName(one.name, one.iou, one.score, one.q_value)
+        names.setdefault(one.layer or next(iter(run)), {})[one.unit] = named
     if not set(names) & set(run):
         raise UsageError(f"{path} names units of {', '.join(names)}; the run has {', '.join(run)}")
     return names

@@ -1,6 +1,7 @@
 """Names of units as any tool gives them: runs, tables of ours and of others, and lists of rows."""
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ class UnitName:
     """What a tool calls a unit; `where` says where that stands, for messages.
 
     `layer` is None where the tool does not say it; `category` is that of a single concept, where it is known.
+    `iou`, `score` and `q_value` are what the tool says of the name in columns of these titles.
     """
 
     layer: str | None
@@ -34,6 +36,9 @@ class UnitName:
     name: str
     where: str
     category: str | None = None
+    iou: float | None = None
+    score: float | None = None
+    q_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,8 @@ def read_names(names: object) -> NameList:
     columns, or for a unit that is no number.
 
     >>> found = read_names([{"unit": 3, "concept": "sky"}, {"unit": 4, "concept": ""}])
-    >>> found.names
-    (UnitName(layer=None, unit=3, name='sky', where='row 1', category=None),)
-    >>> found.unnamed
-    1
+    >>> [(one.unit, one.name, one.where) for one in found.names], found.unnamed
+    ([(3, 'sky', 'row 1')], 1)
     """
     if isinstance(names, str | Path):
         return _read_path(Path(names))
@@ -125,7 +128,16 @@ def _name_rows(rows: Sequence[tuple[str, Mapping[str, Any]]], first: int) -> Ite
         named = next((column for column in NAME_COLUMNS if _text(row.get(column))), "concept")
         layer, name, category = (_text(row.get(key)) for key in ("layer", named, "category"))
         single = category if named in ("concept", "label") else None
-        yield UnitName(layer or None, unit - first, name, where, single or None)
+        fit = [_number(row.get(key)) for key in ("iou", "score", "q_value")]
+        yield UnitName(layer or None, unit - first, name, where, single or None, *fit)
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(_text(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _text(value: object) -> str:

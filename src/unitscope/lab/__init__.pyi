@@ -10,6 +10,7 @@ from unitscope.lab.studies.directions_finding import study_directions as study_d
 from unitscope.lab.studies.discrimination import study_discrimination as study_discrimination
 from unitscope.lab.studies.edits_finding import study_edits as study_edits
 from unitscope.lab.studies.formula_study import study_formulas as study_formulas
+from unitscope.lab.studies.generators_finding import study_generators as study_generators
 from unitscope.lab.studies.grade import study_grade as study_grade
 from unitscope.lab.studies.labels import compare_labels as compare_labels
 from unitscope.lab.studies.painting_finding import study_painting as study_painting

@@ -81,6 +81,7 @@ _STUDIES = {
     "generators": {
         "artifacts": "look for artifact units of a generator, and remove them",
         "spread": "follow insertions through the later layers of a generator",
+        "generators": "compare a generator's recipe with variants of it",
     },
     "painting": {"painting": "paint on given pictures, and on a generator's own"},
     "formulas": {"formulas": "name units by formulas, and try these on other images"},

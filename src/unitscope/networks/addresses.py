@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from unitscope.errors import NetworkError, UsageError, say_near
 from unitscope.networks.attention import Heads, check_heads, find_heads, hook_heads
 from unitscope.networks.network import Network, as_network
+from unitscope.networks.structures import pick, walk
 
 SCRIPTED = "is TorchScript, whose layers cannot be read"
 CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -199,6 +201,19 @@ def find_addresses(network: Network | nn.Module, layers: Sequence[str]) -> Found
     return Found(network.module, network.name, parts, asked, sites)
 
 
+def name_modules(network: Network, layers: Sequence[str]) -> set[str]:
+    """The names of the modules that some layers are of; nothing of layers that the network does not have.
+
+    >>> name_modules(Network(nn.Sequential(nn.Linear(2, 2))), ["0@in", "1"])
+    {'0'}
+    """
+    parts, names = dict(network.module.named_modules(remove_duplicate=False)), set()
+    for layer in layers:
+        with suppress(UsageError):
+            names.add(Address.parse(layer, parts).module)
+    return names
+
+
 def hook_entrance(found: Found, address: Address, see: Callable[[object], None]) -> Callable[[], None]:
     """Shows `see` the first input of an address's module at every call, until what comes back is called.
 
@@ -228,6 +243,17 @@ def count_heads(network: Network | nn.Module, layer: str) -> int:
     found = find_addresses(network, [layer])
     [address], [site] = found.asked.values(), found.sites.values()
     return 0 if site.heads is None or address.directions else site.heads.count
+
+
+def pick_at(whole: object, address: Address, text: str, found: Found) -> object:
+    """What stands at an address in what its module gave. Raises `UsageError`, with near names."""
+    try:
+        return pick(whole, address.steps)
+    except UsageError as error:
+        inside = [str(replace(address, path="").lead(keys, found.parts)) for keys, _ in walk(whole)]
+        near = say_near(text, [*filter(None, found.parts), *inside])
+        where = replace(address.plain, path="", call=None)
+        raise UsageError(f"{found.name} has no layer {text!r}: in {where} {error}{near}") from error
 
 
 def check_kind(module: nn.Module, name: str) -> None:

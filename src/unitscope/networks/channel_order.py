@@ -36,9 +36,9 @@ def has_channels_last(
     if type(part) in _CHANNELS_LAST and len(getattr(part, "normalized_shape", (0,))) == 1:
         return True
     _, first, second, third = tensor.shape
-    if first == second == third == 1 or not any(map(_is_layer_norm, network.modules())):
+    if first == second == third == 1 or not fits(first, second, size):
         return False
-    if not fits(first, second, size):
+    if not any(map(_is_layer_norm, network.modules())):  # last: it walks through all of the network
         return False
     if fits(second, third, size):
         raise NetworkError(

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -121,8 +121,9 @@ def load_timm(
     return Network(module, preprocessing, classes, "", tokens)
 
 
+@cache
 def _takes_size(timm: ModuleType, name: str) -> bool:
-    """Whether the network is built for one size of input."""
+    """Whether the network is built for one size of input: to see that, it is built once, without memory."""
     with torch.device("meta"):
         kind = type(timm.create_model(name, pretrained=False))
     return any("img_size" in inspect.signature(each).parameters for each in kind.__mro__[:-1])

@@ -72,8 +72,7 @@ def _list_sources(module: nn.Module) -> list[_Source]:
         _Source(np.random.get_state, np.random.set_state, lambda seed: np.random.seed(seed % 2**32)),
         _Source(random.getstate, random.setstate, random.seed, shared=True),
     ]
-    kept = (value for part in module.modules() for value in vars(part).values() if isinstance(value, _KINDS))
-    for value in {id(value): value for value in kept}.values():
+    for value in {id(value): value for value in _find_kept(module)}.values():
         if isinstance(value, torch.Generator):
             generators.append(value)
         elif isinstance(value, random.Random):
@@ -84,6 +83,18 @@ def _list_sources(module: nn.Module) -> list[_Source]:
         else:
             sources.append(_Source(value.get_state, value.set_state, partial(_seed_legacy, value)))
     return [_Source(one.get_state, one.set_state, one.manual_seed) for one in generators] + sources
+
+
+def _find_kept(module: nn.Module) -> Iterator[Any]:
+    """What the parts of a module keep of those kinds. A type is looked at once: there are many values."""
+    known: dict[type, bool] = {}
+    for part in module.modules():
+        for value in vars(part).values():
+            kind = type(value)
+            if kind not in known:
+                known[kind] = issubclass(kind, _KINDS)
+            if known[kind]:
+                yield value
 
 
 def _seed_legacy(state: np.random.RandomState, seed: int) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,8 @@ from unitscope.networks.addresses import (
     check_kind,
     find_addresses,
     hook_entrance,
+    name_modules,
+    pick_at,
 )
 from unitscope.networks.channel_order import input_size, turn_change, turn_channels
 from unitscope.networks.directions.directions import Directions
@@ -29,7 +31,7 @@ from unitscope.networks.listing import LayerShape, Listing
 from unitscope.networks.memory import hold_memory
 from unitscope.networks.network import Input, Network, as_network, split_images, spread
 from unitscope.networks.randomness import is_random, note_randomness, set_modes, steadied, watch
-from unitscope.networks.structures import describe, pick, put, walk
+from unitscope.networks.structures import describe, put, walk
 from unitscope.networks.tokens import Layout, Size
 from unitscope.networks.unit_maps import check_batch
 
@@ -142,7 +144,7 @@ def hook_layer(
         most = max(most, calls)
         if address.call not in (None, calls):
             return None
-        value = _pick(whole, address, layer, found)
+        value = pick_at(whole, address, layer, found)
         if not isinstance(value, Tensor):
             raise NetworkError(
                 f"layer {layer} of {found.name} has {describe(value)} there, not a tensor to edit"
@@ -238,7 +240,7 @@ class _Pass:
         for text, address in self.found.asked.items():
             if address.site == site and (address.call or 1) == call and text not in self.seen:
                 try:
-                    self.seen[text] = _pick(whole, address, text, self.found)
+                    self.seen[text] = pick_at(whole, address, text, self.found)
                 except UsageError as error:  # told after the pass, which may catch what is raised in it
                     self.seen[text] = error
         if self.stop and len(self.seen) == len(self.found.asked):
@@ -297,11 +299,19 @@ def list_layers(network: Network | nn.Module, size: tuple[int, int] | None = Non
     >>> [(layer.name, layer.shape) for layer in list_layers(nn.Sequential(nn.Conv2d(3, 4, 3)), (8, 8))]
     [('0', (4, 6, 6))]
     """
-    network = as_network(network)
+    return _list_modules(as_network(network), size)
+
+
+def _list_modules(
+    network: Network, size: Size | None, only: Container[str] | None = None
+) -> list[LayerShape]:
+    """What `list_layers` tells, of some modules only if so wanted."""
     module, batch = network.module, network.blank(size)
     # Subclasses of containers may have a forward pass of their own.
     check_kind(module, network.name)
     names = {part: key for key, part in module.named_modules() if key and type(part) not in CONTAINERS}
+    if only is not None:
+        names = {part: key for part, key in names.items() if key in only}
     closed = {part for part in names if isinstance(part, torch.jit.ScriptModule)}
     listing = Listing(network, batch, dict(module.named_modules(remove_duplicate=False)))
     with evaluation(module), torch.no_grad(), ExitStack() as hooks:
@@ -329,7 +339,7 @@ def find_shapes(network: Network, layers: Sequence[str]) -> dict[str, LayerShape
     Those that are not listed are not in it. Raises what `list_layers` and `open_directions` raise,
     `UsageError` for directions of an unknown layer.
     """
-    listed = {row.name: row for row in list_layers(network)}
+    listed = {row.name: row for row in _list_modules(network, None, name_modules(network, layers))}
     shapes = {layer: row for layer, row in listed.items() if layer in layers}
     for layer in layers:
         if layer in listed or "+" not in layer:
@@ -385,14 +395,3 @@ def _run_uncompiled() -> Iterator[None]:
 
 def _say_calls(calls: int) -> str:
     return f"runs only {calls} times in a forward pass" if calls else "never runs in a forward pass"
-
-
-def _pick(whole: object, address: Address, text: str, found: Found) -> object:
-    """What stands at an address in what its module gave. Raises `UsageError`, with near names."""
-    try:
-        return pick(whole, address.steps)
-    except UsageError as error:
-        inside = [str(replace(address, path="").lead(keys, found.parts)) for keys, _ in walk(whole)]
-        near = say_near(text, [*filter(None, found.parts), *inside])
-        where = replace(address.plain, path="", call=None)
-        raise UsageError(f"{found.name} has no layer {text!r}: in {where} {error}{near}") from error

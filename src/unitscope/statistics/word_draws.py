@@ -6,7 +6,7 @@ image; under the null every image has the responses of another one; a bootstrap 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -126,6 +126,7 @@ class WordFit:
         return [slice(at, min(at + count, len(self.words))) for at in range(0, len(self.words), count)]
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Scores words for some pairings."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as reference
@@ -510,7 +510,6 @@ CORNERS = st.one_of(
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
-@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(CORNERS, CORNERS), min_size=3, max_size=8), min_size=1, max_size=3))
 def test_polygons_fill_what_the_reference_fills(polygons: list[list[tuple[float, float]]]) -> None:
     height, width = 17, 19
@@ -529,7 +528,6 @@ def test_polygons_fill_what_the_reference_fills(polygons: list[list[tuple[float,
     np.testing.assert_array_equal(union, reference.decode(reference.merge(wanted)))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10), st.integers(0, 10), st.integers(1, 6), st.integers(1, 6))
 def test_corners_at_whole_numbers_are_exact(top: int, left: int, high: int, wide: int) -> None:
     bottom, right = min(top + high, 12), min(left + wide, 16)

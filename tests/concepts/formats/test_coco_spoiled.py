@@ -62,7 +62,7 @@ def spoiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return root / "annotations" / request.param, f"{word}:{root},annotations={request.param}{options}"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_any_value_anywhere(spoiled: tuple[Path, str], draw: st.DataObject) -> None:
     path, spec = spoiled
@@ -80,7 +80,7 @@ def test_any_value_anywhere(spoiled: tuple[Path, str], draw: st.DataObject) -> N
         path.write_text(whole)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_any_bytes_anywhere(spoiled: tuple[Path, str], draw: st.DataObject) -> None:
     path, spec = spoiled

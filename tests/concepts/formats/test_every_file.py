@@ -112,7 +112,7 @@ def count_accounted(source: AnnotatedSource) -> int:
     return len(set(source.keys)) + len(masks) + len(texts) + sum(left_out)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FILES, st.sampled_from(["named", "masked", "pair"]), st.sampled_from(["in", "out"]))
 def test_what_is_taken_and_what_is_left_out_is_all_there_is(
     files: list[tuple[str, str, str]], layout: str, bare: str

@@ -313,7 +313,7 @@ def test_cards_that_cannot_be_read(tmp_path: Path, card: str) -> None:
     assert CARDS[card] in first_problem(f"hf:{root},void=255")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("abc:-'\"[]{}#&*!|> \n0,", max_size=80))
 def test_any_text_in_a_card_is_read_or_told(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("card") / "README.md"
@@ -353,7 +353,7 @@ def test_ade20k_with_other_numbers_is_told(tmp_path: Path) -> None:
     assert "have no name, name_ndx" in first_problem(f"hf:{root}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["parquet", "arrow"]), st.binary(min_size=1, max_size=8), st.floats(0, 1))
 def test_any_bytes_in_a_file_are_read_or_told(
     tmp_path_factory: pytest.TempPathFactory, kind: str, noise: bytes, share: float

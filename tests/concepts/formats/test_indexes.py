@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unitscope.concepts.formats import indexes
@@ -83,7 +83,6 @@ def test_one_path_by_two_ways_is_one_index(
     assert build.built == 1
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(KINDS), st.lists(st.integers(0, 4), min_size=0, max_size=3)), max_size=6
@@ -111,7 +110,6 @@ def test_other_tools_read_it(cache: Path, source: Path) -> None:
         assert stored["numbers"].tolist() == [0, 1, 2]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_texts_come_back(texts: list[str]) -> None:
     texts = [*texts, "\ud800 alone", "caf\udce9.jpg"]

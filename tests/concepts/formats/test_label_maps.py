@@ -94,7 +94,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(changed=changes)
 def test_what_is_taken_and_what_is_left_out_is_all_there_is(
     whole: tuple[str, Path], changed: list[tuple[str, int]]

@@ -269,7 +269,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     lines=lines,
     mark=st.sampled_from([" ", ",", "\t", ";", "|"]),

@@ -146,7 +146,7 @@ def test_gif() -> None:
         assert np.array_equal(decode_mask(encoded.gif(numbers, palette), "a"), numbers)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_size_and_kind(data: st.DataObject) -> None:
     size = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 19)))

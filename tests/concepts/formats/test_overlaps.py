@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,7 +20,6 @@ INSTANCES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(INSTANCES, st.integers(1, 40))
 def test_every_pixel_has_the_set_of_its_concepts(
     instances: list[tuple[np.ndarray, list[int], bool]], block: int

@@ -90,7 +90,7 @@ def test_folders_of_classes_open_beside_a_stray_name(name: str, tmp_path: Path) 
     assert {"dotted", "striped"} <= found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     name=st.sampled_from(STRAY),
     own=st.sampled_from(["kitchen", "a cat", "b/bathroom", "2"]),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as reference
@@ -49,7 +49,6 @@ def fill_slowly(counts: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-@settings(deadline=None)
 @given(MASKS)
 def test_masks_come_back_from_what_the_reference_writes(mask: np.ndarray) -> None:
     size = mask.shape
@@ -65,7 +64,6 @@ def test_masks_come_back_from_what_the_reference_writes(mask: np.ndarray) -> Non
 
 
 @OF_THE_REFERENCE
-@settings(deadline=None)
 @given(PATCHES)
 def test_any_lengths_come_back(counts: list[int]) -> None:
     size = (sum(counts), 1)
@@ -109,7 +107,6 @@ def test_wrong_lengths_are_told_in_one_line(counts: object, message: str) -> Non
     assert message in str(caught.value)
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=40, max_codepoint=130)) | st.binary())
 def test_any_letters_are_read_or_refused(letters: str | bytes) -> None:
     try:

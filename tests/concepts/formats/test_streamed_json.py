@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "a.json"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(st.text(), VALUES, max_size=4),
     st.sampled_from([None, 1]),
@@ -54,7 +54,6 @@ def test_items_are_those_of_the_whole(
     assert b"".join(seen) == path.read_bytes()
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES, min_size=1, max_size=3), st.data())
 def test_a_part_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], draw: st.DataObject

@@ -290,7 +290,7 @@ def test_plain_headers_are_read_as_tarfile_reads_them(tmp_path: Path) -> None:
         assert [(one.name, one.offset, one.size) for one in list_members(path, Damage())] == slow
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 2500))
 def test_any_bytes_in_a_tar_are_read_or_told(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int

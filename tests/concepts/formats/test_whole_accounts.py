@@ -86,7 +86,7 @@ def list_all(root: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", SETS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(extras=extras)
 def test_files_that_are_taken_and_left_out_are_all_there_are(name, extras) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -280,7 +280,7 @@ def test_sources_take_the_names_that_are_given(tmp_path: Path) -> None:
     assert unite(tmp_path, source, names=["../my set"]).sources == {"_my_set": 1}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hnp.arrays(np.uint16, hnp.array_shapes(min_dims=4, max_dims=4, max_side=5), elements=st.integers(0, 4)),
     st.lists(st.integers(1, 4), max_size=3),

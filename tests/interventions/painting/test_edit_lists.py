@@ -16,7 +16,7 @@ from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
 __all__ = ["easel"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_an_edit_list_survives_a_file(easel, seed):
     painting = draw_painting(seed)

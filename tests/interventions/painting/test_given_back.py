@@ -72,7 +72,7 @@ def far_from(mask, by):
     return far
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(strokes, max_size=3))
 def test_what_is_far_from_all_strokes_is_the_given_picture(drawn):
     easel = make_easel()
@@ -154,7 +154,7 @@ def test_cells_can_be_given_back_without_setting_units(easel, inversion):
 
 
 @given(boxes, st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_growing_and_nearness_are_those_of_loops(box, by):
     mask = mark(*box)
     there = torch.from_numpy(mask).float()

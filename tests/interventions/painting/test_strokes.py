@@ -69,7 +69,7 @@ def paint_alone(easel, painting):
         return to_pixels(easel.generator.module(*batch))[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_strokes_do_what_edits_one_after_the_other_do(easel, seed):
     painting = draw_painting(seed)

@@ -20,11 +20,11 @@ from unitscope.lab.world import open_drawn
 def smaller():
     """Fewer steps and pictures than even --quick takes: what is left is tested, not what is found."""
     with pytest.MonkeyPatch.context() as patch:
-        tiny = replace(QUICK, training=Training(3, 128), factors=(1, 2), cells=200)
+        tiny = replace(QUICK, training=Training(2, 64), factors=(1, 1), cells=170)
         patch.setattr(directions_finding, "QUICK", tiny)
-        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=24, seed=2000, size=64))
-        patch.setattr(directions_finding, "open_drawn", lambda count, *_, **__: open_drawn(24, 11, 64))
-        patch.setattr(direction_removal, "LEAST", 3)
+        patch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=16, seed=2000, size=64))
+        patch.setattr(directions_finding, "open_drawn", lambda count, *_, **__: open_drawn(12, 11, 64))
+        patch.setattr(direction_removal, "LEAST", 1)
         yield
 
 

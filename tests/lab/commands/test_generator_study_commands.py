@@ -9,6 +9,7 @@ import pytest
 from painted import paint_here
 from unitscope.cli import main
 from unitscope.lab.studies import artifact_units, insertion_spread
+from unitscope.lab.studies.insertion_spread import Extent
 from unitscope.lab.zoo import pictures
 
 
@@ -16,10 +17,11 @@ from unitscope.lab.zoo import pictures
 def smaller():
     """Fewer pictures than even --quick takes: what is left is tested, not what is found."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(artifact_units, "QUICK", replace(artifact_units.QUICK, measured=4, painted=8))
         patch.setattr(
-            insertion_spread, "QUICK", replace(insertion_spread.QUICK, ranked=48, edited=3, leveled=2)
+            artifact_units, "QUICK", replace(artifact_units.QUICK, ranked=12, top=3, measured=3, painted=6)
         )
+        patch.setattr(insertion_spread, "CONCEPTS", ("tree@layer2", "grass@layer1"))
+        patch.setattr(insertion_spread, "QUICK", Extent(16, 2, 2, 1, 8, 1, 2))
         patch.setattr(pictures, "_paint_into", paint_here)
         yield
 

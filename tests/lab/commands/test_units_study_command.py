@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,13 +13,22 @@ from unitscope.lab.studies import detectors_finding, restyled_photographs, shape
 from unitscope.lab.world import open_drawn
 
 
+def want_few(home):
+    return replace(home, limits=replace(home.limits, least=5))
+
+
+def draw_part(part, count, **more):
+    return open_drawn(count=count // part, **more)
+
+
 @pytest.fixture(autouse=True)
 def smaller(monkeypatch):
     monkeypatch.setattr(restyled_photographs, "STEPS", 1)
+    monkeypatch.setattr(shape_finding, "ZOO", ("zoo:scene-classifier", ("layer4", "layer5")))
     monkeypatch.setattr(shape_finding, "PHOTOGRAPHS", ("efficientnet-lite0", ("_blocks.2",)))
     monkeypatch.setattr(detectors_finding, "PHOTOGRAPHS", ("zoo:scene-classifier", "layer4", "head"))
-    for module in (shape_finding, detectors_finding):
-        monkeypatch.setattr(module, "open_drawn", lambda count, **more: open_drawn(count=count // 4, **more))
+    for module, part in ((shape_finding, 7), (detectors_finding, 8)):
+        monkeypatch.setattr(module, "open_drawn", partial(draw_part, part))
 
 
 def check_results(home, name, printed):
@@ -50,9 +61,11 @@ def test_a_quick_study_of_shape_leaves_its_results_and_goes_on(tmp_path, capsys,
 
 
 def test_a_quick_study_of_detectors_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(detectors_finding, "GENERATED", 48)
+    monkeypatch.setattr(detectors_finding, "GENERATED", 20)
+    homes = detectors_finding._list_homes
+    monkeypatch.setattr(detectors_finding, "_list_homes", lambda *given: map(want_few, homes(*given)))
     words = ["study", "detectors", "--quick", "--kept", str(tmp_path)]
-    words += ["--photographs", "drawn:count=60,seed=9,size=64"]
+    words += ["--photographs", "drawn:count=30,seed=9,size=64"]
     assert main(words) == 0
     printed = capsys.readouterr().out
     rows = check_results(tmp_path / "detectors", "detectors", printed)

@@ -230,12 +230,10 @@ def test_verdicts_follow_the_effects():
 @pytest.fixture
 def smaller(monkeypatch):
     """Less than even --quick takes: what is left is tested, not what is found."""
-    tiny = replace(
-        QUICK_EXTENT, effort=Effort(Training(3, 128), (1, 1)), fitted=16, named=16, edited=2, draws=1
-    )
+    tiny = replace(QUICK_EXTENT, effort=Effort(Training(2, 64), (1, 1)), fitted=6, named=8, edited=1, draws=1)
     monkeypatch.setattr(edits_finding, "QUICK_EXTENT", tiny)
     monkeypatch.setattr(edits_finding, "CONCEPTS", ("tree", "object/sky"))
-    monkeypatch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=30, seed=2000, size=64))
+    monkeypatch.setattr(trained_groups.Setting, "source", lambda _: open_drawn(count=20, seed=2000, size=64))
     monkeypatch.setattr(classifier_edits, "LEAST", 1)
 
 

@@ -1,6 +1,7 @@
 """Rotated bases: right angles, parts of a rotation, an untouched network, counts of a plain dissection."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from unitscope.concepts.packed import pack_source
 from unitscope.dissection.conventions import CONVENTIONS
 from unitscope.dissection.dissect import Confidences, dissect
 from unitscope.errors import UsageError
+from unitscope.lab.studies import rotation
 from unitscope.lab.studies.random_rotations import (
     draw_bases,
     order_greedily,
@@ -77,7 +79,7 @@ def test_rotations_point_everywhere_alike():
     assert np.abs((first**2).mean(0) - 1 / 3).max() < 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIZES, st.integers(0, 50), PARTS, PARTS)
 def test_parts_of_a_rotation_add_up(units, seed, first, second):
     [rotation] = draw_rotations(units, 1, seed)
@@ -105,7 +107,7 @@ def test_mirrored_axes_turn_in_pairs():
     assert np.linalg.det(quarter) == pytest.approx(1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 50))
 def test_the_most_alike_are_paired_first(units, seed):
     """The slow twin: the largest entry, then the largest of what is left."""
@@ -348,10 +350,14 @@ def test_a_sweep_varies_one_thing_at_a_time(network, pictures):
         assert len(set(table.columns)) == len(table.columns)
 
 
-def test_a_network_of_ones_own_is_rotated(tmp_path, capsys):
-    words = ["study", "axis", "--network", "zoo:scene-classifier", "--layers", "layer5", "layer3", "--quick"]
-    assert main([*words, "--concepts", "drawn:count=40,size=64", "--kept", str(tmp_path)]) == 0
-    assert "| layer | layer3 |" in capsys.readouterr().out
+def test_a_network_of_ones_own_is_rotated(tmp_path, capsys, monkeypatch):
+    swept = partial(rotation.sweep_conditions, quantiles=(0.02,), pools=(2,))
+    monkeypatch.setattr(rotation, "sweep_conditions", swept)
+    monkeypatch.setattr(rotation, "rotate_partly", partial(rotation.rotate_partly, parts=(0.4, 1.0)))
+    monkeypatch.setattr(rotation, "FEW_SHIFTS", Confidences(10, 20))
+    words = ["study", "axis", "--network", "zoo:scene-classifier", "--layers", "layer5", "layer4", "--quick"]
+    assert main([*words, "--concepts", "drawn:count=12,size=64", "--kept", str(tmp_path)]) == 0
+    assert "| layer | layer4 |" in capsys.readouterr().out
     assert (tmp_path / "axis" / "figure.svg").is_file()
     assert main(["study", "axis", "--layers", "layer5"]) == 2
     assert "go with --network" in capsys.readouterr().err

@@ -94,7 +94,7 @@ def test_twins_are_kept_and_have_the_photographs_labels(encoder, tmp_path, monke
 
 
 def test_names_are_held_against_shapes_and_looks():
-    scenes = open_drawn(count=30, seed=21, size=64)
+    scenes = open_drawn(count=20, seed=21, size=64)
     pairs = Pairs(scenes, restyle_scenes(scenes, 22))
     network = load_network("zoo:scene-classifier")
     found = name_units(network, ["layer1", "layer5"], pairs)

@@ -16,7 +16,7 @@ from unitscope.lab.world.shading import LOOK_COLUMNS, read_index, read_labels, r
 PLACES = st.integers(0, 10_000)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(PLACES, PLACES)
 def test_shapes_stay_to_the_pixel_and_looks_are_the_styles(index, other):
     canvas, style = paint(6, index, 64)[1], paint(7, other, 64)[1]
@@ -36,7 +36,7 @@ def test_shapes_stay_to_the_pixel_and_looks_are_the_styles(index, other):
         assert thing != LOOK_IDS + own
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(PLACES)
 def test_strokes_of_one_thing_wear_one_look(index):
     canvas = paint(6, index, 64)[1]

@@ -85,7 +85,7 @@ def test_a_word_is_read_as_itself_however_it_is_joined(word):
         assert words_of(f"The {word.replace('_', joint).replace(' ', joint).upper()}!") == [word]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.sampled_from([*WORDS, *JOINTS, *SILENT]), max_size=9), st.sampled_from([" ", "  ", ", "]))
 def test_texts_are_read_from_left_to_right_the_longest_names_first(words, between):
     spelled = between.join(words).replace("_", " ").replace("-", " ").replace(",", " ").split()
@@ -154,7 +154,7 @@ def test_facts_do_not_depend_on_how_pictures_are_parted(pictures, facts):
         np.testing.assert_array_equal(one.shares[category], facts.shares[category][30:33])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.sampled_from(["word", "phrase", "sentence"]))
 def test_all_that_is_written_is_true_and_can_be_read(pictures, facts, seed, kind):
     written = Writer(np.random.default_rng(seed), facts).write(kind)
@@ -175,7 +175,7 @@ def test_all_that_is_written_is_true_and_can_be_read(pictures, facts, seed, kind
 # How it is learned
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 7))
 def test_the_loss_is_that_of_clip_with_equal_texts_counted_together(seed, count):
     rng = np.random.default_rng(seed)

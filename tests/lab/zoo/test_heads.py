@@ -111,7 +111,7 @@ def test_a_head_in_its_place_gives_weight_times_feature_plus_bias(network, head)
     assert np.allclose(logits, features @ head.weight.numpy().T + head.bias.numpy(), atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(2, 4), st.integers(0, 1000))
 def test_folded_weights_say_what_scikit_learn_says(classes, seed):
     from sklearn.linear_model import LogisticRegression

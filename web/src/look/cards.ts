@@ -1,7 +1,7 @@
 // The units that fire, as cards.
 
 import { find, make } from "../shared/elements";
-import { count, nameUnit, showBar, showName, signed, tellTrust } from "./names";
+import { count, kindOf, nameUnit, showBar, showName, signed, tellTrust } from "./names";
 import { makeThumb } from "./pictures";
 import type { Naming, Tools } from "./session";
 import type { Firing, Layer, Picture, Sight, Unit } from "./types";
@@ -33,7 +33,7 @@ export function showCards(shelf: Shelf): void {
   find("no-cards").textContent = sight.units.length ? "No such unit fires here." : "No unit is above its threshold here.";
   find("more-cards").hidden = found.length <= shelf.shown;
   const left = sight.left_out ? `, ${sight.left_out} not listed` : "";
-  find("fired").textContent = `${sight.fired} of ${count(units.size || layer.units, layer.kind === "latents" ? "latent" : "unit")}${left}`;
+  find("fired").textContent = `${sight.fired} of ${count(units.size || layer.units, kindOf(layer))}${left}`;
 }
 
 function heldCard(): string | undefined {
@@ -54,7 +54,7 @@ function sort({ sight, units, order }: Shelf): Firing[] {
 function matches(firing: Firing, { units, wanted }: Shelf): boolean {
   if (!wanted) return true;
   const unit = units.get(firing.unit);
-  const words = [unit?.title, unit?.label, unit?.formula, unit?.word, unit?.category];
+  const words = [unit?.title, unit?.label, unit?.formula?.text, unit?.word?.text, unit?.category];
   return words.some((word) => word?.toLowerCase().includes(wanted));
 }
 
@@ -77,7 +77,7 @@ function makeCard(firing: Firing, shelf: Shelf, scale: number): HTMLElement {
     },
     makeThumb(picture.image, outline, picture.shown[1] / picture.shown[0]),
     make("span", { class: "line" }, showName(unit, naming), make("span", { class: "quiet" }, title)),
-    make("span", { class: "quiet trust" }, tellTrust(unit)),
+    make("span", { class: "quiet trust" }, tellTrust(unit, naming)),
     make(
       "span",
       { class: "line adds", title: `adds ${signed(added)} to ${sight.name}` },

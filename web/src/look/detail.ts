@@ -2,7 +2,7 @@
 
 import { find, make } from "../shared/elements";
 import { makeSwitches } from "./cards";
-import { nameUnit, plain, showBar, showName, showSwatch, signed, tellQ } from "./names";
+import { nameUnit, plain, showBar, showName, showSwatch, signed, tellQ, tellTrust } from "./names";
 import { makeThumb } from "./pictures";
 import type { Naming } from "./session";
 import type { Card, Unit } from "./types";
@@ -11,15 +11,17 @@ import type { Card, Unit } from "./types";
 export function showDetail(unit: Unit, card: Card | null, layer: string, naming: Naming, live: boolean): void {
   find("detail").hidden = false;
   find("detail-title").replaceChildren(showName(unit, naming), make("span", { class: "quiet" }, ` ${layer} ${unit.title}`));
-  const parts: HTMLElement[] = [make("p", { class: "quiet" }, tellUnit(unit, card))];
+  const parts: HTMLElement[] = [make("p", { class: "quiet" }, tellUnit(unit, card, naming))];
   if (live) parts.push(makeSwitches(unit.unit, nameUnit(unit, naming).text));
   if (card) parts.push(...makeParts(card));
   else if (!live) parts.push(make("p", { class: "quiet" }, "Its images and tables were not saved."));
   find("detail-body").replaceChildren(...parts);
 }
 
-function tellUnit(unit: Unit, card: Card | null): string {
+function tellUnit(unit: Unit, card: Card | null, naming: Naming): string {
   const parts: string[] = [];
+  const shown = naming === "label" ? null : unit[naming];
+  if (shown) parts.push(tellTrust(unit, naming, 3), unit.label ? `concept ${unit.label}` : "no concept");
   if (unit.iou !== null) {
     const low = card?.iou_low ?? null;
     const range = low === null || card?.iou_high == null ? "" : ` (${low.toFixed(2)} to ${card.iou_high.toFixed(2)})`;
@@ -30,10 +32,12 @@ function tellUnit(unit: Unit, card: Card | null): string {
   if (unit.threshold !== null) parts.push(`threshold ${plain(unit.threshold)}`);
   if (unit.high !== null) parts.push(`highest ${plain(unit.high)}`);
   if (!unit.detector) parts.push("below the run's cut-off");
-  const others: [string, string | null][] = [["formula", unit.formula], ["word", unit.word]];
-  for (const [kind, name] of others) if (name) parts.push(`${kind} ${name}`);
+  for (const kind of ["formula", "word"] as const) {
+    const trust = tellTrust(unit, kind, 3);
+    if (kind !== naming && unit[kind]) parts.push(`${kind} ${unit[kind].text}${trust && ` (${trust})`}`);
+  }
   if (card?.runner_up) parts.push(`next best ${card.runner_up.label}, ${card.runner_up.iou.toFixed(3)}`);
-  return parts.join(" · ");
+  return parts.filter(Boolean).join(" · ");
 }
 
 function makeParts(card: Card): HTMLElement[] {

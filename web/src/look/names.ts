@@ -2,7 +2,7 @@
 
 import { make } from "../shared/elements";
 import type { Naming } from "./session";
-import type { Unit } from "./types";
+import type { Layer, Unit } from "./types";
 
 export const percent = (share: number): string => {
   const value = 100 * share;
@@ -22,30 +22,50 @@ export const count = (number: number, thing: string): string => `${number} ${thi
 /** A name with a larger q-value is as likely to be chance. */
 const LIKELY = 0.05;
 
-/** What a unit is called, and whether the run trusts that name. */
-export function nameUnit(unit: Unit | undefined, naming: Naming): { text: string; sure: boolean } {
-  const other = naming === "label" ? null : unit?.[naming];
-  if (other) return { text: other, sure: true };
-  if (unit?.label) return { text: unit.label, sure: unit.detector && (unit.q ?? 0) <= LIKELY };
-  return { text: "no name", sure: false };
+/** What the units of a layer are called. */
+export const kindOf = (layer: Layer): string => (layer.kind === "latents" ? "latent" : "unit");
+
+interface Name {
+  text: string;
+  /** The color of a concept's category. */
+  color: string | null;
+  /** Why the name is not trusted; empty for one that is. */
+  doubt: string;
 }
 
-/** The IoU and the q-value of a unit, where they are known. */
-export function tellTrust(unit: Unit | undefined): string {
+/** What a unit is called; a unit without a formula or word has the name of its concept. */
+export function nameUnit(unit: Unit | undefined, naming: Naming): Name {
+  const other = naming === "label" ? null : unit?.[naming];
+  if (other) {
+    const doubt = other.q === null ? "its q-value is not known" : other.q > LIKELY ? `q is above ${LIKELY}` : "";
+    return { text: other.text, color: null, doubt };
+  }
+  if (!unit?.label) return { text: "no name", color: null, doubt: "no concept fits" };
+  const likely = (unit.q ?? 0) <= LIKELY;
+  const doubt = unit.detector ? (likely ? "" : `q is above ${LIKELY}`) : "below the run's cut-off";
+  return { text: unit.label, color: unit.color, doubt };
+}
+
+/** How well the shown name of a unit fits, and its q-value, where they are known. */
+export function tellTrust(unit: Unit | undefined, naming: Naming, digits = 2): string {
+  const other = naming === "label" ? null : unit?.[naming];
+  const { iou = null, q = null } = other ?? unit ?? {};
+  const score = other?.score ?? null;
   const parts: string[] = [];
-  if (unit?.iou !== null && unit?.iou !== undefined) parts.push(`IoU ${unit.iou.toFixed(2)}`);
-  if (unit?.q !== null && unit?.q !== undefined) parts.push(`q ${tellQ(unit.q)}`);
+  if (iou !== null) parts.push(`IoU ${iou.toFixed(digits)}`);
+  else if (score !== null) parts.push(`score ${plain(score, digits)}`);
+  if (q !== null) parts.push(`q ${tellQ(q)}`);
   return parts.join(" · ");
 }
 
 export const tellQ = (q: number): string => (q < 0.001 ? "< 0.001" : q.toFixed(3));
 
-/** A name in the color of its category; muted where the run does not trust it. */
+/** A name, in the color of its category; muted where it is not trusted. */
 export function showName(unit: Unit | undefined, naming: Naming): HTMLElement {
-  const { text, sure } = nameUnit(unit, naming);
-  const name = make("span", { class: sure ? "name" : "name unsure" }, text);
-  if (sure && unit?.color) name.style.color = `color-mix(in srgb, ${unit.color} 70%, var(--text))`;
-  if (!sure && unit?.label) name.title = unit.detector ? `q is above ${LIKELY}` : "below the run's cut-off";
+  const { text, color, doubt } = nameUnit(unit, naming);
+  const name = make("span", { class: doubt ? "name unsure" : "name" }, text);
+  if (!doubt && color) name.style.color = `color-mix(in srgb, ${color} 70%, var(--text))`;
+  name.title = doubt ? `${text}: ${doubt}` : text;
   return name;
 }
 

@@ -314,12 +314,12 @@ export class Page {
   }
 
   private showSight(): void {
-    const { sight, picture, tools } = this;
+    const { sight, picture, tools, layer } = this;
     find("sum-panel").hidden = !sight;
     find("units-title").textContent = sight || this.live ? "Units that fire" : "Units that fire: not saved";
     if (!sight) for (const name of ["cards", "fired"]) find(name).replaceChildren();
     if (!sight || !picture) return;
-    showSum(sight, this.named, tools.naming);
+    showSum(sight, layer, this.named, tools.naming);
     this.showShelf();
     this.showLikely();
     this.outline();

@@ -1,21 +1,22 @@
 // The logit of a class as a sum over named units.
 
 import { find, make } from "../shared/elements";
-import { count, plain, showBar, showName, signed } from "./names";
+import { count, kindOf, plain, showBar, showName, signed } from "./names";
 import type { Naming } from "./session";
-import type { Sight, Unit } from "./types";
+import type { Layer, Sight, Unit } from "./types";
 
 const SHOWN = 10;
 
 /** Shows the sum; `units` are those of the layer, by number. */
-export function showSum(sight: Sight, units: Map<number, Unit>, naming: Naming): void {
+export function showSum(sight: Sight, layer: Layer, units: Map<number, Unit>, naming: Naming): void {
   const { sum } = sight;
   find("sum-panel").hidden = false;
   find("sum-class").textContent = sight.name;
+  const kind = kindOf(layer);
   const exact = sum.method === "exact";
   const gap = sum.gap !== null && Math.abs(sum.gap) >= 0.005 ? `; it misses by ${plain(Math.abs(sum.gap))}` : "";
   find("sum-note").textContent =
-    `Logit ${plain(sight.logit)}, as a sum over the units of ${sight.layer}: ` +
+    `Logit ${plain(sight.logit)}, as a sum over the ${kind}s of ${sight.layer}: ` +
     (exact ? "exact." : `an approximation (${sum.method}${gap}).`);
   const shown = sum.shown.slice(0, SHOWN);
   const hidden = sum.shown.slice(SHOWN);
@@ -33,8 +34,8 @@ export function showSum(sight: Sight, units: Map<number, Unit>, naming: Naming):
     return make("li", { "data-unit": one.unit }, button);
   });
   const rest: [string, number | null][] = [
-    [`${count(sum.other_units + hidden.length, "other unit")}`, others],
-    ["no unit at all", sum.rest],
+    [`${count(sum.other_units + hidden.length, `other ${kind}`)}`, others],
+    [`no ${kind} at all`, sum.rest],
   ];
   for (const [name, value] of rest) {
     if (value === null) continue;

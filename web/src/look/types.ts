@@ -54,8 +54,16 @@ export interface Unit {
   detector: boolean;
   threshold: number | null;
   high: number | null;
-  formula: string | null;
-  word: string | null;
+  formula: Other | null;
+  word: Other | null;
+}
+
+/** A name that a unit has beside its concept; null is what the table does not say. */
+export interface Other {
+  text: string;
+  iou: number | null;
+  score: number | null;
+  q: number | null;
 }
 
 export interface Picture {

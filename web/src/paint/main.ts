@@ -12,7 +12,7 @@ import { listenToFiles, showPhoto } from "./opening";
 import { Photos } from "./photos";
 import { askChanges, askPicture, askProject } from "./requests";
 import { BLANK, Session, type Tools, type Version } from "./session";
-import type { Change, Changes, Image, Paint, Project, Stroke } from "./types";
+import { RULES, type Change, type Changes, type Image, type Paint, type Project, type Stroke } from "./types";
 
 onTrouble((line) => say("server", line));
 
@@ -335,7 +335,7 @@ class Page {
       this.change({ strength: Number((event.target as HTMLInputElement).value) }),
     );
     find<HTMLSelectElement>("rule").addEventListener("change", (event) =>
-      this.change({ rule: (event.target as HTMLSelectElement).value === "quantile" ? "quantile" : "mean" }),
+      this.change({ rule: RULES.find((rule) => rule === (event.target as HTMLSelectElement).value) ?? "mean" }),
     );
     find("undo").addEventListener("click", () => this.step(-1));
     find("redo").addEventListener("click", () => this.step(1));

@@ -3,7 +3,8 @@
 import type { Mask } from "../shared/brush";
 
 export type Mode = "draw" | "erase";
-export type Rule = "mean" | "quantile";
+export const RULES = ["mean", "fullest", "quantile"] as const;
+export type Rule = (typeof RULES)[number];
 
 export interface Named {
   name: string;

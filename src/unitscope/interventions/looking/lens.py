@@ -25,7 +25,23 @@ from unitscope.networks.trace import evaluation, hook_layer
 from unitscope.statistics.grids import Grid
 
 NameKind = Literal["formula", "word"]
-Names = Mapping[NameKind, Mapping[str, Mapping[int, str]]]
+
+
+@dataclass(frozen=True)
+class OtherName:
+    """A name that a unit has beside its concept: a formula or a word, with how well it fits.
+
+    `iou` is that of a formula, `score` that of a word; `q_value` is the rate of false names among those that
+    are at least as sure. None where it is not known.
+    """
+
+    text: str
+    iou: float | None = None
+    score: float | None = None
+    q_value: float | None = None
+
+
+Names = Mapping[NameKind, Mapping[str, Mapping[int, OtherName]]]
 """Other names of units: by kind, layer and unit."""
 
 

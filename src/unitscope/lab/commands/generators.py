@@ -62,3 +62,39 @@ def spread(
 
     setting = open_setting(kept, 1, seeds, quick, "pnas")
     finish(study_insertion_spread(setting), Output(out or kept / "spread", json))
+
+
+def generators(
+    seeds: int = 3,
+    checkpoints: tuple[str, ...] = (),
+    trained: Flag = False,
+    kept: Path = KEPT,
+    quick: Flag = False,
+    out: Annotated[Path | None, arg(metavar="DIR")] = None,
+    json: Json = False,
+) -> None:
+    """Compare the zoo's generator with and without minibatch statistics, and with another normalization.
+
+    Each variant is trained for 600 steps (about 5 minutes on one core), then its units are named and its
+    pictures compared with painted ones, by layer and by step; units of two networks are put in pairs. What
+    was done is not done again: the same command goes on where it was stopped. Writes generators.csv,
+    pictures.csv, pairs.csv, units.csv, finding.md and figure.svg.
+
+    Args:
+        seeds: how many networks of each variant are trained.
+        checkpoints: weights of a longer training of zoo:generator, one file a step, such as
+            'runs/zoo/generator-0/step-*.safetensors'; the last number in a name is its step.
+        trained: train nothing, and compare what has been trained so far.
+        kept: folder where networks, painted pictures and what was measured are kept.
+        quick: a small version for a first look: two steps of training, few pictures, one seed.
+        out: folder of the results; by default that of the study in --kept.
+    """
+    from unitscope.lab.commands.directions import open_setting
+    from unitscope.lab.commands.measurements import finish
+    from unitscope.lab.commands.studies import expand
+    from unitscope.lab.studies.generators_finding import study_generators
+    from unitscope.lab.studies.training import order_checkpoints
+
+    setting = open_setting(kept, 1, seeds, quick, "pnas")
+    found = study_generators(setting, order_checkpoints(expand(checkpoints)), train_missing=not trained)
+    finish(found, Output(out or kept / "generators", json))

@@ -224,7 +224,7 @@ def training(
         )
     _check_alone(setting)
     source = _open_source(concepts, setting.quick)
-    steps = order_checkpoints(_expand(checkpoints))
+    steps = order_checkpoints(expand(checkpoints))
     loaders = {step: partial(us.load_network, network, weights=file) for step, file in steps.items()}
     return report.give(study_checkpoints(loaders, layer, source, setting, name=network), setting)
 
@@ -276,7 +276,7 @@ def _open_pairs(network: str, weights: tuple[Path, ...]) -> "Iterator[tuple[Netw
         yield us.load_network(network, weights=file), us.load_network(network, random=seed)
 
 
-def _expand(patterns: tuple[str, ...]) -> list[Path]:
+def expand(patterns: tuple[str, ...]) -> list[Path]:
     """The files that patterns name. Raises `UsageError` for a pattern that names none."""
     found: list[Path] = []
     for pattern in patterns:

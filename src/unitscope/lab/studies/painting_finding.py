@@ -1,19 +1,17 @@
 """Does painting work on given pictures as on a generator's own? Claims, tables, the figure."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from dataclasses import asdict, fields, replace
+from functools import cache, partial
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
-from unitscope.concepts.segmented import SegmentedSource
-from unitscope.dissection.dissect import Confidences, dissect
-from unitscope.interventions.generator_run import Studio, open_studio
-from unitscope.interventions.inversion import Steps, choose_layer, invert_picture
+from unitscope.axes import Pixels
+from unitscope.errors import UsageError
+from unitscope.interventions.inversion import Steps, invert_picture
 from unitscope.interventions.inversion_result import LEAST_NAMED, LEAST_PSNR, Inversion
 from unitscope.interventions.painting.strokes import Bitmap, Painting, Stroke
-from unitscope.interventions.picture_loss import choose_features
 from unitscope.lab.studies.claims import Claim, Verdict, spread
 from unitscope.lab.studies.direction_bases import digest_of
 from unitscope.lab.studies.figures.painting_figure import draw_painting
@@ -29,6 +27,7 @@ from unitscope.lab.studies.painting_photos import (
     Bench,
     Opened,
     Painted,
+    Rows,
     describe_opened,
     find_square,
     invert_all,
@@ -36,13 +35,16 @@ from unitscope.lab.studies.painting_photos import (
     paint_all,
     set_up,
 )
+from unitscope.lab.studies.painting_subjects import (
+    DRAWN,
+    QUICK_EXTENT,
+    Extent,
+    Subject,
+    dissect_subject,
+    open_zoo_subject,
+)
 from unitscope.lab.studies.study import Finding
 from unitscope.lab.studies.trained_groups import Setting
-from unitscope.lab.world.names import SCENES
-from unitscope.lab.zoo.pictures import PictureSet, paint_one
-from unitscope.lab.zoo.recipes import GENERATED
-from unitscope.lab.zoo.weights_files import load_zoo, open_segmenter
-from unitscope.networks.generators import GeneratedImages, Generator
 from unitscope.progress import follow_each, silence
 from unitscope.statistics.intervals import Interval, draw_again, take_middle
 from unitscope.tables import Table
@@ -54,12 +56,11 @@ RULE = (
     "shares of the effect on own pictures have a 95 % interval by bootstrap over pictures, and are *unclear* "
     "where that reaches below what is required. *Effect*: of a square a quarter as wide as the picture, "
     "where the concept often is and is not in this picture, the share that becomes it (draw); of the "
-    "concept's own pixels, where it has 3 % of the picture, the share that is named otherwise (erase)."
+    "concept's own pixels, where it has 3 % of the picture, the share that is named otherwise (erase). "
+    "*Visibly*: by more than 8 of 255."
 )
-CONCEPTS = ("tree", "object/water", "grass")
 SEEDS = (9201, 9202, 9203, 9204, 9205)
-"""The drawn scenes of each repetition: nothing was taught or adjusted with these."""
-NAMED, LEVELS = 256, 256
+"""Each repetition's, of drawn scenes with which nothing was taught or adjusted, and of what is random."""
 PSNR, WORST_PSNR, ALIKE, WORST_ALIKE, SHARE, BEYOND = 38.0, 30.0, 0.97, 0.90, 0.85, 0.02
 OTHER = "another scene"
 """What the kind of scenes is called that the generator has never seen."""
@@ -67,73 +68,82 @@ _DRAWS = 2000
 _SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Extent:
-    """How many drawn scenes each repetition inverts, of the generator's kinds and of others."""
+def study_painting(
+    setting: Setting, extent: Extent | None = None, subjects: Sequence[Subject] = ()
+) -> Finding:
+    """Inverts given pictures into a generator, and paints on them and on its own pictures.
 
-    scenes: int = 14
-    others: int = 6
-    named: int = NAMED
-    levels: int = LEVELS
-
-
-QUICK_EXTENT = Extent(5, 2, 64, 32)
-
-
-def study_painting(setting: Setting, extent: Extent | None = None) -> Finding:
-    """Inverts drawn scenes into the zoo's generator, and paints on them and on its own pictures.
-
+    The zoo's generator and drawn scenes, other ones in every repetition; or `subjects` of one generator, each
+    of which is a repetition: the same pictures named by other segmenters, for example, or other pictures.
     What was inverted and measured is kept in the setting's folder: the same call goes on where it was
-    stopped. Raises what `dissect`, `invert_picture` and `Easel.show` raise.
+    stopped. Raises `UsageError` for more subjects than there are seeds, and what `dissect`, `invert_picture`
+    and `Easel.show` raise.
     """
-    spent = extent or (QUICK_EXTENT if setting.quick else Extent())
-    folder = setting.folder / "painting"
-    generator, classifier = load_zoo("generator"), load_zoo("scene-classifier")
-    assert isinstance(generator, Generator)
-    bench = set_up(_dissect(generator, spent), CONCEPTS, choose_features(classifier), spent.levels)
-    opened, painted, shown = list[Opened](), list[Painted](), list[Inversion]()
-    for repeat in setting.repetitions():
-        pictures = paint_scenes(GENERATED, spent.scenes, SEEDS[repeat])
-        found = list(invert_all(bench, pictures, folder / "inversions"))
-        inversions = [one for one, _ in found]
-        shown = shown or inversions[:_SHOWN]
-        measure = partial(_measure_repeat, bench, inversions, repeat, spent)
-        asked = [CONCEPTS, asdict(spent), __version__]
-        key = digest_of(generator.digest, bench.easel.segmenter.digest, bench.layer, SEEDS[repeat], asked)
-        rows = keep_rows(folder / "measured" / f"{repeat}-{key[:16]}.json", measure)
+    spent, folder = extent or (QUICK_EXTENT if setting.quick else Extent()), setting.folder / "painting"
+    opened, painted, sheet = list[Opened](), list[Painted](), None
+    prepare, pairs = cache(partial(_prepare, spent)), _pair_subjects(setting, subjects)
+    first = spent.named  # the generator's own pictures are others than those that name the units
+    for seed, subject in pairs:
+        bench = prepare(subject)
+        found = list(invert_all(bench, subject.give(seed, spent), folder / "inversions"))
+        sheet = make_sheet(bench, [one for one, _ in found[:_SHOWN]]) if sheet is None else sheet
+        others = subject.give_others(seed, spent)
+        measure = partial(_measure_repeat, bench, found, others, seed, first)
+        asked = [
+            subject.concepts,
+            subject.quantile,
+            subject.generator.seed,
+            first,
+            asdict(spent),
+            __version__,
+        ]
+        columns = [[column.name for column in fields(kind)] for kind in (Opened, Painted)]
+        keys = [one.key for one, _ in found]
+        key = digest_of(subject.segmenter.digest, bench.layer, seed, keys, asked, columns)
+        rows = keep_rows(folder / "measured" / f"{seed}-{key[:16]}.json", measure)
         opened += [Opened(**row) for row in rows["opened"]]  # type: ignore[arg-type]
         painted += [Painted(**row) for row in rows["painted"]]  # type: ignore[arg-type]
-    return judge_painting(opened, painted, bench.layer, make_sheet(bench, shown), quick=setting.quick)
+        first += len(found)
+    assert sheet is not None  # there is one repetition at least
+    tried = [subject for _, subject in pairs]
+    return judge_painting(opened, painted, bench.layer, sheet, tried, quick=setting.quick)
 
 
-def _dissect(generator: Generator, extent: Extent) -> Studio:
-    """The generator's units of the layer, named over its own pictures."""
-    source = SegmentedSource(GeneratedImages(generator, extent.named), open_segmenter())
-    layers = [choose_layer(generator)]
-    run = dissect(generator, source, layers, convention="pnas", confidences=Confidences(0, 1), ranks=1)
-    return open_studio(generator, run, source)
+def _pair_subjects(setting: Setting, subjects: Sequence[Subject]) -> list[tuple[int, Subject]]:
+    """The seed of every repetition, and what it is measured with."""
+    if len(subjects) > len(SEEDS):
+        raise UsageError(f"{len(subjects)} subjects were given; wanted {len(SEEDS)} at most")
+    if subjects:
+        return list(zip(SEEDS, subjects, strict=False))[: 1 if setting.quick else None]
+    zoo = open_zoo_subject()
+    return [(SEEDS[repeat], zoo) for repeat in setting.repetitions()]
+
+
+def _prepare(extent: Extent, subject: Subject) -> Bench:
+    return set_up(dissect_subject(subject, extent), subject.concepts, subject.features, extent.levels)
 
 
 def _measure_repeat(
-    bench: Bench, inversions: Sequence[Inversion], repeat: int, extent: Extent
-) -> dict[str, list[dict[str, object]]]:
-    """All rows of one repetition; the generator's own pictures are others than those that named the units."""
+    bench: Bench,
+    found: Sequence[tuple[Inversion, float]],
+    others: Sequence[Pixels],
+    seed: int,
+    first: int,
+) -> Rows:
+    """All rows of one repetition, with as many of the generator's own pictures, from number `first` on."""
     easel = bench.easel
-    for one in inversions:
+    for one, _ in found:
         easel = easel.place(one)
-    given = Bench(easel, *(getattr(bench, field.name) for field in fields(Bench)[1:]))
-    first = extent.named + repeat * extent.scenes
-    painted = paint_all(given, GIVEN, [one.key for one in inversions], SEEDS[repeat])
-    painted += paint_all(bench, OWN, list(range(first, first + extent.scenes)), SEEDS[repeat])
-    opened = describe_opened(inversions, SEEDS[repeat]) + _open_others(bench, SEEDS[repeat], extent)
+    given = replace(bench, easel=easel)
+    painted = paint_all(given, GIVEN, [one.key for one, _ in found], seed)
+    painted += paint_all(bench, OWN, list(range(first, first + len(found))), seed)
+    opened = describe_opened(given, found, seed) + _open_others(bench, others, seed)
     return {"opened": [asdict(row) for row in opened], "painted": [asdict(row) for row in painted]}
 
 
-def _open_others(bench: Bench, seed: int, extent: Extent) -> list[Opened]:
+def _open_others(bench: Bench, pictures: Sequence[Pixels], seed: int) -> list[Opened]:
     """What the latent alone makes of scenes that the generator has never seen."""
-    kinds = tuple(name for name in SCENES if name not in GENERATED)
     rows, steps = list[Opened](), Steps(layer=0, maps=0)
-    pictures = paint_scenes(kinds, extent.others, seed)
     for place, picture in enumerate(follow_each(pictures, "inverting others", "pictures")):
         with silence():
             found = invert_picture(
@@ -145,38 +155,34 @@ def _open_others(bench: Bench, seed: int, extent: Extent) -> list[Opened]:
                 steps=steps,
             )
         fit = found.fits[0]
-        rows.append(Opened(seed, place, OTHER, fit.stage, fit.psnr, fit.named))
+        rows.append(Opened(seed, place, OTHER, fit.stage, fit.psnr, fit.named, float("nan"), -1))
     return rows
-
-
-def paint_scenes(kinds: Sequence[str], count: int, seed: int) -> list[UInt8[np.ndarray, "y x 3"]]:
-    """Drawn scenes of some kinds in turn, 64 by 64 pixels."""
-    wanted = PictureSet(tuple(kinds), count, seed)
-    return [paint_one(wanted, place)[0] for place in range(count)]
 
 
 def judge_painting(
     opened: Sequence[Opened],
     painted: Sequence[Painted],
     layer: str,
-    sheet: UInt8[np.ndarray, "y x 3"],
+    sheet: Pixels,
+    subjects: Sequence[Subject] = (),
     *,
     quick: bool = False,
 ) -> Finding:
-    """The finding, from all that was measured."""
+    """The finding, from all that was measured; without subjects, on drawn scenes."""
     sheets = {
         "painting.csv": Table.of(map(asdict, painted), [column.name for column in fields(Painted)]),
         "stages.csv": Table.of(map(asdict, opened), [column.name for column in fields(Opened)]),
     }
-    seeds = sorted({row.seed for row in painted})
-    count = len(_take_stage(opened, "latent", other=False))
+    seeds = ", ".join(map(str, sorted({row.seed for row in painted or opened})))
+    count, shown = len(_take_stage(opened, "latent", other=False)), subjects[0].shown if subjects else DRAWN
+    left = dict.fromkeys(str(one) for subject in subjects for one in subject.left_out)
     return Finding(
         "painting",
         QUESTION,
-        (*claim_stages(opened), *claim_strokes(painted)),
+        (*claim_stages(opened, shown), *claim_strokes(painted)),
         spell_painting(opened, painted, layer),
         sheets,
-        f"{', '.join(map(str, seeds))}, {count} drawn scenes in all",
+        "; ".join([f"{seeds}, {count} {shown} in all", *left]),
         quick=quick,
         rule=RULE,
         figure=partial(draw_painting, painted, sheet),
@@ -187,20 +193,17 @@ def _take_stage(opened: Sequence[Opened], stage: str, *, other: bool) -> list[Op
     return [row for row in opened if row.stage == stage and (row.kind == OTHER) is other]
 
 
-def claim_stages(opened: Sequence[Opened]) -> tuple[Claim, ...]:
+def claim_stages(opened: Sequence[Opened], shown: str = DRAWN) -> tuple[Claim, ...]:
     """What is required of the inverted pictures, and of the verdict on them."""
     last = [row for row in opened if row.kind != OTHER][-1].stage
     found = _take_stage(opened, last, other=False)
     psnr, alike = [row.psnr for row in found], [row.named for row in found]
-    can, cannot = (
-        [can_make(row) for row in _take_stage(opened, "latent", other=other)] for other in (False, True)
-    )
-    enough = len(psnr)
+    altered = sum(row.altered for row in found)
     return (
         Claim(
             "inverted pictures",
             f"PSNR at least {PSNR:g} dB in the mean, {WORST_PSNR:g} for each (required here)",
-            f"{np.mean(psnr):.1f} dB, at least {min(psnr):.1f}, of {enough}",
+            f"{np.mean(psnr):.1f} dB, at least {min(psnr):.1f}, of {len(psnr)}",
             _judge(np.mean(psnr) >= PSNR and min(psnr) >= WORST_PSNR),
         ),
         Claim(
@@ -210,11 +213,28 @@ def claim_stages(opened: Sequence[Opened]) -> tuple[Claim, ...]:
             _judge(np.mean(alike) >= ALIKE and min(alike) >= WORST_ALIKE),
         ),
         Claim(
-            "what it cannot make",
-            "Its own kinds of scene are said to be possible, others not (wanted: nine of ten of each)",
-            f"{np.mean(can):.0%} of its own kinds, {1 - np.mean(cannot):.0%} of others",
-            _judge(np.mean(can) >= 0.9 and np.mean(cannot) <= 0.1),
+            "inverted pictures",
+            "Without a stroke the picture is the given one, bit for bit (required here)",
+            f"{altered} pixels differ, of {len(found)} pictures",
+            _judge(altered == 0),
         ),
+        _claim_verdict(opened, shown),
+    )
+
+
+def _claim_verdict(opened: Sequence[Opened], shown: str) -> Claim:
+    """Whether the verdict of inversions tells what the generator can make."""
+    can, cannot = (
+        [can_make(row) for row in _take_stage(opened, "latent", other=other)] for other in (False, True)
+    )
+    ours, theirs = ("its own kinds", "others") if shown == DRAWN else (f"the {shown}", DRAWN)
+    said = "Its own kinds of scene" if shown == DRAWN else f"The {shown}"
+    no = f"{1 - np.mean(cannot):.0%}" if cannot else "none tried"
+    return Claim(
+        "what it cannot make",
+        f"{said} are said to be possible, {theirs} not (wanted: nine of ten of each)",
+        f"{np.mean(can):.0%} of {ours}, {no} of {theirs}",
+        _judge(np.mean(can) >= 0.9 and np.mean(cannot) <= 0.1) if cannot else "not tested",
     )
 
 
@@ -231,22 +251,41 @@ def _judge(holds: bool | np.bool_, clear: bool = True) -> Verdict:
 
 def claim_strokes(painted: Sequence[Painted]) -> tuple[Claim, ...]:
     """What is required of strokes: their effect beside that on own pictures, controls, their reach."""
-    claims = []
-    for action in (DRAW, ERASE):
-        ratio = compare_effects(painted, action)
-        said = f"{_verb(action)} has at least {SHARE} of the effect it has on own pictures (required here)"
-        verdict = _judge(ratio.value >= SHARE, ratio.low >= SHARE)
-        claims.append(Claim("strokes", said, ratio.spell(".2f"), verdict))
-        best = _mean(painted, GIVEN, action, PAINTED)
-        others = {way: _mean(painted, GIVEN, action, way) for way in (RANDOM, RETURNED, KEPT)}
-        ours = f"{best:.0%}; {', '.join(f'{way} {value:.0%}' for way, value in others.items())}"
-        said = f"{_verb(action)} does more than each control"
-        claims.append(Claim("strokes", said, ours, _judge(best > max(others.values()))))
+    claims = [claim for action in (DRAW, ERASE) for claim in _claim_action(painted, action)]
     some = [row for row in painted if row.subject == GIVEN and row.way == PAINTED]
-    beyond, far = float(np.mean([row.beyond for row in some])), max(row.far for row in some)
-    said = f"No pixel changes beyond 8 px of a stroke, at most {BEYOND:.0%} visibly beyond 4 (required here)"
-    ours = f"{far} pixels; {beyond:.1%}"
-    return (*claims, Claim("strokes", said, ours, _judge(far == 0 and beyond <= BEYOND)))
+    seen, all_changes = (
+        float(np.mean([getattr(row, name) for row in some])) if some else float("nan")
+        for name in ("beyond", "changed")
+    )
+    far = max((row.far for row in some), default=0)
+    for said, ours, holds in (
+        ("No pixel changes beyond 8 px of a stroke", f"{far} pixels", far == 0),
+        (
+            f"At most {BEYOND:.0%} of the pixels beyond 4 px change",
+            f"{all_changes:.1%}",
+            all_changes <= BEYOND,
+        ),
+        (f"At most {BEYOND:.0%} of the pixels beyond 4 px change visibly", f"{seen:.1%}", seen <= BEYOND),
+    ):
+        claims.append(_claim_tried(f"{said} (required here)", ours, _judge(holds), tried=bool(some)))
+    return tuple(claims)
+
+
+def _claim_action(painted: Sequence[Painted], action: str) -> tuple[Claim, Claim]:
+    """Its effect beside that on own pictures, and beside the controls."""
+    ratio = compare_effects(painted, action)
+    said = f"{_verb(action)} has at least {SHARE} of the effect it has on own pictures (required here)"
+    verdict = _judge(ratio.value >= SHARE, ratio.low >= SHARE)
+    share = _claim_tried(said, ratio.spell(".2f"), verdict, tried=ratio.value == ratio.value)
+    best = _mean(painted, GIVEN, action, PAINTED)
+    others = {way: _mean(painted, GIVEN, action, way) for way in (RANDOM, RETURNED, KEPT)}
+    ours = f"{best:.0%}; {', '.join(f'{way} {value:.0%}' for way, value in others.items())}"
+    said = f"{_verb(action)} does more than each control"
+    return share, _claim_tried(said, ours, _judge(best > max(others.values())), tried=best == best)
+
+
+def _claim_tried(said: str, ours: str, verdict: Verdict, *, tried: bool) -> Claim:
+    return Claim("strokes", said, *((ours, verdict) if tried else ("could not be tried", "not tested")))
 
 
 def _verb(action: str) -> str:
@@ -254,8 +293,9 @@ def _verb(action: str) -> str:
 
 
 def _mean(painted: Sequence[Painted], subject: str, action: str, way: str) -> float:
-    """The mean over concepts of the mean effect."""
-    return float(np.mean([np.mean(effects) for effects in _take(painted, subject, action, way).values()]))
+    """The mean over concepts of the mean effect, NaN where there is none."""
+    found = _take(painted, subject, action, way).values()
+    return float(np.mean([np.mean(effects) for effects in found])) if found else float("nan")
 
 
 def _take(painted: Sequence[Painted], subject: str, action: str, way: str) -> dict[str, list[float]]:
@@ -270,11 +310,12 @@ def _take(painted: Sequence[Painted], subject: str, action: str, way: str) -> di
 def compare_effects(painted: Sequence[Painted], action: str, concept: str | None = None) -> Interval:
     """The effect on given pictures as a share of that on own ones, of the means over concepts.
 
-    The interval is a bootstrap over pictures, of each concept and either side. NaN where there is none.
+    The interval is a bootstrap over pictures, of each concept and either side. NaN where there is none, or no
+    effect on own pictures.
     """
     given, own = (_take(painted, subject, action, PAINTED) for subject in (GIVEN, OWN))
     names = [name for name in given if name in own and concept in (None, name)]
-    if not names:
+    if not any(max(own[name]) > 0 for name in names):
         return Interval(float("nan"))
     rng = np.random.default_rng(0)
 
@@ -303,6 +344,10 @@ def spell_painting(opened: Sequence[Opened], painted: Sequence[Painted], layer: 
         f"Fitted stages (units of `{layer}`), the mean and the range over pictures:",
         Table(("fitted", "PSNR, dB", "named alike"), tuple(rows)).markdown(),
     ]
+    seconds = [row.seconds for row in _take_stage(opened, "latent", other=False)]
+    known = [value for value in seconds if value == value]
+    if known:
+        parts.append(f"Inverting one took {spread(known)} seconds of processors ({len(known)} pictures).")
     for action in (DRAW, ERASE):
         parts += [
             f"{_verb(action)}, effect in percent (how often it was tried):",
@@ -336,7 +381,7 @@ def table_effects(painted: Sequence[Painted], action: str) -> Table:
     return Table(head, tuple(lines))
 
 
-def make_sheet(bench: Bench, inversions: Sequence[Inversion]) -> UInt8[np.ndarray, "y x 3"]:
+def make_sheet(bench: Bench, inversions: Sequence[Inversion]) -> Pixels:
     """Pictures in rows: given, from the latent, of the layer, with the first concept drawn, and erased."""
     concept, columns = bench.concepts[0], []
     for one in inversions:

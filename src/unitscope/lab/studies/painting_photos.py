@@ -59,7 +59,12 @@ Rows = dict[str, list[dict[str, object]]]
 
 @dataclass(frozen=True)
 class Opened:
-    """A given picture that was inverted: PSNR and share of pixels named alike after every stage."""
+    """A given picture that was inverted: PSNR and share of pixels named alike after every stage.
+
+    `seconds` is the time of processors that all stages took, NaN where the picture was inverted before;
+    `altered` how many pixels differ from the given ones where nothing was painted, -1 where that was not
+    looked at.
+    """
 
     seed: int
     picture: int
@@ -67,6 +72,8 @@ class Opened:
     stage: str
     psnr: float
     named: float
+    seconds: float
+    altered: int
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,9 @@ class Painted:
     """One stroke, of one way, on one picture.
 
     `effect` is the share of the stroke's pixels that become the concept (draw), of its pixels that are named
-    otherwise (erase). `beyond` is the share of pixels more than 4 pixels from the stroke that differ visibly,
-    `far` how many pixels differ at all more than 8 pixels from it, NaN and -1 in the generator's own
-    pictures.
+    otherwise (erase). Of the pixels more than 4 pixels from the stroke, `beyond` is the share that differ
+    visibly, `changed` the share that differ at all; `far` is how many differ at all more than 8 pixels from
+    it. They are NaN, NaN and -1 in the generator's own pictures.
     """
 
     subject: str
@@ -87,6 +94,7 @@ class Painted:
     way: str
     effect: float
     beyond: float
+    changed: float
     far: int
 
 
@@ -138,11 +146,11 @@ def set_up(studio: Studio, concepts: Sequence[str], features: Features | None, i
 def invert_all(
     bench: Bench, pictures: Sequence[UInt8[np.ndarray, "y x 3"]], folder: Path
 ) -> Iterator[tuple[Inversion, float]]:
-    """The pictures inverted, each with the seconds that it took, NaN where it lay in the folder."""
+    """The pictures inverted, each with the processors' seconds, NaN where it lay in the folder."""
     generator = bench.easel.generator
     for picture in follow_each(pictures, "inverting", "pictures"):
         key = name_inversion(generator, picture, bench.layer, bench.features, bench.easel.segmenter)
-        path, began = folder / f"{key}.safetensors", time.perf_counter()
+        path, began = folder / f"{key}.safetensors", time.process_time()
         if path.is_file():
             yield load_inversion(path, generator), float("nan")
             continue
@@ -152,16 +160,19 @@ def invert_all(
                 generator, picture, layer=bench.layer, features=bench.features, segmenter=judge
             )
         save_inversion(found, path)
-        yield found, time.perf_counter() - began
+        yield found, time.process_time() - began
 
 
-def describe_opened(inversions: Sequence[Inversion], seed: int) -> list[Opened]:
-    """A row a picture and stage."""
-    return [
-        Opened(seed, place, one.kind_name, fit.stage, fit.psnr, fit.named)
-        for place, one in enumerate(inversions)
-        for fit in one.fits
-    ]
+def describe_opened(bench: Bench, found: Sequence[tuple[Inversion, float]], seed: int) -> list[Opened]:
+    """A row a picture and stage, of pictures that the bench's easel has."""
+    rows = list[Opened]()
+    for place, (one, seconds) in enumerate(found):
+        shown = bench.easel.show(Painting(one.key))
+        altered = int((shown != one.picture).any(2).sum())
+        for fit in one.fits:
+            row = (seed, place, one.kind_name, fit.stage, fit.psnr, fit.named, seconds, altered)
+            rows.append(Opened(*row))
+    return rows
 
 
 def paint_all(bench: Bench, subject: str, images: Sequence[int | str], seed: int) -> list[Painted]:
@@ -204,18 +215,35 @@ def _measure(
     mask: Mask,
     units: tuple[int, ...],
     way: str,
-) -> tuple[float, float, int]:
-    """Effect, visible change beyond 4 pixels, pixels changed beyond 8."""
+) -> tuple[float, float, float, int]:
+    """Effect, shares of pixels changed visibly and at all beyond 4 pixels, pixels changed beyond 8."""
     draws = action == DRAW
     stroke = Stroke(bench.layer, units, Bitmap.of(mask), "draw" if draws else "erase", concept)
     after = bench.show(image, [stroke], way)
     there = (bench.easel.name_pixels(after) == concept.id).any(0)
     effect = float(there[mask].mean()) if draws else float(1 - there[mask].mean())
     if isinstance(image, int):
-        return effect, float("nan"), -1
+        return effect, float("nan"), float("nan"), -1
+    return effect, *measure_reach(before, after, mask)
+
+
+def measure_reach(
+    before: UInt8[np.ndarray, "y x 3"], after: UInt8[np.ndarray, "y x 3"], mask: Mask
+) -> tuple[float, float, int]:
+    """How far a stroke reaches: shares of the pixels beyond 4 that differ visibly, and at all; how many do
+    beyond 8.
+
+    >>> mask = np.arange(16)[None] == 0
+    >>> before = np.zeros((1, 16, 3), np.uint8)
+    >>> after = before.copy()
+    >>> after[0, 5:7, 1] = 9, 1
+    >>> measure_reach(before, after, mask)
+    (0.09090909090909091, 0.18181818181818182, 0)
+    """
     differs = np.abs(after.astype(np.int16) - before).max(2)
     near, far = (_leave(mask, by) for by in (NEAR, FAR))
-    return effect, float((differs[near] > SEEN).mean()) if near.any() else 0.0, int((differs[far] > 0).sum())
+    there = differs[near] if near.any() else np.zeros(1)
+    return float((there > SEEN).mean()), float((there > 0).mean()), int((differs[far] > 0).sum())
 
 
 def _leave(mask: Mask, by: int) -> Mask:

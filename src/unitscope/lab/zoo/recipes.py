@@ -79,7 +79,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe("scene-classifier", "classifier", SCENES, 36_000, 2_500, 64, 2e-3),
         Recipe("scene-transformer", "transformer", SCENES, 36_000, 6_000, 64, 1e-3),
         Recipe("segmenter", "segmenter", SCENES, 36_000, 9_000, 24, 2e-3),
-        Game("generator", "generator", GENERATED, 30_000, 14_000, 16, 3e-4, pictures_seed=1001),
+        Game("generator", "generator", GENERATED, 30_000, 24_000, 16, 3e-4, pictures_seed=1001),
         Recipe("captioned", "towers", SCENES, 36_000, 1_800, 128, 2e-3),
     )
 }

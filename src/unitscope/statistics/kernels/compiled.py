@@ -11,7 +11,9 @@ from numba import njit
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, compiled by numba at its first call.
 
-    The test run wraps functions to check shapes; the compiler wants the one underneath.
+    The test run wraps functions to check shapes; the compiler wants the one underneath. What another one
+    passes as a bare 0 or False is a type of its own to numba, for which it compiles all again: pass
+    np.int64(0) and np.bool_(False).
     """
     plain = inspect.unwrap(function)
     try:

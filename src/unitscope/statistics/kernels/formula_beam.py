@@ -107,7 +107,7 @@ def beam_unit(counts, active, table, areas, concept_keys, most, width, goal):
     """
     many, longest = len(areas), 2 * most - 1
     beam = (np.zeros((width, 3), np.int64), np.zeros(width, np.uint64), np.zeros((width, longest), np.int64))
-    numbers, filled = np.zeros(longest, np.int64), 0
+    numbers, filled = np.zeros(longest, np.int64), np.int64(0)
     sums, one = make_sums(many), np.zeros(many, np.int64)
     nothing = np.zeros(len(counts))
     inside = counts > 0
@@ -115,7 +115,7 @@ def beam_unit(counts, active, table, areas, concept_keys, most, width, goal):
     one[:] = sums[0]
     for c in range(many):
         numbers[0] = c
-        found = (one[c], active + areas[c] - one[c], 1, concept_keys[c])
+        found = (one[c], active + areas[c] - one[c], np.int64(1), concept_keys[c])
         filled = push(beam, filled, found, numbers, areas)
     for length in range(1, most):
         if reaches(beam[0][0], goal):

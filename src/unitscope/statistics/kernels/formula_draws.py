@@ -9,7 +9,7 @@ from unitscope.statistics.kernels.formula_search import bound_unit, make_scratch
 EXACT, BEAM = 0, 1
 """How formulas are searched for; a `rule` is four numbers: how, most concepts, width, nodes."""
 
-SHORT = 3
+SHORT = np.int64(3)
 """All formulas of so many concepts are tried by closed sums over pairs; of more by a tree."""
 
 
@@ -58,14 +58,17 @@ def count_reaching(entries, first, draws, rule, table, shared, goal, enough):
 
     It ends when `enough` have. What no choice of rows reaches is not searched.
     """
-    counts, reached = np.zeros(len(table[2]), np.int64), 0
+    counts, none, reached = np.zeros(len(table[2]), np.int64), np.zeros(2, np.int64), 0
     scratch = make_scratch(len(shared[0]))
     wanted = goal[0] / goal[1]
     for draw in range(len(draws)):
         active = add_parts(entries, first, draws[draw], counts)
         if active == 0 or bound_unit(counts, active, table[0], table[2]) < wanted * (1 - 1e-12):
             continue
-        best = search_by(rule, counts, active, table, shared, goal, scratch)[0]
+        best, _, whole = search_by(rule, counts, active, table, shared, goal, scratch)
+        if rule[0] == EXACT and not whole and not reaches(best, goal):
+            # It ran out of nodes, which from below may lead elsewhere: what counts is the unit's own search.
+            best = search_by(rule, counts, active, table, shared, none, scratch)[0]
         reached += best[0] > 0 and reaches(best, goal)
         if reached == enough:
             return reached, draw + 1

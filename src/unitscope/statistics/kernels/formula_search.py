@@ -234,7 +234,7 @@ def search_triples(best, formula, counts, active, table, areas, pair_areas, goal
             # No formula of these two and a third has more than the three together.
             if weight_one[a] + weight_one[b] + top <= least:
                 break
-            swept = False
+            swept = np.bool_(False)
             # a OR b, a AND b, a AND NOT b, b AND NOT a; where they do not meet the others are shorter ones.
             for form in range(4 if pair_areas[a, b] > 0 else 1):
                 q, r, op = (b, a, NOT) if form == 3 else (a, b, form)

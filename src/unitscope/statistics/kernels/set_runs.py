@@ -70,7 +70,7 @@ def add_set(some, size, known):
 def know_none():
     """No sets that are known."""
     slots = np.full(1 << 12, _EMPTY, np.int64)
-    return slots, np.zeros(1 << 12, np.int64), np.empty(1 << 14, np.uint16), 0
+    return slots, np.zeros(1 << 12, np.int64), np.empty(1 << 14, np.uint16), np.int64(0)
 
 
 @compiled
@@ -117,7 +117,7 @@ def encode_sets(first, last, width, labels, void):
                 at[p] = row_starts[(begin + p) * height + y]
             x, before = np.int64(0), n
             while x < width:
-                size, stop, known = 0, np.int64(width), True
+                size, stop, known = np.int64(0), np.int64(width), True
                 for k in range(scalar_starts[image], scalar_starts[image + 1]):
                     size = insert(some, size, scalars[k])
                 for p in range(many):

@@ -8,7 +8,7 @@ import numpy as np
 from unitscope.concepts.vocabulary import Concept
 from unitscope.interventions.explanation import Explanation
 from unitscope.interventions.looking.comparison import SightComparison
-from unitscope.interventions.looking.lens import Lens
+from unitscope.interventions.looking.lens import Lens, OtherName
 from unitscope.interventions.looking.sights import PlaceUnit, Sight
 from unitscope.interventions.looking.slides import Slide
 from unitscope.interventions.looking.switches import Turned
@@ -46,11 +46,17 @@ def describe_units(lens: Lens, layer: str) -> list[dict[str, Any]]:
                 "detector": one.detector,
                 "threshold": one.threshold,
                 "high": float(high[one.unit]),
-                **{kind: names.get(one.unit) for kind, names in others.items()},
+                **{kind: _spell_name(names.get(one.unit)) for kind, names in others.items()},
             }
         )
     made: list[dict[str, Any]] = plain(units)
     return made
+
+
+def _spell_name(name: OtherName | None) -> dict[str, Any] | None:
+    if name is None:
+        return None
+    return {"text": name.text, "iou": name.iou, "score": name.score, "q": name.q_value}
 
 
 def name_concept(concept: Concept) -> dict[str, str]:

@@ -19,8 +19,8 @@ from beartype.roar import BeartypeException
 
 jaxtyped = jaxtyping.jaxtyped
 Decorator = Callable[..., Callable[..., Any]]
-ALL, EVERY = 50, 16
-"""In each test the first 50 calls of a function are checked, then every sixteenth: inner functions are called
+ALL, EVERY = 20, 32
+"""In each test the first 20 calls of a function are checked, then every 32nd: inner functions are called
 by the hundred thousand, and checking them all took a sixth of the time of all tests."""
 CALLS: dict[int, int] = {}
 """How often each was called in the test that runs, by the number of its code."""

@@ -33,9 +33,9 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def set_up(checkout: Path) -> subprocess.CompletedProcess[str]:
+def set_up(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHON": str(checkout / "python")}
-    script = [checkout / "scripts" / "setup"]
+    script = [checkout / "scripts" / "setup", *options]
     return subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -54,13 +54,20 @@ def test_it_runs_once_the_other_has_ended_and_then_has_nothing_to_do(checkout: P
     assert done.returncode == 0, done.stderr
     calls = (checkout / "calls").read_text().splitlines()
     assert calls[0] == "-m venv .venv"
-    assert [" install " in call for call in calls[1:]] == [True, True, False]
-    assert calls[3] == "-m unitscope.dissection.rehearsal"
+    assert [" install " in call for call in calls[1:]] == [True, True, False, True, False]
+    assert calls[3] == "-m pip check"
+    assert calls[5] == "-m unitscope.dissection.rehearsal"
     assert set_up(checkout).returncode == 0
     assert (checkout / "calls").read_text().splitlines() == calls
     (checkout / "requirements.lock").write_text("# another\n")
     assert set_up(checkout).returncode == 0
     assert len((checkout / "calls").read_text().splitlines()) == 2 * len(calls)
+
+
+def test_inner_loops_may_wait(checkout: Path) -> None:
+    assert set_up(checkout, "--loops-later").returncode == 0
+    calls = (checkout / "calls").read_text().splitlines()
+    assert [" install " in call for call in calls] == [False, True, True, False, True]
 
 
 def test_the_lock_is_held_while_it_works(checkout: Path) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unitscope.statistics import pair_scores
@@ -27,12 +27,13 @@ def simulate(a, c, image, half):
         if some.sum() < 2 or others.sum() < 2:
             found.append(0.0)
             continue
-        if np.ptp(c[some]) == 0:
+        if np.ptp(c[some]) == 0 or np.ptp(a[some]) == 0:
             found.append(0.0)
             continue
         slope, start = np.polyfit(c[some], a[some], 1)
         predicted = slope * c[others] + start
-        flat = abs(slope) < 1e-9 or np.ptp(predicted) < 1e-9 or np.ptp(a[others]) == 0
+        flat = abs(slope) * np.std(c[some]) <= 1e-6 * np.std(a[some])  # as float32 rounds the responses
+        flat = flat or np.ptp(predicted) == 0 or np.ptp(a[others]) == 0
         found.append(0.0 if flat else np.corrcoef(predicted, a[others])[0, 1])
     return float(np.mean(found))
 
@@ -88,6 +89,7 @@ def test_replicates_are_scores_of_redrawn_images(seed):
 
 
 @settings(max_examples=30)
+@example(36588)  # the line that is fitted has a slope of 0 but for rounding
 @given(st.integers(0, 10**6))
 def test_the_null_gives_every_image_the_presence_of_another(seed):
     pair = make_pair(seed)

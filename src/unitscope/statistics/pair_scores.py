@@ -17,6 +17,9 @@ SCORES = (*NEURON_EVAL, "simulation")
 STEPS = 512
 """For intervals and the null, so many steps of rank tell responses apart, or fewer where all are."""
 
+_FLAT = 1e-6
+"""A correlation that is no larger comes of how responses are rounded (float32), and has no sign."""
+
 _SUMS = ("inputs", "there", "active", "both", "a", "aa", "ac")
 
 
@@ -184,7 +187,8 @@ def _correlate(n: np.ndarray, y: np.ndarray, a: np.ndarray, aa: np.ndarray, ac: 
 
 def _simulate(sums: Float64[np.ndarray, "draw 2 7"]) -> np.ndarray:
     first, second = (_correlate(*np.moveaxis(sums[:, half][:, [0, 1, 4, 5, 6]], -1, 0)) for half in (0, 1))
-    return np.asarray((np.sign(first) * second + np.sign(second) * first) / 2 + 0.0)  # no -0
+    one, other = (np.where(np.abs(half) > _FLAT, np.sign(half), 0) for half in (first, second))
+    return np.asarray((one * second + other * first) / 2 + 0.0)  # no -0
 
 
 def _score_ranks(pair: Pair) -> dict[str, float]:

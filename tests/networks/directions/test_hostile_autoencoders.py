@@ -35,7 +35,7 @@ class State:
         run(state)
 
 
-def nest(opening: bytes, closing: bytes, depth: int = 200_000) -> bytes:
+def nest(opening: bytes, closing: bytes, depth: int = 160_000) -> bytes:
     return opening * depth + closing * depth
 
 
@@ -81,11 +81,11 @@ PICKLES = {
     "from-type": b"ctorch._tensor\n_rebuild_from_type_v2\n(" + CALL + b"NS'x'\n\x85NtR.",
     "no-storage": TENSOR + b"(NI0\n(I2\nt(I1\ntI00\nNtR.",
     "deep-list": nest(b"]", b"a") + b".",
-    "deep-tuple": b")" + b"\x85" * 200_000 + b".",
-    "deep-key": b"})" + b"\x85" * 250_000 + b"Ns.",
-    "deep-pair": b"ccollections\nOrderedDict\n(](](" + b")" + b"\x85" * 250_000 + b"NeetR.",
-    "deep-member": b"\x80\x04\x8f()" + b"\x85" * 250_000 + b"\x90.",
-    "deep-frozen": b"\x80\x04()" + b"\x85" * 250_000 + b"\x91.",
+    "deep-tuple": b")" + b"\x85" * 160_000 + b".",
+    "deep-key": b"})" + b"\x85" * 160_000 + b"Ns.",
+    "deep-pair": b"ccollections\nOrderedDict\n(](](" + b")" + b"\x85" * 160_000 + b"NeetR.",
+    "deep-member": b"\x80\x04\x8f()" + b"\x85" * 160_000 + b"\x90.",
+    "deep-frozen": b"\x80\x04()" + b"\x85" * 160_000 + b"\x91.",
     "memo-laughs": laugh() + b".",
     "memo-laughs-as-key": b"}" + laugh() + b"Ns.",
     "memo-itself": b"]q\x00h\x00a.",

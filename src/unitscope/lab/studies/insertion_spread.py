@@ -32,7 +32,7 @@ RULE = (
     "are of one seed of latents each."
 )
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
-CONCEPTS = ("tree@layer2", "object/water@layer2", "grass@layer1", "mountain@layer1")
+CONCEPTS = ("tree@layer1", "object/water@layer1", "grass@layer1", "mountain@layer2")
 ADDED, CAUSAL, HEIGHT = "added", "causal", "height"
 """What is measured by rule besides: the share of the place that became the concept, and how high units go."""
 ELSEWHERE = "not in a paper"

@@ -19,7 +19,7 @@ from unitscope.networks.weights import random_weights
 PLAIN, ALIKE, PIXEL = "as it is", "no minibatch statistics", "pixelwise normalization"
 LONG = "given checkpoints"
 RECIPE = replace(cast("Game", TRIALS["generator-trial"]), steps=600)
-"""An early training: 600 steps where the recipe has 14,000, in full, its rate falling to the end."""
+"""An early training: 600 steps where the recipe has 24,000, in full, its rate falling to the end."""
 VARIANTS: Mapping[str, tuple[str, Game]] = {
     PLAIN: ("generator", RECIPE),
     ALIKE: ("generator-without-spread", replace(RECIPE, spread=False)),

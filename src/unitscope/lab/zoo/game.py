@@ -31,7 +31,8 @@ PENALIZED = 4
 STEEP, FLAT, RELAXED = 1.0, 0.2, 4_250
 """The weight of the penalties at the beginning, from step `RELAXED` on, and that step.
 
-Before it, the weight follows half a cosine that would reach `FLAT` with the last step.
+Before it, the weight follows half a cosine that would reach `FLAT` with step 14,000, or with the last step of
+a shorter training.
 """
 SETTLED = 64
 """From how many batches the average's batch normalization takes its means and variances."""
@@ -88,7 +89,7 @@ class GameTrainer:
     def _weigh_penalty(self, step: int) -> float:
         if step >= RELAXED:
             return FLAT
-        return FLAT + (STEEP - FLAT) * (1 + math.cos(math.pi * step / self.recipe.steps)) / 2
+        return FLAT + (STEEP - FLAT) * (1 + math.cos(math.pi * step / min(self.recipe.steps, 14_000))) / 2
 
     def _steepness(self, images: Images, kinds: Int64[Tensor, "n"]) -> Tensor:
         """The mean squared gradient of the critic's score at some pictures, through what the encoder sees."""

@@ -86,6 +86,6 @@ RECIPES: dict[str, Recipe] = {
 
 TRIALS: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (Game("generator-trial", "game", GENERATED, 30_000, 14_000, 16, 3e-4, pictures_seed=1001),)
+    for recipe in (Game("generator-trial", "game", GENERATED, 30_000, 24_000, 16, 3e-4, pictures_seed=1001),)
 }
 """Recipes on trial: they are trained, ship and open like the others, whose places they may take."""

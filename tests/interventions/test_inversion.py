@@ -62,7 +62,7 @@ def generator():
 
 @pytest.fixture(scope="module")
 def inversion(generator):
-    return invert_picture(generator, some_picture(), segmenter=None, steps=QUICK)
+    return invert_picture(generator, some_picture(), layer="early", segmenter=None, steps=QUICK)
 
 
 def test_stages_are_found_by_what_layers_give(generator):
@@ -71,8 +71,8 @@ def test_stages_are_found_by_what_layers_give(generator):
     assert [stage.before for stage in stages] == ["early.conv", "middle.2@in", "late.conv"]
     assert all(stage.rectified for stage in stages)
     assert [stage.shape for stage in stages] == [(12, 8, 8), (10, 16, 16), (8, 32, 32)]
-    assert choose_layer(generator) == "early"
-    assert choose_stage(stages, 2 * SIDE) == 1
+    assert choose_layer(generator) == "middle"
+    assert [choose_stage(stages, height) for height in (2 * SIDE, SIDE // 2, SIDE // 8)] == [2, 0, 0]
     with pytest.raises(UsageError, match="into layer conv; it is one of early, middle, late"):
         choose_stage(stages, SIDE, "conv")
 
@@ -98,11 +98,11 @@ def test_every_stage_comes_nearer(inversion):
 
 
 def test_the_same_call_gives_the_same_bytes(generator, inversion, tmp_path):
-    again = invert_picture(with_seed(generator, 7), some_picture(), steps=QUICK)
+    again = invert_picture(with_seed(generator, 7), some_picture(), layer="early", steps=QUICK)
     one, other = (save_inversion(it, tmp_path / f"{k}.st") for k, it in enumerate((inversion, again)))
     assert one.read_bytes() == other.read_bytes()
-    assert again.key == inversion.key == name_inversion(generator, some_picture(), steps=QUICK)
-    assert again.key != name_inversion(generator, some_picture(1), steps=QUICK)
+    assert again.key == inversion.key == name_inversion(generator, some_picture(), "early", steps=QUICK)
+    assert again.key != name_inversion(generator, some_picture(1), "early", steps=QUICK)
     assert again.key != name_inversion(generator, some_picture(), "middle", steps=QUICK)
 
 

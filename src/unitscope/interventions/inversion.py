@@ -53,7 +53,7 @@ class Steps:
 
     latent: int = 40
     layer: int = 60
-    maps: int = 30
+    maps: int = 45
     latent_rate: float = 0.12
     layer_rate: float = 0.15
     maps_rate: float = 0.03
@@ -86,7 +86,7 @@ def invert_picture(
     First a latent is fitted, from 0 on, of the kind that the network of `features` sees in the picture, or
     the segmenter (`see_kind`), or that comes nearest in a few steps; then the units of `layer`, from what the
     latent gives; then maps added at the ends of later stages, before they are rectified. `layer` ends a stage
-    (`find_stages`), by default the last with at most a quarter of the picture's rows. Pictures are compared
+    (`find_stages`), by default the last with at most half of the picture's rows. Pictures are compared
     by their colors, and by the first layers of a network if `features` are given (`compare_with`).
     `segmenter` says how much of what came out is named as in the picture.
 

@@ -75,13 +75,13 @@ def find_stages(generator: Generator, images: int = LOOKED_AT) -> tuple[Stage, .
 
 
 def choose_stage(stages: Sequence[Stage], height: int, layer: str | None = None) -> int:
-    """The place of the stage of that layer; by default of the last that is at most a quarter of the picture.
+    """The place of the stage of that layer; by default of the last whose cells are at least 2 pixels wide.
 
-    There cells are small enough to hold a picture, and units still stand for things (in the zoo's generator
-    `layer2`). Raises `UsageError` for a layer that ends no stage.
+    There cells are small enough to hold a picture and to leave alone what is beside a stroke, and units still
+    draw (in the zoo's generator `layer3`). Raises `UsageError` for a layer that ends no stage.
 
     >>> rows = [Stage(n, (8, c, c), torch.ones(8), True, n, torch.ones(8)) for n, c in (("a", 8), ("b", 16))]
-    >>> choose_stage(rows, 64), choose_stage(rows, 32), choose_stage(rows, 64, "a")
+    >>> choose_stage(rows, 32), choose_stage(rows, 16), choose_stage(rows, 32, "a")
     (1, 0, 0)
     """
     if layer is not None:
@@ -89,7 +89,7 @@ def choose_stage(stages: Sequence[Stage], height: int, layer: str | None = None)
         if layer not in names:
             raise UsageError(f"no picture can be brought into layer {layer}; it is one of {', '.join(names)}")
         return names.index(layer)
-    small = [place for place, stage in enumerate(stages) if 4 * stage.shape[1] <= height]
+    small = [place for place, stage in enumerate(stages) if 2 * stage.shape[1] <= height]
     return small[-1] if small else 0
 
 

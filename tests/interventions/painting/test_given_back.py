@@ -30,7 +30,7 @@ def make_easel():
     generator = small_generator()
     segmenter = planted_segmenter()
     levels = measure_layers(generator, list(SHAPES), segmenter, 16)
-    inversion = invert_picture(generator, some_picture(), steps=Steps(10, 15, 10))
+    inversion = invert_picture(generator, some_picture(), layer="early", steps=Steps(10, 15, 10))
     return Easel(generator, segmenter, levels, SHAPES).place(inversion)
 
 

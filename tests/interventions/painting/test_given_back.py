@@ -107,12 +107,14 @@ def show_slowly(easel, inversion, stroke):
     for y, x in zip(*np.nonzero(mask), strict=True):
         cells[y // STEP, x // STEP] = True
     value = stroke.values(easel.levels["early"], list(stroke.units))
-    kept = 1 - blurred(~far_from(cells.repeat(STEP, 0).repeat(STEP, 1), STEP // 4))
+    returned = ~far_from(cells, 1)
+    kept = 1 - blurred(~far_from(returned.repeat(STEP, 0).repeat(STEP, 1), STEP // 4))
     with torch.no_grad():
         generated = module.early(module.begin(inversion.latent, torch.tensor([inversion.kind])))
         early = inversion.fitted.clone()
-        for y, x in zip(*np.nonzero(cells), strict=True):
+        for y, x in zip(*np.nonzero(returned), strict=True):
             early[0, :, y, x] = generated[0, :, y, x]
+        for y, x in zip(*np.nonzero(cells), strict=True):
             early[0, list(stroke.units), y, x] = value.float()
         share = torch.from_numpy(kept).float()[None]
         middle, late = (

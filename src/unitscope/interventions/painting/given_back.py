@@ -1,9 +1,9 @@
 """Strokes on an inverted picture: their places are given back to the generator before units are set.
 
 Units that were fitted to a picture no longer obey: setting those of a tree to 0 leaves half of it. So in the
-cells of a stroke the layer goes back to what the generator makes there by itself, then units are set as in
-its own pictures, and what was fitted besides, maps and pixels, fades out around the stroke. Elsewhere the
-picture stays as it was given, bit for bit.
+cells of a stroke, and in those next to them, the layer goes back to what the generator makes there by itself,
+then units are set in the stroke's as in its own pictures, and what was fitted besides, maps and pixels, fades
+out around it. Elsewhere the picture stays as it was given, bit for bit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,8 @@ def show_inversion(
     if not len(edits) and not touched.any():
         return picture.copy()
     size, cells = picture.shape[:2], inversion.fitted.shape[2:]
-    back = functional.adaptive_max_pool2d(touched[None, None], (cells[0], cells[1]))[0, 0]
+    # The cells around them, too: what was fitted there to edges that are gone would stay as rags.
+    back = grow(functional.adaptive_max_pool2d(touched[None, None], (cells[0], cells[1]))[0, 0], (1, 1))
     step = (-(-size[0] // cells[0]), -(-size[1] // cells[1]))
     kept = 1 - blur(
         grow(functional.interpolate(back[None, None], size)[0, 0], (step[0] // 4, step[1] // 4)), step

@@ -43,7 +43,7 @@ FEWEST = 480
 EXPLAINED = 3
 """Which scene is explained, of 40 of seed 9."""
 PAINTED = ("tree", "object/water")
-PAINTING_LAYER = "layer2"
+PAINTING_LAYER = "layer3"
 CLASSIFIER_LAYERS = ("layer3", "layer4", "layer5")
 SENTENCES, SENTENCE_DRAWS, SENTENCE_IMAGES = 16, 100, 20
 LATENTS, FIRING, FITTING_STEPS = 320, 16, 100

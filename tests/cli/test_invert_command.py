@@ -63,8 +63,8 @@ def test_a_picture_is_brought_in_once_and_written(folder, capsys, monkeypatch):
     before = (out / "inversion.safetensors").read_bytes()
     assert main([*words, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["layer"] == "early"
-    assert [row["stage"] for row in said["stages"]] == ["latent", "early", "maps"]
+    assert said["layer"] == "middle"
+    assert [row["stage"] for row in said["stages"]] == ["latent", "middle", "maps"]
     assert all(0 <= row["named_alike"] <= 1 for row in said["stages"])
     assert (out / "inversion.safetensors").read_bytes() == before
 

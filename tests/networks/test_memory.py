@@ -21,12 +21,12 @@ PAGES = (40 << 20) // resource.getpagesize()
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is left to the system")
 
 
-def count_faults(blocks: int = 1) -> int:
-    """How many pages the system hands out while so many times 40 MB are taken and freed, twice."""
+def count_faults(blocks: int = 1, times: int = 4) -> int:
+    """How many pages the system hands out while so many blocks of 40 MB are taken and freed some times."""
     size = blocks * PAGES * resource.getpagesize()
     torch.ones(size, dtype=torch.uint8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(2):
+    for _ in range(times):
         torch.ones(size, dtype=torch.uint8)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -38,7 +38,7 @@ def keeps() -> bool:
 
 def gives_back() -> bool:
     """Whether large blocks are the system's again once they are free; larger than what was free before."""
-    return count_faults(4) > 1.5 * 4 * PAGES
+    return count_faults(4, times=2) > 1.5 * 4 * PAGES
 
 
 def freed_memory_is_kept_inside_the_block_and_given_back_after_it():

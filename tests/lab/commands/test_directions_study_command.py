@@ -54,6 +54,7 @@ def test_a_quick_study_says_so_and_goes_on_from_what_it_left(tmp_path, capsys, m
         raise AssertionError("measured again")
 
     monkeypatch.setattr(directions, "measure_bases", never)
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert run(tmp_path) == 0
     assert capsys.readouterr().out == printed
 

@@ -45,6 +45,7 @@ def test_a_quick_study_says_so_leaves_its_results_and_goes_on(tmp_path, capsys, 
     assert (home / "figure.svg").read_text().startswith("<?xml")
     assert (home / "finding.md").read_text() in printed
     monkeypatch.setattr(formula_study, "dissect", None)  # all was measured
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main(words) == 0
     assert capsys.readouterr().out == printed
 

@@ -52,6 +52,7 @@ def test_a_quick_study_says_so_and_goes_on_from_what_it_left(
         raise AssertionError("measured again")
 
     monkeypatch.setattr(module, measure, never)
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main(words) == 0
     assert capsys.readouterr().out == printed
     assert main(["study", name, "--seeds", "0", "--kept", str(tmp_path)]) == 2

@@ -55,6 +55,7 @@ def test_a_quick_study_says_so_and_goes_on_from_what_it_left(tmp_path, capsys, m
     monkeypatch.setattr(compared_generators, "train", never)
     monkeypatch.setattr("unitscope.lab.studies.generator_comparison.dissect", never)
     monkeypatch.setattr("unitscope.lab.studies.generator_comparison.pair_units", never)
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main([*words, "--trained"]) == 0
     assert capsys.readouterr().out == printed
     monkeypatch.undo()

@@ -56,6 +56,7 @@ def test_a_quick_study_of_shape_leaves_its_results_and_goes_on(tmp_path, capsys,
     assert {row["kind"] for row in rows} == {"trained", "rotated", "untrained"}
     assert "statistics did move" in printed
     monkeypatch.setattr(shape_finding, "measure_units", lambda *_: 1 / 0)  # all was measured
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main(words) == 0
     assert capsys.readouterr().out == printed
 

@@ -258,6 +258,7 @@ def test_a_quick_study_says_so_and_goes_on_from_what_it_left(tmp_path, capsys, m
 
     monkeypatch.setattr(edits_finding, "edit_classifier", never)
     monkeypatch.setattr(edits_finding, "edit_generator", never)
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main(words) == 0
     assert capsys.readouterr().out == printed
     [kept] = (home / "measured").glob("generator-0-*.json")

@@ -207,6 +207,7 @@ def test_the_command_leaves_its_results_and_goes_on(tmp_path, capsys, monkeypatc
     assert not re.search(r"\bnan\b", (home / "figure.svg").read_text())
     monkeypatch.setattr(painting_photos, "invert_picture", None)
     monkeypatch.setattr(painting_finding, "paint_all", None)
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main(words) == 0
     assert capsys.readouterr().out == printed
     assert main(["study", "painting", "--seeds", "9", "--kept", str(tmp_path)]) == 2

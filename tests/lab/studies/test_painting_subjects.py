@@ -140,6 +140,7 @@ def test_the_study_takes_another_generator(folder, capsys, monkeypatch):
     assert "1 file left out, the same picture as one before: again.png" in printed
     assert "The given pictures are said to be possible, drawn scenes not" in printed
     monkeypatch.setattr(painting_photos, "invert_picture", None)  # a second time nothing is fitted
+    monkeypatch.setattr("unitscope.lab.studies.study.Finding.draw", lambda _, path: path)  # it is there
     assert main(words) == 0
     assert capsys.readouterr().out == printed
 

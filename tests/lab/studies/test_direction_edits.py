@@ -245,7 +245,7 @@ def test_a_quick_study_says_so_and_goes_on_from_what_it_left(tmp_path, capsys, m
     assert "**replicates**" not in printed  # one seed
     home = tmp_path / "edits"
     rows = list(csv.DictReader((home / "edits.csv").read_text().splitlines()))
-    assert {row["subject"] for row in rows} == {"zoo:scene-classifier layer5", "zoo:generator layer2"}
+    assert {row["subject"] for row in rows} == {"zoo:scene-classifier layer5", "zoo:generator layer3"}
     for edit in (REMOVAL, INSERTION):
         kinds = {(row["kind"], row["chosen"]) for row in rows if row["edit"] == edit}
         assert kinds == {(kind, chosen) for kind in (NEURONS, UNTRAINED, TOPK) for chosen in (BEST, RANDOM)}

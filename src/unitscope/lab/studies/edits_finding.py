@@ -43,7 +43,7 @@ RULE = (
     "that get another name. "
     "*Aim* is effect / (effect + others), 0 without an effect."
 )
-CLASSIFIER, GENERATOR = ("scene-classifier", "layer5"), ("generator", "layer2")
+CLASSIFIER, GENERATOR = ("scene-classifier", "layer5"), ("generator", "layer3")
 """The networks of the zoo that are edited, and their layers."""
 CONCEPTS = ("tree", "object/water", "grass", "car")
 """What is removed from the generator's pictures, and inserted."""

@@ -43,8 +43,8 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
-    size = (2.3 * len(panels), 2.7)
-    with _open_small(out, size, len(panels), sharey=shared) as (figure, axes):
+    with open_figure(out, max(340, 220 * len(panels)), 260, len(panels)) as (figure, opened):
+        axes = np.atleast_1d(opened)
         for axis, panel in zip(axes, panels, strict=True):
             for ink, (name, points) in zip(INKS, panel.lines.items(), strict=False):
                 places = range(len(points))
@@ -56,11 +56,13 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
                 axis.set_xticks(places[shown], [f"{point[0]:g}" for point in points[shown]])
             axis.set(title=panel.title, xlabel=panel.x)
             axis.set_ylim(0, 1.03 if shared else None)
-            axis.grid(axis="y", lw=0.4)
-            axis.spines[["top", "right"]].set_visible(False)
+            axis.grid(visible=False, axis="x")
+            axis.tick_params(labelsize=10)
         axes[0].set_ylabel(y)
+        for axis in axes[1:] if shared else ():
+            axis.tick_params(labelleft=False)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=10)
     return out
 
 
@@ -75,7 +77,7 @@ def draw_jitter(out: Path, *, title: str, x: str, present: Kind, absent: Kind, t
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
-    with _open_small(out, (5.2, 3.0)) as (_, [axis]):
+    with _open_small(out, (5.2, 3.0)) as (_, axis):
         random = np.random.default_rng(0)
         everything = np.array([*present[1], *absent[1]], np.float64)
         margin = 0.06 * (float(np.ptp(everything)) or 1)
@@ -125,15 +127,13 @@ def smooth_density(
 
 
 @contextmanager
-def _open_small(
-    out: Path, size: tuple[float, float], columns: int = 1, **shared: bool
-) -> Iterator[tuple[Any, Any]]:
-    """A figure of plots in a row, in inches, in small type: (figure, axes); written as SVG at the end."""
+def _open_small(out: Path, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
+    """A figure of one plot, in inches, in small type: (figure, its axis); written as SVG at the end."""
     plots = load_matplotlib()
     with plots.rc_context({"svg.hashsalt": "unitscope", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = plots.subplots(1, columns, figsize=size, squeeze=False, layout="constrained", **shared)
+        figure, axis = plots.subplots(figsize=size, layout="constrained")
         try:
-            yield figure, axes[0]
+            yield figure, axis
             with writing(out):
                 out.parent.mkdir(parents=True, exist_ok=True)
                 figure.savefig(out, format="svg", metadata={"Date": None})

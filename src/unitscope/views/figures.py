@@ -43,7 +43,7 @@ def draw_panels(panels: Sequence[Panel], out: Path, *, y: str, shared: bool = Tr
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
-    with open_figure(out, max(340, 220 * len(panels)), 260, len(panels)) as (figure, opened):
+    with open_figure(out, max(340.0, 220.0 * len(panels)), 260.0, len(panels)) as (figure, opened):
         axes = np.atleast_1d(opened)
         for axis, panel in zip(axes, panels, strict=True):
             for ink, (name, points) in zip(INKS, panel.lines.items(), strict=False):

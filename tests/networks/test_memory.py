@@ -38,6 +38,7 @@ def keeps() -> bool:
 
 def gives_back() -> bool:
     """Whether large blocks are the system's again once they are free; larger than what was free before."""
+    # Twice is enough: of so large a block every page is new each time, and pages take their time.
     return count_faults(4, times=2) > 1.5 * 4 * PAGES
 
 

@@ -224,7 +224,7 @@ def invert(
 ) -> None:
     """Bring a picture into a generator, so that it can be painted on.
 
-    A latent is fitted, then the units of an early layer, then maps added to later ones. Prints how near each
+    A latent is fitted, then the units of a layer, then maps added to later ones. Prints how near each
     stage comes to the picture, and whether the generator can make such a picture. The picture is turned
     upright, its middle cut out, and resized. Writes stages.csv, inversion.safetensors and stages.png.
 
@@ -234,7 +234,7 @@ def invert(
         segmenter: who names pixels: zoo:segmenter, hf:FOLDER, FILE.onnx, or FILE.py:FACTORY.
         features: a network in whose first layers pictures are compared, such as zoo:scene-classifier, which
             also says of what kind the picture is; by default the segmenter's.
-        layer: the layer whose units are fitted; by default the last whose maps have at most a quarter of the
+        layer: the layer whose units are fitted; by default the last whose maps have at most half of the
             picture's rows.
     """
     from unitscope.interventions import open_photo

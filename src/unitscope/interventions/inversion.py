@@ -1,6 +1,6 @@
 """A given picture in a generator: a latent near it, then a layer's units, then maps added to later layers.
 
-What a generator makes from a latent is near a given picture at best. Units of an early layer can be fitted so
+What a generator makes from a latent is near a given picture at best. Units of a layer can be fitted so
 that the rest of the generator makes nearly the given picture; what is still missing is added to later layers,
 before they are rectified, and to the pixels (in the manner of GAN Paint's adaptation of a generator to one
 picture, paper B, fig. 6). Units that were fitted no longer stand for things as they do in the generator's own

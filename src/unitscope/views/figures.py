@@ -18,7 +18,7 @@ INKS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0000
 """Okabe and Ito's colors, which people with any kind of color vision can distinguish."""
 TEXT, MUTED, LINE = "#1b1b19", "#66665f", "#e6e6e1"
 """The text and lines of the pages, light; `DARK` says what they are where the system is dark."""
-DARK = {TEXT: "#ececea", MUTED: "#a2a29c", LINE: "#2b2b2e", INKS[0]: "#3d9bd6"}
+DARK = {TEXT: "#ececea", MUTED: "#a2a29c", LINE: "#2b2b2e", INKS[0]: "#3d9bd6", INKS[6]: "#ececea"}
 TICKS = 8
 """The most values of x that are written under a plot."""
 _DOTS_PER_INCH = 72
@@ -77,7 +77,8 @@ def draw_jitter(out: Path, *, title: str, x: str, present: Kind, absent: Kind, t
 
     Raises `UsageError` where matplotlib is missing, `RunError` where the file cannot be written.
     """
-    with _open_small(out, (5.2, 3.0)) as (_, axis):
+    with open_figure(out, 480.0, 280.0) as (_, axis):
+        axis.grid(visible=False)
         random = np.random.default_rng(0)
         everything = np.array([*present[1], *absent[1]], np.float64)
         margin = 0.06 * (float(np.ptp(everything)) or 1)
@@ -102,8 +103,8 @@ def draw_jitter(out: Path, *, title: str, x: str, present: Kind, absent: Kind, t
         axis.set_yticks([0.26, 1.46], [absent[0], present[0]])
         axis.tick_params(axis="y", length=0)
         axis.set(xlabel=x, ylim=(-0.04, 2.42), xlim=(grid[0], grid[-1]))
-        axis.set_title(title, loc="left", fontsize=9, pad=8)
-        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.set_title(title, fontsize=10, pad=8)
+        axis.spines["left"].set_visible(False)
     return out
 
 
@@ -124,21 +125,6 @@ def smooth_density(
     width = 0.9 * spread * len(values) ** -0.2
     density = np.exp(-0.5 * ((grid[:, None] - values[None]) / width) ** 2).sum(1)
     return np.asarray(density / (density.max() or 1))
-
-
-@contextmanager
-def _open_small(out: Path, size: tuple[float, float]) -> Iterator[tuple[Any, Any]]:
-    """A figure of one plot, in inches, in small type: (figure, its axis); written as SVG at the end."""
-    plots = load_matplotlib()
-    with plots.rc_context({"svg.hashsalt": "unitscope", "svg.fonttype": "none", "font.size": 9}):
-        figure, axis = plots.subplots(figsize=size, layout="constrained")
-        try:
-            yield figure, axis
-            with writing(out):
-                out.parent.mkdir(parents=True, exist_ok=True)
-                figure.savefig(out, format="svg", metadata={"Date": None})
-        finally:
-            plots.close(figure)
 
 
 @contextmanager

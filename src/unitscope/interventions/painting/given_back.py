@@ -1,9 +1,9 @@
 """Strokes on an inverted picture: their places are given back to the generator before units are set.
 
-Units that were fitted to a picture no longer obey: setting those of a tree to 0 leaves half of it. So in the
-cells of a stroke, and in those next to them, the layer goes back to what the generator makes there by itself,
-then units are set in the stroke's as in its own pictures, and what was fitted besides, maps and pixels, fades
-out around it. Elsewhere the picture stays as it was given, bit for bit.
+Units that were fitted to a picture no longer obey: setting those of a tree to 0 leaves about half of it. So
+in the cells of a stroke, and in those next to them, the layer goes back to what the generator makes there by
+itself, then units are set in the stroke's as in its own pictures, and what was fitted besides, maps and
+pixels, fades out around it. Elsewhere the picture stays as it was given, bit for bit.
 """
 
 from collections.abc import Iterator, Sequence

@@ -169,7 +169,11 @@ def _grade_generator(
     shown["painted pictures, blurred"] = score(blur(real))
     if early is not None:
         shown["generated early in training"] = score(generate(early, count, len(recipe.scenes))[0])
-    truth = score(real)
+    return _tabulate_scores(shown, score(real))
+
+
+def _tabulate_scores(shown: Mapping[str, GeneratorScores], truth: GeneratorScores) -> Card:
+    """Figures of the generated pictures, the first of those shown, and tables of all beside painted ones."""
     wanted, found = truth.areas, shown["generated"].areas
     common = np.flatnonzero((wanted >= COMMON_OBJECT) & (np.arange(CLASSES[0]) > 0))
     kept = found[common] >= wanted[common] / 2

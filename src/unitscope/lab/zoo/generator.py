@@ -110,8 +110,8 @@ class SceneGenerator(nn.Module):
     """Pictures from latents: `generator(latents[n, 64], kinds[n]) -> [n, 3, 64, 64]` in [-1, 1].
 
     Its layers are `layer1` (192 units, 8 by 8 cells), `layer2` (160, 16 by 16), `layer3` (128,
-    32 by 32), `layer4` (32, 64 by 64) and `layer5`, which is the picture. `norm` normalizes every unit over
-    the batch, or every cell over its units.
+    32 by 32), `layer4.first` and `layer4` (32 each, 64 by 64) and `layer5`, which is the picture. `norm`
+    normalizes every unit over the batch, or every cell over its units.
 
     >>> generator = SceneGenerator(kinds=5).eval()
     >>> generator(torch.zeros(2, LATENT), torch.tensor([0, 4])).shape

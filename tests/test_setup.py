@@ -77,3 +77,29 @@ def test_the_lock_is_held_while_it_works(checkout: Path) -> None:
     nested = (checkout / "nested").read_text().splitlines()
     assert "another setup is at work" in nested[0]
     assert nested[1] == "1"
+
+
+HALVES = """
+if [[ "$*" == *" install "* ]]; then
+  if grep -q torch "${@: -1}"; then echo $$ > half; exec sleep 600; fi
+  until [[ -s half ]]; do sleep 0.01; done
+  exit 3
+fi
+"""
+
+
+def test_where_one_half_fails_the_other_ends(checkout: Path) -> None:
+    (checkout / "requirements.lock").write_text("numpy==1\ntorch==1\n")
+    with open(checkout / "python", "a") as file:
+        file.write(HALVES)
+    assert set_up(checkout).returncode == 3
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((checkout / "half").read_text()), 0)
+    assert not (checkout / ".venv" / "recipe").exists()
+
+
+def test_an_option_that_it_does_not_know_is_told(checkout: Path) -> None:
+    told = set_up(checkout, "--loops-never")
+    assert told.returncode == 2
+    assert "'--loops-never' is no option; there is --loops-later" in told.stderr
+    assert not (checkout / ".venv").exists()

@@ -296,7 +296,14 @@ def _paint_with_units(demo: Demo) -> Chapter:
     studio = open_studio(us.load_network("zoo:generator"), us.load(demo.out / "generator"))
     erasure = study_erasure(studio, PAINTED, layer=PAINTING_LAYER, counts=(4, 20), images=images)
     placement = study_placement(
-        studio, PAINTED, layer=PAINTING_LAYER, across=8, places=2, images=images, least=images // 10
+        studio,
+        PAINTED,
+        layer=PAINTING_LAYER,
+        across=8,
+        places=2,
+        rule="quantile",  # high, so that it is seen
+        images=images,
+        least=images // 10,
     )
     for study, name in ((erasure, "erasure"), (placement, "insertion")):
         study.save(demo.out / name)
